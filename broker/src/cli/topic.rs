@@ -1,0 +1,230 @@
+//! `leveret topic`: create, list, describe, delete.
+
+use leveret_client::tokio::TopicDescription;
+use leveret_client::{Level, NewTopic};
+use serde::Serialize;
+
+use super::args::{LevelArg, QueryArgs, TopicArgs, TopicCommand, TopicCreateArgs};
+use super::failure::Failure;
+use super::output::{Table, counted, print, print_json, size, span};
+use super::remote::{about_topic, connect};
+
+pub(super) async fn run(command: TopicCommand) -> Result<(), Failure> {
+    match command {
+        TopicCommand::Create(args) => create(args).await,
+        TopicCommand::List(query) => list(query).await,
+        TopicCommand::Describe(args) => describe(args).await,
+        TopicCommand::Delete(args) => delete(args).await,
+    }
+}
+
+/// A topic as `create`, `list` and `delete` print it.
+#[derive(Debug, Serialize)]
+struct Named<'a> {
+    name: &'a str,
+    topic_id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partitions: Option<u32>,
+}
+
+/// A topic in full, as `describe` and `leveret status` print it.
+#[derive(Debug, Serialize)]
+pub(super) struct Described {
+    pub(super) name: String,
+    topic_id: u64,
+    pub(super) level: &'static str,
+    retention_bytes: Option<u64>,
+    retention_ms: Option<u64>,
+    /// Of all partitions.
+    pub(super) records: u64,
+    /// Of all partitions.
+    pub(super) size_bytes: u64,
+    pub(super) partitions: Vec<DescribedPartition>,
+}
+
+/// One partition of a [`Described`] topic.
+#[derive(Debug, Serialize)]
+pub(super) struct DescribedPartition {
+    pub(super) partition: u32,
+    pub(super) core: u16,
+    pub(super) start_offset: u64,
+    pub(super) high_watermark: u64,
+    pub(super) size_bytes: u64,
+    pub(super) stopped: bool,
+}
+
+impl From<TopicDescription> for Described {
+    fn from(topic: TopicDescription) -> Self {
+        let partitions: Vec<_> = topic
+            .partitions
+            .iter()
+            .map(|partition| DescribedPartition {
+                partition: partition.partition.0,
+                core: partition.core,
+                start_offset: partition.start_offset.0,
+                high_watermark: partition.high_watermark.0,
+                size_bytes: partition.size_bytes,
+                stopped: partition.stopped,
+            })
+            .collect();
+        Self {
+            name: topic.name,
+            topic_id: topic.topic_id.0,
+            level: topic.level.name(),
+            retention_bytes: topic.retention_bytes,
+            retention_ms: topic.retention_ms,
+            records: partitions.iter().map(DescribedPartition::records).sum(),
+            size_bytes: partitions
+                .iter()
+                .map(|partition| partition.size_bytes)
+                .sum(),
+            partitions,
+        }
+    }
+}
+
+impl DescribedPartition {
+    /// Offsets that it still has.
+    fn records(&self) -> u64 {
+        self.high_watermark.saturating_sub(self.start_offset)
+    }
+
+    /// The cells of its row in a table of partitions.
+    pub(super) fn cells(&self) -> Vec<String> {
+        vec![
+            self.partition.to_string(),
+            self.core.to_string(),
+            self.start_offset.to_string(),
+            self.high_watermark.to_string(),
+            self.records().to_string(),
+            size(self.size_bytes),
+            if self.stopped { "stopped" } else { "ok" }.to_owned(),
+        ]
+    }
+}
+
+/// Headings for [`DescribedPartition::cells`].
+pub(super) const PARTITION_HEADINGS: [&str; 7] = [
+    "PARTITION",
+    "CORE",
+    "START",
+    "END",
+    "RECORDS",
+    "SIZE",
+    "STATE",
+];
+
+async fn create(args: TopicCreateArgs) -> Result<(), Failure> {
+    let TopicArgs { name, query } = args.topic;
+    let mut new = NewTopic::new(&name, args.partitions);
+    new.level = args.level.map(LevelArg::level);
+    new.retention_bytes = args.retention_bytes;
+    new.retention_ms = args
+        .retention_time
+        .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    let created = connect(&query.server)
+        .await?
+        .admin()
+        .create_topic(&new)
+        .await?;
+    if query.json {
+        let partitions = Some(created.partitions);
+        return print_json(&Named {
+            name: &name,
+            topic_id: created.topic_id.0,
+            partitions,
+        });
+    }
+    let partitions = counted(u64::from(created.partitions), "partition");
+    print(&format!("created topic {name} with {partitions}\n"))
+}
+
+async fn list(query: QueryArgs) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct List<'a> {
+        topics: Vec<Named<'a>>,
+    }
+    let topics = connect(&query.server).await?.admin().list_topics().await?;
+    if query.json {
+        let named = topics.iter().map(|topic| Named {
+            name: &topic.name,
+            topic_id: topic.topic_id.0,
+            partitions: Some(topic.partitions),
+        });
+        return print_json(&List {
+            topics: named.collect(),
+        });
+    }
+    if topics.is_empty() {
+        eprintln!("there are no topics yet; `leveret topic create NAME` makes one");
+        return Ok(());
+    }
+    let mut table = Table::new(&["TOPIC", "PARTITIONS"]);
+    for topic in topics {
+        table.row(vec![topic.name, topic.partitions.to_string()]);
+    }
+    print(&table.text())
+}
+
+async fn describe(args: TopicArgs) -> Result<(), Failure> {
+    let TopicArgs { name, query } = args;
+    let admin = connect(&query.server).await?.admin();
+    let found = admin.describe_topics(&[&name]).await;
+    let topics = found.map_err(|error| about_topic(&name, &error))?;
+    let Some(topic) = topics.into_iter().next().map(Described::from) else {
+        return Err(Failure::new(
+            format!("the broker described no topic `{name}`"),
+            "see `leveret topic list`",
+        ));
+    };
+    if query.json {
+        return print_json(&topic);
+    }
+    let bytes = topic
+        .retention_bytes
+        .map_or("all bytes".to_owned(), |bytes| {
+            format!("{} per partition", size(bytes))
+        });
+    let time = topic
+        .retention_ms
+        .map_or("for ever".to_owned(), |ms| format!("for {}", span(ms)));
+    let mut text = format!(
+        "topic {}: {}, {}, keeps {bytes} {time}; {} in {}\n",
+        topic.name,
+        counted(topic.partitions.len() as u64, "partition"),
+        topic.level,
+        counted(topic.records, "record"),
+        size(topic.size_bytes),
+    );
+    let mut table = Table::new(&PARTITION_HEADINGS);
+    for partition in &topic.partitions {
+        table.row(partition.cells());
+    }
+    text.push_str(&table.text());
+    print(&text)
+}
+
+async fn delete(args: TopicArgs) -> Result<(), Failure> {
+    let TopicArgs { name, query } = args;
+    let admin = connect(&query.server).await?.admin();
+    let deleted = admin.delete_topic(&name).await;
+    let topic_id = deleted.map_err(|error| about_topic(&name, &error))?;
+    if query.json {
+        return print_json(&Named {
+            name: &name,
+            topic_id: topic_id.0,
+            partitions: None,
+        });
+    }
+    print(&format!("deleted topic {name} and its records\n"))
+}
+
+impl LevelArg {
+    fn level(self) -> Level {
+        match self {
+            Self::Synced => Level::Synced,
+            Self::Written => Level::Written,
+            Self::Memory => Level::Memory,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The settings as text for people: for `--help` and for `docs/operations.md`.
+
+use std::fmt::Write;
+
+use super::settings::{SETTINGS, Setting};
+
+/// The table of `docs/operations.md`.
+#[must_use]
+pub fn markdown_table() -> String {
+    let mut out =
+        String::from("| setting | default | bounds | what it does |\n|---|---|---|---|\n");
+    for setting in SETTINGS {
+        let bounds = bounds_or_form(setting);
+        let Setting {
+            key,
+            default,
+            prose,
+            ..
+        } = setting;
+        writeln!(out, "| `{key}` | `{default}` | {bounds} | {prose} |")
+            .expect("writing to a String");
+    }
+    out
+}
+
+/// The list of `leveret serve --help`; lines are not longer than `width` where words allow.
+#[must_use]
+pub fn plain_list(width: usize) -> String {
+    const INDENT: &str = "      ";
+    let mut out = String::new();
+    for setting in SETTINGS {
+        let Setting { key, default, .. } = setting;
+        writeln!(out, "  {key} = {default}   ({})", bounds_or_form(setting))
+            .expect("writing to a String");
+        for line in wrapped(setting.prose, width.saturating_sub(INDENT.len())) {
+            writeln!(out, "{INDENT}{line}").expect("writing to a String");
+        }
+    }
+    out
+}
+
+fn bounds_or_form(setting: &Setting) -> String {
+    match setting.bounds {
+        Some((low, high)) => format!("{low} to {high}"),
+        None => setting.form.to_owned(),
+    }
+}
+
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is always a last line");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.len() + 1 + word.len() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}

@@ -1,0 +1,150 @@
+//! The declarations. A new setting is one entry here and its use somewhere else.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use leveret_storage::types::Level;
+
+use super::value::{ByteSize, CpuList, SettingValue, checked};
+
+/// One setting, as it was declared.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its dotted name in the file and with `--set`.
+    pub key: &'static str,
+    /// The field of [`Settings`] that holds it.
+    pub field: &'static str,
+    /// What values look like.
+    pub form: &'static str,
+    /// Its default, as it would be written.
+    pub default: &'static str,
+    /// Smallest and largest value, as they would be written.
+    pub bounds: Option<(&'static str, &'static str)>,
+    /// What it does and what to weigh.
+    pub prose: &'static str,
+    /// Parses, checks the bounds and stores; the error says what would be right.
+    pub(super) assign: fn(&mut Settings, &str) -> Result<(), String>,
+}
+
+macro_rules! bounds {
+    () => {
+        None
+    };
+    ($low:literal, $high:literal) => {
+        Some(($low, $high))
+    };
+}
+
+macro_rules! settings {
+    ($(
+        $key:literal: $field:ident: $type:ty = $default:literal $(in $low:literal to $high:literal)?,
+        $prose:literal;
+    )*) => {
+        /// The value of every setting.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Settings {
+            $(
+                #[doc = $prose]
+                #[doc = concat!("\n\n`", $key, "`, default `", $default, "`.")]
+                pub $field: $type,
+            )*
+        }
+
+        /// Every setting, in the order of the documentation.
+        pub static SETTINGS: &[Setting] = &[$(
+            Setting {
+                key: $key,
+                field: stringify!($field),
+                form: <$type as SettingValue>::FORM,
+                default: $default,
+                bounds: bounds!($($low, $high)?),
+                prose: $prose,
+                assign: |settings, text| {
+                    settings.$field = checked::<$type>(text, bounds!($($low, $high)?))?;
+                    Ok(())
+                },
+            },
+        )*];
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self {
+                    $($field: checked::<$type>($default, bounds!($($low, $high)?))
+                        .expect("the declared default is a valid value"),)*
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    "data": data: PathBuf = "./leveret-data",
+    "Directory of everything that the broker keeps; created if missing. One broker at a time. \
+     The same as --data.";
+
+    "cores": cores: Option<NonZeroU16> = "none" in "1" to "64",
+    "How many cores to run on; none means every CPU that the process may use. May change between \
+     starts. The same as --cores.";
+
+    "cpus": cpus: Option<CpuList> = "none",
+    "The CPUs to pin the cores to, one core each, instead of `cores`. The same as --cpus.";
+
+    "native.listen": native_listen: SocketAddr = "127.0.0.1:7654",
+    "Where the native protocol listens; port 0 picks a free one. There is no authentication yet: \
+     open it beyond this machine only where everybody may read and write. The same as --native.";
+
+    "connections.max": connections_max: u32 = "10000" in "1" to "1000000",
+    "Most connections at a time, of all cores together; more are closed as they come. What the \
+     limit on open files leaves beside the log's own files may bound it further.";
+
+    "message.max.bytes": message_max_bytes: ByteSize = "1 MiB" in "1 KiB" to "128 MiB",
+    "Longest record batch that a producer may send, header included, as it is on the wire \
+     (compressed, if it is).";
+
+    "memory.requests.bytes": memory_requests_bytes: ByteSize = "64 MiB" in "1 MiB" to "64 GiB",
+    "Memory, per core, for requests that have arrived and are not answered. When it is taken, \
+     sockets are not read until some is free again: producers feel it as waiting.";
+
+    "memory.cache.bytes": memory_cache_bytes: ByteSize = "256 MiB" in "1 MiB" to "1 TiB",
+    "Memory, per core, for the newest records of its partitions, which tail readers are served \
+     from.";
+
+    "memory.response.bytes": memory_response_bytes: ByteSize = "8 MiB" in "64 KiB" to "1 GiB",
+    "Most bytes of answers that one connection may have waiting to be sent; further requests of \
+     it wait.";
+
+    "journal.bytes": journal_bytes: ByteSize = "1 GiB" in "16 MiB" to "64 GiB",
+    "Size of one core's journal. A larger one lets more partitions write slowly before their \
+     records are moved to segments, and makes recovery after a crash read more.";
+
+    "segment.bytes": segment_bytes: ByteSize = "256 MiB" in "1 MiB" to "4 GiB",
+    "A segment of a partition is closed at this size. Retention removes whole segments.";
+
+    "segment.time": segment_time: Duration = "7 days" in "1 s" to "3650 days",
+    "A segment is closed when it is this old, so that retention by time can remove it.";
+
+    "topic.level": topic_level: Level = "synced",
+    "What acknowledgements of a new topic promise, unless it says so itself. synced: the device \
+     has it (survives a power cut). written: handed to the device without a flush (survives a \
+     crash of the broker or the system). memory: survives nothing.";
+
+    "topic.retention.bytes": topic_retention_bytes: Option<ByteSize> = "none" in "1 MiB" to "1024 TiB",
+    "Bytes that each partition of a new topic keeps, unless it says so itself; none keeps all.";
+
+    "topic.retention.time": topic_retention_time: Option<Duration> = "7 days" in "1 s" to "36500 days",
+    "How long a new topic keeps records, unless it says so itself; none keeps them for ever.";
+
+    "disk.floor.bytes": disk_floor_bytes: ByteSize = "1 GiB" in "0 B" to "1024 TiB",
+    "When the file system has less than this free, producing stops with an error that can be \
+     retried; consuming and deleting go on.";
+
+    "disk.require_direct": disk_require_direct: bool = "false",
+    "Refuse to start where the file system has no O_DIRECT (tmpfs, for one), instead of warning \
+     that acknowledgements promise less than their level says.";
+
+    "log.filter": log_filter: String = "info",
+    "What is logged to stderr: error, warn, info, debug or trace, or per module, such as \
+     `info,leveret_storage=debug`.";
+}

@@ -1,0 +1,260 @@
+//! Forms of values: how each is written, read and bounded.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use leveret_storage::types::Level;
+
+/// A type that a setting can have.
+pub trait SettingValue: Sized {
+    /// What values look like, for help and errors.
+    const FORM: &'static str;
+
+    /// Reads the written form.
+    ///
+    /// # Errors
+    /// What would have been right, as half a sentence.
+    fn parse(text: &str) -> Result<Self, String>;
+
+    /// Where it stands between its bounds; `None` for a type that has none.
+    fn magnitude(&self) -> Option<u128> {
+        None
+    }
+}
+
+/// Parses `text` and holds it against inclusive bounds, written in the same form.
+pub(super) fn checked<T: SettingValue>(
+    text: &str,
+    bounds: Option<(&str, &str)>,
+) -> Result<T, String> {
+    let value = T::parse(text)?;
+    if let (Some((low, high)), Some(at)) = (bounds, value.magnitude()) {
+        let bound = |text| {
+            let parsed = T::parse(text).expect("the declared bound is a valid value");
+            parsed.magnitude().expect("a bounded type has magnitudes")
+        };
+        if at < bound(low) || at > bound(high) {
+            return Err(format!("it must be from {low} to {high}"));
+        }
+    }
+    Ok(value)
+}
+
+/// A size in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+impl ByteSize {
+    /// As a length in memory.
+    ///
+    /// # Panics
+    /// If it does not fit `usize`; declared bounds of such settings fit 64 bits.
+    #[must_use]
+    pub fn as_usize(self) -> usize {
+        usize::try_from(self.0).expect("a declared bound fits the address space")
+    }
+}
+
+/// CPUs by number, in the order given, without repetition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CpuList(pub Vec<u32>);
+
+const BYTE_UNITS: &[(&str, u64)] = &[
+    ("B", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+];
+
+const TIME_UNITS: &[(&str, u64)] = &[
+    ("ms", 1),
+    ("s", 1000),
+    ("min", 60_000),
+    ("h", 3_600_000),
+    ("days", 86_400_000),
+    ("day", 86_400_000),
+];
+
+/// Reads `NUMBER [UNIT]` and gives the number times its unit. Without a unit: the first one's.
+fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.trim();
+    let factor = match unit {
+        "" => units.first()?.1,
+        _ => {
+            units
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(unit))?
+                .1
+        }
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+impl SettingValue for ByteSize {
+    const FORM: &'static str = "size such as 64 MiB";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let bytes = with_unit(text, BYTE_UNITS);
+        bytes
+            .map(Self)
+            .ok_or_else(|| "it is a size, such as 65536 or \"64 MiB\"".to_owned())
+    }
+
+    fn magnitude(&self) -> Option<u128> {
+        Some(u128::from(self.0))
+    }
+}
+
+impl SettingValue for Duration {
+    const FORM: &'static str = "time such as 7 days";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let ms = with_unit(text, TIME_UNITS);
+        ms.map(Self::from_millis)
+            .ok_or_else(|| "it is a time, such as \"500 ms\" or \"7 days\"".to_owned())
+    }
+
+    fn magnitude(&self) -> Option<u128> {
+        Some(self.as_millis())
+    }
+}
+
+impl SettingValue for u32 {
+    const FORM: &'static str = "number";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "it is a whole number".to_owned())
+    }
+
+    fn magnitude(&self) -> Option<u128> {
+        Some(u128::from(*self))
+    }
+}
+
+impl SettingValue for NonZeroU16 {
+    const FORM: &'static str = "number";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|_| "it is a whole number of at least 1".to_owned())
+    }
+
+    fn magnitude(&self) -> Option<u128> {
+        Some(u128::from(self.get()))
+    }
+}
+
+impl SettingValue for bool {
+    const FORM: &'static str = "true or false";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "it is true or false".to_owned())
+    }
+}
+
+impl SettingValue for String {
+    const FORM: &'static str = "text";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+}
+
+impl SettingValue for PathBuf {
+    const FORM: &'static str = "path";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            Err("it is a path".to_owned())
+        } else {
+            Ok(Self::from(text))
+        }
+    }
+}
+
+impl SettingValue for SocketAddr {
+    const FORM: &'static str = "IP:PORT";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let written = text
+            .strip_prefix("localhost:")
+            .map(|port| format!("127.0.0.1:{port}"));
+        let address = written.as_deref().unwrap_or(text).parse();
+        address.map_err(|_| "it is an IP address and a port, such as 127.0.0.1:7654".to_owned())
+    }
+}
+
+impl SettingValue for Level {
+    const FORM: &'static str = "synced, written or memory";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "synced" => Ok(Self::Synced),
+            "written" => Ok(Self::Written),
+            "memory" => Ok(Self::Memory),
+            _ => Err("it is synced, written or memory".to_owned()),
+        }
+    }
+}
+
+/// Highest CPU number that a list may name: what `cpu_set_t` of the C library holds.
+const MAX_CPU: u32 = 1023;
+
+impl SettingValue for CpuList {
+    const FORM: &'static str = "CPUs such as 0-3,6";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("it is a list of CPUs from 0 to {MAX_CPU}, such as 0-3,6");
+        let mut cpus = Vec::new();
+        for part in text.split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let first: u32 = first.trim().parse().map_err(|_| wrong())?;
+            let last: u32 = last.trim().parse().map_err(|_| wrong())?;
+            if first > last || last > MAX_CPU {
+                return Err(wrong());
+            }
+            for cpu in first..=last {
+                if cpus.contains(&cpu) {
+                    return Err(format!("it names CPU {cpu} twice"));
+                }
+                cpus.push(cpu);
+            }
+        }
+        Ok(Self(cpus))
+    }
+}
+
+impl fmt::Display for CpuList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, cpu) in self.0.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            write!(f, "{comma}{cpu}")?;
+        }
+        Ok(())
+    }
+}
+
+impl<T: SettingValue> SettingValue for Option<T> {
+    const FORM: &'static str = T::FORM;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(None);
+        }
+        T::parse(text)
+            .map(Some)
+            .map_err(|reason| format!("{reason}, or none"))
+    }
+
+    fn magnitude(&self) -> Option<u128> {
+        self.as_ref().and_then(T::magnitude)
+    }
+}

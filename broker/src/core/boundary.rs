@@ -1,0 +1,113 @@
+//! Where a core meets the world: what it hears and what it asks for.
+//!
+//! A core is plain, single-threaded, deterministic code: it opens no socket and no file, reads no
+//! clock and never waits. The runtime (glommio and our own socket ring) and the simulator both
+//! drive it through [`Behaviour`]; neither knows what a request is.
+
+use std::net::SocketAddr;
+
+use bytes::{Bytes, BytesMut};
+use leveret_storage::io::{BufPool, IoResult, Op, OpId};
+use leveret_storage::types::{CoreId, Mono, Now};
+
+/// Names a connection of one core; never reused while anything of the old one is in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId {
+    /// Dense slot number, reused.
+    pub slot: u32,
+    /// Counts the uses of the slot.
+    pub generation: u32,
+}
+
+/// Which listener a connection came in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// The native FlatBuffers protocol.
+    Native,
+}
+
+/// The buffer type of a behaviour's pool.
+pub type BufOf<B> = <<B as Behaviour>::Pool as BufPool>::Buf;
+
+/// What a core asks of its driver. The driver carries actions out in the order given per
+/// connection and per target core; disk operations are unordered.
+#[derive(Debug)]
+pub enum Action<Buf, Message> {
+    /// Carry out a storage operation and answer with [`Behaviour::handle_completion`].
+    Disk(OpId, Op<Buf>),
+    /// Append to the connection's outgoing bytes. The driver gathers consecutive chunks into one
+    /// vectored write and reports progress by [`Behaviour::handle_sent`].
+    Send {
+        /// The connection.
+        conn: ConnId,
+        /// Bytes to send after everything given before.
+        bytes: Bytes,
+    },
+    /// The next `len` bytes of the connection belong at the end of `into` (capacity is there):
+    /// receive them straight into place and hand the buffer back by [`Behaviour::handle_body`].
+    /// It concerns the bytes after those received so far; on a paused connection it waits for
+    /// [`Action::Resume`], which follows.
+    Receive {
+        /// The connection.
+        conn: ConnId,
+        /// What is already there of the body.
+        into: BytesMut,
+        /// How many bytes are missing.
+        len: usize,
+    },
+    /// Stop receiving from the connection (no permit for more); bytes already on their way up
+    /// may still be delivered.
+    Pause(ConnId),
+    /// Receive again.
+    Resume(ConnId),
+    /// Close the connection once what was given to send has left, or after a short grace.
+    /// [`Behaviour::handle_disconnected`] follows.
+    Close(ConnId),
+    /// Deliver a message to another core, in order, never lost while the process lives.
+    Mesh {
+        /// Receiving core; never the sender itself.
+        to: CoreId,
+        /// The message.
+        message: Message,
+    },
+    /// The process must end now, non-zero, with this line: going on could lie.
+    Fatal(String),
+    /// This core has finished its graceful stop; nothing is outstanding.
+    Stopped,
+}
+
+/// One core's logic, as its driver sees it.
+pub trait Behaviour {
+    /// Staging buffers for the device.
+    type Pool: BufPool;
+    /// What cores tell each other.
+    type Message: Send + 'static;
+
+    /// A connection was accepted; its first bytes follow.
+    fn handle_accept(&mut self, conn: ConnId, protocol: Protocol, peer: SocketAddr, now: Now);
+    /// Bytes arrived; all of them are consumed.
+    fn handle_received(&mut self, conn: ConnId, bytes: &[u8], now: Now);
+    /// A body asked for by [`Action::Receive`] is complete.
+    fn handle_body(&mut self, conn: ConnId, body: BytesMut, now: Now);
+    /// So many more bytes of the connection left for the peer.
+    fn handle_sent(&mut self, conn: ConnId, bytes: usize, now: Now);
+    /// The connection is gone (peer, error, or our own close). Nothing more of it follows.
+    fn handle_disconnected(&mut self, conn: ConnId, now: Now);
+    /// A disk operation ended.
+    fn handle_completion(&mut self, op: OpId, result: IoResult<BufOf<Self>>, now: Now)
+    where
+        Self: Sized;
+    /// Another core's message.
+    fn handle_mesh(&mut self, from: CoreId, message: Self::Message, now: Now);
+    /// Time has passed; called at or after [`Behaviour::poll_timeout`].
+    fn handle_timeout(&mut self, now: Now);
+    /// Begin a graceful stop: refuse new work, finish and make durable what was accepted, then
+    /// [`Action::Stopped`].
+    fn handle_stop(&mut self, now: Now);
+    /// What to do next; `None` until something is handled again.
+    fn poll_action(&mut self) -> Option<Action<BufOf<Self>, Self::Message>>
+    where
+        Self: Sized;
+    /// When [`Behaviour::handle_timeout`] is wanted next.
+    fn poll_timeout(&self) -> Option<Mono>;
+}

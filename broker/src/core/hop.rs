@@ -1,0 +1,236 @@
+//! What cores ask of each other, and the way there and back.
+//!
+//! Any core takes any request and forwards what another one owns. A request leaves only with its
+//! slot reserved in `pending`, and what comes in is always taken, so
+//! cores cannot wait for each other in a ring.
+
+use bytes::BytesMut;
+use leveret_engine::shard::{FetchSpec, OffsetSpec, Reply, RequestId};
+use leveret_engine::topology::{Command, TopologyEntry};
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{CoreId, Level, LogId, Now};
+
+use super::boundary::Action;
+use super::installs::InstallNumber;
+use super::pending::{Slot, Waiting};
+use super::status::{CoreReport, PartitionReport};
+use super::{Core, ForeignFetch};
+
+/// What one core tells another.
+#[derive(Debug)]
+pub enum Message {
+    /// Carry this out and send the answer back for this slot.
+    Call(Slot, Call),
+    /// The answer to a call of yours.
+    Answer(Slot, Answer),
+    /// A fetch of mine that you have need not wait for more: the asker has enough.
+    Hurry(Slot),
+    /// Nobody wants the answer to that fetch any more.
+    Cancel(Slot),
+    /// A durable change of the topology; from core 0.
+    Install(InstallNumber, TopologyEntry),
+    /// The change is in force here; to core 0.
+    Installed(InstallNumber),
+    /// This core stops and has no request of its own under way any more.
+    Drained,
+}
+
+/// A request to the core that owns what it concerns.
+#[derive(Debug)]
+pub enum Call {
+    /// Append a batch.
+    Produce {
+        /// To this log.
+        log: LogId,
+        /// Exactly one record batch, not validated yet.
+        batch: BytesMut,
+        /// Weakest level that satisfies the asker.
+        level: Level,
+    },
+    /// Read partitions of that core.
+    Fetch(FetchSpec),
+    /// Look up an offset.
+    Offset {
+        /// In this log.
+        log: LogId,
+        /// What to look for.
+        spec: OffsetSpec,
+    },
+    /// Change the topology; only core 0 does.
+    Change(Command),
+    /// Tell where these logs of that core stand.
+    Describe(Vec<LogId>),
+    /// Tell how that core is.
+    Status,
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub enum Answer {
+    /// The engine's.
+    Engine(Reply),
+    /// To [`Call::Describe`], in the order asked.
+    Described(Vec<PartitionReport>),
+    /// To [`Call::Status`].
+    Status(Box<CoreReport>),
+}
+
+impl<P: BufPool> Core<P> {
+    /// Has `owner` carry out `call` for whoever is `waiting`; the answer arrives at
+    /// [`Core::answered`].
+    pub(super) fn ask(&mut self, owner: CoreId, call: Call, waiting: Waiting, now: Now) {
+        let slot = self.pending.add(waiting);
+        self.dispatch_call(owner, slot, call, now);
+    }
+
+    /// As [`Core::ask`], for a slot that is reserved already.
+    pub(super) fn dispatch_call(&mut self, owner: CoreId, slot: Slot, call: Call, now: Now) {
+        if owner == self.id {
+            self.carry_out(slot, call, now);
+        } else {
+            self.send(owner, Message::Call(slot, call));
+        }
+    }
+
+    /// Carries out a call on this core; `slot` is where its answer goes.
+    fn carry_out(&mut self, slot: Slot, call: Call, now: Now) {
+        let request = RequestId(slot.0);
+        match call {
+            Call::Produce { log, batch, level } => {
+                self.shard.produce(request, log, batch, level, now);
+            }
+            Call::Fetch(spec) => self.shard.fetch(request, spec, now),
+            Call::Offset { log, spec } => self.shard.list_offsets(request, log, spec, now),
+            Call::Change(command) => self.shard.submit(request, &command, self.cores, now),
+            Call::Describe(logs) => {
+                let reports = logs.iter().map(|log| self.describe(*log)).collect();
+                self.answered(slot, Answer::Described(reports), now);
+            }
+            Call::Status => {
+                let report = Box::new(self.report(now));
+                self.answered(slot, Answer::Status(report), now);
+            }
+        }
+    }
+
+    /// Takes another core's message.
+    pub(super) fn take_message(&mut self, from: CoreId, message: Message, now: Now) {
+        match message {
+            Message::Call(asked, call) => {
+                let slot = self.pending.add(Waiting::Peer {
+                    core: from,
+                    slot: asked,
+                });
+                if matches!(call, Call::Fetch(_)) {
+                    self.foreign_fetches.insert(
+                        ForeignFetch {
+                            core: from,
+                            slot: asked,
+                        },
+                        slot,
+                    );
+                }
+                self.carry_out(slot, call, now);
+            }
+            Message::Answer(slot, answer) => self.answered(slot, answer, now),
+            Message::Hurry(slot) => {
+                if let Some(own) = self.foreign_fetches.get(&ForeignFetch { core: from, slot }) {
+                    self.shard.finish_fetch(RequestId(own.0));
+                }
+            }
+            Message::Cancel(slot) => {
+                let foreign = ForeignFetch { core: from, slot };
+                if let Some(own) = self.foreign_fetches.remove(&foreign) {
+                    self.shard.cancel(RequestId(own.0));
+                    self.pending.take(own);
+                }
+            }
+            Message::Install(number, entry) => {
+                self.install(&entry, now);
+                self.send(from, Message::Installed(number));
+            }
+            Message::Installed(number) => self.installed(number, from, now),
+            Message::Drained => self.stop.drained(from),
+        }
+    }
+
+    /// An answer is there: it goes to whoever waits in that slot, if anybody still does.
+    pub(super) fn answered(&mut self, slot: Slot, answer: Answer, now: Now) {
+        let Some(waiting) = self.pending.take(slot) else {
+            return;
+        };
+        match waiting {
+            Waiting::Peer { core, slot } => {
+                self.foreign_fetches.remove(&ForeignFetch { core, slot });
+                self.send(core, Message::Answer(slot, answer));
+            }
+            Waiting::Part { gather, owner } => self.gathered(gather, owner, answer, now),
+            Waiting::Client {
+                conn,
+                correlation,
+                permit,
+                ..
+            } => {
+                self.give_back_permit(permit, now);
+                self.answer_client(conn, correlation, answer, now);
+            }
+        }
+    }
+
+    /// The engine's replies go their ways; a durable change of the topology sets out to all
+    /// cores first.
+    pub(super) fn take_replies(&mut self, now: Now) {
+        while let Some((request, reply)) = self.shard.poll_reply() {
+            let slot = Slot(request.0);
+            match reply {
+                Reply::Topology(entry) => self.set_out(slot, entry, now),
+                reply => self.answered(slot, Answer::Engine(reply), now),
+            }
+        }
+    }
+
+    fn set_out(&mut self, asker: Slot, entry: TopologyEntry, now: Now) {
+        let number = self.installs.begin(asker, entry.clone());
+        for core in self.others() {
+            self.send(core, Message::Install(number, entry.clone()));
+        }
+        self.install(&entry, now);
+        self.installed(number, self.id, now);
+    }
+
+    fn installed(&mut self, number: InstallNumber, core: CoreId, now: Now) {
+        if let Some((asker, entry)) = self.installs.installed(number, core) {
+            self.answered(asker, Answer::Engine(Reply::Topology(entry)), now);
+        }
+    }
+
+    /// Puts a durable change of the topology in force on this core.
+    fn install(&mut self, entry: &TopologyEntry, now: Now) {
+        if let TopologyEntry::TopicDeleted(id) = entry {
+            let topic = self
+                .topology
+                .topic(*id)
+                .expect("what is deleted is installed")
+                .clone();
+            for (log, _) in topic.logs().filter(|(_, core)| *core == self.id) {
+                self.shard.remove(log, now);
+            }
+        }
+        self.topology.apply(entry);
+        if let TopologyEntry::TopicCreated(topic) = entry {
+            for (log, _) in topic.logs().filter(|(_, core)| *core == self.id) {
+                self.shard.install(log, &topic.settings);
+            }
+        }
+    }
+
+    /// Every core but this one.
+    pub(super) fn others(&self) -> impl Iterator<Item = CoreId> + use<P> {
+        let own = self.id;
+        (0..self.cores).map(CoreId).filter(move |core| *core != own)
+    }
+
+    pub(super) fn send(&mut self, to: CoreId, message: Message) {
+        self.actions.push_back(Action::Mesh { to, message });
+    }
+}

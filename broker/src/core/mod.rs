@@ -1,0 +1,233 @@
+//! One core's behaviour: sessions, routing between cores, and the engine's machines, joined.
+//!
+//! In the order of a request's way: [`boundary`] says what drives a core, `inbound` makes frames
+//! of received bytes, `native` makes calls of frames, [`hop`] brings a call to the core that owns
+//! what it concerns and its answer back, `gather` joins the answers of several cores, and
+//! `native` encodes what goes out. It refuses to touch the kernel, to read a clock and to wait.
+
+pub mod boundary;
+mod deadlines;
+mod gather;
+pub mod hop;
+mod inbound;
+mod installs;
+mod intake;
+mod meter;
+mod native;
+mod pending;
+mod permits;
+mod session;
+mod status;
+mod stop;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use bytes::BytesMut;
+use leveret_engine::shard::{Shard, ShardEvent};
+use leveret_engine::topology::{ProducerIds, Topology};
+use leveret_storage::io::{BufPool, IoResult, OpId};
+use leveret_storage::types::{CoreId, Mono, Now};
+use leveret_wire::native::Encoder;
+use slab::Slab;
+
+use boundary::{Action, Behaviour, BufOf, ConnId, Protocol};
+use deadlines::Deadlines;
+use gather::Gather;
+use hop::Message;
+use installs::Installs;
+use meter::{Meter, Totals};
+use pending::{Pending, Slot};
+use permits::Permits;
+use session::Sessions;
+pub use status::CoreSettings;
+use status::StoppedLogs;
+use stop::Stop;
+
+/// How often requests are looked through for ones that have waited too long, nanoseconds.
+const SWEEP: u64 = 1_000_000_000;
+
+/// Another core's fetch that waits here, by what its asker calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct ForeignFetch {
+    core: CoreId,
+    slot: Slot,
+}
+
+/// One core: everything that its thread owns.
+pub struct Core<P: BufPool> {
+    id: CoreId,
+    cores: u16,
+    settings: CoreSettings,
+    shard: Shard<P>,
+    topology: Topology,
+    installs: Installs,
+    producer_ids: ProducerIds,
+    sessions: Sessions,
+    pending: Pending,
+    gathers: Slab<Gather>,
+    foreign_fetches: BTreeMap<ForeignFetch, Slot>,
+    permits: Permits,
+    deadlines: Deadlines<inbound::Due>,
+    sweep: Option<Mono>,
+    actions: VecDeque<Action<P::Buf, Message>>,
+    /// Connections with encoded responses that the driver has not been given yet.
+    unflushed: Vec<ConnId>,
+    encoder: Encoder,
+    /// Small payloads are copied here, many to an allocation.
+    arena: BytesMut,
+    meter: Meter,
+    stopped: StoppedLogs,
+    stop: Stop,
+    started: Mono,
+}
+
+impl<P: BufPool> Core<P> {
+    /// A core of `settings.cores` over its recovered shard. The topology is settled: it names
+    /// where each partition lives in this run.
+    #[must_use]
+    pub fn new(
+        id: CoreId,
+        settings: CoreSettings,
+        mut shard: Shard<P>,
+        topology: Topology,
+        now: Now,
+    ) -> Self {
+        for topic in topology.topics() {
+            for (log, _) in topic.logs().filter(|(_, core)| *core == id) {
+                shard.install(log, &topic.settings);
+            }
+        }
+        if let Some(own) = shard.topology_mut() {
+            // The writer's copy decides placements, so it has to know where partitions live now.
+            *own = topology.clone();
+        }
+        shard.drop_unclaimed(now);
+        let cores = settings.cores;
+        Self {
+            id,
+            cores,
+            shard,
+            topology,
+            installs: Installs::new(cores),
+            producer_ids: ProducerIds::default(),
+            sessions: Sessions::default(),
+            pending: Pending::default(),
+            gathers: Slab::new(),
+            foreign_fetches: BTreeMap::new(),
+            permits: Permits::new(settings.request_bytes),
+            deadlines: Deadlines::default(),
+            sweep: None,
+            actions: VecDeque::new(),
+            unflushed: Vec::new(),
+            encoder: Encoder::new(),
+            arena: BytesMut::new(),
+            meter: Meter::new(now.mono),
+            stopped: StoppedLogs::new(),
+            stop: Stop::new(cores),
+            started: now.mono,
+            settings,
+        }
+    }
+
+    /// After anything was handled: what the engine has to say goes its way.
+    fn settle(&mut self, now: Now) {
+        if self.meter.due(now.mono) {
+            self.meter.note(Totals::of(&self.shard.stats()), now.mono);
+        }
+        self.take_replies(now);
+        while let Some(event) = self.shard.poll_event() {
+            match event {
+                ShardEvent::LogStopped { log, reason } => {
+                    let place = self.place_of(log);
+                    tracing::error!(core = self.id.0, "{place} takes no more records: {reason}");
+                    self.stopped.insert(log, reason.to_string());
+                }
+                ShardEvent::Flushed => self.actions.push_back(Action::Stopped),
+                ShardEvent::Fatal(reason) => self.actions.push_back(Action::Fatal(reason)),
+            }
+        }
+        self.go_on_stopping(now);
+    }
+
+    fn sweep(&mut self, now: Now) {
+        if self.sweep.is_none_or(|at| at > now.mono) {
+            return;
+        }
+        for slot in self.pending.expired(now.mono) {
+            self.give_up(slot, now);
+        }
+        self.sweep = (!self.pending.is_empty()).then(|| now.mono.after(SWEEP));
+    }
+}
+
+impl<P: BufPool> Behaviour for Core<P> {
+    type Pool = P;
+    type Message = Message;
+
+    fn handle_accept(&mut self, conn: ConnId, _: Protocol, peer: SocketAddr, now: Now) {
+        self.accept(conn, peer, now);
+    }
+
+    fn handle_received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
+        self.receive(conn, bytes, now);
+        self.settle(now);
+    }
+
+    fn handle_body(&mut self, conn: ConnId, body: BytesMut, now: Now) {
+        self.receive_body(conn, body, now);
+        self.settle(now);
+    }
+
+    fn handle_sent(&mut self, conn: ConnId, bytes: usize, now: Now) {
+        self.sent(conn, bytes, now);
+        self.settle(now);
+    }
+
+    fn handle_disconnected(&mut self, conn: ConnId, now: Now) {
+        self.disconnected(conn, now);
+        self.settle(now);
+    }
+
+    fn handle_completion(&mut self, op: OpId, result: IoResult<BufOf<Self>>, now: Now) {
+        self.shard.handle_completion(op, result, now);
+        self.settle(now);
+    }
+
+    fn handle_mesh(&mut self, from: CoreId, message: Message, now: Now) {
+        self.take_message(from, message, now);
+        self.settle(now);
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        self.shard.handle_timeout(now);
+        while let Some(due) = self.deadlines.due(now.mono) {
+            due.into_iter().for_each(|due| self.deadline_passed(due));
+        }
+        self.sweep(now);
+        self.settle(now);
+    }
+
+    fn handle_stop(&mut self, now: Now) {
+        self.begin_stop(now);
+        self.settle(now);
+    }
+
+    fn poll_action(&mut self) -> Option<Action<P::Buf, Message>> {
+        while let Some(conn) = self.unflushed.pop() {
+            self.flush(conn);
+        }
+        if let Some(action) = self.actions.pop_front() {
+            return Some(action);
+        }
+        self.shard.poll_op().map(|(id, op)| Action::Disk(id, op))
+    }
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        let own = [self.deadlines.next(), self.sweep, self.stop.deadline()];
+        own.into_iter()
+            .chain([self.shard.poll_timeout()])
+            .flatten()
+            .min()
+    }
+}

@@ -1,0 +1,141 @@
+//! Produce, Fetch, ListOffsets, InitProducer: requests about records.
+
+use bytes::BytesMut;
+use leveret_engine::shard::{FetchPartition, FetchSpec, OffsetSpec};
+use leveret_engine::topology::{Command, ProducerIds};
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{CoreId, Level, LogId, Now, Offset};
+use leveret_wire::native::{self as wire, ErrorCode, InitProducerOk, PartitionId, ProducerId};
+
+use super::{Asker, level_in};
+use crate::core::Core;
+use crate::core::gather::{FetchedPart, Gathering};
+use crate::core::hop::Call;
+
+/// Longest that a fetch may ask to wait, milliseconds.
+const MAX_FETCH_WAIT: u32 = 300_000;
+
+impl<P: BufPool> Core<P> {
+    pub(super) fn produce(
+        &mut self,
+        asker: Asker,
+        produce: &wire::Produce,
+        batch: BytesMut,
+        now: Now,
+    ) {
+        let place = self.partition(asker, produce.topic_id, produce.partition, now);
+        let Some((log, owner)) = place else { return };
+        let level = produce.level.map_or(Level::Synced, level_in);
+        let Asker {
+            conn,
+            correlation,
+            permit,
+        } = asker;
+        let waiting = self.client(conn, correlation, permit, produce.timeout_ms, now);
+        self.ask(owner, Call::Produce { log, batch, level }, waiting, now);
+    }
+
+    pub(super) fn fetch(&mut self, asker: Asker, fetch: &wire::Fetch<'_>, now: Now) {
+        let Some(topic) = self.topic(asker, fetch.topic_id, now) else {
+            return;
+        };
+        let mut parts = Vec::with_capacity(fetch.partitions.len());
+        let mut by_core: Vec<(CoreId, Vec<FetchPartition>)> = Vec::new();
+        for asked in fetch.partitions.iter() {
+            let Some((log, owner)) = topic.partition(asked.partition.0) else {
+                parts.push(FetchedPart::refused(
+                    asked.partition,
+                    ErrorCode::UnknownPartition,
+                ));
+                continue;
+            };
+            if parts.iter().any(|part: &FetchedPart| part.log == Some(log)) {
+                let message = format!("partition {} is asked for twice", asked.partition);
+                return self.refuse(asker, ErrorCode::InvalidRequest, &message, now);
+            }
+            parts.push(FetchedPart::awaited(asked.partition, log));
+            let part = FetchPartition {
+                log,
+                offset: Offset(asked.offset.0),
+                max_bytes: asked.max_bytes as usize,
+            };
+            match by_core.iter_mut().find(|(core, _)| *core == owner) {
+                Some((_, parts)) => parts.push(part),
+                None => by_core.push((owner, vec![part])),
+            }
+        }
+        let refused = parts.iter().any(|part| part.log.is_none());
+        let wait_ms = if refused {
+            0
+        } else {
+            fetch.max_wait_ms.min(MAX_FETCH_WAIT)
+        };
+        let max_bytes = (fetch.max_bytes as usize).min(self.settings.response_bytes);
+        let gather = self.gather(asker.conn, asker.correlation, Gathering::Fetch(parts));
+        for (owner, partitions) in by_core {
+            let spec = FetchSpec {
+                partitions,
+                max_bytes,
+                min_bytes: fetch.min_bytes as usize,
+                max_wait: u64::from(wait_ms) * 1_000_000,
+            };
+            self.ask_part(gather, owner, Call::Fetch(spec), now);
+        }
+        self.all_asked(gather, now);
+    }
+
+    pub(super) fn list_offsets(&mut self, asker: Asker, lookup: &wire::ListOffsets, now: Now) {
+        let place = self.partition(asker, lookup.topic_id, lookup.partition, now);
+        let Some((log, owner)) = place else { return };
+        let spec = match lookup.spec {
+            wire::OffsetSpec::Earliest => OffsetSpec::Earliest,
+            wire::OffsetSpec::Latest => OffsetSpec::Latest,
+            wire::OffsetSpec::Timestamp(timestamp) => OffsetSpec::Timestamp(timestamp),
+        };
+        let waiting = self.client(asker.conn, asker.correlation, asker.permit, 0, now);
+        self.ask(owner, Call::Offset { log, spec }, waiting, now);
+    }
+
+    pub(super) fn init_producer(&mut self, asker: Asker, now: Now) {
+        if let Some(id) = self.producer_ids.take() {
+            return self.respond_producer(asker.conn, asker.correlation, id);
+        }
+        let command = Command::ReserveProducerIds {
+            count: ProducerIds::BLOCK,
+        };
+        let waiting = self.client(asker.conn, asker.correlation, asker.permit, 0, now);
+        self.ask(CoreId(0), Call::Change(command), waiting, now);
+    }
+
+    pub(super) fn respond_producer(
+        &mut self,
+        conn: crate::core::boundary::ConnId,
+        correlation: wire::CorrelationId,
+        id: i64,
+    ) {
+        let ok = InitProducerOk {
+            producer_id: ProducerId(id),
+            producer_epoch: 0,
+        };
+        self.respond(conn, correlation, &wire::Response::InitProducer(ok), &[]);
+    }
+}
+
+impl FetchedPart {
+    fn refused(partition: PartitionId, error: ErrorCode) -> Self {
+        Self {
+            partition,
+            log: None,
+            error: Some(error),
+            ..Self::default()
+        }
+    }
+
+    fn awaited(partition: PartitionId, log: LogId) -> Self {
+        Self {
+            partition,
+            log: Some(log),
+            ..Self::default()
+        }
+    }
+}

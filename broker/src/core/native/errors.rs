@@ -1,0 +1,33 @@
+//! The engine's refusals as codes of the native protocol.
+
+use leveret_engine::EngineError;
+use leveret_engine::partition::AppendRefusal;
+use leveret_engine::topology::TopologyRefusal;
+use leveret_record::BatchError;
+use leveret_wire::native::ErrorCode;
+
+pub(super) fn code(error: &EngineError) -> ErrorCode {
+    match error {
+        EngineError::Batch(batch) => match batch {
+            BatchError::BadCrc { .. } => ErrorCode::CorruptBatch,
+            BatchError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+            _ => ErrorCode::InvalidBatch,
+        },
+        EngineError::Append(refusal) => match refusal {
+            AppendRefusal::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequence,
+            AppendRefusal::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+            _ => ErrorCode::InvalidBatch,
+        },
+        EngineError::Topology(refusal) => match refusal {
+            TopologyRefusal::TopicExists { .. } => ErrorCode::TopicExists,
+            TopologyRefusal::UnknownTopic { .. } => ErrorCode::UnknownTopic,
+            _ => ErrorCode::InvalidRequest,
+        },
+        EngineError::UnknownLog => ErrorCode::UnknownPartition,
+        EngineError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        EngineError::Overloaded => ErrorCode::Overloaded,
+        EngineError::DiskFull => ErrorCode::DiskFull,
+        EngineError::Stopping => ErrorCode::Stopping,
+        EngineError::LogStopped { .. } | EngineError::Storage { .. } => ErrorCode::StorageError,
+    }
+}

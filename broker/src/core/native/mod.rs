@@ -1,0 +1,149 @@
+//! Native requests: what each asks of the engine, and how its answer is said.
+//!
+//! A file per family of requests; `errors` translates the engine's refusals, `respond` encodes.
+//! Nothing here decides: it decodes, routes and encodes.
+
+mod data;
+mod errors;
+mod hello;
+mod respond;
+mod status;
+mod topics;
+
+use bytes::BytesMut;
+use leveret_engine::topology::{Topic, TopicId};
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{CoreId, Level, LogId, Now};
+use leveret_wire::native as wire;
+use leveret_wire::native::{CorrelationId, ErrorCode, FrameHeader, Request};
+use std::sync::Arc;
+
+use super::Core;
+use super::boundary::ConnId;
+use super::session::Stage;
+
+/// Whose request it is, and what comes back with its answer.
+#[derive(Clone, Copy, Debug)]
+struct Asker {
+    conn: ConnId,
+    correlation: CorrelationId,
+    permit: usize,
+}
+
+impl<P: BufPool> Core<P> {
+    /// Takes one frame whose payload holds `permit` bytes of the budget.
+    pub(super) fn dispatch(
+        &mut self,
+        conn: ConnId,
+        frame: &FrameHeader,
+        head: &[u8],
+        payload: BytesMut,
+        permit: usize,
+        now: Now,
+    ) {
+        let asker = Asker {
+            conn,
+            correlation: frame.correlation,
+            permit,
+        };
+        let request = match Request::decode(frame.kind, head) {
+            Ok(request) => request,
+            Err(error) => {
+                let code = match error {
+                    wire::DecodeError::Kind(_) => ErrorCode::UnsupportedVersion,
+                    _ => ErrorCode::InvalidRequest,
+                };
+                return self.refuse(asker, code, &error.to_string(), now);
+            }
+        };
+        let Some(session) = self.sessions.get(conn) else {
+            return self.give_back_permit(permit, now);
+        };
+        match (session.stage, &request) {
+            (Stage::ExpectHello, Request::Hello(hello)) => return self.hello(asker, hello),
+            (Stage::ExpectHello, _) => {
+                let message = "the first frame must be Hello";
+                self.give_back_permit(permit, now);
+                return self.refuse_frame(conn, frame.correlation, ErrorCode::BadFrame, message);
+            }
+            (Stage::Closing, _) => return self.give_back_permit(permit, now),
+            (Stage::ExpectRequest, _) => {}
+        }
+        if self.stop.begun() {
+            return self.refuse(asker, ErrorCode::Stopping, "the broker is stopping", now);
+        }
+        match request {
+            Request::Produce(produce) => self.produce(asker, &produce, payload, now),
+            Request::Fetch(fetch) => self.fetch(asker, &fetch, now),
+            Request::ListOffsets(lookup) => self.list_offsets(asker, &lookup, now),
+            Request::InitProducer => self.init_producer(asker, now),
+            Request::Metadata(name) => self.metadata(asker, name, now),
+            Request::CreateTopic(create) => self.create_topic(asker, &create, now),
+            Request::DeleteTopic(name) => self.delete_topic(asker, name, now),
+            Request::ListTopics => self.list_topics(asker),
+            Request::DescribeTopics(names) => self.describe_topics(asker, &names, now),
+            Request::Status => self.ask_status(asker, now),
+            Request::Ping => self.respond(conn, frame.correlation, &wire::Response::Pong, &[]),
+            Request::Hello(_) => {
+                self.refuse(
+                    asker,
+                    ErrorCode::InvalidRequest,
+                    "hello was said already",
+                    now,
+                );
+            }
+        }
+    }
+
+    /// The topic of that id, or the asker hears that there is none.
+    fn topic(&mut self, asker: Asker, id: wire::TopicId, now: Now) -> Option<Arc<Topic>> {
+        let topic = self.topology.topic(TopicId(id.0)).cloned();
+        if topic.is_none() {
+            let message = format!("there is no topic with id {id}");
+            self.refuse(asker, ErrorCode::UnknownTopic, &message, now);
+        }
+        topic
+    }
+
+    /// Log and core of a partition, or the asker hears that there is none.
+    fn partition(
+        &mut self,
+        asker: Asker,
+        topic: wire::TopicId,
+        partition: wire::PartitionId,
+        now: Now,
+    ) -> Option<(LogId, CoreId)> {
+        // No clone of the topic on the way of every produce.
+        match self
+            .topology
+            .topic(TopicId(topic.0))
+            .map(|topic| topic.partition(partition.0))
+        {
+            Some(Some(place)) => return Some(place),
+            Some(None) => {
+                let message = format!("topic {topic} has no partition {partition}");
+                self.refuse(asker, ErrorCode::UnknownPartition, &message, now);
+            }
+            None => {
+                self.topic(asker, topic, now);
+            }
+        }
+        None
+    }
+}
+
+fn level_in(level: wire::Level) -> Level {
+    match level {
+        wire::Level::Synced => Level::Synced,
+        wire::Level::Written => Level::Written,
+        wire::Level::Memory => Level::Memory,
+    }
+}
+
+fn level_out(level: Level) -> wire::Level {
+    match level {
+        Level::Synced => wire::Level::Synced,
+        Level::Written => wire::Level::Written,
+        Level::Memory => wire::Level::Memory,
+    }
+}

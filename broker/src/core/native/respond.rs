@@ -1,0 +1,291 @@
+//! From answers to bytes: small responses are encoded into the connection's buffer, batches
+//! follow as they are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use leveret_engine::EngineError;
+use leveret_engine::shard::{FetchedPartition, Reply};
+use leveret_engine::topology::{Topic, TopologyEntry};
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{LogId, Now};
+use leveret_wire::native::{
+    self as wire, CorrelationId, CreateTopicOk, ErrorCode, ErrorResponse, FetchOk, ListOffsetsOk,
+    PartitionDescription, PartitionId, ProduceOk, Response, TopicDescription, TopicId,
+};
+
+use super::{Asker, errors, level_out};
+use crate::core::Core;
+use crate::core::boundary::{Action, ConnId};
+use crate::core::gather::FetchedPart;
+use crate::core::hop::Answer;
+use crate::core::session::{Blocked, Stage};
+use crate::core::status::PartitionReport;
+
+impl<P: BufPool> Core<P> {
+    /// Gives a response to send; `payload` follows it uncopied.
+    pub(super) fn respond(
+        &mut self,
+        conn: ConnId,
+        correlation: CorrelationId,
+        response: &Response<'_>,
+        payload: &[Bytes],
+    ) {
+        let Some(session) = self.sessions.get(conn) else {
+            return;
+        };
+        if session.stage == Stage::Closing {
+            return;
+        }
+        let first = session.out.is_empty();
+        let len = payload.iter().map(Bytes::len).sum();
+        self.encoder
+            .response(&mut session.out, correlation, response, len);
+        if payload.is_empty() {
+            if first {
+                self.unflushed.push(conn);
+            }
+            return;
+        }
+        let head = session.take_out();
+        session.unsent += len;
+        self.actions.push_back(Action::Send { conn, bytes: head });
+        let sends = payload
+            .iter()
+            .cloned()
+            .map(|bytes| Action::Send { conn, bytes });
+        self.actions.extend(sends);
+        self.bound_peer(conn);
+    }
+
+    /// Hands what was encoded for the connection to the driver.
+    pub(in crate::core) fn flush(&mut self, conn: ConnId) {
+        let Some(session) = self.sessions.get(conn) else {
+            return;
+        };
+        if !session.out.is_empty() {
+            let bytes = session.take_out();
+            self.actions.push_back(Action::Send { conn, bytes });
+        }
+    }
+
+    /// Completes one of a client's waiting requests.
+    pub(in crate::core) fn answer_client(
+        &mut self,
+        conn: ConnId,
+        correlation: CorrelationId,
+        answer: Answer,
+        now: Now,
+    ) {
+        match answer {
+            Answer::Engine(reply) => self.answer_engine(conn, correlation, reply, now),
+            answer => unreachable!("gathered, not answered at once: {answer:?}"),
+        }
+        self.request_done(conn, now);
+    }
+
+    fn answer_engine(&mut self, conn: ConnId, correlation: CorrelationId, reply: Reply, now: Now) {
+        let response = match reply {
+            Reply::Produced(produced) => Response::Produce(ProduceOk {
+                base_offset: wire::Offset(produced.base_offset.0),
+                log_start_offset: wire::Offset(produced.start_offset.0),
+                duplicate: produced.duplicate,
+            }),
+            Reply::Offset(found) => Response::ListOffsets(ListOffsetsOk {
+                offset: wire::Offset(found.offset.0),
+                timestamp: found.timestamp,
+            }),
+            Reply::Topology(entry) => {
+                self.answer_change(conn, correlation, &entry);
+                return self.unblock(conn, Blocked::Topology, now);
+            }
+            Reply::Failed(error) => {
+                self.respond_engine_error(conn, correlation, &error);
+                return self.unblock(conn, Blocked::Topology, now);
+            }
+            Reply::Fetched(_) => unreachable!("fetches are gathered"),
+        };
+        self.respond(conn, correlation, &response, &[]);
+    }
+
+    fn answer_change(&mut self, conn: ConnId, correlation: CorrelationId, entry: &TopologyEntry) {
+        match entry {
+            TopologyEntry::TopicCreated(topic) => {
+                let topic_id = TopicId(topic.id.0);
+                let ok = CreateTopicOk {
+                    topic_id,
+                    partitions: topic.partitions(),
+                };
+                self.respond(conn, correlation, &Response::CreateTopic(ok), &[]);
+            }
+            TopologyEntry::TopicDeleted(id) => {
+                self.respond(
+                    conn,
+                    correlation,
+                    &Response::DeleteTopic(TopicId(id.0)),
+                    &[],
+                );
+            }
+            TopologyEntry::ProducerIdsReserved { first, count } => {
+                self.producer_ids.refill(*first, *count);
+                let id = self.producer_ids.take().expect("a block is never empty");
+                self.respond_producer(conn, correlation, id);
+            }
+        }
+    }
+
+    pub(in crate::core) fn respond_fetched(
+        &mut self,
+        conn: ConnId,
+        correlation: CorrelationId,
+        parts: Vec<FetchedPart>,
+    ) {
+        let mut payload = Vec::new();
+        let mut partitions = Vec::with_capacity(parts.len());
+        for part in parts {
+            partitions.push(fetched(
+                part.partition,
+                part.error,
+                part.fetched,
+                &mut payload,
+            ));
+        }
+        let partitions = partitions.as_slice().into();
+        self.respond(
+            conn,
+            correlation,
+            &Response::Fetch(FetchOk { partitions }),
+            &payload,
+        );
+    }
+
+    pub(in crate::core) fn respond_described(
+        &mut self,
+        conn: ConnId,
+        correlation: CorrelationId,
+        topics: &[Arc<Topic>],
+        reports: &BTreeMap<LogId, PartitionReport>,
+    ) {
+        let partitions: Vec<Vec<PartitionDescription>> = topics
+            .iter()
+            .map(|topic| describe(topic, reports))
+            .collect();
+        let described =
+            topics
+                .iter()
+                .zip(&partitions)
+                .map(|(topic, partitions)| TopicDescription {
+                    name: topic.name.as_str(),
+                    topic_id: TopicId(topic.id.0),
+                    level: level_out(topic.settings.level),
+                    retention_bytes: topic.settings.retention_bytes,
+                    retention_ms: topic.settings.retention_ms,
+                    partitions: partitions.as_slice().into(),
+                });
+        let response = Response::DescribeTopics(described.collect());
+        self.respond(conn, correlation, &response, &[]);
+    }
+
+    pub(in crate::core) fn respond_engine_error(
+        &mut self,
+        conn: ConnId,
+        correlation: CorrelationId,
+        error: &EngineError,
+    ) {
+        self.respond_error(conn, correlation, errors::code(error), &error.to_string());
+    }
+
+    pub(in crate::core) fn respond_error(
+        &mut self,
+        conn: ConnId,
+        correlation: CorrelationId,
+        code: ErrorCode,
+        message: &str,
+    ) {
+        let error = ErrorResponse::new(code, message);
+        self.respond(conn, correlation, &Response::Error(error), &[]);
+    }
+
+    /// The request fails before anything waits for it; its permit comes back.
+    pub(super) fn refuse(&mut self, asker: Asker, code: ErrorCode, message: &str, now: Now) {
+        self.respond_error(asker.conn, asker.correlation, code, message);
+        self.give_back_permit(asker.permit, now);
+    }
+
+    /// The connection cannot go on: it hears why and is closed.
+    pub(in crate::core) fn refuse_frame(
+        &mut self,
+        conn: ConnId,
+        correlation: CorrelationId,
+        code: ErrorCode,
+        message: &str,
+    ) {
+        self.respond_error(conn, correlation, code, message);
+        self.flush(conn);
+        if let Some(session) = self.sessions.get(conn)
+            && session.stage != Stage::Closing
+        {
+            session.stage = Stage::Closing;
+            session.rx.clear();
+            self.actions.push_back(Action::Close(conn));
+        }
+    }
+}
+
+/// One partition's line of a fetch response; its batches go to the end of `payload`.
+fn fetched(
+    partition: PartitionId,
+    error: Option<ErrorCode>,
+    part: Option<FetchedPartition>,
+    payload: &mut Vec<Bytes>,
+) -> wire::FetchedPartition {
+    let mut line = wire::FetchedPartition {
+        partition,
+        error,
+        high_watermark: wire::Offset(0),
+        log_start_offset: wire::Offset(0),
+        payload_len: 0,
+    };
+    match part.map(|part| part.result) {
+        Some(Ok(records)) => {
+            line.high_watermark = wire::Offset(records.high_watermark.0);
+            line.log_start_offset = wire::Offset(records.start_offset.0);
+            line.payload_len = u32::try_from(records.len()).expect("bounded by the request");
+            payload.extend(records.batches);
+        }
+        Some(Err(error)) => {
+            if let EngineError::OffsetOutOfRange {
+                start,
+                high_watermark,
+                ..
+            } = error
+            {
+                line.high_watermark = wire::Offset(high_watermark.0);
+                line.log_start_offset = wire::Offset(start.0);
+            }
+            line.error = Some(errors::code(&error));
+        }
+        None => {}
+    }
+    line
+}
+
+fn describe(
+    topic: &Topic,
+    reports: &BTreeMap<LogId, PartitionReport>,
+) -> Vec<PartitionDescription> {
+    let line = |(index, (log, core))| {
+        let report = reports.get(&log);
+        PartitionDescription {
+            partition: PartitionId(index),
+            core,
+            start_offset: wire::Offset(report.map_or(0, |report| report.start_offset.0)),
+            high_watermark: wire::Offset(report.map_or(0, |report| report.high_watermark.0)),
+            size_bytes: report.map_or(0, |report| report.bytes),
+            stopped: report.is_some_and(|report| report.stopped.is_some()),
+        }
+    };
+    let logs = topic.logs().map(|(log, core)| (log, core.0));
+    (0..).zip(logs).map(line).collect()
+}

@@ -1,0 +1,83 @@
+//! Status: how the broker is, from all cores.
+
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{CoreId, Now};
+use leveret_wire::native::{
+    CoreStatus, CorrelationId, PartitionId, Response, StatusOk, StoppedLog,
+};
+
+use super::{Asker, level_out};
+use crate::core::Core;
+use crate::core::boundary::ConnId;
+use crate::core::gather::Gathering;
+use crate::core::hop::Call;
+use crate::core::status::CoreReport;
+
+impl<P: BufPool> Core<P> {
+    pub(super) fn ask_status(&mut self, asker: Asker, now: Now) {
+        let gathering = Gathering::Status(Vec::new());
+        let gather = self.gather(asker.conn, asker.correlation, gathering);
+        for core in (0..self.cores).map(CoreId) {
+            self.ask_part(gather, core, Call::Status, now);
+        }
+        self.all_asked(gather, now);
+    }
+
+    pub(in crate::core) fn respond_status(
+        &mut self,
+        conn: ConnId,
+        correlation: CorrelationId,
+        mut reports: Vec<CoreReport>,
+        now: Now,
+    ) {
+        reports.sort_by_key(|report| report.core);
+        let stopped: Vec<_> = reports
+            .iter()
+            .flat_map(|report| report.stopped.iter().map(move |log| (report.core, log)))
+            .filter_map(|(core, (log, reason))| {
+                let (topic, partition) = self.topology.owner_of(*log)?;
+                Some((topic.clone(), partition, core, reason))
+            })
+            .collect();
+        let stopped_logs = stopped
+            .iter()
+            .map(|(topic, partition, core, reason)| StoppedLog {
+                topic: topic.name.as_str(),
+                partition: PartitionId(*partition),
+                core: core.0,
+                reason,
+            });
+        let data_dir = self.settings.data_dir.clone();
+        let response = Response::Status(StatusOk {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_ms: now.mono.since(self.started) / 1_000_000,
+            data_dir: &data_dir,
+            true_level: level_out(self.settings.true_level),
+            topics: u32::try_from(self.topology.topics().len()).expect("topics are bounded"),
+            partitions: self.topology.partitions(),
+            cores: reports.iter().map(core_status).collect(),
+            stopped_logs: stopped_logs.collect(),
+        });
+        self.respond(conn, correlation, &response, &[]);
+    }
+}
+
+fn core_status(report: &CoreReport) -> CoreStatus {
+    CoreStatus {
+        core: report.core.0,
+        cpu: report.cpu,
+        connections: report.connections,
+        partitions: report.partitions,
+        memory_used: report.memory_used,
+        memory_budget: report.memory_budget,
+        journal_used: report.journal_used,
+        journal_size: report.journal_size,
+        batches_in: report.totals.batches_in,
+        records_in: report.totals.records_in,
+        bytes_in: report.totals.bytes_in,
+        bytes_out: report.totals.bytes_out,
+        records_in_per_second: report.rates.records_in,
+        bytes_in_per_second: report.rates.bytes_in,
+        bytes_out_per_second: report.rates.bytes_out,
+    }
+}

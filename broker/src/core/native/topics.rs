@@ -1,0 +1,115 @@
+//! Metadata, CreateTopic, DeleteTopic, ListTopics, DescribeTopics: requests about topics.
+
+use std::sync::Arc;
+
+use leveret_engine::topology::{Command, Topic, TopicName, TopicSettings};
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{CoreId, Now};
+use leveret_wire::native::{self as wire, ErrorCode, MetadataOk, Response, TopicSummary};
+
+use super::{Asker, level_in, level_out};
+use crate::core::Core;
+use crate::core::gather::Gathering;
+use crate::core::hop::Call;
+use crate::core::session::Blocked;
+
+impl<P: BufPool> Core<P> {
+    pub(super) fn metadata(&mut self, asker: Asker, name: &str, now: Now) {
+        let Some(topic) = self.topic_named(asker, name, now) else {
+            return;
+        };
+        let ok = MetadataOk {
+            topic_id: wire::TopicId(topic.id.0),
+            partitions: topic.partitions(),
+            level: level_out(topic.settings.level),
+        };
+        self.respond(asker.conn, asker.correlation, &Response::Metadata(ok), &[]);
+    }
+
+    pub(super) fn create_topic(&mut self, asker: Asker, create: &wire::CreateTopic<'_>, now: Now) {
+        let name = match TopicName::new(create.name) {
+            Ok(name) => name,
+            Err(error) => {
+                return self.refuse(asker, ErrorCode::InvalidTopicName, &error.to_string(), now);
+            }
+        };
+        let defaults = self.settings.topic_defaults;
+        let settings = TopicSettings {
+            level: create.level.map_or(defaults.level, level_in),
+            retention_bytes: create.retention_bytes.or(defaults.retention_bytes),
+            retention_ms: create.retention_ms.or(defaults.retention_ms),
+        };
+        let partitions = create.partitions;
+        self.change(
+            asker,
+            Command::CreateTopic {
+                name,
+                partitions,
+                settings,
+            },
+            now,
+        );
+    }
+
+    pub(super) fn delete_topic(&mut self, asker: Asker, name: &str, now: Now) {
+        let Some(topic) = self.topic_named(asker, name, now) else {
+            return;
+        };
+        self.change(asker, Command::DeleteTopic { id: topic.id }, now);
+    }
+
+    /// Later requests of the same connection see the change, so they wait for it.
+    fn change(&mut self, asker: Asker, command: Command, now: Now) {
+        let waiting = self.client(asker.conn, asker.correlation, asker.permit, 0, now);
+        self.block(asker.conn, Blocked::Topology);
+        self.ask(CoreId(0), Call::Change(command), waiting, now);
+    }
+
+    pub(super) fn list_topics(&mut self, asker: Asker) {
+        let topics: Vec<Arc<Topic>> = self.topology.topics().cloned().collect();
+        let summaries = topics.iter().map(|topic| TopicSummary {
+            name: topic.name.as_str(),
+            topic_id: wire::TopicId(topic.id.0),
+            partitions: topic.partitions(),
+        });
+        let response = Response::ListTopics(summaries.collect());
+        self.respond(asker.conn, asker.correlation, &response, &[]);
+    }
+
+    pub(super) fn describe_topics(&mut self, asker: Asker, names: &[&str], now: Now) {
+        let mut topics = Vec::with_capacity(names.len());
+        for name in names {
+            let Some(topic) = self.topic_named(asker, name, now) else {
+                return;
+            };
+            topics.push(topic);
+        }
+        if names.is_empty() {
+            topics.extend(self.topology.topics().cloned());
+        }
+        let mut by_core = vec![Vec::new(); usize::from(self.cores)];
+        for (log, core) in topics.iter().flat_map(|topic| topic.logs()) {
+            by_core[usize::from(core.0)].push(log);
+        }
+        let gathering = Gathering::Describe {
+            topics,
+            reports: Default::default(),
+        };
+        let gather = self.gather(asker.conn, asker.correlation, gathering);
+        for (core, logs) in (0..).map(CoreId).zip(by_core) {
+            if !logs.is_empty() {
+                self.ask_part(gather, core, Call::Describe(logs), now);
+            }
+        }
+        self.all_asked(gather, now);
+    }
+
+    fn topic_named(&mut self, asker: Asker, name: &str, now: Now) -> Option<Arc<Topic>> {
+        let topic = self.topology.topic_named(name).cloned();
+        if topic.is_none() {
+            let message = format!("there is no topic `{name}`");
+            self.refuse(asker, ErrorCode::UnknownTopic, &message, now);
+        }
+        topic
+    }
+}

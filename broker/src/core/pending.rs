@@ -1,0 +1,101 @@
+//! What waits for an answer on this core, so that every answer finds its asker.
+//!
+//! A slot is reserved before a request leaves, so the answer always has a place; a slot's number
+//! is never given twice, so a late answer to a forgotten request finds nothing.
+
+use leveret_storage::types::{CoreId, Mono};
+use leveret_wire::native::CorrelationId;
+use slab::Slab;
+
+use super::boundary::ConnId;
+
+/// Names one waiting request of one core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub u64);
+
+/// Who asked, and what to do with the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// A client's request that one answer completes. `permit` bytes come back with it; a
+    /// produce is given up at `deadline`.
+    Client {
+        conn: ConnId,
+        correlation: CorrelationId,
+        permit: usize,
+        deadline: Option<Mono>,
+    },
+    /// One core's part of a request that several cores answer.
+    Part { gather: usize, owner: CoreId },
+    /// Another core's request, carried out here for it.
+    Peer { core: CoreId, slot: Slot },
+}
+
+/// The waiting requests of one core.
+#[derive(Default)]
+pub(super) struct Pending {
+    entries: Slab<(u32, Waiting)>,
+    uses: u32,
+}
+
+impl Pending {
+    pub(super) fn add(&mut self, waiting: Waiting) -> Slot {
+        self.uses = self.uses.wrapping_add(1);
+        slot_of(self.uses, self.entries.insert((self.uses, waiting)))
+    }
+
+    pub(super) fn get(&self, slot: Slot) -> Option<Waiting> {
+        let (uses, waiting) = self.entries.get(index_of(slot))?;
+        (u64::from(*uses) == slot.0 >> 32).then_some(*waiting)
+    }
+
+    pub(super) fn take(&mut self, slot: Slot) -> Option<Waiting> {
+        self.get(slot)?;
+        Some(self.entries.remove(index_of(slot)).1)
+    }
+
+    /// The clients' requests whose deadline has passed. Looks at all that wait, so call it
+    /// seldom; what waits is bounded by what clients have under way.
+    pub(super) fn expired(&self, now: Mono) -> Vec<Slot> {
+        let late = |waiting: &Waiting| matches!(waiting, Waiting::Client { deadline: Some(at), .. } if *at <= now);
+        let entries = self
+            .entries
+            .iter()
+            .filter(|(_, (_, waiting))| late(waiting));
+        entries
+            .map(|(index, (uses, _))| slot_of(*uses, index))
+            .collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+fn slot_of(uses: u32, index: usize) -> Slot {
+    let index = u32::try_from(index).expect("requests of a core are bounded");
+    Slot(u64::from(uses) << 32 | u64::from(index))
+}
+
+fn index_of(slot: Slot) -> usize {
+    (slot.0 & u64::from(u32::MAX)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_answer_finds_nothing() {
+        let mut pending = Pending::default();
+        let waiting = Waiting::Peer {
+            core: CoreId(1),
+            slot: Slot(9),
+        };
+        let first = pending.add(waiting);
+        assert_eq!(pending.take(first), Some(waiting));
+        let second = pending.add(waiting);
+        assert_eq!(index_of(first), index_of(second));
+        assert_eq!(pending.take(first), None);
+        assert_eq!(pending.get(second), Some(waiting));
+    }
+}

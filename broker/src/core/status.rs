@@ -1,0 +1,127 @@
+//! What a core tells of itself and its partitions, and the settings that it runs by.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use leveret_engine::topology::TopicSettings;
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{CoreId, Level, LogId, Now, Offset};
+
+use super::Core;
+use super::meter::{Rates, Totals};
+
+/// What a core needs to know of the configuration and of its surroundings.
+#[derive(Clone, Debug)]
+pub struct CoreSettings {
+    /// How many cores there are.
+    pub cores: u16,
+    /// The CPU that this one is pinned to.
+    pub cpu: u32,
+    /// Longest record batch that is taken, bytes.
+    pub max_batch_bytes: u32,
+    /// Bytes that requests under way may hold.
+    pub request_bytes: usize,
+    /// Bytes of answers that one connection may have waiting to be sent; also the most that one
+    /// fetch gives.
+    pub response_bytes: usize,
+    /// Bytes of records that are kept in memory.
+    pub cache_bytes: usize,
+    /// What a topic gets that does not say otherwise.
+    pub topic_defaults: TopicSettings,
+    /// The data directory, for people.
+    pub data_dir: Arc<str>,
+    /// The strongest level that its file system can truly give.
+    pub true_level: Level,
+}
+
+/// Where a partition stands.
+#[derive(Clone, Debug)]
+pub struct PartitionReport {
+    /// Its log.
+    pub log: LogId,
+    /// First offset that can be read.
+    pub start_offset: Offset,
+    /// The offset after the last that can be read.
+    pub high_watermark: Offset,
+    /// Bytes of its batches.
+    pub bytes: u64,
+    /// Why it takes no more records, if it does not.
+    pub stopped: Option<String>,
+}
+
+/// How a core is.
+#[derive(Clone, Debug)]
+pub struct CoreReport {
+    /// Which.
+    pub core: CoreId,
+    /// The CPU that it is pinned to.
+    pub cpu: u32,
+    /// Open connections.
+    pub connections: u32,
+    /// Partitions that live there.
+    pub partitions: u32,
+    /// Bytes of requests under way and of cached records.
+    pub memory_used: u64,
+    /// What both may come to.
+    pub memory_budget: u64,
+    /// Bytes of its journal that are still needed.
+    pub journal_used: u64,
+    /// Bytes of its journal.
+    pub journal_size: u64,
+    /// Since the start.
+    pub totals: Totals,
+    /// Over the last seconds.
+    pub rates: Rates,
+    /// Its logs that stopped, and why.
+    pub stopped: Vec<(LogId, String)>,
+}
+
+impl<P: BufPool> Core<P> {
+    pub(super) fn describe(&self, log: LogId) -> PartitionReport {
+        let status = self.shard.log_status(log);
+        PartitionReport {
+            log,
+            start_offset: status
+                .as_ref()
+                .map_or(Offset(0), |status| status.start_offset),
+            high_watermark: status
+                .as_ref()
+                .map_or(Offset(0), |status| status.high_watermark),
+            bytes: status.as_ref().map_or(0, |status| status.bytes),
+            stopped: status.and_then(|status| status.stopped),
+        }
+    }
+
+    pub(super) fn report(&mut self, now: Now) -> CoreReport {
+        let stats = self.shard.stats();
+        let totals = Totals::of(&stats);
+        CoreReport {
+            core: self.id,
+            cpu: self.settings.cpu,
+            connections: count(self.sessions.len()),
+            partitions: count(stats.logs),
+            memory_used: self.permits.held() as u64 + stats.store.tail_bytes,
+            memory_budget: (self.permits.total() + self.settings.cache_bytes) as u64,
+            journal_used: stats.store.ring_used,
+            journal_size: stats.store.ring_total,
+            totals,
+            rates: self.meter.rates(totals, now.mono),
+            stopped: self.stopped.clone().into_iter().collect(),
+        }
+    }
+
+    /// A log in words that an operator knows.
+    pub(super) fn place_of(&self, log: LogId) -> String {
+        match self.topology.owner_of(log) {
+            Some((topic, partition)) => format!("topic `{}` partition {partition}", topic.name),
+            None => format!("log {log}"),
+        }
+    }
+}
+
+/// Logs that stopped in this run, and why.
+pub(super) type StoppedLogs = BTreeMap<LogId, String>;
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).expect("bounded by settings")
+}

@@ -1,0 +1,79 @@
+//! The graceful stop: new requests are refused, those under way are answered, and a core flushes
+//! only when no core has a request under way that it could still forward.
+
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{CoreId, Mono, Now};
+
+use super::Core;
+use super::hop::Message;
+
+/// How long requests under way have, nanoseconds; the whole stop takes less than 5 s.
+const PATIENCE: u64 = 2_000_000_000;
+
+/// How far the stop has come.
+pub(super) struct Stop {
+    begun: Option<Mono>,
+    /// Cores that may still have requests under way.
+    busy: Vec<CoreId>,
+    told: bool,
+    flushing: bool,
+}
+
+impl Stop {
+    pub(super) fn new(cores: u16) -> Self {
+        let busy = (0..cores).map(CoreId).collect();
+        Self {
+            begun: None,
+            busy,
+            told: false,
+            flushing: false,
+        }
+    }
+
+    pub(super) fn begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    pub(super) fn drained(&mut self, core: CoreId) {
+        self.busy.retain(|busy| *busy != core);
+    }
+
+    /// When patience ends.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        self.begun
+            .filter(|_| !self.flushing)
+            .map(|begun| begun.after(PATIENCE))
+    }
+}
+
+impl<P: BufPool> Core<P> {
+    pub(super) fn begin_stop(&mut self, now: Now) {
+        if self.stop.begun() {
+            return;
+        }
+        tracing::info!(
+            core = self.id.0,
+            "stopping: {} connections",
+            self.sessions.len()
+        );
+        self.stop.begun = Some(now.mono);
+        self.hurry_all();
+    }
+
+    /// Takes the next step of a stop that has begun, if it can be taken.
+    pub(super) fn go_on_stopping(&mut self, now: Now) {
+        let Some(begun) = self.stop.begun else { return };
+        let late = now.mono.since(begun) >= PATIENCE;
+        if !self.stop.told && (self.pending.is_empty() || late) {
+            self.stop.told = true;
+            self.stop.drained(self.id);
+            for core in self.others() {
+                self.send(core, Message::Drained);
+            }
+        }
+        if !self.stop.flushing && self.stop.told && (self.stop.busy.is_empty() || late) {
+            self.stop.flushing = true;
+            self.shard.begin_stop(now);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! One core's thread from its start to its end: executor, disk, sockets, bootstrap, driver, and
+//! everything closed again. The loop in between is `driver`'s.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
+
+use super::bootstrap::{self, BootSetup, Bootstrap};
+use super::clock::{Clock, MonoClock};
+use super::disk::{Disk, DmaPool};
+use super::driver::{Driver, Stop, core_id};
+use super::guard::AbortOnPanic;
+use super::mesh::Mesh;
+use super::preflight::TrueLevel;
+use super::shared::{Shared, StopHandle};
+use super::socket::{Listener, SocketLimits, Sockets};
+use super::supervisor::Report;
+use super::wake::{Ear, Notify};
+use super::{CoreSetup, RuntimeConfig, RuntimeError, fatal};
+use crate::core::boundary::Behaviour;
+
+/// glommio's rings: enough for storage's bounded operations in flight.
+const RING_DEPTH: usize = 128;
+
+/// One core's share of the machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes of memory registered with glommio's rings.
+    pub(super) io_memory: usize,
+    /// Files kept open.
+    pub(super) files: usize,
+    /// Connections open at once.
+    pub(super) connections: usize,
+    /// Receive buffers.
+    pub(super) buffers: u16,
+    /// Idle spin.
+    pub(super) spin: Duration,
+}
+
+/// What only the first core does: the bootstrap, for all.
+pub(super) struct First<R, F> {
+    /// Opens when all cores are prepared; hangs up if one failed.
+    pub(super) gate: Receiver<()>,
+    /// To each core what it starts from.
+    pub(super) hand_out: Vec<Sender<R>>,
+    pub(super) make_bootstrap: F,
+}
+
+/// One core before it runs.
+pub(super) struct CoreThread<'a, R, M> {
+    pub(super) core: usize,
+    pub(super) cpu: usize,
+    /// Where the kernel's workers may run.
+    pub(super) workers: &'a libc::cpu_set_t,
+    pub(super) config: &'a RuntimeConfig,
+    pub(super) limits: Limits,
+    pub(super) level: TrueLevel,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) mesh: Mesh<M>,
+    /// What this core starts from; hangs up if the bootstrap failed.
+    pub(super) recovered: Receiver<R>,
+    pub(super) report: Sender<Report>,
+    pub(super) shared: &'a Shared,
+    pub(super) stop: &'a StopHandle,
+    pub(super) clock: MonoClock,
+}
+
+/// What a core's executor holds besides the behaviour.
+struct Devices {
+    notify: Rc<Notify>,
+    ear: Ear,
+    disk: Disk,
+}
+
+impl<R: Send, M: Send + 'static> CoreThread<'_, R, M> {
+    /// Runs the core to its end and reports how that was.
+    pub(super) fn run<T, B, F>(
+        self,
+        first: Option<First<R, F>>,
+        make_core: impl Fn(CoreSetup<R>) -> Result<B, String>,
+    ) where
+        T: Bootstrap<Recovered = R>,
+        B: Behaviour<Pool = DmaPool, Message = M>,
+        F: FnOnce(BootSetup) -> T,
+    {
+        let _guard = AbortOnPanic("a core");
+        let (report, stop, signal) = (
+            self.report.clone(),
+            self.stop,
+            &self.shared.signals[self.core],
+        );
+        let result = self
+            .executor()
+            .and_then(|executor| executor.run(self.serve(first, make_core)));
+        // An ended core does not stand still.
+        signal.prepare_sleep(u64::MAX);
+        tell(&report, stop, Report::Ended(result));
+    }
+
+    fn executor(&self) -> Result<glommio::LocalExecutor, RuntimeError> {
+        LocalExecutorBuilder::new(Placement::Fixed(self.cpu))
+            .name(&format!("core-{}", self.core))
+            .io_memory(self.limits.io_memory)
+            .ring_depth(RING_DEPTH)
+            .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
+            .make()
+            .map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, reason: &dyn std::fmt::Display) -> RuntimeError {
+        RuntimeError::Core {
+            core: self.core,
+            reason: reason.to_string(),
+        }
+    }
+
+    async fn serve<T, B, F>(
+        mut self,
+        first: Option<First<R, F>>,
+        make_core: impl Fn(CoreSetup<R>) -> Result<B, String>,
+    ) -> Result<(), RuntimeError>
+    where
+        T: Bootstrap<Recovered = R>,
+        B: Behaviour<Pool = DmaPool, Message = M>,
+        F: FnOnce(BootSetup) -> T,
+    {
+        let _guard = AbortOnPanic("a core");
+        let mut clock = Clock::new(self.clock);
+        // First: workers that disk operations start keep the place that they begin with.
+        let sockets = self.open_sockets().map_err(|e| self.failed(&e))?;
+        let devices = self.open_devices().await.map_err(|e| self.failed(&e))?;
+        let signal = &self.shared.signals[self.core];
+        let served = self
+            .serve_with(first, make_core, sockets, &devices, &mut clock)
+            .await;
+        devices.disk.close().await;
+        devices.ear.close(signal).await;
+        served
+    }
+
+    async fn serve_with<T, B, F>(
+        self,
+        first: Option<First<R, F>>,
+        make_core: impl Fn(CoreSetup<R>) -> Result<B, String>,
+        sockets: Sockets,
+        devices: &Devices,
+        clock: &mut Clock,
+    ) -> Result<(), RuntimeError>
+    where
+        T: Bootstrap<Recovered = R>,
+        B: Behaviour<Pool = DmaPool, Message = M>,
+        F: FnOnce(BootSetup) -> T,
+    {
+        tell(&self.report, self.stop, Report::Prepared);
+        if let Some(first) = first {
+            self.bootstrap(first, devices, clock).await?;
+        }
+        // The first core hangs up if the broker is not to serve; it says why.
+        if let Ok(recovered) = self.recovered.recv() {
+            let setup = CoreSetup {
+                core: core_id(self.core),
+                cores: core_id(self.shared.signals.len()).0,
+                cpu: self.cpu,
+                pool: devices.disk.pool(),
+                level: self.level,
+                recovered,
+                now: clock.now(),
+            };
+            match make_core(setup) {
+                Ok(behaviour) => self.drive(behaviour, sockets, devices, clock).await,
+                Err(line) => {
+                    self.shared.give_up();
+                    return Err(RuntimeError::Bootstrap(line));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn open_devices(&self) -> io::Result<Devices> {
+        let notify = Rc::new(Notify::default());
+        let data = &self.config.data;
+        let disk = Disk::open(data, self.core, self.limits.files, Rc::clone(&notify)).await?;
+        let ear = Ear::listen(&self.shared.signals[self.core], Rc::clone(&notify))?;
+        Ok(Devices { notify, ear, disk })
+    }
+
+    fn open_sockets(&mut self) -> io::Result<Sockets> {
+        let limits = SocketLimits {
+            connections: self.limits.connections,
+            buffers: self.limits.buffers,
+        };
+        let listeners = std::mem::take(&mut self.listeners);
+        let sockets = Sockets::new(self.shared.signals[self.core].doors(), listeners, limits)?;
+        if let Err(error) = sockets.place_workers(self.workers) {
+            tracing::debug!(%error, "the kernel's workers stay on the core's own CPU");
+        }
+        Ok(sockets)
+    }
+
+    /// Waits for all cores, recovers, and hands out. Hanging up tells the others not to begin.
+    async fn bootstrap<T, F>(
+        &self,
+        first: First<R, F>,
+        devices: &Devices,
+        clock: &mut Clock,
+    ) -> Result<(), RuntimeError>
+    where
+        T: Bootstrap<Recovered = R>,
+        F: FnOnce(BootSetup) -> T,
+    {
+        if first.gate.recv().is_err() {
+            return Ok(());
+        }
+        let setup = BootSetup {
+            cores: core_id(self.shared.signals.len()).0,
+            pool: devices.disk.pool(),
+            level: self.level,
+            now: clock.now(),
+        };
+        let machine = (first.make_bootstrap)(setup);
+        let stopped = || self.shared.stopping();
+        let done = bootstrap::run(machine, &devices.disk, &devices.notify, clock, stopped).await;
+        let Some(recovered) = done.map_err(RuntimeError::Bootstrap)? else {
+            return Ok(());
+        };
+        assert_eq!(
+            recovered.len(),
+            first.hand_out.len(),
+            "one recovered part per core"
+        );
+        for (core, part) in first.hand_out.iter().zip(recovered) {
+            assert!(
+                core.send(part).is_ok(),
+                "prepared cores wait for their part"
+            );
+        }
+        Ok(())
+    }
+
+    /// Serves. From here on a failure cannot be undone by stopping one core.
+    async fn drive<B>(self, behaviour: B, sockets: Sockets, devices: &Devices, clock: &mut Clock)
+    where
+        B: Behaviour<Pool = DmaPool, Message = M>,
+    {
+        let driver = Driver {
+            core: self.core,
+            behaviour,
+            sockets,
+            disk: &devices.disk,
+            mesh: self.mesh,
+            clock,
+            notify: &devices.notify,
+            shared: self.shared,
+            spin: self.limits.spin,
+            stop: Stop::default(),
+            disk_was_busy: true,
+        };
+        tell(&self.report, self.stop, Report::Serving);
+        if let Err(error) = driver.run().await {
+            fatal(&format!("core {}: {error}", self.core));
+        }
+    }
+}
+
+/// Reports to the supervisor, who outlives the cores.
+fn tell(report: &Sender<Report>, stop: &StopHandle, what: Report) {
+    assert!(
+        report.send(what).is_ok(),
+        "the supervisor hears until the last core has ended"
+    );
+    stop.wake_supervisor();
+}

@@ -1,0 +1,153 @@
+//! Which CPUs the cores run on: chosen from those that the process may use.
+//!
+//! It does not look at topology or load: the operator decides, by count or by list.
+
+use std::io;
+
+use super::RuntimeError;
+
+/// How many cores to run and where.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum CpuChoice {
+    /// One core on each CPU that the process is allowed to use.
+    #[default]
+    All,
+    /// The first so many allowed CPUs.
+    First(usize),
+    /// Exactly these, in this order.
+    List(Vec<usize>),
+}
+
+/// More cores than this are refused: core ids are 16 bits on disk, and the mesh grows by the
+/// square.
+const MOST_CORES: usize = 256;
+
+impl CpuChoice {
+    /// Parses a list as the kernel writes it: `0-2,5`.
+    ///
+    /// # Errors
+    /// In words, if it is no such list.
+    pub fn parse_list(text: &str) -> Result<Self, String> {
+        let mut cpus = Vec::new();
+        for part in text.split(',') {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let number = |s: &str| s.trim().parse::<usize>().ok().filter(|&n| n < 4096);
+            match (number(first), number(last)) {
+                (Some(first), Some(last)) if first <= last => cpus.extend(first..=last),
+                _ => return Err(format!("`{part}` is no CPU number or range such as 0-3")),
+            }
+        }
+        let mut seen = cpus.clone();
+        seen.sort_unstable();
+        seen.dedup();
+        if seen.len() != cpus.len() {
+            return Err(format!("`{text}` names a CPU twice"));
+        }
+        Ok(Self::List(cpus))
+    }
+
+    /// The CPUs to pin to, one per core.
+    pub(super) fn resolve(&self) -> Result<Vec<usize>, RuntimeError> {
+        self.resolve_within(&allowed()?)
+    }
+
+    fn resolve_within(&self, allowed: &[usize]) -> Result<Vec<usize>, RuntimeError> {
+        let cpus = match self {
+            Self::All => allowed.iter().copied().take(MOST_CORES).collect(),
+            Self::First(count) => {
+                if *count == 0 || *count > allowed.len().min(MOST_CORES) {
+                    return Err(RuntimeError::Cpus(format!(
+                        "{count} cores asked for, but this process may use {} CPUs ({allowed:?}); \
+                         change --cores",
+                        allowed.len()
+                    )));
+                }
+                allowed[..*count].to_vec()
+            }
+            Self::List(list) => {
+                if list.is_empty() || list.len() > MOST_CORES {
+                    return Err(RuntimeError::Cpus(
+                        "--cpus must name 1 to 256 CPUs".to_owned(),
+                    ));
+                }
+                if let Some(cpu) = list.iter().find(|cpu| !allowed.contains(cpu)) {
+                    return Err(RuntimeError::Cpus(format!(
+                        "CPU {cpu} is not one that this process may use ({allowed:?}); \
+                         change --cpus"
+                    )));
+                }
+                list.clone()
+            }
+        };
+        Ok(cpus)
+    }
+}
+
+/// Where the kernel's workers may help the cores: on allowed CPUs that no core is pinned to, or
+/// on all if there is none to spare.
+pub(super) fn for_workers(cores: &[usize]) -> io::Result<libc::cpu_set_t> {
+    let allowed = allowed()?;
+    let spare = |cpu: &&usize| !cores.contains(cpu);
+    let any_spare = allowed.iter().any(|cpu| spare(&cpu));
+    let chosen = allowed.iter().filter(|cpu| !any_spare || spare(cpu));
+    #[expect(unsafe_code, reason = "CPU_SET writes a plain bit set")]
+    // SAFETY: the set is plain old data, valid when zero; allowed CPUs are below CPU_SETSIZE.
+    let set = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        chosen.for_each(|&cpu| libc::CPU_SET(cpu, &mut set));
+        set
+    };
+    Ok(set)
+}
+
+/// The CPUs in the process's affinity mask, ascending.
+fn allowed() -> io::Result<Vec<usize>> {
+    #[expect(unsafe_code, reason = "sched_getaffinity(2) fills a plain bit set")]
+    // SAFETY: the set is plain old data, valid when zero, and its true size is given.
+    let set = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        set
+    };
+    let bits = usize::try_from(libc::CPU_SETSIZE).expect("a small positive constant");
+    #[expect(unsafe_code, reason = "CPU_ISSET reads the set")]
+    // SAFETY: every index is below CPU_SETSIZE.
+    let cpus = (0..bits)
+        .filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) })
+        .collect();
+    Ok(cpus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_parse_as_the_kernel_writes_them() {
+        assert_eq!(
+            CpuChoice::parse_list("0-2,5"),
+            Ok(CpuChoice::List(vec![0, 1, 2, 5]))
+        );
+        for bad in ["", "a", "3-1", "1,1", "0-2,1", "9999"] {
+            assert!(CpuChoice::parse_list(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_choice_stays_within_what_is_allowed() {
+        let resolve = |choice: CpuChoice| choice.resolve_within(&[2, 3, 7]).ok();
+        assert_eq!(resolve(CpuChoice::All), Some(vec![2, 3, 7]));
+        assert_eq!(resolve(CpuChoice::First(2)), Some(vec![2, 3]));
+        assert_eq!(resolve(CpuChoice::First(4)), None);
+        assert_eq!(resolve(CpuChoice::First(0)), None);
+        assert_eq!(resolve(CpuChoice::List(vec![7, 2])), Some(vec![7, 2]));
+        assert_eq!(resolve(CpuChoice::List(vec![4])), None);
+    }
+
+    #[test]
+    fn this_process_may_use_a_cpu() {
+        assert!(!allowed().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,135 @@
+//! Open files of one core, the most recently used ones up to a bound.
+//!
+//! A file in use by an operation is never closed under it: operations hold their own reference,
+//! and the descriptor closes with the last one. A name whose file was created, renamed or
+//! removed while an open was under way is not remembered, so that no stale descriptor survives.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+use foldhash::fast::FixedState;
+use glommio::io::{DmaFile, OpenOptions};
+use hashbrown::HashMap;
+use leveret_storage::io::FileName;
+
+/// How a file is open: writes through a durable descriptor return when the device has them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Mode {
+    Direct,
+    Durable,
+}
+
+struct Entry {
+    file: Rc<DmaFile>,
+    used: u64,
+}
+
+/// The cache of open files.
+pub(super) struct Files {
+    open: RefCell<HashMap<(FileName, Mode), Entry, FixedState>>,
+    most: usize,
+    /// Orders uses.
+    clock: Cell<u64>,
+    /// Counts changes of names.
+    changes: Cell<u64>,
+}
+
+impl Files {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            open: RefCell::default(),
+            most: most.max(4),
+            clock: Cell::new(0),
+            changes: Cell::new(0),
+        }
+    }
+
+    /// The open file, opened if need be.
+    pub(super) async fn get(
+        &self,
+        name: FileName,
+        mode: Mode,
+        path: &Path,
+    ) -> io::Result<Rc<DmaFile>> {
+        if let Some(entry) = self.open.borrow_mut().get_mut(&(name, mode)) {
+            entry.used = self.tick();
+            return Ok(Rc::clone(&entry.file));
+        }
+        let changes = self.changes.get();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        if mode == Mode::Durable {
+            options.custom_flags(libc::O_DSYNC);
+        }
+        let file = Rc::new(options.dma_open(path).await.map_err(plain)?);
+        if changes == self.changes.get() {
+            self.remember(name, mode, &file);
+        }
+        Ok(file)
+    }
+
+    /// Makes a new file.
+    pub(super) async fn create(&self, name: FileName, path: &Path) -> io::Result<Rc<DmaFile>> {
+        self.forget(name);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        let file = Rc::new(options.dma_open(path).await.map_err(plain)?);
+        self.forget(name);
+        self.remember(name, Mode::Direct, &file);
+        Ok(file)
+    }
+
+    /// Forgets descriptors of a name that is about to mean another file, or none, and of opens
+    /// under way. Call it before and after the change.
+    pub(super) fn forget(&self, name: FileName) {
+        self.changes.set(self.changes.get() + 1);
+        let mut open = self.open.borrow_mut();
+        open.remove(&(name, Mode::Direct));
+        open.remove(&(name, Mode::Durable));
+    }
+
+    /// Closes everything; no operation may be under way.
+    pub(super) async fn close(&self) {
+        let open = std::mem::take(&mut *self.open.borrow_mut());
+        for (_, entry) in open {
+            // Every write that matters was synced and heard of: an error here says nothing new.
+            let _closed = entry.file.close_rc().await;
+        }
+    }
+
+    fn remember(&self, name: FileName, mode: Mode, file: &Rc<DmaFile>) {
+        let mut open = self.open.borrow_mut();
+        if open.len() >= self.most {
+            let idle = open
+                .iter()
+                .filter(|(_, entry)| Rc::strong_count(&entry.file) == 1);
+            let oldest = idle
+                .min_by_key(|(_, entry)| entry.used)
+                .map(|(key, _)| *key);
+            if let Some(oldest) = oldest {
+                open.remove(&oldest);
+            }
+        }
+        let entry = Entry {
+            file: Rc::clone(file),
+            used: self.tick(),
+        };
+        open.insert((name, mode), entry);
+    }
+
+    fn tick(&self) -> u64 {
+        self.clock.set(self.clock.get() + 1);
+        self.clock.get()
+    }
+}
+
+/// The system's own error out of glommio's.
+pub(super) fn plain(error: glommio::GlommioError<()>) -> io::Error {
+    match error {
+        glommio::GlommioError::EnhancedIoError { source, .. }
+        | glommio::GlommioError::IoError(source) => source,
+        other => io::Error::other(other.to_string()),
+    }
+}

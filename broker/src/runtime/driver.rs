@@ -1,0 +1,294 @@
+//! The one loop of a core: it hands what happened to the core's behaviour and carries out what
+//! that asks for.
+//!
+//! Every turn does bounded work. While disk operations are outstanding each turn ends in
+//! glommio's reactor, which is polled only when no task is runnable, and the core sleeps there.
+//! While the disk is idle glommio has nothing to say, and the core sleeps in its socket ring,
+//! where handing over and waiting are one system call. The loop knows neither requests nor logs.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use leveret_storage::types::{CoreId, Mono, Now};
+
+use super::clock::Clock;
+use super::disk::{Disk, DmaBuf, DmaPool};
+use super::mesh::Mesh;
+use super::shared::Shared;
+use super::socket::Sockets;
+use super::wake::{Notify, pass_through_reactor};
+use super::{RuntimeError, fatal};
+use crate::core::boundary::{Action, Behaviour};
+
+/// Bounds of one turn. A turn at all its bounds takes well under a millisecond, so that disk
+/// completions and timers never wait long.
+const MESSAGES: usize = 256;
+const COMPLETIONS: usize = 128;
+const DISK_COMPLETIONS: usize = 128;
+const ACTIONS: usize = 1024;
+/// How soon to look again whether a full ring to another core has room.
+const OVERFLOW_RETRY: u64 = 50_000;
+
+/// One core's loop and what it drives.
+pub(super) struct Driver<'a, B: Behaviour> {
+    pub(super) core: usize,
+    pub(super) behaviour: B,
+    pub(super) sockets: Sockets,
+    pub(super) disk: &'a Disk,
+    pub(super) mesh: Mesh<B::Message>,
+    pub(super) clock: &'a mut Clock,
+    pub(super) notify: &'a Rc<Notify>,
+    pub(super) shared: &'a Shared,
+    /// How long to look for work before sleeping.
+    pub(super) spin: Duration,
+    pub(super) stop: Stop,
+    /// Disk operations were outstanding at the end of the last turn.
+    pub(super) disk_was_busy: bool,
+}
+
+/// How far this core's stop has come.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Stop {
+    #[default]
+    No,
+    /// The behaviour was told.
+    Told,
+    /// The behaviour has finished; connections are closing and other cores may still ask.
+    Finished,
+}
+
+/// What a turn left to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// More can be done at once.
+    Turn,
+    /// Nothing can be done before something happens; look again after this many nanoseconds in
+    /// any case, if given.
+    Sleep(Option<u64>),
+    End,
+}
+
+impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
+    /// Serves until all cores have stopped. Nothing is outstanding when it returns.
+    ///
+    /// # Errors
+    /// When the socket ring is broken; the process cannot go on then.
+    pub(super) async fn run(mut self) -> Result<(), RuntimeError> {
+        self.sockets.start_accepting()?;
+        loop {
+            let next = self.turn()?;
+            if next == Next::End {
+                return Ok(());
+            }
+            let limit = match next {
+                Next::Sleep(limit) => self.time_to_sleep(limit),
+                Next::Turn | Next::End => None,
+            };
+            // Taken before the reactor runs: the last operation may leave descriptors to close.
+            let disk_busy = self.disk.outstanding() > 0 || std::mem::take(&mut self.disk_was_busy);
+            self.disk_was_busy = self.disk.outstanding() > 0;
+            match limit {
+                None => {
+                    self.sockets.submit()?;
+                    if disk_busy {
+                        pass_through_reactor().await;
+                    }
+                }
+                Some(limit) if disk_busy => self.sleep_in_reactor(limit).await?,
+                Some(limit) => self.sleep_in_sockets(limit)?,
+            }
+        }
+    }
+
+    fn turn(&mut self) -> Result<Next, RuntimeError> {
+        self.shared.signals[self.core].begin_turn();
+        let now = self.clock.now();
+        if self.stop == Stop::No && self.shared.stopping() {
+            self.stop = Stop::Told;
+            self.behaviour.handle_stop(now);
+        }
+        let more = self.receive_messages(now)
+            | self.receive_from_sockets(now)?
+            | self.receive_from_disk(now);
+        self.fire_timers(now)?;
+        let settled = self.carry_out_actions(now)?;
+        let shared = self.shared;
+        let overflow = self.mesh.flush(|to| shared.signals[to].wake_if_asleep());
+        self.sockets.queue(&mut self.behaviour, now, settled)?;
+        if more || !settled {
+            return Ok(Next::Turn);
+        }
+        if self.has_ended() {
+            return Ok(Next::End);
+        }
+        // Queueing may have ended connections and so given the core something to do.
+        if let Some(action) = self.behaviour.poll_action() {
+            self.carry_out(action, now)?;
+            return Ok(Next::Turn);
+        }
+        Ok(Next::Sleep(overflow.then_some(OVERFLOW_RETRY)))
+    }
+
+    fn receive_messages(&mut self, now: Now) -> bool {
+        for _ in 0..MESSAGES {
+            let Some((from, message)) = self.mesh.receive() else {
+                return false;
+            };
+            self.behaviour.handle_mesh(core_id(from), message, now);
+        }
+        true
+    }
+
+    fn receive_from_sockets(&mut self, now: Now) -> Result<bool, RuntimeError> {
+        Ok(self
+            .sockets
+            .handle_completions(&mut self.behaviour, now, COMPLETIONS)?)
+    }
+
+    fn receive_from_disk(&mut self, now: Now) -> bool {
+        for _ in 0..DISK_COMPLETIONS {
+            let Some((op, result)) = self.disk.take_done() else {
+                return false;
+            };
+            self.behaviour.handle_completion(op, result, now);
+        }
+        true
+    }
+
+    fn fire_timers(&mut self, now: Now) -> Result<(), RuntimeError> {
+        if self
+            .behaviour
+            .poll_timeout()
+            .is_some_and(|at| at <= now.mono)
+        {
+            self.behaviour.handle_timeout(now);
+        }
+        if self.sockets.next_timeout().is_some_and(|at| at <= now.mono) {
+            self.sockets.handle_timeout(&mut self.behaviour, now)?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether the behaviour has no further action.
+    fn carry_out_actions(&mut self, now: Now) -> Result<bool, RuntimeError> {
+        for _ in 0..ACTIONS {
+            let Some(action) = self.behaviour.poll_action() else {
+                return Ok(true);
+            };
+            self.carry_out(action, now)?;
+        }
+        Ok(false)
+    }
+
+    fn carry_out(
+        &mut self,
+        action: Action<DmaBuf, B::Message>,
+        now: Now,
+    ) -> Result<(), RuntimeError> {
+        match action {
+            Action::Disk(id, op) => self.disk.start(id, op),
+            Action::Send { conn, bytes } => self.sockets.send(conn, bytes),
+            Action::Receive { conn, into, len } => self.sockets.receive(conn, into, len),
+            Action::Pause(conn) => self.sockets.pause(conn),
+            Action::Resume(conn) => self.sockets.resume(conn),
+            Action::Close(conn) => self.sockets.close(conn, now.mono),
+            Action::Mesh { to, message } => self.mesh.send(usize::from(to.0), message),
+            Action::Fatal(line) => fatal(&line),
+            Action::Stopped => {
+                assert!(self.stop == Stop::Told, "a core stops once, when told to");
+                self.stop = Stop::Finished;
+                self.sockets.close_all(now.mono)?;
+                self.shared.stopped.fetch_add(1, Ordering::AcqRel);
+                self.shared.wake_all();
+            }
+        }
+        Ok(())
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.stop == Stop::Finished
+            && self.shared.stopped.load(Ordering::Acquire) == self.shared.signals.len()
+            && self.sockets.is_quiet()
+            && self.disk.outstanding() == 0
+            && !self.mesh.has_inbound()
+    }
+
+    /// Until when to sleep: `None` not at all, `Some(None)` for as long as nothing happens.
+    fn time_to_sleep(&mut self, retry: Option<u64>) -> Option<Option<Mono>> {
+        let now = self.clock.mono();
+        let timers = [self.behaviour.poll_timeout(), self.sockets.next_timeout()];
+        let retry = retry.map(|nanos| now.after(nanos));
+        let deadline = timers.into_iter().flatten().chain(retry).min();
+        if deadline.is_some_and(|at| at <= now) || self.found_work_by_spinning(deadline) {
+            return None;
+        }
+        Some(deadline)
+    }
+
+    /// Announces sleep to the other threads. Returns how long it may last; `None` if something
+    /// came before the announcement and so woke nobody.
+    fn announce_sleep(&mut self, deadline: Option<Mono>) -> Option<Option<Duration>> {
+        let signal = &self.shared.signals[self.core];
+        signal.prepare_sleep(deadline.map_or(u64::MAX, |at| at.0));
+        let stop = self.stop == Stop::No && self.shared.stopping();
+        if stop || self.mesh.has_inbound() || self.disk.has_done() {
+            return None;
+        }
+        let now = self.clock.mono();
+        Some(deadline.map(|at| Duration::from_nanos(at.since(now))))
+    }
+
+    fn sleep_in_sockets(&mut self, deadline: Option<Mono>) -> Result<(), RuntimeError> {
+        match self.announce_sleep(deadline) {
+            Some(limit) => Ok(self.sockets.wait(limit)?),
+            None => Ok(self.sockets.submit()?),
+        }
+    }
+
+    async fn sleep_in_reactor(&mut self, deadline: Option<Mono>) -> Result<(), RuntimeError> {
+        self.sockets.submit()?;
+        self.sockets.watch(true);
+        let announced = self.announce_sleep(deadline);
+        // What the ring posted before it was watched rang no bell.
+        let limit = announced.filter(|_| !self.sockets.has_work());
+        match limit {
+            Some(limit) => self.notify.wait(limit).await,
+            None => pass_through_reactor().await,
+        }
+        self.sockets.watch(false);
+        // Deferred completions are posted only now.
+        Ok(self.sockets.submit()?)
+    }
+
+    /// Never while the disk works: the kernel's workers share this CPU.
+    fn found_work_by_spinning(&mut self, deadline: Option<Mono>) -> bool {
+        if self.spin.is_zero() || self.disk.outstanding() > 0 {
+            return false;
+        }
+        let spin = u64::try_from(self.spin.as_nanos()).unwrap_or(u64::MAX);
+        let until = self.clock.mono().after(spin);
+        loop {
+            let now = self.clock.mono();
+            if self.has_work() || deadline.is_some_and(|at| at <= now) {
+                return true;
+            }
+            if now >= until {
+                return false;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    fn has_work(&mut self) -> bool {
+        self.sockets.has_work()
+            || self.mesh.has_inbound()
+            || self.disk.has_done()
+            || (self.stop == Stop::No && self.shared.stopping())
+    }
+}
+
+/// The id of the core with this index.
+pub(super) fn core_id(index: usize) -> CoreId {
+    CoreId(u16::try_from(index).expect("at most 256 cores"))
+}

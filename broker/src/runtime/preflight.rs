@@ -1,0 +1,279 @@
+//! What must hold before the first core starts, checked with a clear answer each: io_uring,
+//! limits, the data directory and its lock, direct I/O. It changes nothing but the soft limit on
+//! open files and the two files that it makes in the data directory.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::RuntimeError;
+
+/// Locked memory without which glommio does not start.
+const LEAST_MEMLOCK: u64 = 512 * 1024;
+/// Locked memory of one core: its four rings and the least registered memory, measured.
+const LEAST_MEMLOCK_PER_CORE: u64 = 384 * 1024;
+/// Open files without which a broker is of no use.
+const LEAST_FILES: u64 = 256;
+/// Registered I/O memory per core that is asked for where the limit allows.
+const IO_MEMORY: u64 = 2 * 1024 * 1024;
+/// Below this glommio's slab is of no use; it then takes plain aligned memory.
+const LEAST_IO_MEMORY: u64 = 64 * 1024;
+/// glommio registers its I/O memory with each of its three rings, and each counts.
+const RINGS: u64 = 3;
+
+/// What an acknowledgement at level `synced` truly means on this file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrueLevel {
+    /// Direct I/O reaches the device; a sync makes it durable.
+    Durable,
+    /// The file system has no direct I/O (tmpfs): bytes are written to the page cache and
+    /// survive the process, nothing more.
+    PageCache,
+}
+
+/// What the checks found.
+#[derive(Debug)]
+pub(super) struct Preflight {
+    /// Holds the lock on the data directory while it lives.
+    pub(super) lock: File,
+    pub(super) level: TrueLevel,
+    /// Bytes of registered memory for each executor.
+    pub(super) io_memory: usize,
+    /// The soft limit on open files.
+    pub(super) files: u64,
+}
+
+/// Runs all checks for so many cores.
+pub(super) fn check(
+    data: &Path,
+    cores: usize,
+    require_direct_io: bool,
+) -> Result<Preflight, RuntimeError> {
+    io_uring_works()?;
+    let io_memory = io_memory(limit(libc::RLIMIT_MEMLOCK)?, cores)?;
+    let files = raise_files()?;
+    fs::create_dir_all(data).map_err(|source| RuntimeError::DataDir {
+        path: data.to_owned(),
+        source,
+    })?;
+    let lock = lock(data)?;
+    let level = true_level(data)?;
+    if level == TrueLevel::PageCache {
+        if require_direct_io {
+            return Err(RuntimeError::NoDirectIo(data.to_owned()));
+        }
+        tracing::warn!(
+            data = %data.display(),
+            "NOT DURABLE: this file system has no direct I/O (tmpfs?). Acknowledged records are \
+             only written to the page cache: a power cut or crash of the machine loses them"
+        );
+    }
+    Ok(Preflight {
+        lock,
+        level,
+        io_memory,
+        files,
+    })
+}
+
+/// Asks the kernel for a small ring, so that a refusal is told apart from lack of memory.
+fn io_uring_works() -> Result<(), RuntimeError> {
+    match io_uring::IoUring::new(4) {
+        Ok(_) => Ok(()),
+        Err(source) => {
+            let remedy = match source.raw_os_error() {
+                Some(libc::ENOSYS) => "the kernel has no io_uring; 5.19 or newer is needed",
+                Some(libc::EPERM | libc::EACCES) => {
+                    "it is forbidden: look at /proc/sys/kernel/io_uring_disabled and at the \
+                     container's seccomp profile"
+                }
+                Some(libc::ENOMEM) => {
+                    "not enough locked memory: raise it with `ulimit -l` or LimitMEMLOCK="
+                }
+                Some(libc::EMFILE | libc::ENFILE) => "too many open files: raise `ulimit -n`",
+                _ => "see io_uring_setup(2)",
+            };
+            Err(RuntimeError::IoUring { source, remedy })
+        }
+    }
+}
+
+/// Soft and hard limit; `u64::MAX` means none.
+fn limit(which: libc::__rlimit_resource_t) -> io::Result<libc::rlimit> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    #[expect(unsafe_code, reason = "getrlimit(2) fills a plain struct")]
+    // SAFETY: the pointer is to a live struct of the right type.
+    let result = unsafe { libc::getrlimit(which, &raw mut limit) };
+    if result == 0 {
+        Ok(limit)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// The share of the locked memory limit for each executor's registered buffers: three quarters
+/// of it, as rings and buffer rings count too.
+fn io_memory(limit: libc::rlimit, cores: usize) -> Result<usize, RuntimeError> {
+    let cores = u64::try_from(cores).expect("a small number");
+    let least = LEAST_MEMLOCK.max(LEAST_MEMLOCK_PER_CORE * cores);
+    if limit.rlim_cur < least {
+        return Err(RuntimeError::Memlock {
+            limit: limit.rlim_cur,
+            least,
+        });
+    }
+    let share = (limit.rlim_cur / 4).saturating_mul(3) / (RINGS * cores);
+    let bytes = share.clamp(LEAST_IO_MEMORY, IO_MEMORY) / 4096 * 4096;
+    Ok(usize::try_from(bytes).expect("at most a few MiB"))
+}
+
+/// Raises the soft limit on open files to the hard one, as any process may.
+fn raise_files() -> Result<u64, RuntimeError> {
+    let mut files = limit(libc::RLIMIT_NOFILE)?;
+    if files.rlim_cur < files.rlim_max {
+        let wanted = libc::rlimit {
+            rlim_cur: files.rlim_max,
+            rlim_max: files.rlim_max,
+        };
+        #[expect(unsafe_code, reason = "setrlimit(2) reads a plain struct")]
+        // SAFETY: the pointer is to a live struct of the right type.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const wanted) } == 0 {
+            files = wanted;
+        }
+    }
+    if files.rlim_cur < LEAST_FILES {
+        return Err(RuntimeError::OpenFiles {
+            limit: files.rlim_cur,
+            least: LEAST_FILES,
+        });
+    }
+    Ok(files.rlim_cur)
+}
+
+/// Takes the lock that keeps a second broker out of the data directory.
+fn lock(data: &Path) -> Result<File, RuntimeError> {
+    let path = data.join("LOCK");
+    let failed = |source| RuntimeError::DataDir {
+        path: path.clone(),
+        source,
+    };
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RuntimeError::Locked(data.to_owned())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// Finds out whether direct I/O is real here. tmpfs accepts the flag and ignores it, so its
+/// magic number counts too.
+fn true_level(data: &Path) -> Result<TrueLevel, RuntimeError> {
+    let failed = |source| RuntimeError::DataDir {
+        path: data.to_owned(),
+        source,
+    };
+    if is_memory_file_system(data).map_err(failed)? {
+        return Ok(TrueLevel::PageCache);
+    }
+    let probe = data.join("probe-direct");
+    let opened = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .custom_flags(libc::O_DIRECT)
+        .open(&probe);
+    let removed = fs::remove_file(&probe);
+    match opened {
+        Ok(_) => {
+            removed.map_err(failed)?;
+            Ok(TrueLevel::Durable)
+        }
+        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {
+            Err(RuntimeError::NoDirectIo(data.to_owned()))
+        }
+        Err(e) => Err(failed(e)),
+    }
+}
+
+fn is_memory_file_system(path: &Path) -> io::Result<bool> {
+    let path = c_path(path)?;
+    #[expect(unsafe_code, reason = "statfs(2) fills a plain struct")]
+    // SAFETY: the path ends in NUL, the struct is plain old data and valid when zero.
+    let kind = unsafe {
+        let mut stat: libc::statfs = std::mem::zeroed();
+        if libc::statfs(path.as_ptr(), &raw mut stat) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        stat.f_type
+    };
+    const RAMFS_MAGIC: i64 = 0x8584_58f6;
+    Ok(kind == libc::TMPFS_MAGIC || kind == RAMFS_MAGIC)
+}
+
+/// A path as system calls want it.
+pub(super) fn c_path(path: &Path) -> io::Result<std::ffi::CString> {
+    Ok(std::ffi::CString::new(path.as_os_str().as_bytes())?)
+}
+
+/// The file that each executor makes and closes first on the data directory's device: glommio
+/// decides at the first open per thread and device whether to busy-poll it, and decides wrongly
+/// for an empty file opened for reading.
+pub(super) fn probe_file(data: &Path, core: usize) -> PathBuf {
+    data.join(format!("probe-{core:04x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limit_of(soft: u64) -> libc::rlimit {
+        libc::rlimit {
+            rlim_cur: soft,
+            rlim_max: soft,
+        }
+    }
+
+    #[test]
+    fn registered_memory_follows_the_limit() {
+        let mib = |n: u64| n * 1024 * 1024;
+        assert_eq!(io_memory(limit_of(u64::MAX), 64).unwrap(), 2 * 1024 * 1024);
+        let two = io_memory(limit_of(mib(8)), 2).unwrap();
+        assert!(two >= 1024 * 1024 && two * 2 * 3 < 8 * 1024 * 1024, "{two}");
+        assert_eq!(io_memory(limit_of(mib(8)), 21).unwrap(), 96 * 1024);
+        assert!(io_memory(limit_of(mib(8)), 22).is_err());
+        let refused = io_memory(limit_of(LEAST_MEMLOCK - 1), 1)
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("ulimit -l"), "{refused}");
+    }
+
+    #[test]
+    fn a_second_broker_is_kept_out() {
+        let dir = std::env::temp_dir().join(format!("leveret-lock-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let held = lock(&dir).unwrap();
+        let refused = lock(&dir).unwrap_err().to_string();
+        assert!(refused.contains("another broker"), "{refused}");
+        drop(held);
+        assert!(lock(&dir).is_ok());
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn shared_memory_is_told_apart_from_a_disk() {
+        if Path::new("/dev/shm").is_dir() {
+            assert!(is_memory_file_system(Path::new("/dev/shm")).unwrap());
+        }
+        assert!(!is_memory_file_system(Path::new("/proc/self")).unwrap());
+    }
+}

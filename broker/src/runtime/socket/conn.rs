@@ -1,0 +1,263 @@
+//! One connection's sockets-side state: what is in the kernel's hands, what waits to be sent,
+//! and how far its end has come. It decides nothing about protocols and calls nobody.
+
+use std::collections::VecDeque;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
+
+use bytes::{Buf, Bytes, BytesMut};
+use io_uring::{opcode, squeue, types::Fd};
+
+use super::ring::{BUFFER, GROUP};
+
+/// Chunks gathered into one vectored write. Beyond some dozens the copy dominates.
+const GATHER: usize = 64;
+/// Do not try at once but wait until the socket is readable (io_uring_recv(2)).
+const POLL_FIRST: u16 = 1;
+
+/// How far a connection's end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Both ways are in use.
+    Open,
+    /// Closed by the core; what was given to send is leaving, what comes is dropped.
+    Flushing,
+    /// Our side is shut down; bytes that still come are dropped, so that the peer gets to read
+    /// our last words instead of a reset.
+    Lingering,
+    /// Shut down both ways; waits for the kernel to give its operations back.
+    Ending,
+}
+
+/// What the kernel is receiving into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Receiving {
+    Nothing,
+    /// A provided buffer.
+    Buffer,
+    /// The body's own memory.
+    Body,
+}
+
+/// A body that is received straight into place.
+struct Body {
+    into: BytesMut,
+    missing: usize,
+}
+
+/// The vectored write in the kernel's hands. Boxed: the kernel reads it until completion.
+struct Gathered {
+    chunks: [libc::iovec; GATHER],
+    header: libc::msghdr,
+}
+
+/// One connection.
+pub(super) struct Conn {
+    stream: TcpStream,
+    pub(super) stage: Stage,
+    pub(super) paused: bool,
+    /// The peer has finished sending.
+    pub(super) peer_done: bool,
+    /// Listed to be looked at when receives are armed.
+    pub(super) listed_to_receive: bool,
+    /// Listed to be looked at when sends are started.
+    pub(super) listed_to_send: bool,
+    receiving: Receiving,
+    /// The last receive emptied the socket.
+    drained: bool,
+    body: Option<Body>,
+    sending: bool,
+    queue: VecDeque<Bytes>,
+    gathered: Option<Box<Gathered>>,
+}
+
+impl Conn {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            stage: Stage::Open,
+            paused: false,
+            peer_done: false,
+            listed_to_receive: false,
+            listed_to_send: false,
+            receiving: Receiving::Nothing,
+            drained: false,
+            body: None,
+            sending: false,
+            queue: VecDeque::new(),
+            gathered: None,
+        }
+    }
+
+    /// Whether the kernel holds no operation of this connection.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.receiving == Receiving::Nothing && !self.sending
+    }
+
+    pub(super) fn has_to_send(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        self.queue.push_back(bytes);
+    }
+
+    /// Lets the next bytes be received into `into`.
+    ///
+    /// # Panics
+    /// If a body is under way already, `into` has not the room, or a receive is in the kernel's
+    /// hands, whose bytes would belong to the body.
+    pub(super) fn expect_body(&mut self, into: BytesMut, missing: usize) {
+        assert!(self.body.is_none(), "one body at a time");
+        assert_eq!(
+            self.receiving,
+            Receiving::Nothing,
+            "a body is asked for between receives"
+        );
+        assert!(
+            into.capacity() - into.len() >= missing,
+            "the core made room for the body"
+        );
+        self.body = Some(Body { into, missing });
+    }
+
+    /// The next receive, if none is in the kernel's hands and one is wanted.
+    pub(super) fn next_receive(&mut self) -> Option<squeue::Entry> {
+        let wanted = match self.stage {
+            Stage::Open => !self.paused && !self.peer_done,
+            Stage::Flushing | Stage::Lingering => !self.peer_done,
+            Stage::Ending => false,
+        };
+        if !wanted || self.receiving != Receiving::Nothing {
+            return None;
+        }
+        let fd = Fd(self.stream.as_raw_fd());
+        if let Some(body) = self.body.as_mut().filter(|_| self.stage == Stage::Open) {
+            self.receiving = Receiving::Body;
+            let into = body.into.spare_capacity_mut().as_mut_ptr().cast::<u8>();
+            let len = u32::try_from(body.missing).unwrap_or(u32::MAX);
+            return Some(
+                opcode::Recv::new(fd, into, len)
+                    .flags(libc::MSG_WAITALL)
+                    .build(),
+            );
+        }
+        self.receiving = Receiving::Buffer;
+        let poll_first = if self.drained { POLL_FIRST } else { 0 };
+        let len = u32::try_from(BUFFER).expect("16 KiB");
+        let receive = opcode::Recv::new(fd, std::ptr::null_mut(), len);
+        let receive = receive.buf_group(GROUP).ioprio(poll_first).build();
+        Some(receive.flags(squeue::Flags::BUFFER_SELECT))
+    }
+
+    /// The kernel gave the receive back. True if it was one into the body.
+    pub(super) fn end_receive(&mut self, socket_has_more: bool) -> bool {
+        let was = std::mem::replace(&mut self.receiving, Receiving::Nothing);
+        assert_ne!(was, Receiving::Nothing, "a receive completes once");
+        self.drained = !socket_has_more;
+        was == Receiving::Body
+    }
+
+    /// So many bytes of the body arrived; the body if that was all of it.
+    pub(super) fn advance_body(&mut self, received: usize) -> Option<BytesMut> {
+        let body = self.body.as_mut().expect("a body under way");
+        assert!(
+            received <= body.missing,
+            "the kernel receives no more than asked for"
+        );
+        let filled = body.into.len() + received;
+        #[expect(unsafe_code, reason = "the kernel filled these bytes")]
+        // SAFETY: the receive was given this spare capacity and reported so many bytes in it.
+        unsafe {
+            body.into.set_len(filled);
+        }
+        body.missing -= received;
+        if body.missing > 0 {
+            return None;
+        }
+        self.body.take().map(|body| body.into)
+    }
+
+    /// The next write, if none is in the kernel's hands and something waits.
+    pub(super) fn next_send(&mut self) -> Option<squeue::Entry> {
+        if self.sending || self.queue.is_empty() || self.stage == Stage::Ending {
+            return None;
+        }
+        self.sending = true;
+        let fd = Fd(self.stream.as_raw_fd());
+        if self.queue.len() == 1 {
+            let only = &self.queue[0];
+            let len = u32::try_from(only.len()).unwrap_or(u32::MAX);
+            let send = opcode::Send::new(fd, only.as_ptr(), len);
+            return Some(send.flags(libc::MSG_NOSIGNAL).build());
+        }
+        let gathered = self.gathered.get_or_insert_with(Gathered::boxed);
+        let header = gathered.gather(self.queue.iter());
+        let send = opcode::SendMsg::new(fd, header);
+        Some(
+            send.flags(u32::try_from(libc::MSG_NOSIGNAL).expect("a flag"))
+                .build(),
+        )
+    }
+
+    /// The kernel gave the write back, having taken so many bytes.
+    pub(super) fn end_send(&mut self, mut sent: usize) {
+        assert!(std::mem::take(&mut self.sending), "a send completes once");
+        while sent > 0 {
+            let front = self
+                .queue
+                .front_mut()
+                .expect("the kernel sends no more than was given");
+            if sent < front.len() {
+                front.advance(sent);
+                return;
+            }
+            sent -= front.len();
+            self.queue.pop_front();
+        }
+    }
+
+    /// Tells the peer that nothing more follows. It may be gone already.
+    pub(super) fn shut_write(&self) {
+        let _gone = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Makes the kernel give back what it holds, and forgets what waits.
+    pub(super) fn end(&mut self) {
+        self.stage = Stage::Ending;
+        if self.is_quiet() {
+            self.queue.clear();
+        } else {
+            let _gone = self.stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Gathered {
+    fn boxed() -> Box<Self> {
+        let empty = libc::iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        };
+        #[expect(unsafe_code, reason = "msghdr has private padding on some targets")]
+        // SAFETY: plain old data, valid when zero.
+        let header = unsafe { std::mem::zeroed() };
+        Box::new(Self {
+            chunks: [empty; GATHER],
+            header,
+        })
+    }
+
+    /// Points at the first chunks; they must outlive the write.
+    fn gather<'a>(&mut self, chunks: impl Iterator<Item = &'a Bytes>) -> *const libc::msghdr {
+        let mut count = 0;
+        for (slot, chunk) in self.chunks.iter_mut().zip(chunks) {
+            slot.iov_base = chunk.as_ptr().cast_mut().cast();
+            slot.iov_len = chunk.len();
+            count += 1;
+        }
+        self.header.msg_iov = self.chunks.as_mut_ptr();
+        self.header.msg_iovlen = count;
+        &raw const self.header
+    }
+}

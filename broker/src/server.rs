@@ -1,0 +1,250 @@
+//! From settings to a running broker: recovery first, then one core per CPU over what it found.
+//!
+//! This joins configuration, storage's recovery, the engine and the runtime; it decides nothing
+//! that they could decide.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use leveret_engine::shard::{Shard, ShardSettings};
+use leveret_engine::topology::{TOPOLOGY_LOG, TopicSettings, Topology, TopologyLimits};
+use leveret_storage::format::superblock::Geometry;
+use leveret_storage::io::{BLOCK, IoResult, Op, OpId};
+use leveret_storage::recovery::{Recovered, RecoveredCore, Recovery, RecoveryConfig, recover};
+use leveret_storage::store::StoreConfig;
+use leveret_storage::types::{Level, Now};
+
+use crate::config::Settings;
+use crate::core::boundary::Protocol;
+use crate::core::{Core, CoreSettings};
+use crate::runtime::{
+    self, BootSetup, Bootstrap, CoreSetup, CpuChoice, DmaBuf, DmaPool, ListenerConfig, Ready,
+    RuntimeConfig, RuntimeError, StopHandle, TrueLevel,
+};
+
+/// Size of one journal file, bytes; a smaller journal has smaller files.
+const JOURNAL_FILE: u64 = 64 << 20;
+/// A ring needs a few files to turn in.
+const JOURNAL_FILES_MIN: u64 = 4;
+
+/// Serves until it is told to stop. `ready` is called once every core accepts connections.
+///
+/// # Errors
+/// [`RuntimeError`] with what keeps the broker from serving.
+pub fn serve(
+    settings: &Settings,
+    stop: &StopHandle,
+    ready: impl FnOnce(&Ready),
+) -> Result<runtime::Exit, RuntimeError> {
+    let runtime = runtime_config(settings);
+    let recovery = recovery_config(settings);
+    // What the shards' settings say as well: core 0 decides by the same limits.
+    let limits = ShardSettings::default().topology;
+    runtime::run(
+        &runtime,
+        stop,
+        move |setup| StorageBootstrap::new(recovery, limits, setup),
+        |setup| start_core(settings, setup),
+        ready,
+    )
+}
+
+fn runtime_config(settings: &Settings) -> RuntimeConfig {
+    let mut config = RuntimeConfig::new(settings.data.clone());
+    config.cpus = match (&settings.cpus, settings.cores) {
+        (Some(list), _) => CpuChoice::List(list.0.iter().map(|cpu| *cpu as usize).collect()),
+        (None, Some(cores)) => CpuChoice::First(usize::from(cores.get())),
+        (None, None) => CpuChoice::All,
+    };
+    config.listeners = vec![ListenerConfig {
+        protocol: Protocol::Native,
+        addr: settings.native_listen,
+        flag: "--native",
+    }];
+    config.require_direct_io = settings.disk_require_direct;
+    config.max_connections =
+        usize::try_from(settings.connections_max).expect("a bound that fits the address space");
+    config
+}
+
+fn recovery_config(settings: &Settings) -> RecoveryConfig {
+    let usual = RecoveryConfig::default();
+    RecoveryConfig {
+        geometry: ring(settings.journal_bytes.0, usual.geometry),
+        salt: unpredictable(),
+        segment_bytes: settings.segment_bytes.0,
+        ..usual
+    }
+}
+
+/// A number that no producer can guess: what it sends must not pass for a journal's commit.
+fn unpredictable() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}
+
+fn ring(journal_bytes: u64, usual: Geometry) -> Geometry {
+    let block = BLOCK as u64;
+    let file_bytes = (journal_bytes / JOURNAL_FILES_MIN).min(JOURNAL_FILE) / block * block;
+    let files = u16::try_from(journal_bytes / file_bytes).expect("64 GiB of 64 MiB files at most");
+    Geometry {
+        file_bytes,
+        files,
+        ..usual
+    }
+}
+
+/// What a core of this run starts from.
+struct CoreStart {
+    recovered: RecoveredCore,
+    topology: Topology,
+}
+
+/// Recovery, and the topology that it brings back.
+struct StorageBootstrap {
+    recovery: Recovery<DmaPool>,
+    limits: TopologyLimits,
+    cores: u16,
+}
+
+impl StorageBootstrap {
+    fn new(config: RecoveryConfig, limits: TopologyLimits, setup: BootSetup) -> Self {
+        let cores = setup.cores;
+        let config = RecoveryConfig { cores, ..config };
+        Self {
+            recovery: recover(config, setup.pool),
+            limits,
+            cores,
+        }
+    }
+
+    fn starts(&self, recovered: Recovered) -> Result<Vec<CoreStart>, String> {
+        let topology = topology_of(&recovered, self.limits, self.cores)?;
+        let summary = recovered.summary;
+        tracing::info!(
+            generation = recovered.generation.0,
+            logs = summary.logs,
+            entries = summary.entries,
+            torn_ends = summary.torn_ends,
+            "recovered"
+        );
+        let start = |recovered| CoreStart {
+            recovered,
+            topology: topology.clone(),
+        };
+        Ok(recovered.cores.into_iter().map(start).collect())
+    }
+}
+
+/// The topology of this run: what log 0 says, with every partition where recovery put it.
+fn topology_of(
+    recovered: &Recovered,
+    limits: TopologyLimits,
+    cores: u16,
+) -> Result<Topology, String> {
+    let logs = || {
+        let cores = (0..)
+            .map(leveret_storage::types::CoreId)
+            .zip(&recovered.cores);
+        cores.flat_map(|(id, core)| core.logs.iter().map(move |log| (id, log)))
+    };
+    let own = logs()
+        .find(|(_, log)| log.id == TOPOLOGY_LOG)
+        .map(|(_, log)| log);
+    let snapshot = own
+        .and_then(|log| log.snapshot.as_ref())
+        .map(|(_, bytes)| &bytes[..]);
+    let entries = own.into_iter().flat_map(|log| &log.replay);
+    let entries = entries.map(|(meta, bytes)| (meta.ordinal, &bytes[..]));
+    let mut topology =
+        Topology::recover(snapshot, entries, limits).map_err(|error| error.to_string())?;
+    let placed = logs()
+        .filter(|(_, log)| log.id != TOPOLOGY_LOG)
+        .map(|(core, log)| (log.id, core));
+    topology
+        .settle(cores, placed)
+        .map_err(|error| error.to_string())?;
+    Ok(topology)
+}
+
+impl Bootstrap for StorageBootstrap {
+    type Recovered = CoreStart;
+
+    fn poll_op(&mut self) -> Option<(OpId, Op<DmaBuf>)> {
+        self.recovery.poll_op()
+    }
+
+    fn handle_completion(&mut self, op: OpId, result: IoResult<DmaBuf>, _now: Now) {
+        self.recovery.handle_completion(op, result);
+    }
+
+    fn poll_finished(&mut self) -> Option<Result<Vec<CoreStart>, String>> {
+        let result = self.recovery.poll_result()?;
+        Some(match result {
+            Ok(recovered) => self.starts(recovered),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+}
+
+fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<DmaPool>, String> {
+    let CoreStart {
+        recovered,
+        topology,
+    } = setup.recovered;
+    let level = settings.topic_level;
+    let core_settings = CoreSettings {
+        cores: setup.cores,
+        cpu: u32::try_from(setup.cpu).expect("a CPU number"),
+        max_batch_bytes: u32::try_from(settings.message_max_bytes.0).expect("128 MiB at most"),
+        request_bytes: bytes(settings.memory_requests_bytes.0),
+        response_bytes: bytes(settings.memory_response_bytes.0),
+        cache_bytes: bytes(settings.memory_cache_bytes.0),
+        topic_defaults: TopicSettings {
+            level,
+            retention_bytes: settings.topic_retention_bytes.map(|size| size.0),
+            retention_ms: settings.topic_retention_time.map(millis),
+        },
+        data_dir: Arc::from(shown(&settings.data)),
+        true_level: match setup.level {
+            TrueLevel::Durable => Level::Synced,
+            TrueLevel::PageCache => Level::Memory,
+        },
+    };
+    let store = StoreConfig {
+        tail_cache_bytes: bytes(settings.memory_cache_bytes.0),
+        disk_floor_bytes: settings.disk_floor_bytes.0,
+        max_entry_bytes: bytes(settings.message_max_bytes.0),
+        ..StoreConfig::default()
+    };
+    let shard = ShardSettings {
+        max_batch_bytes: bytes(settings.message_max_bytes.0),
+        segment_bytes: settings.segment_bytes.0,
+        segment_ms: millis(settings.segment_time),
+        ..ShardSettings::default()
+    };
+    let shard = Shard::open(shard, store, setup.pool, recovered, setup.now)
+        .map_err(|error| error.to_string())?;
+    Ok(Core::new(
+        setup.core,
+        core_settings,
+        shard,
+        topology,
+        setup.now,
+    ))
+}
+
+fn bytes(setting: u64) -> usize {
+    usize::try_from(setting).expect("a 64-bit machine")
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).expect("bounded by the setting")
+}
+
+fn shown(path: &Path) -> String {
+    std::fs::canonicalize(path)
+        .unwrap_or_else(|_| path.to_owned())
+        .display()
+        .to_string()
+}

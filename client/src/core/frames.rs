@@ -1,0 +1,86 @@
+//! From a stream of bytes to whole frames, without copying them.
+
+use bytes::{Bytes, BytesMut};
+use leveret_wire::native::{CorrelationId, FrameError, FrameHeader, FrameLimits, Response};
+
+use crate::{Error, Result};
+
+/// What a read should have room for, at least.
+const READ_LEN: usize = 64 * 1024;
+
+/// One whole frame, cut out of the buffer that it was received into.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Number of its kind.
+    pub kind: u16,
+    /// The request that it answers.
+    pub correlation: CorrelationId,
+    /// Its FlatBuffers header.
+    pub header: Bytes,
+    /// Its payload.
+    pub payload: Bytes,
+}
+
+impl Frame {
+    /// Its header as a response; an error response as an error.
+    ///
+    /// # Errors
+    /// [`Error::Broker`] if that is what it says, [`Error::Protocol`] if it cannot be read.
+    pub fn response(&self) -> Result<Response<'_>> {
+        match Response::decode(self.kind, &self.header) {
+            Ok(Response::Error(error)) => Err(error.into()),
+            Ok(response) => Ok(response),
+            Err(error) => Err(Error::protocol(error)),
+        }
+    }
+}
+
+/// Collects received bytes until they are frames.
+#[derive(Debug)]
+pub struct FrameBuffer {
+    bytes: BytesMut,
+    limits: FrameLimits,
+}
+
+impl FrameBuffer {
+    /// An empty buffer for frames within `limits`.
+    #[must_use]
+    pub fn new(limits: FrameLimits) -> Self {
+        Self {
+            bytes: BytesMut::new(),
+            limits,
+        }
+    }
+
+    /// Where to receive into: room for the rest of a frame whose length is known, or for a
+    /// read of ordinary size. Never more than the limits allow.
+    pub fn space(&mut self) -> &mut BytesMut {
+        let missing = match FrameHeader::parse(&self.bytes, &self.limits) {
+            Ok(Some(header)) => header.frame_len().saturating_sub(self.bytes.len()),
+            _ => 0,
+        };
+        // A small remainder is topped up, so that the frames behind it come with the same read.
+        self.bytes.reserve(missing.max(READ_LEN));
+        &mut self.bytes
+    }
+
+    /// The next whole frame; `None` if it has not all arrived.
+    ///
+    /// # Errors
+    /// [`FrameError`], after which nothing in the stream can be trusted.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
+        let Some(header) = FrameHeader::parse(&self.bytes, &self.limits)? else {
+            return Ok(None);
+        };
+        if self.bytes.len() < header.frame_len() {
+            return Ok(None);
+        }
+        let frame = self.bytes.split_to(header.frame_len()).freeze();
+        Ok(Some(Frame {
+            kind: header.kind,
+            correlation: header.correlation,
+            header: frame.slice(header.header_range()),
+            payload: frame.slice(header.payload_range()),
+        }))
+    }
+}

@@ -1,0 +1,265 @@
+//! Topics, offsets and status, as values that outlive their frames.
+//!
+//! What only reads is tried again while it fails in ways that may pass. What changes something
+//! is sent once: after a lost connection only the caller can tell whether to repeat it.
+
+use leveret_wire::native::{
+    CoreStatus, CreateTopic, CreateTopicOk, Level, ListOffsets, ListOffsetsOk, MetadataOk,
+    OffsetSpec, PartitionDescription, PartitionId, Request, Response, TopicId,
+};
+
+use super::client::Client;
+use super::pending::unexpected;
+use crate::Result;
+use crate::core::Frame;
+
+/// Administers the broker of a client.
+#[derive(Clone)]
+pub struct Admin {
+    client: Client,
+}
+
+/// A topic to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it gets.
+    pub partitions: u32,
+    /// What its acknowledgements promise; the broker's default if `None`.
+    pub level: Option<Level>,
+    /// Bytes to keep per partition; the broker's default if `None`.
+    pub retention_bytes: Option<u64>,
+    /// Milliseconds to keep records; the broker's default if `None`.
+    pub retention_ms: Option<u64>,
+}
+
+impl NewTopic {
+    /// A topic with the broker's defaults.
+    #[must_use]
+    pub fn new(name: impl Into<String>, partitions: u32) -> Self {
+        Self {
+            name: name.into(),
+            partitions,
+            level: None,
+            retention_bytes: None,
+            retention_ms: None,
+        }
+    }
+}
+
+/// What requests for a topic need to know.
+pub type TopicMetadata = MetadataOk;
+
+/// One line of a list of topics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicListing {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub topic_id: TopicId,
+    /// How many partitions it has.
+    pub partitions: u32,
+}
+
+/// A topic in full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicDescription {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub topic_id: TopicId,
+    /// What its acknowledgements promise.
+    pub level: Level,
+    /// Bytes to keep per partition; `None` for all.
+    pub retention_bytes: Option<u64>,
+    /// Milliseconds to keep records; `None` for ever.
+    pub retention_ms: Option<u64>,
+    /// Its partitions, by number.
+    pub partitions: Vec<PartitionDescription>,
+}
+
+/// How the broker is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BrokerStatus {
+    /// Its version.
+    pub version: String,
+    /// Milliseconds since it was ready.
+    pub uptime_ms: u64,
+    /// Its data directory.
+    pub data_dir: String,
+    /// The strongest level that the file system of that directory can truly give.
+    pub true_level: Level,
+    /// How many topics there are.
+    pub topics: u32,
+    /// How many partitions they have together.
+    pub partitions: u32,
+    /// Its cores, by number.
+    pub cores: Vec<CoreStatus>,
+    /// Logs that stopped after a storage error.
+    pub stopped_logs: Vec<StoppedLog>,
+}
+
+/// A log that takes nothing until the next start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoppedLog {
+    /// Its topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: PartitionId,
+    /// Core that owns it.
+    pub core: u16,
+    /// What happened.
+    pub reason: String,
+}
+
+impl Admin {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Creates a topic; returns when every core of the broker knows it.
+    ///
+    /// # Errors
+    /// `TopicExists`, `InvalidTopicName`, `InvalidRequest`, or what the connection met.
+    pub async fn create_topic(&self, topic: &NewTopic) -> Result<CreateTopicOk> {
+        let request = Request::CreateTopic(CreateTopic {
+            name: &topic.name,
+            partitions: topic.partitions,
+            level: topic.level,
+            retention_bytes: topic.retention_bytes,
+            retention_ms: topic.retention_ms,
+        });
+        let decode = |frame: &Frame| match frame.response()? {
+            Response::CreateTopic(created) => Ok(created),
+            other => Err(unexpected(&other)),
+        };
+        self.client.call(&request, decode).await
+    }
+
+    /// Deletes a topic and its records.
+    ///
+    /// # Errors
+    /// `UnknownTopic`, or what the connection met.
+    pub async fn delete_topic(&self, name: &str) -> Result<TopicId> {
+        let decode = |frame: &Frame| match frame.response()? {
+            Response::DeleteTopic(topic_id) => Ok(topic_id),
+            other => Err(unexpected(&other)),
+        };
+        self.client.call(&Request::DeleteTopic(name), decode).await
+    }
+
+    /// All topics, by name.
+    ///
+    /// # Errors
+    /// What the connection met.
+    pub async fn list_topics(&self) -> Result<Vec<TopicListing>> {
+        self.read(&Request::ListTopics, |frame| match frame.response()? {
+            Response::ListTopics(topics) => Ok(topics
+                .into_iter()
+                .map(|topic| TopicListing {
+                    name: topic.name.to_owned(),
+                    topic_id: topic.topic_id,
+                    partitions: topic.partitions,
+                })
+                .collect()),
+            other => Err(unexpected(&other)),
+        })
+        .await
+    }
+
+    /// The topics of these names, in that order; all topics if there are none.
+    ///
+    /// # Errors
+    /// `UnknownTopic`, or what the connection met.
+    pub async fn describe_topics(&self, names: &[&str]) -> Result<Vec<TopicDescription>> {
+        let request = Request::DescribeTopics(names.to_vec());
+        self.read(&request, |frame| match frame.response()? {
+            Response::DescribeTopics(topics) => Ok(topics
+                .into_iter()
+                .map(|topic| TopicDescription {
+                    name: topic.name.to_owned(),
+                    topic_id: topic.topic_id,
+                    level: topic.level,
+                    retention_bytes: topic.retention_bytes,
+                    retention_ms: topic.retention_ms,
+                    partitions: topic.partitions.iter().collect(),
+                })
+                .collect()),
+            other => Err(unexpected(&other)),
+        })
+        .await
+    }
+
+    /// A topic's id, partition count and level.
+    ///
+    /// # Errors
+    /// `UnknownTopic`, or what the connection met.
+    pub async fn metadata(&self, topic: &str) -> Result<TopicMetadata> {
+        self.read(&Request::Metadata(topic), |frame| {
+            match frame.response()? {
+                Response::Metadata(metadata) => Ok(metadata),
+                other => Err(unexpected(&other)),
+            }
+        })
+        .await
+    }
+
+    /// An offset of a partition; see [`ListOffsetsOk`] for what it is when there is no such
+    /// record.
+    ///
+    /// # Errors
+    /// `UnknownTopic`, `UnknownPartition`, or what the connection met.
+    pub async fn list_offsets(
+        &self,
+        topic_id: TopicId,
+        partition: PartitionId,
+        spec: OffsetSpec,
+    ) -> Result<ListOffsetsOk> {
+        let request = Request::ListOffsets(ListOffsets {
+            topic_id,
+            partition,
+            spec,
+        });
+        self.read(&request, |frame| match frame.response()? {
+            Response::ListOffsets(found) => Ok(found),
+            other => Err(unexpected(&other)),
+        })
+        .await
+    }
+
+    /// How the broker is.
+    ///
+    /// # Errors
+    /// What the connection met.
+    pub async fn status(&self) -> Result<BrokerStatus> {
+        self.read(&Request::Status, |frame| match frame.response()? {
+            Response::Status(status) => Ok(BrokerStatus {
+                version: status.version.to_owned(),
+                uptime_ms: status.uptime_ms,
+                data_dir: status.data_dir.to_owned(),
+                true_level: status.true_level,
+                topics: status.topics,
+                partitions: status.partitions,
+                cores: status.cores,
+                stopped_logs: status
+                    .stopped_logs
+                    .into_iter()
+                    .map(|log| StoppedLog {
+                        topic: log.topic.to_owned(),
+                        partition: log.partition,
+                        core: log.core,
+                        reason: log.reason.to_owned(),
+                    })
+                    .collect(),
+            }),
+            other => Err(unexpected(&other)),
+        })
+        .await
+    }
+
+    async fn read<T>(&self, request: &Request<'_>, decode: fn(&Frame) -> Result<T>) -> Result<T> {
+        let limit = self.client.options().retry_timeout;
+        self.client.call_again(request, decode, limit).await
+    }
+}

@@ -1,0 +1,359 @@
+//! One TCP connection: pipelined requests, one reader and one writer task.
+//!
+//! It does not reconnect: once failed it stays failed, and every request without a response
+//! learns why.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ::tokio::net::TcpStream;
+use ::tokio::sync::{Notify, mpsc, oneshot};
+use ::tokio::time::timeout;
+use bytes::{Bytes, BytesMut};
+use leveret_wire::native::{
+    Fetch, FetchPartition, FrameLimits, Items, Level, PartitionId, Produce, ProduceOk, Request,
+    TopicId,
+};
+
+use super::options::ClientOptions;
+use super::pending::{self, Pending, Reply};
+use super::transfer::{read_frames, write_frames};
+use crate::core::{Fetched, Frame, ServerHello, Session};
+use crate::{Error, Result};
+
+/// Payloads up to this length are copied beside their header: cheaper than a slice of their own
+/// in the vectored write.
+const COPY_LEN: usize = 2048;
+
+/// A connection to a broker. Clones share it; it closes when the last one goes.
+#[derive(Clone)]
+pub struct Connection {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    closer: Closer,
+    server: ServerHello,
+    request_timeout_ms: u32,
+}
+
+/// Ends both tasks when dropped.
+struct Closer(Arc<Shared>);
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        self.0.fail(Error::Closed("connection"));
+    }
+}
+
+/// What the handles and the two tasks share.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// The writer has something to do.
+    queued: Notify,
+    /// Callers that found no room may look again.
+    room: Notify,
+    /// The connection has failed.
+    failed: Notify,
+    max_queued_bytes: usize,
+}
+
+struct State {
+    session: Session<Reply>,
+    /// Encoded headers and small payloads behind the last chunk.
+    tail: BytesMut,
+    /// Chunks that wait for the writer.
+    chunks: VecDeque<Bytes>,
+    queued_bytes: usize,
+    /// Whether the handshake is done, and who waits for it.
+    opened: Option<oneshot::Sender<Result<ServerHello>>>,
+    failure: Option<Error>,
+}
+
+impl Connection {
+    /// Connects and shakes hands, once.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] if there is no such broker, [`Error::Broker`] or [`Error::Protocol`] if
+    /// it will not speak with us.
+    pub async fn open(options: &ClientOptions) -> Result<Self> {
+        match timeout(options.connect_timeout, Self::open_unbounded(options)).await {
+            Ok(result) => result,
+            Err(_) => Err(connect_error(options, "no answer in time")),
+        }
+    }
+
+    async fn open_unbounded(options: &ClientOptions) -> Result<Self> {
+        let socket = TcpStream::connect(&options.address)
+            .await
+            .map_err(|error| connect_error(options, error))?;
+        socket
+            .set_nodelay(true)
+            .map_err(|error| connect_error(options, error))?;
+        let (opened, hello) = oneshot::channel();
+        let shared = Arc::new(Shared::new(options, opened));
+        let (reader, writer) = socket.into_split();
+        let limits = FrameLimits::for_responses(options.max_response_bytes);
+        let read = Arc::clone(&shared);
+        ::tokio::spawn(async move {
+            let reason = ::tokio::select! {
+                reason = read_frames(reader, limits, &read) => reason,
+                () = read.failed.notified() => return,
+            };
+            read.fail(reason);
+        });
+        let write = Arc::clone(&shared);
+        ::tokio::spawn(async move {
+            let reason = write_frames(writer, &write).await;
+            write.fail(reason);
+        });
+        let closer = Closer(shared);
+        let server = hello.await.map_err(|_| Error::Closed("connection"))??;
+        Ok(Self {
+            handle: Arc::new(Handle {
+                closer,
+                server,
+                request_timeout_ms: u32::try_from(options.request_timeout.as_millis())
+                    .unwrap_or(u32::MAX),
+            }),
+        })
+    }
+
+    /// What the broker said of itself.
+    #[must_use]
+    pub fn server(&self) -> &ServerHello {
+        &self.handle.server
+    }
+
+    /// Why the connection failed; `None` while it has not.
+    #[must_use]
+    pub fn failure(&self) -> Option<Error> {
+        self.shared().lock().failure.clone()
+    }
+
+    /// Sends one record batch, already encoded, to a partition. Waits for room in the queue, not
+    /// for the response; batches leave in the order of these calls.
+    ///
+    /// # Errors
+    /// Why the connection failed. What the broker says comes from the [`Pending`].
+    pub async fn produce_batch(
+        &self,
+        topic_id: TopicId,
+        partition: PartitionId,
+        level: Option<Level>,
+        batch: Bytes,
+    ) -> Result<Pending<ProduceOk>> {
+        let request = Request::Produce(Produce {
+            topic_id,
+            partition,
+            level,
+            timeout_ms: self.handle.request_timeout_ms,
+        });
+        self.send(&request, batch, pending::produced).await
+    }
+
+    /// Asks for record batches. Waits for room in the queue, not for the response.
+    ///
+    /// # Errors
+    /// Why the connection failed. What the broker says comes from the [`Pending`].
+    pub async fn fetch(
+        &self,
+        topic_id: TopicId,
+        partitions: &[FetchPartition],
+        max_bytes: u32,
+        min_bytes: u32,
+        max_wait_ms: u32,
+    ) -> Result<Pending<Fetched>> {
+        let request = Request::Fetch(Fetch {
+            topic_id,
+            max_bytes,
+            min_bytes,
+            max_wait_ms,
+            partitions: Items::from(partitions),
+        });
+        self.send(&request, Bytes::new(), Fetched::decode).await
+    }
+
+    /// Sends any request; `decode` makes the result of its response.
+    pub(super) async fn send<T>(
+        &self,
+        request: &Request<'_>,
+        payload: Bytes,
+        decode: fn(&Frame) -> Result<T>,
+    ) -> Result<Pending<T>> {
+        let (sender, receiver) = oneshot::channel();
+        self.submit(request, payload, Reply::One(sender)).await?;
+        Ok(Pending::new(receiver, decode))
+    }
+
+    /// Sends any request whose response goes, with `number`, to a queue of responses.
+    pub(super) async fn send_numbered(
+        &self,
+        request: &Request<'_>,
+        payload: Bytes,
+        queue: &mpsc::UnboundedSender<(u64, Result<Frame>)>,
+        number: u64,
+    ) -> Result<()> {
+        let reply = Reply::Queue(queue.clone(), number);
+        self.submit(request, payload, reply).await
+    }
+
+    async fn submit(&self, request: &Request<'_>, payload: Bytes, mut reply: Reply) -> Result<()> {
+        loop {
+            // Registered before the look, so that room made after the look is not missed.
+            let room = self.shared().room.notified();
+            match self.shared().queue(request, &payload, reply)? {
+                None => return Ok(()),
+                Some(refused) => reply = refused,
+            }
+            room.await;
+        }
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.handle.closer.0
+    }
+}
+
+impl Shared {
+    fn new(options: &ClientOptions, opened: oneshot::Sender<Result<ServerHello>>) -> Self {
+        let mut tail = BytesMut::new();
+        let session = Session::new(&options.session(), &mut tail);
+        let shared = Self {
+            state: Mutex::new(State {
+                session,
+                tail,
+                chunks: VecDeque::new(),
+                queued_bytes: 0,
+                opened: Some(opened),
+                failure: None,
+            }),
+            queued: Notify::new(),
+            room: Notify::new(),
+            failed: Notify::new(),
+            max_queued_bytes: options.max_queued_bytes,
+        };
+        shared.queued.notify_one();
+        shared
+    }
+
+    /// Ends the connection, once: everybody who waits learns `reason`.
+    pub(super) fn fail(&self, reason: Error) {
+        let (replies, opened) = {
+            let mut state = self.lock();
+            if state.failure.is_some() {
+                return;
+            }
+            state.failure = Some(reason.clone());
+            state.chunks.clear();
+            (state.session.close(), state.opened.take())
+        };
+        if let Some(opened) = opened {
+            drop(opened.send(Err(reason.clone())));
+        }
+        for reply in replies {
+            reply.deliver(Err(reason.clone()));
+        }
+        self.failed.notify_one();
+        self.queued.notify_one();
+        self.room.notify_waiters();
+    }
+
+    /// Delivers received frames, in order, and empties the list.
+    pub(super) fn handle_frames(&self, frames: &mut Vec<Frame>) -> Result<()> {
+        if frames.is_empty() {
+            return Ok(());
+        }
+        let mut deliveries = Vec::with_capacity(frames.len());
+        let outcome = {
+            let mut state = self.lock();
+            frames
+                .drain(..)
+                .try_for_each(|frame| state.handle_frame(frame, &mut deliveries))
+        };
+        for (reply, frame) in deliveries {
+            reply.deliver(Ok(frame));
+        }
+        self.room.notify_waiters();
+        outcome
+    }
+
+    /// Moves everything that is queued to `chunks`.
+    pub(super) fn take_queued(&self, chunks: &mut VecDeque<Bytes>) -> Result<()> {
+        let mut state = self.lock();
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        state.flush_tail();
+        chunks.append(&mut state.chunks);
+        state.queued_bytes = 0;
+        drop(state);
+        self.room.notify_waiters();
+        Ok(())
+    }
+
+    /// Waits until [`take_queued`](Self::take_queued) may find something.
+    pub(super) async fn wait_for_queued(&self) {
+        self.queued.notified().await;
+    }
+
+    /// Queues a request, or gives `reply` back if there is no room.
+    fn queue(&self, request: &Request<'_>, payload: &Bytes, reply: Reply) -> Result<Option<Reply>> {
+        let mut state = self.lock();
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        let full =
+            state.queued_bytes > 0 && state.queued_bytes + payload.len() > self.max_queued_bytes;
+        if full || !state.session.has_room() {
+            return Ok(Some(reply));
+        }
+        state.queue(request, payload, reply);
+        drop(state);
+        self.queued.notify_one();
+        Ok(None)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while it was held is a bug of ours; its invariants are checked by assertions.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn queue(&mut self, request: &Request<'_>, payload: &Bytes, reply: Reply) {
+        let before = self.tail.len();
+        self.session
+            .request(&mut self.tail, request, payload.len(), reply)
+            .expect("room was checked");
+        self.queued_bytes += self.tail.len() - before + payload.len();
+        if payload.len() <= COPY_LEN {
+            self.tail.extend_from_slice(payload);
+        } else {
+            self.flush_tail();
+            self.chunks.push_back(payload.clone());
+        }
+    }
+
+    fn flush_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.chunks.push_back(self.tail.split().freeze());
+        }
+    }
+
+    fn handle_frame(&mut self, frame: Frame, deliveries: &mut Vec<(Reply, Frame)>) -> Result<()> {
+        if let Some(delivery) = self.session.handle_frame(frame)? {
+            deliveries.push(delivery);
+        } else if let (Some(opened), Some(server)) = (self.opened.take(), self.session.server()) {
+            drop(opened.send(Ok(server.clone())));
+        }
+        Ok(())
+    }
+}
+
+fn connect_error(options: &ClientOptions, reason: impl ToString) -> Error {
+    Error::Connect {
+        address: options.address.as_str().into(),
+        reason: reason.to_string().into(),
+    }
+}

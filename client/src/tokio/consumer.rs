@@ -1,0 +1,352 @@
+//! The consumer: one owner reads records, the next fetches are on their way meanwhile.
+//!
+//! Positions and planning are the core's; this keeps a connection and tells the core the time.
+//! It has no task of its own: fetches are sent, and answers taken, while the owner awaits
+//! [`Consumer::next`] (the connection's tasks receive what comes in between).
+
+use std::sync::Arc;
+
+use ::tokio::sync::mpsc;
+use ::tokio::time::{Instant, sleep_until};
+use bytes::Bytes;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use leveret_wire::native::{Fetch, Items, Offset, PartitionId, Request, Response, TopicId};
+
+use super::client::{Client, millis};
+use super::clock::Clock;
+use super::connection::Connection;
+use super::pending::unexpected;
+use crate::core::{
+    self, ConsumedBatch, ConsumedRecord, ConsumerAnswer, ConsumerSettings, ConsumerTransmit,
+    Fetched, Frame, RequestId, StartAt,
+};
+use crate::{Error, Result};
+
+/// How a consumer behaves.
+pub type ConsumerOptions = ConsumerSettings;
+
+/// Reads records of assigned partitions, each partition in order.
+pub struct Consumer {
+    client: Client,
+    clock: Clock,
+    core: core::Consumer,
+    topics: HashMap<String, (Arc<str>, TopicId), FixedState>,
+    link: Option<Link>,
+    /// Taken from the core and not sent yet: survives a cancelled call.
+    unsent: Option<ConsumerTransmit>,
+    /// Whether the core may have something to send.
+    dirty: bool,
+}
+
+/// A connection and the answers that come over it.
+struct Link {
+    connection: Connection,
+    queue: mpsc::UnboundedSender<(u64, Result<Frame>)>,
+    answers: mpsc::UnboundedReceiver<(u64, Result<Frame>)>,
+    in_flight: usize,
+    progress: Instant,
+}
+
+impl Consumer {
+    pub(super) fn new(client: Client, options: ConsumerOptions) -> Self {
+        Self {
+            client,
+            clock: Clock::start(),
+            core: core::Consumer::new(options),
+            topics: HashMap::with_hasher(FixedState::default()),
+            link: None,
+            unsent: None,
+            dirty: true,
+        }
+    }
+
+    /// Reads these partitions of a topic, or all if there are none, from `start`. Of partitions
+    /// that are read already this is a seek.
+    ///
+    /// # Errors
+    /// `UnknownTopic`, `UnknownPartition`, or what the connection met.
+    pub async fn assign(
+        &mut self,
+        topic: &str,
+        partitions: &[PartitionId],
+        start: StartAt,
+    ) -> Result<()> {
+        let metadata = self.client.admin().metadata(topic).await?;
+        if let Some(missing) = partitions
+            .iter()
+            .find(|number| number.0 >= metadata.partitions)
+        {
+            let message = format!("topic `{topic}` has no partition {missing}");
+            return Err(Error::broker(
+                leveret_wire::native::ErrorCode::UnknownPartition,
+                &message,
+            ));
+        }
+        if let Some((_, old)) = self.topics.get(topic)
+            && *old != metadata.topic_id
+        {
+            self.core.unassign_topic(*old);
+        }
+        let name: Arc<str> = topic.into();
+        self.topics
+            .insert(topic.to_owned(), (Arc::clone(&name), metadata.topic_id));
+        let all: Vec<PartitionId> = (0..metadata.partitions).map(PartitionId).collect();
+        let chosen = if partitions.is_empty() {
+            &all
+        } else {
+            partitions
+        };
+        for partition in chosen {
+            self.core
+                .assign(Arc::clone(&name), metadata.topic_id, *partition, start);
+        }
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Goes on reading an assigned partition from `start`.
+    ///
+    /// # Errors
+    /// [`Error::NotAssigned`].
+    pub fn seek(&mut self, topic: &str, partition: PartitionId, start: StartAt) -> Result<()> {
+        let (name, id) = self.assigned(topic, partition)?;
+        self.core.assign(name, id, partition, start);
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Stops reading a partition.
+    ///
+    /// # Errors
+    /// [`Error::NotAssigned`].
+    pub fn unassign(&mut self, topic: &str, partition: PartitionId) -> Result<()> {
+        let (_, id) = self.assigned(topic, partition)?;
+        self.core.unassign(id, partition);
+        Ok(())
+    }
+
+    /// The offset after the last record that was handed out, or where reading will start;
+    /// `None` if that is not known yet or the partition is not assigned.
+    #[must_use]
+    pub fn position(&self, topic: &str, partition: PartitionId) -> Option<Offset> {
+        let (_, id) = self.topics.get(topic)?;
+        self.core.position(*id, partition)
+    }
+
+    /// A partition's high watermark as of its last fetch; `None` before the first.
+    #[must_use]
+    pub fn high_watermark(&self, topic: &str, partition: PartitionId) -> Option<Offset> {
+        let (_, id) = self.topics.get(topic)?;
+        self.core.high_watermark(*id, partition)
+    }
+
+    /// The next record; waits for one to come. Cancelling it loses nothing.
+    ///
+    /// # Errors
+    /// A partition that cannot be read on (the others go on with the next call; a
+    /// [`seek`](Self::seek) starts it again), [`Error::NotAssigned`] if there is nothing to
+    /// read, or that there was no connection for the client's `retry_timeout`.
+    pub async fn next(&mut self) -> Result<ConsumedRecord> {
+        loop {
+            self.advance().await?;
+            let buffered = self.core.buffered();
+            let ready = self.core.poll_record();
+            self.dirty |= self.core.buffered() != buffered;
+            if let Some(ready) = ready {
+                return ready.map_err(|failed| failed.error);
+            }
+            if !self.dirty {
+                self.wait().await?;
+            }
+        }
+    }
+
+    /// The next batch, verified and still encoded; waits for one to come. Cancelling it loses
+    /// nothing. Its first records may lie below [`ConsumedBatch::from`].
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn next_batch(&mut self) -> Result<ConsumedBatch> {
+        loop {
+            self.advance().await?;
+            let buffered = self.core.buffered();
+            let ready = self.core.poll_batch();
+            self.dirty |= self.core.buffered() != buffered;
+            if let Some(ready) = ready {
+                return ready.map_err(|failed| failed.error);
+            }
+            if !self.dirty {
+                self.wait().await?;
+            }
+        }
+    }
+
+    fn assigned(&self, topic: &str, partition: PartitionId) -> Result<(Arc<str>, TopicId)> {
+        match self.topics.get(topic) {
+            Some((name, id)) if self.core.is_assigned(*id, partition) => {
+                Ok((Arc::clone(name), *id))
+            }
+            _ => Err(Error::NotAssigned),
+        }
+    }
+
+    /// Takes answers that have come and sends what should go out, without waiting for more.
+    async fn advance(&mut self) -> Result<()> {
+        self.take_answers();
+        if !self.dirty {
+            return Ok(());
+        }
+        loop {
+            if self.unsent.is_none() {
+                self.unsent = self.core.poll_transmit(self.clock.now());
+            }
+            let Some(transmit) = &self.unsent else {
+                break;
+            };
+            let link = match &mut self.link {
+                Some(link) => link,
+                None => {
+                    let limit = self.client.options().retry_timeout;
+                    let connect = || self.client.open_connection();
+                    let connection = self.client.retry(limit, connect).await?;
+                    self.link.insert(Link::new(connection))
+                }
+            };
+            match link.send(transmit, self.core.settings()).await {
+                Ok(()) => self.unsent = None,
+                Err(error) => self.disconnect(&error),
+            }
+        }
+        self.dirty = false;
+        Ok(())
+    }
+
+    /// Takes what has come; a failed connection shows here.
+    fn take_answers(&mut self) {
+        let Some(link) = &mut self.link else {
+            return;
+        };
+        while let Ok((number, frame)) = link.answers.try_recv() {
+            let now = self.clock.now();
+            link.answered();
+            handle_answer(&mut self.core, now, number, frame);
+            self.dirty = true;
+        }
+        if self.dirty
+            && let Some(error) = link.connection.failure()
+        {
+            self.disconnect(&error);
+        }
+    }
+
+    /// Waits until something happens.
+    async fn wait(&mut self) -> Result<()> {
+        if self.core.is_finished() {
+            return Err(Error::NotAssigned);
+        }
+        let now = self.clock.now();
+        let clock = self.clock;
+        let timer = self.core.poll_timeout(now).map(|at| clock.instant(at));
+        let patience = self.client.options().request_timeout + self.core.settings().max_wait;
+        let Some(link) = &mut self.link else {
+            match timer {
+                Some(at) => sleep_until(at).await,
+                None => return Err(Error::NotAssigned),
+            }
+            self.dirty = true;
+            return Ok(());
+        };
+        let silent_until = link.progress + patience;
+        let far = silent_until + patience;
+        ::tokio::select! {
+            biased;
+            Some((number, frame)) = link.answers.recv() => {
+                link.answered();
+                let now = self.clock.now();
+                handle_answer(&mut self.core, now, number, frame);
+            }
+            () = sleep_until(timer.unwrap_or(far)), if timer.is_some() => {}
+            () = sleep_until(silent_until), if link.in_flight > 0 => {
+                let after_ms = millis(patience);
+                self.disconnect(&Error::NoResponse { after_ms });
+            }
+            else => return Err(Error::NotAssigned),
+        }
+        self.dirty = true;
+        Ok(())
+    }
+
+    fn disconnect(&mut self, reason: &Error) {
+        tracing::debug!(error = %reason, "consumer connects again");
+        self.link = None;
+        // What was not sent would be asked for by an id that the core forgets.
+        self.unsent = None;
+        self.core.handle_disconnect();
+        self.dirty = true;
+    }
+}
+
+impl Link {
+    fn new(connection: Connection) -> Self {
+        let (queue, answers) = mpsc::unbounded_channel();
+        Self {
+            connection,
+            queue,
+            answers,
+            in_flight: 0,
+            progress: Instant::now(),
+        }
+    }
+
+    async fn send(
+        &mut self,
+        transmit: &ConsumerTransmit,
+        settings: &ConsumerSettings,
+    ) -> Result<()> {
+        let (id, request) = match transmit {
+            ConsumerTransmit::ListOffsets { id, request } => (id, Request::ListOffsets(*request)),
+            ConsumerTransmit::Fetch {
+                id,
+                topic_id,
+                partitions,
+            } => {
+                let fetch = Fetch {
+                    topic_id: *topic_id,
+                    max_bytes: settings.max_bytes,
+                    min_bytes: settings.min_bytes,
+                    max_wait_ms: u32::try_from(settings.max_wait.as_millis()).unwrap_or(u32::MAX),
+                    partitions: Items::from(&partitions[..]),
+                };
+                (id, Request::Fetch(fetch))
+            }
+        };
+        self.connection
+            .send_numbered(&request, Bytes::new(), &self.queue, id.0)
+            .await?;
+        if self.in_flight == 0 {
+            self.progress = Instant::now();
+        }
+        self.in_flight += 1;
+        Ok(())
+    }
+
+    fn answered(&mut self) {
+        self.in_flight -= 1;
+        self.progress = Instant::now();
+    }
+}
+
+fn handle_answer(
+    core: &mut core::Consumer,
+    now: crate::core::Mono,
+    number: u64,
+    frame: Result<Frame>,
+) {
+    let answer = frame.and_then(|frame| match frame.response()? {
+        Response::ListOffsets(found) => Ok(ConsumerAnswer::Offset(found)),
+        Response::Fetch(_) => Fetched::decode(&frame).map(ConsumerAnswer::Fetched),
+        other => Err(unexpected(&other)),
+    });
+    core.handle_answer(now, RequestId(number), answer);
+}

@@ -1,0 +1,66 @@
+//! How a client behaves: every bound and wait, with its default.
+
+use std::time::Duration;
+
+use crate::core::{Backoff, SessionOptions};
+
+/// Settings of a [`Client`](super::Client) and all connections that it opens.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// `host:port` of any core of the broker.
+    pub address: String,
+    /// What the client calls itself in the broker's log.
+    pub client_name: String,
+    /// Longest time for connecting and the handshake.
+    pub connect_timeout: Duration,
+    /// Longest wait for one response.
+    pub request_timeout: Duration,
+    /// How long an operation is tried again while it fails in ways that may pass.
+    pub retry_timeout: Duration,
+    /// Least wait before trying again.
+    pub backoff_least: Duration,
+    /// Most wait before trying again.
+    pub backoff_most: Duration,
+    /// Seed of the jitter in those waits. The default differs from process to process.
+    pub seed: u64,
+    /// Most requests of one connection without a response.
+    pub max_in_flight: usize,
+    /// Most bytes of one connection that wait to be written; callers wait beyond it. One
+    /// request longer than this still passes alone.
+    pub max_queued_bytes: usize,
+    /// Longest payload of one response.
+    pub max_response_bytes: u32,
+}
+
+impl ClientOptions {
+    /// The defaults, for the broker at `address`.
+    #[must_use]
+    pub fn new(address: impl Into<String>) -> Self {
+        Self {
+            address: address.into(),
+            client_name: SessionOptions::default().client_name,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(30),
+            retry_timeout: Duration::from_secs(30),
+            backoff_least: Duration::from_millis(20),
+            backoff_most: Duration::from_secs(1),
+            seed: u64::from(std::process::id()),
+            max_in_flight: SessionOptions::default().max_in_flight,
+            max_queued_bytes: 16 << 20,
+            max_response_bytes: 192 << 20,
+        }
+    }
+
+    pub(super) fn session(&self) -> SessionOptions {
+        SessionOptions {
+            client_name: self.client_name.clone(),
+            max_in_flight: self.max_in_flight,
+        }
+    }
+
+    /// Waits for the `number`th user of this client: each has a sequence of its own.
+    pub(super) fn backoff(&self, number: u64) -> Backoff {
+        let seed = self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Backoff::new(self.backoff_least, self.backoff_most, seed)
+    }
+}

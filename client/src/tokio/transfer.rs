@@ -1,0 +1,109 @@
+//! The two loops of a connection: bytes in, bytes out.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+use ::tokio::io::{AsyncReadExt, AsyncWriteExt};
+use ::tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use bytes::{Buf, Bytes};
+use leveret_wire::native::FrameLimits;
+
+use super::connection::Shared;
+use crate::Error;
+use crate::core::FrameBuffer;
+
+/// Slices handed to one vectored write.
+const MAX_SLICES: usize = 64;
+
+/// Reads and delivers until the connection ends; returns why it did.
+pub(super) async fn read_frames(
+    mut socket: OwnedReadHalf,
+    limits: FrameLimits,
+    shared: &Shared,
+) -> Error {
+    let mut buffer = FrameBuffer::new(limits);
+    let mut frames = Vec::new();
+    loop {
+        match socket.read_buf(buffer.space()).await {
+            Ok(0) => return Error::Disconnected("the broker closed it".into()),
+            Ok(_) => {}
+            Err(error) => return Error::Disconnected(error.to_string().into()),
+        }
+        let broken = loop {
+            match buffer.next_frame() {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break None,
+                Err(error) => break Some(Error::protocol(error)),
+            }
+        };
+        if let Err(error) = shared.handle_frames(&mut frames) {
+            return error;
+        }
+        if let Some(error) = broken {
+            return error;
+        }
+    }
+}
+
+/// Writes what is queued until the connection ends; returns why it did.
+pub(super) async fn write_frames(mut socket: OwnedWriteHalf, shared: &Shared) -> Error {
+    let mut chunks = VecDeque::new();
+    loop {
+        if let Err(error) = shared.take_queued(&mut chunks) {
+            return error;
+        }
+        if chunks.is_empty() {
+            shared.wait_for_queued().await;
+            continue;
+        }
+        if let Err(error) = write_all(&mut socket, &mut chunks).await {
+            return Error::Disconnected(error.to_string().into());
+        }
+    }
+}
+
+async fn write_all(socket: &mut OwnedWriteHalf, chunks: &mut VecDeque<Bytes>) -> io::Result<()> {
+    while !chunks.is_empty() {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut filled = 0;
+        for (slice, chunk) in slices.iter_mut().zip(chunks.iter()) {
+            *slice = IoSlice::new(chunk);
+            filled += 1;
+        }
+        let written = socket.write_vectored(&slices[..filled]).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        drop_written(chunks, written);
+    }
+    Ok(())
+}
+
+fn drop_written(chunks: &mut VecDeque<Bytes>, mut written: usize) {
+    while let Some(first) = chunks.front_mut() {
+        if first.len() > written {
+            first.advance(written);
+            return;
+        }
+        written -= first.len();
+        chunks.pop_front();
+    }
+    assert_eq!(written, 0, "more was written than there was");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_goes_and_the_rest_stays() {
+        let mut chunks: VecDeque<Bytes> =
+            [&b"abc"[..], b"de", b"fgh"].map(Bytes::from_static).into();
+        drop_written(&mut chunks, 4);
+        assert_eq!(chunks, [&b"e"[..], b"fgh"]);
+        drop_written(&mut chunks, 1);
+        assert_eq!(chunks, [&b"fgh"[..]]);
+        drop_written(&mut chunks, 3);
+        assert!(chunks.is_empty());
+    }
+}

@@ -1,0 +1,155 @@
+"""What every check in compat/ needs: the binaries, a broker on a directory of its own, its end by process id.
+
+A check is a Python 3 program without dependencies. It builds nothing and downloads nothing: `cargo build --release`
+comes first. Brokers listen on loopback, on a port that the kernel chooses, and never outlive the check.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
+LEVERET = os.environ.get("LEVERET", os.path.join(TARGET, "release", "leveret"))
+LOADGEN = os.environ.get("LEVERET_LOADGEN", os.path.join(TARGET, "release", "leveret-loadgen"))
+
+# A small journal laps soon and leaves little on the disk.
+SMALL = ["--set", "journal.bytes=64 MiB", "--set", "segment.bytes=16 MiB", "--set", "disk.floor.bytes=0 B"]
+
+
+class Failed(Exception):
+    """A check did not hold."""
+
+
+def check(condition, what):
+    """Fails the whole program with `what` unless the condition holds."""
+    if not condition:
+        raise Failed(what)
+
+
+def say(*words):
+    """Progress, on stderr."""
+    print(*words, file=sys.stderr, flush=True)
+
+
+class Broker:
+    """A broker process. Use as a context manager: it is killed at the end at the latest."""
+
+    def __init__(self, data, *flags, cores=None, native="127.0.0.1:0"):
+        self.data = data
+        self.flags = list(flags)
+        self.cores = cores
+        self.stderr_path = data.rstrip("/") + ".log"
+        self.process = None
+        self.listen = native
+        self.native = None
+        self.ready_seconds = None
+
+    def start(self, timeout=60):
+        command = [LEVERET, "serve", "--data", self.data, "--native", self.listen, *self.flags]
+        if self.cores:
+            command += ["--cores", str(self.cores)]
+        began = time.monotonic()
+        with open(self.stderr_path, "ab") as log:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL)
+        lines = []
+        reader = threading.Thread(target=lambda: lines.append(self.process.stdout.readline()), daemon=True)
+        reader.start()
+        reader.join(timeout)
+        line = lines[0].decode() if lines else ""
+        self.ready_seconds = time.monotonic() - began
+        if not line.startswith("ready "):
+            self.kill()
+            raise Failed(f"the broker did not get ready: {line!r}\n{self.log_tail()}")
+        self.ready = line.strip()
+        words = dict(word.split("=", 1) for word in self.ready.split()[1:] if "=" in word)
+        self.native = words["native"]
+        return self
+
+    def log_tail(self, lines=20):
+        with open(self.stderr_path, errors="replace") as log:
+            return "".join(log.readlines()[-lines:])
+
+    def kill(self):
+        """kill -9, and its end."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+        if self.process:
+            self.process.wait()
+
+    def stop(self, timeout=10):
+        """A graceful stop; returns exit code and seconds."""
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout)
+        return code, time.monotonic() - began
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_bytes(self):
+        with open(f"/proc/{self.process.pid}/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def run(self, *arguments, **options):
+        """Runs a client command against this broker; returns its standard output as bytes."""
+        return leveret(*arguments, "--server", self.native, **options)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+def leveret(*arguments, stdin=b"", ok=True, timeout=300):
+    """Runs the command line to its end. With `ok`, a non-zero exit fails the check."""
+    done = subprocess.run([LEVERET, *arguments], input=stdin, capture_output=True, timeout=timeout)
+    if ok and done.returncode != 0:
+        raise Failed(f"leveret {' '.join(arguments)}: exit {done.returncode}\n{done.stderr.decode(errors='replace')}")
+    return done.stdout if ok else done
+
+
+def consume_json(broker, topic, *flags):
+    """Every record of a topic as the command line prints it."""
+    out = broker.run("consume", topic, "--from", "beginning", "--until-end", "--json", *flags)
+    return [json.loads(line) for line in out.splitlines()]
+
+
+class Directory:
+    """A directory for one check, removed when the check has passed."""
+
+    def __init__(self, name):
+        self.path = tempfile.mkdtemp(prefix=f"leveret-{name}-")
+
+    def __enter__(self):
+        return self.path
+
+    def __exit__(self, failure, *_):
+        if failure is None:
+            shutil.rmtree(self.path, ignore_errors=True)
+        else:
+            say(f"kept for a look: {self.path}")
+
+
+def main(body):
+    """Runs a check: exit 0 if it holds, 1 with one line if not."""
+    if not os.path.exists(LEVERET):
+        say(f"{LEVERET} is missing: run `cargo build --release --workspace` first")
+        sys.exit(1)
+    try:
+        body()
+    except Failed as failure:
+        say(f"FAILED: {failure}")
+        sys.exit(1)

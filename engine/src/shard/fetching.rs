@@ -1,0 +1,264 @@
+//! Fetch: read what is there, wait for more if that is not enough, answer.
+
+use leveret_record::BatchError;
+use leveret_storage::io::BufPool;
+use leveret_storage::store::{Frontiers, ReadData, ReadError, ReadOutcome};
+use leveret_storage::types::{LogId, Now, Offset};
+
+use super::fetch::{Fetch, FetchKey, Part};
+use super::log::{LogState, frontiers_of};
+use super::reply::{FetchSpec, FetchedPartition, FetchedRecords, Reply, RequestId};
+use super::trim::trim;
+use super::{Reader, Shard};
+use crate::error::EngineError;
+
+impl<P: BufPool> Shard<P> {
+    /// Reads records of several partitions. The reply leaves when `min_bytes` are there, a
+    /// partition has an error, or `max_wait` has passed; nothing at or above a high watermark is
+    /// in it.
+    ///
+    /// # Panics
+    /// If a request of that id is under way.
+    pub fn fetch(&mut self, request: RequestId, spec: FetchSpec, now: Now) {
+        self.now = now;
+        let key = self.fetches.insert(Fetch::new(request, spec, now));
+        for part in 0..self.fetches.get_mut(key).parts.len() {
+            self.read_part(key, part, now);
+        }
+        if self.stopping {
+            self.fetches.get_mut(key).hurry();
+        }
+        if !self.finish_if_complete(key) {
+            self.fetches.watch(key);
+            self.register_if_waiting(key);
+        }
+        self.drain();
+    }
+
+    /// Ends the wait of a fetch: it answers with what it has, at once or after the reads that are
+    /// under way. For a request that another core's answer has completed.
+    pub fn finish_fetch(&mut self, request: RequestId) {
+        if let Some(key) = self.fetches.find(request) {
+            self.fetches.get_mut(key).hurry();
+            self.finish_if_complete(key);
+        }
+    }
+
+    /// The log may be readable further than before.
+    pub(super) fn wake_fetches(&mut self, log: LogId, now: Now) {
+        let Some(state) = self.logs.get(&log) else {
+            return;
+        };
+        if state.readers.is_empty() {
+            return;
+        }
+        let readers: Vec<_> = state.readers.iter().copied().collect();
+        for (key, part) in readers {
+            // An earlier part may have completed the fetch.
+            if self.fetches.contains(key) {
+                self.read_part(key, part as usize, now);
+                self.finish_if_complete(key);
+            }
+        }
+    }
+
+    /// A read of storage ended.
+    pub(super) fn part_read(
+        &mut self,
+        key: FetchKey,
+        part: u32,
+        result: Result<ReadData, ReadError>,
+        now: Now,
+    ) {
+        let part = part as usize;
+        let fetch = self.fetches.get_mut(key);
+        fetch.end_read(part);
+        self.take_read(key, part, result);
+        // Not enough yet: what was set aside for this read may go to any part.
+        if self.fetches.get_mut(key).wants_more() {
+            for part in 0..self.fetches.get_mut(key).parts.len() {
+                self.read_part(key, part, now);
+            }
+        }
+        if !self.finish_if_complete(key) {
+            self.register_if_waiting(key);
+        }
+    }
+
+    /// Its log is no more.
+    pub(super) fn fail_part(&mut self, key: FetchKey, part: u32, error: EngineError) {
+        if self.fetches.contains(key) {
+            self.fetches.get_mut(key).fail(part as usize, error);
+            self.finish_if_complete(key);
+        }
+    }
+
+    pub(super) fn cancel_fetch(&mut self, request: RequestId) {
+        if let Some(key) = self.fetches.find(request) {
+            self.forget(key);
+        }
+    }
+
+    /// Reads on for one part, as long as storage answers at once and the fetch may have more.
+    fn read_part(&mut self, key: FetchKey, index: usize, now: Now) {
+        let fetch = self.fetches.get_mut(key);
+        while let Some(bytes) = fetch.allowance(index) {
+            let part = &fetch.parts[index];
+            let (log, from) = (part.log, part.next);
+            let Some(state) = self.logs.get(&log) else {
+                return fetch.fail(index, EngineError::UnknownLog);
+            };
+            let until = match readable(state, &frontiers_of(&self.store, log), from) {
+                Ok(Some(until)) => until,
+                Ok(None) => return,
+                Err(error) => return fetch.fail(index, error),
+            };
+            match self.store.read(log, from, until, bytes, now) {
+                ReadOutcome::Pending(token) => {
+                    fetch.begin_read(index, token, bytes);
+                    let part = u32::try_from(index).expect("parts of a fetch are few");
+                    self.readers.insert(token, Reader::Fetch { key, part });
+                    return;
+                }
+                ReadOutcome::Ready(data) => take(fetch, index, state, data, until),
+                ReadOutcome::Failed(error) => return fetch.fail(index, read_error(error, from)),
+            }
+        }
+    }
+
+    fn take_read(&mut self, key: FetchKey, index: usize, result: Result<ReadData, ReadError>) {
+        let fetch = self.fetches.get_mut(key);
+        let part = &fetch.parts[index];
+        let (log, from) = (part.log, part.next);
+        let Some(state) = self.logs.get(&log) else {
+            return fetch.fail(index, EngineError::UnknownLog);
+        };
+        match result {
+            Ok(data) => {
+                let until = state.high_watermark(&frontiers_of(&self.store, log));
+                take(fetch, index, state, data, until);
+            }
+            Err(error) => fetch.fail(index, read_error(error, from)),
+        }
+    }
+
+    /// Sends the reply if it is due. Whether it was.
+    pub(super) fn finish_if_complete(&mut self, key: FetchKey) -> bool {
+        if !self.fetches.get_mut(key).complete() {
+            return false;
+        }
+        let fetch = self.forget(key);
+        let parts = fetch.parts.into_iter().map(|part| self.answer(part));
+        let reply = Reply::Fetched(parts.collect());
+        self.replies.push_back((fetch.request, reply));
+        true
+    }
+
+    fn answer(&mut self, part: Part) -> FetchedPartition {
+        let log = part.log;
+        let result = match (part.error, self.logs.get_mut(&log)) {
+            (Some(error), _) => Err(error),
+            (None, None) => Err(EngineError::UnknownLog),
+            (None, Some(state)) => {
+                let frontiers = frontiers_of(&self.store, log);
+                let records = FetchedRecords {
+                    start_offset: frontiers.start.1,
+                    high_watermark: state.high_watermark(&frontiers),
+                    batches: part.chunks,
+                };
+                state.counters.bytes_out += records.len() as u64;
+                self.counters.bytes_out += records.len() as u64;
+                Ok(records)
+            }
+        };
+        FetchedPartition { log, result }
+    }
+
+    /// From now on the growth of its logs wakes the fetch.
+    fn register_if_waiting(&mut self, key: FetchKey) {
+        let fetch = self.fetches.get_mut(key);
+        if fetch.registered || !fetch.waits() {
+            return;
+        }
+        fetch.registered = true;
+        for (index, part) in (0u32..).zip(&fetch.parts) {
+            if let Some(state) = self.logs.get_mut(&part.log) {
+                state.readers.insert((key, index));
+            }
+        }
+    }
+
+    /// Removes a fetch and every mark of it.
+    fn forget(&mut self, key: FetchKey) -> Fetch {
+        let fetch = self.fetches.remove(key);
+        for (index, part) in (0u32..).zip(&fetch.parts) {
+            if let Some((token, _)) = part.reading {
+                self.readers.remove(&token);
+            }
+            if fetch.registered
+                && let Some(state) = self.logs.get_mut(&part.log)
+            {
+                state.readers.remove(&(key, index));
+            }
+        }
+        fetch
+    }
+}
+
+/// Up to where the log may be read from `from`; `None` if there is nothing yet.
+fn readable(
+    state: &LogState,
+    frontiers: &Frontiers,
+    from: Offset,
+) -> Result<Option<Offset>, EngineError> {
+    let start = frontiers.start.1;
+    let high_watermark = state.high_watermark(frontiers);
+    if from < start || from > high_watermark {
+        return Err(EngineError::OffsetOutOfRange {
+            asked: from,
+            start,
+            high_watermark,
+        });
+    }
+    Ok((from < high_watermark).then_some(high_watermark))
+}
+
+/// Cuts what was read to what was asked and gives it to the fetch.
+fn take(fetch: &mut Fetch, index: usize, state: &LogState, data: ReadData, until: Offset) {
+    let from = fetch.parts[index].next;
+    match trim(data, from, until) {
+        // Storage owes at least one batch below the high watermark.
+        Ok(data) if data.next <= from => fetch.fail(
+            index,
+            EngineError::Storage {
+                reason: format!("no batch at offset {from}, the log goes up to {until}"),
+            },
+        ),
+        Ok(data) => fetch.take(index, data),
+        Err(error) => fetch.fail(index, not_a_batch(&error, state, from)),
+    }
+}
+
+fn not_a_batch(error: &BatchError, state: &LogState, from: Offset) -> EngineError {
+    EngineError::Storage {
+        reason: format!(
+            "bytes at offset {from} of a log that goes up to {} are no batch: {error}",
+            state.machine.next_offset()
+        ),
+    }
+}
+
+/// What a failed read is called towards the asker.
+pub(super) fn read_error(error: ReadError, asked: Offset) -> EngineError {
+    match error {
+        ReadError::OutOfRange { start, end } => EngineError::OffsetOutOfRange {
+            asked,
+            start,
+            high_watermark: end,
+        },
+        ReadError::UnknownLog => EngineError::UnknownLog,
+        ReadError::Corrupt { .. } | ReadError::Io(_) => EngineError::Storage {
+            reason: error.to_string(),
+        },
+    }
+}

@@ -1,0 +1,337 @@
+//! One core's partitions joined with its storage: requests go in, replies come out when the
+//! logs' frontiers have passed.
+//!
+//! A shard joins; it does not decide. [`Partition`] says whether a
+//! batch may be appended and where, [`Topology`](crate::topology::Topology) which logs there are,
+//! `fetch` when a fetch has enough, storage what is durable. It refuses to know other cores,
+//! connections and protocols, waits for nothing, and walks over all of its logs never: what waits
+//! is indexed by log, by request and by deadline.
+//!
+//! Drive it like storage: after any call take `poll_op`, then `poll_reply` and `poll_event` until
+//! they are empty, and call `handle_timeout` at `poll_timeout`.
+
+mod control;
+mod fetch;
+mod fetching;
+mod log;
+mod lookup;
+mod open;
+mod parked;
+mod produce;
+mod reply;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod topology;
+mod trim;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use leveret_record::DecompressLimit;
+use leveret_storage::io::{BufPool, IoResult, Op, OpId};
+use leveret_storage::store::{Event, LogSettings, ReadToken, Store};
+use leveret_storage::types::{LogId, LogKind, Mono, Now, Term};
+
+use crate::error::EngineError;
+use crate::partition::{Partition, ProducerLimits};
+use crate::topology::{TOPOLOGY_LOG, TopicSettings, TopologyLimits};
+use control::Control;
+use fetch::{FetchKey, Fetches};
+use log::LogState;
+use lookup::{LookupKey, Lookups};
+use parked::Parked;
+
+pub use log::LogCounters;
+pub use open::OpenError;
+pub use reply::{
+    FetchPartition, FetchSpec, FetchedPartition, FetchedRecords, FoundOffset, OffsetSpec, Produced,
+    Reply, RequestId, ShardEvent,
+};
+pub use stats::{LogStatus, ShardStats};
+
+/// Bounds of one shard. Every limit is a number here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardSettings {
+    /// Largest batch that is taken, bytes (`message.max.bytes`).
+    pub max_batch_bytes: usize,
+    /// Bytes of batches that may wait for journal space.
+    pub parked_bytes: usize,
+    /// Batches that may wait for journal space.
+    pub parked_requests: usize,
+    /// How long a batch waits for journal space before it is refused, nanoseconds.
+    pub parked_ns: u64,
+    /// Bounds of each partition's producers.
+    pub producers: ProducerLimits,
+    /// Bounds of the topology; heeded on core 0.
+    pub topology: TopologyLimits,
+    /// A segment is closed before it grows beyond this, bytes.
+    pub segment_bytes: u64,
+    /// A segment is closed at this age, milliseconds.
+    pub segment_ms: u64,
+    /// How far a compressed batch may grow while a look-up by time reads its records.
+    pub decompress: DecompressLimit,
+}
+
+impl Default for ShardSettings {
+    /// Batches of 1 MiB; 32 MiB or 1,024 batches wait for up to 10 s; segments of 1 GiB or a
+    /// week.
+    fn default() -> Self {
+        let log = LogSettings::default();
+        Self {
+            max_batch_bytes: 1 << 20,
+            parked_bytes: 32 << 20,
+            parked_requests: 1024,
+            parked_ns: 10_000_000_000,
+            producers: ProducerLimits::default(),
+            topology: TopologyLimits::default(),
+            segment_bytes: log.segment_bytes,
+            segment_ms: log.segment_ms,
+            decompress: DecompressLimit::DEFAULT,
+        }
+    }
+}
+
+/// Who waits for a read of storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    Fetch { key: FetchKey, part: u32 },
+    Lookup(LookupKey),
+}
+
+/// One core's partitions and its store.
+pub struct Shard<P: BufPool> {
+    store: Store<P>,
+    /// The time of the call that is being handled.
+    now: Now,
+    settings: ShardSettings,
+    logs: HashMap<LogId, LogState, FixedState>,
+    /// Recovered logs that no topic has claimed yet.
+    unclaimed: BTreeMap<LogId, LogState>,
+    control: Option<Control>,
+    parked: Parked,
+    fetches: Fetches,
+    lookups: Lookups,
+    readers: HashMap<ReadToken, Reader, FixedState>,
+    replies: VecDeque<(RequestId, Reply)>,
+    events: VecDeque<ShardEvent>,
+    counters: LogCounters,
+    duplicates: u64,
+    stopping: bool,
+}
+
+impl<P: BufPool> Shard<P> {
+    /// A topic's partition lives on this core from now on: the one that was recovered, or a new,
+    /// empty one.
+    ///
+    /// # Panics
+    /// If it is installed already.
+    pub fn install(&mut self, log: LogId, settings: &TopicSettings) {
+        let log_settings = LogSettings {
+            level: settings.level,
+            retention_bytes: settings.retention_bytes,
+            retention_ms: settings.retention_ms,
+            segment_bytes: self.settings.segment_bytes,
+            segment_ms: self.settings.segment_ms,
+        };
+        let mut state = match self.unclaimed.remove(&log) {
+            Some(recovered) => {
+                self.store.configure(log, log_settings);
+                recovered
+            }
+            None => {
+                self.store.create_log(log, LogKind::Topic, log_settings);
+                let machine = Partition::new(Default::default(), self.settings.producers);
+                LogState::new(machine, Term::default())
+            }
+        };
+        state.level = settings.level;
+        let before = self.logs.insert(log, state);
+        assert!(before.is_none(), "a partition is installed once");
+    }
+
+    /// After the topics that exist at the start are installed: removes recovered logs that belong
+    /// to none, whose topics were deleted just before the last run ended. Returns how many.
+    pub fn drop_unclaimed(&mut self, now: Now) -> usize {
+        self.now = now;
+        let unclaimed = std::mem::take(&mut self.unclaimed);
+        for log in unclaimed.keys() {
+            self.store.drop_log(*log);
+        }
+        self.drain();
+        unclaimed.len()
+    }
+
+    /// A topic's partition is no more. Whoever waits for it is told so. Unknown logs are ignored.
+    pub fn remove(&mut self, log: LogId, now: Now) {
+        self.now = now;
+        let Some(state) = self.logs.remove(&log) else {
+            return;
+        };
+        for produce in state.waiting {
+            self.fail(produce.request, EngineError::UnknownLog);
+        }
+        for (key, part) in state.readers {
+            self.fail_part(key, part, EngineError::UnknownLog);
+        }
+        self.store.drop_log(log);
+        self.drain();
+    }
+
+    /// Forgets a fetch or a look-up whose asker is gone: no reply follows. A produce cannot be
+    /// taken back; its reply comes and may be dropped.
+    pub fn cancel(&mut self, request: RequestId) {
+        self.cancel_fetch(request);
+        self.cancel_lookup(request);
+    }
+
+    /// Begins the graceful stop: fetches answer with what they have, nothing new is taken,
+    /// [`ShardEvent::Flushed`] follows when all that was accepted is durable.
+    pub fn begin_stop(&mut self, now: Now) {
+        self.stopping = true;
+        while let Some((_, parked)) = self.parked.pop() {
+            self.fail(parked.request, EngineError::Stopping);
+        }
+        for key in self.fetches.keys() {
+            self.fetches.get_mut(key).hurry();
+            self.finish_if_complete(key);
+        }
+        self.now = now;
+        self.store.begin_stop(now);
+        self.drain();
+    }
+
+    /// The next reply.
+    pub fn poll_reply(&mut self) -> Option<(RequestId, Reply)> {
+        self.replies.pop_front()
+    }
+
+    /// The next thing to report.
+    pub fn poll_event(&mut self) -> Option<ShardEvent> {
+        self.events.pop_front()
+    }
+
+    /// The next operation for the device. Asked for once all input of a turn is handled, so that
+    /// one commit takes all of it.
+    pub fn poll_op(&mut self) -> Option<(OpId, Op<P::Buf>)> {
+        loop {
+            let op = self.store.poll_op();
+            // Planning its operations the store may find that it wants something of us.
+            if op.is_some() || !self.drain() {
+                return op;
+            }
+        }
+    }
+
+    /// An operation ended.
+    pub fn handle_completion(&mut self, op: OpId, result: IoResult<P::Buf>, now: Now) {
+        self.now = now;
+        self.store.handle_completion(op, result, now);
+        self.drain();
+    }
+
+    /// When [`Shard::handle_timeout`] is wanted next: at once, if planning operations gave rise to
+    /// replies or events that nobody has taken yet.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Mono> {
+        if !self.replies.is_empty() || !self.events.is_empty() {
+            return Some(self.now.mono);
+        }
+        let own = [self.fetches.next_deadline(), self.parked.next_deadline()];
+        let all = own.into_iter().chain([self.store.poll_timeout()]);
+        all.flatten().min()
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.now = now;
+        self.store.handle_timeout(now);
+        self.drain();
+        while let Some(key) = self.fetches.pop_expired(now.mono) {
+            self.fetches.get_mut(key).hurry();
+            self.finish_if_complete(key);
+        }
+        self.give_up_parked(now);
+    }
+
+    fn reply(&mut self, request: RequestId, reply: Reply) {
+        self.replies.push_back((request, reply));
+    }
+
+    fn fail(&mut self, request: RequestId, error: EngineError) {
+        self.reply(request, Reply::Failed(error));
+    }
+
+    /// Passes on what the store has to say; whether that was anything.
+    fn drain(&mut self) -> bool {
+        let mut any = false;
+        while let Some(event) = self.store.poll_event() {
+            self.handle_event(event);
+            any = true;
+        }
+        any
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        let now = self.now;
+        match event {
+            Event::Frontier { log: TOPOLOGY_LOG } => self.release_topology(),
+            Event::Frontier { log } => {
+                self.release_produces(log);
+                self.wake_fetches(log, now);
+            }
+            Event::ReadDone { token, result } => match self.readers.remove(&token) {
+                Some(Reader::Fetch { key, part }) => self.part_read(key, part, result, now),
+                Some(Reader::Lookup(key)) => self.lookup_read(key, result, now),
+                // Its asker was cancelled.
+                None => {}
+            },
+            Event::TimeDone { token, result } => match self.readers.remove(&token) {
+                Some(Reader::Lookup(key)) => self.lookup_found(key, result, now),
+                Some(Reader::Fetch { .. }) => unreachable!("fetches do not look up times"),
+                None => {}
+            },
+            Event::SnapshotWanted { log } => self.take_snapshot(log),
+            Event::Stopped { log, reason } => self.log_stopped(log, reason.into()),
+            Event::SpaceAvailable => self.retry_parked(now),
+            Event::Flushed => self.events.push_back(ShardEvent::Flushed),
+            Event::Fatal(reason) => self.events.push_back(ShardEvent::Fatal(reason)),
+            // A start is read from the store whenever it matters, and nobody waits for either.
+            Event::Trimmed { .. } | Event::Dropped { .. } => {}
+        }
+    }
+
+    /// A machine's state is that of all entries that have their place, which is what the store
+    /// takes a snapshot to stand for.
+    fn take_snapshot(&mut self, log: LogId) {
+        let snapshot = match (&self.control, self.logs.get(&log)) {
+            (Some(control), _) if log == TOPOLOGY_LOG => control.topology.snapshot(),
+            (_, Some(state)) => state.machine.snapshot(),
+            _ => match self.unclaimed.get(&log) {
+                Some(state) => state.machine.snapshot(),
+                // Removed after the store asked.
+                None => return,
+            },
+        };
+        self.store.put_snapshot(log, snapshot);
+    }
+
+    fn log_stopped(&mut self, log: LogId, reason: Arc<str>) {
+        let error = || EngineError::LogStopped {
+            reason: reason.to_string(),
+        };
+        if log == TOPOLOGY_LOG {
+            self.stop_topology(&error());
+        } else if let Some(state) = self.logs.get_mut(&log) {
+            state.stopped = Some(Arc::clone(&reason));
+            for produce in std::mem::take(&mut state.waiting) {
+                self.replies
+                    .push_back((produce.request, Reply::Failed(error())));
+            }
+        }
+        self.events
+            .push_back(ShardEvent::LogStopped { log, reason });
+    }
+}

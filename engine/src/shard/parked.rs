@@ -1,0 +1,74 @@
+//! Produces that found the journal full: they wait in line, a bounded one, for a bounded time.
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+use leveret_record::BatchHeader;
+use leveret_storage::types::{Level, LogId, Mono};
+
+use super::reply::RequestId;
+
+/// A validated batch that is not in its log yet.
+pub(super) struct ParkedProduce {
+    pub(super) request: RequestId,
+    pub(super) log: LogId,
+    pub(super) batch: BytesMut,
+    pub(super) header: BatchHeader,
+    pub(super) level: Level,
+}
+
+/// The line, with its bounds.
+pub(super) struct Parked {
+    line: VecDeque<(Mono, ParkedProduce)>,
+    bytes: usize,
+    max_bytes: usize,
+    max_requests: usize,
+}
+
+impl Parked {
+    pub(super) fn new(max_bytes: usize, max_requests: usize) -> Self {
+        Self {
+            line: VecDeque::new(),
+            bytes: 0,
+            max_bytes,
+            max_requests,
+        }
+    }
+
+    /// Takes a produce at the end of the line, to be given up at `deadline`; gives its request
+    /// back if the line is full.
+    pub(super) fn push(&mut self, produce: ParkedProduce, deadline: Mono) -> Result<(), RequestId> {
+        let bytes = self.bytes + produce.batch.len();
+        if self.line.len() == self.max_requests || bytes > self.max_bytes {
+            return Err(produce.request);
+        }
+        self.bytes = bytes;
+        self.line.push_back((deadline, produce));
+        Ok(())
+    }
+
+    /// The head of the line leaves it.
+    pub(super) fn pop(&mut self) -> Option<(Mono, ParkedProduce)> {
+        let first = self.line.pop_front()?;
+        self.bytes -= first.1.batch.len();
+        Some(first)
+    }
+
+    /// The head of the line found the journal full again.
+    pub(super) fn put_back(&mut self, deadline: Mono, produce: ParkedProduce) {
+        self.bytes += produce.batch.len();
+        self.line.push_front((deadline, produce));
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Mono> {
+        self.line.front().map(|(deadline, _)| *deadline)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.line.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.line.is_empty()
+    }
+}

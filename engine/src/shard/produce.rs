@@ -1,0 +1,244 @@
+//! Produce: validate, decide, assign, append, and answer when the frontier has passed.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use leveret_record::{BatchError, assign, validate_produce};
+use leveret_storage::io::BufPool;
+use leveret_storage::store::{AppendError, NewEntry};
+use leveret_storage::types::{EntryMeta, Level, LogId, Now, Offset};
+
+use super::log::{WaitingProduce, frontiers_of};
+use super::parked::ParkedProduce;
+use super::reply::{Produced, Reply, RequestId};
+use super::{Shard, ShardSettings};
+use crate::error::EngineError;
+use crate::partition::{Decision, offsets_of};
+
+impl<P: BufPool> Shard<P> {
+    /// Appends one batch, whose reply leaves when it is durable in the sense of `level` or of the
+    /// log, whichever is weaker. Replies of one log leave in the order of its offsets.
+    pub fn produce(
+        &mut self,
+        request: RequestId,
+        log: LogId,
+        batch: BytesMut,
+        level: Level,
+        now: Now,
+    ) {
+        self.now = now;
+        if self.stopping {
+            return self.fail(request, EngineError::Stopping);
+        }
+        if !self.logs.contains_key(&log) {
+            return self.fail(request, EngineError::UnknownLog);
+        }
+        let header = match validate_produce(&batch, self.settings.max_batch_bytes) {
+            Ok(header) => header,
+            Err(error) => return self.fail(request, error.into()),
+        };
+        let produce = ParkedProduce {
+            request,
+            log,
+            batch,
+            header,
+            level,
+        };
+        // Nobody overtakes those who wait for space: batches of a producer stay in order.
+        let refused = match self.parked.is_empty() {
+            true => self.append(produce, now),
+            false => Err(produce),
+        };
+        if let Err(produce) = refused {
+            let deadline = now.mono.after(self.settings.parked_ns);
+            if let Err(request) = self.parked.push(produce, deadline) {
+                self.fail(request, EngineError::Overloaded);
+            }
+        }
+        self.drain();
+    }
+
+    /// Appends, or answers why not; gives the produce back if the journal has no room.
+    fn append(&mut self, mut produce: ParkedProduce, now: Now) -> Result<(), ParkedProduce> {
+        let request = produce.request;
+        let Some(state) = self.logs.get(&produce.log) else {
+            self.fail(request, EngineError::UnknownLog);
+            return Ok(());
+        };
+        if let Some(reason) = &state.stopped {
+            let reason = reason.to_string();
+            self.fail(request, EngineError::LogStopped { reason });
+            return Ok(());
+        }
+        match state.machine.decide(&produce.header, now.wall) {
+            Err(refusal) => self.fail(request, refusal.into()),
+            Ok(Decision::Duplicate {
+                base_offset,
+                next_offset,
+                ..
+            }) => {
+                self.duplicates += 1;
+                self.await_frontier(
+                    produce.log,
+                    WaitingProduce {
+                        request,
+                        level: produce.level.min(state.level),
+                        base_offset,
+                        until: next_offset,
+                        duplicate: true,
+                    },
+                );
+            }
+            Ok(Decision::Append { base_offset }) => {
+                let epoch = i32::try_from(state.term.0).expect("leader epochs are 31 bits");
+                let base = i64::try_from(base_offset.0).expect("offsets are 63 bits");
+                assign(&mut produce.batch, base, epoch);
+                return self.append_at(base_offset, produce, now);
+            }
+        }
+        Ok(())
+    }
+
+    fn append_at(
+        &mut self,
+        base_offset: Offset,
+        produce: ParkedProduce,
+        now: Now,
+    ) -> Result<(), ParkedProduce> {
+        let ParkedProduce {
+            request,
+            log,
+            batch,
+            header,
+            level,
+        } = produce;
+        let state = self.logs.get_mut(&log).expect("the caller has looked");
+        let len = batch.len();
+        let bytes = batch.freeze();
+        let entry = NewEntry {
+            term: state.term,
+            time: now.wall,
+            first_offset: base_offset,
+            offsets: offsets_of(&header),
+            max_timestamp: header.latest_timestamp(),
+            bytes: bytes.clone(),
+        };
+        let ordinal = match self.store.append(log, entry, level, now) {
+            Ok(ordinal) => ordinal,
+            Err(AppendError::Full) => {
+                // The store has let go of its clone, so this takes the same memory back.
+                let batch = BytesMut::from(bytes);
+                return Err(ParkedProduce {
+                    request,
+                    log,
+                    batch,
+                    header,
+                    level,
+                });
+            }
+            Err(refusal) => {
+                let error = refused(refusal, state.stopped.as_ref(), len, &self.settings);
+                self.fail(request, error);
+                return Ok(());
+            }
+        };
+        let meta = EntryMeta {
+            ordinal,
+            term: state.term,
+            time: now.wall,
+            first_offset: base_offset,
+            offsets: offsets_of(&header),
+            max_timestamp: header.latest_timestamp(),
+            len: u32::try_from(len).expect("batches are bounded below 2^31"),
+        };
+        state.machine.apply(&meta, &header);
+        let records = u64::from(header.record_count.unsigned_abs());
+        for counters in [&mut state.counters, &mut self.counters] {
+            counters.batches_in += 1;
+            counters.records_in += records;
+            counters.bytes_in += len as u64;
+        }
+        let waiting = WaitingProduce {
+            request,
+            level: level.min(state.level),
+            base_offset,
+            until: meta.next_offset(),
+            duplicate: false,
+        };
+        self.await_frontier(log, waiting);
+        Ok(())
+    }
+
+    /// Answers at once if the frontier has passed and nobody waits before; else it waits.
+    fn await_frontier(&mut self, log: LogId, produce: WaitingProduce) {
+        let state = self.logs.get_mut(&log).expect("the caller has looked");
+        state.waiting.push_back(produce);
+        // Frontier events tell of writes; what memory alone decides is answered here.
+        if state.waiting.len() == 1 {
+            self.release_produces(log);
+        }
+    }
+
+    /// Answers every produce that the frontiers have passed, in order.
+    pub(super) fn release_produces(&mut self, log: LogId) {
+        let Some(state) = self.logs.get_mut(&log) else {
+            return;
+        };
+        if state.waiting.is_empty() {
+            return;
+        }
+        let frontiers = frontiers_of(&self.store, log);
+        while let Some(produce) = state.pop_durable(&frontiers) {
+            let produced = Produced {
+                base_offset: produce.base_offset,
+                start_offset: frontiers.start.1,
+                duplicate: produce.duplicate,
+            };
+            let reply = Reply::Produced(produced);
+            self.replies.push_back((produce.request, reply));
+        }
+        if state.waiting.is_empty() {
+            // An idle partition keeps no buffer.
+            state.waiting.shrink_to(16);
+        }
+    }
+
+    /// There is room in the journal again, for some at least.
+    pub(super) fn retry_parked(&mut self, now: Now) {
+        while let Some((deadline, produce)) = self.parked.pop() {
+            if let Err(produce) = self.append(produce, now) {
+                return self.parked.put_back(deadline, produce);
+            }
+        }
+    }
+
+    /// Refuses those who waited for space too long.
+    pub(super) fn give_up_parked(&mut self, now: Now) {
+        while self.parked.next_deadline().is_some_and(|at| at <= now.mono) {
+            let (_, produce) = self.parked.pop().expect("it has a deadline");
+            self.fail(produce.request, EngineError::Overloaded);
+        }
+    }
+}
+
+/// Why the store did not take a batch, other than for want of journal space.
+fn refused(
+    refusal: AppendError,
+    stopped: Option<&Arc<str>>,
+    len: usize,
+    settings: &ShardSettings,
+) -> EngineError {
+    match (refusal, stopped) {
+        (AppendError::Full, _) => EngineError::Overloaded,
+        (AppendError::DiskFloor, _) => EngineError::DiskFull,
+        (AppendError::TooLarge, _) => EngineError::Batch(BatchError::TooLarge {
+            len,
+            max: settings.max_batch_bytes,
+        }),
+        (AppendError::UnknownLog, _) => EngineError::UnknownLog,
+        (AppendError::Stopped, Some(reason)) => EngineError::LogStopped {
+            reason: reason.to_string(),
+        },
+        (AppendError::Stopped, None) => EngineError::Stopping,
+    }
+}

@@ -1,0 +1,135 @@
+//! What a shard is asked and what it answers. Every request gets exactly one reply, unless it is
+//! cancelled.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use leveret_storage::types::{LogId, Offset};
+
+use crate::error::EngineError;
+use crate::topology::TopologyEntry;
+
+/// Names a request; chosen by the caller, unique on this core until it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// To a produce: the batch is as durable as was asked.
+    Produced(Produced),
+    /// To a fetch.
+    Fetched(Vec<FetchedPartition>),
+    /// To a look-up of an offset.
+    Offset(FoundOffset),
+    /// To a topology command: the entry is durable; now every core has to install it.
+    Topology(TopologyEntry),
+    /// To any of them.
+    Failed(EngineError),
+}
+
+/// Where a batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Produced {
+    /// Offset of its first record.
+    pub base_offset: Offset,
+    /// First offset of the log that can be read.
+    pub start_offset: Offset,
+    /// It had been appended before; nothing was appended now.
+    pub duplicate: bool,
+}
+
+/// One partition's part of a fetch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchedPartition {
+    /// The log.
+    pub log: LogId,
+    /// Its records, or why there are none.
+    pub result: Result<FetchedRecords, EngineError>,
+}
+
+/// Records of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchedRecords {
+    /// First offset of the log that can be read.
+    pub start_offset: Offset,
+    /// The offset after the last that can be read.
+    pub high_watermark: Offset,
+    /// Whole batches back to back, together in as many pieces as it takes. The first batch may
+    /// begin before the offset asked for; empty if there is nothing (yet).
+    pub batches: Vec<Bytes>,
+}
+
+impl FetchedRecords {
+    /// Bytes of all batches.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.batches.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether there are no batches.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+}
+
+/// What a look-up found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoundOffset {
+    /// The offset; the high watermark if no record is as young as was asked.
+    pub offset: Offset,
+    /// Timestamp of the record there, milliseconds; only for look-ups by time that found one.
+    pub timestamp: Option<i64>,
+}
+
+/// Which offset is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetSpec {
+    /// The first that can be read.
+    Earliest,
+    /// The one after the last that can be read.
+    Latest,
+    /// That of the first record with a timestamp of at least so many milliseconds.
+    Timestamp(i64),
+}
+
+/// A fetch over partitions of one core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchSpec {
+    /// What to read, in this order, as far as `max_bytes` goes.
+    pub partitions: Vec<FetchPartition>,
+    /// Bytes of all partitions together. The first batch comes whole even if it is larger.
+    pub max_bytes: usize,
+    /// Bytes to wait for; 0 never waits.
+    pub min_bytes: usize,
+    /// Nanoseconds to wait at most.
+    pub max_wait: u64,
+}
+
+/// One partition of a fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchPartition {
+    /// The log.
+    pub log: LogId,
+    /// Offset of the first record wanted.
+    pub offset: Offset,
+    /// Bytes of this partition.
+    pub max_bytes: usize,
+}
+
+/// What a shard reports without being asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShardEvent {
+    /// A log takes no more entries until a restart; reading goes on.
+    LogStopped {
+        /// The log.
+        log: LogId,
+        /// What failed.
+        reason: Arc<str>,
+    },
+    /// Everything accepted before the stop is durable; nothing is outstanding.
+    Flushed,
+    /// The process must end: going on could lie.
+    Fatal(String),
+}

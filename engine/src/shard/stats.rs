@@ -1,0 +1,76 @@
+//! What people want to see of a shard; counted, never walked for.
+
+use leveret_storage::io::BufPool;
+use leveret_storage::store::StoreStats;
+use leveret_storage::types::{LogId, Offset};
+
+use super::Shard;
+use super::log::{LogCounters, frontiers_of};
+
+/// One partition, for `leveret status` and topic descriptions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogStatus {
+    /// First offset that can be read.
+    pub start_offset: Offset,
+    /// The offset after the last that can be read.
+    pub high_watermark: Offset,
+    /// Bytes of its batches, as far as known without reading.
+    pub bytes: u64,
+    /// Segments known.
+    pub segments: u64,
+    /// Idempotent producers remembered.
+    pub producers: usize,
+    /// Why it takes no more entries, if it does not.
+    pub stopped: Option<String>,
+    /// Traffic since the start of the process.
+    pub counters: LogCounters,
+}
+
+/// One core's work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardStats {
+    /// Partitions that live here.
+    pub logs: usize,
+    /// Fetches under way.
+    pub fetches: usize,
+    /// Produces that wait for journal space.
+    pub parked: usize,
+    /// Batches that were repetitions.
+    pub duplicates: u64,
+    /// Traffic of all its partitions since the start of the process.
+    pub counters: LogCounters,
+    /// Its storage.
+    pub store: StoreStats,
+}
+
+impl<P: BufPool> Shard<P> {
+    /// How a partition stands, if it lives here.
+    #[must_use]
+    pub fn log_status(&self, log: LogId) -> Option<LogStatus> {
+        let state = self.logs.get(&log)?;
+        let frontiers = frontiers_of(&self.store, log);
+        let stats = self.store.log_stats(log).unwrap_or_default();
+        Some(LogStatus {
+            start_offset: frontiers.start.1,
+            high_watermark: state.high_watermark(&frontiers),
+            bytes: stats.bytes,
+            segments: stats.segments,
+            producers: state.machine.producers(),
+            stopped: state.stopped.as_deref().map(str::to_owned),
+            counters: state.counters,
+        })
+    }
+
+    /// What this core holds and has done.
+    #[must_use]
+    pub fn stats(&self) -> ShardStats {
+        ShardStats {
+            logs: self.logs.len(),
+            fetches: self.fetches.len(),
+            parked: self.parked.len(),
+            duplicates: self.duplicates,
+            counters: self.counters,
+            store: self.store.stats(),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What happens when there is no room, no device, or no time.
+
+use leveret_storage::io::FileName;
+use leveret_storage::types::Level;
+
+use super::bench::*;
+use super::*;
+
+/// A ring that a few batches fill while nothing leaves it.
+fn tiny_ring(settings: ShardSettings) -> Bench {
+    Bench::with(1, Level::Synced, settings, tiny_store())
+}
+
+/// Sends batches of 4 KiB into a device that does nothing until one has to wait for space;
+/// returns the requests that were sent.
+fn fill(bench: &mut Bench) -> Vec<RequestId> {
+    bench.disk.hold = true;
+    let mut sent = Vec::new();
+    while bench.shard.stats().parked == 0 {
+        assert!(sent.len() < 10_000, "the ring never fills");
+        let n = sent.len() as i32;
+        sent.push(bench.send(1, stamped(5, n, &[&[n as u8; 4000]]), Level::Synced));
+        bench.run();
+    }
+    sent
+}
+
+#[test]
+fn batches_wait_for_journal_space_in_order() {
+    let mut bench = tiny_ring(ShardSettings::default());
+    let mut sent = fill(&mut bench);
+    for _ in 0..5 {
+        let n = sent.len() as i32;
+        sent.push(bench.send(1, stamped(5, n, &[&[n as u8; 4000]]), Level::Synced));
+    }
+    assert_eq!(bench.shard.stats().parked, 6);
+    bench.disk.hold = false;
+    bench.wait_ms(1000);
+    for (n, request) in (0..).zip(sent) {
+        let reply = bench.reply(request).expect("every batch is answered");
+        assert_eq!(produced(&reply), (n, false));
+    }
+    assert_eq!(bench.shard.stats().parked, 0);
+}
+
+#[test]
+fn too_many_or_too_long_waiting_batches_are_overloaded() {
+    let mut bench = tiny_ring(ShardSettings {
+        parked_requests: 2,
+        parked_ns: 100_000_000,
+        ..ShardSettings::default()
+    });
+    let sent = fill(&mut bench);
+    let first_parked = *sent.last().unwrap();
+    let second = bench.send(1, batch(&[b"x"]), Level::Synced);
+    let third = bench.send(1, batch(&[b"y"]), Level::Synced);
+    bench.run();
+    let overloaded = Some(Reply::Failed(EngineError::Overloaded));
+    assert_eq!(bench.reply(third), overloaded);
+    assert_eq!(bench.reply(second), None);
+    bench.wait_ms(100);
+    assert_eq!(bench.reply(first_parked), overloaded);
+    assert_eq!(bench.reply(second), overloaded);
+    assert_eq!(bench.shard.stats().parked, 0);
+    // What was taken is not lost by it, and what was refused left no trace.
+    bench.disk.hold = false;
+    bench.wait_ms(1000);
+    for (n, request) in (0..).zip(&sent[..sent.len() - 1]) {
+        assert_eq!(produced(&bench.reply(*request).unwrap()), (n, false));
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_producing_and_goes_on_serving() {
+    let mut bench = tiny_ring(ShardSettings::default());
+    bench.produce(1, batch(&[b"a"]));
+    bench.disk.full = true;
+    let mut refused = None;
+    for _ in 0..50 {
+        let reply = bench.produce(1, batch(&[&[1; 1000]]));
+        bench.wait_ms(500);
+        if matches!(reply, Reply::Failed(_)) {
+            refused = Some(reply);
+            break;
+        }
+    }
+    assert_eq!(refused, Some(Reply::Failed(EngineError::DiskFull)));
+    assert_eq!(contents(&bench.fetch(1, 0, 1).unwrap())[0].1, b"a");
+    bench.disk.full = false;
+    bench.wait_ms(5000);
+    assert!(matches!(
+        bench.produce(1, batch(&[b"z"])),
+        Reply::Produced(_)
+    ));
+}
+
+#[test]
+fn a_failed_segment_write_stops_the_log_and_no_other() {
+    let mut bench = Bench::new(2, Level::Synced);
+    bench.produce(1, batch(&[b"kept"]));
+    bench.disk.broken = Some(|file| matches!(file, FileName::Segment { log: LogId(1), .. }));
+    // Large enough to go straight to the segment.
+    let large = vec![1; bench.config.bulk_bytes + 1];
+    let reply = bench.produce(1, batch(&[&large]));
+    assert!(
+        matches!(reply, Reply::Failed(EngineError::LogStopped { .. })),
+        "{reply:?}"
+    );
+    let again = bench.produce(1, batch(&[b"more"]));
+    assert!(matches!(
+        again,
+        Reply::Failed(EngineError::LogStopped { .. })
+    ));
+    assert!(bench.shard.log_status(LogId(1)).unwrap().stopped.is_some());
+    assert!(matches!(
+        bench.events[..],
+        [ShardEvent::LogStopped { log: LogId(1), .. }]
+    ));
+    assert_eq!(
+        contents(&bench.fetch(1, 0, 100).unwrap()),
+        [(0, b"kept".to_vec())]
+    );
+    assert!(matches!(
+        bench.produce(2, batch(&[b"other"])),
+        Reply::Produced(_)
+    ));
+}
+
+#[test]
+fn a_failed_journal_write_is_fatal() {
+    let mut bench = Bench::new(1, Level::Synced);
+    bench.disk.broken = Some(|file| matches!(file, FileName::Journal { .. }));
+    let request = bench.send(1, batch(&[b"a"]), Level::Synced);
+    bench.run();
+    assert_eq!(bench.reply(request), None, "nothing may be acknowledged");
+    assert!(
+        bench
+            .events
+            .iter()
+            .any(|event| matches!(event, ShardEvent::Fatal(_)))
+    );
+}
+
+#[test]
+fn a_stop_flushes_what_was_taken_and_takes_no_more() {
+    let mut bench = Bench::new(1, Level::Synced);
+    bench.disk.hold = true;
+    let taken = bench.send(1, batch(&[b"a"]), Level::Synced);
+    let waiting = bench.ask(one(1, 0, 100, 1, 10_000));
+    bench.run();
+    bench.shard.begin_stop(bench.now);
+    let late = bench.send(1, batch(&[b"b"]), Level::Synced);
+    bench.run();
+    assert!(matches!(bench.reply(waiting), Some(Reply::Fetched(_))));
+    assert_eq!(
+        bench.reply(late),
+        Some(Reply::Failed(EngineError::Stopping))
+    );
+    assert!(!bench.events.contains(&ShardEvent::Flushed));
+    bench.disk.hold = false;
+    bench.wait_ms(1000);
+    assert_eq!(produced(&bench.reply(taken).unwrap()), (0, false));
+    assert!(bench.events.contains(&ShardEvent::Flushed));
+    let mut bench = bench.restart();
+    assert_eq!(
+        contents(&bench.fetch(1, 0, 100).unwrap()),
+        [(0, b"a".to_vec())]
+    );
+}

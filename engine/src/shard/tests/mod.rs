@@ -1,0 +1,13 @@
+//! One core with the real storage on a device in memory.
+
+mod bench;
+mod consume;
+mod disk;
+mod history;
+mod limits;
+mod produce;
+mod topics;
+
+use leveret_storage::types::Offset;
+
+use super::*;

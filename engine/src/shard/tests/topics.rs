@@ -1,0 +1,157 @@
+//! Topics are created, recovered and deleted with their logs.
+
+use leveret_storage::types::Level;
+
+use super::bench::*;
+use super::*;
+use crate::topology::{Command, TopicId, TopologyEntry, TopologyRefusal};
+
+#[test]
+fn a_change_is_answered_when_it_is_durable_and_survives_then() {
+    let mut bench = Bench::new(1, Level::Synced);
+    bench.disk.hold = true;
+    let request = bench.request();
+    let command = Command::ReserveProducerIds { count: 5 };
+    bench.shard.submit(request, &command, 1, bench.now);
+    bench.run();
+    assert_eq!(bench.reply(request), None);
+    bench.disk.hold = false;
+    bench.run();
+    let reserved = |first| TopologyEntry::ProducerIdsReserved { first, count: 5 };
+    assert_eq!(bench.reply(request), Some(Reply::Topology(reserved(0))));
+    let mut bench = bench.restart();
+    assert_eq!(bench.command(&command), Reply::Topology(reserved(5)));
+    assert!(bench.shard.topology().unwrap().topic_named("t").is_some());
+}
+
+#[test]
+fn a_change_does_not_leave_with_the_one_before_it() {
+    let mut bench = Bench::new(1, Level::Synced);
+    bench.wait_ms(1000);
+    bench.disk.hold = true;
+    let command = Command::ReserveProducerIds { count: 5 };
+    let [first, second] = [bench.request(), bench.request()];
+    bench.shard.submit(first, &command, 1, bench.now);
+    bench.run();
+    bench.shard.submit(second, &command, 1, bench.now);
+    bench.run();
+    bench.complete_one();
+    assert!(bench.reply(first).is_some());
+    assert_eq!(bench.reply(second), None, "its commit is not durable yet");
+    bench.disk.hold = false;
+    bench.run();
+    assert!(bench.reply(second).is_some());
+}
+
+#[test]
+fn commands_are_decided_by_what_is_ordered_not_by_what_is_durable() {
+    let mut bench = Bench::new(1, Level::Synced);
+    bench.disk.hold = true;
+    let create = Command::CreateTopic {
+        name: "new".parse().unwrap(),
+        partitions: 1,
+        settings: TopicSettings::default(),
+    };
+    let first = bench.request();
+    bench.shard.submit(first, &create, 1, bench.now);
+    let second = bench.request();
+    bench.shard.submit(second, &create, 1, bench.now);
+    bench.run();
+    let name = "new".parse().unwrap();
+    let exists = TopologyRefusal::TopicExists {
+        name,
+        id: TopicId(2),
+    };
+    assert_eq!(bench.reply(second), Some(Reply::Failed(exists.into())));
+    assert_eq!(bench.reply(first), None);
+    bench.disk.hold = false;
+    bench.run();
+    assert!(matches!(bench.reply(first), Some(Reply::Topology(_))));
+}
+
+#[test]
+fn thousands_of_changes_survive_by_snapshots() {
+    let mut bench = Bench::new(1, Level::Synced);
+    for n in 0..400 {
+        bench.create("passing", 50, TopicSettings::default());
+        let id = TopicId(n + 2);
+        assert!(matches!(
+            bench.command(&Command::DeleteTopic { id }),
+            Reply::Topology(_)
+        ));
+    }
+    let before = bench.shard.topology().unwrap().snapshot();
+    let bench = bench.restart();
+    assert_eq!(bench.shard.topology().unwrap().snapshot(), before);
+}
+
+#[test]
+fn whoever_waits_for_a_deleted_topic_is_told() {
+    let mut bench = Bench::new(2, Level::Synced);
+    bench.disk.hold = true;
+    let producing = bench.send(1, batch(&[b"a"]), Level::Synced);
+    let fetching = bench.ask(one(1, 0, 100, 1, 10_000));
+    bench.run();
+    bench.shard.remove(LogId(1), bench.now);
+    bench.run();
+    let unknown = EngineError::UnknownLog;
+    assert_eq!(bench.reply(producing), Some(Reply::Failed(unknown.clone())));
+    let Some(Reply::Fetched(parts)) = bench.reply(fetching) else {
+        panic!("no reply");
+    };
+    assert_eq!(parts[0].result, Err(unknown));
+    bench.disk.hold = false;
+    bench.wait_ms(1000);
+    assert_eq!(
+        bench.produce(1, batch(&[b"a"])),
+        Reply::Failed(EngineError::UnknownLog)
+    );
+    assert!(matches!(
+        bench.produce(2, batch(&[b"a"])),
+        Reply::Produced(_)
+    ));
+}
+
+#[test]
+fn a_deletion_during_a_read_of_the_device_answers_the_reader() {
+    let mut bench = Bench::new(1, Level::Synced);
+    for _ in 0..40 {
+        bench.produce(1, batch(&[&[1; 2000]]));
+    }
+    let mut bench = bench.restart();
+    bench.disk.hold = true;
+    let fetching = bench.ask(one(1, 0, 100, 1, 10_000));
+    let looking = bench.request();
+    let spec = OffsetSpec::Timestamp(1);
+    bench.shard.list_offsets(looking, LogId(1), spec, bench.now);
+    bench.run();
+    assert_eq!(bench.replies, [], "both wait for the device");
+    bench.shard.remove(LogId(1), bench.now);
+    bench.disk.hold = false;
+    bench.run();
+    let unknown = EngineError::UnknownLog;
+    assert_eq!(bench.reply(looking), Some(Reply::Failed(unknown.clone())));
+    let Some(Reply::Fetched(parts)) = bench.reply(fetching) else {
+        panic!("no reply");
+    };
+    assert_eq!(parts[0].result, Err(unknown));
+    assert_eq!(bench.shard.stats().fetches, 0);
+}
+
+#[test]
+fn logs_of_a_deletion_that_was_cut_short_are_removed_at_the_next_start() {
+    let mut bench = Bench::new(1, Level::Synced);
+    bench.create("doomed", 1, TopicSettings::default());
+    for _ in 0..8 {
+        bench.produce(2, batch(&[&vec![1; 40_000]]));
+    }
+    // The topology has it, the log's removal does not happen.
+    let doomed = Command::DeleteTopic { id: TopicId(2) };
+    assert!(matches!(bench.command(&doomed), Reply::Topology(_)));
+    let mut bench = bench.restart();
+    bench.wait_ms(5000);
+    assert_eq!(bench.disk.logs_with_files(), 0);
+    let mut bench = bench.restart();
+    assert_eq!(bench.shard.drop_unclaimed(bench.now), 0);
+    assert_eq!(produced(&bench.produce(1, batch(&[b"a"]))), (0, false));
+}

@@ -1,0 +1,315 @@
+//! Topics come and go; whatever is written can be rebuilt, and nothing else can be read.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::codec::DecodeError;
+use leveret_storage::types::Ordinal;
+
+const LIMITS: TopologyLimits = TopologyLimits {
+    partitions_per_topic: 8,
+    partitions: 12,
+};
+
+fn create(name: &str, partitions: u32) -> Command {
+    Command::CreateTopic {
+        name: name.parse().unwrap(),
+        partitions,
+        settings: TopicSettings {
+            level: Level::Written,
+            retention_bytes: Some(1 << 30),
+            retention_ms: None,
+        },
+    }
+}
+
+fn run(topology: &mut Topology, command: &Command) -> Result<TopologyEntry, TopologyRefusal> {
+    let entry = topology.decide(command, 2, WallMs(5))?;
+    topology.apply(&entry);
+    Ok(entry)
+}
+
+fn cores(topic: &Topic) -> Vec<u16> {
+    topic.cores.iter().map(|core| core.0).collect()
+}
+
+#[test]
+fn names_follow_kafkas_rules() {
+    for good in ["a", "A-b_c.9", "...", &"x".repeat(249)] {
+        assert_eq!(TopicName::new(good).unwrap().as_str(), good);
+    }
+    let refused = |name: &str| TopicName::new(name).unwrap_err();
+    assert_eq!(refused(""), InvalidTopicName::Empty);
+    assert_eq!(refused("."), InvalidTopicName::Dots);
+    assert_eq!(refused(".."), InvalidTopicName::Dots);
+    assert_eq!(refused("a b"), InvalidTopicName::Character(' '));
+    assert_eq!(refused("caf\u{e9}"), InvalidTopicName::Character('\u{e9}'));
+    assert_eq!(refused("a/b"), InvalidTopicName::Character('/'));
+    assert_eq!(refused(&"x".repeat(250)), InvalidTopicName::TooLong(250));
+}
+
+#[test]
+fn a_topic_is_found_by_id_name_and_log_until_it_is_deleted() {
+    let mut topology = Topology::new(LIMITS);
+    run(&mut topology, &create("b", 3)).unwrap();
+    run(&mut topology, &create("a", 2)).unwrap();
+    let b = Arc::clone(topology.topic_named("b").unwrap());
+    assert_eq!(topology.topic(b.id), Some(&b));
+    assert_eq!(b.partition(2), Some((LogId(3), CoreId(0))));
+    assert_eq!(b.partition(3), None);
+    assert_eq!(topology.owner_of(LogId(0)), None);
+    assert_eq!(topology.owner_of(LogId(3)), Some((&b, 2)));
+    assert_eq!(topology.owner_of(LogId(6)), None);
+    let names: Vec<_> = topology.topics().map(|topic| topic.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    run(&mut topology, &Command::DeleteTopic { id: b.id }).unwrap();
+    assert_eq!(topology.topic_named("b"), None);
+    assert_eq!(topology.owner_of(LogId(3)), None);
+    assert_eq!(topology.partitions(), 2);
+    // Under the old name, everything is new.
+    run(&mut topology, &create("b", 1)).unwrap();
+    let again = topology.topic_named("b").unwrap();
+    assert_eq!((again.id, again.first_log), (TopicId(3), LogId(6)));
+}
+
+#[test]
+fn refusals_name_the_limit_and_change_nothing() {
+    let mut topology = Topology::new(LIMITS);
+    run(&mut topology, &create("a", 8)).unwrap();
+    let before = topology.snapshot();
+    let mut refused = |command| run(&mut topology, &command).unwrap_err();
+    let name = "a".parse().unwrap();
+    let exists = TopologyRefusal::TopicExists {
+        name,
+        id: TopicId(1),
+    };
+    assert_eq!(refused(create("a", 1)), exists);
+    let count = |asked| TopologyRefusal::PartitionCount { asked, most: 8 };
+    assert_eq!(refused(create("b", 0)), count(0));
+    assert_eq!(refused(create("b", 9)), count(9));
+    let full = TopologyRefusal::TooManyPartitions {
+        present: 8,
+        most: 12,
+    };
+    assert_eq!(refused(create("b", 5)), full);
+    let id = TopicId(9);
+    assert_eq!(
+        refused(Command::DeleteTopic { id }),
+        TopologyRefusal::UnknownTopic { id }
+    );
+    let none = TopologyRefusal::ProducerIds { count: 0 };
+    assert_eq!(refused(Command::ReserveProducerIds { count: 0 }), none);
+    assert_eq!(topology.snapshot(), before);
+    run(&mut topology, &create("b", 4)).unwrap();
+}
+
+#[test]
+fn partitions_go_to_the_least_loaded_core() {
+    let mut topology = Topology::new(LIMITS);
+    run(&mut topology, &create("a", 3)).unwrap();
+    assert_eq!(cores(topology.topic_named("a").unwrap()), [0, 1, 0]);
+    run(&mut topology, &create("b", 3)).unwrap();
+    assert_eq!(cores(topology.topic_named("b").unwrap()), [1, 0, 1]);
+    let id = topology.topic_named("a").unwrap().id;
+    run(&mut topology, &Command::DeleteTopic { id }).unwrap();
+    run(&mut topology, &create("c", 2)).unwrap();
+    assert_eq!(cores(topology.topic_named("c").unwrap()), [0, 0]);
+}
+
+#[test]
+fn after_a_start_recovered_logs_stay_and_empty_ones_move_around_them() {
+    let mut topology = Topology::new(LIMITS);
+    run(&mut topology, &create("a", 4)).unwrap();
+    let recovered = [
+        (LogId(1), CoreId(1)),
+        (LogId(3), CoreId(1)),
+        (TOPOLOGY_LOG, CoreId(0)),
+    ];
+    topology.settle(2, recovered).unwrap();
+    assert_eq!(cores(topology.topic_named("a").unwrap()), [1, 1, 1, 1]);
+    // Partition 1 and 3 have no records; on one core they come down to it.
+    topology.settle(1, [(LogId(1), CoreId(0))]).unwrap();
+    assert_eq!(cores(topology.topic_named("a").unwrap()), [0, 0, 0, 0]);
+    let lost = topology.settle(1, [(LogId(5), CoreId(0))]);
+    let next = LogId(5);
+    assert_eq!(lost, Err(PlacementError::FromTheFuture { log: next, next }));
+}
+
+#[test]
+fn homeless_partitions_spread_around_the_settled() {
+    let mut topology = Topology::new(LIMITS);
+    let entry = topology.decide(&create("a", 4), 8, WallMs(0)).unwrap();
+    topology.apply(&entry);
+    assert_eq!(cores(topology.topic_named("a").unwrap()), [0, 1, 2, 3]);
+    topology.settle(2, [(LogId(1), CoreId(1))]).unwrap();
+    assert_eq!(cores(topology.topic_named("a").unwrap()), [1, 1, 0, 0]);
+}
+
+#[test]
+fn producer_ids_never_repeat() {
+    let mut topology = Topology::new(LIMITS);
+    let mut ids = ProducerIds::default();
+    assert_eq!(ids.take(), None);
+    let mut given = Vec::new();
+    for round in 0..3 {
+        let entry = run(&mut topology, &Command::ReserveProducerIds { count: 2 }).unwrap();
+        let TopologyEntry::ProducerIdsReserved { first, count } = entry else {
+            panic!("{entry:?}");
+        };
+        ids.refill(first, count);
+        given.extend(ids.take());
+        if round > 0 {
+            given.extend(ids.take());
+        }
+        // A restart between blocks: what was not taken is lost, nothing repeats.
+        topology = Topology::recover(Some(&topology.snapshot()), [].into_iter(), LIMITS).unwrap();
+    }
+    assert_eq!(given, [0, 2, 3, 4, 5]);
+    assert_eq!(ids.take(), None);
+}
+
+#[test]
+fn entries_read_back_and_every_flipped_bit_is_found() {
+    let mut topology = Topology::new(LIMITS);
+    let entries = [
+        run(&mut topology, &create("some-topic", 3)).unwrap(),
+        run(&mut topology, &Command::ReserveProducerIds { count: 1000 }).unwrap(),
+        run(&mut topology, &Command::DeleteTopic { id: TopicId(1) }).unwrap(),
+    ];
+    for entry in entries {
+        let bytes = entry.encode();
+        assert_eq!(TopologyEntry::decode(&bytes), Ok(entry));
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.to_vec();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let error = TopologyEntry::decode(&damaged).unwrap_err();
+            assert!(
+                matches!(error, DecodeError::BadCrc { .. }),
+                "bit {bit}: {error}"
+            );
+        }
+        let cut = TopologyEntry::decode(&bytes[..bytes.len() - 1]);
+        assert!(cut.is_err());
+    }
+}
+
+#[test]
+fn the_layout_does_not_change_silently() {
+    let mut topology = Topology::new(LIMITS);
+    let entry = topology
+        .decide(&create("ab", 2), 2, WallMs(0x0102))
+        .unwrap();
+    topology.apply(&entry);
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let topic = "0100000000000000\
+                 0201000000000000\
+                 0100000000000000\
+                 01\
+                 010000004000000000\
+                 000000000000000000\
+                 02006162\
+                 0200000000000100";
+    assert_eq!(hex(&entry.encode()[4..]), format!("10000100{topic}"));
+    let counters = "0200000000000000\
+                    0300000000000000\
+                    0000000000000000";
+    let snapshot = topology.snapshot();
+    assert_eq!(
+        hex(&snapshot[4..]),
+        format!("03000100{counters}01000000{topic}")
+    );
+}
+
+#[test]
+fn recovery_refuses_entries_that_contradict() {
+    let mut topology = Topology::new(LIMITS);
+    let created = run(&mut topology, &create("a", 1)).unwrap().encode();
+    let twice = [(Ordinal(0), &created[..]), (Ordinal(1), &created[..])];
+    let error = Topology::recover(None, twice.into_iter(), LIMITS).unwrap_err();
+    assert_eq!(
+        error,
+        TopologyError::Contradiction {
+            ordinal: Ordinal(1)
+        }
+    );
+    let gone = TopologyEntry::TopicDeleted(TopicId(7)).encode();
+    let error = Topology::recover(None, [(Ordinal(0), &gone[..])].into_iter(), LIMITS);
+    assert_eq!(
+        error.unwrap_err(),
+        TopologyError::Contradiction {
+            ordinal: Ordinal(0)
+        }
+    );
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Create(u8, u32),
+    Delete(u64),
+    Reserve(u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..6u8, 0..10u32).prop_map(|(name, partitions)| Step::Create(name, partitions)),
+        2 => (0..20u64).prop_map(Step::Delete),
+        1 => (0..3u32).prop_map(Step::Reserve),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    /// Every copy that applied the same entries, or a snapshot and the rest of them, is the same.
+    #[test]
+    fn snapshot_and_replay_give_the_same_topology(
+        steps in prop::collection::vec(step(), 1..60),
+        cut in 0..60usize,
+    ) {
+        let mut topology = Topology::new(LIMITS);
+        let mut log = Vec::new();
+        let mut snapshot = topology.snapshot();
+        let mut from = 0;
+        let mut logs_given = std::collections::BTreeSet::new();
+        for (n, step) in steps.into_iter().enumerate() {
+            let command = match step {
+                Step::Create(name, partitions) => create(&format!("t{name}"), partitions),
+                Step::Delete(id) => Command::DeleteTopic { id: TopicId(id) },
+                Step::Reserve(count) => Command::ReserveProducerIds { count },
+            };
+            if let Ok(entry) = run(&mut topology, &command) {
+                if let TopologyEntry::TopicCreated(topic) = &entry {
+                    for (log, _) in topic.logs() {
+                        prop_assert!(logs_given.insert(log), "log ids are never reused");
+                    }
+                }
+                log.push(entry.encode());
+            }
+            if n == cut {
+                snapshot = topology.snapshot();
+                from = log.len();
+            }
+            let held: u32 = topology.topics().map(|topic| topic.partitions()).sum();
+            prop_assert_eq!(held, topology.partitions());
+            prop_assert!(held <= LIMITS.partitions);
+        }
+        let tail = log[from..].iter().enumerate();
+        let replay = tail.map(|(n, bytes)| (Ordinal((from + n) as u64), &bytes[..]));
+        let recovered = Topology::recover(Some(&snapshot), replay, LIMITS).unwrap();
+        prop_assert_eq!(recovered.snapshot(), topology.snapshot());
+        let loads = |topology: &Topology| topology.decide(&create("new", 1), 3, WallMs(0));
+        prop_assert_eq!(loads(&recovered), loads(&topology));
+    }
+
+    #[test]
+    fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), kind in 0..20u8) {
+        let mut sealed = vec![0, 0, 0, 0, kind, 0, 1, 0];
+        sealed.extend(&bytes);
+        let crc = crc32c::crc32c(&sealed[4..]);
+        sealed[..4].copy_from_slice(&crc.to_le_bytes());
+        if let Ok(entry) = TopologyEntry::decode(&sealed) {
+            prop_assert_eq!(entry.encode(), sealed.clone());
+        }
+        let _ = Topology::recover(Some(&sealed), [].into_iter(), LIMITS);
+    }
+}

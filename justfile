@@ -1,0 +1,44 @@
+# The same steps as .ci/run, one by one. `just` lists them.
+
+default:
+    @just --list
+
+# Everything that CI runs.
+ci:
+    bash .ci/run
+
+test:
+    cargo test --workspace
+
+fmt:
+    cargo fmt --all --check
+
+clippy:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# The house rules alone: import arrows, names, file lengths, ARCHITECTURE.md.
+house:
+    cargo test -p leveret-broker --test house
+
+deny:
+    cargo deny check
+
+# Seeds through the simulator.
+sim seeds="1000":
+    cargo run --release -p leveret-sim -- --seeds {{seeds}} --json -
+
+# Every promise broken on purpose must be seen.
+mutate:
+    cargo run --release -p leveret-sim -- --mutate all
+
+# kill -9 under load, N rounds.
+crash rounds="20":
+    compat/crash/run {{rounds}}
+
+# Power cuts under the real broker on a FUSE file system, N rounds.
+powercut rounds="5":
+    compat/powercut/run {{rounds}}
+
+# Every line of the cargo registry's sources through the broker and back, killed twice.
+real-input *args:
+    compat/real-input/run {{args}}

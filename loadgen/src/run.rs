@@ -1,0 +1,160 @@
+//! A run from its first connection to its report.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::task::LocalSet;
+
+use crate::args::LoadArgs;
+use crate::consume::{self, Clock};
+use crate::cpus;
+use crate::failure::Failure;
+use crate::plan::{Mode, Plan};
+use crate::produce::{self, Sent};
+use crate::recorder::{Measured, Recorder};
+use crate::report::Report;
+use crate::tally::{Faults, Tally};
+use crate::target::Target;
+
+/// How long a reader may lag behind the last acknowledgement before what is missing is lost.
+const LAG: Duration = Duration::from_secs(30);
+
+/// Runs, prints, cleans up.
+///
+/// # Errors
+/// What kept it from running to the end, or that what was read back is not what was acknowledged.
+pub(crate) fn run(mode: Mode, args: &LoadArgs) -> Result<(), Failure> {
+    let plan = Plan::new(mode, args);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(
+                format!("no event loop: {error}"),
+                "look at the limits of this process",
+            )
+        })?;
+    let local = LocalSet::new();
+    let report = local.block_on(&runtime, async {
+        tokio::select! {
+            report = carry_out(plan, args) => report,
+            _ = tokio::signal::ctrl_c() => Err(Failure::new("interrupted", "nothing was reported")),
+        }
+    })?;
+    args.json.put(&report, || report.print())?;
+    if report.is_sound() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "what was read back is not what was acknowledged",
+        "keep the data with --keep and run `leveret verify` on it",
+    ))
+}
+
+async fn carry_out(mut plan: Plan, args: &LoadArgs) -> Result<Report, Failure> {
+    let mut target = Target::open(args, &plan).await?;
+    // After the broker was started: it must not inherit this.
+    let cores = target.pid().map(|_| args.cores.get());
+    if let Some(cores) = cores {
+        cpus::pin(&cpus::apart(usize::from(cores)).1);
+    }
+    plan.partitions = target.partitions;
+    let outcome = match plan.mode {
+        Mode::Produce => produce(&plan, &target).await,
+        Mode::Consume => consume(&plan, &target).await,
+        Mode::EndToEnd => end_to_end(&plan, &target).await,
+    };
+    let (measured, faults) = outcome.map_err(|failure| target.explain(failure))?;
+    target.close().await?;
+    Ok(Report::new(&plan, &measured, faults, cores))
+}
+
+async fn produce(plan: &Plan, target: &Target) -> Result<(Measured, Option<Faults>), Failure> {
+    let recorder = Recorder::new(plan.warmup, target.pid());
+    let before = consume::what_comes(target).await?;
+    let sent = with_progress(
+        &recorder,
+        "sent",
+        produce::send(plan, target, &recorder, true),
+    )
+    .await?;
+    let measured = recorder.measured();
+    if !plan.verify {
+        return Ok((measured, None));
+    }
+    let recorder = Recorder::new(Duration::ZERO, target.pid());
+    let tally = Rc::default();
+    let ranges = consume::until_now(target, before).await?;
+    let reading = consume::read(target, ranges, 1, Clock::RoundTrip, &recorder, &tally);
+    with_progress(&recorder, "read back", reading).await?;
+    let faults = tally.borrow().faults(&sent.acknowledged);
+    Ok((measured, Some(faults)))
+}
+
+async fn consume(plan: &Plan, target: &Target) -> Result<(Measured, Option<Faults>), Failure> {
+    let filling = Recorder::new(Duration::ZERO, target.pid());
+    let before = consume::what_comes(target).await?;
+    let sent = with_progress(
+        &filling,
+        "filled",
+        produce::send(&plan.filling(), target, &filling, true),
+    )
+    .await?;
+    let recorder = Recorder::new(plan.warmup, target.pid());
+    let tally = Rc::default();
+    let ranges = consume::until_now(target, before).await?;
+    let reading = consume::read(
+        target,
+        ranges,
+        plan.connections,
+        Clock::RoundTrip,
+        &recorder,
+        &tally,
+    );
+    with_progress(&recorder, "read", reading).await?;
+    let faults = tally.borrow().faults(&sent.acknowledged);
+    Ok((recorder.measured(), Some(faults)))
+}
+
+async fn end_to_end(plan: &Plan, target: &Target) -> Result<(Measured, Option<Faults>), Failure> {
+    let ranges = consume::what_comes(target).await?;
+    let recorder = Recorder::new(plan.warmup, target.pid());
+    let tally: Rc<RefCell<Tally>> = Rc::default();
+    let reading = consume::read(target, ranges, 1, Clock::Intended, &recorder, &tally);
+    let sending = async {
+        let sent = produce::send(plan, target, &recorder, false).await?;
+        wait_for_reader(&sent, &tally).await;
+        Ok(sent)
+    };
+    let both = async {
+        tokio::select! {
+            sent = sending => sent,
+            failed = reading => Err(failed.err().unwrap_or_else(|| {
+                Failure::new("the reader ended before the sender", "report this: it must not happen")
+            })),
+        }
+    };
+    let sent = with_progress(&recorder, "delivered", both).await?;
+    let faults = tally.borrow().faults(&sent.acknowledged);
+    Ok((recorder.measured(), Some(faults)))
+}
+
+async fn wait_for_reader(sent: &Sent, tally: &RefCell<Tally>) {
+    let begin = Instant::now();
+    while tally.borrow().distinct() < sent.total() && begin.elapsed() < LAG {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Does `work` with a line of progress a second beside it.
+async fn with_progress<T>(
+    recorder: &Rc<Recorder>,
+    what: &'static str,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        outcome = work => outcome,
+        () = Rc::clone(recorder).report_progress(what) => unreachable!("progress has no end"),
+    }
+}

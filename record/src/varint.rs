@@ -1,0 +1,116 @@
+//! Zigzag varints (base 128, low groups first), as inside records. Decoding refuses what
+//! no encoder writes: more bytes than needed, and bits that the type has no room for.
+
+use bytes::BufMut;
+
+/// Most bytes of an encoded `i32`.
+pub const MAX_I32_LEN: usize = 5;
+/// Most bytes of an encoded `i64`.
+pub const MAX_I64_LEN: usize = 10;
+
+/// A varint that is cut off, overlong or too large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidVarint;
+
+/// Takes an `i32` off the front of `bytes`, which stay as they are on error.
+///
+/// # Errors
+/// [`InvalidVarint`] when cut off, overlong or beyond 32 bits.
+#[inline]
+pub fn read_i32(bytes: &mut &[u8]) -> Result<i32, InvalidVarint> {
+    let raw = read_unsigned(bytes, u64::from(u32::MAX))? as u32;
+    Ok((raw >> 1) as i32 ^ -((raw & 1) as i32))
+}
+
+/// Takes an `i64` off the front of `bytes`, which stay as they are on error.
+///
+/// # Errors
+/// [`InvalidVarint`] when cut off, overlong or beyond 64 bits.
+#[inline]
+pub fn read_i64(bytes: &mut &[u8]) -> Result<i64, InvalidVarint> {
+    let raw = read_unsigned(bytes, u64::MAX)?;
+    Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
+}
+
+#[inline]
+fn read_unsigned(bytes: &mut &[u8], max: u64) -> Result<u64, InvalidVarint> {
+    // Most deltas and many lengths take one byte.
+    if let [first, rest @ ..] = *bytes
+        && *first < 0x80
+    {
+        *bytes = rest;
+        return Ok(u64::from(*first));
+    }
+    read_long(bytes, max)
+}
+
+fn read_long(bytes: &mut &[u8], max: u64) -> Result<u64, InvalidVarint> {
+    let mut value = 0u64;
+    for (i, &byte) in bytes.iter().take(MAX_I64_LEN).enumerate() {
+        let group = u64::from(byte & 0x7f);
+        let shifted = group << (7 * i);
+        if shifted >> (7 * i) != group {
+            return Err(InvalidVarint);
+        }
+        value |= shifted;
+        if byte < 0x80 {
+            // A last group of zeros is one that a shorter encoding does without.
+            if (group == 0 && i > 0) || value > max {
+                return Err(InvalidVarint);
+            }
+            *bytes = &bytes[i + 1..];
+            return Ok(value);
+        }
+    }
+    Err(InvalidVarint)
+}
+
+/// Appends `value`; at most [`MAX_I32_LEN`] bytes.
+#[inline]
+pub fn put_i32(out: &mut impl BufMut, value: i32) {
+    put_unsigned(out, u64::from(zigzag32(value)));
+}
+
+/// Appends `value`; at most [`MAX_I64_LEN`] bytes.
+#[inline]
+pub fn put_i64(out: &mut impl BufMut, value: i64) {
+    put_unsigned(out, zigzag64(value));
+}
+
+#[inline]
+fn put_unsigned(out: &mut impl BufMut, mut raw: u64) {
+    while raw >= 0x80 {
+        out.put_u8(raw as u8 | 0x80);
+        raw >>= 7;
+    }
+    out.put_u8(raw as u8);
+}
+
+/// Bytes that [`put_i32`] appends.
+#[inline]
+pub const fn len_i32(value: i32) -> usize {
+    len_unsigned(zigzag32(value) as u64)
+}
+
+/// Bytes that [`put_i64`] appends.
+#[inline]
+pub const fn len_i64(value: i64) -> usize {
+    len_unsigned(zigzag64(value))
+}
+
+const fn len_unsigned(raw: u64) -> usize {
+    // Zero has no bits and still takes a byte.
+    let bits = 64 - (raw | 1).leading_zeros() as usize;
+    bits.div_ceil(7)
+}
+
+const fn zigzag32(value: i32) -> u32 {
+    ((value << 1) ^ (value >> 31)) as u32
+}
+
+const fn zigzag64(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+#[cfg(test)]
+mod tests;

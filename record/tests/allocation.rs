@@ -1,0 +1,214 @@
+//! No input makes the reader allocate beyond its declared bound. An allocator counts what is
+//! live, zstd's C code included (its dev-dependency feature), and its peak is compared.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use leveret_record::{
+    BatchBuilder, Compression, DecompressLimit, HEADER_LEN, batches, records, validate_produce,
+    validate_records,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+thread_local! {
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting per thread, since tests run beside each other.
+struct Counting;
+
+fn count(change: isize) {
+    LIVE.with(|live| {
+        live.set(live.get() + change);
+        PEAK.with(|peak| peak.set(peak.get().max(live.get())));
+    });
+}
+
+// An allocator can only be put in place by an unsafe impl. It adds counting to `System` and
+// hands every argument on as it came.
+#[allow(unsafe_code)]
+// SAFETY: all contracts are `System`'s; the counters are thread-local cells without
+// destructors, so that touching them allocates nothing and works at any time.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: the caller's layout.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: the caller's block and layout, which came from `System`.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // Old and new are both live while bytes are moved.
+        count(new_size as isize);
+        count(-(layout.size() as isize));
+        // SAFETY: the caller's block, layout and size, which came from `System`.
+        unsafe { System.realloc(at, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Most bytes that were live at once during `run`, above those before it.
+fn peak_of(run: impl FnOnce()) -> usize {
+    let before = LIVE.get();
+    PEAK.set(before);
+    run();
+    usize::try_from(PEAK.get() - before).expect("the peak starts at what is live")
+}
+
+const LIMIT: DecompressLimit = DecompressLimit {
+    max_len: 256 << 10,
+    max_ratio: 20,
+    ratio_floor: 8 << 10,
+};
+/// Bytes of a decoder's own state, whatever the input: zstd's context (93 KiB in 1.5) is the
+/// largest; gzip's window and tables are 43 KiB.
+const CODEC_STATE: usize = 200 << 10;
+
+/// What reading `batch` may take: its limit, half as much again while an output moves, and
+/// one decoder.
+fn bound(batch: &[u8]) -> usize {
+    let limit = LIMIT.for_input(batch.len().saturating_sub(HEADER_LEN));
+    limit + limit / 2 + CODEC_STATE
+}
+
+/// Reads `batch` in every way that may allocate.
+fn read(batch: &[u8]) {
+    let _ = validate_produce(batch, 1 << 20);
+    batches(batch).for_each(drop);
+    let _ = validate_records(batch, LIMIT);
+    if let Ok(set) = records(batch, LIMIT) {
+        set.iter()
+            .flatten()
+            .for_each(|record| record.headers.iter().for_each(drop));
+    }
+}
+
+/// A batch header that announces `count` records in front of `payload`.
+fn forge(codec: Compression, count: i32, payload: &[u8]) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(codec);
+    builder
+        .push(0, None, None, &[])
+        .expect("a null record fits");
+    let mut batch = builder.finish()[..HEADER_LEN].to_vec();
+    batch.extend_from_slice(payload);
+    let length = batch.len() as i32 - 12;
+    batch[8..12].copy_from_slice(&length.to_be_bytes());
+    batch[23..27].copy_from_slice(&(count - 1).to_be_bytes());
+    batch[57..61].copy_from_slice(&count.to_be_bytes());
+    let crc = crc32c::crc32c(&batch[21..]);
+    batch[17..21].copy_from_slice(&crc.to_be_bytes());
+    batch
+}
+
+fn compressed(codec: Compression, value: &[u8]) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(codec);
+    builder
+        .push(0, None, Some(value), &[])
+        .expect("the value fits");
+    builder.finish()[HEADER_LEN..].to_vec()
+}
+
+#[test]
+fn the_counter_counts() {
+    assert!(peak_of(|| drop(vec![1u8; 100_000])) >= 100_000);
+    assert_eq!(peak_of(|| ()), 0);
+    // zstd's context is seen as well: without it the bound below would prove little.
+    let batch = forge(Compression::Zstd, 1, &compressed(Compression::Zstd, b"x"));
+    assert!(peak_of(|| read(&batch)) > 50_000);
+}
+
+#[test]
+fn an_uncompressed_batch_is_read_without_allocating() {
+    let batch = forge(
+        Compression::None,
+        1,
+        &compressed(Compression::None, &[1; 50_000]),
+    );
+    assert!(validate_records(&batch, LIMIT).is_ok());
+    assert_eq!(peak_of(|| read(&batch)), 0);
+}
+
+#[test]
+fn bombs_stay_within_the_bound() {
+    let zeros = vec![0; 32 << 20];
+    for codec in Compression::ALL {
+        let bomb = forge(codec, 1, &compressed(codec, &zeros));
+        let bomb = &bomb[..];
+        let peak = peak_of(|| read(bomb));
+        assert!(peak <= bound(bomb), "{codec}: {peak} > {}", bound(bomb));
+    }
+}
+
+#[test]
+fn sizes_that_only_a_header_claims_cost_nothing() {
+    // Snappy: a bare block, and one in a frame, of 4 GiB - 1.
+    let bare = [0xff, 0xff, 0xff, 0xff, 0x0f, 0];
+    let framed = [&b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01\0\0\0\x06"[..], &bare].concat();
+    // LZ4: a frame of 4 MiB blocks with a block of 2 GiB - 1; zstd: a frame of 2^60 bytes and
+    // one with a window of 1 TiB; gzip: an optional field that has no end.
+    let lz4 = b"\x04\x22\x4d\x18\x60\x70\x73\xff\xff\xff\x7f";
+    let zstd_content = b"\x28\xb5\x2f\xfd\xe0\0\0\0\0\0\0\0\x10\x01\0\0";
+    let zstd_window = b"\x28\xb5\x2f\xfd\0\xf0\x01\0\0";
+    let gzip = [&b"\x1f\x8b\x08\x08\0\0\0\0\0\0"[..], &[b'n'; 5_000]].concat();
+    for (codec, payload) in [
+        (Compression::Snappy, &bare[..]),
+        (Compression::Snappy, &framed),
+        (Compression::Lz4, lz4),
+        (Compression::Zstd, zstd_content),
+        (Compression::Zstd, zstd_window),
+        (Compression::Gzip, &gzip),
+    ] {
+        let batch = forge(codec, 1, payload);
+        assert!(records(&batch, LIMIT).is_err(), "{codec}");
+        let peak = peak_of(|| read(&batch));
+        assert!(peak <= bound(&batch), "{codec}: {peak}");
+    }
+    // And a record count of two billion.
+    for codec in Compression::ALL {
+        let batch = forge(codec, i32::MAX, &compressed(codec, b"value"));
+        let peak = peak_of(|| read(&batch));
+        assert!(peak <= bound(&batch), "{codec}: {peak}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_payload_stays_within_the_bound(
+        codec in prop::sample::select(&Compression::ALL[..]),
+        count in 1..i32::MAX,
+        payload in vec(any::<u8>(), 0..500),
+    ) {
+        let batch = forge(codec, count, &payload);
+        let peak = peak_of(|| read(&batch));
+        prop_assert!(peak <= bound(&batch), "{peak}");
+    }
+
+    #[test]
+    fn damaged_payloads_stay_within_the_bound(
+        codec in prop::sample::select(&Compression::ALL[..]),
+        seed in any::<u8>(),
+        len in 0..200_000usize,
+        damage in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let value: Vec<u8> = (0..len).map(|i| seed ^ (i / 100) as u8).collect();
+        let mut payload = compressed(codec, &value);
+        for (at, byte) in damage {
+            let at = at.index(payload.len());
+            payload[at] = byte;
+        }
+        let batch = forge(codec, 1, &payload);
+        let peak = peak_of(|| read(&batch));
+        prop_assert!(peak <= bound(&batch), "{peak}");
+    }
+}

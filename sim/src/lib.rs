@@ -1,0 +1,17 @@
+//! Many cores, one seed: the real storage on a disk that completes out of order, tears, garbles
+//! and crashes, and an oracle that knows what must still be there.
+//!
+//! Everything that happens follows from the seed; the simulator reads no clock and opens no file.
+
+pub mod counters;
+pub mod disk;
+pub mod mutants;
+pub mod oracle;
+pub mod plan;
+mod recovering;
+pub mod rng;
+pub mod run;
+pub mod shards;
+pub mod trace;
+pub mod violation;
+pub mod world;

@@ -1,0 +1,75 @@
+//! The negative control: each rule of storage, broken on purpose, must be noticed, and as the
+//! broken promise that it is.
+
+use leveret_storage::mutation::Mutation;
+
+use crate::plan::Mode;
+use crate::run::{Outcome, run};
+use crate::violation::Kind;
+
+/// How the hunt for one mutation ended.
+#[derive(Debug)]
+pub struct Hunt {
+    /// The rule that was broken.
+    pub mutation: Mutation,
+    /// Seeds tried.
+    pub seeds: u64,
+    /// The run that noticed it; `None` if none did.
+    pub caught: Option<Outcome>,
+}
+
+/// The promises that breaking this rule breaks: a violation of another kind would say that the
+/// simulator stumbled over something else.
+#[must_use]
+pub fn expected(mutation: Mutation) -> &'static [Kind] {
+    use Kind::{Lost, MachineState, ReadFailed, Refused, Resurrected, Stuck, WrongData};
+    match mutation {
+        Mutation::AckBeforeSync | Mutation::AckOutOfOrder => &[Lost],
+        Mutation::DurableThroughAhead | Mutation::FreedBeforeLiveFrom => &[Refused],
+        Mutation::SkippedSync
+        | Mutation::FreedBeforeSync
+        | Mutation::ExtentBeforeDirectory
+        | Mutation::RewrittenBlock
+        | Mutation::NoFirstSync
+        | Mutation::SuperblockFirst => &[Lost, Refused, ReadFailed],
+        Mutation::InlineOvertakesBulk | Mutation::CopiesAfterNew => &[Lost, Refused],
+        Mutation::ReplayPastGap | Mutation::OldGeneration => {
+            &[Resurrected, WrongData, MachineState, Refused]
+        }
+        Mutation::AcceptedBadCrc => &[WrongData, MachineState],
+        Mutation::LostProducerState => &[MachineState],
+        Mutation::NoReserve => &[Stuck],
+    }
+}
+
+/// Runs seeds from `first` until one notices the mutation as what it is, at most `most`. The same
+/// seed must find nothing wrong without the mutation.
+#[must_use]
+pub fn hunt(mutation: Mutation, first: u64, most: u64) -> Hunt {
+    for tried in 1..=most {
+        let outcome = run(first + tried - 1, Mode::Crashes, Some(mutation), false);
+        let noticed = outcome.violation.as_ref();
+        let as_expected =
+            noticed.is_some_and(|violation| expected(mutation).contains(&violation.kind));
+        let seed = outcome.seed;
+        if as_expected && run(seed, Mode::Crashes, None, false).violation.is_none() {
+            return Hunt {
+                mutation,
+                seeds: tried,
+                caught: Some(outcome),
+            };
+        }
+    }
+    Hunt {
+        mutation,
+        seeds: most,
+        caught: None,
+    }
+}
+
+/// The mutation that bears `name`.
+#[must_use]
+pub fn by_name(name: &str) -> Option<Mutation> {
+    let mut all = Mutation::ALL.iter().copied();
+    all.find(|mutation| mutation.name() == name)
+}

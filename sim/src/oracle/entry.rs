@@ -1,0 +1,58 @@
+//! Entries that say who they are, so that bytes which turn up can be recognised.
+
+use bytes::{Bytes, BytesMut};
+use leveret_storage::types::{LogId, Ordinal};
+
+use crate::rng::Rng;
+
+/// Bytes that identify an entry; the rest is filler that follows from them.
+pub const IDENTITY: usize = 40;
+const MAGIC: u64 = 0x4c65_7665_7265_7421;
+
+/// Who an entry says it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its log.
+    pub log: LogId,
+    /// The ordinal that it was meant for.
+    pub ordinal: Ordinal,
+    /// Unlike that of any other entry of the run, also of one that was cut at the same ordinal.
+    pub unique: u64,
+    /// Its length in bytes.
+    pub len: usize,
+}
+
+/// The bytes of an entry of `identity.len` (at least [`IDENTITY`]) bytes.
+#[must_use]
+pub fn build(identity: Identity) -> Bytes {
+    assert!(identity.len >= IDENTITY, "an entry holds its identity");
+    let mut bytes = BytesMut::with_capacity(identity.len);
+    for word in [
+        MAGIC,
+        identity.log.0,
+        identity.ordinal.0,
+        identity.unique,
+        identity.len as u64,
+    ] {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    bytes.resize(identity.len, 0);
+    Rng::new(identity.unique).fill(&mut bytes[IDENTITY..]);
+    bytes.freeze()
+}
+
+/// Reads the identity at the start of `bytes`; `None` if there is none.
+#[must_use]
+pub fn identify(bytes: &[u8]) -> Option<Identity> {
+    let word = |at: usize| {
+        let word = bytes.get(at * 8..at * 8 + 8)?;
+        Some(u64::from_le_bytes(word.try_into().ok()?))
+    };
+    (word(0)? == MAGIC).then_some(())?;
+    Some(Identity {
+        log: LogId(word(1)?),
+        ordinal: Ordinal(word(2)?),
+        unique: word(3)?,
+        len: word(4)? as usize,
+    })
+}

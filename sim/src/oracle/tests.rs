@@ -1,0 +1,193 @@
+//! The oracle is content with the truth and with nothing else.
+
+use bytes::Bytes;
+use leveret_storage::store::LogSettings;
+use leveret_storage::types::{EntryMeta, Level, Offset, Ordinal, Term, WallMs};
+
+use super::*;
+
+const LOG: LogId = LogId(3);
+
+fn append(oracle: &mut Oracle, count: u64) {
+    for _ in 0..count {
+        let (ordinal, first_offset) = oracle.log(LOG).next();
+        let identity = Identity {
+            log: LOG,
+            ordinal,
+            unique: oracle.unique(),
+            len: 100,
+        };
+        let meta = EntryMeta {
+            ordinal,
+            term: Term(1),
+            time: WallMs(0),
+            first_offset,
+            offsets: 2,
+            max_timestamp: 5,
+            len: 100,
+        };
+        let entry = Appended {
+            meta,
+            bytes: build(identity),
+            level: Level::Synced,
+        };
+        oracle.log_mut(LOG).append(ordinal, entry).expect("dense");
+    }
+}
+
+/// Six entries, three of them durable, two more written.
+fn oracle() -> Oracle {
+    let mut oracle = Oracle::default();
+    oracle.create(LOG, LogKind::Topic, &LogSettings::default());
+    append(&mut oracle, 6);
+    let frontiers = ((Ordinal(5), Offset(10)), (Ordinal(3), Offset(6)));
+    let truth = oracle.log_mut(LOG);
+    truth
+        .hear_frontiers(frontiers.0, frontiers.1)
+        .expect("in range");
+    oracle
+}
+
+fn found(oracle: &Oracle, next: u64) -> Found {
+    let entries = &oracle.log(LOG).entries()[..next as usize];
+    Found {
+        log: LOG,
+        start: (Ordinal(0), Offset(0)),
+        next: (Ordinal(next), Offset(next * 2)),
+        snapshot: None,
+        replay: entries
+            .iter()
+            .map(|e| (e.meta, e.bytes.slice(..64)))
+            .collect(),
+        tail: entries.iter().map(|e| (e.meta, e.bytes.clone())).collect(),
+    }
+}
+
+fn kind(result: Result<(), Violation>) -> Option<Kind> {
+    result.err().map(|violation| violation.kind)
+}
+
+#[test]
+fn what_was_acknowledged_at_a_level_survives_the_crashes_of_that_level() {
+    for (crash, least) in [(Crash::Power, 3), (Crash::Kill, 5), (Crash::System, 5)] {
+        for next in 0..=6 {
+            let mut oracle = oracle();
+            let recovered = [found(&oracle, next)];
+            let result = kind(oracle.recover(crash, &recovered, WallMs(0)));
+            assert_eq!(
+                result,
+                (next < least).then_some(Kind::Lost),
+                "{crash:?} {next}"
+            );
+        }
+        assert_eq!(
+            kind(oracle().recover(crash, &[], WallMs(0))),
+            Some(Kind::Lost)
+        );
+    }
+}
+
+#[test]
+fn what_was_cut_cannot_come_back() {
+    let mut oracle = oracle();
+    let (cut, all) = (found(&oracle, 4), found(&oracle, 6));
+    assert_eq!(kind(oracle.recover(Crash::Power, &[cut], WallMs(0))), None);
+    assert_eq!(
+        kind(oracle.recover(Crash::Power, &[all], WallMs(0))),
+        Some(Kind::Resurrected)
+    );
+    // Also not in the place of what came after it.
+    append(&mut oracle, 2);
+    let old = self::oracle().log(LOG).entries()[4].bytes.clone();
+    let mut replaced = found(&oracle, 6);
+    replaced.tail[4].1 = old;
+    assert_eq!(
+        kind(oracle.recover(Crash::Power, &[replaced], WallMs(0))),
+        Some(Kind::WrongData)
+    );
+}
+
+#[test]
+fn machines_are_rebuilt_from_snapshot_and_replay_without_gap() {
+    let mut oracle = oracle();
+    let mut whole = found(&oracle, 6);
+    let at = oracle.log(LOG).state_at(Ordinal(4));
+    whole.snapshot = Some((Ordinal(4), at.snapshot(50)));
+    whole.replay.drain(..4);
+    assert_eq!(
+        kind(oracle.recover(Crash::Power, &[whole], WallMs(0))),
+        None
+    );
+    let mut gap = found(&oracle, 6);
+    gap.replay.remove(2);
+    assert_eq!(
+        kind(oracle.recover(Crash::Power, &[gap], WallMs(0))),
+        Some(Kind::MachineState)
+    );
+    let mut lost = found(&oracle, 6);
+    lost.replay.clear();
+    assert_eq!(
+        kind(oracle.recover(Crash::Power, &[lost], WallMs(0))),
+        Some(Kind::MachineState)
+    );
+}
+
+#[test]
+fn reads_give_the_bytes_appended_in_order_and_nothing_that_is_not_durable() {
+    let oracle = oracle();
+    let truth = oracle.log(LOG);
+    let bytes = |range: std::ops::Range<usize>| -> Vec<Bytes> {
+        truth.entries()[range]
+            .iter()
+            .map(|e| e.bytes.clone())
+            .collect()
+    };
+    let until = Offset(6);
+    assert_eq!(
+        truth.check_read(Offset(3), until, &bytes(0..2)),
+        Ok(Offset(4))
+    );
+    let wrong = [bytes(2..3), bytes(0..1), bytes(0..4), Vec::new()];
+    for chunks in wrong {
+        assert!(
+            truth.check_read(Offset(3), until, &chunks).is_err(),
+            "{chunks:?}"
+        );
+    }
+    let mut flipped = bytes(1..2)[0].to_vec();
+    flipped[70] ^= 1;
+    assert!(
+        truth
+            .check_read(Offset(3), until, &[flipped.into()])
+            .is_err()
+    );
+}
+
+#[test]
+fn deletions_and_trims_that_were_announced_stay() {
+    let mut oracle = oracle();
+    let back = found(&oracle, 6);
+    oracle.log_mut(LOG).want_start(Offset(4));
+    let start = (Ordinal(2), Offset(4));
+    oracle
+        .log_mut(LOG)
+        .trimmed(start, WallMs(0))
+        .expect("wanted");
+    assert_eq!(
+        kind(oracle.recover(Crash::Power, &[back], WallMs(0))),
+        Some(Kind::Resurrected)
+    );
+    let mut beyond = found(&oracle, 6);
+    beyond.start = (Ordinal(3), Offset(6));
+    assert_eq!(
+        kind(oracle.recover(Crash::Power, &[beyond], WallMs(0))),
+        Some(Kind::Lost)
+    );
+    let again = found(&oracle, 6);
+    oracle.log_mut(LOG).dropped();
+    assert_eq!(kind(oracle.recover(Crash::Power, &[], WallMs(0))), None);
+    assert_eq!(
+        kind(oracle.recover(Crash::Power, &[again], WallMs(0))),
+        Some(Kind::Resurrected)
+    );
+}

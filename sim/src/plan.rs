@@ -1,0 +1,222 @@
+//! What a seed stands for: the shape of the rings, the thresholds, the logs and their load.
+//!
+//! Everything is small, so that rings lap and fill, segments roll and caches overflow within a
+//! few hundred appends.
+
+use leveret_storage::format::superblock::Geometry;
+use leveret_storage::mutation::Mutation;
+use leveret_storage::recovery::RecoveryConfig;
+use leveret_storage::store::{LogSettings, StoreConfig};
+use leveret_storage::types::{Level, LogKind};
+
+use crate::disk::Faults;
+use crate::rng::Rng;
+
+/// Longest that anything may take without faults, nanoseconds of simulated time.
+pub const PATIENCE: u64 = 120_000_000_000;
+
+/// Wall clock at simulated time zero, milliseconds.
+pub const WALL: i64 = 1_700_000_000_000;
+
+/// How one log is used.
+#[derive(Clone, Copy, Debug)]
+pub struct LogPlan {
+    /// Its kind.
+    pub kind: LogKind,
+    /// Its settings.
+    pub settings: LogSettings,
+    /// Entry sizes, smallest and largest, bytes.
+    pub sizes: (u64, u64),
+    /// Most entries appended in one go.
+    pub burst: u64,
+    /// One in so many entries asks for less than the log's level.
+    pub weaker: u64,
+    /// Longest snapshot, bytes.
+    pub snapshot: u64,
+}
+
+/// One seed's circumstances.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Shape of every ring.
+    pub geometry: Geometry,
+    /// Thresholds of every store.
+    pub store: StoreConfig,
+    /// Most cores of a run.
+    pub cores: u64,
+    /// How many times the process is started.
+    pub lives: u64,
+    /// Most things done per life.
+    pub actions: u64,
+    /// Logs at the beginning.
+    pub logs: Vec<LogPlan>,
+    /// Remainders that recovery writes to segments, bytes.
+    pub segment_threshold: u64,
+    /// Bytes of the old generation that recovery keeps in memory.
+    pub recovery_cache: usize,
+    /// Faults of the device besides crashes.
+    pub faults: Faults,
+}
+
+/// Which part of the world a run exercises besides crashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// No other faults: everything must always work.
+    Crashes,
+    /// The device refuses some operations and can fill up.
+    Faults,
+    /// No other faults, but the engine's shards on top of storage.
+    Shards,
+}
+
+impl Plan {
+    /// Draws the circumstances.
+    #[must_use]
+    pub fn draw(rng: &mut Rng, mode: Mode, mutation: Option<Mutation>) -> Self {
+        let geometry = geometry(rng);
+        let logs = match rng.below(8) {
+            0 => 24,
+            _ => rng.between(1, 6),
+        };
+        let mut plan = Self {
+            geometry,
+            store: store(rng, &geometry, mutation),
+            cores: rng.between(1, 4),
+            lives: rng.between(22, 34),
+            actions: rng.between(10, 60),
+            logs: (0..logs).map(|_| LogPlan::draw(rng)).collect(),
+            segment_threshold: rng.magnitude(2, 32) << 10,
+            recovery_cache: rng.magnitude(4, 256) as usize * 1024,
+            faults: Faults::default(),
+        };
+        if mode == Mode::Faults {
+            plan.faults = faults(rng);
+            plan.store.disk_floor_bytes = 64 << 10;
+        }
+        plan
+    }
+
+    /// How recovery is told to work.
+    #[must_use]
+    pub fn recovery(&self, cores: usize, salt: u64) -> RecoveryConfig {
+        RecoveryConfig {
+            cores: u16::try_from(cores).expect("a few"),
+            geometry: self.geometry,
+            salt,
+            segment_threshold: self.segment_threshold,
+            segment_bytes: 64 << 10,
+            span_bytes: u32::try_from(self.store.span_bytes).expect("a few KiB"),
+            cache_bytes: self.recovery_cache,
+            mutation: self.store.mutation,
+        }
+    }
+
+    /// Whether the device may refuse operations.
+    #[must_use]
+    pub fn device_fails(&self) -> bool {
+        let faults = &self.faults;
+        faults.capacity.is_some()
+            || faults.read_errors > 0
+            || faults.segment_errors > 0
+            || faults.journal_errors > 0
+    }
+}
+
+fn geometry(rng: &mut Rng) -> Geometry {
+    let geometry = Geometry {
+        file_bytes: 4096 << rng.between(3, 5),
+        files: rng.between(3, 6) as u16,
+        max_commit_bytes: 4096 << rng.between(1, 2),
+        in_flight: rng.between(1, 4) as u16,
+    };
+    assert_eq!(geometry.broken_rule(), None, "{geometry:?}");
+    geometry
+}
+
+fn store(rng: &mut Rng, geometry: &Geometry, mutation: Option<Mutation>) -> StoreConfig {
+    let kib = |rng: &mut Rng, low: u64, high: u64| (rng.magnitude(low, high) as usize) << 10;
+    StoreConfig {
+        max_commit_bytes: geometry.max_commit_bytes as usize,
+        commits_in_flight: usize::from(geometry.in_flight),
+        parallel_commit_bytes: kib(rng, 1, 8),
+        bulk_bytes: kib(rng, 4, 24),
+        write_behind_bytes: kib(rng, 4, 32),
+        segment_write_bytes: 4096 << rng.between(0, 3),
+        segment_writes_in_flight: rng.between(1, 4) as usize,
+        flush_jobs: rng.between(1, 6) as usize,
+        copy_forward_bytes: kib(rng, 1, 6),
+        span_bytes: kib(rng, 1, 6),
+        max_entry_bytes: 64 << 10,
+        inline_snapshot_bytes: 512,
+        machine_log_bytes: kib(rng, 2, 8),
+        tail_cache_bytes: kib(rng, 8, 256),
+        span_cache_bytes: kib(rng, 4, 64),
+        index_cache_bytes: kib(rng, 4, 64),
+        memory_log_bytes: kib(rng, 8, 32),
+        read_bytes: kib(rng, 4, 32),
+        idle_commit_ns: rng.magnitude(1_000_000, 60_000_000),
+        lazy_sync_ns: rng.magnitude(1_000_000, 60_000_000),
+        retention_check_ns: 1_000_000_000,
+        disk_floor_bytes: 0,
+        free_space_check_ns: 100_000_000,
+        prefill: rng.chance(3, 4),
+        mutation,
+    }
+}
+
+fn faults(rng: &mut Rng) -> Faults {
+    let one_in = |rng: &mut Rng| {
+        if rng.chance(1, 2) {
+            rng.magnitude(20, 400)
+        } else {
+            0
+        }
+    };
+    Faults {
+        capacity: rng.chance(1, 2).then(|| rng.between(3 << 20, 6 << 20)),
+        segment_errors: one_in(rng),
+        read_errors: one_in(rng),
+        journal_errors: one_in(rng) * 10,
+    }
+}
+
+impl LogPlan {
+    /// Draws one log's use.
+    #[must_use]
+    pub fn draw(rng: &mut Rng) -> Self {
+        let kind = if rng.chance(1, 6) {
+            LogKind::Machine
+        } else {
+            LogKind::Topic
+        };
+        let level = match (kind, rng.below(10)) {
+            (LogKind::Topic, 0) => Level::Memory,
+            (_, 1) => Level::Written,
+            _ => Level::Synced,
+        };
+        let (sizes, burst) = match (kind, rng.below(4)) {
+            (LogKind::Machine, _) => ((64, 600), 4),
+            (_, 0) => ((64, 400), 3),
+            (_, 1) => ((64, 4_000), 12),
+            (_, 2) => ((500, 12_000), 8),
+            _ => ((64, 40_000), 6),
+        };
+        let sometimes = |rng: &mut Rng, one_in: u64, value: u64| {
+            (kind == LogKind::Topic && rng.chance(1, one_in)).then_some(value)
+        };
+        Self {
+            kind,
+            settings: LogSettings {
+                level,
+                retention_bytes: sometimes(rng, 4, 40 << 10),
+                retention_ms: sometimes(rng, 6, 3_000),
+                segment_bytes: rng.magnitude(16, 200) << 10,
+                segment_ms: rng.magnitude(200, 100_000),
+            },
+            sizes,
+            burst,
+            weaker: if rng.chance(1, 4) { 3 } else { 0 },
+            snapshot: rng.magnitude(16, 3_000),
+        }
+    }
+}

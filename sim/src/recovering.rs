@@ -1,0 +1,80 @@
+//! Turns recovery over the simulated disk, to its end or to a crash amid it.
+
+use leveret_storage::recovery::{Recovered, RecoveryError, recover};
+use leveret_storage::types::Mono;
+
+use crate::disk::{Client, Disk, SimPool};
+use crate::plan::Plan;
+use crate::trace::{Trace, describe};
+use crate::violation::{Kind, Violation};
+
+/// What recovery runs on.
+pub(crate) struct Ground<'a> {
+    pub(crate) disk: &'a mut Disk,
+    pub(crate) trace: &'a mut Trace,
+    pub(crate) now: &'a mut Mono,
+    pub(crate) plan: &'a Plan,
+}
+
+impl Ground<'_> {
+    /// Recovers for `cores` cores; `None` when `interrupt` operations have completed first, or
+    /// the device failed on purpose.
+    ///
+    /// # Errors
+    /// When recovery refuses, or waits for nothing.
+    pub(crate) fn recover(
+        self,
+        cores: usize,
+        salt: u64,
+        interrupt: Option<u64>,
+    ) -> Result<Option<Recovered>, Violation> {
+        let Self {
+            disk,
+            trace,
+            now,
+            plan,
+        } = self;
+        trace.say(format_args!(
+            "{:>12} ---- recovery for {cores} cores ----",
+            now.0
+        ));
+        let mut recovery = recover(plan.recovery(cores, salt), SimPool::default());
+        let mut completed = 0;
+        loop {
+            while let Some((id, op)) = recovery.poll_op() {
+                trace.say(format_args!(
+                    "{:>12} recovery {id:?} {}",
+                    now.0,
+                    describe(&op)
+                ));
+                disk.submit(*now, Client(u16::MAX), id, op);
+            }
+            if let Some(result) = recovery.poll_result() {
+                // What an error left in flight ends unheard.
+                while let Some(at) = disk.next_completion() {
+                    *now = at.max(*now);
+                    disk.complete();
+                }
+                return match result {
+                    Ok(recovered) => Ok(Some(recovered)),
+                    Err(RecoveryError::Io(error)) if plan.device_fails() => {
+                        trace.say(format_args!("recovery failed: {error}"));
+                        Ok(None)
+                    }
+                    Err(error) => Err(Violation::new(Kind::Refused, error.to_string())),
+                };
+            }
+            if interrupt.is_some_and(|interrupt| completed >= interrupt) {
+                return Ok(None);
+            }
+            let Some(at) = disk.next_completion() else {
+                return Err(Violation::new(Kind::Stuck, "recovery waits for nothing"));
+            };
+            *now = at.max(*now);
+            let done = disk.complete().expect("due");
+            completed += 1;
+            trace.note([now.0, done.id.0, u64::from(u16::MAX)]);
+            recovery.handle_completion(done.id, done.result);
+        }
+    }
+}

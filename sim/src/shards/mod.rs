@@ -1,0 +1,439 @@
+//! The same crashes one floor up: the engine's shards with idempotent producers, fetches and the
+//! topology's own log.
+//!
+//! Acknowledged batches are where they were acknowledged, once, after every crash; a batch that is
+//! sent again gets its first offset; a topic that was acknowledged exists. What storage promises
+//! in detail is the business of [`crate::world`].
+
+mod clients;
+mod ledger;
+mod replies;
+
+use std::collections::BTreeMap;
+
+use leveret_engine::shard::{
+    FetchPartition, FetchSpec, RequestId, Shard, ShardEvent, ShardSettings,
+};
+use leveret_engine::topology::{Command, TOPOLOGY_LOG, TopicName, TopicSettings};
+use leveret_storage::types::{CoreId, Level, LogId, Mono, Now, Offset, WallMs};
+
+use crate::counters::Counters;
+use crate::disk::{Client, Crash, Disk, SimPool};
+use crate::plan::{PATIENCE, Plan, WALL};
+use crate::recovering::Ground;
+use crate::rng::Rng;
+use crate::trace::{Trace, describe};
+use crate::violation::{Kind, Violation};
+use clients::Sender;
+use ledger::{BatchKey, Ledger, Scan};
+
+/// What a request was for.
+#[derive(Debug)]
+enum Asked {
+    Produce(usize, BatchKey),
+    Read(LogId, Scan),
+    Create(TopicName),
+}
+
+/// Shards of one seed, and their clients.
+pub struct ShardWorld {
+    rng: Rng,
+    plan: Plan,
+    disk: Disk,
+    /// What happened so far.
+    pub counters: Counters,
+    /// Hears everything.
+    pub trace: Trace,
+    now: Mono,
+    shards: Vec<Shard<SimPool>>,
+    homes: BTreeMap<LogId, usize>,
+    asked: BTreeMap<RequestId, Asked>,
+    requests: u64,
+    ledger: Ledger,
+    senders: Vec<Sender>,
+    /// Topics whose creation was acknowledged, with their first log.
+    topics: BTreeMap<TopicName, LogId>,
+    cores: usize,
+    flushed: usize,
+}
+
+impl ShardWorld {
+    /// A new device, nothing running.
+    #[must_use]
+    pub fn new(mut rng: Rng, plan: Plan, trace: Trace) -> Self {
+        let disk = Disk::new(rng.fork());
+        Self {
+            rng,
+            plan,
+            disk,
+            counters: Counters::default(),
+            trace,
+            now: Mono(1),
+            shards: Vec::new(),
+            homes: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            requests: 0,
+            ledger: Ledger::default(),
+            senders: Vec::new(),
+            topics: BTreeMap::new(),
+            cores: 0,
+            flushed: 0,
+        }
+    }
+
+    /// Adds what the device counted.
+    pub fn count_disk(&mut self) {
+        self.counters.add_disk(&self.disk.counters);
+    }
+
+    /// Runs the seed.
+    ///
+    /// # Errors
+    /// A broken promise.
+    pub fn live_on(&mut self) -> Result<(), Violation> {
+        for _ in 0..self.plan.lives {
+            let cores = self.rng.between(1, self.plan.cores) as usize;
+            while !self.start(cores)? {
+                self.counters.crashes_during_recovery += 1;
+                self.crash();
+            }
+            self.work()?;
+            match self.rng.below(6) {
+                0 => self.settle()?,
+                1 => self.stop()?,
+                _ => {}
+            }
+            self.crash();
+        }
+        while !self.start(1)? {
+            self.crash();
+        }
+        self.settle()?;
+        self.read_everything()?;
+        self.settle()
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            mono: self.now,
+            wall: WallMs(WALL + (self.now.0 / 1_000_000) as i64),
+        }
+    }
+
+    /// Recovers and opens the shards; false if recovery was interrupted.
+    fn start(&mut self, cores: usize) -> Result<bool, Violation> {
+        let interrupt = self.rng.chance(1, 5).then(|| self.rng.magnitude(1, 300));
+        let salt = self.rng.next_u64();
+        self.disk.change_speed();
+        let ground = Ground {
+            disk: &mut self.disk,
+            trace: &mut self.trace,
+            now: &mut self.now,
+            plan: &self.plan,
+        };
+        let Some(recovered) = ground.recover(cores, salt, interrupt)? else {
+            return Ok(false);
+        };
+        self.counters.recoveries += 1;
+        self.counters.core_count_changes += u64::from(self.cores != 0 && self.cores != cores);
+        self.cores = cores;
+        self.homes.clear();
+        let now = self.now();
+        let settings = ShardSettings {
+            segment_bytes: 64 << 10,
+            ..ShardSettings::default()
+        };
+        for (index, core) in recovered.cores.into_iter().enumerate() {
+            self.homes
+                .extend(core.logs.iter().map(|log| (log.id, index)));
+            let (config, pool) = (self.plan.store.clone(), SimPool::default());
+            let shard = Shard::open(settings, config, pool, core, now);
+            let shard = shard.map_err(|e| Violation::new(Kind::MachineState, e.to_string()))?;
+            self.shards.push(shard);
+        }
+        self.install_topics(cores)?;
+        self.read_everything()?;
+        self.pump()?;
+        Ok(true)
+    }
+
+    /// Gives every partition to the core that has its log, as the broker does.
+    fn install_topics(&mut self, cores: usize) -> Result<(), Violation> {
+        let homes: Vec<_> = self
+            .homes
+            .iter()
+            .map(|(log, core)| (*log, CoreId(*core as u16)))
+            .collect();
+        let partitions = homes.into_iter().filter(|(log, _)| *log != TOPOLOGY_LOG);
+        let topology = self.shards[0].topology_mut().expect("core 0 has it");
+        let settled = topology.settle(cores as u16, partitions);
+        settled.map_err(|error| Violation::new(Kind::Lost, error.to_string()))?;
+        let topics: Vec<_> = topology.topics().cloned().collect();
+        for (name, first_log) in &self.topics {
+            if !topics
+                .iter()
+                .any(|t| t.name == *name && t.first_log == *first_log)
+            {
+                let what = format!("topic {name:?} was acknowledged and is gone");
+                return Err(Violation::new(Kind::Lost, what));
+            }
+        }
+        for topic in topics {
+            for (log, core) in topic.logs() {
+                self.homes.insert(log, usize::from(core.0));
+                self.shards[usize::from(core.0)].install(log, &topic.settings);
+            }
+        }
+        let now = self.now();
+        let orphans: usize = self
+            .shards
+            .iter_mut()
+            .map(|shard| shard.drop_unclaimed(now))
+            .sum();
+        if orphans > 0 {
+            let what = format!("{orphans} partitions belong to no topic, none was deleted");
+            return Err(Violation::new(Kind::Lost, what));
+        }
+        Ok(())
+    }
+
+    fn crash(&mut self) {
+        for shard in self.shards.drain(..) {
+            let stats = shard.stats().store;
+            self.counters.journal_laps += stats.laps;
+            self.counters.full_rings += stats.full;
+            self.counters.extents += stats.extents;
+            self.counters.extents_with_tails += stats.extents_with_tail;
+            self.counters.copy_forwards += stats.copy_forwards;
+            self.counters.commits += stats.commits;
+        }
+        self.asked.clear();
+        for sender in &mut self.senders {
+            sender.disconnect(&mut self.rng);
+        }
+        let crash = match self.rng.below(3) {
+            0 => Crash::Kill,
+            _ => Crash::Power,
+        };
+        self.counters.crashes += 1;
+        match crash {
+            Crash::Power => self.counters.power_cuts += 1,
+            _ => self.counters.kills += 1,
+        }
+        self.trace
+            .say(format_args!("{:>12} ==== {crash:?} ====", self.now.0));
+        self.disk.crash(crash);
+        self.flushed = 0;
+    }
+
+    fn ask(&mut self, asked: Asked) -> RequestId {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.trace
+            .say(format_args!("{:>12} {request:?} {asked:?}", self.now.0));
+        self.asked.insert(request, asked);
+        request
+    }
+
+    fn work(&mut self) -> Result<(), Violation> {
+        for _ in 0..self.rng.between(1, self.plan.actions) {
+            match self.rng.below(20) {
+                0 if self.topics.len() < 4 => self.create_topic(),
+                1..4 => self.read_one(),
+                4 => self.pass(self.now.after(100_000_000))?,
+                _ => self.produce_some(),
+            }
+            self.pump()?;
+            for _ in 0..self.rng.magnitude(1, 60) {
+                if !self.step()? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn create_topic(&mut self) {
+        let name = TopicName::new(&format!("t{}", self.requests)).expect("a valid name");
+        let request = self.ask(Asked::Create(name.clone()));
+        let command = Command::CreateTopic {
+            name,
+            partitions: self.rng.between(1, 3) as u32,
+            settings: TopicSettings::default(),
+        };
+        let (cores, now) = (self.cores as u16, self.now());
+        self.shards[0].submit(request, &command, cores, now);
+    }
+
+    fn produce_some(&mut self) {
+        if self.senders.is_empty() {
+            return self.create_topic();
+        }
+        let at = self.rng.below(self.senders.len() as u64) as usize;
+        let timestamp = self.now().wall.0;
+        for _ in 0..self.rng.between(1, 4) {
+            self.senders[at].make(&mut self.rng, timestamp, &mut self.ledger);
+            self.counters.appends += 1;
+        }
+    }
+
+    /// Hands to the shards whatever producers may send.
+    fn send(&mut self) {
+        for at in 0..self.senders.len() {
+            while let Some((key, bytes)) = self.senders[at].send() {
+                let request = self.ask(Asked::Produce(at, key));
+                let now = self.now();
+                let shard = &mut self.shards[self.homes[&key.log]];
+                shard.produce(request, key.log, bytes, Level::Synced, now);
+            }
+        }
+    }
+
+    fn read_one(&mut self) {
+        let logs: Vec<LogId> = self
+            .homes
+            .keys()
+            .copied()
+            .filter(|log| *log != TOPOLOGY_LOG)
+            .collect();
+        if !logs.is_empty() {
+            let log = *self.rng.pick(&logs);
+            self.read_on(log, Scan::default());
+        }
+    }
+
+    fn read_everything(&mut self) -> Result<(), Violation> {
+        let logs: Vec<LogId> = self
+            .homes
+            .keys()
+            .copied()
+            .filter(|log| *log != TOPOLOGY_LOG)
+            .collect();
+        for log in logs {
+            self.read_on(log, Scan::default());
+        }
+        self.pump()
+    }
+
+    fn read_on(&mut self, log: LogId, scan: Scan) {
+        let offset = Offset(scan.next);
+        let max_bytes = self.rng.magnitude(100, 50_000) as usize;
+        let request = self.ask(Asked::Read(log, scan));
+        let spec = FetchSpec {
+            partitions: vec![FetchPartition {
+                log,
+                offset,
+                max_bytes,
+            }],
+            max_bytes,
+            min_bytes: 0,
+            max_wait: 0,
+        };
+        let now = self.now();
+        self.shards[self.homes[&log]].fetch(request, spec, now);
+    }
+
+    fn settle(&mut self) -> Result<(), Violation> {
+        let until = self.now.after(PATIENCE);
+        loop {
+            self.pump()?;
+            if self.asked.is_empty() && self.senders.iter().all(Sender::is_done) {
+                return Ok(());
+            }
+            if !self.step()? || self.now > until {
+                let what = format!("{} requests are never answered", self.asked.len());
+                return Err(Violation::new(Kind::Stuck, what));
+            }
+        }
+    }
+
+    fn stop(&mut self) -> Result<(), Violation> {
+        let now = self.now();
+        for shard in &mut self.shards {
+            shard.begin_stop(now);
+        }
+        let until = self.now.after(PATIENCE);
+        self.drain_all()?;
+        while self.flushed < self.shards.len() {
+            if !self.turn()? || self.now > until {
+                return Err(Violation::new(Kind::Stuck, "the stop does not finish"));
+            }
+        }
+        self.counters.clean_stops += 1;
+        Ok(())
+    }
+
+    fn pass(&mut self, until: Mono) -> Result<(), Violation> {
+        while self.now < until && self.step()? {}
+        self.now = self.now.max(until);
+        Ok(())
+    }
+
+    /// The next thing happens, and clients go on. False if nothing ever will.
+    fn step(&mut self) -> Result<bool, Violation> {
+        let moved = self.turn()?;
+        self.pump()?;
+        Ok(moved)
+    }
+
+    fn turn(&mut self) -> Result<bool, Violation> {
+        let deadline = self.shards.iter().filter_map(Shard::poll_timeout).min();
+        let completion = self.disk.next_completion();
+        let Some(at) = [deadline, completion].into_iter().flatten().min() else {
+            return Ok(false);
+        };
+        self.now = self.now.max(at);
+        let now = self.now();
+        self.trace.note([self.now.0, 0, 0]);
+        if completion.is_some_and(|completion| completion <= self.now) {
+            let done = self.disk.complete().expect("due");
+            self.trace.note([done.id.0, u64::from(done.client.0), 1]);
+            let shard = &mut self.shards[usize::from(done.client.0)];
+            shard.handle_completion(done.id, done.result, now);
+        } else {
+            for shard in &mut self.shards {
+                if shard.poll_timeout().is_some_and(|at| at <= now.mono) {
+                    shard.handle_timeout(now);
+                }
+            }
+        }
+        self.drain_all()?;
+        Ok(true)
+    }
+
+    /// Lets clients send, and carries everything on until it is quiet.
+    fn pump(&mut self) -> Result<(), Violation> {
+        self.send();
+        self.drain_all()
+    }
+
+    fn drain_all(&mut self) -> Result<(), Violation> {
+        let mut quiet = false;
+        while !quiet {
+            quiet = true;
+            for core in 0..self.shards.len() {
+                while let Some((id, op)) = self.shards[core].poll_op() {
+                    self.trace.say(format_args!(
+                        "{:>12} core {core} {id:?} {}",
+                        self.now.0,
+                        describe(&op)
+                    ));
+                    self.disk.submit(self.now, Client(core as u16), id, op);
+                    quiet = false;
+                }
+                while let Some((request, reply)) = self.shards[core].poll_reply() {
+                    self.handle_reply(request, reply)?;
+                    quiet = false;
+                }
+                while let Some(event) = self.shards[core].poll_event() {
+                    quiet = false;
+                    match event {
+                        ShardEvent::Flushed => self.flushed += 1,
+                        other => return Err(Violation::new(Kind::Stuck, format!("{other:?}"))),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

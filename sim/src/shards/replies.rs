@@ -1,0 +1,129 @@
+//! What the shards answer, held against the ledger.
+
+use leveret_engine::EngineError;
+use leveret_engine::shard::{Reply, RequestId};
+use leveret_engine::topology::TopologyEntry;
+use leveret_storage::types::LogId;
+
+use super::clients::Sender;
+use super::ledger::{BatchKey, Scan};
+use super::{Asked, ShardWorld};
+use crate::violation::{Kind, Violation};
+
+/// Producers per partition.
+const PRODUCERS: i64 = 2;
+
+impl ShardWorld {
+    pub(super) fn handle_reply(
+        &mut self,
+        request: RequestId,
+        reply: Reply,
+    ) -> Result<(), Violation> {
+        self.trace
+            .say(format_args!("{:>12} {request:?} {reply:?}", self.now.0));
+        self.trace.note([request.0, self.now.0, 2]);
+        let Some(asked) = self.asked.remove(&request) else {
+            let what = format!("an answer to {request:?}, never asked");
+            return Err(Violation::new(Kind::WrongData, what));
+        };
+        match (asked, reply) {
+            (Asked::Produce(sender, key), reply) => self.handle_produced(sender, key, reply),
+            (Asked::Read(log, scan), reply) => self.handle_fetched(log, scan, reply),
+            (Asked::Create(name), Reply::Topology(TopologyEntry::TopicCreated(topic))) => {
+                for (log, core) in topic.logs() {
+                    self.homes.insert(log, usize::from(core.0));
+                    self.shards[usize::from(core.0)].install(log, &topic.settings);
+                    self.add_senders(log);
+                }
+                self.topics.insert(name, topic.first_log);
+                Ok(())
+            }
+            (Asked::Create(_), Reply::Failed(EngineError::Overloaded | EngineError::Stopping)) => {
+                Ok(())
+            }
+            (Asked::Create(name), reply) => Err(Violation::new(
+                Kind::WrongData,
+                format!("{name:?} was answered with {reply:?}"),
+            )),
+        }
+    }
+
+    fn add_senders(&mut self, log: LogId) {
+        for producer in 0..PRODUCERS {
+            self.senders.push(Sender::new(BatchKey {
+                log,
+                producer,
+                sequence: 0,
+            }));
+        }
+    }
+
+    fn handle_produced(
+        &mut self,
+        sender: usize,
+        key: BatchKey,
+        reply: Reply,
+    ) -> Result<(), Violation> {
+        match reply {
+            Reply::Produced(produced) => {
+                self.counters.acknowledged += 1;
+                self.ledger.place(key, produced.base_offset.0)?;
+                if self.senders[sender].acknowledge(key) {
+                    return Ok(());
+                }
+                let what = format!("{key:?} was acknowledged before an earlier batch");
+                Err(Violation::new(Kind::Frontier, what))
+            }
+            Reply::Failed(EngineError::Overloaded | EngineError::Stopping) => {
+                self.senders[sender].refuse();
+                Ok(())
+            }
+            Reply::Failed(EngineError::Append(_)) if self.senders[sender].is_refused() => {
+                // It follows one that was refused.
+                self.senders[sender].refuse();
+                Ok(())
+            }
+            other => Err(Violation::new(
+                Kind::MachineState,
+                format!("{key:?} was answered with {other:?}"),
+            )),
+        }
+    }
+
+    fn handle_fetched(
+        &mut self,
+        log: LogId,
+        mut scan: Scan,
+        reply: Reply,
+    ) -> Result<(), Violation> {
+        let partition = match reply {
+            Reply::Fetched(mut partitions) if partitions.len() == 1 => partitions.remove(0),
+            Reply::Failed(EngineError::Stopping) => return Ok(()),
+            other => {
+                let what = format!("a fetch of {log:?} was answered with {other:?}");
+                return Err(Violation::new(Kind::ReadFailed, what));
+            }
+        };
+        let records = match partition.result {
+            Ok(records) => records,
+            Err(error) => {
+                let what = format!("{log:?} from {}: {error}", scan.next);
+                return Err(Violation::new(Kind::ReadFailed, what));
+            }
+        };
+        let before = scan.next;
+        self.ledger.scan(log, &mut scan, &records.batches)?;
+        self.counters.entries_read += 1;
+        if scan.next >= records.high_watermark.0 {
+            return self.ledger.finish(log, &scan);
+        }
+        if scan.next == before {
+            let what = format!("a fetch of {log:?} from {before} gives nothing below {records:?}");
+            return Err(Violation::new(Kind::ReadFailed, what));
+        }
+        if self.flushed == 0 {
+            self.read_on(log, scan);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,326 @@
+//! What the workload asks of the stores, and what they answer, held against the oracle.
+
+use leveret_storage::store::{
+    AppendError, Event, Frontiers, ReadData, ReadError, ReadOutcome, TimeOutcome,
+};
+use leveret_storage::types::{EntryMeta, Level, LogId, LogKind, Offset, Term};
+
+use super::process::{Reading, Waiting, new_entry};
+use super::{Crash, World};
+use crate::oracle::{Appended, IDENTITY, Identity, build};
+use crate::violation::{Kind, Violation};
+
+impl World {
+    /// The core that a log lives on.
+    ///
+    /// # Panics
+    /// When no process runs or the log does not live.
+    #[must_use]
+    pub fn home(&self, log: LogId) -> usize {
+        self.process.as_ref().expect("a process runs").home[&log]
+    }
+
+    pub(super) fn frontiers(&mut self, log: LogId) -> Frontiers {
+        let core = self.home(log);
+        self.core(core)
+            .store
+            .frontiers(log)
+            .expect("the log is on this core")
+    }
+
+    /// Hands in an entry, now or, in order, when there is room.
+    ///
+    /// # Errors
+    /// A broken promise.
+    pub fn append(&mut self, log: LogId, len: usize, level: Level) -> Result<(), Violation> {
+        let core = self.home(log);
+        let waiting = Waiting { log, len, level };
+        if self.core(core).waiting.is_empty() {
+            self.try_append(core, waiting)?;
+        } else {
+            self.core(core).waiting.push_back(waiting);
+        }
+        Ok(())
+    }
+
+    /// True if the entry was taken (or refused for good), false if it waits at the front.
+    fn try_append(&mut self, core: usize, waiting: Waiting) -> Result<bool, Violation> {
+        let Waiting { log, len, level } = waiting;
+        if !self.oracle.log(log).is_alive() {
+            return Ok(true);
+        }
+        let now = self.now();
+        let unique = self.oracle.unique();
+        let (ordinal, first_offset) = self.oracle.log(log).next();
+        let bytes = build(Identity {
+            log,
+            ordinal,
+            unique,
+            len: len.max(IDENTITY),
+        });
+        let is_topic = self.oracle.log(log).kind() == LogKind::Topic;
+        let jitter = self.rng.below(50) as i64;
+        let meta = EntryMeta {
+            ordinal,
+            term: Term(1),
+            time: now.wall,
+            first_offset,
+            offsets: if is_topic {
+                self.rng.between(1, 5) as u32
+            } else {
+                0
+            },
+            max_timestamp: if is_topic {
+                now.wall.0 - jitter
+            } else {
+                i64::MIN
+            },
+            len: bytes.len() as u32,
+        };
+        let entry = Appended { meta, bytes, level };
+        let new = new_entry(&entry);
+        self.trace.note([unique, ordinal.0, log.0]);
+        match self.core(core).store.append(log, new, level, now) {
+            Ok(ordinal) => {
+                self.trace.say(format_args!(
+                    "{:>12} core {core} {log:?} {ordinal:?} appended, {len} bytes",
+                    now.mono.0
+                ));
+                self.counters.appends += 1;
+                self.counters.appended_bytes += len as u64;
+                self.oracle.log_mut(log).append(ordinal, entry)?;
+                Ok(true)
+            }
+            Err(AppendError::Full | AppendError::DiskFloor) => {
+                self.core(core).waiting.push_front(waiting);
+                Ok(false)
+            }
+            Err(AppendError::Stopped) if self.is_stopped(log) => Ok(true),
+            Err(error) => Err(Violation::new(
+                Kind::Stuck,
+                format!("{log:?} refuses {len} bytes: {error}"),
+            )),
+        }
+    }
+
+    fn is_stopped(&self, log: LogId) -> bool {
+        let process = self.process.as_ref();
+        process.is_some_and(|process| process.stopped.contains(&log))
+    }
+
+    pub(super) fn handle_event(&mut self, core: usize, event: Event) -> Result<(), Violation> {
+        match event {
+            Event::Frontier { log } => self.hear_frontiers(log),
+            Event::ReadDone { token, result } => {
+                let reading = self.core(core).reading.remove(&token);
+                let reading = reading.ok_or_else(|| unasked(&token))?;
+                self.check_read(reading, result)
+            }
+            Event::TimeDone { token, result } => {
+                let looking = self.core(core).looking.remove(&token);
+                let (log, timestamp, until) = looking.ok_or_else(|| unasked(&token))?;
+                self.check_time(log, timestamp, until, result)
+            }
+            Event::SnapshotWanted { log } => {
+                self.snapshot(log);
+                Ok(())
+            }
+            Event::Trimmed { log } => {
+                let start = self.frontiers(log).start;
+                let wall = self.now().wall;
+                self.counters.trims += 1;
+                self.oracle.log_mut(log).trimmed(start, wall)
+            }
+            Event::Dropped { log } => {
+                self.counters.drops += 1;
+                self.oracle.log_mut(log).dropped();
+                Ok(())
+            }
+            Event::Stopped { log, reason } => {
+                if self.plan.faults.segment_errors == 0 && self.plan.faults.capacity.is_none() {
+                    let what = format!("{log:?} stopped on a sound device: {reason}");
+                    return Err(Violation::new(Kind::Stuck, what));
+                }
+                self.counters.stopped_logs += 1;
+                let process = self.process.as_mut().expect("a process runs");
+                process.stopped.push(log);
+                Ok(())
+            }
+            Event::SpaceAvailable => {
+                while let Some(waiting) = self.core(core).waiting.pop_front() {
+                    if !self.try_append(core, waiting)? {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+            Event::Flushed => {
+                self.core(core).flushed = true;
+                Ok(())
+            }
+            Event::Fatal(reason) => {
+                if self.plan.faults.journal_errors == 0 && self.plan.faults.capacity.is_none() {
+                    let what = format!("gives up on a sound device: {reason}");
+                    return Err(Violation::new(Kind::Stuck, what));
+                }
+                self.crash(Crash::Kill);
+                Ok(())
+            }
+        }
+    }
+
+    fn hear_frontiers(&mut self, log: LogId) -> Result<(), Violation> {
+        let frontiers = self.frontiers(log);
+        let before = self.oracle.log(log).unacknowledged();
+        let truth = self.oracle.log_mut(log);
+        truth.hear_frontiers(frontiers.written, frontiers.durable)?;
+        self.counters.acknowledged += before - self.oracle.log(log).unacknowledged();
+        Ok(())
+    }
+
+    /// Hands in a snapshot of the machine over a log.
+    pub fn snapshot(&mut self, log: LogId) {
+        let truth = self.oracle.log_mut(log);
+        if !truth.is_alive() {
+            return;
+        }
+        let len = self.rng.between(16, self.logs[log.0 as usize].snapshot) as usize;
+        let bytes = truth.snapshot(len);
+        self.counters.snapshots += 1;
+        let core = self.home(log);
+        self.core(core).store.put_snapshot(log, bytes);
+    }
+
+    /// Reads from `from` to the durable frontier, once or to the end.
+    ///
+    /// # Errors
+    /// A broken promise.
+    pub fn read(&mut self, log: LogId, from: Offset, follow: bool) -> Result<(), Violation> {
+        let frontiers = self.frontiers(log);
+        let reading = Reading {
+            log,
+            from: from.max(frontiers.start.1),
+            until: frontiers.durable.1,
+            follow,
+        };
+        if reading.from < reading.until {
+            self.ask(reading)?;
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, reading: Reading) -> Result<(), Violation> {
+        let core = self.home(reading.log);
+        let max = self.rng.magnitude(100, 60_000) as usize;
+        let now = self.now();
+        let store = &mut self.core(core).store;
+        match store.read(reading.log, reading.from, reading.until, max, now) {
+            ReadOutcome::Ready(data) => self.check_read(reading, Ok(data)),
+            ReadOutcome::Failed(error) => self.check_read(reading, Err(error)),
+            ReadOutcome::Pending(token) => {
+                self.core(core).reading.insert(token, reading);
+                Ok(())
+            }
+        }
+    }
+
+    fn check_read(
+        &mut self,
+        reading: Reading,
+        result: Result<ReadData, ReadError>,
+    ) -> Result<(), Violation> {
+        let Reading {
+            log,
+            from,
+            until,
+            follow,
+        } = reading;
+        let truth = self.oracle.log(log);
+        if !truth.is_alive() {
+            return Ok(());
+        }
+        match result {
+            Ok(data) => {
+                let next = truth.check_read(from, until, &data.chunks)?;
+                self.counters.entries_read += 1;
+                self.trace.note([log.0, from.0, next.0]);
+                if follow && next < until {
+                    return self.ask(Reading {
+                        from: next,
+                        ..reading
+                    });
+                }
+                Ok(())
+            }
+            Err(ReadError::OutOfRange { start, .. }) if start > from => {
+                // The start moved meanwhile.
+                let moved = self.frontiers(log).start.1;
+                if moved == start {
+                    return Ok(());
+                }
+                let what = format!("{log:?}: starts at {start} and at {moved}");
+                Err(Violation::new(Kind::WrongData, what))
+            }
+            Err(ReadError::Io(_)) if self.plan.faults.read_errors > 0 => Ok(()),
+            Err(_) if truth.is_memory_only() => Ok(()),
+            Err(error) => Err(Violation::new(
+                Kind::ReadFailed,
+                format!("{log:?}: read from {from} of {until}: {error}"),
+            )),
+        }
+    }
+
+    /// Looks for the first offset at or after a time that lies among the log's entries.
+    ///
+    /// # Errors
+    /// A broken promise.
+    pub fn look_up(&mut self, log: LogId, timestamp: i64) -> Result<(), Violation> {
+        let until = self.frontiers(log).durable.1;
+        let core = self.home(log);
+        let now = self.now();
+        match self.core(core).store.find_time(log, timestamp, until, now) {
+            TimeOutcome::Found(offset) => self.check_time(log, timestamp, until, Ok(Some(offset))),
+            TimeOutcome::NotFound => self.check_time(log, timestamp, until, Ok(None)),
+            TimeOutcome::Failed(error) => self.check_time(log, timestamp, until, Err(error)),
+            TimeOutcome::Pending(token) => {
+                let looking = &mut self.core(core).looking;
+                looking.insert(token, (log, timestamp, until));
+                Ok(())
+            }
+        }
+    }
+
+    fn check_time(
+        &mut self,
+        log: LogId,
+        timestamp: i64,
+        until: Offset,
+        found: Result<Option<Offset>, ReadError>,
+    ) -> Result<(), Violation> {
+        let truth = self.oracle.log(log);
+        if !truth.is_alive() || truth.is_memory_only() {
+            return Ok(());
+        }
+        self.counters.time_lookups += 1;
+        match found {
+            Ok(found) => {
+                let start = self.frontiers(log).start.1;
+                self.oracle
+                    .log(log)
+                    .check_time(timestamp, start, until, found)
+            }
+            Err(ReadError::Io(_)) if self.plan.faults.read_errors > 0 => Ok(()),
+            Err(error) => Err(Violation::new(
+                Kind::ReadFailed,
+                format!("{log:?}: look-up of {timestamp}: {error}"),
+            )),
+        }
+    }
+}
+
+fn unasked(token: &impl std::fmt::Debug) -> Violation {
+    Violation::new(
+        Kind::WrongData,
+        format!("an answer to {token:?}, never asked"),
+    )
+}

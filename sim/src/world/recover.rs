@@ -1,0 +1,153 @@
+//! From a crashed disk to a running process.
+
+use leveret_storage::recovery::{Recovered, RecoveredCore, RecoveredLog};
+use leveret_storage::store::Store;
+use leveret_storage::types::{LogId, Now, Offset};
+
+use super::process::Core;
+use super::{Crash, Process, Violation, World};
+use crate::disk::SimPool;
+use crate::oracle::Found;
+use crate::plan::LogPlan;
+use crate::recovering::Ground;
+
+/// How far a recovery came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// A process runs.
+    Running,
+    /// The given number of operations completed first; the caller crashes it.
+    Interrupted,
+}
+
+impl World {
+    /// Starts a process on `cores` cores: recovers, compares what was found, opens the stores.
+    /// With `interrupt`, stops after so many completed operations.
+    ///
+    /// # Errors
+    /// A broken promise.
+    pub fn start(&mut self, cores: usize, interrupt: Option<u64>) -> Result<Started, Violation> {
+        self.starts += 1;
+        self.disk.change_speed();
+        let salt = self.rng.next_u64();
+        let ground = Ground {
+            disk: &mut self.disk,
+            trace: &mut self.trace,
+            now: &mut self.now,
+            plan: &self.plan,
+        };
+        let Some(recovered) = ground.recover(cores, salt, interrupt)? else {
+            return Ok(Started::Interrupted);
+        };
+        self.counters.recoveries += 1;
+        self.counters.logs_moved += recovered.summary.moved;
+        self.counters.torn_ends += recovered.summary.torn_ends;
+        self.counters.core_count_changes += u64::from(self.cores != 0 && self.cores != cores);
+        self.cores = cores;
+        self.open(recovered)?;
+        Ok(Started::Running)
+    }
+
+    fn open(&mut self, recovered: Recovered) -> Result<(), Violation> {
+        let found: Vec<Found> = recovered
+            .cores
+            .iter()
+            .flat_map(|core| &core.logs)
+            .map(found)
+            .collect();
+        let wall = self.now().wall;
+        let before: u64 = self.oracle.logs().map(|truth| truth.next().0.0).sum();
+        self.oracle.recover(self.worst, &found, wall)?;
+        let after: u64 = self.oracle.logs().map(|truth| truth.next().0.0).sum();
+        self.counters.cut += before - after;
+        self.worst = Crash::Kill;
+        let mut process = Process::default();
+        let now = self.now();
+        for (index, mut core) in recovered.cores.into_iter().enumerate() {
+            for log in &mut core.logs {
+                process.home.insert(log.id, index);
+                log.replay = Vec::new();
+            }
+            process.cores.push(Core::new(self.open_store(core, now)));
+        }
+        self.process = Some(process);
+        let logs: Vec<LogId> = self.oracle.logs().map(|truth| truth.id()).collect();
+        for log in logs {
+            self.reinstate(log);
+        }
+        self.pump()
+    }
+
+    fn open_store(&mut self, core: RecoveredCore, now: Now) -> Store<SimPool> {
+        Store::open(self.plan.store.clone(), SimPool::default(), core, now)
+    }
+
+    /// Does for a log what a topology would after a start: settings, a log that was never
+    /// journaled, a deletion that the crash undid.
+    fn reinstate(&mut self, log: LogId) {
+        let plan = self.logs[log.0 as usize];
+        let truth = self.oracle.log(log);
+        let (alive, dropping) = (truth.is_alive(), truth.is_dropping());
+        let process = self.process.as_mut().expect("just opened");
+        match process.home.get(&log) {
+            Some(&core) => {
+                let store = &mut process.cores[core].store;
+                store.configure(log, plan.settings);
+                if dropping {
+                    store.drop_log(log);
+                }
+            }
+            None if alive => self.place(log, plan),
+            None => {}
+        }
+    }
+
+    /// Makes an empty log on a core drawn by chance.
+    fn place(&mut self, log: LogId, plan: LogPlan) {
+        let process = self.process.as_mut().expect("a process runs");
+        let core = self.rng.below(process.cores.len() as u64) as usize;
+        process.home.insert(log, core);
+        process.cores[core]
+            .store
+            .create_log(log, plan.kind, plan.settings);
+    }
+
+    /// A log that never was: created, known to the oracle, ready for entries.
+    pub fn create_log(&mut self, plan: LogPlan) {
+        let log = LogId(self.logs.len() as u64);
+        self.logs.push(plan);
+        self.oracle.create(log, plan.kind, &plan.settings);
+        self.place(log, plan);
+    }
+
+    /// Asks for the start of a log to move to `before`.
+    pub fn trim_to(&mut self, log: LogId, before: Offset) {
+        self.oracle.log_mut(log).want_start(before);
+        let core = self.home(log);
+        self.core(core).store.trim(log, before);
+    }
+
+    /// Deletes a log.
+    pub fn drop_log(&mut self, log: LogId) {
+        self.oracle.log_mut(log).dropping();
+        let core = self.home(log);
+        let core = self.core(core);
+        core.waiting.retain(|waiting| waiting.log != log);
+        core.store.drop_log(log);
+    }
+}
+
+fn found(log: &RecoveredLog) -> Found {
+    Found {
+        log: log.id,
+        start: log.start,
+        next: log.next,
+        snapshot: log.snapshot.clone(),
+        replay: log.replay.clone(),
+        tail: log
+            .tail
+            .iter()
+            .map(|(meta, bytes, _)| (*meta, bytes.clone()))
+            .collect(),
+    }
+}

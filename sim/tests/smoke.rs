@@ -1,0 +1,45 @@
+//! A short run of the simulator, so that `cargo test` notices what it would.
+
+use leveret_sim::mutants::hunt;
+use leveret_sim::plan::Mode;
+use leveret_sim::run::run;
+use leveret_storage::mutation::Mutation;
+
+#[test]
+fn thirty_seeds_keep_every_promise_and_meet_what_they_are_meant_to_meet() {
+    let mut met = leveret_sim::counters::Counters::default();
+    for seed in 1..=30 {
+        let outcome = run(seed, Mode::Crashes, None, false);
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        met.add(&outcome.counters);
+    }
+    assert!(met.crashes > 500, "{met:?}");
+    for (name, number) in met.named() {
+        let only_with_faults = ["faults", "stopped_logs"].contains(&name);
+        assert!(number > 0 || only_with_faults, "no {name}: {met:?}");
+    }
+}
+
+#[test]
+fn a_seed_has_one_course() {
+    let (first, second) = (
+        run(7, Mode::Crashes, None, false),
+        run(7, Mode::Crashes, None, false),
+    );
+    assert_eq!(first.hash, second.hash);
+    assert_ne!(first.hash, run(8, Mode::Crashes, None, false).hash);
+}
+
+#[test]
+fn broken_rules_are_noticed() {
+    for mutation in [
+        Mutation::AckBeforeSync,
+        Mutation::LostProducerState,
+        Mutation::AcceptedBadCrc,
+    ] {
+        assert!(
+            hunt(mutation, 1, 60).caught.is_some(),
+            "{mutation} was not noticed"
+        );
+    }
+}

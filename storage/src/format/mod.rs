@@ -1,0 +1,77 @@
+//! The bytes on disk: superblock, journal commits and their records, span indexes, snapshots.
+//!
+//! Everything is little-endian and fixed-layout, encoded into a buffer of the caller and decoded
+//! from a slice of the caller. This module does no I/O and takes no decisions: what a damaged or
+//! unknown structure means is for [`crate::recovery`], [`crate::verify`] and [`crate::store`].
+//! `docs/disk-format.md` is the same in prose; golden files hold both to it.
+
+pub mod commit;
+mod extent;
+pub mod index;
+pub mod record;
+pub mod segments;
+pub mod snapshot;
+pub mod superblock;
+
+use crate::io::BLOCK;
+
+/// Version that every structure of this build bears. A reader refuses any other.
+pub const FORMAT_VERSION: u16 = 1;
+
+/// Why bytes are not the structure that was expected there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// The magic number is missing: never written, or something else.
+    #[error("no {0} here")]
+    Absent(&'static str),
+    /// Intact, but of a version that this build does not know.
+    #[error(
+        "{what} has format version {found}; this build reads version {FORMAT_VERSION}: start the newer Leveret that wrote it"
+    )]
+    Version {
+        /// What was being read.
+        what: &'static str,
+        /// Version found.
+        found: u16,
+    },
+    /// The structure's CRC does not match its bytes.
+    #[error("{0} has a wrong CRC")]
+    Crc(&'static str),
+    /// The CRC matches, but a field contradicts another or a bound.
+    #[error("{what} is malformed: {why}")]
+    Malformed {
+        /// What was being read.
+        what: &'static str,
+        /// The rule that it breaks.
+        why: &'static str,
+    },
+}
+
+impl FormatError {
+    /// Whether a newer version is the reason.
+    #[must_use]
+    pub fn is_version(self) -> bool {
+        matches!(self, Self::Version { .. })
+    }
+}
+
+/// `len` rounded up to whole blocks.
+#[must_use]
+pub const fn round_up(len: usize) -> usize {
+    len.div_ceil(BLOCK) * BLOCK
+}
+
+/// `position` rounded down to a block boundary.
+#[must_use]
+pub const fn round_down(position: u64) -> u64 {
+    position - position % BLOCK as u64
+}
+
+/// CRC-32C of `bytes`: the only checksum on disk.
+#[must_use]
+pub fn crc(bytes: &[u8]) -> u32 {
+    crc32c::crc32c(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! The superblock: which generation of journals is the truth.
+//!
+//! Two slots of one block each; a switch of generations overwrites the slot that the present
+//! generation does not stand in, so that a torn write leaves the present one. The very first
+//! start writes slot 0 and then a copy in slot 1: a file of two slots with none intact has
+//! therefore rotted, while one of a single torn slot was never served from.
+
+use zerocopy::byteorder::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::{FORMAT_VERSION, FormatError, crc};
+use crate::io::BLOCK;
+use crate::types::Generation;
+
+/// Number of slots; slot `n` stands at byte `n × BLOCK`.
+pub const SLOTS: usize = 2;
+
+const MAGIC: [u8; 8] = *b"LEVERET\x01";
+const WHAT: &str = "superblock slot";
+
+/// The shape of every journal ring of one generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Bytes of each file of a ring, a multiple of [`BLOCK`].
+    pub file_bytes: u64,
+    /// Files of each ring.
+    pub files: u16,
+    /// Upper bound of a whole commit (header, body and padding), a multiple of [`BLOCK`].
+    pub max_commit_bytes: u32,
+    /// W: how many commits may be in flight; at most so many can be torn by a crash.
+    pub in_flight: u16,
+}
+
+impl Geometry {
+    /// Bytes of one whole ring.
+    #[must_use]
+    pub fn ring_bytes(&self) -> u64 {
+        self.file_bytes * u64::from(self.files)
+    }
+
+    /// The rule that the geometry breaks, if any. Recovery finds the newest commit by the first
+    /// blocks of the ring's files, so commits in flight must never span all of them.
+    #[must_use]
+    pub fn broken_rule(&self) -> Option<&'static str> {
+        let block = BLOCK as u64;
+        let commit = u64::from(self.max_commit_bytes);
+        if self.in_flight == 0 {
+            Some("no commit may be in flight")
+        } else if self.file_bytes == 0 || !self.file_bytes.is_multiple_of(block) {
+            Some("journal files are not whole blocks")
+        } else if self.file_bytes > u64::from(u32::MAX) {
+            Some("journal files are larger than 4 GiB")
+        } else if commit < 2 * block || !commit.is_multiple_of(block) || commit > self.file_bytes {
+            Some("commits do not fit journal files")
+        } else if u64::from(self.files)
+            <= u64::from(self.in_flight).div_ceil(self.file_bytes / commit)
+        {
+            Some("commits in flight could span the whole ring")
+        } else {
+            None
+        }
+    }
+}
+
+/// The content of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Superblock {
+    /// The generation that is the truth.
+    pub generation: Generation,
+    /// How many cores, and so rings, it has.
+    pub cores: u16,
+    /// Shape of its rings.
+    pub geometry: Geometry,
+    /// Unpredictable to producers; every commit header bears it, so that payload bytes cannot
+    /// pass for a commit.
+    pub salt: u64,
+}
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct RawSlot {
+    magic: [u8; 8],
+    version: U16,
+    cores: U16,
+    generation: U32,
+    file_bytes: U64,
+    files: U16,
+    in_flight: U16,
+    max_commit_bytes: U32,
+    salt: U64,
+    reserved: [u8; 20],
+    crc: U32,
+}
+
+const RAW: usize = size_of::<RawSlot>();
+
+impl Superblock {
+    /// Writes the slot into `block` and zeroes what follows.
+    ///
+    /// # Panics
+    /// If `block` is not exactly one block long.
+    pub fn encode(&self, block: &mut [u8]) {
+        assert_eq!(block.len(), BLOCK, "a superblock slot is one block");
+        let mut raw = RawSlot {
+            magic: MAGIC,
+            version: U16::new(FORMAT_VERSION),
+            cores: U16::new(self.cores),
+            generation: U32::new(self.generation.0),
+            file_bytes: U64::new(self.geometry.file_bytes),
+            files: U16::new(self.geometry.files),
+            in_flight: U16::new(self.geometry.in_flight),
+            max_commit_bytes: U32::new(self.geometry.max_commit_bytes),
+            salt: U64::new(self.salt),
+            reserved: [0; 20],
+            crc: U32::new(0),
+        };
+        raw.crc = U32::new(crc(&raw.as_bytes()[..RAW - 4]));
+        block[..RAW].copy_from_slice(raw.as_bytes());
+        block[RAW..].fill(0);
+    }
+
+    /// Reads a slot.
+    ///
+    /// # Errors
+    /// [`FormatError`] when it is absent, damaged, newer, or contradicts itself.
+    pub fn decode(block: &[u8]) -> Result<Self, FormatError> {
+        let (raw, _) = RawSlot::ref_from_prefix(block).map_err(|_| FormatError::Absent(WHAT))?;
+        if raw.magic != MAGIC {
+            return Err(FormatError::Absent(WHAT));
+        }
+        if raw.crc.get() != crc(&raw.as_bytes()[..RAW - 4]) {
+            return Err(FormatError::Crc(WHAT));
+        }
+        if raw.version.get() != FORMAT_VERSION {
+            return Err(FormatError::Version {
+                what: WHAT,
+                found: raw.version.get(),
+            });
+        }
+        let slot = Self {
+            generation: Generation(raw.generation.get()),
+            cores: raw.cores.get(),
+            geometry: Geometry {
+                file_bytes: raw.file_bytes.get(),
+                files: raw.files.get(),
+                max_commit_bytes: raw.max_commit_bytes.get(),
+                in_flight: raw.in_flight.get(),
+            },
+            salt: raw.salt.get(),
+        };
+        let malformed = |why| FormatError::Malformed { what: WHAT, why };
+        if slot.cores == 0 {
+            return Err(malformed("no cores"));
+        }
+        match slot.geometry.broken_rule() {
+            Some(why) => Err(malformed(why)),
+            None => Ok(slot),
+        }
+    }
+}

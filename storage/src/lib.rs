@@ -1,0 +1,14 @@
+//! The log on disk, sans-io: how bytes become durable, and stay true.
+//!
+//! One journal per core is the only authority on order and durability; segments are written
+//! behind it; recovery reads one generation and builds the next, never edits. This crate decides,
+//! emits [`io::Op`]s and hears their completions. It opens no file, reads no clock, and knows no
+//! protocol: an entry is bytes with an ordinal, and for topics a range of client offsets.
+
+pub mod format;
+pub mod io;
+pub mod mutation;
+pub mod recovery;
+pub mod store;
+pub mod types;
+pub mod verify;

@@ -1,0 +1,89 @@
+//! Faults that the simulator switches on to prove that it would notice them.
+//!
+//! One variant per trap of the storage design. A hook is a single `if mutated(..)` at the place
+//! of the rule that it breaks. Without the cargo feature `mutations` every hook is constant
+//! `false`: a production build cannot be told to lose data.
+
+use std::fmt;
+
+macro_rules! mutations {
+    ($($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)?) => {
+        /// A rule of the storage design that is broken on purpose.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Mutation {
+            $($(#[$doc])* $name),+
+        }
+
+        impl Mutation {
+            /// Every mutation, in the order of the design's list of traps.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The name that the simulator's command line uses.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text),+
+                }
+            }
+        }
+    };
+}
+
+mutations! {
+    /// Trap 1: a commit or segment is written without being synced.
+    SkippedSync = "skipped-sync",
+    /// Trap 2: entries count as durable when their commit is handed to the device.
+    AckBeforeSync = "ack-before-sync",
+    /// Trap 3: a completed commit counts as durable although an earlier one is under way.
+    AckOutOfOrder = "ack-out-of-order",
+    /// Trap 4: durable-through runs ahead of what is durable.
+    DurableThroughAhead = "durable-through-ahead",
+    /// Trap 5: journal space is freed before segment, index and directory are synced.
+    FreedBeforeSync = "freed-before-sync",
+    /// Trap 6: journal space is reused before live-from has durably announced it.
+    FreedBeforeLiveFrom = "freed-before-live-from",
+    /// Trap 7: an inline entry enters a commit while an earlier bulk write is under way.
+    InlineOvertakesBulk = "inline-overtakes-bulk",
+    /// Trap 8: an extent is journaled before the new segment's directory entry is synced.
+    ExtentBeforeDirectory = "extent-before-directory",
+    /// Trap 9: a block that holds acknowledged bytes is written a second time.
+    RewrittenBlock = "rewritten-block",
+    /// Trap 10: copied records stand after new ones, and records behind a gap are dropped.
+    CopiesAfterNew = "copies-after-new",
+    /// Trap 11: recovery goes on past a missing commit.
+    ReplayPastGap = "replay-past-gap",
+    /// Trap 12: recovery accepts commits of an earlier generation.
+    OldGeneration = "old-generation",
+    /// Trap 13: recovery adopts what it reads without syncing it first.
+    NoFirstSync = "no-first-sync",
+    /// Trap 14: the superblock is written before the new generation is synced.
+    SuperblockFirst = "superblock-first",
+    /// Trap 15: a bad checksum is accepted.
+    AcceptedBadCrc = "accepted-bad-crc",
+    /// Trap 16: machine snapshots are not carried over.
+    LostProducerState = "lost-producer-state",
+    /// Trap 17: the ring keeps no reserve for copies and checkpoints.
+    NoReserve = "no-reserve",
+}
+
+impl fmt::Display for Mutation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Whether the rule that `which` names is to be broken in this run.
+#[cfg(feature = "mutations")]
+#[must_use]
+#[inline]
+pub fn mutated(active: Option<Mutation>, which: Mutation) -> bool {
+    active == Some(which)
+}
+
+/// Whether the rule that `which` names is to be broken in this run: never, in this build.
+#[cfg(not(feature = "mutations"))]
+#[must_use]
+#[inline]
+pub const fn mutated(_active: Option<Mutation>, _which: Mutation) -> bool {
+    false
+}

@@ -1,0 +1,277 @@
+//! The superblock at start, the switch of generations at the end, and the tidying after it.
+
+use std::collections::BTreeSet;
+
+use super::RecoveryError;
+use super::gather::OldLog;
+use super::plan::LogPlan;
+use super::task::Io;
+use crate::format::FormatError;
+use crate::format::segments::{SegmentId, sort_out};
+use crate::format::superblock::{Geometry, SLOTS, Superblock};
+use crate::io::{BLOCK, BufPool, Dir, FileName, Op};
+use crate::types::{CoreId, Generation, LogId};
+
+/// What the superblock says at start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Boot {
+    /// The present truth, with its slot; `None` before the first generation was born.
+    pub(crate) current: Option<(Superblock, usize)>,
+    /// Whether the file exists.
+    pub(crate) exists: bool,
+    /// Whether both slots have been written: the file's second block exists.
+    pub(crate) complete: bool,
+}
+
+/// Reads both slots.
+///
+/// # Errors
+/// Corruption when a file that was once complete has no intact slot, or logs exist without one;
+/// a version that is too new.
+pub(crate) async fn read_superblock<P: BufPool>(io: &Io<P>) -> Result<Boot, RecoveryError> {
+    let file = FileName::Superblock;
+    let len = io.len(file).await?;
+    let complete = len.is_some_and(|len| len >= (SLOTS * BLOCK) as u64);
+    let bytes = match len {
+        Some(_) => io.read_range(file, 0, SLOTS * BLOCK).await?,
+        None => Vec::new(),
+    };
+    let mut current: Option<(Superblock, usize)> = None;
+    for (slot, block) in bytes.chunks(BLOCK).enumerate() {
+        match Superblock::decode(block) {
+            Ok(found) if current.is_none_or(|(best, _)| best.generation < found.generation) => {
+                current = Some((found, slot));
+            }
+            Ok(_) => {}
+            Err(error @ FormatError::Version { .. }) => {
+                return Err(RecoveryError::format(file, (slot * BLOCK) as u64, error));
+            }
+            Err(_) => {}
+        }
+    }
+    if current.is_none() {
+        if complete {
+            return Err(RecoveryError::corrupt(file, 0, "neither slot is intact"));
+        }
+        if !io.list(Dir::Logs).await?.is_empty() {
+            let what = "there are logs, but no superblock that says which journals are theirs";
+            return Err(RecoveryError::corrupt(file, 0, what));
+        }
+    }
+    Ok(Boot {
+        current,
+        exists: len.is_some(),
+        complete,
+    })
+}
+
+/// Makes `next` the truth. Everything that belongs to it is durable already.
+///
+/// # Errors
+/// When the device refuses.
+pub(crate) async fn switch<P: BufPool>(
+    io: &Io<P>,
+    boot: &Boot,
+    next: &Superblock,
+) -> Result<(), RecoveryError> {
+    let file = FileName::Superblock;
+    if !boot.exists {
+        let reserve = (SLOTS * BLOCK) as u64;
+        io.run(Op::Create { file, reserve }).await?;
+        io.run(Op::SyncDir(Dir::Root)).await?;
+    }
+    let slot = boot.current.map_or(0, |(_, slot)| (slot + 1) % SLOTS);
+    write_slot(io, slot, next).await?;
+    // From now on a file without an intact slot has rotted.
+    if !boot.complete && slot == 0 {
+        write_slot(io, 1, next).await?;
+    }
+    Ok(())
+}
+
+async fn write_slot<P: BufPool>(
+    io: &Io<P>,
+    slot: usize,
+    content: &Superblock,
+) -> Result<(), RecoveryError> {
+    let mut buf = io.buffer(BLOCK);
+    content.encode(buf.as_mut());
+    let write = Op::Write {
+        file: FileName::Superblock,
+        pos: (slot * BLOCK) as u64,
+        buf,
+        durable: true,
+    };
+    io.run(write).await?;
+    Ok(())
+}
+
+/// The journal files that exist, with their lengths.
+pub(crate) async fn list_journals<P: BufPool>(
+    io: &Io<P>,
+) -> Result<Vec<(FileName, u64)>, RecoveryError> {
+    let names = io.list(Dir::Journal).await?;
+    let parsed = names
+        .iter()
+        .filter_map(|(name, len)| Some((FileName::parse(Dir::Journal, name)?, *len)));
+    Ok(parsed.collect())
+}
+
+/// The run that a journal file belongs to.
+pub(crate) fn generation_of(file: FileName) -> Option<Generation> {
+    match file {
+        FileName::Journal { generation, .. } => Some(generation),
+        _ => None,
+    }
+}
+
+/// Creates all files of the new rings, durably, before anything else bears their generation: so
+/// the number of a generation is never used twice, whatever a crash leaves behind.
+pub(crate) async fn create_rings<P: BufPool>(
+    io: &Io<P>,
+    generation: Generation,
+    cores: u16,
+    geometry: &Geometry,
+) -> Result<(), RecoveryError> {
+    let reserve = geometry.file_bytes;
+    let creations = (0..cores).flat_map(|core| {
+        (0..geometry.files).map(move |index| Op::Create {
+            file: FileName::Journal {
+                generation,
+                core: CoreId(core),
+                index,
+            },
+            reserve,
+        })
+    });
+    io.run_all(creations).await?;
+    io.run(Op::SyncDir(Dir::Journal)).await?;
+    Ok(())
+}
+
+/// Renames old journal files over new ones that are still empty, for their blocks are written
+/// already; removes the rest. Returns how many were removed.
+///
+/// `prepared[core][file]` are the bytes written in each new file; it is brought up to date.
+pub(crate) async fn recycle<P: BufPool>(
+    io: &Io<P>,
+    new: Generation,
+    geometry: &Geometry,
+    old_files: Vec<(FileName, u64)>,
+    prepared: &mut [&mut Vec<u64>],
+) -> Result<u64, RecoveryError> {
+    let mut empty = Vec::new();
+    for (core, files) in (0..).map(CoreId).zip(prepared.iter()) {
+        for (index, _) in (0..).zip(files.iter()).filter(|(_, len)| **len == 0) {
+            empty.push((core, index));
+        }
+    }
+    empty.reverse();
+    let mut removed = 0;
+    for (from, len) in old_files {
+        match empty.last() {
+            Some(&(core, index)) if len == geometry.file_bytes => {
+                let to = FileName::Journal {
+                    generation: new,
+                    core,
+                    index,
+                };
+                io.run(Op::Rename { from, to }).await?;
+                prepared[usize::from(core.0)][usize::from(index)] = len;
+                empty.pop();
+            }
+            _ => {
+                io.run(Op::Remove(from)).await?;
+                removed += 1;
+            }
+        }
+    }
+    io.run(Op::SyncDir(Dir::Journal)).await?;
+    Ok(removed)
+}
+
+/// The logs that have a directory.
+pub(crate) async fn list_logs<P: BufPool>(io: &Io<P>) -> Result<BTreeSet<LogId>, RecoveryError> {
+    let names = io.list(Dir::Logs).await?;
+    let logs = names.iter().filter_map(|(name, _)| Dir::parse_log(name));
+    Ok(logs.collect())
+}
+
+/// Removes the directories of `logs`, which the new generation does not know: deleted ones, and
+/// those whose first extent never became durable. Returns the number of files.
+pub(crate) async fn remove_logs<P: BufPool>(
+    io: &Io<P>,
+    logs: impl Iterator<Item = LogId>,
+) -> Result<u64, RecoveryError> {
+    let mut removed = 0;
+    for log in logs {
+        for (name, _) in io.list(Dir::Log(log)).await? {
+            if let Some(file) = FileName::parse(Dir::Log(log), &name) {
+                io.run(Op::Remove(file)).await?;
+                removed += 1;
+            }
+        }
+        io.run(Op::RemoveDir(Dir::Log(log))).await?;
+    }
+    io.run(Op::SyncDir(Dir::Logs)).await?;
+    Ok(removed)
+}
+
+/// Removes what the new generation supersedes in one log's directory. Returns the number.
+pub(crate) async fn remove_superseded<P: BufPool>(
+    io: &Io<P>,
+    id: LogId,
+    log: &OldLog,
+    plan: LogPlan,
+    snapshot_file: Option<Generation>,
+) -> Result<u64, RecoveryError> {
+    let names = io.list(Dir::Log(id)).await?;
+    let files: Vec<_> = names
+        .iter()
+        .filter_map(|(name, _)| FileName::parse(Dir::Log(id), name))
+        .collect();
+    let upto = if plan.spill {
+        log.next().0
+    } else {
+        log.checkpoint.0
+    };
+    let segments = files.iter().filter_map(|&file| match file {
+        FileName::Segment {
+            base, generation, ..
+        } => Some(SegmentId { base, generation }),
+        _ => None,
+    });
+    let dead: BTreeSet<_> = sort_out(segments, upto).dead.into_iter().collect();
+    let mut removed = 0;
+    for file in files {
+        let superseded = match file {
+            FileName::Segment {
+                base, generation, ..
+            }
+            | FileName::Index {
+                base, generation, ..
+            } => dead.contains(&SegmentId { base, generation }),
+            FileName::Snapshot {
+                ordinal,
+                generation,
+                ..
+            } => {
+                let current = log.snapshot.map(|(ordinal, _)| ordinal);
+                current != Some(ordinal) || snapshot_file != Some(generation)
+            }
+            _ => false,
+        };
+        if superseded {
+            io.run(Op::Remove(file)).await?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// The salt of a new generation: unlike any before, and not to be guessed from outside if the
+/// configured one is not.
+pub(crate) fn salt(configured: u64, generation: Generation) -> u64 {
+    let mixed = configured ^ u64::from(generation.0).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    mixed.rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9) ^ (mixed >> 31)
+}

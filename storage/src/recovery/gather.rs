@@ -1,0 +1,382 @@
+//! What the old journals say of every log, joined and checked.
+//!
+//! Only metadata is kept: bytes are read again, checked again, when they are written to the new
+//! generation. So memory is bounded by the number of live entries, not by the rings' size.
+
+use std::collections::BTreeMap;
+
+use super::RecoveryError;
+use super::journal::Journal;
+use crate::format::commit::{CommitHeader, RingPosition};
+use crate::format::index::Span;
+use crate::format::record::{Checkpoint, LogRecord, Record, Records, SnapshotState};
+use crate::io::BufPool;
+use crate::types::{CoreId, EntryMeta, Generation, LogId, LogKind, Offset, Ordinal, Term};
+
+/// A commit of an old ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CommitAt {
+    pub(crate) core: CoreId,
+    pub(crate) at: RingPosition,
+    pub(crate) len: u32,
+}
+
+/// Where an entry's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// In a commit's body, from byte `offset` on.
+    Inline { commit: CommitAt, offset: u32 },
+    /// In the extent of that number, at this byte of its segment.
+    Extent { index: u32, position: u64 },
+    /// Only the first bytes, in a commit's body from byte `offset` on.
+    Prefix { commit: CommitAt, offset: u32 },
+}
+
+impl Source {
+    /// Of two records of the same entry the one of the higher rank is read.
+    fn rank(self) -> u8 {
+        match self {
+            Self::Prefix { .. } => 0,
+            Self::Extent { .. } => 1,
+            Self::Inline { .. } => 2,
+        }
+    }
+}
+
+/// An entry that the journals know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) meta: EntryMeta,
+    pub(crate) source: Source,
+}
+
+/// An extent record, without its entries.
+#[derive(Clone, Debug)]
+pub(crate) struct ExtentAt {
+    pub(crate) segment: Ordinal,
+    pub(crate) generation: Generation,
+    pub(crate) spans: Vec<Span>,
+    /// From this byte of the segment on, the bytes stand in the record.
+    pub(crate) boundary: u64,
+    /// The commit, and where in its body the tail begins.
+    pub(crate) commit: CommitAt,
+    pub(crate) tail: (u32, u32),
+}
+
+/// Where a machine's state is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SnapshotAt {
+    /// In a commit's body.
+    Inline {
+        commit: CommitAt,
+        offset: u32,
+        len: u32,
+    },
+    /// In a file.
+    File {
+        generation: Generation,
+        len: u32,
+        crc: u32,
+    },
+}
+
+/// One log, as the old generation left it.
+#[derive(Clone, Debug)]
+pub(crate) struct OldLog {
+    pub(crate) kind: LogKind,
+    pub(crate) core: CoreId,
+    pub(crate) start: (Ordinal, Offset),
+    /// Segments hold everything below; for a machine log, the snapshot does.
+    pub(crate) checkpoint: (Ordinal, Offset),
+    /// Largest timestamp below the checkpoint.
+    pub(crate) checkpoint_timestamp: i64,
+    pub(crate) checkpoint_term: Term,
+    pub(crate) snapshot: Option<(Ordinal, SnapshotAt)>,
+    /// Dense, from the older of checkpoint and snapshot on.
+    pub(crate) entries: Vec<Found>,
+    pub(crate) extents: Vec<ExtentAt>,
+}
+
+impl OldLog {
+    /// Index of the first entry at or above `ordinal`.
+    pub(crate) fn index_of(&self, ordinal: Ordinal) -> usize {
+        self.entries.partition_point(|e| e.meta.ordinal < ordinal)
+    }
+
+    /// The first ordinal that the machine's replay needs.
+    pub(crate) fn replay_from(&self) -> Ordinal {
+        self.snapshot.map_or(Ordinal(0), |(ordinal, _)| ordinal)
+    }
+
+    /// The next ordinal and offset.
+    pub(crate) fn next(&self) -> (Ordinal, Offset) {
+        match self.entries.last() {
+            Some(Found { meta, .. }) if meta.ordinal >= self.checkpoint.0 => {
+                (meta.ordinal.plus(1), meta.next_offset())
+            }
+            _ => self.checkpoint,
+        }
+    }
+}
+
+/// What is read of one log before it is checked.
+struct Draft {
+    kind: LogKind,
+    core: CoreId,
+    checkpoint: Option<Checkpoint>,
+    snapshot: Option<(Ordinal, SnapshotAt)>,
+    ended: bool,
+    entries: Vec<Found>,
+    extents: Vec<ExtentAt>,
+    /// Where its newest record stands: the place to name when something is missing.
+    newest: RingPosition,
+}
+
+/// Collects the records of all cores.
+#[derive(Default)]
+pub(crate) struct Gather {
+    drafts: BTreeMap<LogId, Draft>,
+    /// Commits read.
+    pub(crate) commits: u64,
+    /// Extents whose last bytes stand in their record.
+    pub(crate) tailed_extents: u64,
+}
+
+impl Gather {
+    /// Takes in one live commit.
+    ///
+    /// # Errors
+    /// Corruption when a record is malformed although the body's CRC holds, or contradicts what
+    /// is known of its log.
+    pub(crate) fn commit<P: BufPool>(
+        &mut self,
+        journal: &Journal<P>,
+        at: RingPosition,
+        header: &CommitHeader,
+        body: &[u8],
+    ) -> Result<(), RecoveryError> {
+        let commit = CommitAt {
+            core: journal.id.core,
+            at,
+            len: u32::try_from(header.whole_len()).expect("bounded by its file"),
+        };
+        self.commits += 1;
+        let mut records = Records::new(body);
+        let mut count = 0;
+        while let Some(record) = records.next() {
+            let record = record.map_err(|error| journal.corrupt(at, error.to_string()))?;
+            let end = u32::try_from(records.position()).expect("bodies are below 4 GiB");
+            self.record(commit, end, &record)
+                .map_err(|what| journal.corrupt(at, format!("log {}: {what}", record.log.0)))?;
+            count += 1;
+        }
+        if count != header.count {
+            return Err(journal.corrupt(at, "the commit has another number of records"));
+        }
+        Ok(())
+    }
+
+    fn record(
+        &mut self,
+        commit: CommitAt,
+        end: u32,
+        record: &LogRecord<'_>,
+    ) -> Result<(), &'static str> {
+        let draft = self.drafts.entry(record.log).or_insert_with(|| Draft {
+            kind: record.kind,
+            core: commit.core,
+            checkpoint: None,
+            snapshot: None,
+            ended: false,
+            entries: Vec::new(),
+            extents: Vec::new(),
+            newest: commit.at,
+        });
+        if draft.kind != record.kind {
+            return Err("it changes its kind");
+        }
+        if draft.core != commit.core {
+            return Err("two cores own it");
+        }
+        draft.newest = commit.at;
+        let back = |len: usize| end - u32::try_from(len).expect("part of the body");
+        match &record.record {
+            Record::Entry { meta, bytes } => {
+                let offset = back(bytes.len());
+                let source = Source::Inline { commit, offset };
+                draft.entries.push(Found {
+                    meta: *meta,
+                    source,
+                });
+            }
+            Record::Prefix { meta, prefix } => {
+                let offset = back(prefix.len());
+                let source = Source::Prefix { commit, offset };
+                draft.entries.push(Found {
+                    meta: *meta,
+                    source,
+                });
+            }
+            Record::Extent(extent) => {
+                let index = u32::try_from(draft.extents.len()).expect("fewer than commits' bytes");
+                let mut position = extent.position;
+                for meta in extent.entries(record.ordinal) {
+                    let source = Source::Extent { index, position };
+                    position += u64::from(meta.len);
+                    draft.entries.push(Found { meta, source });
+                }
+                self.tailed_extents += u64::from(!extent.tail.is_empty());
+                draft.extents.push(ExtentAt {
+                    segment: extent.segment,
+                    generation: extent.generation,
+                    spans: extent.spans().collect(),
+                    boundary: extent.boundary(),
+                    commit,
+                    tail: (back(extent.tail.len()), end),
+                });
+            }
+            Record::Checkpoint(point) => draft.checkpoint = Some(*point),
+            Record::Snapshot(state) => {
+                let at = match *state {
+                    SnapshotState::Inline(bytes) => SnapshotAt::Inline {
+                        commit,
+                        offset: back(bytes.len()),
+                        len: u32::try_from(bytes.len()).expect("part of the body"),
+                    },
+                    SnapshotState::File {
+                        generation,
+                        len,
+                        crc,
+                    } => SnapshotAt::File {
+                        generation,
+                        len,
+                        crc,
+                    },
+                };
+                if draft.snapshot.is_none_or(|(old, _)| old <= record.ordinal) {
+                    draft.snapshot = Some((record.ordinal, at));
+                }
+            }
+            Record::End => draft.ended = true,
+        }
+        Ok(())
+    }
+
+    /// Checks every log and sorts its entries. Deleted logs are left out.
+    ///
+    /// # Errors
+    /// Corruption, at the place of the log's newest record, when something durable is missing.
+    pub(crate) fn finish<P: BufPool>(
+        self,
+        journals: &[Journal<P>],
+    ) -> Result<BTreeMap<LogId, OldLog>, RecoveryError> {
+        let mut logs = BTreeMap::new();
+        for (id, draft) in self.drafts {
+            if draft.ended {
+                continue;
+            }
+            let (core, newest) = (draft.core, draft.newest);
+            let log = join(draft).map_err(|what| {
+                let what = format!("log {}: {what}", id.0);
+                journals[usize::from(core.0)].corrupt(newest, what)
+            })?;
+            logs.insert(id, log);
+        }
+        Ok(logs)
+    }
+}
+
+/// One log from its records.
+fn join(draft: Draft) -> Result<OldLog, String> {
+    let point = draft.checkpoint.ok_or("its checkpoint record is missing")?;
+    let starts_behind = point.start.0 > point.upto.0;
+    let mut checkpoint = if starts_behind {
+        point.start
+    } else {
+        point.upto
+    };
+    if let (LogKind::Machine, Some((ordinal, _))) = (draft.kind, draft.snapshot) {
+        checkpoint.0 = checkpoint.0.max(ordinal);
+    }
+    let mut log = OldLog {
+        kind: draft.kind,
+        core: draft.core,
+        start: point.start,
+        checkpoint,
+        checkpoint_timestamp: point.max_timestamp,
+        checkpoint_term: point.term,
+        snapshot: draft.snapshot,
+        entries: Vec::new(),
+        extents: draft.extents,
+    };
+    let from = log.replay_from().min(log.checkpoint.0);
+    log.entries = settle(draft.entries, from)?;
+    // A start may lie amid the offsets of its entry; the checkpoint stands where that begins.
+    let first = log
+        .entries
+        .iter()
+        .find(|e| e.meta.ordinal == log.checkpoint.0);
+    if let Some(Found { meta, .. }) = first
+        && starts_behind
+        && (meta.first_offset..meta.next_offset()).contains(&log.start.1)
+    {
+        log.checkpoint.1 = meta.first_offset;
+    }
+    check_dense(&log, from)?;
+    Ok(log)
+}
+
+/// One record per ordinal from `from` on: the higher term wins, and ends all lower-term records
+/// above it; of equal ones the fullest, and of those the newest.
+fn settle(mut entries: Vec<Found>, from: Ordinal) -> Result<Vec<Found>, String> {
+    entries.retain(|entry| entry.meta.ordinal >= from);
+    // Stable: records of equal key stay in the order of their commits.
+    entries.sort_by_key(|e| (e.meta.ordinal, e.meta.term, e.source.rank()));
+    let mut kept: Vec<Found> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        match kept.last_mut() {
+            Some(last) if last.meta.ordinal == entry.meta.ordinal => {
+                if last.meta.term == entry.meta.term && last.meta != entry.meta {
+                    return Err(format!("two different entries {}", entry.meta.ordinal));
+                }
+                *last = entry;
+            }
+            _ => kept.push(entry),
+        }
+    }
+    let mut term = Term(0);
+    let dead = kept.iter().position(|entry| {
+        let superseded = entry.meta.term < term;
+        term = term.max(entry.meta.term);
+        superseded
+    });
+    kept.truncate(dead.unwrap_or(kept.len()));
+    Ok(kept)
+}
+
+/// Ordinals without holes, offsets that follow each other, nothing missing below what is known.
+fn check_dense(log: &OldLog, from: Ordinal) -> Result<(), String> {
+    let mut expected = from;
+    let mut offset: Option<Offset> = None;
+    for Found { meta, source } in &log.entries {
+        if meta.ordinal != expected {
+            return Err(format!("entry {expected} is missing"));
+        }
+        if offset.is_some_and(|offset| offset != meta.first_offset) {
+            return Err(format!("offsets jump at entry {expected}"));
+        }
+        if expected == log.checkpoint.0 && meta.first_offset != log.checkpoint.1 {
+            return Err(format!("offsets jump at the checkpoint, entry {expected}"));
+        }
+        if expected >= log.checkpoint.0 && matches!(source, Source::Prefix { .. }) {
+            return Err(format!("the bytes of entry {expected} are missing"));
+        }
+        expected = expected.plus(1);
+        offset = Some(meta.next_offset());
+    }
+    let known = log.checkpoint.0.max(log.replay_from());
+    if expected < known {
+        return Err(format!("entry {expected} is missing"));
+    }
+    Ok(())
+}

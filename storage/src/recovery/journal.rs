@@ -1,0 +1,429 @@
+//! One core's old journal: where it ends, and everything live in it.
+//!
+//! The newest commit is found by the first blocks of the ring's files. The commits at the end may
+//! be torn: W in flight, and any that were written without a sync; damage anywhere else is
+//! corruption. What tells them apart is durable-through: if any intact commit, also one behind
+//! the damage, vouches for a commit, that commit was durable.
+
+use std::collections::BTreeMap;
+
+use super::RecoveryError;
+use super::task::{CHUNK, Io};
+use crate::format::FormatError;
+use crate::format::commit::{COMMIT_HEADER, CommitHeader, FIRST_SEQ, JournalId, RingPosition};
+use crate::format::superblock::Geometry;
+use crate::io::{BLOCK, BufPool, FileName};
+use crate::mutation::{Mutation, mutated};
+use crate::types::CommitSeq;
+
+/// A journal ring of the old generation.
+pub(crate) struct Journal<P: BufPool> {
+    pub(crate) io: Io<P>,
+    pub(crate) id: JournalId,
+    pub(crate) geometry: Geometry,
+    pub(crate) mutation: Option<Mutation>,
+}
+
+/// Where the journal ends, and what of it counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    /// The last commit that is intact and in sequence.
+    pub(crate) last: CommitHeader,
+    /// Where it stands.
+    pub(crate) at: RingPosition,
+    /// Whether intact commits behind a gap were cut off.
+    pub(crate) torn: bool,
+}
+
+/// What stands at a block of a ring.
+enum Slot {
+    Intact(CommitHeader),
+    /// A header of this journal whose body is not what it says.
+    Damaged,
+    /// No commit of this journal.
+    Other,
+}
+
+/// Commits found at the end of the ring.
+type Known = BTreeMap<CommitSeq, (RingPosition, CommitHeader)>;
+
+impl<P: BufPool> Journal<P> {
+    pub(crate) fn file(&self, index: u16) -> FileName {
+        FileName::Journal {
+            generation: self.id.generation,
+            core: self.id.core,
+            index,
+        }
+    }
+
+    /// Corruption at a place of this ring.
+    pub(crate) fn corrupt(&self, at: RingPosition, what: impl Into<String>) -> RecoveryError {
+        RecoveryError::corrupt(self.file(at.file), at.byte(), what)
+    }
+
+    fn after(&self, at: RingPosition, header: &CommitHeader) -> RingPosition {
+        RingPosition {
+            file: at.file,
+            block: at.block + blocks(header.whole_len()),
+        }
+    }
+
+    fn next_file(&self, at: RingPosition) -> RingPosition {
+        RingPosition {
+            file: (at.file + 1) % self.geometry.files,
+            block: 0,
+        }
+    }
+
+    /// Finds the last commit that counts.
+    ///
+    /// # Errors
+    /// Corruption when a commit is missing that was durable, or none is there at all.
+    pub(crate) async fn find_end(&self) -> Result<End, RecoveryError> {
+        let mut starts = BTreeMap::new();
+        for index in 0..self.geometry.files {
+            let file = self.file(index);
+            if self.io.len(file).await?.is_none() {
+                return Err(RecoveryError::corrupt(
+                    file,
+                    0,
+                    "the journal file is missing",
+                ));
+            }
+            let mut window = Window::new(self, index);
+            if let Slot::Intact(header) = window.slot(0).await? {
+                starts.insert(header.seq, index);
+            }
+        }
+        let mut known = Known::new();
+        match starts.last_key_value() {
+            Some((_, &newest)) => self.scan_newest(newest, &mut known).await?,
+            None => self.scan_everything(&mut known).await?,
+        }
+        for (&seq, &index) in starts.iter().rev().skip(1) {
+            let lowest = known.first_key_value().map(|(seq, _)| *seq);
+            if lowest.is_some_and(|lowest| lowest <= vouched(&known).max(FIRST_SEQ)) {
+                break;
+            }
+            if lowest.is_none_or(|lowest| seq < lowest) {
+                let mut window = Window::new(self, index);
+                self.chain(index, &mut window, &mut known).await?;
+            }
+        }
+        self.decide(&known)
+    }
+
+    /// Collects every intact commit, for a ring whose files all begin with a torn one.
+    async fn scan_everything(&self, known: &mut Known) -> Result<(), RecoveryError> {
+        for index in 0..self.geometry.files {
+            let mut window = Window::new(self, index);
+            let all = 0..self.file_blocks();
+            self.look_ahead(&mut window, all, CommitSeq(0), known)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Collects the dense run of commits from the start of a file; the block after it.
+    async fn chain(
+        &self,
+        index: u16,
+        window: &mut Window<'_, P>,
+        known: &mut Known,
+    ) -> Result<u32, RecoveryError> {
+        let mut at = RingPosition {
+            file: index,
+            block: 0,
+        };
+        let mut expected = None;
+        while let Slot::Intact(header) = window.slot(at.block).await? {
+            if expected.is_some_and(|seq| seq != header.seq) {
+                break;
+            }
+            known.insert(header.seq, (at, header));
+            expected = Some(header.seq.plus(1));
+            at = self.after(at, &header);
+        }
+        Ok(at.block)
+    }
+
+    /// Collects the newest file's commits, then whatever intact commits stand behind its end: in
+    /// the rest of the file and at the beginnings of the following ones.
+    async fn scan_newest(&self, newest: u16, known: &mut Known) -> Result<(), RecoveryError> {
+        let mut window = Window::new(self, newest);
+        let end = self.chain(newest, &mut window, known).await?;
+        let (&last, _) = known.last_key_value().expect("its first commit is intact");
+        let all = self.file_blocks();
+        self.look_ahead(&mut window, end..all, last, known).await?;
+        let in_flight = u64::from(self.geometry.in_flight) + 1;
+        let reach = in_flight * u64::from(self.geometry.max_commit_bytes) / BLOCK as u64;
+        let reach = u32::try_from(reach).map_or(all, |reach| reach.min(all));
+        let others = self.geometry.in_flight.min(self.geometry.files - 1);
+        let mut at = RingPosition {
+            file: newest,
+            block: 0,
+        };
+        for _ in 0..others {
+            at = self.next_file(at);
+            let mut window = Window::new(self, at.file);
+            self.look_ahead(&mut window, 0..reach, last, known).await?;
+        }
+        Ok(())
+    }
+
+    fn file_blocks(&self) -> u32 {
+        u32::try_from(self.geometry.file_bytes / BLOCK as u64).expect("files are below 4 GiB")
+    }
+
+    /// Tries every block for an intact commit newer than `last`.
+    async fn look_ahead(
+        &self,
+        window: &mut Window<'_, P>,
+        range: std::ops::Range<u32>,
+        last: CommitSeq,
+        known: &mut Known,
+    ) -> Result<(), RecoveryError> {
+        let mut block = range.start;
+        while block < range.end {
+            let mut step = 1;
+            if let Slot::Intact(header) = window.slot(block).await?
+                && header.seq > last
+            {
+                let at = RingPosition {
+                    file: window.index,
+                    block,
+                };
+                step = blocks(header.whole_len());
+                known.insert(header.seq, (at, header));
+            }
+            block += step;
+        }
+        Ok(())
+    }
+
+    /// The rule: what an intact commit vouches for was durable; from there on, the first missing
+    /// commit ends the journal.
+    fn decide(&self, known: &Known) -> Result<End, RecoveryError> {
+        let durable = vouched(known).max(FIRST_SEQ);
+        let Some(&(mut at, mut last)) = known.get(&durable) else {
+            let before = known.range(..durable).next_back();
+            let place = before.map_or_else(RingPosition::default, |(_, (at, header))| {
+                self.after(*at, header)
+            });
+            let what = match known.is_empty() {
+                true => "no intact commit of this generation".to_owned(),
+                false => format!("commit {durable} was durable and is damaged or missing"),
+            };
+            return Err(self.corrupt(place, what));
+        };
+        let past_gap = mutated(self.mutation, Mutation::ReplayPastGap);
+        let mut torn = false;
+        for (seq, (next_at, next)) in known.range(durable.plus(1)..) {
+            torn |= *seq != last.seq.plus(1);
+            if torn && !past_gap {
+                break;
+            }
+            (at, last) = (*next_at, *next);
+        }
+        Ok(End { last, at, torn })
+    }
+
+    /// Reads every live commit in sequence and hands header, body and padding to `each`.
+    ///
+    /// # Errors
+    /// Corruption at the first live commit that is not intact; whatever `each` returns.
+    pub(crate) async fn read_live(
+        &self,
+        end: &End,
+        mut each: impl FnMut(RingPosition, &CommitHeader, &[u8], &[u8]) -> Result<(), RecoveryError>,
+    ) -> Result<(), RecoveryError> {
+        let mut at = end.last.live_from_at;
+        let mut seq = end.last.live_from;
+        if at.file >= self.geometry.files {
+            return Err(self.corrupt(end.at, "live-from points outside the ring"));
+        }
+        let mut window = Window::new(self, at.file);
+        loop {
+            let mut found = window.commit(at.block, seq).await?;
+            if found.is_none() && seq != end.last.live_from {
+                let start = self.next_file(at);
+                let mut next = Window::new(self, start.file);
+                if let Some(header) = next.commit(start.block, seq).await? {
+                    (at, window, found) = (start, next, Some(header));
+                }
+            }
+            match found {
+                Some(header) => {
+                    let whole = window.get(at.byte(), header.whole_len()).await?;
+                    let (body, padding) = whole[COMMIT_HEADER..].split_at(header.body_len as usize);
+                    each(at, &header, body, padding)?;
+                    at = self.after(at, &header);
+                }
+                None if mutated(self.mutation, Mutation::ReplayPastGap) => {}
+                None => {
+                    let what = format!("commit {seq} is live and is damaged or missing");
+                    return Err(self.corrupt(at, what));
+                }
+            }
+            if seq == end.last.seq {
+                return Ok(());
+            }
+            seq = seq.plus(1);
+        }
+    }
+}
+
+fn blocks(len: usize) -> u32 {
+    u32::try_from(len / BLOCK).expect("a commit is smaller than its file")
+}
+
+/// The newest commit that an intact one vouches for; 0: none.
+fn vouched(known: &Known) -> CommitSeq {
+    let vouched = known.values().map(|(_, header)| header.durable_through);
+    vouched.max().unwrap_or_default()
+}
+
+/// Whether a block claims to begin a commit and cannot prove it.
+fn looks_damaged(block: &[u8]) -> bool {
+    matches!(
+        CommitHeader::decode(block, |_| true),
+        Err(FormatError::Crc(_) | FormatError::Malformed { .. })
+    )
+}
+
+/// A sequential view of one journal file, a chunk at a time.
+struct Window<'a, P: BufPool> {
+    journal: &'a Journal<P>,
+    index: u16,
+    begin: u64,
+    bytes: Vec<u8>,
+    chunk: usize,
+}
+
+impl<'a, P: BufPool> Window<'a, P> {
+    fn new(journal: &'a Journal<P>, index: u16) -> Self {
+        Self {
+            journal,
+            index,
+            begin: 0,
+            bytes: Vec::new(),
+            chunk: CHUNK,
+        }
+    }
+
+    /// Bytes `pos..pos + len`, zeros where the file is shorter: it was never written there.
+    async fn get(&mut self, pos: u64, len: usize) -> Result<&[u8], RecoveryError> {
+        let end = self.begin + self.bytes.len() as u64;
+        if pos < self.begin || pos + len as u64 > end {
+            let left = self.journal.geometry.file_bytes - pos;
+            let want = usize::try_from(left).map_or(len, |left| left.min(self.chunk.max(len)));
+            let file = self.journal.file(self.index);
+            self.bytes = self.journal.io.read_range(file, pos, want).await?;
+            self.bytes.resize(want, 0);
+            self.begin = pos;
+        }
+        let skip = usize::try_from(pos - self.begin).expect("within the chunk");
+        Ok(&self.bytes[skip..skip + len])
+    }
+
+    /// What begins at `block`.
+    async fn slot(&mut self, block: u32) -> Result<Slot, RecoveryError> {
+        let pos = u64::from(block) * BLOCK as u64;
+        let journal = self.journal;
+        if pos + BLOCK as u64 > journal.geometry.file_bytes {
+            return Ok(Slot::Other);
+        }
+        let belongs = |id: &JournalId| {
+            *id == journal.id
+                || (id.core == journal.id.core
+                    && mutated(journal.mutation, Mutation::OldGeneration))
+        };
+        let header = match CommitHeader::decode(self.get(pos, BLOCK).await?, belongs) {
+            Ok(header) => header,
+            Err(error @ FormatError::Version { .. }) => {
+                return Err(RecoveryError::format(journal.file(self.index), pos, error));
+            }
+            Err(_) => return Ok(Slot::Other),
+        };
+        let len = header.whole_len() as u64;
+        if len > u64::from(journal.geometry.max_commit_bytes)
+            || pos + len > journal.geometry.file_bytes
+            || header.live_from < FIRST_SEQ
+        {
+            return Ok(Slot::Damaged);
+        }
+        let intact = header.matches_body(self.body(block, &header).await?)
+            || mutated(journal.mutation, Mutation::AcceptedBadCrc);
+        Ok(if intact {
+            Slot::Intact(header)
+        } else {
+            Slot::Damaged
+        })
+    }
+
+    /// The intact commit `seq` at `block`, if it stands there.
+    async fn commit(
+        &mut self,
+        block: u32,
+        seq: CommitSeq,
+    ) -> Result<Option<CommitHeader>, RecoveryError> {
+        Ok(match self.slot(block).await? {
+            Slot::Intact(header) if header.seq == seq => Some(header),
+            _ => None,
+        })
+    }
+
+    /// The body of a commit whose header was accepted.
+    async fn body(&mut self, block: u32, header: &CommitHeader) -> Result<&[u8], RecoveryError> {
+        let pos = u64::from(block) * BLOCK as u64;
+        let whole = self.get(pos, header.whole_len()).await?;
+        Ok(&whole[COMMIT_HEADER..][..header.body_len as usize])
+    }
+}
+
+impl<P: BufPool> Journal<P> {
+    /// Where a commit behind the end that bears this journal's mark is damaged, if so.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub(crate) async fn damaged_end(
+        &self,
+        end: &End,
+    ) -> Result<Option<RingPosition>, RecoveryError> {
+        let after = self.after(end.at, &end.last);
+        for at in [after, self.next_file(after)] {
+            let mut window = Window::new(self, at.file);
+            window.chunk = BLOCK;
+            match window.slot(at.block).await? {
+                Slot::Damaged => return Ok(Some(at)),
+                Slot::Intact(header) if header.seq > end.last.seq => return Ok(Some(at)),
+                Slot::Intact(_) | Slot::Other => {}
+            }
+            if at.byte() + BLOCK as u64 <= self.geometry.file_bytes
+                && looks_damaged(window.get(at.byte(), BLOCK).await?)
+            {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads again the body of the commit of `len` bytes at `at`, checked.
+    ///
+    /// # Errors
+    /// Corruption when it is not the intact commit that it was before.
+    pub(crate) async fn reread(
+        &self,
+        at: RingPosition,
+        len: usize,
+    ) -> Result<Vec<u8>, RecoveryError> {
+        let mut window = Window::new(self, at.file);
+        window.chunk = len;
+        match window.slot(at.block).await? {
+            Slot::Intact(header) => Ok(window.body(at.block, &header).await?.to_vec()),
+            Slot::Damaged | Slot::Other => {
+                Err(self.corrupt(at, "a commit changed between two reads"))
+            }
+        }
+    }
+}

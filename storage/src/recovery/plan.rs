@@ -1,0 +1,150 @@
+//! Which log goes to which core, and whether its remainder goes to the journal or to segments.
+//!
+//! Arithmetic only, and deterministic: a recovery that is run again decides the same.
+
+use std::collections::BTreeMap;
+
+use super::RecoveryConfig;
+use super::error::RecoveryError;
+use super::gather::{OldLog, SnapshotAt};
+use crate::format::commit::COMMIT_HEADER;
+use crate::format::record::{CHECKPOINT_LEN, SNAPSHOT_RECORD_HEADER, entry_len, prefix_len};
+use crate::format::superblock::Geometry;
+use crate::io::BLOCK;
+use crate::types::{CoreId, LogId, LogKind};
+
+/// What becomes of one log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogPlan {
+    pub(crate) core: CoreId,
+    /// Its entries from the checkpoint on go to new segments instead of the new journal.
+    pub(crate) spill: bool,
+}
+
+/// What becomes of everything.
+pub(crate) struct Plan {
+    pub(crate) geometry: Geometry,
+    pub(crate) logs: BTreeMap<LogId, LogPlan>,
+}
+
+/// Decides.
+///
+/// # Errors
+/// A configuration that a machine log's entry does not fit.
+pub(crate) fn make(
+    config: &RecoveryConfig,
+    old_cores: u16,
+    logs: &BTreeMap<LogId, OldLog>,
+) -> Result<Plan, RecoveryError> {
+    let mut geometry = config.geometry;
+    let largest = usize::try_from(geometry.max_commit_bytes).expect("32 bits") - COMMIT_HEADER;
+    let mut plan = BTreeMap::new();
+    for (&id, log) in logs {
+        let core = log.core;
+        let spill = match must_spill(log, largest, config.segment_threshold) {
+            Ok(spill) => spill,
+            Err(ordinal) => {
+                return Err(RecoveryError::Config(format!(
+                    "entry {ordinal} of log {} does not fit a commit of {} bytes",
+                    id.0, geometry.max_commit_bytes
+                )));
+            }
+        };
+        plan.insert(id, LogPlan { core, spill });
+    }
+    if old_cores != config.cores {
+        spread(config.cores, &mut plan);
+    }
+    for core in 0..config.cores {
+        let need = relieve(CoreId(core), geometry.ring_bytes() / 4, logs, &mut plan);
+        // A ring that starts more than half full could neither copy nor reclaim.
+        let files = (need * 5 / 2).div_ceil(geometry.file_bytes);
+        geometry.files = geometry.files.max(u16::try_from(files).unwrap_or(u16::MAX));
+    }
+    Ok(Plan {
+        geometry,
+        logs: plan,
+    })
+}
+
+/// Whether the remainder is large, or holds an entry that fits no commit; for a machine log, which
+/// has no segments, the ordinal of such an entry is the error.
+fn must_spill(log: &OldLog, largest: usize, threshold: u64) -> Result<bool, u64> {
+    let tail = &log.entries[log.index_of(log.checkpoint.0)..];
+    let misfit = tail
+        .iter()
+        .find(|e| entry_len(e.meta.len as usize) > largest);
+    match (log.kind, misfit) {
+        (LogKind::Machine, Some(entry)) => Err(entry.meta.ordinal.0),
+        (LogKind::Machine, None) => Ok(false),
+        (LogKind::Topic, misfit) => {
+            let bytes: u64 = tail.iter().map(|e| u64::from(e.meta.len)).sum();
+            Ok(misfit.is_some() || (bytes >= threshold && bytes > 0))
+        }
+    }
+}
+
+/// Every log to the least-loaded core, in order of id; the topology's log to core 0.
+fn spread(cores: u16, plan: &mut BTreeMap<LogId, LogPlan>) {
+    let mut load = vec![0_u64; usize::from(cores)];
+    for (id, log) in plan {
+        let least = (0..cores).min_by_key(|&core| load[usize::from(core)]);
+        let core = match id.0 {
+            0 => 0,
+            _ => least.expect("there is a core"),
+        };
+        load[usize::from(core)] += 1;
+        log.core = CoreId(core);
+    }
+}
+
+/// Spills the largest remainders of a core until the rest takes at most `budget` bytes of its
+/// ring; the bytes that it takes then.
+fn relieve(
+    core: CoreId,
+    budget: u64,
+    logs: &BTreeMap<LogId, OldLog>,
+    plan: &mut BTreeMap<LogId, LogPlan>,
+) -> u64 {
+    let mut need = 0;
+    let mut candidates = Vec::new();
+    for (id, planned) in plan.iter().filter(|(_, planned)| planned.core == core) {
+        let (log, spill) = (&logs[id], planned.spill);
+        let now = journal_bytes(log, spill);
+        need += now;
+        let after = journal_bytes(log, true);
+        if !spill && log.kind == LogKind::Topic && now >= after + BLOCK as u64 {
+            candidates.push((now - after, *id));
+        }
+    }
+    candidates.sort_unstable();
+    while need > budget {
+        let Some((gain, id)) = candidates.pop() else {
+            break;
+        };
+        plan.get_mut(&id).expect("candidates are planned").spill = true;
+        need -= gain;
+    }
+    need
+}
+
+/// Upper bound of what a log takes in the new journal: its records, and what commits lose to
+/// headers and padding (a commit is at least two blocks, so less than its content again).
+fn journal_bytes(log: &OldLog, spill: bool) -> u64 {
+    let checkpoint = log.index_of(log.checkpoint.0);
+    let replay = log.index_of(log.replay_from());
+    let snapshot = match log.snapshot {
+        Some((_, SnapshotAt::Inline { len, .. })) => SNAPSHOT_RECORD_HEADER + len as usize,
+        Some((_, SnapshotAt::File { .. })) => SNAPSHOT_RECORD_HEADER,
+        None => 0,
+    };
+    let mut bytes = CHECKPOINT_LEN + snapshot;
+    let below = if spill { log.entries.len() } else { checkpoint };
+    for entry in log.entries.get(replay..below).unwrap_or_default() {
+        bytes += prefix_len(entry.meta.len as usize);
+    }
+    for entry in &log.entries[below.max(checkpoint).min(log.entries.len())..] {
+        bytes += entry_len(entry.meta.len as usize);
+    }
+    bytes as u64
+}

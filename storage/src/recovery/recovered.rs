@@ -1,0 +1,110 @@
+//! What recovery hands to the live store and to the machines: one value per core, all `Send`.
+
+use bytes::Bytes;
+
+use crate::format::commit::{JournalId, RingPosition};
+use crate::format::superblock::Geometry;
+use crate::types::{CommitSeq, EntryMeta, Generation, LogId, LogKind, Offset, Ordinal, Term};
+
+/// A data directory after recovery: a new generation, already the truth on disk.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The new generation.
+    pub generation: Generation,
+    /// Shape of its rings.
+    pub geometry: Geometry,
+    /// One per core, in order.
+    pub cores: Vec<RecoveredCore>,
+    /// What was found and done, for the operator.
+    pub summary: Summary,
+}
+
+/// What recovery found and did, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Whether the directory was empty: a first start.
+    pub first_start: bool,
+    /// Commits adopted from the old journals.
+    pub commits: u64,
+    /// Entries adopted, inline or through extents.
+    pub entries: u64,
+    /// Of those, entries that came through an extent with a tail in the journal.
+    pub tailed_extents: u64,
+    /// Journals that ended in a torn commit.
+    pub torn_ends: u64,
+    /// Segments written because a log's remainder was large.
+    pub segments_written: u64,
+    /// Logs.
+    pub logs: u64,
+    /// Logs that changed their core.
+    pub moved: u64,
+    /// Files of dead or unborn generations removed.
+    pub removed: u64,
+}
+
+/// One core's share.
+#[derive(Debug)]
+pub struct RecoveredCore {
+    /// Its journal: core, generation, salt.
+    pub journal: JournalId,
+    /// Shape of its ring.
+    pub geometry: Geometry,
+    /// Bytes that have been written in each file of the ring, from its start; beyond it the file
+    /// must be zero-filled before a durable overwrite is cheap. All files exist.
+    pub prepared: Vec<u64>,
+    /// Sequence number of the next commit.
+    pub next_seq: CommitSeq,
+    /// Block after the newest commit; possibly the end of its file.
+    pub write_at: RingPosition,
+    /// The commits that recovery wrote, in order, all durable; the first is still live.
+    pub commits: Vec<RecoveredCommit>,
+    /// Its logs, by id.
+    pub logs: Vec<RecoveredLog>,
+}
+
+/// A commit that recovery wrote into the new ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecoveredCommit {
+    /// Its sequence number.
+    pub seq: CommitSeq,
+    /// Where it begins.
+    pub at: RingPosition,
+    /// Bytes with header and padding.
+    pub len: u32,
+}
+
+/// One log. Commits that hold its records are those named here, and no others.
+#[derive(Debug)]
+pub struct RecoveredLog {
+    /// Its id.
+    pub id: LogId,
+    /// Its kind.
+    pub kind: LogKind,
+    /// First retained ordinal and offset.
+    pub start: (Ordinal, Offset),
+    /// The next ordinal and offset to be given out.
+    pub next: (Ordinal, Offset),
+    /// Segments and their indexes hold everything durably from `start` up to here. For a machine
+    /// log: the snapshot's ordinal.
+    pub checkpoint: (Ordinal, Offset),
+    /// Term of the newest entry.
+    pub term: Term,
+    /// Largest timestamp of any entry (`i64::MIN`: none).
+    pub max_timestamp: i64,
+    /// The commit with its live checkpoint record.
+    pub checkpoint_commit: CommitSeq,
+    /// State of its machine before that ordinal; `None`: no entry has been snapshotted.
+    pub snapshot: Option<(Ordinal, Bytes)>,
+    /// The commit with its live snapshot record.
+    pub snapshot_commit: Option<CommitSeq>,
+    /// The run that wrote the snapshot's file, if it stands in one.
+    pub snapshot_file: Option<Generation>,
+    /// All entries from the snapshot on, in order. Machine logs: whole; topics: the first
+    /// [`crate::format::record::PREFIX_MAX`] bytes.
+    pub replay: Vec<(EntryMeta, Bytes)>,
+    /// For entries in `replay` below the checkpoint: the first and the last commit that hold
+    /// them. They live there until a snapshot passes the checkpoint.
+    pub replay_commits: Option<(CommitSeq, CommitSeq)>,
+    /// Entries from the checkpoint on, in order and whole, with the commit that holds each.
+    pub tail: Vec<(EntryMeta, Bytes, CommitSeq)>,
+}

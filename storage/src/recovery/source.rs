@@ -1,0 +1,293 @@
+//! Reads the bytes of known entries again, each time under a checksum.
+//!
+//! Commit bodies and extent spans are read whole, checked, and kept for a while: entries are
+//! asked for in the order in which they mostly stand.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use super::RecoveryError;
+use super::gather::{CommitAt, ExtentAt, Found, OldLog, SnapshotAt, Source};
+use super::journal::Journal;
+use super::task::Io;
+use crate::format::commit::COMMIT_HEADER;
+use crate::format::index::Span;
+use crate::format::record::PREFIX_MAX;
+use crate::format::snapshot::{self, SnapshotId};
+use crate::format::{FormatError, crc};
+use crate::io::{BufPool, FileName};
+use crate::mutation::{Mutation, mutated};
+use crate::types::{EntryMeta, Generation, LogId, LogKind, Ordinal};
+
+/// What a kept piece is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Commit(CommitAt),
+    Span(LogId, Ordinal, Generation, u64),
+}
+
+/// Checked pieces of the old generation.
+pub(crate) struct Sources<P: BufPool> {
+    io: Io<P>,
+    journals: Vec<Journal<P>>,
+    kept: BTreeMap<Key, Bytes>,
+    order: VecDeque<Key>,
+    held: usize,
+    limit: usize,
+}
+
+impl<P: BufPool> Sources<P> {
+    /// Over the old generation's journals, keeping up to `limit` bytes.
+    pub(crate) fn new(io: Io<P>, journals: Vec<Journal<P>>, limit: usize) -> Self {
+        Self {
+            io,
+            journals,
+            kept: BTreeMap::new(),
+            order: VecDeque::new(),
+            held: 0,
+            limit,
+        }
+    }
+
+    fn journal(&self, commit: CommitAt) -> &Journal<P> {
+        &self.journals[usize::from(commit.core.0)]
+    }
+
+    fn keep(&mut self, key: Key, bytes: Vec<u8>) -> Bytes {
+        let bytes = Bytes::from(bytes);
+        while self.held + bytes.len() > self.limit {
+            let Some(oldest) = self.order.pop_front() else {
+                break;
+            };
+            let dropped = self.kept.remove(&oldest).expect("keys in order are kept");
+            self.held -= dropped.len();
+        }
+        self.held += bytes.len();
+        self.order.push_back(key);
+        self.kept.insert(key, bytes.clone());
+        bytes
+    }
+
+    async fn body(&mut self, commit: CommitAt) -> Result<Bytes, RecoveryError> {
+        let key = Key::Commit(commit);
+        if let Some(bytes) = self.kept.get(&key) {
+            return Ok(bytes.clone());
+        }
+        let journal = self.journal(commit);
+        let body = journal.reread(commit.at, commit.len as usize).await?;
+        Ok(self.keep(key, body))
+    }
+
+    /// A part of a commit's body; the commit is the one that the place was taken from.
+    async fn slice(
+        &mut self,
+        commit: CommitAt,
+        offset: u32,
+        len: usize,
+    ) -> Result<Bytes, RecoveryError> {
+        let body = self.body(commit).await?;
+        let offset = offset as usize;
+        if offset + len > body.len() {
+            let what = "a commit changed between two reads";
+            return Err(self.journal(commit).corrupt(commit.at, what));
+        }
+        Ok(body.slice(offset..offset + len))
+    }
+
+    /// The checked bytes of one span of an extent.
+    pub(crate) async fn span(
+        &mut self,
+        log: LogId,
+        extent: &ExtentAt,
+        span: &Span,
+    ) -> Result<Bytes, RecoveryError> {
+        let key = Key::Span(log, extent.segment, extent.generation, span.position);
+        if let Some(bytes) = self.kept.get(&key) {
+            return Ok(bytes.clone());
+        }
+        let file = FileName::Segment {
+            log,
+            base: extent.segment,
+            generation: extent.generation,
+        };
+        let in_file = span.end_position().min(extent.boundary);
+        let in_file = usize::try_from(in_file.saturating_sub(span.position)).expect("a length");
+        let mut bytes = self.io.read_range(file, span.position, in_file).await?;
+        if span.end_position() > extent.boundary {
+            let skip = span.position.saturating_sub(extent.boundary);
+            let begin = u64::from(extent.tail.0) + skip;
+            let begin = u32::try_from(begin).expect("within the tail");
+            let missing = span.length as usize - in_file;
+            bytes.extend_from_slice(&self.slice(extent.commit, begin, missing).await?);
+        }
+        let intact = bytes.len() == span.length as usize && crc(&bytes) == span.crc;
+        let mutation = self.journal(extent.commit).mutation;
+        if !intact && !mutated(mutation, Mutation::AcceptedBadCrc) {
+            let what = format!("the span of entry {} is damaged", span.first_ordinal);
+            return Err(RecoveryError::corrupt(file, span.position, what));
+        }
+        bytes.resize(span.length as usize, 0);
+        Ok(self.keep(key, bytes))
+    }
+
+    /// The whole bytes of an entry at or above its log's checkpoint.
+    pub(crate) async fn entry(
+        &mut self,
+        id: LogId,
+        log: &OldLog,
+        entry: &Found,
+    ) -> Result<Bytes, RecoveryError> {
+        let len = entry.meta.len as usize;
+        match entry.source {
+            Source::Inline { commit, offset } => self.slice(commit, offset, len).await,
+            Source::Prefix { commit, .. } => {
+                let what = format!("the bytes of entry {} are missing", entry.meta.ordinal);
+                Err(self.journal(commit).corrupt(commit.at, what))
+            }
+            Source::Extent { index, position } => {
+                let extent = &log.extents[index as usize];
+                let after = extent
+                    .spans
+                    .partition_point(|span| span.end_position() <= position);
+                let span = &extent.spans[after];
+                let bytes = self.span(id, extent, span).await?;
+                let begin = usize::try_from(position - span.position).expect("within the span");
+                Ok(bytes.slice(begin..begin + len))
+            }
+        }
+    }
+
+    /// What the log's machine needs of an entry at replay, in memory of its own.
+    pub(crate) async fn replayed(
+        &mut self,
+        id: LogId,
+        log: &OldLog,
+        entry: &Found,
+    ) -> Result<Bytes, RecoveryError> {
+        let wanted = prefix_of(&entry.meta);
+        let bytes = match (log.kind, entry.source) {
+            (LogKind::Machine, _) => self.entry(id, log, entry).await?,
+            (LogKind::Topic, Source::Prefix { commit, offset }) => {
+                self.slice(commit, offset, wanted).await?
+            }
+            (LogKind::Topic, _) => self.entry(id, log, entry).await?.slice(..wanted),
+        };
+        Ok(Bytes::copy_from_slice(&bytes))
+    }
+
+    /// The machine's state.
+    pub(crate) async fn snapshot(
+        &mut self,
+        id: LogId,
+        ordinal: Ordinal,
+        at: SnapshotAt,
+    ) -> Result<Bytes, RecoveryError> {
+        match at {
+            SnapshotAt::Inline {
+                commit,
+                offset,
+                len,
+            } => {
+                let state = self.slice(commit, offset, len as usize).await?;
+                Ok(Bytes::copy_from_slice(&state))
+            }
+            SnapshotAt::File {
+                generation,
+                len,
+                crc,
+            } => read_snapshot_file(&self.io, id, ordinal, (generation, len, crc)).await,
+        }
+    }
+}
+
+impl<P: BufPool> Sources<P> {
+    /// File and byte position of an entry, for a report.
+    pub(crate) fn place_of(&self, id: LogId, log: &OldLog, entry: &Found) -> (FileName, u64) {
+        match entry.source {
+            Source::Inline { commit, offset } | Source::Prefix { commit, offset } => {
+                self.place_in(commit, offset)
+            }
+            Source::Extent { index, position } => {
+                let extent = &log.extents[index as usize];
+                let file = FileName::Segment {
+                    log: id,
+                    base: extent.segment,
+                    generation: extent.generation,
+                };
+                (file, position)
+            }
+        }
+    }
+
+    /// File and byte position of a machine's state, for a report.
+    pub(crate) fn place_of_snapshot(
+        &self,
+        log: LogId,
+        ordinal: Ordinal,
+        at: SnapshotAt,
+    ) -> (FileName, u64) {
+        match at {
+            SnapshotAt::Inline { commit, offset, .. } => self.place_in(commit, offset),
+            SnapshotAt::File { generation, .. } => {
+                let file = FileName::Snapshot {
+                    log,
+                    ordinal,
+                    generation,
+                };
+                (file, 0)
+            }
+        }
+    }
+
+    fn place_in(&self, commit: CommitAt, offset: u32) -> (FileName, u64) {
+        let begin = commit.at.byte() + COMMIT_HEADER as u64;
+        let file = self.journal(commit).file(commit.at.file);
+        (file, begin + u64::from(offset))
+    }
+}
+
+/// How many bytes of an entry its machine needs.
+pub(crate) fn prefix_of(meta: &EntryMeta) -> usize {
+    (meta.len as usize).min(PREFIX_MAX)
+}
+
+/// Reads and checks the state in a snapshot file of `(generation, len, crc)`.
+pub(crate) async fn read_snapshot_file<P: BufPool>(
+    io: &Io<P>,
+    log: LogId,
+    ordinal: Ordinal,
+    (generation, len, expected_crc): (Generation, u32, u32),
+) -> Result<Bytes, RecoveryError> {
+    let file = FileName::Snapshot {
+        log,
+        ordinal,
+        generation,
+    };
+    if io.len(file).await?.is_none() {
+        return Err(RecoveryError::corrupt(
+            file,
+            0,
+            "the snapshot file is missing",
+        ));
+    }
+    let whole = io
+        .read_range(file, 0, snapshot::file_len(len as usize))
+        .await?;
+    let id = SnapshotId {
+        log,
+        ordinal,
+        generation,
+    };
+    match snapshot::decode(&whole, &id) {
+        Ok(state) if state.len() == len as usize && crc(state) == expected_crc => {
+            Ok(Bytes::copy_from_slice(state))
+        }
+        Ok(_) => Err(RecoveryError::format(
+            file,
+            0,
+            FormatError::Crc("snapshot file"),
+        )),
+        Err(error) => Err(RecoveryError::format(file, 0, error)),
+    }
+}

@@ -1,0 +1,264 @@
+//! Straight-line code over the device's door: an async task that emits [`Op`]s.
+//!
+//! [`Io`] is the handle that the code holds; [`Task`] is what a driver turns, in the same way as
+//! the live store: poll an operation, hand its completion back. There is no executor and no
+//! waker: a task can only wait for completions, so hearing one is when it is worth polling.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::io::{BLOCK, BufPool, Dir, FileName, IoError, IoErrorKind, IoResult, Op, OpId, Output};
+
+/// Largest single read or write that a task asks for.
+pub(crate) const CHUNK: usize = 1 << 20;
+
+/// What a driver turns: it emits operations, hears completions, and ends with a result.
+pub trait Driven<P: BufPool> {
+    /// What it ends with.
+    type Output;
+
+    /// The next operation to carry out, if any.
+    fn poll_op(&mut self) -> Option<(OpId, Op<P::Buf>)>;
+
+    /// Hands back how the operation `id` ended.
+    fn handle_completion(&mut self, id: OpId, result: IoResult<P::Buf>);
+
+    /// The result, once, when it has ended. Operations may still be in flight after an error;
+    /// their completions are of no interest.
+    fn poll_result(&mut self) -> Option<Self::Output>;
+}
+
+/// A task that does I/O and ends with a `T`.
+pub struct Task<P: BufPool, T> {
+    io: Io<P>,
+    future: Pin<Box<dyn Future<Output = T>>>,
+    result: Option<T>,
+    ended: bool,
+}
+
+impl<P: BufPool + 'static, T> Task<P, T> {
+    /// Starts the task that `make` builds over the handle it is given.
+    pub(crate) fn new<F>(pool: P, make: impl FnOnce(Io<P>) -> F) -> Self
+    where
+        F: Future<Output = T> + 'static,
+    {
+        let io = Io(Rc::new(RefCell::new(Queue {
+            pool,
+            ops: VecDeque::new(),
+            done: BTreeMap::new(),
+            next: 0,
+        })));
+        let future = Box::pin(make(io.clone()));
+        let mut task = Self {
+            io,
+            future,
+            result: None,
+            ended: false,
+        };
+        task.turn();
+        task
+    }
+
+    /// As [`Driven::poll_op`].
+    pub fn poll_op(&mut self) -> Option<(OpId, Op<P::Buf>)> {
+        self.io.0.borrow_mut().ops.pop_front()
+    }
+
+    /// As [`Driven::handle_completion`].
+    pub fn handle_completion(&mut self, id: OpId, result: IoResult<P::Buf>) {
+        self.io.0.borrow_mut().done.insert(id, result);
+        self.turn();
+    }
+
+    /// As [`Driven::poll_result`].
+    pub fn poll_result(&mut self) -> Option<T> {
+        self.result.take()
+    }
+
+    fn turn(&mut self) {
+        if self.ended {
+            return;
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        if let Poll::Ready(result) = self.future.as_mut().poll(&mut context) {
+            self.result = Some(result);
+            self.ended = true;
+        }
+    }
+}
+
+impl<P: BufPool + 'static, T> Driven<P> for Task<P, T> {
+    type Output = T;
+
+    fn poll_op(&mut self) -> Option<(OpId, Op<P::Buf>)> {
+        Self::poll_op(self)
+    }
+
+    fn handle_completion(&mut self, id: OpId, result: IoResult<P::Buf>) {
+        Self::handle_completion(self, id, result);
+    }
+
+    fn poll_result(&mut self) -> Option<T> {
+        Self::poll_result(self)
+    }
+}
+
+struct Queue<P: BufPool> {
+    pool: P,
+    ops: VecDeque<(OpId, Op<P::Buf>)>,
+    done: BTreeMap<OpId, IoResult<P::Buf>>,
+    next: u64,
+}
+
+/// The handle through which a task does I/O. An operation is queued when its method is called,
+/// not when the returned future is first polled: calling several before awaiting the first runs
+/// them in parallel.
+pub(crate) struct Io<P: BufPool>(Rc<RefCell<Queue<P>>>);
+
+impl<P: BufPool> Clone for Io<P> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+/// An operation under way.
+pub(crate) struct Call<P: BufPool> {
+    io: Io<P>,
+    id: OpId,
+}
+
+impl<P: BufPool> Future for Call<P> {
+    type Output = IoResult<P::Buf>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.io.0.borrow_mut().done.remove(&self.id) {
+            Some(result) => Poll::Ready(result),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// What was read: at most what was asked for.
+pub(crate) struct Chunk<B> {
+    buf: B,
+    len: usize,
+}
+
+impl<B: AsRef<[u8]>> std::ops::Deref for Chunk<B> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.buf.as_ref()[..self.len]
+    }
+}
+
+fn unexpected(what: &str) -> IoError {
+    IoError {
+        kind: IoErrorKind::Other,
+        message: format!("the driver answered {what} with another kind of output"),
+    }
+}
+
+impl<P: BufPool> Io<P> {
+    fn call(&self, op: Op<P::Buf>) -> Call<P> {
+        let mut queue = self.0.borrow_mut();
+        let id = OpId(queue.next);
+        queue.next += 1;
+        queue.ops.push_back((id, op));
+        Call {
+            io: self.clone(),
+            id,
+        }
+    }
+
+    /// A staging buffer of `len` bytes.
+    pub(crate) fn buffer(&self, len: usize) -> P::Buf {
+        self.0.borrow_mut().pool.alloc(len)
+    }
+
+    /// Carries out operations whose only output is success, a few dozen at a time in no order.
+    pub(crate) async fn run_all(
+        &self,
+        ops: impl IntoIterator<Item = Op<P::Buf>>,
+    ) -> Result<(), IoError> {
+        let mut ops = ops.into_iter();
+        loop {
+            let calls: Vec<_> = ops.by_ref().take(64).map(|op| self.call(op)).collect();
+            if calls.is_empty() {
+                return Ok(());
+            }
+            for call in calls {
+                call.await?;
+            }
+        }
+    }
+
+    /// Carries out an operation whose only output is success.
+    pub(crate) async fn run(&self, op: Op<P::Buf>) -> Result<(), IoError> {
+        self.call(op).await.map(|_| ())
+    }
+
+    /// Reads up to `len` bytes (at most [`CHUNK`] by our own rule) at the block boundary `pos`.
+    pub(crate) async fn read(
+        &self,
+        file: FileName,
+        pos: u64,
+        len: usize,
+    ) -> Result<Chunk<P::Buf>, IoError> {
+        assert!(pos.is_multiple_of(BLOCK as u64) && len.is_multiple_of(BLOCK));
+        match self.call(Op::Read { file, pos, len }).await? {
+            Output::Read { buf, len: got } => Ok(Chunk {
+                buf,
+                len: got.min(len),
+            }),
+            _ => Err(unexpected("a read")),
+        }
+    }
+
+    /// Reads the bytes `pos..pos + len`, of any alignment; fewer where the file ends.
+    pub(crate) async fn read_range(
+        &self,
+        file: FileName,
+        pos: u64,
+        len: usize,
+    ) -> Result<Vec<u8>, IoError> {
+        let begin = crate::format::round_down(pos);
+        let skip = usize::try_from(pos - begin).expect("less than a block");
+        let total = crate::format::round_up(skip + len);
+        let mut bytes = Vec::with_capacity(total.min(CHUNK));
+        while bytes.len() < total {
+            let want = (total - bytes.len()).min(CHUNK);
+            let chunk = self.read(file, begin + bytes.len() as u64, want).await?;
+            bytes.extend_from_slice(&chunk);
+            if chunk.len() < want {
+                break;
+            }
+        }
+        bytes.truncate(skip + len);
+        bytes.drain(..skip.min(bytes.len()));
+        Ok(bytes)
+    }
+
+    /// The length of a file, if it exists.
+    pub(crate) async fn len(&self, file: FileName) -> Result<Option<u64>, IoError> {
+        match self.call(Op::Len(file)).await? {
+            Output::Len(len) => Ok(len),
+            _ => Err(unexpected("a length")),
+        }
+    }
+
+    /// The names in a directory with their lengths, sorted: a driver's order must not matter.
+    pub(crate) async fn list(&self, dir: Dir) -> Result<Vec<(String, u64)>, IoError> {
+        match self.call(Op::List(dir)).await? {
+            Output::Names(mut names) => {
+                names.sort_unstable();
+                Ok(names)
+            }
+            _ => Err(unexpected("a listing")),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Recovery against generations that were built by hand.
+
+pub(crate) mod disk;
+pub(crate) mod rings;
+
+mod hostile;
+mod journals;
+mod logs;

@@ -1,0 +1,233 @@
+//! The words between a store and its user: what goes in, what comes out, what can be refused.
+
+use bytes::Bytes;
+
+use crate::io::FileName;
+use crate::types::{LogId, Offset, Ordinal, Term, WallMs};
+
+/// An entry on its way in; the store gives it its ordinal.
+#[derive(Clone, Debug)]
+pub struct NewEntry {
+    /// Leader epoch under which it was decided; never falls within a log.
+    pub term: Term,
+    /// Wall clock when it was decided.
+    pub time: WallMs,
+    /// First client offset: the log's next one.
+    pub first_offset: Offset,
+    /// How many client offsets it takes (0 for internal entries).
+    pub offsets: u32,
+    /// Largest record timestamp in it, milliseconds; `i64::MIN` for internal entries.
+    pub max_timestamp: i64,
+    /// The entry itself, never empty.
+    pub bytes: Bytes,
+}
+
+/// Why an entry was not taken. Nothing of it has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The journal has no room now; [`Event::SpaceAvailable`] says when to try again.
+    #[error("journal is full")]
+    Full,
+    /// The file system is nearly full; consuming and deleting go on.
+    #[error("file system is nearly full")]
+    DiskFloor,
+    /// The log has stopped after a failed write, or the store is stopping.
+    #[error("log is stopped")]
+    Stopped,
+    /// The entry is larger than the store takes.
+    #[error("entry is too large")]
+    TooLarge,
+    /// There is no such log.
+    #[error("unknown log")]
+    UnknownLog,
+}
+
+/// Where a log stands. Every position is a *next* one: the first that is not covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Frontiers {
+    /// The first entry and offset that can still be read.
+    pub start: (Ordinal, Offset),
+    /// Everything below has its place.
+    pub ordered: (Ordinal, Offset),
+    /// Everything below was handed to the device.
+    pub written: (Ordinal, Offset),
+    /// Everything below survives a power cut. For a log of level `memory`: the same as `ordered`.
+    pub durable: (Ordinal, Offset),
+}
+
+/// Pairs a pending read or time look-up with its [`Event`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReadToken(pub u64);
+
+/// Entries as read: whole, in order, back to back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadData {
+    /// The bytes of one or more whole entries per chunk. The first chunk may begin with entries
+    /// below the offset asked for, and a chunk that came from a segment may end with entries at
+    /// or above `until` if that was below the durable frontier; the reader trims them.
+    pub chunks: Vec<Bytes>,
+    /// Sum of the chunks' lengths.
+    pub bytes: usize,
+}
+
+/// Why a read gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The offset lies below the log's start (it may have moved meanwhile) or above its end.
+    #[error("offset is out of range: the log begins at {start} and ends at {end}")]
+    OutOfRange {
+        /// First readable offset.
+        start: Offset,
+        /// First offset not yet given.
+        end: Offset,
+    },
+    /// What the device gave back is not what was written. The rest of the log is not affected.
+    #[error("{file} is damaged at byte {position}: {reason}")]
+    Corrupt {
+        /// The file.
+        file: FileName,
+        /// Byte position of the damaged span or index block.
+        position: u64,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The device refused.
+    #[error("{0}")]
+    Io(String),
+    /// There is no such log, or it was deleted meanwhile.
+    #[error("unknown log")]
+    UnknownLog,
+}
+
+/// Answer to a read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadOutcome {
+    /// At once, from memory. Without chunks when there is nothing between `from` and `until`.
+    Ready(ReadData),
+    /// [`Event::ReadDone`] follows with this token.
+    Pending(ReadToken),
+    /// Not possible.
+    Failed(ReadError),
+}
+
+/// Answer to a look-up by time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TimeOutcome {
+    /// First offset of the first entry, or span of entries, that holds a record at or after the
+    /// time: scan on from here.
+    Found(Offset),
+    /// All records below `until` are older.
+    NotFound,
+    /// [`Event::TimeDone`] follows with this token.
+    Pending(ReadToken),
+    /// Not possible.
+    Failed(ReadError),
+}
+
+/// What a store has to say, in the order that it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// `written` or `durable` moved; at most one is queued per log.
+    Frontier {
+        /// Whose.
+        log: LogId,
+    },
+    /// A pending read ended.
+    ReadDone {
+        /// Which.
+        token: ReadToken,
+        /// How.
+        result: Result<ReadData, ReadError>,
+    },
+    /// A pending look-up by time ended.
+    TimeDone {
+        /// Which.
+        token: ReadToken,
+        /// The offset to scan on from, `None` if all records are older.
+        result: Result<Option<Offset>, ReadError>,
+    },
+    /// The machine over this log shall hand in a snapshot, so that journal space can be freed.
+    SnapshotWanted {
+        /// Whose.
+        log: LogId,
+    },
+    /// The log's start has moved, durably.
+    Trimmed {
+        /// Whose.
+        log: LogId,
+    },
+    /// The log's end is durable; its files are on their way out.
+    Dropped {
+        /// Which.
+        log: LogId,
+    },
+    /// The log takes no more entries; reads of what is durable go on.
+    Stopped {
+        /// Which.
+        log: LogId,
+        /// What failed, for people.
+        reason: String,
+    },
+    /// An append that was refused with [`AppendError::Full`] or [`AppendError::DiskFloor`] may
+    /// succeed now.
+    SpaceAvailable,
+    /// After `begin_stop`: all is durable and nothing is under way.
+    Flushed,
+    /// The journal cannot be trusted any more: the process must end.
+    Fatal(String),
+}
+
+/// What a store has done since it opened, and what its ring holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Ring bytes between the oldest needed block and the next free one.
+    pub ring_used: u64,
+    /// Ring bytes in all.
+    pub ring_total: u64,
+    /// Times that the ring began again at its first file.
+    pub laps: u64,
+    /// Appends refused for want of journal space.
+    pub full: u64,
+    /// Entries accepted.
+    pub appends: u64,
+    /// Commits issued.
+    pub commits: u64,
+    /// Commits issued without a record.
+    pub empty_commits: u64,
+    /// Bytes of commits issued.
+    pub journal_bytes: u64,
+    /// Bytes written to segments.
+    pub segment_bytes: u64,
+    /// Extent records placed.
+    pub extents: u64,
+    /// Extent records placed whose bytes did not end at a block boundary.
+    pub extents_with_tail: u64,
+    /// Journal runs copied forward.
+    pub copy_forwards: u64,
+    /// Write-behind jobs begun.
+    pub write_behinds: u64,
+    /// Segments that were written out padded and closed to give journal space back.
+    pub padded_closes: u64,
+    /// Bytes of entries in memory.
+    pub tail_bytes: u64,
+    /// Logs known.
+    pub logs: u64,
+    /// Journal files that were zero-filled.
+    pub prefilled_files: u64,
+}
+
+/// What one log takes up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogStats {
+    /// Bytes of entries from the start to the end, as far as known without reading: segments
+    /// that were never looked at count nothing.
+    pub bytes: u64,
+    /// Segments known.
+    pub segments: u64,
+    /// Bytes that live in memory.
+    pub cached_bytes: u64,
+    /// Bytes that live only in the journal.
+    pub journal_bytes: u64,
+    /// Whether the log has stopped after a failed write.
+    pub stopped: bool,
+}

@@ -1,0 +1,308 @@
+//! Commits: when one is made, what goes into it in which order, and what its completion means.
+//!
+//! Order within a commit: records that logs owe the ring (checkpoints, snapshots, ends), copies
+//! of old records, new records. What is placed is released from its old commit at once: the same
+//! commit announces both by its live-from, so that either both are durable or neither.
+
+use super::Store;
+use super::api::Event;
+use super::log::SnapshotBody;
+use super::ops::Purpose;
+use super::plan::{NewRun, Plan, Planned};
+use super::ring::{Advance, LogKey};
+use crate::format::commit::{COMMIT_HEADER, CommitHeader, RingPosition, commit_len, seal};
+use crate::format::record::{
+    SnapshotState, put_checkpoint, put_end, put_entry, put_prefix, put_snapshot,
+};
+use crate::io::{BLOCK, BufPool, IoResult, Op};
+use crate::mutation::{Mutation, mutated};
+use crate::types::CommitSeq;
+
+/// Why a commit is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// Appends.
+    Appends,
+    /// Records that win space.
+    Space,
+    /// Silence: vouch for the last commit.
+    Idle,
+}
+
+impl<P: BufPool> Store<P> {
+    /// Issues the commits that are due.
+    pub(crate) fn issue_commits(&mut self) {
+        while !self.fatal && self.ring.in_flight() < self.config.commits_in_flight {
+            let Some(due) = self.commit_due() else { return };
+            let room = self.body_room(0);
+            if room == 0 || !self.may_enter_next() {
+                return;
+            }
+            let (mut plan, mut late) = (Plan::default(), Plan::default());
+            self.plan_control(&mut plan, room);
+            if mutated(self.config.mutation, Mutation::CopiesAfterNew) {
+                self.plan_copies(&mut late, room / 2);
+            } else {
+                self.plan_copies(&mut plan, room);
+            }
+            plan.sync |= plan.count > 0;
+            self.plan_appends(&mut plan);
+            if plan.count == 0 && due != Due::Idle && !self.announce_wanted() {
+                return;
+            }
+            if due == Due::Space {
+                self.last_space = self.ring.next_seq();
+            }
+            self.issue(plan);
+            if late.count > 0 {
+                self.issue(late);
+            }
+        }
+    }
+
+    fn commit_due(&mut self) -> Option<Due> {
+        if self.announce_wanted() || self.urgent() {
+            return Some(Due::Space);
+        }
+        if !self.ready.is_empty() && self.appends_due() && self.may_place() {
+            return Some(Due::Appends);
+        }
+        let idle = self.ring.in_flight() == 0 && self.ready.is_empty();
+        (idle && self.idle_due()).then_some(Due::Idle)
+    }
+
+    /// Whether a commit's overhead leaves untouched what was granted to entries and the reserve.
+    pub(super) fn roomy(&self) -> bool {
+        let most = self.max_commit as u64;
+        let overhead = 2 * BLOCK as u64 + self.ring.cost(most) - most;
+        self.ring.free() >= self.granted + self.reserve() + overhead
+    }
+
+    /// Whether a new record can be placed at all.
+    fn may_place(&self) -> bool {
+        let ready = |(key, _): &(LogKey, _)| {
+            let log = self.logs.get(*key);
+            log.is_some_and(super::log::LogState::has_extent_ready)
+        };
+        self.roomy() || self.ready.iter().any(ready)
+    }
+
+    /// At once if none is in flight; a further one when it is worth it or time.
+    fn appends_due(&self) -> bool {
+        if self.ring.in_flight() == 0 || self.pending_inline >= self.config.parallel_commit_bytes {
+            return true;
+        }
+        self.parallel_deadline()
+            .is_some_and(|at| at <= self.now.mono)
+    }
+
+    /// Bytes of body that a commit may have now if `keep` bytes of the ring stay free.
+    pub(super) fn body_room(&self, keep: u64) -> usize {
+        let free = self.ring.free().saturating_sub(keep);
+        let mut len = self.max_commit as u64;
+        // What a commit costs depends on whether it still fits into the present file.
+        while len > 0 && self.ring.cost(len) > free {
+            len -= BLOCK as u64;
+        }
+        usize::try_from(len)
+            .expect("one commit")
+            .saturating_sub(COMMIT_HEADER)
+    }
+
+    fn issue(&mut self, plan: Plan) {
+        let len = commit_len(plan.body);
+        let durable_through = CommitSeq(self.ring.durable_through().0 - 1);
+        let place = self.ring.place(len as u64, self.now.mono);
+        for key in &plan.live {
+            self.ring.add_live(place.seq, *key);
+        }
+        let grows = !self.prefill.covers(place.file, place.pos + len as u64);
+        self.entered(place.file, place.pos + len as u64);
+        let mut buf = self.pool.alloc(len);
+        self.encode(&plan, &mut buf.as_mut()[COMMIT_HEADER..len]);
+        let header = CommitHeader {
+            journal: self.journal,
+            seq: place.seq,
+            live_from: place.live_from,
+            live_from_at: RingPosition {
+                file: place.live_from_file,
+                block: u32::try_from(place.live_from_pos / BLOCK as u64).expect("block of a file"),
+            },
+            durable_through,
+            count: plan.count,
+            body_len: u32::try_from(plan.body).expect("one commit"),
+            body_crc: 0,
+        };
+        seal(&mut buf.as_mut()[..len], &header);
+        self.settle(&plan, place.seq);
+        // A crash of the system would take the length of a file that grows, and the commit.
+        let lazy = plan.count > 0 && !plan.sync && !grows;
+        let durable = !lazy && !mutated(self.config.mutation, Mutation::SkippedSync);
+        if durable {
+            self.sync_through = self.ring.next_seq();
+        }
+        self.stats.commits += 1;
+        self.stats.empty_commits += u64::from(plan.count == 0);
+        self.stats.journal_bytes += len as u64;
+        self.last_commit_empty = plan.count == 0;
+        if !plan.advances.is_empty() {
+            let most = 2 * self.ring.capacity();
+            self.reclaim_credit = (self.reclaim_credit + 4 * len as u64).min(most);
+        }
+        let file = self.journal_file(place.file);
+        let purpose = Purpose::Commit {
+            seq: place.seq,
+            durable: !lazy,
+        };
+        let pos = place.pos;
+        self.ops.push(
+            purpose,
+            Op::Write {
+                file,
+                pos,
+                buf,
+                durable,
+            },
+        );
+        if mutated(self.config.mutation, Mutation::AckBeforeSync) {
+            for advance in plan.advances {
+                self.move_frontier(advance, true);
+            }
+        } else {
+            self.moves.push_back((place.seq, plan.advances));
+        }
+    }
+
+    /// The plan's runs now stand in commit `seq`.
+    fn settle(&mut self, plan: &Plan, seq: CommitSeq) {
+        for (key, run) in &plan.runs {
+            let log = &mut self.logs[*key];
+            match run {
+                NewRun::Append(run) => log.runs.push_back(run.clone()),
+                NewRun::Moved(first) => {
+                    let at = log.runs.partition_point(|run| run.first < *first);
+                    log.runs[at].seq = seq;
+                }
+            }
+        }
+    }
+
+    fn encode(&self, plan: &Plan, body: &mut [u8]) {
+        let mut at = 0;
+        for record in &plan.records {
+            let out = &mut body[at..];
+            at += match record {
+                Planned::Checkpoint(key, point) => {
+                    let log = &self.logs[*key];
+                    put_checkpoint(out, log.id, log.kind, point)
+                }
+                Planned::Snapshot(key) => self.encode_snapshot(*key, out),
+                Planned::End(key) => {
+                    let log = &self.logs[*key];
+                    put_end(out, log.id, log.kind, log.placed)
+                }
+                Planned::Entries { log, first, end } => {
+                    let log = &self.logs[*log];
+                    let mut len = 0;
+                    for entry in log.entries(*first, *end) {
+                        let out = &mut out[len..];
+                        len += put_entry(out, log.id, log.kind, &entry.meta, &entry.bytes);
+                    }
+                    len
+                }
+                Planned::Prefixes { log, first, end } => {
+                    let log = &self.logs[*log];
+                    let mut len = 0;
+                    for entry in log.entries(*first, *end) {
+                        let out = &mut out[len..];
+                        len += put_prefix(out, log.id, log.kind, &entry.meta, &entry.bytes);
+                    }
+                    len
+                }
+                Planned::Extent(record) => {
+                    out[..record.len()].copy_from_slice(record);
+                    record.len()
+                }
+            };
+        }
+        assert_eq!(at, plan.body, "a commit is as long as planned");
+    }
+
+    fn encode_snapshot(&self, key: LogKey, out: &mut [u8]) -> usize {
+        let log = &self.logs[key];
+        let snapshot = log.snapshot.as_ref().expect("a planned snapshot");
+        let state = match &snapshot.body {
+            SnapshotBody::Inline(bytes) => SnapshotState::Inline(bytes),
+            SnapshotBody::File {
+                generation,
+                len,
+                crc,
+            } => SnapshotState::File {
+                generation: *generation,
+                len: *len,
+                crc: *crc,
+            },
+        };
+        put_snapshot(out, log.id, log.kind, snapshot.ordinal, &state)
+    }
+
+    /// The device has answered for a commit.
+    pub(crate) fn commit_done(&mut self, seq: CommitSeq, durable: bool, result: IoResult<P::Buf>) {
+        if let Err(error) = result {
+            self.fail_store(format!("journal write failed: {}", error.message));
+            return;
+        }
+        if let Some(commit) = self.ring.get(seq) {
+            let took = self.now.mono.since(commit.issued);
+            self.commit_ns = (self.commit_ns * 7 + took) / 8;
+        }
+        self.last_commit_at = self.now.mono;
+        self.ring.complete(seq, durable);
+        self.after_progress();
+    }
+
+    /// Moves frontiers after commits became written or durable.
+    pub(crate) fn after_progress(&mut self) {
+        let durable = self.ring.durable();
+        while self.moves.front().is_some_and(|(seq, _)| *seq < durable) {
+            let (_, advances) = self.moves.pop_front().expect("just seen");
+            self.moves_written = self.moves_written.saturating_sub(1);
+            for advance in advances {
+                self.move_frontier(advance, true);
+            }
+        }
+        let written = self.ring.written();
+        while let Some((seq, advances)) = self.moves.get(self.moves_written)
+            && *seq < written
+        {
+            for advance in advances.clone() {
+                self.move_frontier(advance, false);
+            }
+            self.moves_written += 1;
+        }
+        self.after_durable();
+    }
+
+    fn move_frontier(&mut self, advance: Advance, durable: bool) {
+        let Some(log) = self.logs.get_mut(advance.log) else {
+            return;
+        };
+        let before = (log.written, log.durable);
+        log.written = log.written.max(advance.next);
+        if durable {
+            log.durable = log.durable.max(advance.next);
+        }
+        if (log.written, log.durable) != before {
+            self.queue_frontier(advance.log);
+            self.consider_behind(advance.log);
+        }
+    }
+
+    pub(crate) fn queue_frontier(&mut self, key: LogKey) {
+        let log = &mut self.logs[key];
+        if !std::mem::replace(&mut log.queued_frontier, true) {
+            let log = log.id;
+            self.events.push_back(Event::Frontier { log });
+        }
+    }
+}

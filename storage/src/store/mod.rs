@@ -1,0 +1,545 @@
+//! One core's logs while the broker runs: entries in, frontiers and reads out.
+//!
+//! The tree tells the way of an entry: `append` (order, memory, granted space) → `commit` (the
+//! journal) or `flush` (straight to a segment, then an extent record) → frontiers → `flush`
+//! behind the journal → `reclaim` (journal space) → `read`. `ring` does the accounting, `files`
+//! and `log` are the state.
+//!
+//! It refuses to wait, to walk over all logs, to look into an entry, and to write a block twice
+//! that holds acknowledged bytes. It takes no decision on what clients may see beyond the
+//! frontiers, and starts only from what [`crate::recovery`] hands over.
+
+mod api;
+mod append;
+mod cache;
+mod commit;
+mod config;
+mod files;
+mod flush;
+mod layout;
+mod log;
+mod ops;
+mod plan;
+mod prefill;
+mod read;
+mod reclaim;
+mod removal;
+mod retention;
+mod ring;
+mod segments;
+mod snapshot;
+mod spans;
+mod time;
+mod turn;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+pub use api::{
+    AppendError, Event, Frontiers, LogStats, NewEntry, ReadData, ReadError, ReadOutcome, ReadToken,
+    StoreStats, TimeOutcome,
+};
+pub use config::{LogSettings, StoreConfig};
+
+use crate::format::commit::{JournalId, commit_len};
+use crate::format::record::{CHECKPOINT_LEN, ENTRY_HEADER};
+use crate::io::{BLOCK, BufPool, FileName, IoResult, Op, OpId};
+use crate::mutation::{Mutation, mutated};
+use crate::recovery::{RecoveredCore, RecoveredLog};
+use crate::types::{CommitSeq, LogId, LogKind, Mono, Now, Ordinal};
+use cache::{IndexCache, SpanCache};
+use log::{LogState, Logs, Run, Snapshot, SnapshotBody, TailEntry};
+use ops::{Ops, Purpose};
+use prefill::Prefill;
+use ring::{Advance, LogKey, Ring};
+
+/// One core's logs and their journal.
+#[derive(Debug)]
+pub struct Store<P: BufPool> {
+    config: StoreConfig,
+    pool: P,
+    journal: JournalId,
+    ring: Ring,
+    /// Largest commit, bytes with header and padding.
+    max_commit: usize,
+    logs: Logs,
+    ops: Ops<P::Buf>,
+    events: VecDeque<Event>,
+    /// The time of the call that is being handled.
+    now: Now,
+    /// Something happened since the last turn.
+    stirred: bool,
+
+    /// Logs with entries to place, and since when.
+    ready: VecDeque<(LogKey, Mono)>,
+    /// Bytes of entries that wait for a commit.
+    pending_inline: usize,
+    /// Logs that want a bulk write.
+    bulk: VecDeque<LogKey>,
+    /// Logs with checkpoints, snapshots or ends to place.
+    control: VecDeque<LogKey>,
+    /// Logs whose old records are to be copied.
+    copies: VecDeque<LogKey>,
+    /// Logs to write behind.
+    behind: VecDeque<LogKey>,
+    /// Flush jobs under way.
+    jobs: usize,
+    /// Those of them that write behind.
+    behind_jobs: usize,
+    /// Journal space granted to entries that are not placed.
+    granted: u64,
+    /// Journal bytes of the live entries and extents of all logs.
+    live_run_bytes: u64,
+    /// What commits under way will move, in sequence.
+    moves: VecDeque<(CommitSeq, Vec<Advance>)>,
+    /// So many of them have moved `written`.
+    moves_written: usize,
+    /// Written commits below this are to be synced at once.
+    sync_through: CommitSeq,
+    sync_under_way: bool,
+    lazy_sync_at: Option<Mono>,
+    commit_ns: u64,
+    last_commit_at: Mono,
+    last_commit_empty: bool,
+    reclaim_pass: u64,
+    /// Something happened that a pass of reclaim may build on.
+    reclaim_again: bool,
+    /// The last commit that was made to win space.
+    last_space: CommitSeq,
+    /// Journal bytes that reclaim may still spend before more is appended: what cannot leave
+    /// the ring is not carried round it for nothing.
+    reclaim_credit: u64,
+    /// Ring address up to which the last pass looked.
+    reclaim_upto: u64,
+    /// Start moves whose checkpoint stands in a commit that is not durable.
+    trims: VecDeque<(CommitSeq, LogKey, LogId)>,
+    /// Files that nothing needs once a commit is durable.
+    obsolete: VecDeque<(CommitSeq, FileName)>,
+    /// Ends whose commit is not durable.
+    ends: VecDeque<(CommitSeq, LogKey)>,
+
+    tail_bytes: usize,
+    /// Logs with entries that may be evicted, oldest first.
+    evictable: VecDeque<(LogKey, LogId)>,
+    /// Logs with unflushed entries, oldest first: what memory pressure writes behind.
+    dirty: VecDeque<(LogKey, LogId)>,
+    span_cache: SpanCache,
+    index_cache: IndexCache,
+    reads: read::Reads,
+
+    prefill: Prefill,
+    retention: BTreeMap<(Mono, LogId), LogKey>,
+    /// An append was refused: say when space is available.
+    space_wanted: bool,
+    /// The journal space that the last refused append asked for.
+    refused_grant: u64,
+    disk_low: bool,
+    free_space_at: Option<Mono>,
+    free_space_asked: bool,
+    stopping: bool,
+    flushed_said: bool,
+    fatal: bool,
+    stats: StoreStats,
+}
+
+impl<P: BufPool> Store<P> {
+    /// Goes on from what recovery built. Replay is the machines' business: whoever owns them
+    /// takes `RecoveredLog::replay` out first and **clones** `RecoveredLog::snapshot`, which the
+    /// store needs for copying it forward. Every log starts with default settings; see
+    /// [`Store::configure`].
+    ///
+    /// # Panics
+    /// If the ring is too small for two blocks of commit (16 blocks in all), or `recovered`
+    /// contradicts itself.
+    pub fn open(config: StoreConfig, pool: P, recovered: RecoveredCore, now: Now) -> Self {
+        let geometry = recovered.geometry;
+        let file_bytes = geometry.file_bytes;
+        let most = u64::from(geometry.max_commit_bytes)
+            .min(geometry.ring_bytes() / 8)
+            .min(config.max_commit_bytes as u64);
+        let max_commit = usize::try_from(most).expect("one commit") / BLOCK * BLOCK;
+        assert!(max_commit >= 2 * BLOCK, "the journal ring is too small");
+        let first = recovered
+            .commits
+            .first()
+            .map_or(recovered.next_seq, |commit| commit.seq);
+        let write_at = (recovered.write_at.file, recovered.write_at.byte());
+        let shape = (file_bytes, geometry.files);
+        let mut ring = Ring::new(shape, write_at, first, config.mutation);
+        for commit in &recovered.commits {
+            ring.adopt((commit.at.file, commit.at.byte()), u64::from(commit.len));
+        }
+        assert_eq!(
+            ring.next_seq(),
+            recovered.next_seq,
+            "recovered commits are not dense"
+        );
+        let in_flight = usize::from(geometry.in_flight);
+        let config = StoreConfig {
+            commits_in_flight: config.commits_in_flight.clamp(1, in_flight),
+            ..config
+        };
+        let prefill = Prefill::new(&recovered.prepared, file_bytes, config.prefill);
+        let mut store = Self {
+            max_commit,
+            journal: recovered.journal,
+            logs: Logs::default(),
+            ops: Ops::default(),
+            events: VecDeque::new(),
+            now,
+            stirred: true,
+            ready: VecDeque::new(),
+            pending_inline: 0,
+            bulk: VecDeque::new(),
+            control: VecDeque::new(),
+            copies: VecDeque::new(),
+            behind: VecDeque::new(),
+            jobs: 0,
+            behind_jobs: 0,
+            granted: 0,
+            live_run_bytes: 0,
+            moves: VecDeque::new(),
+            moves_written: 0,
+            sync_through: recovered.next_seq,
+            sync_under_way: false,
+            lazy_sync_at: None,
+            commit_ns: 200_000,
+            last_commit_at: now.mono,
+            last_commit_empty: false,
+            reclaim_pass: 0,
+            reclaim_again: true,
+            reclaim_upto: 0,
+            last_space: CommitSeq(0),
+            reclaim_credit: ring.capacity(),
+            trims: VecDeque::new(),
+            obsolete: VecDeque::new(),
+            ends: VecDeque::new(),
+            tail_bytes: 0,
+            evictable: VecDeque::new(),
+            dirty: VecDeque::new(),
+            span_cache: SpanCache::new(config.span_cache_bytes),
+            index_cache: IndexCache::new(config.index_cache_bytes),
+            reads: read::Reads::default(),
+            prefill,
+            retention: BTreeMap::new(),
+            space_wanted: false,
+            refused_grant: 0,
+            disk_low: false,
+            free_space_at: None,
+            free_space_asked: false,
+            stopping: false,
+            flushed_said: false,
+            fatal: false,
+            stats: StoreStats::default(),
+            config,
+            pool,
+            ring,
+        };
+        for log in recovered.logs {
+            store.adopt_log(log);
+        }
+        store
+    }
+
+    fn adopt_log(&mut self, log: RecoveredLog) {
+        let mut state = LogState::new(log.id, log.kind, LogSettings::default());
+        state.term = log.term;
+        state.start = log.start;
+        state.written = log.next;
+        state.durable = log.next;
+        state.placed = log.next.0;
+        state.next = log.next;
+        state.flushed = log.checkpoint;
+        state.checkpoint = log.checkpoint.0;
+        state.checkpoint_start = log.start;
+        state.checkpoint_seq = Some(log.checkpoint_commit);
+        state.max_timestamp = log.max_timestamp;
+        if let Some(seq) = log.snapshot_commit {
+            let (ordinal, bytes) = log.snapshot.expect("the snapshot was cloned, not taken");
+            let body = match log.snapshot_file {
+                None => SnapshotBody::Inline(bytes),
+                Some(generation) => SnapshotBody::File {
+                    generation,
+                    len: u32::try_from(bytes.len()).expect("bounded by the format"),
+                    crc: crc32c::crc32c(&bytes),
+                },
+            };
+            state.snapshot = Some(Box::new(Snapshot { ordinal, body, seq }));
+        }
+        let has_segments = log.kind == LogKind::Topic && log.checkpoint.0 > Ordinal(0);
+        if has_segments {
+            state.files = Some(Box::new(files::Files::new(log.checkpoint, true)));
+        }
+        let dirty = log.kind == LogKind::Topic && !log.tail.is_empty();
+        let key = self.logs.insert(state);
+        self.ring.add_live(log.checkpoint_commit, key);
+        if let Some(seq) = log.snapshot_commit {
+            self.ring.add_live(seq, key);
+        }
+        if let Some((first, last)) = log.replay_commits {
+            let upto = Ordinal(log.checkpoint.0.0.saturating_sub(1));
+            for seq in first.0..=last.0 {
+                self.adopt_run(key, CommitSeq(seq), (Ordinal(0), upto), 0, true);
+            }
+        }
+        for (meta, bytes, seq) in log.tail {
+            self.adopt_entry(key, meta, bytes, seq);
+        }
+        if log.replay_commits.is_some() {
+            self.ask_snapshot(key);
+        }
+        if dirty {
+            self.logs[key].queued_dirty = true;
+            self.dirty.push_back((key, log.id));
+        }
+        self.stats.logs += 1;
+    }
+
+    fn adopt_run(
+        &mut self,
+        key: LogKey,
+        seq: CommitSeq,
+        (first, last): (Ordinal, Ordinal),
+        bytes: u64,
+        prefix: bool,
+    ) {
+        let log = &mut self.logs[key];
+        self.live_run_bytes += bytes;
+        log.run_bytes += bytes;
+        if let Some(run) = log.runs.back_mut()
+            && run.seq == seq
+            && run.prefix == prefix
+        {
+            run.last = last;
+            run.bytes += bytes;
+            return;
+        }
+        log.runs.push_back(Run {
+            first,
+            last,
+            seq,
+            bytes,
+            prefix,
+            extent: None,
+            copied: false,
+        });
+        self.ring.add_live(seq, key);
+    }
+
+    fn adopt_entry(
+        &mut self,
+        key: LogKey,
+        meta: crate::types::EntryMeta,
+        bytes: Bytes,
+        seq: CommitSeq,
+    ) {
+        let journal_bytes = (ENTRY_HEADER + bytes.len()) as u64;
+        self.adopt_run(key, seq, (meta.ordinal, meta.ordinal), journal_bytes, false);
+        let generation = self.journal.generation;
+        let log = &mut self.logs[key];
+        if log.kind == LogKind::Topic {
+            if log.files.is_none() {
+                log.files = Some(Box::new(files::Files::new(log.flushed, false)));
+            }
+            let files = log.files.as_mut().expect("just made");
+            if log.roll {
+                log.roll = false;
+                files.segments.push_back(files::Segment::new(
+                    (meta.ordinal, meta.first_offset),
+                    generation,
+                    meta.time,
+                ));
+            }
+            let segment = files.segments.back_mut().expect("an open segment");
+            segment.bytes += u64::from(meta.len);
+            segment.max_timestamp = segment.max_timestamp.max(Some(meta.max_timestamp));
+        }
+        let pos = log.next_pos;
+        log.next_pos += u64::from(meta.len);
+        let size = log.push_tail(TailEntry { meta, pos, bytes });
+        self.tail_bytes += size;
+    }
+
+    /// Adds a log that never was. Nothing of it is journaled before its first entry.
+    ///
+    /// # Panics
+    /// If there is a log of this id.
+    pub fn create_log(&mut self, log: LogId, kind: LogKind, settings: LogSettings) {
+        self.logs.insert(LogState::new(log, kind, settings));
+        self.stats.logs += 1;
+    }
+
+    /// Changes a log's settings. A log stays at level `memory`, or away from it, once it has
+    /// entries. Unknown logs are ignored.
+    pub fn configure(&mut self, log: LogId, settings: LogSettings) {
+        let Some(key) = self.logs.key(log) else {
+            return;
+        };
+        let state = &mut self.logs[key];
+        let memory = |level| level == crate::types::Level::Memory;
+        let empty = state.next.0 == Ordinal(0);
+        let mut settings = settings;
+        if !empty && memory(state.settings.level) != memory(settings.level) {
+            settings.level = state.settings.level;
+        }
+        state.settings = settings;
+        self.schedule_retention(key);
+        self.stirred = true;
+    }
+
+    /// Where the log stands; `None` if there is no such log.
+    #[must_use]
+    pub fn frontiers(&self, log: LogId) -> Option<Frontiers> {
+        Some(self.logs[self.logs.key(log)?].frontiers())
+    }
+
+    /// The ids of all logs, in no order. For start-up, not for a turn.
+    pub fn log_ids(&self) -> impl Iterator<Item = (LogId, LogKind)> {
+        self.logs.iter().map(|log| (log.id, log.kind))
+    }
+
+    /// The next operation to carry out. To be called until it gives `None`, once all input of a
+    /// turn was handed in: that is what makes group commits.
+    pub fn poll_op(&mut self) -> Option<(OpId, Op<P::Buf>)> {
+        while !self.ops.has_output() && std::mem::take(&mut self.stirred) {
+            self.turn();
+        }
+        self.ops.poll()
+    }
+
+    /// An operation is over.
+    ///
+    /// # Panics
+    /// If the id is not that of an operation under way.
+    pub fn handle_completion(&mut self, id: OpId, result: IoResult<P::Buf>, now: Now) {
+        self.now = now;
+        self.stirred = true;
+        match self.ops.complete(id) {
+            Purpose::Commit { seq, durable } => self.commit_done(seq, durable, result),
+            Purpose::JournalSync { file } => self.journal_synced(file, result),
+            Purpose::Prefill { file } => self.prefilled(file, result),
+            Purpose::Flush { log } => self.flush_step(log, result),
+            Purpose::SnapshotFile { log } => self.snapshot_step(log, result),
+            Purpose::Removal { log } => self.removal_step(log, result),
+            Purpose::Listing { log, id } => self.listed(log, id, result),
+            Purpose::Index(load) => self.index_loaded(*load, result),
+            Purpose::Spans(load) => self.spans_loaded(*load, result),
+            Purpose::FreeSpace => self.free_space_known(result),
+            Purpose::CleanUp => {}
+        }
+    }
+
+    /// The next thing that the store has to say.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        if let Event::Frontier { log } = event
+            && let Some(key) = self.logs.key(log)
+        {
+            self.logs[key].queued_frontier = false;
+        }
+        Some(event)
+    }
+
+    /// When [`Store::handle_timeout`] is to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Mono> {
+        let retention = self.retention.first_key_value().map(|((at, _), _)| *at);
+        // What a turn could not do at its time waits for a completion, not for a timer.
+        let missed = |at: &Mono| *at <= self.now.mono && !self.stirred;
+        [
+            self.parallel_deadline().filter(|at| !missed(at)),
+            self.idle_deadline().filter(|at| !missed(at)),
+            self.lazy_sync_at,
+            retention,
+            self.free_space_deadline().filter(|at| !missed(at)),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Does what is due by now.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.now = now;
+        self.stirred = true;
+        if self.lazy_sync_at.is_some_and(|at| at <= now.mono) {
+            self.lazy_sync_at = None;
+            self.sync_through = self.ring.next_seq();
+        }
+        self.check_retention();
+        self.poll_free_space();
+    }
+
+    /// Takes no more entries, makes all durable and vouches for it; [`Event::Flushed`] follows.
+    pub fn begin_stop(&mut self, now: Now) {
+        self.now = now;
+        self.stopping = true;
+        self.stirred = true;
+    }
+
+    /// Counters, and how full the ring is.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        StoreStats {
+            ring_used: self.ring.used(),
+            ring_total: self.ring.capacity(),
+            laps: self.ring.laps(),
+            tail_bytes: self.tail_bytes as u64,
+            logs: self.logs.len() as u64,
+            ..self.stats
+        }
+    }
+
+    /// What a log takes up; `None` if there is no such log.
+    #[must_use]
+    pub fn log_stats(&self, log: LogId) -> Option<LogStats> {
+        let state = &self.logs[self.logs.key(log)?];
+        let files = state.files.as_ref();
+        let in_segments = files.map_or(state.tail_bytes as u64, |files| {
+            files.segments.iter().map(|segment| segment.bytes).sum()
+        });
+        Some(LogStats {
+            bytes: in_segments,
+            segments: files.map_or(0, |files| files.segments.len() as u64),
+            cached_bytes: state.tail_bytes as u64,
+            journal_bytes: state.run_bytes,
+            stopped: state.stopped,
+        })
+    }
+
+    /// Bytes of records that a commit holds at most.
+    fn max_body(&self) -> usize {
+        self.max_commit - crate::format::commit::COMMIT_HEADER
+    }
+
+    /// Largest entry record that goes into a commit, beside the log's first checkpoint.
+    fn inline_limit(&self) -> usize {
+        self.max_body() - CHECKPOINT_LEN
+    }
+
+    /// Largest extent record.
+    fn extent_limit(&self) -> usize {
+        self.max_body() - CHECKPOINT_LEN
+    }
+
+    /// Ring bytes that appends must leave free: for a copy commit with what it leaves unused at
+    /// the end of a file, and for the checkpoints that give space back.
+    fn reserve(&self) -> u64 {
+        if mutated(self.config.mutation, Mutation::NoReserve) {
+            return 0;
+        }
+        4 * commit_len(self.max_body()) as u64
+    }
+
+    fn journal_file(&self, index: u16) -> FileName {
+        FileName::Journal {
+            generation: self.journal.generation,
+            core: self.journal.core,
+            index,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

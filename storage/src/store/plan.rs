@@ -1,0 +1,483 @@
+//! What goes into a commit, and in which order.
+//!
+//! First the records that logs owe the ring (checkpoints, snapshots, ends), then copies of old
+//! records, then new ones. What is planned is released from its old commit at once: the commit
+//! that holds it also announces that by its live-from, so that either both are durable or
+//! neither. It reads no space but what it is told to use, and writes no byte.
+
+use bytes::Bytes;
+
+use super::Store;
+use super::log::{Run, Snapshot, SnapshotBody};
+use super::ring::{Advance, LogKey};
+use crate::format::record::{
+    CHECKPOINT_LEN, Checkpoint, END_LEN, SNAPSHOT_RECORD_HEADER, entry_len, prefix_len,
+};
+use crate::io::{BufPool, FileName};
+use crate::mutation::{Mutation, mutated};
+use crate::types::{CommitSeq, LogKind, Ordinal};
+
+/// One or more records of a commit that is being put together.
+#[derive(Debug)]
+pub(super) enum Planned {
+    Checkpoint(LogKey, Checkpoint),
+    Snapshot(LogKey),
+    End(LogKey),
+    /// Entries `first..end`, in memory.
+    Entries {
+        log: LogKey,
+        first: Ordinal,
+        end: Ordinal,
+    },
+    /// The starts of entries that segments hold and a replay still needs.
+    Prefixes {
+        log: LogKey,
+        first: Ordinal,
+        end: Ordinal,
+    },
+    /// An encoded extent record.
+    Extent(Bytes),
+}
+
+/// A commit that is being put together.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(super) records: Vec<Planned>,
+    pub(super) body: usize,
+    pub(super) count: u32,
+    /// Logs whose records become live with the commit, once per record or run.
+    pub(super) live: Vec<LogKey>,
+    /// Runs that come to stand in it.
+    pub(super) runs: Vec<(LogKey, NewRun)>,
+    pub(super) advances: Vec<Advance>,
+    /// An acknowledgement at level `synced`, or journal space, waits for it.
+    pub(super) sync: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum NewRun {
+    Append(Run),
+    /// The run that begins with this ordinal moves here.
+    Moved(Ordinal),
+}
+
+impl Plan {
+    fn add(&mut self, record: Planned, bytes: usize) {
+        self.records.push(record);
+        self.body += bytes;
+        self.count += 1;
+    }
+}
+
+impl<P: BufPool> Store<P> {
+    pub(super) fn plan_control(&mut self, plan: &mut Plan, room: usize) {
+        for _ in 0..self.control.len() {
+            let key = self.control.pop_front().expect("counted");
+            if self.logs.get(key).is_none_or(|log| !log.queued_control) {
+                continue;
+            }
+            if self.plan_log_control(plan, room, key) {
+                self.logs[key].queued_control = false;
+            } else {
+                self.control.push_back(key);
+                if room - plan.body < CHECKPOINT_LEN {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Plans what a log owes; `true` when it owes nothing more.
+    fn plan_log_control(&mut self, plan: &mut Plan, room: usize, key: LogKey) -> bool {
+        let log = &mut self.logs[key];
+        let fits = |plan: &Plan, bytes: usize| plan.body + bytes <= room;
+        if log.wants_checkpoint {
+            if !fits(plan, CHECKPOINT_LEN) {
+                return false;
+            }
+            self.plan_checkpoint(plan, key);
+        }
+        let log = &mut self.logs[key];
+        if let Some(pending) = &log.pending_snapshot
+            && pending.writing.is_none()
+            && pending.ordinal <= log.placed
+            && !log.is_unborn()
+        {
+            if !fits(plan, SNAPSHOT_RECORD_HEADER + inline_len(&pending.body)) {
+                return false;
+            }
+            self.plan_new_snapshot(plan, key);
+        } else if log.wants_snapshot {
+            let Some(snapshot) = &log.snapshot else {
+                log.wants_snapshot = false;
+                return true;
+            };
+            if !fits(plan, SNAPSHOT_RECORD_HEADER + inline_len(&snapshot.body)) {
+                return false;
+            }
+            let old = snapshot.seq;
+            self.ring.remove_live(old);
+            self.plan_snapshot(plan, key);
+        }
+        let log = &mut self.logs[key];
+        if log.wants_end {
+            if !fits(plan, END_LEN) {
+                return false;
+            }
+            log.wants_end = false;
+            let seq = self.ring.next_seq();
+            self.end_placed(key, seq);
+            plan.add(Planned::End(key), END_LEN);
+            plan.live.push(key);
+        }
+        true
+    }
+
+    /// A checkpoint of where the log's segments are now; entries below it leave the journal.
+    fn plan_checkpoint(&mut self, plan: &mut Plan, key: LogKey) {
+        let log = &mut self.logs[key];
+        log.wants_checkpoint = false;
+        if let Some(old) = log.checkpoint_seq.take() {
+            self.ring.remove_live(old);
+        }
+        let log = &mut self.logs[key];
+        let start_moved = log.checkpoint_start != log.start;
+        log.checkpoint = log.flushed.0;
+        log.checkpoint_start = log.start;
+        log.checkpoint_seq = Some(self.ring.next_seq());
+        let point = log.checkpoint_now();
+        plan.add(Planned::Checkpoint(key, point), CHECKPOINT_LEN);
+        plan.live.push(key);
+        if start_moved {
+            self.trims
+                .push_back((self.ring.next_seq(), key, self.logs[key].id));
+        }
+        self.reclaim_again = true;
+        self.release_runs(key);
+    }
+
+    fn plan_new_snapshot(&mut self, plan: &mut Plan, key: LogKey) {
+        let log = &mut self.logs[key];
+        let pending = log.pending_snapshot.take().expect("checked by the caller");
+        let seq = self.ring.next_seq();
+        let new = Box::new(Snapshot {
+            ordinal: pending.ordinal,
+            body: pending.body,
+            seq,
+        });
+        let (id, kind) = (log.id, log.kind);
+        if let Some(old) = log.snapshot.replace(new) {
+            self.ring.remove_live(old.seq);
+            if let SnapshotBody::File { generation, .. } = old.body {
+                let file = FileName::Snapshot {
+                    log: id,
+                    ordinal: old.ordinal,
+                    generation,
+                };
+                self.obsolete.push_back((seq, file));
+            }
+        }
+        if kind == LogKind::Machine {
+            self.drop_below_snapshot(key);
+        }
+        self.plan_snapshot(plan, key);
+        self.reclaim_again = true;
+        self.release_runs(key);
+        self.remove_below_start(key);
+    }
+
+    fn plan_snapshot(&mut self, plan: &mut Plan, key: LogKey) {
+        let log = &mut self.logs[key];
+        log.wants_snapshot = false;
+        let snapshot = log.snapshot.as_mut().expect("checked by the caller");
+        snapshot.seq = self.ring.next_seq();
+        let bytes = SNAPSHOT_RECORD_HEADER + inline_len(&snapshot.body);
+        plan.add(Planned::Snapshot(key), bytes);
+        plan.live.push(key);
+    }
+
+    /// Copies of what logs left in the oldest commits.
+    pub(super) fn plan_copies(&mut self, plan: &mut Plan, room: usize) {
+        while let Some(key) = self.copies.pop_front() {
+            let Some(log) = self.logs.get(key) else {
+                continue;
+            };
+            let Some(below) = log.copy_below else {
+                continue;
+            };
+            if !self.plan_log_copies(plan, room, key, below) {
+                self.copies.push_front(key);
+                return;
+            }
+            self.logs[key].copy_below = None;
+            self.reclaim_again = true;
+        }
+    }
+
+    /// `false`: no room for all of the log's copies.
+    fn plan_log_copies(
+        &mut self,
+        plan: &mut Plan,
+        room: usize,
+        key: LogKey,
+        below: CommitSeq,
+    ) -> bool {
+        let log = &mut self.logs[key];
+        let (floor, data_floor) = (log.journal_floor(), log.data_floor());
+        for at in 0..log.runs.len() {
+            let run = &log.runs[at];
+            if run.seq >= below {
+                if run.copied { continue } else { break }
+            }
+            if run.prefix {
+                continue;
+            }
+            let (first, last) = (run.first.max(floor), run.last);
+            let (seq, old_bytes) = (run.seq, run.bytes);
+            let end = last.plus(1);
+            let entries = u32::try_from(end.0 - first.0).expect("entries of one commit");
+            let held = last < data_floor;
+            let (record, bytes, count) = match &run.extent {
+                Some(record) if !held => (Planned::Extent(record.clone()), record.len(), 1),
+                // Entries that a replay needs do not leave memory, but for those that recovery
+                // never held: a snapshot of theirs is under way.
+                _ if first < log.tail_first() => continue,
+                _ if held => {
+                    let lens = log.entries(first, end).map(|e| prefix_len(e.bytes.len()));
+                    let log = key;
+                    (Planned::Prefixes { log, first, end }, lens.sum(), entries)
+                }
+                _ => {
+                    let lens = log.entries(first, end).map(|e| entry_len(e.bytes.len()));
+                    let log = key;
+                    (Planned::Entries { log, first, end }, lens.sum(), entries)
+                }
+            };
+            if plan.body + bytes > room {
+                return false;
+            }
+            let run = &mut log.runs[at];
+            if held {
+                run.extent = None;
+            }
+            if run.extent.is_none() {
+                run.first = first;
+            }
+            run.bytes = bytes as u64;
+            run.copied = true;
+            let moved = run.first;
+            log.run_bytes = log.run_bytes + bytes as u64 - old_bytes;
+            self.live_run_bytes = self.live_run_bytes + bytes as u64 - old_bytes;
+            self.ring.remove_live(seq);
+            plan.add(record, bytes);
+            plan.count += count - 1;
+            plan.live.push(key);
+            plan.runs.push((key, NewRun::Moved(moved)));
+            self.stats.copy_forwards += 1;
+        }
+        true
+    }
+
+    /// New records, as far as space allows beside the reserve. What was granted and is not
+    /// placed keeps its space: if a commit's own overhead would eat into that, only extent
+    /// records go, which hold back the segments that reclaim needs.
+    pub(super) fn plan_appends(&mut self, plan: &mut Plan) {
+        let roomy = self.roomy();
+        let keep = self.reserve() / if roomy { 1 } else { 2 };
+        let room = self.body_room(keep);
+        for _ in 0..self.ready.len() {
+            let (key, since) = self.ready.pop_front().expect("counted");
+            if self.logs.get(key).is_none_or(|log| !log.queued_ready) {
+                continue;
+            }
+            if !roomy && !self.logs[key].has_extent_ready() {
+                self.ready.push_back((key, since));
+                continue;
+            }
+            if self.plan_log_appends(plan, room, key, roomy) {
+                self.logs[key].queued_ready = false;
+            } else {
+                self.ready.push_front((key, since));
+                return;
+            }
+        }
+    }
+
+    /// `false`: the commit is full.
+    fn plan_log_appends(&mut self, plan: &mut Plan, room: usize, key: LogKey, roomy: bool) -> bool {
+        let overtake = mutated(self.config.mutation, Mutation::InlineOvertakesBulk);
+        let log = &self.logs[key];
+        if log.is_unborn() {
+            if plan.body + CHECKPOINT_LEN > room {
+                return false;
+            }
+            self.plan_checkpoint(plan, key);
+        }
+        let log = &self.logs[key];
+        if log.bulk {
+            let job = log.files.as_ref().and_then(|files| files.job.as_ref());
+            let job = job.expect("a bulk write is under way");
+            if job.is_extent_ready() {
+                let record = job.extent.clone().expect("an extent job has its record");
+                if plan.body + record.len() > room {
+                    return false;
+                }
+                self.plan_extent(plan, key, record);
+                if self.logs[key].pending_bytes >= self.config.bulk_bytes {
+                    self.want_bulk(key);
+                    return true;
+                }
+                if !roomy {
+                    return self.logs[key].placed == self.logs[key].next.0;
+                }
+            } else if !overtake {
+                return true;
+            }
+        }
+        self.plan_inline(plan, room, key)
+    }
+
+    fn plan_inline(&mut self, plan: &mut Plan, room: usize, key: LogKey) -> bool {
+        let inline_limit = self.inline_limit();
+        let log = &mut self.logs[key];
+        let overtaken = log.bulk.then(|| {
+            let job = log.files.as_ref().and_then(|files| files.job.as_ref());
+            job.expect("a bulk write is under way").to()
+        });
+        let first = overtaken.map_or(log.placed, |to| to.max(log.placed));
+        let (mut end, mut bytes, mut payload) = (first, 0, 0);
+        let mut too_large = false;
+        for entry in log.entries(first, log.next.0) {
+            let more = entry_len(entry.bytes.len());
+            too_large = more > inline_limit;
+            if too_large || plan.body + bytes + more > room {
+                break;
+            }
+            bytes += more;
+            payload += entry.bytes.len();
+            end = end.plus(1);
+        }
+        if end > first && overtaken.is_none() {
+            let count = u32::try_from(end.0 - first.0).expect("entries of one commit");
+            plan.sync |= log.needs_sync;
+            log.placed = end;
+            log.pending_bytes -= payload;
+            let next = log.position(end);
+            self.pending_inline -= payload;
+            plan.add(
+                Planned::Entries {
+                    log: key,
+                    first,
+                    end,
+                },
+                bytes,
+            );
+            plan.count += count - 1;
+            self.plan_run(plan, key, (first, end), bytes, None);
+            plan.advances.push(Advance { log: key, next });
+            self.settle_grant(key, bytes as u64);
+        } else if end > first {
+            // The fault that is switched on: entries are acknowledged before those below them.
+            let next = self.logs[key].position(end);
+            plan.add(
+                Planned::Entries {
+                    log: key,
+                    first,
+                    end,
+                },
+                bytes,
+            );
+            plan.count += u32::try_from(end.0 - first.0).expect("entries of one commit") - 1;
+            plan.advances.push(Advance { log: key, next });
+            return true;
+        }
+        let log = &self.logs[key];
+        if end == log.next.0 {
+            return true;
+        }
+        if too_large {
+            self.want_bulk(key);
+        }
+        too_large
+    }
+
+    fn plan_extent(&mut self, plan: &mut Plan, key: LogKey, record: Bytes) {
+        let log = &mut self.logs[key];
+        let job = log.files.as_ref().and_then(|files| files.job.as_ref());
+        let job = job.expect("a bulk write is under way");
+        let (first, end, has_tail) = (log.placed, job.to(), job.has_tail());
+        let payload: usize = log.entries(first, end).map(|entry| entry.bytes.len()).sum();
+        plan.sync |= log.needs_sync;
+        log.placed = end;
+        log.pending_bytes -= payload;
+        log.bulk = false;
+        self.pending_inline += log.pending_bytes;
+        let next = log.position(end);
+        let bytes = record.len();
+        plan.add(Planned::Extent(record.clone()), bytes);
+        self.plan_run(plan, key, (first, end), bytes, Some(record));
+        plan.advances.push(Advance { log: key, next });
+        let granted = (first.0..end.0)
+            .map(|at| self.grant_for(self.logs[key].entry(Ordinal(at)).bytes.len()));
+        let granted = granted.sum();
+        self.settle_grant(key, granted);
+        self.stats.extents += 1;
+        self.stats.extents_with_tail += u64::from(has_tail);
+        self.end_job(key);
+    }
+
+    fn plan_run(
+        &mut self,
+        plan: &mut Plan,
+        key: LogKey,
+        (first, end): (Ordinal, Ordinal),
+        bytes: usize,
+        extent: Option<Bytes>,
+    ) {
+        let log = &mut self.logs[key];
+        log.run_bytes += bytes as u64;
+        self.live_run_bytes += bytes as u64;
+        plan.live.push(key);
+        let run = Run {
+            first,
+            last: Ordinal(end.0 - 1),
+            seq: self.ring.next_seq(),
+            bytes: bytes as u64,
+            extent,
+            prefix: false,
+            copied: false,
+        };
+        plan.runs.push((key, NewRun::Append(run)));
+        if log.placed == log.next.0 {
+            log.needs_sync = false;
+        }
+        let snapshot_due = log.pending_snapshot.is_some();
+        let large = self.config.machine_log_bytes as u64;
+        let overlong = log.kind == LogKind::Machine && log.run_bytes > large;
+        if snapshot_due {
+            self.queue_control(key);
+        }
+        if overlong {
+            self.ask_snapshot(key);
+        }
+    }
+
+    /// What was granted to entries is replaced by the blocks of their commit.
+    fn settle_grant(&mut self, key: LogKey, granted: u64) {
+        let log = &mut self.logs[key];
+        let granted = if log.placed == log.next.0 {
+            log.granted
+        } else {
+            granted.min(log.granted)
+        };
+        log.granted -= granted;
+        self.granted -= granted;
+    }
+}
+
+fn inline_len(body: &SnapshotBody) -> usize {
+    match body {
+        SnapshotBody::Inline(bytes) => bytes.len(),
+        SnapshotBody::File { .. } => 0,
+    }
+}

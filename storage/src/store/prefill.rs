@@ -1,0 +1,109 @@
+//! Zero-fills journal files ahead of need: overwriting written blocks costs the device two thirds
+//! of what extending a file does.
+//!
+//! Only files that the ring does not stand in are filled, in order of need, one write at a time,
+//! and the ring enters no file while a fill is in flight.
+
+use super::Store;
+use super::ops::Purpose;
+use crate::io::{BufPool, IoResult, Op};
+
+/// Bytes of one fill.
+const FILL: u64 = 256 << 10;
+
+/// What of each journal file has been written at least once.
+#[derive(Debug)]
+pub(crate) struct Prefill {
+    /// Bytes from the file's start.
+    prepared: Vec<u64>,
+    file_bytes: u64,
+    /// The file that is being filled.
+    under_way: Option<u16>,
+    enabled: bool,
+}
+
+impl Prefill {
+    pub(crate) fn new(prepared: &[u64], file_bytes: u64, enabled: bool) -> Self {
+        Self {
+            prepared: prepared.to_vec(),
+            file_bytes,
+            under_way: None,
+            enabled,
+        }
+    }
+
+    /// Whether all below `end` in the file was written before, durably: its length needs no sync.
+    pub(crate) fn covers(&self, file: u16, end: u64) -> bool {
+        let prepared = self.prepared.get(usize::from(file));
+        prepared.is_some_and(|bytes| *bytes >= end)
+    }
+
+    fn is_ready(&self, file: u16) -> bool {
+        let prepared = self.prepared.get(usize::from(file));
+        prepared.is_some_and(|bytes| *bytes >= self.file_bytes)
+    }
+}
+
+impl<P: BufPool> Store<P> {
+    /// Starts the next fill, if a file needs one.
+    pub(crate) fn issue_prefill(&mut self) {
+        if !self.prefill.enabled || self.prefill.under_way.is_some() || self.stopping {
+            return;
+        }
+        let files = u16::try_from(self.prefill.prepared.len()).expect("ring geometry");
+        let head = self.ring.head_file();
+        let in_order = (1..files).map(|ahead| (head + ahead) % files);
+        let mut wanting = in_order.filter(|file| !self.prefill.is_ready(*file));
+        let Some(file) = wanting.next() else {
+            self.prefill.enabled = false;
+            return;
+        };
+        if !self.ring.is_outside(file) {
+            return;
+        }
+        let pos = self.prefill.prepared[usize::from(file)];
+        let len = FILL.min(self.prefill.file_bytes - pos);
+        let len = usize::try_from(len).expect("one fill");
+        let mut buf = self.pool.alloc(len);
+        buf.as_mut().fill(0);
+        self.prefill.under_way = Some(file);
+        let name = self.journal_file(file);
+        let op = Op::Write {
+            file: name,
+            pos,
+            buf,
+            // With the file's new length: a commit of level `written` relies on it.
+            durable: true,
+        };
+        self.ops.push(Purpose::Prefill { file }, op);
+    }
+
+    pub(crate) fn prefilled(&mut self, file: u16, result: IoResult<P::Buf>) {
+        self.prefill.under_way = None;
+        if result.is_err() {
+            // Filling is for speed; the commit that meets the fault decides what it means.
+            self.prefill.enabled = false;
+            return;
+        }
+        let bytes = self.prefill.file_bytes;
+        let prepared = &mut self.prefill.prepared[usize::from(file)];
+        *prepared = (*prepared + FILL).min(bytes);
+        self.stats.prefilled_files += u64::from(*prepared == bytes);
+    }
+
+    /// Whether the next commit may be written where it would stand: not while that file is being
+    /// filled. A ring that grows into unwritten blocks moves on to a filled file instead.
+    pub(crate) fn may_enter_next(&mut self) -> bool {
+        let head = self.ring.head_file();
+        let next = self.ring.file_for(self.max_commit as u64);
+        let busy = |file| self.prefill.under_way == Some(file);
+        !busy(head) && !busy(next)
+    }
+
+    /// A commit was placed in the file.
+    pub(crate) fn entered(&mut self, file: u16, end: u64) {
+        if let Some(prepared) = self.prefill.prepared.get_mut(usize::from(file)) {
+            *prepared = end.max(*prepared);
+        }
+    }
+}

@@ -1,0 +1,534 @@
+//! The way out: entries from memory, or whole spans from segments, verified before they count.
+//!
+//! A read that memory answers is done at once and copies nothing. Any other goes segment → index
+//! → spans, each step from a bounded cache or from the device, and begins again when what it
+//! waited for has come. No span is handed out whose CRC was not checked.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::Store;
+use super::api::{Event, ReadData, ReadError, ReadOutcome, ReadToken};
+use super::ops::Purpose;
+use super::ring::LogKey;
+use crate::format::index::Span;
+use crate::format::round_down;
+use crate::format::segments::SegmentId;
+use crate::io::{BLOCK, BufPool, FileName, IoResult, Op, Output};
+use crate::mutation::{Mutation, mutated};
+use crate::types::{Level, LogId, Now, Offset, Ordinal};
+
+/// Who waits for a listing, an index or a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiter {
+    Read(ReadToken),
+    Time(ReadToken),
+    Trim,
+    Retention,
+    /// Nobody: read ahead.
+    Nobody,
+}
+
+/// A segment's index being read.
+#[derive(Debug)]
+pub(crate) struct IndexLoad {
+    pub(crate) key: LogKey,
+    pub(crate) log: LogId,
+    pub(crate) segment: SegmentId,
+    pub(crate) pos: u64,
+    pub(crate) spans: Vec<Span>,
+}
+
+/// Consecutive spans being read.
+#[derive(Debug)]
+pub(crate) struct SpanLoad {
+    log: LogId,
+    segment: SegmentId,
+    file: FileName,
+    pos: u64,
+    spans: Vec<Span>,
+}
+
+/// A read or look-up that waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Request {
+    Read {
+        key: LogKey,
+        log: LogId,
+        from: Offset,
+        until: Offset,
+        max_bytes: usize,
+    },
+    Time {
+        key: LogKey,
+        log: LogId,
+        timestamp: i64,
+        until: Offset,
+        /// Segments that end at or below this have been looked at.
+        seen: Ordinal,
+    },
+}
+
+/// Reads under way.
+#[derive(Debug, Default)]
+pub(crate) struct Reads {
+    next_token: u64,
+    pub(super) requests: BTreeMap<ReadToken, Request>,
+    pub(crate) indexes: BTreeMap<(LogId, SegmentId), Vec<Waiter>>,
+    /// By the first span's position: where the load ends, and who waits for it.
+    spans: BTreeMap<(LogId, SegmentId, u64), (u64, Vec<Waiter>)>,
+}
+
+impl Reads {
+    pub(super) fn token(&mut self, request: Request) -> ReadToken {
+        let token = ReadToken(self.next_token);
+        self.next_token += 1;
+        self.requests.insert(token, request);
+        token
+    }
+}
+
+/// How a step of a read ended.
+pub(super) enum Step<T> {
+    Done(T),
+    /// Begin again when the waiter is woken.
+    Wait,
+}
+
+impl<P: BufPool> Store<P> {
+    /// Whole entries from the one that holds offset `from` (or the span that holds it) on, up to
+    /// `max_bytes`, but at least one, and none that begins at or after `until`.
+    pub fn read(
+        &mut self,
+        log: LogId,
+        from: Offset,
+        until: Offset,
+        max_bytes: usize,
+        now: Now,
+    ) -> ReadOutcome {
+        self.now = now;
+        let Some(key) = self.logs.key(log) else {
+            return ReadOutcome::Failed(ReadError::UnknownLog);
+        };
+        let request = Request::Read {
+            key,
+            log,
+            from,
+            until,
+            max_bytes,
+        };
+        let token = self.reads.token(request);
+        match self.try_read(token, key, from, until, max_bytes) {
+            Ok(Step::Wait) => ReadOutcome::Pending(token),
+            Ok(Step::Done(data)) => {
+                self.reads.requests.remove(&token);
+                ReadOutcome::Ready(data)
+            }
+            Err(error) => {
+                self.reads.requests.remove(&token);
+                ReadOutcome::Failed(error)
+            }
+        }
+    }
+
+    /// Gives a pending read or look-up up; its event does not come.
+    pub fn cancel_read(&mut self, token: ReadToken) {
+        self.reads.requests.remove(&token);
+    }
+
+    pub(crate) fn wake(&mut self, key: LogKey, waiter: Waiter) {
+        match waiter {
+            Waiter::Read(token) | Waiter::Time(token) => self.resume(token),
+            Waiter::Retention => self.apply_retention(key),
+            Waiter::Trim => self.remove_below_start(key),
+            Waiter::Nobody => {}
+        }
+    }
+
+    pub(crate) fn fail_waiter(&mut self, waiter: Waiter, error: ReadError) {
+        match waiter {
+            Waiter::Read(token) => self.read_done(token, Err(error)),
+            Waiter::Time(token) => self.time_done(token, Err(error)),
+            Waiter::Retention | Waiter::Trim | Waiter::Nobody => {}
+        }
+    }
+
+    fn resume(&mut self, token: ReadToken) {
+        match self.reads.requests.get(&token).copied() {
+            None => {}
+            Some(Request::Read {
+                key,
+                log,
+                from,
+                until,
+                max_bytes,
+            }) => {
+                if self.logs.key(log) != Some(key) {
+                    return self.read_done(token, Err(ReadError::UnknownLog));
+                }
+                match self.try_read(token, key, from, until, max_bytes) {
+                    Ok(Step::Wait) => {}
+                    Ok(Step::Done(data)) => self.read_done(token, Ok(data)),
+                    Err(error) => self.read_done(token, Err(error)),
+                }
+            }
+            Some(Request::Time {
+                key,
+                log,
+                timestamp,
+                until,
+                ..
+            }) => {
+                if self.logs.key(log) != Some(key) {
+                    return self.time_done(token, Err(ReadError::UnknownLog));
+                }
+                match self.try_time(token, key, timestamp, until) {
+                    Ok(Step::Wait) => {}
+                    Ok(Step::Done(found)) => self.time_done(token, Ok(found)),
+                    Err(error) => self.time_done(token, Err(error)),
+                }
+            }
+        }
+    }
+
+    fn read_done(&mut self, token: ReadToken, result: Result<ReadData, ReadError>) {
+        if self.reads.requests.remove(&token).is_some() {
+            self.events.push_back(Event::ReadDone { token, result });
+        }
+    }
+
+    fn time_done(&mut self, token: ReadToken, result: Result<Option<Offset>, ReadError>) {
+        if self.reads.requests.remove(&token).is_some() {
+            self.events.push_back(Event::TimeDone { token, result });
+        }
+    }
+
+    fn try_read(
+        &mut self,
+        token: ReadToken,
+        key: LogKey,
+        from: Offset,
+        until: Offset,
+        max_bytes: usize,
+    ) -> Result<Step<ReadData>, ReadError> {
+        let log = &self.logs[key];
+        if log.removal.is_some() {
+            return Err(ReadError::UnknownLog);
+        }
+        let (start, end) = (log.start.1, log.next.1);
+        if from < start || from > end {
+            return Err(ReadError::OutOfRange { start, end });
+        }
+        if from >= until.min(end) {
+            return Ok(Step::Done(ReadData::default()));
+        }
+        let first = log.tail.front().map(|entry| entry.meta.first_offset);
+        if first.is_some_and(|first| first <= from) {
+            return Ok(Step::Done(log.read_tail(from, until, max_bytes)));
+        }
+        if log.settings.level == Level::Memory || log.files.is_none() {
+            return Err(ReadError::OutOfRange { start, end });
+        }
+        self.read_segment(Waiter::Read(token), key, from, until, max_bytes)
+    }
+
+    fn read_segment(
+        &mut self,
+        waiter: Waiter,
+        key: LogKey,
+        from: Offset,
+        until: Offset,
+        max_bytes: usize,
+    ) -> Result<Step<ReadData>, ReadError> {
+        let Some(segment) = self.find_segment(key, from, waiter) else {
+            return Ok(Step::Wait);
+        };
+        let id = self.logs[key].id;
+        let Some(spans) = self.index_cache.get(id, segment) else {
+            self.load_index(key, segment, waiter);
+            return Ok(Step::Wait);
+        };
+        let at = spans
+            .partition_point(|span| span.first_offset <= from)
+            .saturating_sub(1);
+        let mut wanted = Vec::new();
+        let mut bytes = 0;
+        for span in &spans[at..] {
+            let len = span.length as usize;
+            let enough = bytes + len > max_bytes.min(self.config.read_bytes);
+            if !wanted.is_empty() && (enough || span.first_offset >= until) {
+                break;
+            }
+            bytes += len;
+            wanted.push(*span);
+        }
+        if wanted.is_empty() {
+            // The index grew meanwhile past what is cached of it.
+            self.index_cache.forget_segment(id, segment);
+            self.load_index(key, segment, waiter);
+            return Ok(Step::Wait);
+        }
+        let ahead: Vec<Span> = spans[at + wanted.len()..]
+            .iter()
+            .take(16)
+            .copied()
+            .collect();
+        let mut data = ReadData::default();
+        for span in &wanted {
+            let Some(chunk) = self.span_cache.get(id, segment, span.position) else {
+                break;
+            };
+            data.bytes += chunk.len();
+            data.chunks.push(chunk);
+        }
+        if data.chunks.is_empty() {
+            self.load_spans(key, segment, wanted, waiter);
+            return Ok(Step::Wait);
+        }
+        self.read_ahead(key, segment, &ahead);
+        Ok(Step::Done(data))
+    }
+
+    /// Reads what a consumer that goes on will want next.
+    fn read_ahead(&mut self, key: LogKey, segment: SegmentId, spans: &[Span]) {
+        let id = self.logs[key].id;
+        let mut wanted = Vec::new();
+        let mut bytes = 0;
+        for span in spans {
+            if self.span_cache.get(id, segment, span.position).is_some()
+                || self.reads.covers(id, segment, span.position)
+                || bytes + span.length as usize > self.config.read_bytes.min(512 << 10)
+            {
+                break;
+            }
+            bytes += span.length as usize;
+            wanted.push(*span);
+        }
+        let ample = bytes * 8 < self.config.span_cache_bytes;
+        if ample && wanted.len() > 1 {
+            self.load_spans(key, segment, wanted, Waiter::Nobody);
+        }
+    }
+
+    /// The segment that holds an offset. `None`: something must be read first.
+    fn find_segment(&mut self, key: LogKey, offset: Offset, waiter: Waiter) -> Option<SegmentId> {
+        if !self.ensure_listed(key, waiter) {
+            return None;
+        }
+        let files = self.logs[key]
+            .files
+            .as_ref()
+            .expect("a log read from segments has files");
+        let (mut low, mut high) = (0, files.segments.len());
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            let segment = &files.segments[middle];
+            match segment.base_offset {
+                Some(base) if base <= offset => low = middle,
+                Some(_) => high = middle,
+                None => {
+                    let id = segment.id;
+                    self.load_index(key, id, waiter);
+                    return None;
+                }
+            }
+        }
+        let segment = files.segments.get(low).map(|segment| segment.id);
+        if segment.is_none() {
+            let error = ReadError::Io("the log's segments are gone".to_owned());
+            self.fail_waiter(waiter, error);
+        }
+        segment
+    }
+
+    fn load_spans(&mut self, key: LogKey, segment: SegmentId, spans: Vec<Span>, waiter: Waiter) {
+        let log = &self.logs[key];
+        let (Some(first), Some(last)) = (spans.first(), spans.last()) else {
+            return;
+        };
+        let (position, end) = (first.position, last.end_position());
+        if let Some(waiters) = self.reads.waiters_at(log.id, segment, position) {
+            waiters.push(waiter);
+            return;
+        }
+        let files = log
+            .files
+            .as_ref()
+            .expect("a log read from segments has files");
+        let file = files
+            .segment_at(segment.base)
+            .expect("the segment is known")
+            .file(log.id);
+        let pos = round_down(position);
+        let len = usize::try_from(end - pos).expect("bounded by read_bytes or one span");
+        self.reads
+            .spans
+            .insert((log.id, segment, position), (end, vec![waiter]));
+        let load = SpanLoad {
+            log: log.id,
+            segment,
+            file,
+            pos,
+            spans,
+        };
+        let len = len.next_multiple_of(BLOCK);
+        self.ops
+            .push(Purpose::Spans(Box::new(load)), Op::Read { file, pos, len });
+        self.stirred = true;
+    }
+
+    pub(crate) fn spans_loaded(&mut self, load: SpanLoad, result: IoResult<P::Buf>) {
+        let first = load.spans.first().expect("a load has spans").position;
+        let waiting = self.reads.spans.remove(&(load.log, load.segment, first));
+        let (_, waiters) = waiting.expect("a load is known by its first span");
+        let present = self.logs.key(load.log).is_some();
+        let (good, error) = match result {
+            Ok(Output::Read { buf, len }) => self.verify(&load, &buf.as_ref()[..len]),
+            Ok(_) => unreachable!("a read gives bytes"),
+            Err(error) => (Vec::new(), Some(ReadError::Io(error.message))),
+        };
+        if present {
+            for (span, bytes) in load.spans.iter().zip(&good) {
+                let bytes = bytes.clone();
+                self.span_cache
+                    .insert(load.log, load.segment, span.position, bytes);
+            }
+        }
+        for waiter in waiters {
+            if let Waiter::Read(token) = waiter {
+                self.answer(token, &load.spans, &good, error.as_ref(), present);
+            }
+        }
+    }
+
+    /// Answers a read from the spans of a load, the first of which are `good`.
+    fn answer(
+        &mut self,
+        token: ReadToken,
+        spans: &[Span],
+        good: &[Bytes],
+        error: Option<&ReadError>,
+        present: bool,
+    ) {
+        let Some(Request::Read {
+            from,
+            until,
+            max_bytes,
+            key,
+            log,
+        }) = self.reads.requests.get(&token).copied()
+        else {
+            return;
+        };
+        if !present || self.logs.key(log) != Some(key) {
+            return self.read_done(token, Err(ReadError::UnknownLog));
+        }
+        let state = &self.logs[key];
+        if from < state.start.1 {
+            let (start, end) = (state.start.1, state.next.1);
+            return self.read_done(token, Err(ReadError::OutOfRange { start, end }));
+        }
+        let at = spans
+            .partition_point(|span| span.first_offset <= from)
+            .saturating_sub(1);
+        if let Some(error) = error
+            && at >= good.len()
+        {
+            // Of several damaged spans the first is named.
+            return self.read_done(token, Err(error.clone()));
+        }
+        let mut data = ReadData::default();
+        for (span, bytes) in spans.iter().zip(good).skip(at) {
+            let more = data.bytes + bytes.len() > max_bytes || span.first_offset >= until;
+            if !data.chunks.is_empty() && more {
+                break;
+            }
+            data.bytes += bytes.len();
+            data.chunks.push(bytes.clone());
+        }
+        self.read_done(token, Ok(data));
+    }
+
+    /// The bytes of the leading spans that are what was written, and what is wrong with the
+    /// first one that is not.
+    fn verify(&self, load: &SpanLoad, bytes: &[u8]) -> (Vec<Bytes>, Option<ReadError>) {
+        let lenient = mutated(self.config.mutation, Mutation::AcceptedBadCrc);
+        let mut good = Vec::with_capacity(load.spans.len());
+        for span in &load.spans {
+            let at = usize::try_from(span.position - load.pos).expect("within one read");
+            let part = bytes.get(at..at + span.length as usize);
+            let reason = match part {
+                Some(part) if crc32c::crc32c(part) == span.crc || lenient => {
+                    good.push(Bytes::copy_from_slice(part));
+                    continue;
+                }
+                Some(_) => "the span's CRC does not match its bytes",
+                None => "the file is too short",
+            };
+            let error = ReadError::Corrupt {
+                file: load.file,
+                position: span.position,
+                reason: reason.to_owned(),
+            };
+            return (good, Some(error));
+        }
+        (good, None)
+    }
+}
+
+impl Reads {
+    /// How far a look-up by time has come.
+    pub(super) fn seen(&self, token: ReadToken) -> Ordinal {
+        match self.requests.get(&token) {
+            Some(Request::Time { seen, .. }) => *seen,
+            _ => Ordinal(0),
+        }
+    }
+
+    pub(super) fn set_seen(&mut self, token: ReadToken, end: Ordinal) {
+        if let Some(Request::Time { seen, .. }) = self.requests.get_mut(&token) {
+            *seen = end;
+        }
+    }
+
+    fn load_at(&self, log: LogId, segment: SegmentId, position: u64) -> Option<u64> {
+        let (key, (end, _)) = self
+            .spans
+            .range((log, segment, 0)..=(log, segment, position))
+            .next_back()?;
+        (position < *end).then_some(key.2)
+    }
+
+    fn covers(&self, log: LogId, segment: SegmentId, position: u64) -> bool {
+        self.load_at(log, segment, position).is_some()
+    }
+
+    /// Who waits for the load under way that brings the span at `position`.
+    fn waiters_at(
+        &mut self,
+        log: LogId,
+        segment: SegmentId,
+        position: u64,
+    ) -> Option<&mut Vec<Waiter>> {
+        let first = self.load_at(log, segment, position)?;
+        self.spans
+            .get_mut(&(log, segment, first))
+            .map(|(_, waiters)| waiters)
+    }
+}
+
+impl super::log::LogState {
+    fn read_tail(&self, from: Offset, until: Offset, max_bytes: usize) -> ReadData {
+        let mut data = ReadData::default();
+        for entry in self.tail.range(self.tail_index(from)..) {
+            let enough = data.bytes + entry.bytes.len() > max_bytes;
+            if entry.meta.first_offset >= until || (enough && !data.chunks.is_empty()) {
+                break;
+            }
+            data.bytes += entry.bytes.len();
+            data.chunks.push(entry.bytes.clone());
+        }
+        data
+    }
+}

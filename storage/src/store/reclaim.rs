@@ -1,0 +1,367 @@
+//! Wins journal space back, and memory.
+//!
+//! From half full on, the oldest commits are looked at, a window at a time, paced by what was
+//! appended since. What logs left there is copied forward if that is little, and else written
+//! behind; records that a log must always have in the ring are placed again. One slow log cannot
+//! hold the ring, and a thousand logs with one record each cost one sequential copy.
+
+use super::Store;
+use super::ring::LogKey;
+use crate::io::{BLOCK, BufPool};
+use crate::mutation::{Mutation, mutated};
+use crate::types::{CommitSeq, LogKind};
+
+use super::log::{LogState, Removal};
+
+/// Logs of old commits that one pass looks at, about.
+const MOST_LOOKED_AT: usize = 4096;
+
+/// What is to become of a log's records in the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// Nothing of it is left there, or something under way will see to it.
+    Leave,
+    /// Copied: so many bytes.
+    Copy(u64),
+    /// Copied, but only the starts of entries, for a replay.
+    CopyPrefixes,
+    /// Written to its segment.
+    Flush,
+}
+
+impl<P: BufPool> Store<P> {
+    /// Whether space is being won back.
+    pub(crate) fn under_pressure(&self) -> bool {
+        self.ring.used() > self.ring.capacity() / 2
+            || (self.space_wanted && !self.disk_low)
+            || (!self.ready.is_empty() && self.starved())
+    }
+
+    /// Whether appends wait for space.
+    fn starved(&self) -> bool {
+        let needed = self.reserve() + self.max_commit as u64;
+        self.ring.free() < needed + self.granted || !self.roomy()
+    }
+
+    /// Whether entries that were accepted cannot be placed and nothing is under way.
+    fn blocked(&self) -> bool {
+        !self.ready.is_empty() && !self.roomy() && self.ops.is_idle()
+    }
+
+    /// Whether records that win space must not wait for appends to carry them.
+    pub(crate) fn urgent(&self) -> bool {
+        // One commit for the checkpoints of all logs that are being written behind: each alone
+        // would take more space than it gives back.
+        let gathered = self.behind_jobs == 0 && self.behind.is_empty();
+        let alone = self.ring.in_flight() == 0 || self.starved();
+        // What the last such commit gives back is seen when it is durable.
+        let settled = self.ring.durable() > self.last_space;
+        let pressed = self.under_pressure() && gathered && alone && settled;
+        (!self.copies.is_empty() && settled)
+            || (!self.control.is_empty() && (pressed || self.stopping))
+    }
+
+    /// Whether a commit is to be made for its live-from alone.
+    pub(crate) fn announce_wanted(&mut self) -> bool {
+        self.ring.in_flight() == 0 && self.under_pressure() && self.ring.can_announce()
+    }
+
+    /// Looks at the next window of old commits, unless the last one is still being worked on.
+    pub(crate) fn reclaim(&mut self) {
+        if !self.under_pressure()
+            || !self.copies.is_empty()
+            || !self.control.is_empty()
+            || (self.reclaim_credit == 0 && !self.blocked())
+        {
+            return;
+        }
+        let moved = self.ring.tail() >= self.reclaim_upto;
+        if !std::mem::take(&mut self.reclaim_again) && !moved && !self.ops.is_idle() {
+            // What the last pass began is still under way.
+            return;
+        }
+        if self.ring.durable() != self.ring.next_seq() && self.ring.can_announce() {
+            // A commit under way may give back more than this pass would.
+            return;
+        }
+        self.reclaim_pass += 1;
+        let pass = self.reclaim_pass;
+        let window = (self.ring.capacity() / 16).max(2 * self.max_commit as u64);
+        let (mut bytes, mut upto, mut end) = (0, CommitSeq(0), self.ring.tail());
+        let mut found = Vec::new();
+        for (seq, commit) in self.ring.oldest() {
+            if (bytes + commit.len > window && bytes > 0) || found.len() > MOST_LOOKED_AT {
+                break;
+            }
+            bytes += commit.len;
+            end = commit.at + commit.len;
+            upto = seq.plus(1);
+            found.extend_from_slice(&commit.logs);
+        }
+        self.reclaim_upto = end;
+        let (mut copied, mut renewed) = (0, false);
+        let mut candidates = Vec::new();
+        for key in found {
+            let Some(log) = self.logs.get_mut(key) else {
+                continue;
+            };
+            if log.seen_in_pass == pass {
+                continue;
+            }
+            log.seen_in_pass = pass;
+            renewed |= self.renew_control(key, upto);
+            match self.fate(key, upto) {
+                Fate::Leave => {}
+                Fate::Flush => self.flush_for_space(key),
+                Fate::CopyPrefixes => self.copy(key, upto),
+                Fate::Copy(cost) => {
+                    copied += cost;
+                    candidates.push(key);
+                }
+            }
+        }
+        let worth_it = copied * 2 <= bytes;
+        let spent = copied + u64::from(renewed) * BLOCK as u64;
+        self.reclaim_credit = self.reclaim_credit.saturating_sub(spent);
+        for key in candidates {
+            if worth_it || !self.logs[key].can_flush() {
+                self.copy(key, upto);
+            } else {
+                self.flush_for_space(key);
+            }
+        }
+    }
+
+    fn copy(&mut self, key: LogKey, below: CommitSeq) {
+        if self.logs[key].copy_below.replace(below).is_none() {
+            self.copies.push_back(key);
+        }
+        self.stirred = true;
+    }
+
+    /// Records that must always stand in the ring are placed again.
+    fn renew_control(&mut self, key: LogKey, upto: CommitSeq) -> bool {
+        let log = &mut self.logs[key];
+        let mut any = false;
+        if log.checkpoint_seq.is_some_and(|seq| seq < upto) {
+            log.wants_checkpoint = true;
+            any = true;
+        }
+        if log
+            .snapshot
+            .as_ref()
+            .is_some_and(|snapshot| snapshot.seq < upto)
+        {
+            log.wants_snapshot = true;
+            any = true;
+        }
+        let end = match log.removal {
+            Some(Removal::Placed(seq)) if seq < self.ring.durable() => Some(seq),
+            Some(Removal::Files { end, .. }) => end,
+            _ => None,
+        };
+        if end.is_some_and(|seq| seq < upto) {
+            log.wants_end = true;
+            any = true;
+        }
+        if any {
+            self.queue_control(key);
+        }
+        any
+    }
+
+    fn fate(&mut self, key: LogKey, upto: CommitSeq) -> Fate {
+        let quarter = self.ring.capacity() / 4;
+        let log = &self.logs[key];
+        let Some(left) = log.left_below(upto) else {
+            return Fate::Leave;
+        };
+        if log.removal.is_some() {
+            return Fate::Leave;
+        }
+        let snapshot = log
+            .snapshot
+            .as_ref()
+            .map_or(0, |snapshot| snapshot.ordinal.0);
+        if log.kind == LogKind::Machine || snapshot < log.data_floor().0 || left.held {
+            self.ask_snapshot(key);
+        }
+        let log = &self.logs[key];
+        if !left.data {
+            // Its snapshot will do, unless that must wait for entries that wait for this space.
+            let can_come = log.placed == log.next.0 && !log.stopped;
+            return if can_come || left.bytes == 0 {
+                Fate::Leave
+            } else {
+                Fate::CopyPrefixes
+            };
+        }
+        let little =
+            log.run_bytes < self.config.copy_forward_bytes as u64 && self.live_run_bytes < quarter;
+        if little || !log.can_flush() {
+            return Fate::Copy(left.bytes);
+        }
+        Fate::Flush
+    }
+
+    /// Writes the log's entries behind, all of them if less would not empty the oldest commits.
+    fn flush_for_space(&mut self, key: LogKey) {
+        if mutated(self.config.mutation, Mutation::FreedBeforeSync) {
+            let log = &mut self.logs[key];
+            log.checkpoint = log.checkpoint.max(log.placed);
+            let asked = log.snapshot.as_ref().is_some();
+            if asked {
+                self.release_runs(key);
+            }
+        }
+        let least = self.config.write_behind_bytes as u64;
+        let log = &self.logs[key];
+        // A long remainder goes in whole blocks; what then is left is little, and is copied.
+        let close = log.run_bytes < least.max(4 * BLOCK as u64) || !log.gains_by_blocks();
+        self.queue_behind(key, close);
+    }
+
+    /// Runs that nothing needs any more leave the journal.
+    pub(crate) fn release_runs(&mut self, key: LogKey) {
+        let log = &mut self.logs[key];
+        let floor = log.journal_floor();
+        let mut freed = 0;
+        while log.runs.front().is_some_and(|run| run.last < floor) {
+            let run = log.runs.pop_front().expect("just seen");
+            freed += run.bytes;
+            self.ring.remove_live(run.seq);
+        }
+        log.run_bytes -= freed;
+        self.live_run_bytes -= freed;
+        self.stirred = true;
+    }
+
+    // --- memory ---
+
+    /// Evicts what segments hold, oldest first; if that is not enough, has more written behind.
+    pub(crate) fn relieve_memory(&mut self) {
+        let budget = self.config.tail_cache_bytes;
+        let mut looked = self.evictable.len();
+        while self.tail_bytes > budget && looked > 0 {
+            looked -= 1;
+            let Some((key, id)) = self.evictable.pop_front() else {
+                break;
+            };
+            if self.logs.key(id) != Some(key) {
+                continue;
+            }
+            let more = self.evict(key, budget);
+            if more {
+                self.evictable.push_back((key, id));
+            }
+        }
+        let little = self.config.copy_forward_bytes;
+        let dire = self.tail_bytes > 2 * budget;
+        let mut looked = self.dirty.len().min(MOST_LOOKED_AT);
+        while self.tail_bytes > budget && looked > 0 && self.behind.len() < self.config.flush_jobs {
+            looked -= 1;
+            let Some((key, id)) = self.dirty.pop_front() else {
+                break;
+            };
+            if self.logs.key(id) != Some(key) {
+                continue;
+            }
+            let log = &mut self.logs[key];
+            if log.removal.is_some() {
+                // Its entries are gone, or go with its files.
+                log.queued_dirty = false;
+                continue;
+            }
+            if log.tail_bytes < little && !dire {
+                // Closing a segment for so little costs more than the memory is worth.
+                self.dirty.push_back((key, id));
+                continue;
+            }
+            log.queued_dirty = false;
+            let close = !log.can_flush() || !log.gains_by_blocks();
+            self.queue_behind(key, close);
+        }
+    }
+
+    /// Takes entries out of memory that a segment holds and no replay needs; whether there are
+    /// more that could go.
+    fn evict(&mut self, key: LogKey, budget: usize) -> bool {
+        let log = &mut self.logs[key];
+        let replay = log
+            .snapshot
+            .as_ref()
+            .map_or(0, |snapshot| snapshot.ordinal.0);
+        let bound = log.flushed.0.0.min(replay);
+        let mut freed = 0;
+        while self.tail_bytes - freed > budget
+            && log
+                .tail
+                .front()
+                .is_some_and(|entry| entry.meta.ordinal.0 < bound)
+        {
+            freed += log.pop_tail();
+        }
+        self.tail_bytes -= freed;
+        let log = &self.logs[key];
+        let first = log.tail_first();
+        if first.0 >= replay && first < log.flushed.0 {
+            self.ask_snapshot(key);
+        }
+        first < self.logs[key].flushed.0
+    }
+}
+
+/// What a log has in a window of old commits.
+struct Left {
+    /// Bytes that a copy would take.
+    bytes: u64,
+    /// Something there is held by a replay only.
+    held: bool,
+    /// Something there is nowhere else.
+    data: bool,
+}
+
+impl LogState {
+    /// What stands in commits below `upto`; `None` for nothing.
+    fn left_below(&self, upto: CommitSeq) -> Option<Left> {
+        let floor = self.data_floor();
+        let mut left = Left {
+            bytes: 0,
+            held: false,
+            data: false,
+        };
+        let mut any = false;
+        for run in &self.runs {
+            if run.seq >= upto {
+                if run.copied { continue } else { break }
+            }
+            any = true;
+            if run.prefix || run.last < floor {
+                left.held = true;
+            } else {
+                left.data = true;
+            }
+            if !run.prefix {
+                left.bytes += run.bytes;
+            }
+        }
+        any.then_some(left)
+    }
+
+    /// Whether its entries can be written to a segment.
+    fn can_flush(&self) -> bool {
+        self.kind == LogKind::Topic && !self.stopped && self.flushed.0 < self.written.0
+    }
+
+    /// Whether writing whole blocks, without a closing pad, would cover an entry.
+    fn gains_by_blocks(&self) -> bool {
+        if self.flushed.0 >= self.written.0 {
+            return false;
+        }
+        let first = self.entry(self.flushed.0);
+        let last = self.entry(crate::types::Ordinal(self.written.0.0 - 1));
+        let end = last.pos + u64::from(last.meta.len);
+        let first_end = first.pos + u64::from(first.meta.len);
+        last.pos < first.pos || first_end <= crate::format::round_down(end)
+    }
+}

@@ -1,0 +1,189 @@
+//! The end of a log: an end record, then, once it is durable, its files.
+//!
+//! The end record lives on in the ring until the removal of the directory is durable, so that a
+//! crash in between leaves nothing that recovery could mistake for a lost log.
+
+use super::Store;
+use super::api::Event;
+use super::log::{Removal, RemovalStep};
+use super::ops::Purpose;
+use super::ring::LogKey;
+use crate::io::{BufPool, Dir, FileName, IoResult, Op, Output};
+use crate::types::{CommitSeq, LogId};
+
+impl<P: BufPool> Store<P> {
+    /// Deletes a log: nothing can be read from now on; [`Event::Dropped`] follows when it is
+    /// durable. Ignored if there is no such log.
+    pub fn drop_log(&mut self, log: LogId) {
+        let Some(key) = self.logs.key(log) else {
+            return;
+        };
+        if self.logs[key].removal.is_some() {
+            return;
+        }
+        self.stirred = true;
+        self.give_up_pending(key);
+        self.index_cache.forget(log);
+        self.span_cache.forget(log);
+        let state = &mut self.logs[key];
+        state.removal = Some(Removal::Wanted);
+        let flushing = state
+            .files
+            .as_ref()
+            .is_some_and(|files| files.job.is_some());
+        let writing = state
+            .pending_snapshot
+            .as_ref()
+            .is_some_and(|pending| pending.writing.is_some());
+        let job = state.files.as_ref().and_then(|files| files.job.as_ref());
+        if job.is_some_and(super::flush::Job::is_extent_ready) {
+            self.abandon_job(key);
+            return;
+        }
+        // What is under way ends first; its end comes back here.
+        if !flushing && !writing {
+            self.place_end(key);
+        }
+    }
+
+    /// Nothing of the log is under way: its end goes into the journal.
+    pub(crate) fn place_end(&mut self, key: LogKey) {
+        let log = &mut self.logs[key];
+        let flushing = log.files.as_ref().is_some_and(|files| files.job.is_some());
+        let pending = log.pending_snapshot.as_ref();
+        let writing = pending.is_some_and(|pending| pending.writing.is_some());
+        if flushing || writing || log.removal != Some(Removal::Wanted) {
+            return;
+        }
+        log.pending_snapshot = None;
+        if log.is_unborn() && log.files.is_none() {
+            // It never had an entry, so there is no directory to look into: a deleted topic of
+            // thousands of such partitions costs the device nothing.
+            let log = log.id;
+            self.events.push_back(Event::Dropped { log });
+            self.logs.remove(key);
+            return;
+        }
+        if log.is_unborn() {
+            self.begin_removal(key, None);
+            return;
+        }
+        log.wants_checkpoint = false;
+        log.wants_snapshot = false;
+        log.wants_end = true;
+        self.queue_control(key);
+    }
+
+    /// The end record goes into commit `seq`: every other record of the log is dead.
+    pub(crate) fn end_placed(&mut self, key: LogKey, seq: CommitSeq) {
+        let log = &mut self.logs[key];
+        match log.removal.as_mut().expect("only a removed log has an end") {
+            removal @ Removal::Wanted => {
+                *removal = Removal::Placed(seq);
+                self.ends.push_back((seq, key));
+            }
+            Removal::Placed(old) => {
+                let old = std::mem::replace(old, seq);
+                self.ring.remove_live(old);
+            }
+            Removal::Files { end, .. } => {
+                if let Some(old) = end.replace(seq) {
+                    self.ring.remove_live(old);
+                }
+            }
+        }
+        let log = &mut self.logs[key];
+        log.copy_below = None;
+        self.reclaim_again = true;
+        let (runs, bytes) = (
+            std::mem::take(&mut log.runs),
+            std::mem::take(&mut log.run_bytes),
+        );
+        self.live_run_bytes -= bytes;
+        for run in runs {
+            self.ring.remove_live(run.seq);
+        }
+        if let Some(old) = self.logs[key].checkpoint_seq.take() {
+            self.ring.remove_live(old);
+        }
+        if let Some(old) = self.logs[key].snapshot.take() {
+            self.ring.remove_live(old.seq);
+        }
+    }
+
+    /// The end record is durable.
+    pub(crate) fn end_durable(&mut self, key: LogKey) {
+        let Some(Removal::Placed(seq)) = self.logs[key].removal else {
+            return;
+        };
+        self.begin_removal(key, Some(seq));
+    }
+
+    fn begin_removal(&mut self, key: LogKey, end: Option<CommitSeq>) {
+        let log = &mut self.logs[key];
+        let id = log.id;
+        let freed = std::mem::take(&mut log.tail_bytes);
+        log.tail.clear();
+        log.removal = Some(Removal::Files {
+            end,
+            step: RemovalStep::List,
+            waits: 1,
+        });
+        self.tail_bytes -= freed;
+        self.events.push_back(Event::Dropped { log: id });
+        self.ops
+            .push(Purpose::Removal { log: key }, Op::List(Dir::Log(id)));
+    }
+
+    /// A step of removing the log's files is complete. If one fails, the end record stays, and
+    /// the next recovery removes what is left.
+    pub(crate) fn removal_step(&mut self, key: LogKey, result: IoResult<P::Buf>) {
+        let log = &mut self.logs[key];
+        let id = log.id;
+        let Some(Removal::Files { end, step, waits }) = log.removal.as_mut() else {
+            return;
+        };
+        *waits -= 1;
+        let output = match result {
+            Ok(output) => output,
+            Err(_) => return,
+        };
+        if *waits > 0 {
+            return;
+        }
+        let mut ops = Vec::new();
+        match *step {
+            RemovalStep::List => {
+                *step = RemovalStep::Files;
+                if let Output::Names(names) = output {
+                    let files = names.iter().filter_map(|(name, _)| {
+                        FileName::parse(Dir::Log(id), name).map(Op::Remove)
+                    });
+                    ops.extend(files);
+                }
+                // A synced directory and its removal cannot be reordered.
+                ops.push(Op::SyncDir(Dir::Logs));
+            }
+            RemovalStep::Files => {
+                *step = RemovalStep::Directory;
+                ops.push(Op::RemoveDir(Dir::Log(id)));
+            }
+            RemovalStep::Directory => {
+                *step = RemovalStep::SyncParent;
+                ops.push(Op::SyncDir(Dir::Logs));
+            }
+            RemovalStep::SyncParent => {
+                let end = end.take();
+                if let Some(seq) = end {
+                    self.ring.remove_live(seq);
+                }
+                self.logs.remove(key);
+                return;
+            }
+        }
+        *waits = ops.len();
+        for op in ops {
+            self.ops.push(Purpose::Removal { log: key }, op);
+        }
+    }
+}

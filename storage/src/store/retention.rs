@@ -1,0 +1,306 @@
+//! The start of a log moves: by size, by age, or because somebody asked.
+//!
+//! Whole segments go, and only after the checkpoint record that moves the start is durable. No
+//! walk over all logs: a log is looked at when its segment ends and at a deadline of its own.
+
+use super::Store;
+use super::api::Event;
+use super::files::Listing;
+use super::read::Waiter;
+use super::ring::LogKey;
+use crate::io::BufPool;
+use crate::types::{Level, LogId, LogKind, Offset, Ordinal};
+
+const NS_PER_MS: u64 = 1_000_000;
+
+impl<P: BufPool> Store<P> {
+    /// Moves the log's start up to `before`, at most to its durable end. Readers see it at once;
+    /// [`Event::Trimmed`] follows when it is durable, and then whole segments below go. Ignored
+    /// if there is no such log or its start is not below.
+    pub fn trim(&mut self, log: LogId, before: Offset) {
+        let Some(key) = self.logs.key(log) else {
+            return;
+        };
+        let state = &self.logs[key];
+        let before = before.min(state.durable.1);
+        if state.removal.is_some() || before <= state.start.1 || state.kind != LogKind::Topic {
+            return;
+        }
+        self.stirred = true;
+        if before == state.durable.1 && state.durable == state.next {
+            self.move_start(key, state.next);
+            return;
+        }
+        let at = state.tail_index(before);
+        let in_tail = state
+            .tail
+            .front()
+            .is_some_and(|first| first.meta.first_offset <= before);
+        let ordinal = if in_tail {
+            state
+                .tail
+                .get(at)
+                .map_or(state.durable.0, |entry| entry.meta.ordinal)
+        } else {
+            // Between spans on disk: the segment that holds it stays, so its base will do.
+            let files = state.files.as_ref();
+            files.map_or(state.start.0, |files| {
+                let known = files.segments.iter().rev();
+                let mut holding =
+                    known.filter(|segment| segment.base_offset.is_some_and(|base| base <= before));
+                holding
+                    .next()
+                    .map_or(state.start.0, |segment| segment.id.base)
+            })
+        };
+        self.move_start(key, (ordinal.max(state.start.0), before));
+    }
+
+    fn move_start(&mut self, key: LogKey, start: (Ordinal, Offset)) {
+        let log = &mut self.logs[key];
+        log.start = start;
+        if log.settings.level == Level::Memory {
+            let mut freed = 0;
+            while log
+                .tail
+                .front()
+                .is_some_and(|entry| entry.meta.next_offset() <= start.1)
+            {
+                freed += log.pop_tail();
+            }
+            log.flushed = log.flushed.max(start);
+            let id = log.id;
+            self.tail_bytes -= freed;
+            self.events.push_back(Event::Trimmed { log: id });
+            return;
+        }
+        self.empty_if_all_gone(key);
+        let log = &mut self.logs[key];
+        if log.is_unborn() {
+            return;
+        }
+        log.wants_checkpoint = true;
+        self.queue_control(key);
+    }
+
+    /// When the start is the end, nothing in memory or in the open segment is needed.
+    fn empty_if_all_gone(&mut self, key: LogKey) {
+        let log = &mut self.logs[key];
+        let busy = log.files.as_ref().is_some_and(|files| files.job.is_some());
+        let pending = log.placed < log.next.0 || log.written != log.next;
+        if busy || pending || log.start.0 < log.next.0 || log.flushed == log.next || log.stopped {
+            return;
+        }
+        log.end_segment();
+        log.flushed = log.next;
+        if let Some(files) = log.files.as_mut() {
+            files.writer = None;
+        }
+        let mut freed = 0;
+        while !log.tail.is_empty() {
+            freed += log.pop_tail();
+        }
+        self.tail_bytes -= freed;
+    }
+
+    /// A checkpoint with a moved start is durable: segments wholly below it go.
+    pub(crate) fn trim_durable(&mut self, key: LogKey) {
+        let log = &mut self.logs[key];
+        let id = log.id;
+        self.events.push_back(Event::Trimmed { log: id });
+        if log.files.is_none() {
+            return;
+        }
+        self.ensure_listed(key, Waiter::Trim);
+        self.remove_below_start(key);
+    }
+
+    /// Removes the segments below the start that no replay needs. A machine is rebuilt from the
+    /// entries after its snapshot, also from those that readers do not see any more: such a
+    /// segment stays until a snapshot has passed it, durably.
+    pub(crate) fn remove_below_start(&mut self, key: LogKey) {
+        let log = &mut self.logs[key];
+        let (id, start) = (log.id, log.checkpoint_start.0);
+        let snapshot = log.snapshot.as_deref();
+        let replayed = snapshot.map_or(Ordinal(0), |snapshot| snapshot.ordinal);
+        let placed = snapshot.map(|snapshot| snapshot.seq);
+        let Some(files) = log.files.as_mut() else {
+            return;
+        };
+        if !matches!(files.listing, Listing::Known) {
+            return;
+        }
+        let writing = files.writer.as_ref().map(|writer| writer.base);
+        let mut gone = Vec::new();
+        while let Some(segment) = files.segments.front()
+            && segment
+                .end
+                .is_some_and(|(end, _)| end <= start.min(replayed))
+            && writing != Some(segment.id.base)
+            && segment.id.base < log.flushed.0
+        {
+            let segment = files.segments.pop_front().expect("just seen");
+            gone.push(segment);
+        }
+        let kept_for_replay = files.segments.front().is_some_and(|segment| {
+            segment
+                .end
+                .is_some_and(|(end, _)| replayed < end && end <= start)
+        });
+        for segment in gone {
+            self.index_cache.forget_segment(id, segment.id);
+            if !segment.created {
+                continue;
+            }
+            for file in [segment.file(id), segment.index_file(id)] {
+                match placed {
+                    Some(seq) if seq >= self.ring.durable() => self.obsolete.push_back((seq, file)),
+                    _ => self.ops.remove(file),
+                }
+            }
+        }
+        if kept_for_replay {
+            self.ask_snapshot(key);
+        }
+    }
+
+    /// Plans the next look at the log.
+    pub(crate) fn schedule_retention(&mut self, key: LogKey) {
+        let log = &self.logs[key];
+        let settings = &log.settings;
+        let limited = settings.retention_bytes.is_some() || settings.retention_ms.is_some();
+        if log.kind != LogKind::Topic || settings.level == Level::Memory || !limited {
+            return;
+        }
+        let by_age = settings
+            .retention_ms
+            .map(|age| age.min(settings.segment_ms));
+        let age_ns = by_age.map(|age| (age / 2).max(1).saturating_mul(NS_PER_MS));
+        let wait = age_ns.map_or(self.config.retention_check_ns, |age| {
+            age.min(self.config.retention_check_ns)
+        });
+        let id = log.id;
+        if let Some(old) = log.retention_at {
+            if old <= self.now.mono.after(wait) {
+                return;
+            }
+            self.retention.remove(&(old, id));
+        }
+        let at = self.now.mono.after(wait);
+        self.retention.insert((at, id), key);
+        self.logs[key].retention_at = Some(at);
+    }
+
+    /// Looks at the logs whose deadline has come.
+    pub(crate) fn check_retention(&mut self) {
+        while let Some((&(at, id), &key)) = self.retention.first_key_value()
+            && at <= self.now.mono
+        {
+            self.retention.remove(&(at, id));
+            if self.logs.key(id) != Some(key) || self.logs[key].removal.is_some() {
+                continue;
+            }
+            self.logs[key].retention_at = None;
+            self.apply_retention(key);
+            if self.logs[key].start.0 < self.logs[key].next.0 {
+                self.schedule_retention(key);
+            }
+        }
+    }
+
+    /// Drops what the log's settings say is too much or too old.
+    pub(crate) fn apply_retention(&mut self, key: LogKey) {
+        let now = self.now.wall.0;
+        if self.logs[key].files.is_none() || self.logs[key].stopped {
+            return;
+        }
+        if !self.ensure_listed(key, Waiter::Retention) {
+            return;
+        }
+        self.end_aged_segment(key);
+        let log = &self.logs[key];
+        let files = log.files.as_ref().expect("checked above");
+        let mut total: u64 = files.segments.iter().map(|segment| segment.bytes).sum();
+        let mut start = log.start;
+        let mut unread = None;
+        for (at, segment) in files.segments.iter().enumerate() {
+            let Some((end, end_offset)) = segment.end else {
+                break;
+            };
+            let next = files.segments.get(at + 1);
+            let end_offset = end_offset.or(next.and_then(|next| next.base_offset));
+            if end > log.durable.0 {
+                break;
+            }
+            let by_size = log
+                .settings
+                .retention_bytes
+                .is_some_and(|bytes| total - segment.bytes >= bytes);
+            // A file's length says more than its entries: padding, and what recovery cut.
+            let guessed = files
+                .segments
+                .iter()
+                .find(|other| other.base_offset.is_none());
+            if let (true, Some(guessed)) = (by_size, guessed) {
+                unread = Some(guessed.id);
+                break;
+            }
+            let age = log.settings.retention_ms;
+            if age.is_some() && segment.max_timestamp.is_none() {
+                unread = Some(segment.id);
+                break;
+            }
+            if end_offset.is_none() {
+                // It ends where the next one, whose index was not read, begins.
+                unread = next.map(|next| next.id);
+                break;
+            }
+            let by_age = age.is_some_and(|age| {
+                let newest = segment.max_timestamp.unwrap_or(i64::MAX).max(0);
+                newest.saturating_add(i64::try_from(age).unwrap_or(i64::MAX)) < now
+            });
+            if !by_size && !by_age {
+                break;
+            }
+            total -= segment.bytes;
+            if let Some(offset) = end_offset
+                && end > start.0
+            {
+                start = (end, offset.max(start.1));
+            }
+        }
+        if let Some(segment) = unread {
+            self.load_index(key, segment, Waiter::Retention);
+        }
+        if start.0 > self.logs[key].start.0 {
+            self.stirred = true;
+            self.move_start(key, start);
+        }
+    }
+
+    /// Ends the open segment when it is old, so that it can expire as a whole.
+    fn end_aged_segment(&mut self, key: LogKey) {
+        let now = self.now.wall.0;
+        let log = &mut self.logs[key];
+        let settings = log.settings;
+        let Some(files) = log.files.as_ref() else {
+            return;
+        };
+        let Some(segment) = files.segments.back() else {
+            return;
+        };
+        if segment.end.is_some() || log.durable != log.next {
+            return;
+        }
+        let old = |since: i64, age: u64| {
+            since.saturating_add(i64::try_from(age).unwrap_or(i64::MAX)) < now
+        };
+        let newest = segment.max_timestamp.unwrap_or(i64::MAX);
+        let expired = settings
+            .retention_ms
+            .is_some_and(|age| old(newest.max(0), age));
+        if expired || old(segment.opened.0, settings.segment_ms) {
+            log.end_segment();
+        }
+    }
+}

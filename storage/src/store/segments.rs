@@ -1,0 +1,298 @@
+//! Finds out what the segments of earlier runs hold: which there are, and their indexes.
+//!
+//! Both only when something asks. Nothing is trusted beyond what recovery vouched for, and no
+//! index block without its CRC.
+
+use super::Store;
+use super::api::ReadError;
+use super::files::{Listing, Segment};
+use super::ops::Purpose;
+use super::read::{IndexLoad, Waiter};
+use super::ring::LogKey;
+use crate::format::index::{IndexBlock, Span, decode_block};
+use crate::format::segments::{SegmentId, sort_out};
+use crate::io::{BLOCK, BufPool, Dir, FileName, IoResult, Op, Output};
+use crate::types::{Generation, LogId, Ordinal, WallMs};
+
+/// Bytes of index read at once.
+const INDEX_READ: usize = 256 << 10;
+
+impl<P: BufPool> Store<P> {
+    /// Whether the log's segments are known; if not, they are asked for and `waiter` is woken.
+    pub(crate) fn ensure_listed(&mut self, key: LogKey, waiter: Waiter) -> bool {
+        let log = &mut self.logs[key];
+        let id = log.id;
+        let Some(files) = log.files.as_mut() else {
+            return true;
+        };
+        match &mut files.listing {
+            Listing::Known => true,
+            Listing::UnderWay(waiters) => {
+                waiters.push(waiter);
+                false
+            }
+            Listing::Unknown => {
+                files.listing = Listing::UnderWay(vec![waiter]);
+                self.ops
+                    .push(Purpose::Listing { log: key, id }, Op::List(Dir::Log(id)));
+                self.stirred = true;
+                false
+            }
+        }
+    }
+
+    pub(crate) fn listed(&mut self, key: LogKey, id: LogId, result: IoResult<P::Buf>) {
+        if self.logs.key(id) != Some(key) {
+            return;
+        }
+        let present = self.journal.generation;
+        let files = self.logs[key]
+            .files
+            .as_mut()
+            .expect("a listed log has files");
+        let Listing::UnderWay(waiters) = std::mem::replace(&mut files.listing, Listing::Unknown)
+        else {
+            return;
+        };
+        let names = match result {
+            Ok(Output::Names(names)) => names,
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                for waiter in waiters {
+                    self.fail_waiter(waiter, ReadError::Io(error.message.clone()));
+                }
+                return;
+            }
+        };
+        files.listing = Listing::Known;
+        let own: Vec<SegmentId> = files.segments.iter().map(|segment| segment.id).collect();
+        let mut found = Vec::new();
+        let mut indexes = Vec::new();
+        for (name, len) in &names {
+            match FileName::parse(Dir::Log(id), name) {
+                Some(FileName::Segment {
+                    base, generation, ..
+                }) => {
+                    found.push((SegmentId { base, generation }, *len));
+                }
+                Some(FileName::Index {
+                    base,
+                    generation,
+                    written,
+                    ..
+                }) => {
+                    indexes.push((SegmentId { base, generation }, written));
+                }
+                _ => {}
+            }
+        }
+        let foreign = found.iter().map(|(segment, _)| *segment);
+        let sorted = sort_out(foreign.filter(|id| !own.contains(id)), files.inherited.0);
+        for (segment, range) in sorted.live.iter().rev() {
+            let written = indexes
+                .iter()
+                .filter(|(of, _)| of == segment)
+                .map(|(_, written)| *written)
+                .max()
+                .unwrap_or(segment.generation);
+            let bytes = found
+                .iter()
+                .find(|(of, _)| of == segment)
+                .map_or(0, |(_, len)| *len);
+            let last = range.end == files.inherited.0;
+            files.segments.push_front(Segment {
+                id: *segment,
+                base_offset: None,
+                end: Some((range.end, last.then_some(files.inherited.1))),
+                written,
+                created: true,
+                bytes,
+                max_timestamp: None,
+                opened: WallMs(0),
+            });
+        }
+        for dead in sorted.dead.iter().filter(|dead| dead.generation < present) {
+            self.remove_dead(id, *dead, &indexes);
+        }
+        self.remove_below_start(key);
+        for waiter in waiters {
+            self.wake(key, waiter);
+        }
+    }
+
+    fn remove_dead(&mut self, log: LogId, segment: SegmentId, indexes: &[(SegmentId, Generation)]) {
+        let SegmentId { base, generation } = segment;
+        self.ops.remove(FileName::Segment {
+            log,
+            base,
+            generation,
+        });
+        for (_, written) in indexes.iter().filter(|(of, _)| *of == segment) {
+            let written = *written;
+            self.ops.remove(FileName::Index {
+                log,
+                base,
+                generation,
+                written,
+            });
+        }
+    }
+
+    /// Reads a segment's index into the cache, then wakes `waiter`.
+    pub(crate) fn load_index(&mut self, key: LogKey, segment: SegmentId, waiter: Waiter) {
+        let log = self.logs[key].id;
+        if let Some(waiters) = self.reads.indexes.get_mut(&(log, segment)) {
+            waiters.push(waiter);
+            return;
+        }
+        self.reads.indexes.insert((log, segment), vec![waiter]);
+        let load = IndexLoad {
+            key,
+            log,
+            segment,
+            pos: 0,
+            spans: Vec::new(),
+        };
+        self.read_index(load);
+    }
+
+    fn read_index(&mut self, load: IndexLoad) {
+        let segment = self.logs[load.key]
+            .files
+            .as_ref()
+            .and_then(|files| files.segment_at(load.segment.base));
+        let Some(segment) = segment else {
+            let gone = ReadError::Io("the segment was removed".to_owned());
+            return self.index_failed(&load, gone);
+        };
+        let file = segment.index_file(load.log);
+        let pos = load.pos;
+        let op = Op::Read {
+            file,
+            pos,
+            len: INDEX_READ,
+        };
+        self.ops.push(Purpose::Index(Box::new(load)), op);
+        self.stirred = true;
+    }
+
+    pub(crate) fn index_loaded(&mut self, mut load: IndexLoad, result: IoResult<P::Buf>) {
+        let known = self.logs.key(load.log) == Some(load.key);
+        let segment = self
+            .logs
+            .get(load.key)
+            .filter(|_| known)
+            .and_then(|log| log.files.as_ref())
+            .and_then(|files| files.segment_at(load.segment.base))
+            .cloned();
+        let Some(segment) = segment else {
+            if !known {
+                return self.index_failed(&load, ReadError::UnknownLog);
+            }
+            // The start has passed it meanwhile: whoever waited looks again, and hears that.
+            let waiters = self.reads.indexes.remove(&(load.log, load.segment));
+            for waiter in waiters.unwrap_or_default() {
+                self.wake(load.key, waiter);
+            }
+            return;
+        };
+        let (buf, len) = match result {
+            Ok(Output::Read { buf, len }) => (buf, len),
+            Ok(_) => unreachable!("a read gives bytes"),
+            Err(error) => return self.index_failed(&load, ReadError::Io(error.message)),
+        };
+        let flushed = self.logs[load.key].flushed.0;
+        let end = segment.end.map_or(flushed, |(end, _)| end.min(flushed));
+        let mut damage = None;
+        for block in buf.as_ref()[..len].chunks_exact(BLOCK) {
+            let id = IndexBlock {
+                log: load.log,
+                base: segment.id.base,
+                generation: segment.id.generation,
+                written: segment.written,
+                number: u32::try_from(load.pos / BLOCK as u64).unwrap_or(u32::MAX),
+            };
+            if let Err(error) = decode_block(block, &id, &mut load.spans) {
+                damage = Some(error.to_string());
+                break;
+            }
+            load.pos += BLOCK as u64;
+        }
+        let more = len == INDEX_READ && damage.is_none();
+        if more
+            && load
+                .spans
+                .last()
+                .is_none_or(|span| span.end_ordinal() < end)
+        {
+            return self.read_index(load);
+        }
+        // What lies beyond the trusted end may be anything.
+        load.spans.retain(|span| span.end_ordinal() <= end);
+        if let Err(reason) = check_spans(&load.spans, segment.id.base, end, damage) {
+            let file = segment.index_file(load.log);
+            let position = load.pos;
+            let error = ReadError::Corrupt {
+                file,
+                position,
+                reason,
+            };
+            return self.index_failed(&load, error);
+        }
+        self.index_known(load);
+    }
+
+    fn index_known(&mut self, load: IndexLoad) {
+        let log = &mut self.logs[load.key];
+        let files = log.files.as_mut().expect("a log with an index has files");
+        let at = files
+            .segment_of(load.segment.base)
+            .expect("the segment is known");
+        let first = load.spans.first().map(|span| span.first_offset);
+        let newest = load.spans.iter().map(|span| span.max_timestamp).max();
+        if at > 0
+            && let Some((_, end @ None)) = files.segments[at - 1].end.as_mut()
+        {
+            *end = first;
+        }
+        let segment = &mut files.segments[at];
+        if segment.base_offset.is_none() {
+            segment.bytes = load.spans.iter().map(|span| u64::from(span.length)).sum();
+        }
+        segment.base_offset = segment.base_offset.or(first);
+        segment.max_timestamp = segment.max_timestamp.or(newest);
+        self.index_cache.insert(load.log, load.segment, load.spans);
+        let waiters = self.reads.indexes.remove(&(load.log, load.segment));
+        for waiter in waiters.unwrap_or_default() {
+            self.wake(load.key, waiter);
+        }
+    }
+
+    fn index_failed(&mut self, load: &IndexLoad, error: ReadError) {
+        let waiters = self.reads.indexes.remove(&(load.log, load.segment));
+        for waiter in waiters.unwrap_or_default() {
+            self.fail_waiter(waiter, error.clone());
+        }
+    }
+}
+
+/// The spans must tile the ordinals from the segment's base to its trusted end.
+fn check_spans(
+    spans: &[Span],
+    base: Ordinal,
+    end: Ordinal,
+    damage: Option<String>,
+) -> Result<(), String> {
+    let (mut ordinal, mut position) = (base, 0);
+    for span in spans {
+        if (span.first_ordinal, span.position) != (ordinal, position) {
+            return Err(format!("spans have a hole at ordinal {ordinal}"));
+        }
+        (ordinal, position) = (span.end_ordinal(), span.end_position());
+    }
+    if ordinal != end {
+        let reason = damage.unwrap_or_else(|| format!("it ends at ordinal {ordinal}, not {end}"));
+        return Err(reason);
+    }
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! Snapshots that machines hand in: into the journal if they are small, else into a file that a
+//! journal record points to once it is synced with its directory.
+
+use bytes::Bytes;
+
+use super::Store;
+use super::api::Event;
+use super::log::{PendingSnapshot, SnapshotBody};
+use super::ops::Purpose;
+use super::ring::LogKey;
+use crate::format::snapshot::{INLINE_MAX, SNAPSHOT_MAX, SnapshotId, encode, file_len};
+use crate::io::{BufPool, Dir, FileName, IoResult, Op};
+use crate::types::LogId;
+
+/// Steps of writing a snapshot file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Directory,
+    Create,
+    Write,
+    SyncDirs(u8),
+}
+
+impl<P: BufPool> Store<P> {
+    /// Hands in the state of the log's machine after all entries appended so far; it may be
+    /// empty. It replaces an earlier one, and for a machine log the entries below it.
+    /// Ignored if there is no such log, or it never had an entry.
+    ///
+    /// # Panics
+    /// If `bytes` exceeds [`SNAPSHOT_MAX`].
+    pub fn put_snapshot(&mut self, log: LogId, bytes: Bytes) {
+        assert!(bytes.len() <= SNAPSHOT_MAX as usize, "snapshot too large");
+        let Some(key) = self.logs.key(log) else {
+            return;
+        };
+        let state = &mut self.logs[key];
+        state.asked_snapshot = false;
+        if state.is_unborn() && state.pending_bytes == 0 {
+            return;
+        }
+        if state.stopped && state.placed < state.next.0 {
+            // The machine has applied entries that were given up: its state is nobody's.
+            return;
+        }
+        let in_file = |pending: &PendingSnapshot| matches!(pending.body, SnapshotBody::File { .. });
+        if state.removal.is_some() || state.pending_snapshot.as_deref().is_some_and(in_file) {
+            // The one that has a file will do; another is asked for when it is needed.
+            return;
+        }
+        let ordinal = state.next.0;
+        let inline = self.config.inline_snapshot_bytes.min(INLINE_MAX);
+        if bytes.len() <= inline.min(self.max_body() / 4) {
+            let body = SnapshotBody::Inline(bytes);
+            let state = &mut self.logs[key];
+            state.pending_snapshot = Some(Box::new(PendingSnapshot {
+                ordinal,
+                body,
+                bytes: Bytes::new(),
+                writing: None,
+            }));
+            self.queue_control(key);
+            return;
+        }
+        let body = SnapshotBody::File {
+            generation: self.journal.generation,
+            len: u32::try_from(bytes.len()).expect("bounded above"),
+            crc: crc32c::crc32c(&bytes),
+        };
+        let state = &mut self.logs[key];
+        if state
+            .snapshot
+            .as_ref()
+            .is_some_and(|old| old.ordinal == ordinal)
+        {
+            // Nothing was applied since: the file of this name exists already.
+            return;
+        }
+        state.pending_snapshot = Some(Box::new(PendingSnapshot {
+            ordinal,
+            body,
+            bytes,
+            writing: Some(Step::Directory),
+        }));
+        self.ops.push(
+            Purpose::SnapshotFile { log: key },
+            Op::MakeDir(Dir::Log(log)),
+        );
+        self.stirred = true;
+    }
+
+    /// A step of writing a snapshot file is complete.
+    pub(crate) fn snapshot_step(&mut self, key: LogKey, result: IoResult<P::Buf>) {
+        let generation = self.journal.generation;
+        let log = &mut self.logs[key];
+        let id = log.id;
+        let pending = log
+            .pending_snapshot
+            .as_mut()
+            .expect("a snapshot is being written");
+        let step = pending.writing.expect("its file is being written");
+        if let Err(error) = result {
+            log.pending_snapshot = None;
+            if log.removal.is_some() {
+                self.place_end(key);
+            } else {
+                self.stop_log(key, error.message);
+            }
+            return;
+        }
+        let file = FileName::Snapshot {
+            log: id,
+            ordinal: pending.ordinal,
+            generation,
+        };
+        let purpose = || Purpose::SnapshotFile { log: key };
+        match step {
+            Step::Directory => {
+                pending.writing = Some(Step::Create);
+                self.ops.push(purpose(), Op::Create { file, reserve: 0 });
+            }
+            Step::Create => {
+                pending.writing = Some(Step::Write);
+                let len = file_len(pending.bytes.len());
+                let mut buf = self.pool.alloc(len);
+                let name = SnapshotId {
+                    log: id,
+                    ordinal: pending.ordinal,
+                    generation,
+                };
+                encode(&mut buf.as_mut()[..len], &name, &pending.bytes);
+                let durable = true;
+                self.ops.push(
+                    purpose(),
+                    Op::Write {
+                        file,
+                        pos: 0,
+                        buf,
+                        durable,
+                    },
+                );
+            }
+            Step::Write => {
+                pending.writing = Some(Step::SyncDirs(2));
+                self.ops.push(purpose(), Op::SyncDir(Dir::Log(id)));
+                self.ops.push(purpose(), Op::SyncDir(Dir::Logs));
+            }
+            Step::SyncDirs(2) => pending.writing = Some(Step::SyncDirs(1)),
+            Step::SyncDirs(_) => {
+                pending.writing = None;
+                pending.bytes = Bytes::new();
+                if log.removal.is_some() {
+                    log.pending_snapshot = None;
+                    self.place_end(key);
+                } else {
+                    self.queue_control(key);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn ask_snapshot(&mut self, key: LogKey) {
+        let log = &mut self.logs[key];
+        let given_up = log.stopped && log.placed < log.next.0;
+        let waiting = log.pending_snapshot.is_some() || given_up || log.removal.is_some();
+        if !waiting && !std::mem::replace(&mut log.asked_snapshot, true) {
+            let log = log.id;
+            self.events.push_back(Event::SnapshotWanted { log });
+        }
+    }
+
+    /// The snapshot replaces the entries below it: they leave memory.
+    pub(crate) fn drop_below_snapshot(&mut self, key: LogKey) {
+        let log = &mut self.logs[key];
+        let floor = log.data_floor();
+        let mut freed = 0;
+        while log
+            .tail
+            .front()
+            .is_some_and(|entry| entry.meta.ordinal < floor)
+        {
+            freed += log.pop_tail();
+        }
+        log.start.0 = log.start.0.max(floor);
+        self.tail_bytes -= freed;
+    }
+}

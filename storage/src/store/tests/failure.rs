@@ -1,0 +1,143 @@
+//! Each line of the design's "Failure".
+
+use super::world::{LOG, World, small};
+use crate::io::{FileName, Op};
+use crate::store::{AppendError, Event, LogSettings, ReadError};
+use crate::types::{LogId, Offset};
+
+fn stopped(world: &World) -> bool {
+    let is = |event: &Event| matches!(event, Event::Stopped { log, .. } if *log == LOG);
+    world.events.iter().any(is)
+}
+
+#[test]
+fn a_failed_journal_write_is_fatal_and_acknowledges_nothing() {
+    let mut world = World::new(small(), 61);
+    world.topic(LOG, LogSettings::default());
+    world.append(LOG, 100).unwrap();
+    world.settle();
+    world.fails = |op| {
+        matches!(
+            op,
+            Op::Write {
+                file: FileName::Journal { .. },
+                ..
+            }
+        )
+    };
+    world.append(LOG, 100).unwrap();
+    world.settle();
+    let fatal = |event: &Event| matches!(event, Event::Fatal(why) if why.contains("the test's"));
+    assert!(world.events.iter().any(fatal));
+    assert_eq!(world.store.frontiers(LOG).unwrap().durable.1, Offset(3));
+    assert_eq!(world.append(LOG, 1), Err(AppendError::Stopped));
+}
+
+#[test]
+fn a_failed_segment_write_stops_its_log_and_nothing_else() {
+    let mut world = World::new(small(), 67);
+    world.topic(LOG, LogSettings::default());
+    world.topic(LogId(8), LogSettings::default());
+    world.fails = |op| {
+        matches!(
+            op,
+            Op::Write {
+                file: FileName::Segment { log: LOG, .. },
+                ..
+            }
+        )
+    };
+    let mut accepted = 0;
+    while !stopped(&world) {
+        if world.append(LOG, 1000).is_ok() {
+            accepted += 1;
+        }
+        world.settle();
+        assert!(accepted < 1000, "the log never stops");
+    }
+    assert_eq!(world.append(LOG, 1), Err(AppendError::Stopped));
+    world.check_log(LOG, 5000);
+    assert!(world.store.log_stats(LOG).unwrap().stopped);
+    // Its records are carried round the ring for ever.
+    for _ in 0..1500 {
+        world.must_append(LogId(8), 1000);
+        world.settle();
+    }
+    assert!(world.store.stats().laps >= 3);
+    world.check_log(LOG, 5000);
+    world.check_log(LogId(8), 5000);
+    let end = world.store.frontiers(LOG).unwrap().durable;
+    world.fails = |_| false;
+    world.restart(LogSettings::default());
+    assert_eq!(world.store.frontiers(LOG).unwrap().durable, end);
+    world.check_log(LOG, 5000);
+    world.append(LOG, 1000).unwrap();
+}
+
+#[test]
+fn a_failed_bulk_write_gives_up_what_was_never_acknowledged() {
+    let mut world = World::new(small(), 71);
+    world.topic(LOG, LogSettings::default());
+    world.append(LOG, 1000).unwrap();
+    world.settle();
+    world.fails = |op| matches!(op, Op::Sync(FileName::Segment { .. }));
+    world.append(LOG, 90_000).unwrap();
+    world.settle();
+    assert!(stopped(&world));
+    assert_eq!(world.store.frontiers(LOG).unwrap().durable.1, Offset(3));
+    world.fails = |_| false;
+    world.restart(LogSettings::default());
+    assert_eq!(world.store.frontiers(LOG).unwrap().ordered.1, Offset(3));
+}
+
+#[test]
+fn a_bad_span_is_never_served_and_the_rest_is() {
+    let mut world = World::new(small(), 73);
+    world.topic(LOG, LogSettings::default());
+    for _ in 0..200 {
+        world.must_append(LOG, 1000);
+        world.settle();
+    }
+    world.restart(LogSettings::default());
+    let segment = |file: &&FileName| matches!(file, FileName::Segment { .. });
+    let file = *world.disk.files.keys().find(segment).expect("a segment");
+    world.disk.files.get_mut(&file).unwrap()[20_500] ^= 1;
+    let mut bad = Vec::new();
+    for entry in 0..200 {
+        match world.read(LOG, Offset(entry * 3), 1) {
+            Ok(data) => assert!(data.bytes >= 1000),
+            Err(ReadError::Corrupt {
+                file: of, position, ..
+            }) => {
+                assert_eq!(of, file);
+                assert!((17_000..=20_500).contains(&position), "{position}");
+                bad.push(entry);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(bad.contains(&20), "the damaged entry is served");
+    assert!(bad.len() <= 4, "more than a span is refused: {bad:?}");
+    world.append(LOG, 10).unwrap();
+    world.settle();
+    assert!(world.read(LOG, Offset(600), 1).is_ok());
+}
+
+#[test]
+fn at_the_disk_floor_producing_stops_and_deleting_goes_on() {
+    let mut world = World::new(small(), 79);
+    world.topic(LOG, LogSettings::default());
+    world.free = 1000;
+    world.append(LOG, 100).unwrap();
+    world.settle();
+    assert_eq!(world.append(LOG, 100), Err(AppendError::DiskFloor));
+    world.check_log(LOG, 100);
+    world.store.trim(LOG, Offset(3));
+    world.sleep(60_000_000);
+    assert!(world.events.contains(&Event::Trimmed { log: LOG }));
+    assert!(!world.events.contains(&Event::SpaceAvailable));
+    world.free = 1 << 40;
+    world.sleep(2_000_000_000);
+    assert!(world.events.contains(&Event::SpaceAvailable));
+    world.append(LOG, 100).unwrap();
+}

@@ -1,0 +1,10 @@
+//! The live store against a disk that completes in any order and fails on demand.
+//!
+//! What survives a crash is the simulator's business (`sim/`); here: order, space, reads,
+//! retention, and each line of the design's "Failure".
+
+mod failure;
+mod reading;
+mod retention;
+mod space;
+mod world;

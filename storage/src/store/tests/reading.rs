@@ -1,0 +1,213 @@
+//! What is read is what was appended, from memory or from segments, in any order of completions.
+
+use proptest::prelude::*;
+
+use super::world::{LOG, World, small};
+use crate::store::{LogSettings, ReadError, ReadOutcome};
+use crate::types::{Level, LogId, Offset};
+
+#[test]
+fn a_lone_entry_is_durable_after_one_write_and_not_before() {
+    let mut world = World::new(small(), 1);
+    world.topic(LOG, LogSettings::default());
+    world.append(LOG, 100).unwrap();
+    world.issue();
+    let frontiers = world.store.frontiers(LOG).unwrap();
+    assert_eq!(frontiers.ordered.1, Offset(3));
+    assert_eq!(frontiers.durable.1, Offset(0));
+    world.settle();
+    assert_eq!(world.store.frontiers(LOG).unwrap().durable.1, Offset(3));
+    assert_eq!(world.store.stats().commits, 1);
+    world.check_log(LOG, 1000);
+}
+
+#[test]
+fn a_tail_read_hands_out_the_appended_memory() {
+    let mut world = World::new(small(), 1);
+    world.topic(LOG, LogSettings::default());
+    world.append(LOG, 500).unwrap();
+    world.settle();
+    let data = world.read(LOG, Offset(1), 10).unwrap();
+    assert_eq!(data.chunks[0].as_ptr(), world.accepted[&LOG][0].2.as_ptr());
+}
+
+#[test]
+fn an_entry_larger_than_a_commit_goes_through_an_extent_and_comes_back() {
+    let mut world = World::new(small(), 3);
+    world.topic(LOG, LogSettings::default());
+    world.append(LOG, 100).unwrap();
+    world.append(LOG, 70_001).unwrap();
+    world.append(LOG, 100).unwrap();
+    world.settle();
+    assert_eq!(world.store.stats().extents, 1);
+    assert_eq!(world.store.stats().extents_with_tail, 1);
+    world.check_log(LOG, 1 << 20);
+    world.restart(LogSettings::default());
+    world.check_log(LOG, 1 << 20);
+}
+
+#[test]
+fn offsets_outside_of_the_log_are_refused_with_its_bounds() {
+    let mut world = World::new(small(), 1);
+    world.topic(LOG, LogSettings::default());
+    world.append(LOG, 10).unwrap();
+    world.settle();
+    let error = world.read(LOG, Offset(4), 100).unwrap_err();
+    let (start, end) = (Offset(0), Offset(3));
+    assert_eq!(error, ReadError::OutOfRange { start, end });
+    assert_eq!(world.read(LOG, Offset(3), 100).unwrap().bytes, 0);
+    let other = world
+        .store
+        .read(LogId(99), Offset(0), Offset(1), 1, world.now);
+    assert_eq!(other, ReadOutcome::Failed(ReadError::UnknownLog));
+}
+
+#[test]
+fn time_finds_the_first_place_that_is_late_enough() {
+    let mut world = World::new(small(), 5);
+    world.topic(LOG, LogSettings::default());
+    for _ in 0..200 {
+        world.append(LOG, 900).unwrap();
+        world.sleep(10_000_000);
+    }
+    let (first, last) = (1_000_000, world.now.wall.0);
+    for restarted in [false, true] {
+        if restarted {
+            world.restart(LogSettings::default());
+        }
+        assert_eq!(world.find_time(LOG, i64::MIN), Some(Offset(0)));
+        assert_eq!(world.find_time(LOG, last + 1), None);
+        for entry in (0..200u64).step_by(17) {
+            let found = world
+                .find_time(LOG, first + 10 * i64::try_from(entry).unwrap())
+                .unwrap();
+            assert!(
+                found <= Offset(entry * 3),
+                "nothing late enough is passed over"
+            );
+            // A span holds about 3000 bytes: at most four of these entries.
+            assert!(
+                found.0 + 4 * 3 >= entry * 3,
+                "{found} is far before entry {entry}"
+            );
+        }
+    }
+    assert!(world.store.stats().segment_bytes > 0 || world.files_of(LOG) > 0);
+}
+
+#[test]
+fn a_log_of_level_memory_never_meets_the_disk_and_forgets_its_oldest() {
+    let config = crate::store::StoreConfig {
+        memory_log_bytes: 4000,
+        ..small()
+    };
+    let mut world = World::new(config, 1);
+    let level = Level::Memory;
+    world.topic(
+        LOG,
+        LogSettings {
+            level,
+            ..LogSettings::default()
+        },
+    );
+    for _ in 0..50 {
+        world.append(LOG, 300).unwrap();
+    }
+    let frontiers = world.store.frontiers(LOG).unwrap();
+    assert_eq!(frontiers.durable, frontiers.ordered);
+    assert!(frontiers.start.1 > Offset(0));
+    world.check_log(LOG, 1000);
+    world.settle();
+    assert_eq!(world.store.stats().commits, 0);
+}
+
+#[test]
+fn written_is_acknowledged_before_the_sync_and_synced_soon_after() {
+    let mut world = World::new(small(), 1);
+    let level = Level::Written;
+    world.topic(
+        LOG,
+        LogSettings {
+            level,
+            ..LogSettings::default()
+        },
+    );
+    world.topic(LogId(8), LogSettings::default());
+    // In the ring's first file, which is not filled ahead, every commit is synced; so is one that
+    // carries a checkpoint.
+    let mut unsynced = 0;
+    for _ in 0..20 {
+        world.append(LOG, 3000).unwrap();
+        world.settle();
+        let frontiers = world.store.frontiers(LOG).unwrap();
+        assert_eq!(frontiers.written, frontiers.ordered);
+        unsynced += u32::from(frontiers.durable < frontiers.ordered);
+    }
+    assert!(
+        unsynced > 3,
+        "only {unsynced} were acknowledged before their sync"
+    );
+    world.sleep(60_000_000);
+    let frontiers = world.store.frontiers(LOG).unwrap();
+    assert_eq!(frontiers.durable, frontiers.ordered);
+    world.append(LOG, 100).unwrap();
+    world.append(LogId(8), 100).unwrap();
+    world.settle();
+    assert_eq!(
+        world.store.frontiers(LogId(8)).unwrap().durable.1,
+        Offset(3)
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Random sizes on four logs, completions in any order, memory far too small to hold it all,
+    /// a restart now and then.
+    #[test]
+    fn reads_equal_what_was_appended(
+        seed in 1u64..,
+        steps in prop::collection::vec((0u64..4, 1usize..9000, 0u8..20), 50..250),
+    ) {
+        let mut world = World::new(small(), seed);
+        let settings = LogSettings { segment_bytes: 60_000, ..LogSettings::default() };
+        for log in 0..4 {
+            world.topic(LogId(log), settings);
+        }
+        for (log, len, what) in steps {
+            let log = LogId(log);
+            if world.append(log, len).is_err() {
+                world.settle();
+                let again = world.append(log, len);
+                prop_assert!(again.is_ok(), "{again:?}: {}", world.standing());
+            }
+            world.issue();
+            match what {
+                0 => {
+                    world.settle();
+                    world.check_log(log, 10_000);
+                }
+                1 => {
+                    world.settle();
+                    for id in 0..4 {
+                        if let Some(at) = world.store.frontiers(LogId(id)) {
+                            prop_assert_eq!(at.durable, at.ordered, "{}", world.standing());
+                        }
+                    }
+                    world.restart(settings);
+                    for id in 0..4 {
+                        if world.store.frontiers(LogId(id)).is_none() {
+                            world.topic(LogId(id), settings);
+                        }
+                    }
+                }
+                2..=8 => { world.complete_one(); }
+                _ => {}
+            }
+        }
+        world.settle();
+        for log in 0..4 {
+            world.check_log(LogId(log), 7000);
+        }
+    }
+}

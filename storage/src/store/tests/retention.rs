@@ -1,0 +1,104 @@
+//! The start moves by size, by age and on demand, and files go only after that is durable.
+
+use super::world::{LOG, World, small};
+use crate::store::{Event, LogSettings};
+use crate::types::{LogId, Offset};
+
+fn fill(world: &mut World, entries: usize) {
+    for _ in 0..entries {
+        world.must_append(LOG, 1000);
+        world.settle();
+    }
+}
+
+#[test]
+fn the_oldest_segments_go_while_the_rest_is_large_enough() {
+    let mut world = World::new(small(), 43);
+    let settings = LogSettings {
+        segment_bytes: 30_000,
+        retention_bytes: Some(60_000),
+        ..LogSettings::default()
+    };
+    world.topic(LOG, settings);
+    fill(&mut world, 300);
+    world.sleep(400_000_000_000);
+    world.sleep(60_000_000);
+    let start = world.store.frontiers(LOG).unwrap().start.1;
+    assert!(start >= Offset(200 * 3), "start is {start}");
+    assert!(
+        start <= Offset(240 * 3),
+        "at least 60,000 bytes are kept: start is {start}"
+    );
+    assert!(world.files_of(LOG) <= 6, "{} segments", world.files_of(LOG));
+    assert!(world.events.contains(&Event::Trimmed { log: LOG }));
+    world.check_log(LOG, 1 << 20);
+    world.restart(settings);
+    assert_eq!(world.store.frontiers(LOG).unwrap().start.1, start);
+    world.check_log(LOG, 1 << 20);
+}
+
+#[test]
+fn what_is_too_old_goes_also_from_a_log_that_nobody_writes() {
+    let mut world = World::new(small(), 47);
+    let settings = LogSettings {
+        retention_ms: Some(10_000),
+        ..LogSettings::default()
+    };
+    world.topic(LOG, settings);
+    fill(&mut world, 40);
+    world.restart(settings);
+    for _ in 0..10 {
+        world.sleep(6_000_000_000);
+        world.sleep(60_000_000);
+    }
+    let frontiers = world.store.frontiers(LOG).unwrap();
+    assert_eq!(frontiers.start, frontiers.durable);
+    assert_eq!(frontiers.durable.1, Offset(120));
+    assert_eq!(world.files_of(LOG), 0);
+    fill(&mut world, 3);
+    world.check_log(LOG, 1000);
+    world.restart(settings);
+    assert_eq!(world.store.frontiers(LOG).unwrap().start.1, Offset(120));
+    world.check_log(LOG, 1000);
+}
+
+#[test]
+fn a_trim_is_seen_at_once_and_survives_a_restart() {
+    let mut world = World::new(small(), 53);
+    let settings = LogSettings {
+        segment_bytes: 30_000,
+        ..LogSettings::default()
+    };
+    world.topic(LOG, settings);
+    fill(&mut world, 200);
+    world.store.trim(LOG, Offset(301));
+    assert!(world.read(LOG, Offset(300), 10).is_err());
+    assert!(world.read(LOG, Offset(301), 10).is_ok());
+    world.sleep(60_000_000);
+    assert!(world.events.contains(&Event::Trimmed { log: LOG }));
+    assert!(world.files_of(LOG) < 7);
+    world.restart(settings);
+    assert_eq!(world.store.frontiers(LOG).unwrap().start.1, Offset(301));
+    world.check_log(LOG, 5000);
+}
+
+#[test]
+fn a_dropped_log_leaves_no_file_and_does_not_come_back() {
+    let mut world = World::new(small(), 59);
+    let settings = LogSettings::default();
+    world.topic(LOG, settings);
+    world.topic(LogId(8), settings);
+    fill(&mut world, 100);
+    world.append(LogId(8), 100).unwrap();
+    world.append(LOG, 60_000).unwrap();
+    world.issue();
+    world.store.drop_log(LOG);
+    world.settle();
+    world.sleep(60_000_000);
+    assert!(world.events.contains(&Event::Dropped { log: LOG }));
+    assert_eq!(world.files_of(LOG), 0);
+    assert_eq!(world.store.frontiers(LOG), None);
+    world.restart(settings);
+    assert_eq!(world.store.frontiers(LOG), None);
+    world.check_log(LogId(8), 1000);
+}

@@ -1,0 +1,196 @@
+//! The ring laps, fills and never locks up.
+
+use super::world::{LOG, World, small};
+use crate::store::{AppendError, Event, LogSettings, StoreConfig};
+use crate::types::{LogId, LogKind, Offset};
+
+#[test]
+fn a_small_ring_laps_under_one_log() {
+    let mut world = World::new(small(), 11);
+    world.topic(LOG, LogSettings::default());
+    for _ in 0..1500 {
+        world.must_append(LOG, 1000);
+        world.issue();
+        world.complete_one();
+    }
+    world.settle();
+    let stats = world.store.stats();
+    assert!(stats.laps >= 3, "{stats:?}");
+    assert!(stats.write_behinds > 0, "{stats:?}");
+    world.check_log(LOG, 1 << 20);
+}
+
+#[test]
+fn what_slow_logs_left_is_copied_forward_and_not_written_to_tiny_segments() {
+    let mut world = World::new(small(), 13);
+    world.topic(LOG, LogSettings::default());
+    for log in 100..130 {
+        world.topic(LogId(log), LogSettings::default());
+        world.append(LogId(log), 50).unwrap();
+    }
+    for _ in 0..1500 {
+        world.must_append(LOG, 1000);
+        world.issue();
+        world.complete_one();
+    }
+    world.settle();
+    let stats = world.store.stats();
+    assert!(stats.laps >= 3 && stats.copy_forwards >= 60, "{stats:?}");
+    for log in 100..130 {
+        assert_eq!(world.files_of(LogId(log)), 0);
+        world.check_log(LogId(log), 100);
+    }
+    world.restart(LogSettings::default());
+    for log in 100..130 {
+        world.check_log(LogId(log), 100);
+    }
+}
+
+#[test]
+fn a_full_ring_refuses_and_says_when_there_is_space() {
+    let mut world = World::new(small(), 17);
+    world.topic(LOG, LogSettings::default());
+    let mut accepted = 0u64;
+    let error = loop {
+        // Nothing completes: the ring cannot empty itself.
+        match world.append(LOG, 3000) {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+        world.issue();
+        assert!(accepted < 1000, "the ring is never full");
+    };
+    assert_eq!(error, AppendError::Full);
+    world.settle();
+    assert!(world.events.contains(&Event::SpaceAvailable));
+    assert_eq!(
+        world.store.frontiers(LOG).unwrap().durable.1,
+        Offset(accepted * 3)
+    );
+    world.append(LOG, 3000).unwrap();
+}
+
+#[test]
+fn many_logs_at_once_do_not_lock_the_ring() {
+    let mut world = World::new(small(), 19);
+    for log in 0..40 {
+        world.topic(LogId(log), LogSettings::default());
+    }
+    for round in 0..3000u64 {
+        let log = LogId(world.random(40));
+        let len = usize::try_from(1 + world.random(3000)).unwrap();
+        if world.append(log, len).is_err() {
+            world.settle();
+            assert!(
+                world.append(log, len).is_ok(),
+                "round {round}: {:?}",
+                world.store.stats()
+            );
+        }
+        world.issue();
+        if round % 3 == 0 {
+            world.complete_one();
+        }
+    }
+    world.settle();
+    for log in 0..40 {
+        world.check_log(LogId(log), 5000);
+    }
+}
+
+#[test]
+fn a_machine_log_is_replaced_by_its_snapshots() {
+    let mut world = World::new(small(), 23);
+    world
+        .store
+        .create_log(LOG, LogKind::Machine, LogSettings::default());
+    for _ in 0..600 {
+        let level = crate::types::Level::Synced;
+        let next = world.store.frontiers(LOG).unwrap().ordered.1;
+        let entry = crate::store::NewEntry {
+            term: crate::types::Term(1),
+            time: world.now.wall,
+            first_offset: next,
+            offsets: 0,
+            max_timestamp: i64::MIN,
+            bytes: bytes::Bytes::from(vec![7; 900]),
+        };
+        while world
+            .store
+            .append(LOG, entry.clone(), level, world.now)
+            .is_err()
+        {
+            world.settle();
+        }
+        world.settle();
+    }
+    assert!(world.store.stats().laps >= 2, "{:?}", world.store.stats());
+    assert_eq!(world.files_of(LOG), 0);
+    let next = world.store.frontiers(LOG).unwrap().ordered;
+    world.restart(LogSettings::default());
+    assert_eq!(world.store.frontiers(LOG).unwrap().ordered, next);
+}
+
+#[test]
+fn a_snapshot_too_large_for_the_journal_stands_in_a_file_that_is_replaced() {
+    let mut world = World::new(small(), 29);
+    world.topic(LOG, LogSettings::default());
+    for round in 0..4u8 {
+        world.append(LOG, 100).unwrap();
+        world
+            .store
+            .put_snapshot(LOG, bytes::Bytes::from(vec![round; 5000]));
+        world.sleep(60_000_000);
+    }
+    let snapshots = |world: &World| {
+        let is = |file: &&crate::io::FileName| matches!(file, crate::io::FileName::Snapshot { .. });
+        world.disk.files.keys().filter(is).count()
+    };
+    assert_eq!(snapshots(&world), 1);
+    world.restart(LogSettings::default());
+    world.check_log(LOG, 1000);
+}
+
+#[test]
+fn idling_vouches_for_the_last_commit_once() {
+    let mut world = World::new(small(), 31);
+    world.topic(LOG, LogSettings::default());
+    world.append(LOG, 100).unwrap();
+    world.settle();
+    for _ in 0..5 {
+        world.sleep(60_000_000);
+    }
+    let stats = world.store.stats();
+    assert_eq!((stats.commits, stats.empty_commits), (2, 1));
+    assert_eq!(world.store.poll_timeout(), None);
+}
+
+#[test]
+fn stopping_flushes_and_then_takes_nothing() {
+    let mut world = World::new(small(), 37);
+    world.topic(LOG, LogSettings::default());
+    for _ in 0..20 {
+        world.append(LOG, 2000).unwrap();
+    }
+    world.store.begin_stop(world.now);
+    assert_eq!(world.append(LOG, 1), Err(AppendError::Stopped));
+    world.settle();
+    assert!(world.events.contains(&Event::Flushed));
+    let frontiers = world.store.frontiers(LOG).unwrap();
+    assert_eq!(frontiers.durable, frontiers.ordered);
+}
+
+#[test]
+fn journal_files_are_filled_ahead_and_never_where_the_ring_stands() {
+    let mut world = World::new(StoreConfig::default(), 41);
+    world.topic(LOG, LogSettings::default());
+    for _ in 0..300 {
+        world.must_append(LOG, 2500);
+        world.issue();
+        world.complete_one();
+    }
+    world.settle();
+    assert!(world.store.stats().prefilled_files >= 1);
+    world.restart(LogSettings::default());
+    world.check_log(LOG, 1 << 20);
+}

@@ -1,0 +1,328 @@
+//! One store, its disk, and what was appended.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::io::{FileName, IoError, IoErrorKind, Op, OpId, Output};
+use crate::recovery::tests::disk::{Disk, Pool};
+use crate::recovery::{RecoveryConfig, recover};
+use crate::store::{
+    AppendError, Event, LogSettings, NewEntry, ReadData, ReadError, ReadOutcome, Store,
+    StoreConfig, TimeOutcome,
+};
+use crate::types::{Level, LogId, LogKind, Mono, Now, Offset, Ordinal, Term, WallMs};
+
+/// An entry that was accepted: its first offset, the next one, its bytes.
+type Accepted = (Offset, Offset, Bytes);
+
+pub(super) struct World {
+    pub(super) store: Store<Pool>,
+    pub(super) disk: Disk,
+    pub(super) events: Vec<Event>,
+    /// Fails the operations that it is true for.
+    pub(super) fails: fn(&Op<Vec<u8>>) -> bool,
+    /// Free space that the disk reports.
+    pub(super) free: u64,
+    /// Answers `SnapshotWanted`.
+    pub(super) snapshots: bool,
+    pub(super) accepted: BTreeMap<LogId, Vec<Accepted>>,
+    pub(super) now: Now,
+    in_flight: Vec<(OpId, Op<Vec<u8>>)>,
+    random: u64,
+    recovery: RecoveryConfig,
+    config: StoreConfig,
+}
+
+pub(super) const LOG: LogId = LogId(7);
+
+/// A ring of 8 files × 8 blocks, and thresholds to match.
+pub(super) fn small() -> StoreConfig {
+    StoreConfig {
+        max_commit_bytes: 16 << 10,
+        parallel_commit_bytes: 4 << 10,
+        bulk_bytes: 24 << 10,
+        write_behind_bytes: 12 << 10,
+        segment_write_bytes: 8 << 10,
+        copy_forward_bytes: 4 << 10,
+        span_bytes: 3000,
+        tail_cache_bytes: 64 << 10,
+        span_cache_bytes: 32 << 10,
+        index_cache_bytes: 1 << 10,
+        read_bytes: 16 << 10,
+        inline_snapshot_bytes: 256,
+        ..StoreConfig::default()
+    }
+}
+
+impl World {
+    pub(super) fn new(config: StoreConfig, seed: u64) -> Self {
+        let mut recovery = RecoveryConfig {
+            salt: seed,
+            ..RecoveryConfig::default()
+        };
+        recovery.geometry.file_bytes = 32 << 10;
+        recovery.geometry.files = 8;
+        recovery.geometry.max_commit_bytes = 16 << 10;
+        let mut disk = Disk::default();
+        let store = open(&mut disk, &recovery, &config);
+        Self {
+            store,
+            disk,
+            events: Vec::new(),
+            fails: |_| false,
+            free: 1 << 40,
+            snapshots: true,
+            accepted: BTreeMap::new(),
+            now: Now {
+                mono: Mono(1),
+                wall: WallMs(1_000_000),
+            },
+            in_flight: Vec::new(),
+            random: seed | 1,
+            recovery,
+            config,
+        }
+    }
+
+    /// Ends the process without a word and starts it again on what was carried out so far.
+    pub(super) fn restart(&mut self, settings: LogSettings) {
+        self.in_flight.clear();
+        self.store = open(&mut self.disk, &self.recovery, &self.config);
+        for (log, _) in self.store.log_ids().collect::<Vec<_>>() {
+            self.store.configure(log, settings);
+        }
+    }
+
+    pub(super) fn topic(&mut self, log: LogId, settings: LogSettings) {
+        self.store.create_log(log, LogKind::Topic, settings);
+    }
+
+    pub(super) fn random(&mut self, below: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % below
+    }
+
+    /// Appends once there is space, which must come.
+    pub(super) fn must_append(&mut self, log: LogId, len: usize) {
+        for _ in 0..20 {
+            if self.append(log, len).is_ok() {
+                return;
+            }
+            self.settle();
+        }
+        panic!("space never comes: {}", self.standing());
+    }
+
+    pub(super) fn append(&mut self, log: LogId, len: usize) -> Result<Ordinal, AppendError> {
+        self.append_at(log, len, Level::Synced)
+    }
+
+    pub(super) fn append_at(
+        &mut self,
+        log: LogId,
+        len: usize,
+        level: Level,
+    ) -> Result<Ordinal, AppendError> {
+        let next = self.store.frontiers(log).expect("log exists").ordered.1;
+        let word = (log.0 << 40 | next.0).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let bytes: Bytes = word.to_le_bytes().into_iter().cycle().take(len).collect();
+        let entry = NewEntry {
+            term: Term(1),
+            time: self.now.wall,
+            first_offset: next,
+            offsets: 3,
+            max_timestamp: self.now.wall.0,
+            bytes: bytes.clone(),
+        };
+        let ordinal = self.store.append(log, entry, level, self.now)?;
+        let list = self.accepted.entry(log).or_default();
+        list.push((next, next.plus(3), bytes));
+        Ok(ordinal)
+    }
+
+    /// Takes what the store wants done; nothing is complete yet.
+    pub(super) fn issue(&mut self) {
+        while let Some(op) = self.store.poll_op() {
+            self.in_flight.push(op);
+        }
+    }
+
+    /// Completes one operation in flight, any one. `false`: there is none.
+    pub(super) fn complete_one(&mut self) -> bool {
+        if self.in_flight.is_empty() {
+            return false;
+        }
+        let count = self.in_flight.len() as u64;
+        let at = usize::try_from(self.random(count)).unwrap();
+        let (id, op) = self.in_flight.swap_remove(at);
+        self.now.mono = self.now.mono.after(50_000);
+        let failed = (self.fails)(&op);
+        let result = match self.disk.run(op) {
+            _ if failed => Err(IoError {
+                kind: IoErrorKind::Other,
+                message: "the test's fault".to_owned(),
+            }),
+            Ok(Output::Free(_)) => Ok(Output::Free(self.free)),
+            result => result,
+        };
+        self.store.handle_completion(id, result, self.now);
+        self.take_events();
+        true
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.store.poll_event() {
+            if let Event::SnapshotWanted { log } = event
+                && self.snapshots
+            {
+                self.store.put_snapshot(log, Bytes::from_static(b"state"));
+            }
+            self.events.push(event);
+        }
+    }
+
+    /// Until nothing is in flight.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..200_000 {
+            self.issue();
+            if !self.complete_one() {
+                self.take_events();
+                self.issue();
+                if self.in_flight.is_empty() {
+                    return;
+                }
+            }
+        }
+        panic!("the store never comes to rest");
+    }
+
+    /// Settles, then lets time pass.
+    pub(super) fn sleep(&mut self, nanos: u64) {
+        self.settle();
+        self.now.mono = self.now.mono.after(nanos);
+        self.now.wall.0 += i64::try_from(nanos / 1_000_000).unwrap();
+        self.store.handle_timeout(self.now);
+        self.settle();
+    }
+
+    pub(super) fn read(
+        &mut self,
+        log: LogId,
+        from: Offset,
+        max_bytes: usize,
+    ) -> Result<ReadData, ReadError> {
+        let until = self.store.frontiers(log).expect("log exists").durable.1;
+        match self.store.read(log, from, until, max_bytes, self.now) {
+            ReadOutcome::Ready(data) => Ok(data),
+            ReadOutcome::Failed(error) => Err(error),
+            ReadOutcome::Pending(token) => {
+                self.settle();
+                let mut done = self.events.drain(..).filter_map(|event| match event {
+                    Event::ReadDone { token: of, result } if of == token => Some(result),
+                    _ => None,
+                });
+                done.next().expect("a pending read ends")
+            }
+        }
+    }
+
+    pub(super) fn find_time(&mut self, log: LogId, timestamp: i64) -> Option<Offset> {
+        let until = self.store.frontiers(log).expect("log exists").durable.1;
+        match self.store.find_time(log, timestamp, until, self.now) {
+            TimeOutcome::Found(offset) => Some(offset),
+            TimeOutcome::NotFound => None,
+            TimeOutcome::Failed(error) => panic!("{error}"),
+            TimeOutcome::Pending(token) => {
+                self.settle();
+                let mut done = self.events.drain(..).filter_map(|event| match event {
+                    Event::TimeDone { token: of, result } if of == token => Some(result),
+                    _ => None,
+                });
+                done.next()
+                    .expect("a pending look-up ends")
+                    .expect("no fault")
+            }
+        }
+    }
+
+    /// Reads the log from its start to its durable end, in pieces, and compares every byte.
+    pub(super) fn check_log(&mut self, log: LogId, max_bytes: usize) {
+        let frontiers = self.store.frontiers(log).expect("log exists");
+        let accepted = self.accepted.get(&log).cloned().unwrap_or_default();
+        let mut at = frontiers.start.1;
+        while at < frontiers.durable.1 {
+            let data = self.read(log, at, max_bytes).expect("readable");
+            let bytes: Vec<u8> = data.chunks.concat();
+            assert_eq!(bytes.len(), data.bytes);
+            at = compare(&accepted, at, &bytes);
+        }
+        assert_eq!(at, frontiers.durable.1, "reads end where the log does");
+    }
+
+    /// What the store waits for, when a test says that it stands still.
+    pub(super) fn standing(&self) -> String {
+        let store = &self.store;
+        format!(
+            "granted {}, ready {}, bulk {}, control {}, copies {}, jobs {}, credit {}: {:?}",
+            store.granted,
+            store.ready.len(),
+            store.bulk.len(),
+            store.control.len(),
+            store.copies.len(),
+            store.jobs,
+            store.reclaim_credit,
+            store.stats(),
+        )
+    }
+
+    pub(super) fn files_of(&self, log: LogId) -> usize {
+        let of = |file: &&FileName| match file {
+            FileName::Segment { log: id, .. } => *id == log,
+            _ => false,
+        };
+        self.disk.files.keys().filter(of).count()
+    }
+}
+
+fn open(disk: &mut Disk, recovery: &RecoveryConfig, config: &StoreConfig) -> Store<Pool> {
+    let task = recover(recovery.clone(), Pool);
+    let recovered = disk.drive(task).expect("recovery ends").expect("recovers");
+    let core = recovered.cores.into_iter().next().expect("one core");
+    let now = Now {
+        mono: Mono(1),
+        wall: WallMs(1_000_000),
+    };
+    Store::open(config.clone(), Pool, core, now)
+}
+
+/// `bytes` must be whole entries that begin with, or before, the one that holds `at`; the offset
+/// after the last.
+fn compare(accepted: &[Accepted], at: Offset, bytes: &[u8]) -> Offset {
+    let holding = accepted
+        .iter()
+        .position(|(first, next, _)| *first <= at && at < *next)
+        .expect("an accepted offset");
+    for first in (0..=holding).rev() {
+        let mut rest = bytes;
+        for (_, next, entry) in &accepted[first..] {
+            let Some(after) = rest.strip_prefix(&entry[..]) else {
+                break;
+            };
+            rest = after;
+            if rest.is_empty() {
+                assert!(*next > at, "a read gives at least the entry asked for");
+                return *next;
+            }
+        }
+    }
+    let looks_like = accepted
+        .iter()
+        .position(|(_, _, entry)| bytes.starts_with(entry));
+    panic!(
+        "a read at {at} gave {} bytes that are not from entry {holding} on; like {looks_like:?}",
+        bytes.len()
+    );
+}

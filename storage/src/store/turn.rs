@@ -1,0 +1,373 @@
+//! What a store does once per turn, after all input was taken: starts what is due, in the order
+//! in which one thing frees what the next one needs.
+
+use super::Store;
+use super::api::Event;
+use super::log::Removal;
+use super::ops::Purpose;
+use super::ring::LogKey;
+use crate::io::{BufPool, IoResult, Op, Output};
+use crate::types::{LogKind, Mono};
+
+impl<P: BufPool> Store<P> {
+    pub(crate) fn turn(&mut self) {
+        if self.fatal {
+            return;
+        }
+        self.start_bulks();
+        self.reclaim();
+        self.relieve_memory();
+        self.start_behinds();
+        self.issue_commits();
+        self.issue_journal_sync();
+        self.issue_prefill();
+        self.poll_free_space();
+        self.say_space();
+        self.say_flushed();
+    }
+
+    pub(crate) fn queue_ready(&mut self, key: LogKey) {
+        self.stirred = true;
+        let since = self.now.mono;
+        let large = self.config.bulk_bytes;
+        let log = &mut self.logs[key];
+        if log.pending_bytes >= large {
+            self.want_bulk(key);
+        }
+        let log = &mut self.logs[key];
+        if !std::mem::replace(&mut log.queued_ready, true) {
+            self.ready.push_back((key, since));
+        }
+    }
+
+    /// The log has an extent record, or entries, to place.
+    pub(crate) fn requeue_ready(&mut self, key: LogKey) {
+        self.stirred = true;
+        let log = &mut self.logs[key];
+        if !std::mem::replace(&mut log.queued_ready, true) {
+            self.ready.push_front((key, self.now.mono));
+        }
+    }
+
+    pub(crate) fn queue_control(&mut self, key: LogKey) {
+        self.stirred = true;
+        let log = &mut self.logs[key];
+        if !std::mem::replace(&mut log.queued_control, true) {
+            self.control.push_back(key);
+        }
+    }
+
+    pub(crate) fn want_bulk(&mut self, key: LogKey) {
+        let log = &mut self.logs[key];
+        if log.kind == LogKind::Topic
+            && !log.bulk
+            && !log.stopped
+            && !std::mem::replace(&mut log.queued_bulk, true)
+        {
+            self.bulk.push_back(key);
+            // A commit may find this out after this turn's bulk writes were begun.
+            self.stirred = true;
+        }
+    }
+
+    fn start_bulks(&mut self) {
+        for _ in 0..self.bulk.len() {
+            if self.jobs >= 2 * self.config.flush_jobs {
+                return;
+            }
+            let key = self.bulk.pop_front().expect("counted");
+            let Some(log) = self.logs.get_mut(key) else {
+                continue;
+            };
+            if !std::mem::take(&mut log.queued_bulk)
+                || log.bulk
+                || log.stopped
+                || log.pending_bytes == 0
+            {
+                continue;
+            }
+            let pending = log.pending_bytes;
+            if self.start_bulk(key) {
+                self.pending_inline -= pending;
+            } else {
+                // An earlier segment is to be finished first, or another job is under way; small
+                // entries need not wait for that.
+                self.start_behind(key, true);
+                let fits = self.next_fits_inline(key);
+                if fits {
+                    self.queue_ready_only(key);
+                } else {
+                    let log = &mut self.logs[key];
+                    log.waits_for_job = true;
+                }
+            }
+        }
+    }
+
+    fn queue_ready_only(&mut self, key: LogKey) {
+        let since = self.now.mono;
+        let log = &mut self.logs[key];
+        if !std::mem::replace(&mut log.queued_ready, true) {
+            self.ready.push_back((key, since));
+        }
+    }
+
+    fn next_fits_inline(&self, key: LogKey) -> bool {
+        let log = &self.logs[key];
+        let len = log.entry(log.placed).bytes.len();
+        crate::format::record::entry_len(len) <= self.inline_limit()
+    }
+
+    /// A flush job of the log has ended: what waited for it goes on.
+    pub(crate) fn after_job(&mut self, key: LogKey) {
+        self.stirred = true;
+        let log = &mut self.logs[key];
+        if log.removal == Some(Removal::Wanted) {
+            self.place_end(key);
+            return;
+        }
+        if std::mem::take(&mut log.waits_for_job) {
+            self.want_bulk(key);
+        }
+        let log = &mut self.logs[key];
+        if log.flushed.0 < log.next.0 && !std::mem::replace(&mut log.queued_dirty, true) {
+            self.dirty.push_back((key, log.id));
+        }
+        self.reclaim_again = true;
+        self.consider_behind(key);
+    }
+
+    /// Queues the log for writing behind once enough of it is unflushed.
+    pub(crate) fn consider_behind(&mut self, key: LogKey) {
+        let least = self.config.write_behind_bytes;
+        let log = &mut self.logs[key];
+        if log.kind != LogKind::Topic || log.files.is_none() || log.flushed.0 >= log.written.0 {
+            return;
+        }
+        if log.waits_for_job {
+            // An entry that is too large for a commit waits for the segment before its own.
+            self.want_behind(key, true);
+            return;
+        }
+        let first = log.entry(log.flushed.0).pos;
+        let last = log.entry(crate::types::Ordinal(log.written.0.0 - 1)).pos;
+        // Across a change of segment the position falls: then there is a segment to finish.
+        if last < first || last - first >= least as u64 {
+            self.want_behind(key, false);
+        }
+    }
+
+    pub(crate) fn want_behind(&mut self, key: LogKey, close: bool) {
+        self.queue_behind(key, close);
+        self.stirred = true;
+    }
+
+    /// As [`Self::want_behind`], from within a turn that starts it, if it can start at all:
+    /// asking for another turn would repeat this one for ever while a job is under way.
+    pub(crate) fn queue_behind(&mut self, key: LogKey, close: bool) {
+        let log = &mut self.logs[key];
+        log.behind_closes |= close;
+        if !std::mem::replace(&mut log.queued_behind, true) {
+            self.behind.push_back(key);
+        }
+    }
+
+    fn start_behinds(&mut self) {
+        for _ in 0..self.behind.len() {
+            if self.jobs >= self.config.flush_jobs {
+                return;
+            }
+            let key = self.behind.pop_front().expect("counted");
+            let Some(log) = self.logs.get_mut(key) else {
+                continue;
+            };
+            if !std::mem::take(&mut log.queued_behind) {
+                continue;
+            }
+            let close = std::mem::take(&mut log.behind_closes);
+            self.start_behind(key, close);
+        }
+    }
+
+    // --- commit timing ---
+
+    /// When entries have waited long enough for a commit beside those in flight.
+    pub(crate) fn parallel_deadline(&self) -> Option<Mono> {
+        let (_, since) = self.ready.front()?;
+        let busy = self.ring.in_flight();
+        (busy > 0 && busy < self.config.commits_in_flight).then(|| since.after(self.commit_ns / 2))
+    }
+
+    /// When the last commit is to be vouched for by an empty one.
+    pub(crate) fn idle_deadline(&self) -> Option<Mono> {
+        let quiet = self.ring.in_flight() == 0 && self.ready.is_empty() && !self.fatal;
+        let owed = !self.last_commit_empty && self.stats.commits > 0 || !self.control.is_empty();
+        (quiet && owed).then(|| self.last_commit_at.after(self.config.idle_commit_ns))
+    }
+
+    pub(crate) fn idle_due(&self) -> bool {
+        self.idle_deadline()
+            .is_some_and(|at| at <= self.now.mono || self.stopping)
+    }
+
+    /// Syncs journal files whose commits were written without, when something waits for it.
+    fn issue_journal_sync(&mut self) {
+        if self.sync_under_way {
+            return;
+        }
+        let Some((seq, file)) = self.ring.first_unsynced() else {
+            self.lazy_sync_at = None;
+            return;
+        };
+        if seq >= self.sync_through && !self.stopping && !self.under_pressure() {
+            if self.lazy_sync_at.is_none() {
+                self.lazy_sync_at = Some(self.now.mono.after(self.config.lazy_sync_ns));
+            }
+            return;
+        }
+        self.ring.begin_sync(file);
+        self.sync_under_way = true;
+        let op = Op::Sync(self.journal_file(file));
+        self.ops.push(Purpose::JournalSync { file }, op);
+    }
+
+    pub(crate) fn journal_synced(&mut self, file: u16, result: IoResult<P::Buf>) {
+        self.sync_under_way = false;
+        if let Err(error) = result {
+            self.fail_store(format!("journal sync failed: {}", error.message));
+            return;
+        }
+        self.ring.end_sync(file);
+        self.after_progress();
+    }
+
+    /// Commits became durable: what waited for them happens.
+    pub(crate) fn after_durable(&mut self) {
+        let durable = self.ring.durable();
+        while self.trims.front().is_some_and(|(seq, ..)| *seq < durable) {
+            let (_, key, id) = self.trims.pop_front().expect("just seen");
+            if self.logs.key(id) == Some(key) {
+                self.trim_durable(key);
+            }
+        }
+        while self.obsolete.front().is_some_and(|(seq, _)| *seq < durable) {
+            let (_, file) = self.obsolete.pop_front().expect("just seen");
+            self.ops.remove(file);
+        }
+        while self.ends.front().is_some_and(|(seq, _)| *seq < durable) {
+            let (_, key) = self.ends.pop_front().expect("just seen");
+            self.end_durable(key);
+        }
+    }
+
+    // --- disk floor ---
+
+    /// Asks for free space now and then while entries come in.
+    pub(crate) fn watch_free_space(&mut self) {
+        if self.free_space_at.is_none() {
+            self.free_space_at = Some(self.now.mono);
+            self.stirred = true;
+        }
+    }
+
+    /// While space is low or was asked for, the next question has a deadline.
+    pub(crate) fn free_space_deadline(&self) -> Option<Mono> {
+        let at = self.free_space_at?;
+        (self.disk_low && !self.free_space_asked).then_some(at)
+    }
+
+    pub(crate) fn poll_free_space(&mut self) {
+        let due = self.free_space_at.is_some_and(|at| at <= self.now.mono);
+        if due && !self.free_space_asked && self.config.disk_floor_bytes > 0 {
+            self.free_space_asked = true;
+            self.ops.push(Purpose::FreeSpace, Op::FreeSpace);
+        }
+    }
+
+    pub(crate) fn free_space_known(&mut self, result: IoResult<P::Buf>) {
+        self.free_space_asked = false;
+        if let Ok(Output::Free(free)) = result {
+            self.disk_low = free < self.config.disk_floor_bytes;
+        }
+        let next = self.now.mono.after(self.config.free_space_check_ns);
+        self.free_space_at = Some(next);
+    }
+
+    // --- what is said ---
+
+    fn say_space(&mut self) {
+        let room = self.max_commit as u64 / 2;
+        let free = self.ring.free();
+        let empty = self.ring.used() <= self.ring.capacity() / 2;
+        if self.space_wanted
+            && !self.disk_low
+            && self.may_grant(self.refused_grant)
+            && (free >= self.granted + self.reserve() + room || empty)
+        {
+            self.space_wanted = false;
+            self.events.push_back(Event::SpaceAvailable);
+        }
+    }
+
+    fn say_flushed(&mut self) {
+        if self.stopping
+            && !self.flushed_said
+            && self.ops.is_idle()
+            && self.ready.is_empty()
+            && self.control.is_empty()
+            && !self.ring.has_unsynced()
+            && (self.last_commit_empty || self.stats.commits == 0)
+        {
+            self.flushed_said = true;
+            self.events.push_back(Event::Flushed);
+        }
+    }
+
+    /// The journal cannot be trusted any more.
+    pub(crate) fn fail_store(&mut self, reason: String) {
+        if !std::mem::replace(&mut self.fatal, true) {
+            self.events.push_back(Event::Fatal(reason));
+        }
+    }
+
+    /// The log takes no more entries. What no commit holds was not acknowledged and is given up,
+    /// so that it cannot come back after a client saw it fail.
+    pub(crate) fn stop_log(&mut self, key: LogKey, reason: String) {
+        let log = &mut self.logs[key];
+        if std::mem::replace(&mut log.stopped, true) {
+            return;
+        }
+        let log = log.id;
+        self.give_up_pending(key);
+        self.events.push_back(Event::Stopped { log, reason });
+    }
+
+    /// Forgets the entries that no commit holds.
+    pub(crate) fn give_up_pending(&mut self, key: LogKey) {
+        let log = &mut self.logs[key];
+        if !log.bulk {
+            self.pending_inline -= log.pending_bytes;
+        }
+        log.bulk = false;
+        log.pending_bytes = 0;
+        log.queued_ready = false;
+        log.queued_bulk = false;
+        let (granted, placed) = (std::mem::take(&mut log.granted), log.placed);
+        let mut freed = 0;
+        // A flush job that is still under way copies from them.
+        let flushing = log.files.as_ref().is_some_and(|files| files.job.is_some());
+        while !flushing
+            && log
+                .tail
+                .back()
+                .is_some_and(|entry| entry.meta.ordinal >= placed)
+        {
+            let entry = log.tail.pop_back().expect("just seen");
+            let size = entry.bytes.len() + super::log::ENTRY_OVERHEAD;
+            log.tail_bytes -= size;
+            freed += size;
+        }
+        self.granted -= granted;
+        self.tail_bytes -= freed;
+    }
+}

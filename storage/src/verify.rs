@@ -1,0 +1,457 @@
+//! Checks a data directory offline: every checksum and every invariant of what counts on disk.
+//!
+//! It reads what recovery reads, and what recovery leaves to the first read: all index blocks
+//! and all spans of every live segment. It changes nothing, repairs nothing, and does not stop at
+//! an error: it goes on with the next journal, segment or log. What entries mean is not its
+//! business; an [`Inspect`] is shown all of them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::format::commit::RingPosition;
+use crate::format::crc;
+use crate::format::index::{IndexBlock, Span, decode_block};
+use crate::format::segments::{SegmentId, sort_out};
+use crate::format::superblock::Superblock;
+use crate::io::{BLOCK, BufPool, Dir, FileName, IoResult, Op, OpId};
+use crate::recovery::{
+    Driven, Gather, Io, Journal, OldLog, RecoveryError, Sources, Task, open_journals,
+    read_superblock,
+};
+use crate::types::{Generation, LogId, LogKind, Offset, Ordinal};
+
+/// Findings beyond this many are counted, not listed.
+const LISTED: usize = 1000;
+/// Bytes of journal kept in memory while entries are shown.
+const CACHE: usize = 16 << 20;
+/// Segment bytes read at once.
+const READ: usize = 1 << 20;
+
+/// Looks into entries, which storage does not understand.
+pub trait Inspect {
+    /// Shown are the bytes of one or more whole entries of a log, back to back, the first of
+    /// which has `first_offset` (without meaning in machine logs). Returns how many records they
+    /// hold.
+    ///
+    /// # Errors
+    /// Byte position within `entries` and what is wrong there.
+    fn entries(
+        &mut self,
+        log: LogId,
+        kind: LogKind,
+        first_offset: Offset,
+        entries: &[u8],
+    ) -> Result<u64, (usize, String)>;
+
+    /// Shown is the state of a log's machine.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn snapshot(&mut self, log: LogId, kind: LogKind, state: &[u8]) -> Result<(), String>;
+}
+
+/// Something that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The file.
+    pub file: FileName,
+    /// Byte position in it.
+    pub position: u64,
+    /// What is wrong there.
+    pub what: String,
+}
+
+/// What was checked so far, and what was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Files read.
+    pub files: u64,
+    /// Bytes read and checked.
+    pub bytes: u64,
+    /// Logs checked.
+    pub logs: u64,
+    /// Entries (record batches, for topics) checked.
+    pub entries: u64,
+    /// Records in them, as the [`Inspect`] counts.
+    pub records: u64,
+    /// What is wrong, in the order of checking; the first thousand.
+    pub findings: Vec<Finding>,
+    /// How many things are wrong, listed or not.
+    pub errors: u64,
+}
+
+/// The check as a machine that a driver turns.
+pub struct Verify<P: BufPool> {
+    task: Task<P, ()>,
+    report: Rc<RefCell<Report>>,
+}
+
+impl<P: BufPool + 'static> Verify<P> {
+    /// Starts the check.
+    pub fn new(pool: P, inspect: impl Inspect + 'static) -> Self {
+        let report = Rc::new(RefCell::new(Report::default()));
+        let shared = Rc::clone(&report);
+        let task = Task::new(pool, move |io| async move {
+            let mut checker = Checker {
+                io,
+                inspect,
+                report: Rc::clone(&shared),
+            };
+            if let Err(error) = checker.all().await {
+                checker.refused(error);
+            }
+        });
+        Self { task, report }
+    }
+
+    /// What was checked so far.
+    #[must_use]
+    pub fn progress(&self) -> Report {
+        self.report.borrow().clone()
+    }
+}
+
+impl<P: BufPool + 'static> Driven<P> for Verify<P> {
+    type Output = Report;
+
+    fn poll_op(&mut self) -> Option<(OpId, Op<P::Buf>)> {
+        self.task.poll_op()
+    }
+
+    fn handle_completion(&mut self, id: OpId, result: IoResult<P::Buf>) {
+        self.task.handle_completion(id, result);
+    }
+
+    fn poll_result(&mut self) -> Option<Report> {
+        self.task.poll_result()?;
+        Some(self.report.borrow().clone())
+    }
+}
+
+struct Checker<P: BufPool, I> {
+    io: Io<P>,
+    inspect: I,
+    report: Rc<RefCell<Report>>,
+}
+
+impl<P: BufPool, I: Inspect> Checker<P, I> {
+    fn found(&self, file: FileName, position: u64, what: impl Into<String>) {
+        let mut report = self.report.borrow_mut();
+        report.errors += 1;
+        if report.findings.len() < LISTED {
+            report.findings.push(Finding {
+                file,
+                position,
+                what: what.into(),
+            });
+        }
+    }
+
+    fn refused(&self, error: RecoveryError) {
+        match error {
+            RecoveryError::Corruption {
+                file,
+                position,
+                what,
+            }
+            | RecoveryError::Version {
+                file,
+                position,
+                what,
+            } => self.found(file, position, what),
+            RecoveryError::Io(error) => self.found(FileName::Superblock, 0, error.message),
+            RecoveryError::Config(what) => self.found(FileName::Superblock, 0, what),
+        }
+    }
+
+    fn count(&self, files: u64, bytes: u64) {
+        let mut report = self.report.borrow_mut();
+        report.files += files;
+        report.bytes += bytes;
+    }
+
+    async fn all(&mut self) -> Result<(), RecoveryError> {
+        let boot = read_superblock(&self.io).await?;
+        self.count(u64::from(boot.exists), 0);
+        self.check_slots().await?;
+        let journals = open_journals(&self.io, &boot, None);
+        let mut logs: BTreeMap<LogId, OldLog> = BTreeMap::new();
+        for journal in &journals {
+            match self.check_journal(journal, &journals).await {
+                Ok(found) => {
+                    for (id, log) in found {
+                        if logs.insert(id, log).is_some() {
+                            let what = format!("log {} is owned by two cores", id.0);
+                            self.found(journal.file(0), 0, what);
+                        }
+                    }
+                }
+                Err(error) => self.refused(error),
+            }
+        }
+        let mut sources = Sources::new(self.io.clone(), journals, CACHE);
+        for (id, log) in &logs {
+            self.report.borrow_mut().logs += 1;
+            if let Err(error) = self.check_journaled(&mut sources, *id, log).await {
+                self.refused(error);
+            }
+            if log.kind == LogKind::Topic
+                && let Err(error) = self.check_segments(*id, log).await
+            {
+                self.refused(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The slot that is not the truth was so once; only a cut-off start leaves it damaged.
+    async fn check_slots(&self) -> Result<(), RecoveryError> {
+        let file = FileName::Superblock;
+        let Some(len) = self.io.len(file).await? else {
+            return Ok(());
+        };
+        let bytes = self.io.read_range(file, 0, 2 * BLOCK).await?;
+        for (slot, block) in bytes.chunks(BLOCK).enumerate() {
+            if let Err(error) = Superblock::decode(block) {
+                self.found(file, (slot * BLOCK) as u64, error.to_string());
+            }
+        }
+        self.count(0, len);
+        Ok(())
+    }
+
+    async fn check_journal(
+        &self,
+        journal: &Journal<P>,
+        journals: &[Journal<P>],
+    ) -> Result<BTreeMap<LogId, OldLog>, RecoveryError> {
+        let end = journal.find_end().await?;
+        let mut gather = Gather::default();
+        let mut bytes = 0;
+        let mut padded: Option<RingPosition> = None;
+        journal
+            .read_live(&end, |at, header, body, padding| {
+                bytes += header.whole_len() as u64;
+                if padding.iter().any(|&byte| byte != 0) {
+                    padded = padded.or(Some(at));
+                }
+                gather.commit(journal, at, header, body)
+            })
+            .await?;
+        self.count(u64::from(journal.geometry.files), bytes);
+        if let Some(at) = padded {
+            let what = "the padding of a commit is not zero";
+            self.found(journal.file(at.file), at.byte(), what);
+        }
+        if let Some(at) = journal.damaged_end(&end).await? {
+            let what = "a commit is damaged that nothing vouches for: torn by a crash, or rotten; \
+                        the next start cuts it off";
+            self.found(journal.file(at.file), at.byte(), what);
+        }
+        gather.finish(journals)
+    }
+
+    /// Entries and the snapshot that stand in the journal or in extents.
+    async fn check_journaled(
+        &mut self,
+        sources: &mut Sources<P>,
+        id: LogId,
+        log: &OldLog,
+    ) -> Result<(), RecoveryError> {
+        if let Some((ordinal, at)) = log.snapshot {
+            let state = sources.snapshot(id, ordinal, at).await?;
+            if let Err(what) = self.inspect.snapshot(id, log.kind, &state) {
+                let (file, position) = sources.place_of_snapshot(id, ordinal, at);
+                self.found(file, position, format!("snapshot of log {}: {what}", id.0));
+            }
+        }
+        for entry in &log.entries[log.index_of(log.checkpoint.0)..] {
+            let bytes = match sources.entry(id, log, entry).await {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    self.refused(error);
+                    continue;
+                }
+            };
+            let offset = entry.meta.first_offset;
+            let shown = self.inspect.entries(id, log.kind, offset, &bytes);
+            if let Err((skip, what)) = &shown {
+                let (file, position) = sources.place_of(id, log, entry);
+                self.found(file, position + *skip as u64, what.clone());
+            }
+            self.shown(1, shown.unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    fn shown(&self, entries: u64, records: u64) {
+        let mut report = self.report.borrow_mut();
+        report.entries += entries;
+        report.records += records;
+    }
+
+    /// Every span of the live segments up to the checkpoint.
+    async fn check_segments(&mut self, id: LogId, log: &OldLog) -> Result<(), RecoveryError> {
+        let names = self.io.list(Dir::Log(id)).await?;
+        let files = names.iter().filter_map(|(name, len)| {
+            let file = FileName::parse(Dir::Log(id), name)?;
+            Some((file, *len))
+        });
+        let mut segments = BTreeMap::new();
+        let mut indexes: BTreeMap<SegmentId, Generation> = BTreeMap::new();
+        for (file, len) in files {
+            match file {
+                FileName::Segment {
+                    base, generation, ..
+                } => {
+                    segments.insert(SegmentId { base, generation }, len);
+                }
+                FileName::Index {
+                    base,
+                    generation,
+                    written,
+                    ..
+                } => {
+                    let newest = indexes.entry(SegmentId { base, generation });
+                    let newest = newest.or_insert(written);
+                    *newest = written.max(*newest);
+                }
+                _ => {}
+            }
+        }
+        let live = sort_out(segments.keys().copied(), log.checkpoint.0).live;
+        let begin = live.first().map_or(log.checkpoint.0, |(id, _)| id.base);
+        if begin > log.start.0 {
+            let file = FileName::Segment {
+                log: id,
+                base: log.start.0,
+                generation: Generation(0),
+            };
+            let what = format!("log {}: no segment holds entry {}", id.0, log.start.0);
+            self.found(file, 0, what);
+        }
+        for (segment, range) in live {
+            if range.end <= log.start.0 {
+                continue;
+            }
+            let spans = SegmentSpans {
+                log: id,
+                segment,
+                written: indexes.get(&segment).copied(),
+                end: range.end,
+            };
+            if let Err(error) = self.check_segment(&spans).await {
+                self.refused(error);
+            }
+            self.count(2, segments[&segment]);
+        }
+        Ok(())
+    }
+
+    async fn check_segment(&mut self, segment: &SegmentSpans) -> Result<(), RecoveryError> {
+        let spans = segment.read_index(&self.io).await?;
+        let file = segment.file();
+        let mut held: Vec<u8> = Vec::new();
+        let mut held_from = 0;
+        for span in &spans {
+            let len = span.length as usize;
+            if span.position < held_from || span.end_position() > held_from + held.len() as u64 {
+                held_from = span.position;
+                held = self.io.read_range(file, held_from, len.max(READ)).await?;
+            }
+            let skip = usize::try_from(span.position - held_from).expect("within what is held");
+            let bytes = held.get(skip..skip + len);
+            let Some(bytes) = bytes.filter(|bytes| crc(bytes) == span.crc) else {
+                let what = format!("the span of entry {} is damaged", span.first_ordinal);
+                self.found(file, span.position, what);
+                continue;
+            };
+            let shown = self
+                .inspect
+                .entries(segment.log, LogKind::Topic, span.first_offset, bytes);
+            if let Err((skip, what)) = &shown {
+                self.found(file, span.position + *skip as u64, what.clone());
+            }
+            self.shown(u64::from(span.entries), shown.unwrap_or(0));
+        }
+        Ok(())
+    }
+}
+
+/// A live segment and the index that speaks for it.
+struct SegmentSpans {
+    log: LogId,
+    segment: SegmentId,
+    written: Option<Generation>,
+    /// The first ordinal that it is not trusted for.
+    end: Ordinal,
+}
+
+impl SegmentSpans {
+    fn file(&self) -> FileName {
+        FileName::Segment {
+            log: self.log,
+            base: self.segment.base,
+            generation: self.segment.generation,
+        }
+    }
+
+    /// All spans below `end`, dense from the segment's base on.
+    async fn read_index<P: BufPool>(&self, io: &Io<P>) -> Result<Vec<Span>, RecoveryError> {
+        let Some(written) = self.written else {
+            return Err(RecoveryError::corrupt(
+                self.file(),
+                0,
+                "its index is missing",
+            ));
+        };
+        let file = FileName::Index {
+            log: self.log,
+            base: self.segment.base,
+            generation: self.segment.generation,
+            written,
+        };
+        let mut spans: Vec<Span> = Vec::new();
+        let mut expected = (self.segment.base, 0);
+        for number in 0.. {
+            if expected.0 >= self.end {
+                break;
+            }
+            let at = u64::from(number) * BLOCK as u64;
+            let block = io.read_range(file, at, BLOCK).await?;
+            let id = IndexBlock {
+                log: self.log,
+                base: self.segment.base,
+                generation: self.segment.generation,
+                written,
+                number,
+            };
+            let before = spans.len();
+            decode_block(&block, &id, &mut spans)
+                .map_err(|error| RecoveryError::format(file, at, error))?;
+            for span in &spans[before..] {
+                if (span.first_ordinal, span.position) != expected {
+                    let what = format!("spans jump at entry {}", expected.0);
+                    return Err(RecoveryError::corrupt(file, at, what));
+                }
+                expected = (span.end_ordinal(), span.end_position());
+            }
+        }
+        spans.retain(|span| span.first_ordinal < self.end);
+        if spans
+            .last()
+            .is_some_and(|last| last.end_ordinal() > self.end)
+        {
+            let what = format!(
+                "a span straddles entry {}, where the segment ends",
+                self.end
+            );
+            return Err(RecoveryError::corrupt(file, 0, what));
+        }
+        Ok(spans)
+    }
+}
+
+#[cfg(test)]
+mod tests;

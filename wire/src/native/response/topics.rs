@@ -1,0 +1,160 @@
+//! Lists and descriptions of topics.
+
+use flatbuffers::FlatBufferBuilder;
+
+use super::super::Kind;
+use super::super::generated::leveret::native as fb;
+use super::super::items::{Items, WireItem};
+use super::super::table::{DecodeError, level, offset, raw_level, root};
+use super::super::types::{Level, Offset, PartitionId, TopicId};
+
+/// One line of a list of topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicSummary<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its id.
+    pub topic_id: TopicId,
+    /// How many partitions it has.
+    pub partitions: u32,
+}
+
+/// One partition of a [`TopicDescription`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionDescription {
+    /// Which partition.
+    pub partition: PartitionId,
+    /// Core that owns it.
+    pub core: u16,
+    /// First offset that is still there.
+    pub start_offset: Offset,
+    /// The offset after the last record that is visible.
+    pub high_watermark: Offset,
+    /// Bytes of record batches that are kept.
+    pub size_bytes: u64,
+    /// Its log stopped after a storage error and takes nothing until the next start.
+    pub stopped: bool,
+}
+
+/// A topic in full.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TopicDescription<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its id.
+    pub topic_id: TopicId,
+    /// What its acknowledgements promise.
+    pub level: Level,
+    /// Bytes to keep per partition; `None` for all.
+    pub retention_bytes: Option<u64>,
+    /// Milliseconds to keep records; `None` for ever.
+    pub retention_ms: Option<u64>,
+    /// Its partitions, by number.
+    pub partitions: Items<'a, PartitionDescription>,
+}
+
+impl WireItem for PartitionDescription {
+    const LEN: usize = size_of::<fb::PartitionDescription>();
+
+    fn read(bytes: &[u8]) -> Self {
+        let raw = fb::PartitionDescription(bytes.try_into().expect("one entry"));
+        Self {
+            partition: PartitionId(raw.partition()),
+            core: raw.core(),
+            start_offset: Offset(raw.start_offset()),
+            high_watermark: Offset(raw.high_watermark()),
+            size_bytes: raw.size_bytes(),
+            stopped: raw.stopped() != 0,
+        }
+    }
+}
+
+pub(super) fn decode_list(header: &[u8]) -> Result<Vec<TopicSummary<'_>>, DecodeError> {
+    let table = root::<fb::ListTopicsOk<'_>>(Kind::ListTopicsOk, header)?;
+    Ok(table
+        .topics()
+        .iter()
+        .map(|topic| TopicSummary {
+            name: topic.name(),
+            topic_id: TopicId(topic.topic_id()),
+            partitions: topic.partitions(),
+        })
+        .collect())
+}
+
+pub(super) fn build_list(summaries: &[TopicSummary<'_>], fbb: &mut FlatBufferBuilder<'_>) {
+    let topics: Vec<_> = summaries
+        .iter()
+        .map(|summary| {
+            let args = fb::TopicSummaryArgs {
+                name: Some(fbb.create_string(summary.name)),
+                topic_id: summary.topic_id.0,
+                partitions: summary.partitions,
+            };
+            fb::TopicSummary::create(fbb, &args)
+        })
+        .collect();
+    let topics = Some(fbb.create_vector(&topics));
+    let root = fb::ListTopicsOk::create(fbb, &fb::ListTopicsOkArgs { topics });
+    fbb.finish_minimal(root);
+}
+
+pub(super) fn decode_descriptions(header: &[u8]) -> Result<Vec<TopicDescription<'_>>, DecodeError> {
+    let kind = Kind::DescribeTopicsOk;
+    let table = root::<fb::DescribeTopicsOk<'_>>(kind, header)?;
+    table
+        .topics()
+        .iter()
+        .map(|topic| {
+            let partitions: Items<'_, PartitionDescription> =
+                Items::from_wire(topic.partitions().bytes());
+            for partition in partitions.iter() {
+                offset(kind, "start_offset", partition.start_offset.0)?;
+                offset(kind, "high_watermark", partition.high_watermark.0)?;
+            }
+            Ok(TopicDescription {
+                name: topic.name(),
+                topic_id: TopicId(topic.topic_id()),
+                level: level(kind, topic.level())?,
+                retention_bytes: topic.retention_bytes(),
+                retention_ms: topic.retention_ms(),
+                partitions,
+            })
+        })
+        .collect()
+}
+
+pub(super) fn build_descriptions(
+    descriptions: &[TopicDescription<'_>],
+    fbb: &mut FlatBufferBuilder<'_>,
+) {
+    let topics: Vec<_> = descriptions
+        .iter()
+        .map(|topic| {
+            let partitions =
+                fbb.create_vector_from_iter(topic.partitions.iter().map(|partition| {
+                    fb::PartitionDescription::new(
+                        partition.start_offset.0,
+                        partition.high_watermark.0,
+                        partition.size_bytes,
+                        partition.partition.0,
+                        partition.core,
+                        u8::from(partition.stopped),
+                        0,
+                    )
+                }));
+            let args = fb::TopicDescriptionArgs {
+                name: Some(fbb.create_string(topic.name)),
+                topic_id: topic.topic_id.0,
+                level: raw_level(Some(topic.level)),
+                retention_bytes: topic.retention_bytes,
+                retention_ms: topic.retention_ms,
+                partitions: Some(partitions),
+            };
+            fb::TopicDescription::create(fbb, &args)
+        })
+        .collect();
+    let topics = Some(fbb.create_vector(&topics));
+    let root = fb::DescribeTopicsOk::create(fbb, &fb::DescribeTopicsOkArgs { topics });
+    fbb.finish_minimal(root);
+}

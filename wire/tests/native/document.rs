@@ -1,0 +1,38 @@
+//! `docs/wire-format.md` says what the code does.
+
+use leveret_wire::native::{DEFAULT_PORT, ErrorCode, FrameLimits, Kind};
+
+const DOCUMENT: &str = include_str!("../../../docs/wire-format.md");
+
+#[test]
+fn every_kind_stands_in_the_document_with_its_number() {
+    for kind in Kind::ALL {
+        let entry = format!("`{}` `{:#06x}`", kind.name(), kind.as_u16());
+        let request_entry = format!("`{}` | `{:#06x}`", kind.name(), kind.as_u16());
+        assert!(
+            DOCUMENT.contains(&entry) || DOCUMENT.contains(&request_entry),
+            "{entry} is missing"
+        );
+    }
+}
+
+#[test]
+fn every_error_code_stands_in_the_document_with_its_number() {
+    for code in ErrorCode::ALL
+        .iter()
+        .filter(|code| **code != ErrorCode::Unknown)
+    {
+        let retriable = if code.is_retriable() { "yes" } else { "no" };
+        let line = format!("| {} | `{}` | {retriable} |", code.as_u16(), code.name());
+        assert!(DOCUMENT.contains(&line), "{line} is missing");
+    }
+}
+
+#[test]
+fn the_bounds_stand_in_the_document() {
+    let request = format!("at most {} KiB", FrameLimits::MAX_REQUEST_HEADER >> 10);
+    let response = format!("at most {} MiB", FrameLimits::MAX_RESPONSE_HEADER >> 20);
+    for text in [request, response, format!("Default port: {DEFAULT_PORT}")] {
+        assert!(DOCUMENT.contains(&text), "{text} is missing");
+    }
+}

@@ -1,0 +1,138 @@
+//! Bytes that no honest peer sends: an error, never a panic.
+
+use leveret_wire::native::*;
+use proptest::prelude::*;
+
+use super::samples::{request_frame, requests, response_frame, responses};
+
+const LIMITS: FrameLimits = FrameLimits::for_requests(1 << 20);
+
+/// Decodes `header` as every kind and touches all that comes out.
+fn decode_as_everything(header: &[u8]) {
+    for kind in Kind::ALL {
+        if let Ok(request) = Request::decode(kind.as_u16(), header) {
+            assert_collected_is_bounded(format!("{request:?}").len(), header.len());
+        }
+        if let Ok(response) = Response::decode(kind.as_u16(), header) {
+            assert_collected_is_bounded(format!("{response:?}").len(), header.len());
+        }
+    }
+}
+
+/// Text is a crude measure of what was collected, but overlap that multiplies shows in it.
+fn assert_collected_is_bounded(text_len: usize, header_len: usize) {
+    assert!(
+        text_len <= 4096 + header_len * 64,
+        "{text_len} characters out of {header_len} bytes"
+    );
+}
+
+#[test]
+fn an_offset_beyond_i64_is_refused() {
+    let partitions = [FetchPartition {
+        offset: Offset(1 << 63),
+        partition: PartitionId(0),
+        max_bytes: 1,
+    }];
+    let frame = request_frame(
+        &Request::Fetch(Fetch {
+            topic_id: TopicId(1),
+            max_bytes: 1,
+            min_bytes: 1,
+            max_wait_ms: 1,
+            partitions: Items::from(&partitions[..]),
+        }),
+        0,
+    );
+    let header = FrameHeader::parse(&frame, &LIMITS).unwrap().unwrap();
+    assert_eq!(
+        Request::decode(header.kind, &frame[header.header_range()]),
+        Err(DecodeError::Field {
+            kind: Kind::Fetch,
+            field: "offset"
+        })
+    );
+}
+
+#[test]
+fn an_unknown_kind_and_an_empty_header_are_refused() {
+    assert_eq!(Request::decode(0x7777, &[]), Err(DecodeError::Kind(0x7777)));
+    assert!(matches!(
+        Request::decode(Kind::Ping.as_u16(), &[]),
+        Err(DecodeError::Malformed {
+            kind: Kind::Ping,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn strings_that_overlap_do_not_multiply() {
+    // A vector of 4,000 references to one string of 4,000 bytes: 16 MB out of 20 KB.
+    let mut fbb = flatbuffers::FlatBufferBuilder::new();
+    let name = fbb.create_string(&"x".repeat(4000));
+    let names = fbb.create_vector(&vec![name; 4000]);
+    let start = fbb.start_table();
+    fbb.push_slot_always(4, names);
+    let root = fbb.end_table(start);
+    fbb.finish_minimal(root);
+    assert!(matches!(
+        Request::decode(Kind::DescribeTopics.as_u16(), fbb.finished_data()),
+        Err(DecodeError::Malformed { .. })
+    ));
+}
+
+fn sample_frames() -> Vec<Vec<u8>> {
+    requests()
+        .iter()
+        .map(|request| request_frame(request, 0))
+        .chain(
+            responses()
+                .iter()
+                .map(|response| response_frame(response, 0)),
+        )
+        .collect()
+}
+
+#[test]
+fn every_cut_of_every_header_is_refused_or_harmless() {
+    for frame in sample_frames() {
+        let header = &frame[FrameHeader::LEN..];
+        for cut in 0..header.len() {
+            decode_as_everything(&header[..cut]);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_bytes_are_no_frame_or_a_frame_within_limits(
+        bytes in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        if let Ok(Some(header)) = FrameHeader::parse(&bytes, &LIMITS) {
+            prop_assert!(header.frame_len() <= LIMITS.max_frame_len as usize);
+            prop_assert!(header.header_range().len() <= LIMITS.max_header_len as usize);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_no_header(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
+        decode_as_everything(&bytes);
+    }
+
+    #[test]
+    fn changed_headers_do_no_harm(
+        pick: prop::sample::Index,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let frames = sample_frames();
+        let mut header = pick.get(&frames)[FrameHeader::LEN..].to_vec();
+        for (position, value) in changes {
+            let position = position.index(header.len());
+            header[position] = value;
+        }
+        decode_as_everything(&header);
+    }
+}
