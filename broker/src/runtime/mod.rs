@@ -19,6 +19,7 @@ mod error;
 mod guard;
 mod mesh;
 mod preflight;
+mod ring;
 mod shared;
 mod socket;
 mod supervisor;

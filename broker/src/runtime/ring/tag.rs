@@ -1,29 +1,31 @@
-//! What the socket ring's operations are tagged with: kind and index. Nothing else is told by a
-//! completion.
+//! What the ring's operations are tagged with: kind and index. Nothing else is told by a completion.
 
 /// What an operation's tag says it was.
 #[derive(Clone, Copy)]
-pub(super) enum Kind {
+pub(in crate::runtime) enum Kind {
     Accept = 1,
     Receive = 2,
     Send = 3,
     Cancel = 4,
     Wake = 5,
+    Disk = 6,
 }
 
-/// The tag of an operation on what bears this index: a connection's slot or a listener.
-pub(super) fn tag(kind: Kind, index: u32) -> u64 {
+/// The tag of an operation on what bears this index: a connection's slot, a listener, or a
+/// disk operation's slot.
+pub(in crate::runtime) fn tag(kind: Kind, index: u32) -> u64 {
     (kind as u64) << 32 | u64::from(index)
 }
 
 /// The inverse of [`tag`].
-pub(super) fn untag(tag: u64) -> (Kind, u32) {
+pub(in crate::runtime) fn untag(tag: u64) -> (Kind, u32) {
     let kind = match tag >> 32 {
         1 => Kind::Accept,
         2 => Kind::Receive,
         3 => Kind::Send,
         4 => Kind::Cancel,
         5 => Kind::Wake,
+        6 => Kind::Disk,
         other => unreachable!("a tag of ours, not {other}"),
     };
     (
