@@ -13,7 +13,8 @@ use super::clock::Clock;
 use super::disk::{Disk, DmaBuf, DmaPool};
 use super::driver::{begin_watch, end_watch};
 use super::preflight::TrueLevel;
-use super::ring::{Kind, SharedRing};
+use super::ring::SharedRing;
+use super::tag::Kind;
 use super::wake::Notify;
 
 /// What a bootstrap machine is made with.

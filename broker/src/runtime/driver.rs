@@ -16,9 +16,10 @@ use leveret_storage::types::{CoreId, Mono, Now};
 use super::clock::Clock;
 use super::disk::{Disk, DmaBuf, DmaPool};
 use super::mesh::Mesh;
-use super::ring::{Done, Kind, SharedRing};
+use super::ring::{Done, SharedRing};
 use super::shared::Shared;
 use super::socket::Sockets;
+use super::tag::Kind;
 use super::wake::{Notify, pass_through_reactor};
 use super::{RuntimeError, fatal};
 use crate::core::boundary::{Action, Behaviour};
@@ -76,7 +77,7 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
     /// Serves until all cores have stopped. Nothing is outstanding when it returns.
     ///
     /// # Errors
-    /// When the socket ring is broken; the process cannot go on then.
+    /// When the core's ring is broken; the process cannot go on then.
     pub(super) async fn run(mut self) -> Result<(), RuntimeError> {
         self.sockets.start_accepting()?;
         loop {

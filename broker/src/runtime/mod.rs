@@ -23,6 +23,7 @@ mod ring;
 mod shared;
 mod socket;
 mod supervisor;
+mod tag;
 mod wake;
 
 use std::net::SocketAddr;

@@ -4,8 +4,6 @@
 //! It knows operations and their tags, not connections or files. Only [`Ring::wait`] waits; a
 //! driver that sleeps elsewhere is told by the eventfd registered with this ring.
 
-mod tag;
-
 use std::alloc::Layout;
 use std::cell::RefCell;
 use std::io;

@@ -15,7 +15,8 @@ use leveret_storage::io::{BLOCK, FileName, OpId, Output};
 use slab::Slab;
 
 use super::DmaBuf;
-use crate::runtime::ring::{Kind, SharedRing, tag};
+use crate::runtime::ring::SharedRing;
+use crate::runtime::tag::{Kind, tag};
 
 /// What is done with a file.
 pub(super) enum Job {

@@ -10,7 +10,8 @@ use leveret_storage::types::Now;
 use super::conn::Conn;
 use super::{ACCEPT_BACKOFF, Slot, Sockets};
 use crate::core::boundary::{Behaviour, ConnId};
-use crate::runtime::ring::{Done, Kind, tag};
+use crate::runtime::ring::Done;
+use crate::runtime::tag::{Kind, tag};
 
 impl Sockets {
     /// Lets the kernel accept on every listener, unless that pauses or has ended.

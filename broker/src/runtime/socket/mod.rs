@@ -17,7 +17,8 @@ use bytes::{Bytes, BytesMut};
 use io_uring::opcode;
 use leveret_storage::types::{Mono, Now};
 
-use super::ring::{Done, Kind, SharedRing, tag};
+use super::ring::{Done, SharedRing};
+use super::tag::{Kind, tag};
 use crate::core::boundary::{Behaviour, ConnId};
 use conn::{Conn, Stage};
 

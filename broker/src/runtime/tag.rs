@@ -2,7 +2,7 @@
 
 /// What an operation's tag says it was.
 #[derive(Clone, Copy)]
-pub(in crate::runtime) enum Kind {
+pub(super) enum Kind {
     Accept = 1,
     Receive = 2,
     Send = 3,
@@ -13,12 +13,12 @@ pub(in crate::runtime) enum Kind {
 
 /// The tag of an operation on what bears this index: a connection's slot, a listener, or a
 /// disk operation's slot.
-pub(in crate::runtime) fn tag(kind: Kind, index: u32) -> u64 {
+pub(super) fn tag(kind: Kind, index: u32) -> u64 {
     (kind as u64) << 32 | u64::from(index)
 }
 
 /// The inverse of [`tag`].
-pub(in crate::runtime) fn untag(tag: u64) -> (Kind, u32) {
+pub(super) fn untag(tag: u64) -> (Kind, u32) {
     let kind = match tag >> 32 {
         1 => Kind::Accept,
         2 => Kind::Receive,
