@@ -16,9 +16,8 @@ use std::time::Duration;
 use io_uring::types::{BufRingEntry, Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
+use super::tag::{Kind, tag, untag};
 use super::wake::Doors;
-use tag::untag;
-pub(super) use tag::{Kind, tag};
 
 /// The ring as a core's sockets, disk and driver share it: one thread's, borrowed for single
 /// calls.
