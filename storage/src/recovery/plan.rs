@@ -87,7 +87,9 @@ fn grow_for(geometry: &mut Geometry, need: u64) {
 fn grow_for_machines(geometry: &mut Geometry, logs: &BTreeMap<LogId, OldLog>) {
     let machines = logs.values().filter(|log| log.kind == LogKind::Machine);
     let entries = machines.flat_map(|log| &log.entries);
-    let largest = entries.map(|entry| entry_len(entry.meta.len as usize)).max();
+    let largest = entries
+        .map(|entry| entry_len(entry.meta.len as usize))
+        .max();
     let largest = (COMMIT_HEADER + largest.unwrap_or(0)) as u64;
     let most = u64::from(geometry.max_commit_bytes).min(geometry.file_bytes / 2);
     while geometry.commit_bytes() < largest.min(most) && geometry.files < u16::MAX {

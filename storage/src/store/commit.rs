@@ -55,8 +55,7 @@ impl<P: BufPool> Store<P> {
             plan.sync |= plan.count > 0;
             self.plan_appends(&mut plan);
             let bare = plan.count == 0;
-            let vouches = due == Due::Idle && !self.last_commit_empty && self.may_vouch();
-            if bare && !vouches && !self.announce_wanted() {
+            if bare && !self.vouch_due() && !self.announce_wanted() {
                 return;
             }
             if due == Due::Space {
@@ -76,8 +75,12 @@ impl<P: BufPool> Store<P> {
         if !self.ready.is_empty() && self.appends_due() {
             return Some(Due::Appends);
         }
-        let idle = self.ring.in_flight() == 0 && self.ready.is_empty();
-        (idle && self.idle_due()).then_some(Due::Idle)
+        self.idle_due().then_some(Due::Idle)
+    }
+
+    /// Whether silence asks for an empty commit, and there is room for one.
+    fn vouch_due(&self) -> bool {
+        self.idle_due() && !self.last_commit_empty && self.may_vouch()
     }
 
     /// Whether there is room for an empty commit that vouches for the last one: a block of the

@@ -49,7 +49,7 @@ impl<P: BufPool> Store<P> {
         // What the last such commit gives back is seen when it is durable.
         let settled = self.ring.durable() > self.last_space;
         let pressed = self.under_pressure() && gathered && alone && settled;
-        (!self.copies.is_empty() && settled)
+        (!self.copies.is_empty() && settled && !self.stopping)
             || (!self.control.is_empty() && (pressed || self.stopping))
     }
 

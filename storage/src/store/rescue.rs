@@ -158,11 +158,11 @@ impl<P: BufPool> Store<P> {
                     continue;
                 }
                 let held = run.last < after.data;
-                owed.checkpoint |= held && run.last >= log.data_floor();
+                owed.checkpoint |= run.first < after.data && log.data_floor() < after.data;
                 if run.last < after.journal {
                     continue;
                 }
-                let first = run.first.max(log.journal_floor());
+                let first = run.first.max(after.journal);
                 if run.prefix || first < log.tail_first() || (held && !log.gave_up()) {
                     // Its snapshot takes it out of the journal.
                     self.ask_snapshot(key);
