@@ -100,6 +100,11 @@ impl<P: BufPool> Store<P> {
     pub(super) fn plan_log_control(&mut self, plan: &mut Plan, room: usize, key: LogKey) -> bool {
         let log = &mut self.logs[key];
         let fits = |plan: &Plan, bytes: usize| plan.body + bytes <= room;
+        if log.removal.is_some() {
+            // Its end takes all its other records with it.
+            log.wants_checkpoint = false;
+            log.wants_snapshot = false;
+        }
         if log.wants_checkpoint {
             if !fits(plan, CHECKPOINT_LEN) {
                 return false;

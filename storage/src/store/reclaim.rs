@@ -138,15 +138,14 @@ impl<P: BufPool> Store<P> {
     fn renew_control(&mut self, key: LogKey, upto: CommitSeq) -> bool {
         let log = &mut self.logs[key];
         let mut any = false;
-        if log.checkpoint_seq.is_some_and(|seq| seq < upto) {
+        // The end of a log takes all its other records with it.
+        let ends = log.removal.is_some();
+        if !ends && log.checkpoint_seq.is_some_and(|seq| seq < upto) {
             log.wants_checkpoint = true;
             any = true;
         }
-        if log
-            .snapshot
-            .as_ref()
-            .is_some_and(|snapshot| snapshot.seq < upto)
-        {
+        let snapshot = log.snapshot.as_ref();
+        if !ends && snapshot.is_some_and(|snapshot| snapshot.seq < upto) {
             log.wants_snapshot = true;
             any = true;
         }

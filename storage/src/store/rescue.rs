@@ -216,7 +216,10 @@ impl<P: BufPool> Store<P> {
                 log.wants_snapshot |= owed.snapshot && log.snapshot.is_some();
             }
             if !self.plan_log_control(plan, room, key) {
-                self.queue_control(key);
+                // Without asking for another turn, which would find no more room.
+                if !std::mem::replace(&mut self.logs[key].queued_control, true) {
+                    self.control.push_back(key);
+                }
                 return;
             }
         }
