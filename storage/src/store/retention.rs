@@ -221,6 +221,9 @@ impl<P: BufPool> Store<P> {
         let log = &self.logs[key];
         let files = log.files.as_ref().expect("checked above");
         let mut total: u64 = files.segments.iter().map(|segment| segment.bytes).sum();
+        // What a crash may still take does not count: less than is to be kept could remain.
+        let unsure = log.entries(log.durable.0, log.next.0);
+        total -= unsure.map(|entry| u64::from(entry.meta.len)).sum::<u64>();
         let mut start = log.start;
         let mut unread = None;
         for (at, segment) in files.segments.iter().enumerate() {
