@@ -104,10 +104,13 @@ impl<P: BufPool> Store<P> {
     }
 
     /// A checkpoint with a moved start is durable: segments wholly below it go.
-    pub(crate) fn trim_durable(&mut self, key: LogKey) {
+    /// `last`: no other one is on its way. It is told when all moves so far are durable, for the
+    /// start that people see is the furthest.
+    pub(crate) fn trim_durable(&mut self, key: LogKey, last: bool) {
         let log = &mut self.logs[key];
-        let id = log.id;
-        self.events.push_back(Event::Trimmed { log: id });
+        if last && log.checkpoint_start == log.start {
+            self.events.push_back(Event::Trimmed { log: log.id });
+        }
         if log.files.is_none() {
             return;
         }
