@@ -97,12 +97,8 @@ impl<P: BufPool> Store<P> {
         let log = &mut self.logs[key];
         log.copy_below = None;
         self.reclaim_again = true;
-        let (runs, bytes) = (
-            std::mem::take(&mut log.runs),
-            std::mem::take(&mut log.run_bytes),
-        );
-        self.live_run_bytes -= bytes;
-        for run in runs {
+        self.remnants.change(log, 0);
+        for run in std::mem::take(&mut log.runs) {
             self.ring.remove_live(run.seq);
         }
         if let Some(old) = self.logs[key].checkpoint_seq.take() {
