@@ -80,7 +80,7 @@ impl FetchedRecords {
 /// What a look-up found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FoundOffset {
-    /// The offset; the high watermark if no record is as young as was asked.
+    /// The offset; the high watermark if there is no such record.
     pub offset: Offset,
     /// Timestamp of the record there, milliseconds; only for look-ups by time that found one.
     pub timestamp: Option<i64>,
@@ -95,6 +95,8 @@ pub enum OffsetSpec {
     Latest,
     /// That of the first record with a timestamp of at least so many milliseconds.
     Timestamp(i64),
+    /// That of the first record with the largest timestamp of all.
+    MaxTimestamp,
 }
 
 /// A fetch over partitions of one core.
