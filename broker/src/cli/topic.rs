@@ -250,7 +250,7 @@ async fn describe(args: TopicArgs) -> Result<(), Failure> {
         table.row(partition.cells());
     }
     text.push_str(&table.text());
-    let mut table = Table::new(&["SETTING", "VALUE", "SOURCE"]);
+    let mut table = Table::of_texts(&["SETTING", "VALUE", "SOURCE"]);
     for setting in &topic.config {
         let cells = [&setting.key, &setting.value, &setting.origin()];
         table.row(cells.map(String::clone).to_vec());
