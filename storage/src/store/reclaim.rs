@@ -205,7 +205,7 @@ impl<P: BufPool> Store<P> {
 
     /// Whether what the log has in the ring is rather moved than written to a segment of its own.
     pub(super) fn is_little(&self, key: LogKey) -> bool {
-        let quarter = self.ring.usable() / 4;
+        let quarter = self.ring.usable().saturating_sub(self.reserve()) / 4;
         self.logs[key].run_bytes < self.config.copy_forward_bytes as u64
             && self.live_run_bytes < quarter
     }
