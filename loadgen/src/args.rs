@@ -1,16 +1,13 @@
 //! What can be typed.
 
-use std::fs::File;
-use std::io::{self, Write};
 use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::output::OutputArgs;
+use crate::protocol::Protocol;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use leveret_client::Level;
-use serde::Serialize;
-
-use crate::failure::Failure;
 
 /// Load for a Leveret broker, and reports of how it bears it.
 #[derive(Debug, Parser)]
@@ -53,9 +50,26 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
+    #[command(flatten)]
+    pub(crate) broker: BrokerArgs,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Which broker is loaded.
+#[derive(Debug, Args)]
+pub(crate) struct BrokerArgs {
     /// Broker to load, instead of starting one
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["broker", "cores", "dir"])]
     pub(crate) connect: Option<String>,
+    /// What to speak to it
+    #[arg(long, value_enum, value_name = "PROTOCOL", default_value = "native")]
+    pub(crate) protocol: Protocol,
+    /// Process of the broker at --connect, if it is on this machine: for its CPU time and writes
+    #[arg(long, value_name = "PID", requires = "connect")]
+    pub(crate) pid: Option<NonZeroU32>,
     /// The `leveret` binary to start [default: the one beside this program]
     #[arg(long, value_name = "PATH")]
     pub(crate) broker: Option<PathBuf>,
@@ -68,12 +82,20 @@ pub(crate) struct LoadArgs {
     /// A setting for the broker that is started; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "connect")]
     pub(crate) set: Vec<String>,
+}
+
+/// What load.
+#[derive(Debug, Args)]
+pub(crate) struct WorkArgs {
     /// Leave the topic, and a started broker's data directory, where they are
     #[arg(long)]
     pub(crate) keep: bool,
     /// Topic, created if it does not exist [default: one of its own, deleted afterwards]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = short)]
     pub(crate) topic: Option<String>,
+    /// Configuration of the topic that is created (Kafka), such as flush.messages=1; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) topic_config: Vec<(String, String)>,
     /// Messages to send [default: as many as --duration allows; consume: 1000000]
     #[arg(long, value_name = "N")]
     pub(crate) messages: Option<NonZeroU64>,
@@ -99,9 +121,10 @@ pub(crate) struct LoadArgs {
     /// acknowledgements come; e2e: 10000]
     #[arg(long, value_name = "N")]
     pub(crate) rate: Option<NonZeroU64>,
-    /// What an acknowledgement promises
-    #[arg(long, value_enum, value_name = "LEVEL", default_value = "synced")]
-    pub(crate) durability: LevelArg,
+    /// What an acknowledgement promises [default: synced; over Kafka's protocol with --connect: what
+    /// the broker is set to, since no request can ask for it]
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub(crate) durability: Option<LevelArg>,
     /// Time at the beginning that does not count in the figures
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub(crate) warmup: Duration,
@@ -109,8 +132,6 @@ pub(crate) struct LoadArgs {
     /// always do)
     #[arg(long)]
     pub(crate) verify: bool,
-    #[command(flatten)]
-    pub(crate) json: JsonArg,
 }
 
 #[derive(Debug, Args)]
@@ -124,7 +145,7 @@ pub(crate) struct RawArgs {
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     pub(crate) duration: Duration,
     #[command(flatten)]
-    pub(crate) json: JsonArg,
+    pub(crate) output: OutputArgs,
 }
 
 impl RawArgs {
@@ -156,41 +177,6 @@ impl LevelArg {
     }
 }
 
-/// Where the report goes.
-#[derive(Debug, Args)]
-pub(crate) struct JsonArg {
-    /// Write the report as JSON to FILE, or with - to standard output instead of the table
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
-
-impl JsonArg {
-    /// Writes the report: the table unless JSON takes its place, JSON where it was asked for.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub(crate) fn put(&self, report: &impl Serialize, table: impl Fn()) -> Result<(), Failure> {
-        let Some(path) = &self.json else {
-            table();
-            return Ok(());
-        };
-        let mut text = serde_json::to_string_pretty(report).expect("a report has only plain keys");
-        text.push('\n');
-        let written = if path.as_os_str() == "-" {
-            io::stdout().write_all(text.as_bytes())
-        } else {
-            table();
-            File::create(path).and_then(|mut file| file.write_all(text.as_bytes()))
-        };
-        written.map_err(|error| {
-            Failure::new(
-                format!("cannot write {}: {error}", path.display()),
-                "choose another file by --json",
-            )
-        })
-    }
-}
-
 /// A time such as `500ms`, `10s`, `2min`, or a number of seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text
@@ -210,6 +196,20 @@ fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(number.saturating_mul(millis)))
 }
 
+/// `KEY=VALUE`, each of a length that every protocol can carry.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("give it as KEY=VALUE")?;
+    Ok((short(key)?, short(value)?))
+}
+
+/// A text that is not longer than Kafka's strings can be.
+fn short(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > i16::MAX as usize {
+        return Err("it must have 1 to 32767 bytes".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,5 +221,7 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("10"), Ok(Duration::from_secs(10)));
         assert!(duration("soon").is_err() && duration("5 weeks").is_err());
+        assert_eq!(pair("a.b=c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
+        assert!(pair("ab").is_err() && pair("=b").is_err() && pair("a=").is_err());
     }
 }

@@ -1,8 +1,8 @@
 //! Load for a Leveret broker: open and closed loop, latencies from the intended time, and the
 //! machine's own limits beside them.
 //!
-//! It measures and reports; it never decides whether a figure is good enough, and it speaks to the
-//! broker only through the client crate.
+//! It measures and reports; it never decides whether a figure is good enough, and it speaks to a
+//! broker natively through the client crate only, and in Kafka's protocol by an encoder of its own.
 
 mod alarm;
 mod args;
@@ -11,9 +11,11 @@ mod consume;
 mod cpus;
 mod failure;
 mod latency;
+mod output;
 mod payload;
 mod plan;
 mod produce;
+mod protocol;
 mod raw;
 mod recorder;
 mod report;
@@ -47,7 +49,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::E2e(args) => run::run(Mode::EndToEnd, &args),
         Command::Raw(args) => {
             let report = raw::measure(&args.directory(), args.duration)?;
-            args.json.put(&report, || report.print())
+            args.output.put(&report, || report.print())
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::units;
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) mode: &'static str,
+    pub(crate) protocol: &'static str,
     /// Messages that were measured: acknowledged, or read.
     pub(crate) messages: u64,
     pub(crate) duration_seconds: f64,
@@ -27,7 +28,7 @@ pub(crate) struct Report {
     pub(crate) bytes_written: Option<u64>,
     pub(crate) bytes_written_per_message: Option<f64>,
     pub(crate) loadgen_cpu_seconds: f64,
-    /// The level that the topic acknowledges at.
+    /// The level that the topic acknowledges at; `unknown` where only the broker knows.
     pub(crate) durability: &'static str,
     /// `null` if nothing was read back.
     pub(crate) lost: Option<u64>,
@@ -65,6 +66,7 @@ impl Report {
         let written = broker.and_then(|usage| usage.bytes_written);
         Self {
             mode: plan.mode.name(),
+            protocol: plan.protocol.name(),
             messages: measured.messages,
             duration_seconds: seconds,
             messages_per_second: per_second,
@@ -76,7 +78,7 @@ impl Report {
             bytes_written: written,
             bytes_written_per_message: written.and_then(|bytes| per_message(bytes as f64)),
             loadgen_cpu_seconds: measured.usages.load.cpu_seconds,
-            durability: plan.level.name(),
+            durability: plan.durability(),
             lost: faults.map(|f| f.lost),
             duplicated: faults.map(|f| f.duplicated),
             out_of_order: faults.map(|f| f.out_of_order),
@@ -100,8 +102,14 @@ impl Report {
             format!("broker on {n} core(s)")
         });
         println!(
-            "{}: {} B x {}, {} connection(s), {pace}, {} partition(s), {}, {cores}",
-            self.mode, self.size, self.batch, self.connections, self.partitions, self.durability
+            "{} ({}): {} B x {}, {} connection(s), {pace}, {} partition(s), {}, {cores}",
+            self.mode,
+            self.protocol,
+            self.size,
+            self.batch,
+            self.connections,
+            self.partitions,
+            self.durability
         );
         println!(
             "  messages      {} in {:.2} s",

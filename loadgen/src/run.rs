@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::LocalSet;
 
-use crate::args::LoadArgs;
+use crate::args::{BrokerArgs, LoadArgs, WorkArgs};
 use crate::consume::{self, Clock};
 use crate::cpus;
 use crate::failure::Failure;
@@ -25,7 +25,7 @@ const LAG: Duration = Duration::from_secs(30);
 /// # Errors
 /// What kept it from running to the end, or that what was read back is not what was acknowledged.
 pub(crate) fn run(mode: Mode, args: &LoadArgs) -> Result<(), Failure> {
-    let plan = Plan::new(mode, args);
+    let plan = Plan::new(mode, &args.broker, &args.work)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -38,11 +38,11 @@ pub(crate) fn run(mode: Mode, args: &LoadArgs) -> Result<(), Failure> {
     let local = LocalSet::new();
     let report = local.block_on(&runtime, async {
         tokio::select! {
-            report = carry_out(plan, args) => report,
+            report = carry_out(plan, &args.broker, &args.work) => report,
             _ = tokio::signal::ctrl_c() => Err(Failure::new("interrupted", "nothing was reported")),
         }
     })?;
-    args.json.put(&report, || report.print())?;
+    args.output.put(&report, || report.print())?;
     if report.is_sound() {
         return Ok(());
     }
@@ -52,14 +52,18 @@ pub(crate) fn run(mode: Mode, args: &LoadArgs) -> Result<(), Failure> {
     ))
 }
 
-async fn carry_out(mut plan: Plan, args: &LoadArgs) -> Result<Report, Failure> {
-    let mut target = Target::open(args, &plan).await?;
+async fn carry_out(
+    mut plan: Plan,
+    broker: &BrokerArgs,
+    work: &WorkArgs,
+) -> Result<Report, Failure> {
+    let mut target = Target::open(broker, work, &plan).await?;
     // After the broker was started: it must not inherit this.
-    let cores = target.pid().map(|_| args.cores.get());
+    let cores = target.is_own().then_some(broker.cores.get());
     if let Some(cores) = cores {
         cpus::pin(&cpus::apart(usize::from(cores)).1);
     }
-    plan.partitions = target.partitions;
+    plan.partitions = target.partitions();
     let outcome = match plan.mode {
         Mode::Produce => produce(&plan, &target).await,
         Mode::Consume => consume(&plan, &target).await,
