@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::output::OutputArgs;
+use crate::plan::Mode;
 use crate::protocol::Protocol;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use leveret_client::Level;
@@ -44,6 +45,17 @@ pub(crate) enum Command {
         after_help = "Example:\n  leveret-loadgen e2e --rate 10000 --size 1024 --batch 1 --duration 30s"
     )]
     E2e(LoadArgs),
+    /// Load two brokers in turn, A B A B, and tell the ratio of each figure with its range
+    #[command(after_help = "Examples:\n  \
+        leveret-loadgen compare --a 127.0.0.1:7654 --b 127.0.0.1:7754 --rounds 7 --size 1024\n  \
+        leveret-loadgen compare --mode e2e --a 127.0.0.1:9092 --protocol-a kafka --pid-a 4711 \\\n    \
+        --b 127.0.0.1:19092 --protocol-b kafka --pid-b 4712 --topic-config-b flush.messages=1 --html compare.html")]
+    Compare(CompareArgs),
+    /// Make one page of the JSON reports of several runs, or of a comparison
+    #[command(
+        after_help = "Example:\n  leveret-loadgen report --html page.html before.json after.json"
+    )]
+    Report(ReportArgs),
     /// Measure the machine itself: loopback TCP, sequential O_DIRECT, 4 KiB durable writes
     Raw(RawArgs),
 }
@@ -54,6 +66,9 @@ pub(crate) struct LoadArgs {
     pub(crate) broker: BrokerArgs,
     #[command(flatten)]
     pub(crate) work: WorkArgs,
+    /// What to call the run in reports
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) label: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }
@@ -84,8 +99,23 @@ pub(crate) struct BrokerArgs {
     pub(crate) set: Vec<String>,
 }
 
+impl BrokerArgs {
+    /// A running broker.
+    pub(crate) fn remote(address: String, protocol: Protocol, pid: Option<NonZeroU32>) -> Self {
+        Self {
+            connect: Some(address),
+            protocol,
+            pid,
+            broker: None,
+            cores: NonZeroU16::MIN,
+            dir: None,
+            set: Vec::new(),
+        }
+    }
+}
+
 /// What load.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct WorkArgs {
     /// Leave the topic, and a started broker's data directory, where they are
     #[arg(long)]
@@ -132,6 +162,62 @@ pub(crate) struct WorkArgs {
     /// always do)
     #[arg(long)]
     pub(crate) verify: bool,
+}
+
+/// Two brokers, and what load.
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The first broker: what the other is compared with
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) a: String,
+    /// The second broker
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) b: String,
+    /// What to speak to A
+    #[arg(long, value_enum, value_name = "PROTOCOL", default_value = "native")]
+    pub(crate) protocol_a: Protocol,
+    /// What to speak to B
+    #[arg(long, value_enum, value_name = "PROTOCOL", default_value = "native")]
+    pub(crate) protocol_b: Protocol,
+    /// Process of A, if it is on this machine: for its CPU time
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid_a: Option<NonZeroU32>,
+    /// Process of B, if it is on this machine: for its CPU time
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid_b: Option<NonZeroU32>,
+    /// What to call A [default: its address]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) label_a: Option<String>,
+    /// What to call B [default: its address]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) label_b: Option<String>,
+    /// Configuration of A's topics only, as --topic-config
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) topic_config_a: Vec<(String, String)>,
+    /// Configuration of B's topics only, as --topic-config
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) topic_config_b: Vec<(String, String)>,
+    /// How often each is loaded
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub(crate) rounds: NonZeroU16,
+    /// Which run
+    #[arg(long, value_enum, value_name = "MODE", default_value = "produce")]
+    pub(crate) mode: Mode,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Reports to show together.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The page to write
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: PathBuf,
+    /// JSON reports of runs (at most 8), or of one comparison
+    #[arg(value_name = "JSON", required = true, num_args = 1..=8)]
+    pub(crate) runs: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

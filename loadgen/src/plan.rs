@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use leveret_client::Level;
 
 use crate::args::{BrokerArgs, WorkArgs};
@@ -9,13 +10,14 @@ use crate::failure::Failure;
 use crate::protocol::Protocol;
 
 /// Which of the runs it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
-    /// Append, and wait for acknowledgements.
+    /// Append, and wait for acknowledgements
     Produce,
-    /// Fill, then read.
+    /// Fill, then read
     Consume,
-    /// Append and read at once.
+    /// Append and read at once
+    #[value(name = "e2e")]
     EndToEnd,
 }
 
@@ -53,6 +55,9 @@ pub(crate) struct Plan {
     pub(crate) level: Option<Level>,
     pub(crate) warmup: Duration,
     pub(crate) verify: bool,
+    pub(crate) topic_config: Vec<(String, String)>,
+    /// What to call the run.
+    pub(crate) label: Option<String>,
 }
 
 /// Messages of a consume run that names no number.
@@ -65,7 +70,12 @@ impl Plan {
     ///
     /// # Errors
     /// If they ask for a durability level that cannot be asked for.
-    pub(crate) fn new(mode: Mode, broker: &BrokerArgs, args: &WorkArgs) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        mode: Mode,
+        broker: &BrokerArgs,
+        args: &WorkArgs,
+        label: Option<String>,
+    ) -> Result<Self, Failure> {
         let consume = (mode == Mode::Consume).then_some(CONSUME_MESSAGES);
         let messages = args.messages.map(|n| n.get()).or(consume);
         let unlimited = messages.is_none().then_some(Duration::from_secs(10));
@@ -84,6 +94,8 @@ impl Plan {
             level: level(broker, args)?,
             warmup: args.warmup,
             verify: args.verify || e2e || mode == Mode::Consume,
+            topic_config: args.topic_config.clone(),
+            label,
         })
     }
 

@@ -1,5 +1,7 @@
 //! What is loaded: a broker, and a topic on it.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use leveret_client::Level;
 
 use crate::args::{BrokerArgs, WorkArgs};
@@ -102,11 +104,19 @@ fn topic(work: &WorkArgs, partitions: u16, level: Option<Level>) -> Topic {
     let name = work.topic.clone();
     Topic {
         may_exist: name.is_some(),
-        name: name.unwrap_or_else(|| format!("loadgen-{}", std::process::id())),
+        name: name.unwrap_or_else(unique_name),
         partitions,
         level,
         config: work.topic_config.clone(),
     }
+}
+
+/// A name that no other run has, nor an earlier one of this process whose topic is still going.
+fn unique_name() -> String {
+    let time = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis());
+    format!("loadgen-{}-{time}", std::process::id())
 }
 
 fn volume(plan: &Plan) -> Volume {
