@@ -39,6 +39,10 @@ crash rounds="20":
 powercut rounds="5":
     compat/powercut/run {{rounds}}
 
+# Floors, targets, figures and raw limits side by side, on an otherwise idle machine.
+figures *args:
+    compat/figures/run {{args}}
+
 # Every line of the cargo registry's sources through the broker and back, killed twice.
 real-input *args:
     compat/real-input/run {{args}}

@@ -54,9 +54,13 @@ impl<P: BufPool> JournalWriter<P> {
         }
     }
 
+    fn commit_bytes(&self) -> usize {
+        usize::try_from(self.geometry.commit_bytes()).expect("32 bits")
+    }
+
     /// The largest record that a commit takes.
     pub(crate) fn largest(&self) -> usize {
-        self.geometry.max_commit_bytes as usize - COMMIT_HEADER
+        self.commit_bytes() - COMMIT_HEADER
     }
 
     /// Adds a record of `len` bytes that `put` writes; the commit that it will stand in.
@@ -66,7 +70,7 @@ impl<P: BufPool> JournalWriter<P> {
         put: impl FnOnce(&mut [u8]) -> usize,
     ) -> Result<CommitSeq, RecoveryError> {
         assert!(len <= self.largest(), "a record larger than a commit");
-        if self.body.len() + len > self.geometry.max_commit_bytes as usize {
+        if self.body.len() + len > self.commit_bytes() {
             self.flush(CommitSeq(0), false).await?;
         }
         let begin = self.body.len();

@@ -4,7 +4,8 @@
 //! crash in between leaves nothing that recovery could mistake for a lost log.
 
 use super::Store;
-use super::api::Event;
+use super::api::{Event, ReadError};
+use super::files::Listing;
 use super::log::{Removal, RemovalStep};
 use super::ops::Purpose;
 use super::ring::LogKey;
@@ -71,6 +72,7 @@ impl<P: BufPool> Store<P> {
         log.wants_checkpoint = false;
         log.wants_snapshot = false;
         log.wants_end = true;
+        self.rescue_credit = self.ring.usable();
         self.queue_control(key);
     }
 
@@ -177,7 +179,13 @@ impl<P: BufPool> Store<P> {
                 if let Some(seq) = end {
                     self.ring.remove_live(seq);
                 }
-                self.logs.remove(key);
+                let files = self.logs.remove(key).files;
+                // A listing that is slower than the removal has nobody left to tell them.
+                if let Some(Listing::UnderWay(waiters)) = files.map(|files| files.listing) {
+                    for waiter in waiters {
+                        self.fail_waiter(waiter, ReadError::UnknownLog);
+                    }
+                }
                 return;
             }
         }
