@@ -63,6 +63,22 @@ pub(crate) fn of(a: &[Report], b: &[Report]) -> Vec<Figure> {
     FIGURES.iter().filter_map(figure).collect()
 }
 
+/// Names of the figures that were measured, but not enough for a ratio in every round.
+pub(super) fn left_out(a: &[Report], b: &[Report]) -> Vec<&'static str> {
+    let compared = of(a, b);
+    let measured = |read: &Read| {
+        let some = |runs: &[Report]| runs.iter().any(|run| read(run).is_some());
+        some(a) && some(b)
+    };
+    FIGURES
+        .iter()
+        .filter(|(name, _, _, read)| {
+            measured(read) && !compared.iter().any(|figure| figure.name == *name)
+        })
+        .map(|(name, ..)| *name)
+        .collect()
+}
+
 impl Figure {
     /// `None` if there is no ratio: no round, or nothing measured in one (a CPU counter's tick is
     /// 10 ms).

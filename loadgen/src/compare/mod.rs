@@ -65,6 +65,11 @@ pub(crate) fn run(args: &CompareArgs) -> Result<(), Failure> {
             side.measure(args)?;
         }
     }
+    for name in figures::left_out(&a.runs, &b.runs) {
+        eprintln!(
+            "warning: {name} is not compared: too little of it in some round; let rounds last longer"
+        );
+    }
     let comparison = Comparison {
         rounds: args.rounds.get(),
         figures: figures::of(&a.runs, &b.runs),

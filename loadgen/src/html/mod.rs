@@ -138,10 +138,16 @@ pub(crate) fn comparison(comparison: &Comparison) -> String {
         comparison.rounds
     );
     let mut page = Page::new(&title, &about);
+    let chance = 2_f64.powi(i32::from(comparison.rounds) - 1);
+    let note = format!(
+        "The ratio B / A of each round (dots), its median (diamond) and its range (line). The two runs of a round were disturbed \
+         most alike, so the ratio is taken within it; medians of each side are over all rounds. Equal brokers would agree in \
+         all {} rounds once in {chance} times, by chance.",
+        comparison.rounds
+    );
     page.section(
         "Ratios",
-        "The ratio B / A of each round (dots), its median (diamond) and its range (line). The two runs of a round were disturbed \
-         most alike, so the ratio is taken within it; medians of each side are over all rounds.",
+        &note,
         &(plots::ratios(&comparison.figures) + &tables::figures(comparison)),
     );
     let keys = [

@@ -74,7 +74,7 @@ pub(super) fn percentiles(curves: &[Curve<'_>], keys: &[(Stroke, &str)]) -> Stri
     let across = Across {
         end,
         ticks: percentile_ticks(end),
-        name: "Percentile of the messages (each nine as wide as the one before)",
+        name: "Percentile (each nine as wide as the one before)",
     };
     let names: Vec<_> = curves
         .iter()

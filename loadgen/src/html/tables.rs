@@ -169,7 +169,7 @@ pub(super) fn parameters(runs: &[Report], names: &[&str]) -> String {
         let values: Vec<String> = runs.iter().map(read).collect();
         let _ = write!(out, "<tr><th>{name}</th>");
         match values.split_first() {
-            Some((first, rest)) if rest.iter().all(|value| value == first) => {
+            Some((first, rest)) if !rest.is_empty() && rest.iter().all(|value| value == first) => {
                 let _ = write!(
                     out,
                     "<td class=\"same wide\" colspan=\"{}\">{}</td>",

@@ -42,9 +42,14 @@ pub(super) fn ratio(value: f64) -> String {
     format!("{}×", factor(value))
 }
 
-/// The number of a ratio.
+/// The number of a ratio, to a thousandth where it is about 1.
 pub(super) fn factor(value: f64) -> String {
-    significant(value, if value < 0.1 { 2 } else { 3 })
+    let digits = match value {
+        v if v < 0.1 => 2,
+        v if (1.0..2.0).contains(&v) => 4,
+        _ => 3,
+    };
+    significant(value, digits)
 }
 
 /// Three significant digits, without zeros at the end.
@@ -101,6 +106,8 @@ mod tests {
         assert_eq!(count(87.0), "87");
         assert_eq!(ratio(0.251), "0.251×");
         assert_eq!(ratio(0.001_471), "0.0015×");
+        assert_eq!(ratio(1.001_2), "1.001×");
+        assert_eq!(ratio(1.0), "1×");
         assert_eq!(digits(0.000_123_4), "0.000123");
         assert_eq!(grouped(20_000_000), "20\u{202f}000\u{202f}000");
         assert_eq!(grouped(7), "7");
