@@ -116,7 +116,8 @@ impl<P: BufPool> Store<P> {
                 }
             }
         }
-        let worth_it = copied * 2 <= bytes;
+        // A ring that holds less than a window is full of grants, not of remnants.
+        let worth_it = copied * 2 <= bytes.max(window);
         let spent = copied + u64::from(renewed) * BLOCK as u64;
         self.reclaim_credit = self.reclaim_credit.saturating_sub(spent);
         for key in candidates {
@@ -189,7 +190,7 @@ impl<P: BufPool> Store<P> {
                 Fate::CopyPrefixes
             };
         }
-        if self.is_little(key) || !log.can_flush() {
+        if self.is_little(key, self.ring.capacity()) || !log.can_flush() {
             return Fate::Copy(left.bytes);
         }
         Fate::Flush
@@ -209,11 +210,11 @@ impl<P: BufPool> Store<P> {
         self.queue_behind(key, close);
     }
 
-    /// Whether what the log has in the ring is rather moved than written to a segment of its own.
-    pub(super) fn is_little(&self, key: LogKey) -> bool {
-        let quarter = self.ring.usable().saturating_sub(self.reserve()) / 4;
+    /// Whether what the log has in the ring is rather moved than written to a segment of its own,
+    /// if a quarter of `ring` bytes may be taken by what all logs have.
+    pub(super) fn is_little(&self, key: LogKey, ring: u64) -> bool {
         self.logs[key].run_bytes < self.config.copy_forward_bytes as u64
-            && self.live_run_bytes < quarter
+            && self.live_run_bytes < ring / 4
     }
 
     /// Whether a flush for space pads and closes the segment: a long remainder goes in whole
