@@ -14,11 +14,12 @@ use leveret_storage::recovery::{Recovered, RecoveredCore, Recovery, RecoveryConf
 use leveret_storage::store::StoreConfig;
 use leveret_storage::types::{Level, Now};
 
-use crate::config::Settings;
+use crate::config::{Advertise, Listen, Settings};
 use crate::core::boundary::Protocol;
 use crate::core::{Core, CoreSettings};
 use crate::runtime::{
-    self, BootSetup, Bootstrap, CoreSetup, CpuChoice, DmaBuf, DmaPool, ListenerConfig, Ready,
+    self, BootSetup, Bootstrap, CoreSetup, CpuChoice, DmaBuf, DmaPool, ListenerConfig,
+    ListenerCores, Ready,
     RuntimeConfig, RuntimeError, StopHandle, TrueLevel,
 };
 
@@ -56,15 +57,32 @@ fn runtime_config(settings: &Settings) -> RuntimeConfig {
         (None, Some(cores)) => CpuChoice::First(usize::from(cores.get())),
         (None, None) => CpuChoice::All,
     };
-    config.listeners = vec![ListenerConfig {
-        protocol: Protocol::Native,
-        addr: settings.native_listen,
-        flag: "--native",
-    }];
+    config.listeners = listeners(settings);
     config.require_direct_io = settings.disk_require_direct;
     config.max_connections =
         usize::try_from(settings.connections_max).expect("a bound that fits the address space");
     config
+}
+
+fn listeners(settings: &Settings) -> Vec<ListenerConfig> {
+    let mut all = vec![ListenerConfig {
+        protocol: Protocol::Native,
+        addr: settings.native_listen,
+        cores: ListenerCores::Share,
+        flag: "--native",
+    }];
+    if let Listen::At(addr) = settings.kafka_listen {
+        all.push(ListenerConfig {
+            protocol: Protocol::Kafka,
+            addr,
+            cores: match settings.kafka_advertise {
+                Advertise::Core => ListenerCores::Apart,
+                Advertise::Listen | Advertise::At { .. } => ListenerCores::Share,
+            },
+            flag: "--kafka",
+        });
+    }
+    all
 }
 
 fn recovery_config(settings: &Settings) -> RecoveryConfig {

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::guard::AbortOnPanic;
 use super::mesh::Mesh;
 use super::preflight::TrueLevel;
 use super::shared::{Shared, StopHandle};
-use super::socket::{Listener, SocketLimits, Sockets};
+use super::socket::{BoundAddr, Listener, SocketLimits, Sockets};
 use super::supervisor::Report;
 use super::wake::{Ear, Notify};
 use super::{CoreSetup, RuntimeConfig, RuntimeError, fatal};
@@ -59,6 +60,8 @@ pub(super) struct CoreThread<'a, R, M> {
     pub(super) limits: Limits,
     pub(super) level: TrueLevel,
     pub(super) listeners: Vec<Listener>,
+    /// Where all of them came to listen.
+    pub(super) addrs: Arc<[BoundAddr]>,
     pub(super) mesh: Mesh<M>,
     /// What this core starts from; hangs up if the bootstrap failed.
     pub(super) recovered: Receiver<R>,
@@ -166,6 +169,7 @@ impl<R: Send, M: Send + 'static> CoreThread<'_, R, M> {
                 cpu: self.cpu,
                 pool: devices.disk.pool(),
                 level: self.level,
+                addrs: Arc::clone(&self.addrs),
                 recovered,
                 now: clock.now(),
             };

@@ -9,7 +9,7 @@ use leveret_wire::native::{self as wire, ErrorCode, MetadataOk, Response, TopicS
 
 use super::{Asker, level_in, level_out};
 use crate::core::Core;
-use crate::core::gather::Gathering;
+use super::gathered::Gathered;
 use crate::core::hop::Call;
 use crate::core::session::Blocked;
 
@@ -91,11 +91,11 @@ impl<P: BufPool> Core<P> {
         for (log, core) in topics.iter().flat_map(|topic| topic.logs()) {
             by_core[usize::from(core.0)].push(log);
         }
-        let gathering = Gathering::Describe {
+        let gathered = Gathered::Describe {
             topics,
             reports: Default::default(),
         };
-        let gather = self.gather(asker.conn, asker.correlation, gathering);
+        let gather = self.gather_native(asker, gathered);
         for (core, logs) in (0..).map(CoreId).zip(by_core) {
             if !logs.is_empty() {
                 self.ask_part(gather, core, Call::Describe(logs), now);

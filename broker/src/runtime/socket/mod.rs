@@ -27,7 +27,7 @@ use conn::{Conn, Stage};
 use ring::{Done, Ring};
 use tag::{Kind, tag, untag};
 
-pub use listen::ListenerConfig;
+pub use listen::{BoundAddr, ListenerConfig, ListenerCores};
 pub(super) use listen::{Listener, bind_all};
 
 /// How long a closed connection may take to send its rest and to hear the peer's end.

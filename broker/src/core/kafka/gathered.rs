@@ -1,0 +1,120 @@
+//! What is gathered for a Kafka request: each API's own, and who asked.
+
+use leveret_engine::EngineError;
+use leveret_engine::shard::Reply;
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{Mono, Now};
+
+use super::Asker;
+use super::create_topics::Creating;
+use super::delete_topics::Deleting;
+use super::fetch::Fetching;
+use super::init_producer_id::Initing;
+use super::list_offsets::Listing;
+use super::metadata::Describing;
+use super::produce::Producing;
+use crate::core::Core;
+use crate::core::boundary::ConnId;
+use crate::core::gather::{Gathering, Progress};
+use crate::core::hop::Answer;
+use crate::core::session::Blocked;
+
+/// A Kafka request that waits for one or more answers.
+pub(in crate::core) struct KafkaGathering {
+    asker: Asker,
+    what: Gathered,
+}
+
+/// What of the answer is there.
+pub(super) enum Gathered {
+    Produce(Producing),
+    Fetch(Fetching),
+    ListOffsets(Listing),
+    Metadata(Describing),
+    CreateTopics(Creating),
+    DeleteTopics(Deleting),
+    InitProducerId(Initing),
+}
+
+impl KafkaGathering {
+    pub(in crate::core) fn is_fetch(&self) -> bool {
+        matches!(self.what, Gathered::Fetch(_))
+    }
+
+    /// A part is there.
+    pub(in crate::core) fn take(&mut self, part: usize, answer: Answer) -> Progress {
+        let reply = match answer {
+            Answer::Engine(reply) => reply,
+            answer => unreachable!("no part of this request: {answer:?}"),
+        };
+        match &mut self.what {
+            Gathered::Fetch(what) => return what.take(part, reply),
+            Gathered::Produce(what) => what.take(part, reply),
+            Gathered::ListOffsets(what) => what.take(part, reply),
+            Gathered::Metadata(what) => what.take(part, reply),
+            Gathered::CreateTopics(what) => what.take(part, reply),
+            Gathered::DeleteTopics(what) => what.take(part, reply),
+            Gathered::InitProducerId(what) => what.take(reply),
+        }
+        Progress::GoOn
+    }
+
+    fn changes_topology(&self) -> bool {
+        matches!(
+            self.what,
+            Gathered::Metadata(_) | Gathered::CreateTopics(_) | Gathered::DeleteTopics(_)
+        )
+    }
+}
+
+impl<P: BufPool> Core<P> {
+    /// Begins to gather. Later requests of the connection wait for changes of the topology, which
+    /// they must see, and for nothing else.
+    pub(super) fn kafka_gather(
+        &mut self,
+        asker: Asker,
+        deadline: Option<Mono>,
+        what: Gathered,
+    ) -> usize {
+        let gathering = KafkaGathering { asker, what };
+        let blocks = gathering.changes_topology();
+        let what = Gathering::Kafka(gathering);
+        let gather = self.gather(asker.conn, asker.permit, deadline, what);
+        if blocks {
+            self.block(asker.conn, Blocked::Topology);
+        }
+        gather
+    }
+
+    /// Answers the client with what is there.
+    pub(in crate::core) fn kafka_gathered(
+        &mut self,
+        conn: ConnId,
+        gathering: KafkaGathering,
+        now: Now,
+    ) {
+        let blocks = gathering.changes_topology();
+        let asker = gathering.asker;
+        match gathering.what {
+            Gathered::Produce(what) => self.kafka_produced(asker, &what),
+            Gathered::Fetch(what) => self.kafka_fetched(asker, what),
+            Gathered::ListOffsets(what) => self.kafka_listed(asker, &what),
+            Gathered::Metadata(what) => self.kafka_described(asker, &what),
+            Gathered::CreateTopics(what) => self.kafka_created(asker, &what),
+            Gathered::DeleteTopics(what) => self.kafka_deleted(asker, &what),
+            Gathered::InitProducerId(what) => self.kafka_inited(asker, what),
+        }
+        if blocks {
+            self.unblock(conn, Blocked::Topology, now);
+        }
+    }
+}
+
+/// What a change of the topology came to.
+pub(super) fn change_of(reply: Reply) -> Result<leveret_engine::topology::TopologyEntry, EngineError> {
+    match reply {
+        Reply::Topology(entry) => Ok(entry),
+        Reply::Failed(error) => Err(error),
+        reply => unreachable!("no change: {reply:?}"),
+    }
+}
