@@ -35,6 +35,9 @@ pub struct Produced {
     pub base_offset: Offset,
     /// First offset of the log that can be read.
     pub start_offset: Offset,
+    /// The timestamp that the broker gave every record of it, milliseconds; only in a topic of
+    /// log append time.
+    pub append_time: Option<i64>,
     /// It had been appended before; nothing was appended now.
     pub duplicate: bool,
 }

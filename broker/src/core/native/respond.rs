@@ -108,6 +108,9 @@ impl<P: BufPool> Core<P> {
                 };
                 self.respond(conn, correlation, &Response::CreateTopic(ok), &[]);
             }
+            TopologyEntry::TopicAltered(_) => {
+                unreachable!("no request of the native protocol alters topics")
+            }
             TopologyEntry::TopicDeleted(id) => {
                 self.respond(
                     conn,
@@ -160,18 +163,17 @@ impl<P: BufPool> Core<P> {
             .iter()
             .map(|topic| describe(topic, reports))
             .collect();
-        let described =
-            topics
-                .iter()
-                .zip(&partitions)
-                .map(|(topic, partitions)| TopicDescription {
-                    name: topic.name.as_str(),
-                    topic_id: TopicId(topic.id.0),
-                    level: level_out(topic.settings.level),
-                    retention_bytes: topic.settings.retention_bytes,
-                    retention_ms: topic.settings.retention_ms,
-                    partitions: partitions.as_slice().into(),
-                });
+        let described = topics.iter().zip(&partitions).map(|(topic, partitions)| {
+            let settings = self.topology.settings_of(topic);
+            TopicDescription {
+                name: topic.name.as_str(),
+                topic_id: TopicId(topic.id.0),
+                level: level_out(settings.level),
+                retention_bytes: settings.retention_bytes,
+                retention_ms: settings.retention_ms,
+                partitions: partitions.as_slice().into(),
+            }
+        });
         let response = Response::DescribeTopics(described.collect());
         self.respond(conn, correlation, &response, &[]);
     }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use leveret_engine::topology::{Command, Topic, TopicName, TopicSettings};
+use leveret_engine::topology::{Command, Topic, TopicKey, TopicName};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::native::{self as wire, ErrorCode, MetadataOk, Response, TopicSummary};
 
-use super::{Asker, level_in, level_out};
+use super::{Asker, level_out};
 use crate::core::Core;
 use super::gathered::Gathered;
 use crate::core::hop::Call;
@@ -21,7 +21,7 @@ impl<P: BufPool> Core<P> {
         let ok = MetadataOk {
             topic_id: wire::TopicId(topic.id.0),
             partitions: topic.partitions(),
-            level: level_out(topic.settings.level),
+            level: level_out(self.topology.settings_of(&topic).level),
         };
         self.respond(asker.conn, asker.correlation, &Response::Metadata(ok), &[]);
     }
@@ -33,19 +33,24 @@ impl<P: BufPool> Core<P> {
                 return self.refuse(asker, ErrorCode::InvalidTopicName, &error.to_string(), now);
             }
         };
-        let defaults = self.settings.topic_defaults;
-        let settings = TopicSettings {
-            level: create.level.map_or(defaults.level, level_in),
-            retention_bytes: create.retention_bytes.or(defaults.retention_bytes),
-            retention_ms: create.retention_ms.or(defaults.retention_ms),
-        };
+        let mut config: Vec<(String, String)> = Vec::new();
+        let level = create.level.map(|level| level.name().to_owned());
+        let bytes = create.retention_bytes.map(|bytes| bytes.to_string());
+        let ms = create.retention_ms.map(|ms| ms.to_string());
+        for (key, value) in [
+            (TopicKey::Durability, level),
+            (TopicKey::RetentionBytes, bytes),
+            (TopicKey::RetentionMs, ms),
+        ] {
+            config.extend(value.map(|value| (key.setting().name.to_owned(), value)));
+        }
         let partitions = create.partitions;
         self.change(
             asker,
             Command::CreateTopic {
                 name,
                 partitions,
-                settings,
+                config,
             },
             now,
         );
