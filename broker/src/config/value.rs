@@ -238,7 +238,8 @@ impl SettingValue for Advertise {
     const FORM: &'static str = "HOST:PORT, listen or core";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || "it is a host and a port, such as broker.example.org:9092, or listen, or core";
+        let wrong =
+            || "it is a host and a port, such as broker.example.org:9092, or listen, or core";
         match text {
             "listen" => return Ok(Self::Listen),
             "core" => return Ok(Self::Core),

@@ -184,7 +184,9 @@ impl<P: BufPool> Core<P> {
 
     /// Whether a gather has a time-out that has not passed yet.
     pub(super) fn gathers_have_deadlines(&self) -> bool {
-        self.gathers.iter().any(|(_, gather)| gather.deadline.is_some())
+        self.gathers
+            .iter()
+            .any(|(_, gather)| gather.deadline.is_some())
     }
 
     /// Nobody wants the fetch any more.

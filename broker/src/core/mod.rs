@@ -38,6 +38,7 @@ use deadlines::Deadlines;
 use gather::Gather;
 use hop::Message;
 use installs::Installs;
+pub use kafka::{KafkaBroker, KafkaSettings};
 use meter::{Meter, Totals};
 use pending::{Pending, Slot};
 use permits::Permits;

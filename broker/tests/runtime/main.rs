@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use leveret_broker::core::boundary::Protocol;
 use leveret_broker::runtime::{
-    CpuChoice, Exit, ListenerConfig, ListenerCores, Ready, RuntimeConfig, RuntimeError, StopHandle, run,
+    CpuChoice, Exit, ListenerConfig, ListenerCores, Ready, RuntimeConfig, RuntimeError, StopHandle,
+    run,
 };
 
 use boot::Script;

@@ -1,9 +1,10 @@
 //! Look-ups of offsets: the ends of a log at once, the first record of a time by a scan from
-//! where storage says that it may begin.
+//! where storage says that it may begin. The largest timestamp is found by halving the range of
+//! times that it can be in.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_record::{BatchError, DecompressLimit, batches, records};
+use leveret_record::{BatchError, DecompressLimit, NO_TIMESTAMP, batches, records};
 use leveret_storage::io::BufPool;
 use leveret_storage::store::{ReadData, ReadError, ReadOutcome, ReadToken, TimeOutcome};
 use leveret_storage::types::{LogId, Now, Offset};
@@ -33,7 +34,32 @@ struct Lookup {
     /// High watermark when it began: it ends there.
     until: Offset,
     token: Option<ReadToken>,
+    halving: Option<Halving>,
 }
+
+/// A search for the largest timestamp.
+#[derive(Clone, Copy)]
+struct Halving {
+    /// The record with the largest one found so far.
+    best: Option<(Offset, i64)>,
+    /// No record is as young as this.
+    above: i64,
+}
+
+impl Halving {
+    /// The next time to look for; `None` if the best is the youngest.
+    fn middle(&self) -> Option<i64> {
+        let best = self.best.map_or(NO_TIMESTAMP, |(_, timestamp)| timestamp);
+        let width = self.above.abs_diff(best);
+        (width > 1).then(|| best.saturating_add_unsigned(width.div_ceil(2)))
+    }
+}
+
+/// Nothing is found yet, and nothing can be above.
+const YOUNGEST: Halving = Halving {
+    best: None,
+    above: i64::MAX,
+};
 
 /// All look-ups that are under way.
 #[derive(Default)]
@@ -76,24 +102,39 @@ impl<P: BufPool> Shard<P> {
         match spec {
             OffsetSpec::Earliest => self.reply(request, Reply::Offset(end(frontiers.start.1))),
             OffsetSpec::Latest => self.reply(request, Reply::Offset(end(high_watermark))),
-            OffsetSpec::Timestamp(timestamp) => {
+            OffsetSpec::Timestamp(_) | OffsetSpec::MaxTimestamp => {
+                let (timestamp, halving) = match spec {
+                    OffsetSpec::Timestamp(timestamp) => (timestamp, None),
+                    _ => (0, Some(YOUNGEST)),
+                };
                 let key = self.lookups.insert(Lookup {
                     request,
                     log,
-                    timestamp,
+                    timestamp: halving
+                        .as_ref()
+                        .and_then(Halving::middle)
+                        .unwrap_or(timestamp),
                     from: frontiers.start.1,
                     until: high_watermark,
                     token: None,
+                    halving,
                 });
-                match self.store.find_time(log, timestamp, high_watermark, now) {
-                    TimeOutcome::Found(offset) => self.lookup_found(key, Ok(Some(offset)), now),
-                    TimeOutcome::NotFound => self.lookup_found(key, Ok(None), now),
-                    TimeOutcome::Failed(error) => self.lookup_found(key, Err(error), now),
-                    TimeOutcome::Pending(token) => self.lookup_waits(key, token),
-                }
+                self.begin_lookup(key, now);
             }
         }
         self.drain();
+    }
+
+    /// Asks storage where the scan begins.
+    fn begin_lookup(&mut self, key: LookupKey, now: Now) {
+        let lookup = self.lookups.lookups[key];
+        let (log, timestamp, until) = (lookup.log, lookup.timestamp, lookup.until);
+        match self.store.find_time(log, timestamp, until, now) {
+            TimeOutcome::Found(offset) => self.lookup_found(key, Ok(Some(offset)), now),
+            TimeOutcome::NotFound => self.lookup_found(key, Ok(None), now),
+            TimeOutcome::Failed(error) => self.lookup_found(key, Err(error), now),
+            TimeOutcome::Pending(token) => self.lookup_waits(key, token),
+        }
     }
 
     /// Storage has said where the scan begins.
@@ -111,10 +152,10 @@ impl<P: BufPool> Shard<P> {
                 lookup.from = lookup.from.max(offset);
                 self.scan(key, now);
             }
-            Ok(None) => self.finish_lookup(key, Ok(None)),
+            Ok(None) => self.finish_lookup(key, Ok(None), now),
             Err(error) => {
                 let from = lookup.from;
-                self.finish_lookup(key, Err(read_error(error, from)));
+                self.finish_lookup(key, Err(read_error(error, from)), now);
             }
         }
     }
@@ -127,7 +168,7 @@ impl<P: BufPool> Shard<P> {
         now: Now,
     ) {
         self.lookups.lookups[key].token = None;
-        if self.scan_read(key, result) {
+        if self.scan_read(key, result, now) {
             self.scan(key, now);
         }
     }
@@ -150,7 +191,7 @@ impl<P: BufPool> Shard<P> {
         loop {
             let lookup = self.lookups.lookups[key];
             if lookup.from >= lookup.until {
-                return self.finish_lookup(key, Ok(None));
+                return self.finish_lookup(key, Ok(None), now);
             }
             let (log, from, until) = (lookup.log, lookup.from, lookup.until);
             let result = match self.store.read(log, from, until, SCAN_BYTES, now) {
@@ -158,14 +199,14 @@ impl<P: BufPool> Shard<P> {
                 ReadOutcome::Ready(data) => Ok(data),
                 ReadOutcome::Failed(error) => Err(error),
             };
-            if !self.scan_read(key, result) {
+            if !self.scan_read(key, result, now) {
                 return;
             }
         }
     }
 
     /// Looks through what was read; answers if that ends the look-up. Whether to read on.
-    fn scan_read(&mut self, key: LookupKey, result: Result<ReadData, ReadError>) -> bool {
+    fn scan_read(&mut self, key: LookupKey, result: Result<ReadData, ReadError>, now: Now) -> bool {
         let lookup = self.lookups.lookups[key];
         let limit = self.settings.decompress;
         let storage = |error: BatchError| EngineError::Storage {
@@ -187,17 +228,41 @@ impl<P: BufPool> Shard<P> {
                 true
             }
             Ok((_, found)) => {
-                self.finish_lookup(key, Ok(found));
+                self.finish_lookup(key, Ok(found), now);
                 false
             }
             Err(error) => {
-                self.finish_lookup(key, Err(error));
+                self.finish_lookup(key, Err(error), now);
                 false
             }
         }
     }
 
-    fn finish_lookup(&mut self, key: LookupKey, found: Result<Option<(Offset, i64)>, EngineError>) {
+    fn finish_lookup(
+        &mut self,
+        key: LookupKey,
+        mut found: Result<Option<(Offset, i64)>, EngineError>,
+        now: Now,
+    ) {
+        let lookup = &mut self.lookups.lookups[key];
+        if let (Some(halving), Ok(record)) = (&mut lookup.halving, &mut found) {
+            match record {
+                Some(_) => halving.best = *record,
+                None => halving.above = lookup.timestamp,
+            }
+            if let Some(timestamp) = halving.middle() {
+                lookup.timestamp = timestamp;
+                let log = lookup.log;
+                if self.logs.contains_key(&log) {
+                    let start = frontiers_of(&self.store, log).start.1;
+                    self.lookups.lookups[key].from = start;
+                    return self.begin_lookup(key, now);
+                }
+                found = Err(EngineError::UnknownLog);
+            } else {
+                *record = halving.best;
+            }
+        }
         let lookup = self.lookups.remove(key);
         let reply = match found {
             Ok(found) => Reply::Offset(FoundOffset {

@@ -95,6 +95,8 @@ pub enum OffsetSpec {
     Latest,
     /// That of the first record with a timestamp of at least so many milliseconds.
     Timestamp(i64),
+    /// That of the first record with the largest timestamp of all.
+    MaxTimestamp,
 }
 
 /// A fetch over partitions of one core.

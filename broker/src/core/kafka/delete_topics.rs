@@ -2,48 +2,18 @@
 
 use std::borrow::Cow;
 
-use leveret_engine::EngineError;
-use leveret_engine::shard::Reply;
-use leveret_engine::topology::{Command, TopologyRefusal};
+use leveret_engine::topology::Command;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, Now};
+use leveret_storage::types::Now;
 use leveret_wire::kafka::{
-    DeleteTopicsRequest, DeleteTopicsResponse, DeletedTopic, ErrorCode, TopicRef, Uuid,
+    DeleteTopicsRequest, DeleteTopicsResponse, DeletedTopic, ErrorCode, TopicRef,
 };
 
 use super::Asker;
-use super::errors;
-use super::gathered::{Gathered, change_of};
+use super::changes::{Changes, Line};
+use super::gathered::Gathered;
 use super::topics::{Asked, resolve, uuid_of};
 use crate::core::Core;
-use crate::core::hop::Call;
-
-/// Topics that are being deleted.
-pub(super) struct Deleting {
-    lines: Vec<Line>,
-    /// The line of each part.
-    parts: Vec<usize>,
-}
-
-struct Line {
-    name: Option<String>,
-    id: Uuid,
-    error: ErrorCode,
-}
-
-impl Deleting {
-    pub(super) fn take(&mut self, part: usize, reply: Reply) {
-        let line = &mut self.lines[self.parts[part]];
-        line.error = match change_of(reply) {
-            Ok(_) => ErrorCode::None,
-            // Another client was faster.
-            Err(EngineError::Topology(TopologyRefusal::UnknownTopic { .. })) => {
-                ErrorCode::UnknownTopicOrPartition
-            }
-            Err(error) => errors::code(&error),
-        };
-    }
-}
 
 impl<P: BufPool> Core<P> {
     pub(super) fn kafka_delete_topics(
@@ -52,49 +22,35 @@ impl<P: BufPool> Core<P> {
         request: &DeleteTopicsRequest<'_>,
         now: Now,
     ) {
-        let mut deleting = Deleting {
-            lines: Vec::with_capacity(request.topics.len()),
-            parts: Vec::new(),
-        };
-        let mut ids = Vec::new();
-        for topic in request.topics {
-            let reference = topic
-                .name
-                .map_or(TopicRef::Id(topic.id), TopicRef::Name);
+        let line = |topic: leveret_wire::kafka::TopicToDelete<'_>| {
+            let reference = topic.name.map_or(TopicRef::Id(topic.id), TopicRef::Name);
             let (asked, found) = resolve(&self.topology, reference);
-            let error = match (&asked, &found) {
+            let mut line = Line::of(topic.name.unwrap_or_default());
+            line.id = topic.id;
+            let wanted = match (&asked, found) {
                 (_, Some(found)) => {
-                    deleting.parts.push(deleting.lines.len());
-                    ids.push(found.id);
-                    ErrorCode::None
+                    line.name = Some(found.name.as_str().to_owned());
+                    line.id = uuid_of(found.id);
+                    Ok(Command::DeleteTopic { id: found.id })
                 }
-                (Asked::Id(_), None) => ErrorCode::UnknownTopicId,
-                (_, None) => ErrorCode::UnknownTopicOrPartition,
+                (Asked::Id(_), None) => {
+                    line.name = None;
+                    Err((ErrorCode::UnknownTopicId, String::new()))
+                }
+                (_, None) => Err((ErrorCode::UnknownTopicOrPartition, String::new())),
             };
-            let name = match &found {
-                Some(found) => Some(found.name.as_str()),
-                None => topic.name,
-            };
-            deleting.lines.push(Line {
-                name: name.map(str::to_owned),
-                id: found.as_ref().map_or(topic.id, |found| uuid_of(found.id)),
-                error,
-            });
-        }
-        let gather = self.kafka_gather(asker, None, Gathered::DeleteTopics(deleting));
-        for id in ids {
-            let command = Command::DeleteTopic { id };
-            self.ask_part(gather, CoreId(0), Call::Change(command), now);
-        }
-        self.all_asked(gather, now);
+            (line, wanted)
+        };
+        let wanted = request.topics.iter().map(line).collect();
+        self.kafka_change(asker, wanted, false, Gathered::DeleteTopics, now);
     }
 
-    pub(super) fn kafka_deleted(&mut self, asker: Asker, deleting: &Deleting) {
-        let topics = deleting.lines.iter().map(|line| DeletedTopic {
+    pub(super) fn kafka_deleted(&mut self, asker: Asker, changes: &Changes) {
+        let topics = changes.lines.iter().map(|line| DeletedTopic {
             name: line.name.as_deref().map(Cow::Borrowed),
             id: line.id,
             error: line.error,
-            error_message: None,
+            error_message: line.message.as_deref().map(Cow::Borrowed),
         });
         let response = DeleteTopicsResponse {
             throttle_time_ms: 0,

@@ -17,7 +17,10 @@ pub(super) fn code(error: &EngineError) -> ErrorCode {
         EngineError::Topology(refusal) => match refusal {
             TopologyRefusal::TopicExists { .. } => ErrorCode::TopicAlreadyExists,
             TopologyRefusal::UnknownTopic { .. } => ErrorCode::UnknownTopicOrPartition,
-            TopologyRefusal::PartitionCount { .. } => ErrorCode::InvalidPartitions,
+            TopologyRefusal::PartitionCount { .. } | TopologyRefusal::NotMorePartitions { .. } => {
+                ErrorCode::InvalidPartitions
+            }
+            TopologyRefusal::Config(_) => ErrorCode::InvalidConfig,
             TopologyRefusal::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
             TopologyRefusal::ProducerIds { .. } => ErrorCode::UnknownServerError,
         },
@@ -50,7 +53,11 @@ mod tests {
 
     #[test]
     fn what_may_be_tried_again_is_told_so() {
-        for error in [EngineError::Overloaded, EngineError::DiskFull, EngineError::Stopping] {
+        for error in [
+            EngineError::Overloaded,
+            EngineError::DiskFull,
+            EngineError::Stopping,
+        ] {
             assert!(code(&error).is_retriable(), "{error}");
         }
         let refusal = AppendRefusal::OutOfOrderSequence {

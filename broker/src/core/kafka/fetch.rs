@@ -107,7 +107,8 @@ impl<P: BufPool> Core<P> {
                 let found = place(&asked, topic.as_deref(), index)
                     .and_then(|at| Ok((at, from.map_err(|_| ErrorCode::OffsetOutOfRange)?)));
                 let error = found.as_ref().err().copied();
-                let missing = wire::FetchedPartition::failed(index, error.unwrap_or(ErrorCode::None));
+                let missing =
+                    wire::FetchedPartition::failed(index, error.unwrap_or(ErrorCode::None));
                 fetching.lines.push(missing);
                 fetching.records.push(Vec::new());
                 refused |= error.is_some();
@@ -139,7 +140,9 @@ impl<P: BufPool> Core<P> {
         // What is refused is said at once.
         let wait_ms = match refused {
             true => 0,
-            false => u32::try_from(request.max_wait_ms).unwrap_or(0).min(MAX_WAIT),
+            false => u32::try_from(request.max_wait_ms)
+                .unwrap_or(0)
+                .min(MAX_WAIT),
         };
         let most = self.settings.response_bytes;
         let max_bytes = usize::try_from(request.max_bytes).map_or(0, |asked| asked.min(most));
@@ -161,10 +164,13 @@ impl<P: BufPool> Core<P> {
     }
 
     pub(super) fn kafka_fetched(&mut self, asker: Asker, fetching: Fetching) {
-        let topics = fetching.topics.iter().map(|(asked, partitions)| TopicGroup {
-            topic: asked.reference(),
-            partitions: *partitions,
-        });
+        let topics = fetching
+            .topics
+            .iter()
+            .map(|(asked, partitions)| TopicGroup {
+                topic: asked.reference(),
+                partitions: *partitions,
+            });
         let response = FetchResponse {
             throttle_time_ms: 0,
             error: ErrorCode::None,

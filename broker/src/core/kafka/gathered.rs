@@ -1,13 +1,10 @@
 //! What is gathered for a Kafka request: each API's own, and who asked.
 
-use leveret_engine::EngineError;
-use leveret_engine::shard::Reply;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};
 
 use super::Asker;
-use super::create_topics::Creating;
-use super::delete_topics::Deleting;
+use super::changes::Changes;
 use super::fetch::Fetching;
 use super::init_producer_id::Initing;
 use super::list_offsets::Listing;
@@ -31,8 +28,11 @@ pub(super) enum Gathered {
     Fetch(Fetching),
     ListOffsets(Listing),
     Metadata(Describing),
-    CreateTopics(Creating),
-    DeleteTopics(Deleting),
+    CreateTopics(Changes),
+    DeleteTopics(Changes),
+    CreatePartitions(Changes),
+    AlterConfigs(Changes),
+    IncrementalAlterConfigs(Changes),
     InitProducerId(Initing),
 }
 
@@ -52,18 +52,29 @@ impl KafkaGathering {
             Gathered::Produce(what) => what.take(part, reply),
             Gathered::ListOffsets(what) => what.take(part, reply),
             Gathered::Metadata(what) => what.take(part, reply),
-            Gathered::CreateTopics(what) => what.take(part, reply),
-            Gathered::DeleteTopics(what) => what.take(part, reply),
+            Gathered::CreateTopics(what)
+            | Gathered::DeleteTopics(what)
+            | Gathered::CreatePartitions(what)
+            | Gathered::AlterConfigs(what)
+            | Gathered::IncrementalAlterConfigs(what) => what.take(part, reply),
             Gathered::InitProducerId(what) => what.take(reply),
         }
         Progress::GoOn
     }
 
     fn changes_topology(&self) -> bool {
-        matches!(
-            self.what,
-            Gathered::Metadata(_) | Gathered::CreateTopics(_) | Gathered::DeleteTopics(_)
-        )
+        match self.what {
+            Gathered::Produce(_)
+            | Gathered::Fetch(_)
+            | Gathered::ListOffsets(_)
+            | Gathered::InitProducerId(_) => false,
+            Gathered::Metadata(_)
+            | Gathered::CreateTopics(_)
+            | Gathered::DeleteTopics(_)
+            | Gathered::CreatePartitions(_)
+            | Gathered::AlterConfigs(_)
+            | Gathered::IncrementalAlterConfigs(_) => true,
+        }
     }
 }
 
@@ -102,19 +113,15 @@ impl<P: BufPool> Core<P> {
             Gathered::Metadata(what) => self.kafka_described(asker, &what),
             Gathered::CreateTopics(what) => self.kafka_created(asker, &what),
             Gathered::DeleteTopics(what) => self.kafka_deleted(asker, &what),
+            Gathered::CreatePartitions(what) => self.kafka_partitioned(asker, &what),
+            Gathered::AlterConfigs(what) => self.kafka_altered(asker, &what),
+            Gathered::IncrementalAlterConfigs(what) => {
+                self.kafka_incrementally_altered(asker, &what);
+            }
             Gathered::InitProducerId(what) => self.kafka_inited(asker, what),
         }
         if blocks {
             self.unblock(conn, Blocked::Topology, now);
         }
-    }
-}
-
-/// What a change of the topology came to.
-pub(super) fn change_of(reply: Reply) -> Result<leveret_engine::topology::TopologyEntry, EngineError> {
-    match reply {
-        Reply::Topology(entry) => Ok(entry),
-        Reply::Failed(error) => Err(error),
-        reply => unreachable!("no change: {reply:?}"),
     }
 }

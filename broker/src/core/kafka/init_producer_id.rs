@@ -7,8 +7,9 @@ use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{ErrorCode, InitProducerIdRequest, InitProducerIdResponse};
 
 use super::Asker;
+use super::changes::change_of;
 use super::errors;
-use super::gathered::{Gathered, change_of};
+use super::gathered::Gathered;
 use crate::core::Core;
 use crate::core::hop::Call;
 

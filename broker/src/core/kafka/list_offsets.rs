@@ -65,10 +65,8 @@ impl<P: BufPool> Core<P> {
                     .and_then(|at| Ok((at, spec_of(partition.timestamp)?)));
                 let error = match found {
                     Ok(((log, owner), Some(spec))) => {
-                        let by_time = matches!(
-                            spec,
-                            OffsetSpec::Timestamp(_) | OffsetSpec::MaxTimestamp
-                        );
+                        let by_time =
+                            matches!(spec, OffsetSpec::Timestamp(_) | OffsetSpec::MaxTimestamp);
                         listing.parts.push((line, by_time));
                         calls.push((owner, Call::Offset { log, spec }));
                         ErrorCode::None

@@ -14,8 +14,9 @@ use leveret_wire::kafka::{
 };
 
 use super::Asker;
+use super::changes::change_of;
 use super::errors;
-use super::gathered::{Gathered, change_of};
+use super::gathered::Gathered;
 use super::topics::{Asked, resolve, uuid_of};
 use crate::core::Core;
 use crate::core::hop::Call;
@@ -56,12 +57,7 @@ impl Describing {
 }
 
 impl<P: BufPool> Core<P> {
-    pub(super) fn kafka_metadata(
-        &mut self,
-        asker: Asker,
-        request: &MetadataRequest<'_>,
-        now: Now,
-    ) {
+    pub(super) fn kafka_metadata(&mut self, asker: Asker, request: &MetadataRequest<'_>, now: Now) {
         let mut describing = Describing {
             wanted: None,
             created: Vec::new(),
@@ -103,7 +99,7 @@ impl<P: BufPool> Core<P> {
             let command = Command::CreateTopic {
                 name,
                 partitions: self.settings.kafka.partitions,
-                settings: self.settings.topic_defaults,
+                config: Vec::new(),
             };
             self.ask_part(gather, CoreId(0), Call::Change(command), now);
         }

@@ -1,11 +1,13 @@
 //! Kafka requests: what each asks of the engine, and how its answer is said.
 //!
-//! A file per API; `session` frames and orders, `topics` resolves names and ids, `errors`
-//! translates the engine's refusals, `configs` knows topic settings by Kafka's names. Nothing
-//! here decides: it decodes, routes and encodes.
+//! A file per API; `session` frames and orders, `topics` resolves names and ids, `changes` carries
+//! out what alters topics, `errors` translates the engine's refusals. Nothing here decides: it
+//! decodes, routes and encodes.
 
+mod alter_configs;
 mod api_versions;
-mod configs;
+mod changes;
+mod create_partitions;
 mod create_topics;
 mod delete_topics;
 mod describe_configs;
@@ -44,6 +46,9 @@ const APIS: &[ApiKey] = &[
     ApiKey::DeleteTopics,
     ApiKey::InitProducerId,
     ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
+    ApiKey::CreatePartitions,
+    ApiKey::IncrementalAlterConfigs,
 ];
 
 /// Whose request it is, how it is to be answered, and what comes back with its answer.
@@ -58,7 +63,7 @@ pub(super) struct Asker {
 
 impl<P: BufPool> Core<P> {
     /// Takes any request but Produce.
-    fn kafka_dispatch(&mut self, asker: Asker, api: ApiKey, request: &Request<'_>, now: Now) {
+    fn kafka_dispatch(&mut self, asker: Asker, request: &Request<'_>, now: Now) {
         match request {
             Request::ApiVersions(request) => self.kafka_api_versions(asker, request, now),
             Request::Metadata(request) => self.kafka_metadata(asker, request, now),
@@ -68,27 +73,12 @@ impl<P: BufPool> Core<P> {
             Request::CreateTopics(request) => self.kafka_create_topics(asker, request, now),
             Request::DeleteTopics(request) => self.kafka_delete_topics(asker, request, now),
             Request::DescribeConfigs(request) => self.kafka_describe_configs(asker, request, now),
-            Request::Produce(_) => unreachable!("taken with its frame"),
-            Request::AlterConfigs(_)
-            | Request::IncrementalAlterConfigs(_)
-            | Request::CreatePartitions(_) => {
-                let why = format!("{} was not advertised", api.name());
-                self.kafka_end(asker.conn, &why);
-                self.give_back_permit(asker.permit, now);
+            Request::CreatePartitions(request) => self.kafka_create_partitions(asker, request, now),
+            Request::AlterConfigs(request) => self.kafka_alter_configs(asker, request, now),
+            Request::IncrementalAlterConfigs(request) => {
+                self.kafka_incremental_alter_configs(asker, request, now);
             }
+            Request::Produce(_) => unreachable!("taken with its frame"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_advertised_includes_what_every_client_needs() {
-        for api in [ApiKey::ApiVersions, ApiKey::Metadata, ApiKey::Produce, ApiKey::Fetch] {
-            assert!(APIS.contains(&api));
-        }
-        assert!(!APIS.contains(&ApiKey::CreatePartitions));
     }
 }

@@ -57,6 +57,7 @@ struct Line {
     error: ErrorCode,
     base_offset: i64,
     log_start_offset: i64,
+    append_time: i64,
     message: Option<String>,
 }
 
@@ -77,6 +78,7 @@ impl Line {
             error,
             base_offset: -1,
             log_start_offset: -1,
+            append_time: -1,
             message,
         }
     }
@@ -90,6 +92,7 @@ impl Producing {
                 line.error = ErrorCode::None;
                 line.base_offset = offset(produced.base_offset.0);
                 line.log_start_offset = offset(produced.start_offset.0);
+                line.append_time = produced.append_time.unwrap_or(-1);
                 line.message = None;
             }
             Reply::Failed(error) => {
@@ -160,7 +163,10 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Sends the batches of a frame to their owners.
-    #[expect(clippy::too_many_arguments, reason = "who asks, and the frame in two parts")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "who asks, and the frame in two parts"
+    )]
     pub(super) fn kafka_produce(
         &mut self,
         conn: ConnId,
@@ -220,8 +226,7 @@ impl<P: BufPool> Core<P> {
             index: line.index,
             error: line.error,
             base_offset: line.base_offset,
-            // Records keep the time of their producer.
-            log_append_time_ms: -1,
+            log_append_time_ms: line.append_time,
             log_start_offset: line.log_start_offset,
             record_errors: &[],
             error_message: line.message.as_deref().map(Cow::Borrowed),
@@ -244,10 +249,7 @@ fn refusal(request: &ProduceRequest<'_>, version: i16) -> Option<(ErrorCode, &'s
         ));
     }
     if request.transactional_id.is_some() {
-        return Some((
-            ErrorCode::InvalidTxnState,
-            "transactions are not supported",
-        ));
+        return Some((ErrorCode::InvalidTxnState, "transactions are not supported"));
     }
     if !matches!(request.acks, -1..=1) {
         return Some((ErrorCode::InvalidRequiredAcks, "acks is -1, 0 or 1"));

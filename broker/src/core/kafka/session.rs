@@ -6,7 +6,8 @@ use bytes::{Bytes, BytesMut};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{
-    self as wire, FetchResponse, HeaderError, LENGTH_PREFIX, Request, RequestHeader, Response, encode_response,
+    self as wire, FetchResponse, HeaderError, LENGTH_PREFIX, Request, RequestHeader, Response,
+    encode_response,
 };
 
 use super::Asker;
@@ -93,7 +94,7 @@ impl<P: BufPool> Core<P> {
             return self.kafka_produce(conn, version, correlation, permit, plan, frame, now);
         }
         let asker = self.kafka_asker(conn, header.version, header.correlation_id, permit);
-        self.kafka_dispatch(asker, header.api, &request, now);
+        self.kafka_dispatch(asker, &request, now);
     }
 
     /// Who asks, with the next turn of the connection.
@@ -104,7 +105,9 @@ impl<P: BufPool> Core<P> {
         correlation: i32,
         permit: usize,
     ) -> Asker {
-        let turn = self.kafka_talk(conn).map_or(0, |talk| talk.lane.take_turn());
+        let turn = self
+            .kafka_talk(conn)
+            .map_or(0, |talk| talk.lane.take_turn());
         Asker {
             conn,
             version,

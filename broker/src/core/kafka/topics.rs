@@ -75,11 +75,11 @@ pub(super) fn place(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leveret_engine::topology::TopologyLimits;
+    use leveret_engine::topology::TopologySettings;
 
     #[test]
     fn ids_of_others_are_nobodys() {
-        let topology = Topology::new(TopologyLimits::default());
+        let topology = Topology::new(TopologySettings::default());
         for id in [Uuid::ZERO, Uuid(1), uuid_of(TopicId(1))] {
             let (asked, topic) = resolve(&topology, TopicRef::Id(id));
             assert_eq!(

@@ -7,9 +7,9 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Level, LogId, Now, Offset};
 use leveret_wire::native::{self as wire, ErrorCode, InitProducerOk, PartitionId, ProducerId};
 
+use super::gathered::{FetchedPart, Gathered, NativeGathering};
 use super::{Asker, level_in};
 use crate::core::Core;
-use super::gathered::{FetchedPart, Gathered, NativeGathering};
 use crate::core::gather::Gathering;
 use crate::core::hop::Call;
 

@@ -15,10 +15,10 @@ use leveret_wire::native::{
     PartitionDescription, PartitionId, ProduceOk, Response, TopicDescription, TopicId,
 };
 
+use super::gathered::FetchedPart;
 use super::{Asker, errors, level_out};
 use crate::core::Core;
 use crate::core::boundary::{Action, ConnId};
-use super::gathered::FetchedPart;
 use crate::core::hop::Answer;
 use crate::core::session::Blocked;
 use crate::core::status::PartitionReport;

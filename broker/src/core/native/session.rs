@@ -88,8 +88,7 @@ impl<P: BufPool> Core<P> {
 
     fn said_hello(&mut self, conn: ConnId) -> bool {
         let session = self.sessions.get(conn);
-        session.is_some_and(|session| {
-            matches!(session.talk, Talk::Native(NativeTalk::ExpectRequest))
-        })
+        session
+            .is_some_and(|session| matches!(session.talk, Talk::Native(NativeTalk::ExpectRequest)))
     }
 }

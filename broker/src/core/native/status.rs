@@ -6,10 +6,10 @@ use leveret_wire::native::{
     CoreStatus, CorrelationId, PartitionId, Response, StatusOk, StoppedLog,
 };
 
+use super::gathered::Gathered;
 use super::{Asker, level_out};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
-use super::gathered::Gathered;
 use crate::core::hop::Call;
 use crate::core::status::CoreReport;
 

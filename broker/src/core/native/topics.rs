@@ -7,9 +7,9 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::native::{self as wire, ErrorCode, MetadataOk, Response, TopicSummary};
 
+use super::gathered::Gathered;
 use super::{Asker, level_out};
 use crate::core::Core;
-use super::gathered::Gathered;
 use crate::core::hop::Call;
 use crate::core::session::Blocked;
 

@@ -186,7 +186,10 @@ mod tests {
         config.addr.set_port(20000);
         let ports = shares(&config, 3);
         assert_eq!(
-            ports.iter().map(|(addr, n)| (addr.port(), *n)).collect::<Vec<_>>(),
+            ports
+                .iter()
+                .map(|(addr, n)| (addr.port(), *n))
+                .collect::<Vec<_>>(),
             [(20000, 1), (20001, 1), (20002, 1)]
         );
     }

@@ -191,6 +191,7 @@ fn look_ups_find_the_ends_and_the_first_record_of_a_time() {
         let mut bench = Bench::new(1, Level::Synced);
         assert_eq!(bench.find(1, OffsetSpec::Latest), (0, None));
         assert_eq!(bench.find(1, OffsetSpec::Timestamp(0)), (0, None));
+        assert_eq!(bench.find(1, OffsetSpec::MaxTimestamp), (0, None));
         for n in 0..30 {
             bench.produce(1, batch_at(1000 + n * 10, &[b"a", b"b", &[0; 900]], codec));
         }
@@ -199,6 +200,7 @@ fn look_ups_find_the_ends_and_the_first_record_of_a_time() {
             assert_eq!(bench.find(1, OffsetSpec::Earliest), (0, None));
             assert_eq!(bench.find(1, OffsetSpec::Latest), (90, None));
             assert_eq!(bench.find(1, OffsetSpec::Timestamp(0)), (0, Some(1000)));
+            assert_eq!(bench.find(1, OffsetSpec::MaxTimestamp), (89, Some(1292)));
             assert_eq!(bench.find(1, OffsetSpec::Timestamp(1101)), (31, Some(1101)));
             assert_eq!(bench.find(1, OffsetSpec::Timestamp(1103)), (33, Some(1110)));
             assert_eq!(bench.find(1, OffsetSpec::Timestamp(1292)), (89, Some(1292)));
