@@ -1,5 +1,5 @@
 //! Bytes that no honest client sends: an error, never a panic. (That nothing is allocated for
-//! them is in `tests/allocation.rs`.)
+//! them is in `allocation.rs`.)
 
 use leveret_wire::kafka::{
     ApiKey, DecodeError, Fault, FrameError, HeaderError, Request, RequestHeader, frame_len,
@@ -11,7 +11,7 @@ use proptest::sample::Index;
 use super::oracle::{for_every_api, frames};
 
 /// Every key and version, with that body behind an empty client id.
-fn every_version(body: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+pub(crate) fn every_version(body: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     ApiKey::ALL.iter().flat_map(move |api| {
         let range = api.versions();
         (range.min..=range.max).map(move |version| header(*api, version, body))
