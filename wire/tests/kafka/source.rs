@@ -113,13 +113,13 @@ impl<'a> Source<'a> {
 
     /// Unknown tagged fields, where the version has any.
     pub(crate) fn tags(&mut self, flexible: bool) -> BTreeMap<i32, Bytes> {
-        let tags = [
+        if !self.noise(flexible, false) {
+            return BTreeMap::new();
+        }
+        BTreeMap::from([
             (77, Bytes::from_static(b"unknown")),
             (100_000, Bytes::new()),
-        ];
-        self.noise(flexible, false)
-            .then(|| tags.into())
-            .unwrap_or_default()
+        ])
     }
 }
 
