@@ -1,12 +1,11 @@
 //! Look-ups of offsets: the ends of a log at once, the first record of a time by a scan from
-//! where storage says that it may begin. The largest timestamp is found by halving the range of
-//! times that it can be in.
+//! where storage says that it may begin.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_record::{BatchError, DecompressLimit, NO_TIMESTAMP, batches, records};
+use leveret_record::{BatchError, DecompressLimit, batches, records};
 use leveret_storage::io::BufPool;
-use leveret_storage::store::{ReadData, ReadError, ReadOutcome, ReadToken, TimeOutcome};
+use leveret_storage::store::{ReadData, ReadError, ReadOutcome, ReadToken, TimeFound, TimeOutcome};
 use leveret_storage::types::{LogId, Now, Offset};
 use slab::Slab;
 
@@ -28,38 +27,16 @@ pub(super) type LookupKey = usize;
 struct Lookup {
     request: RequestId,
     log: LogId,
+    /// The first record with at least this timestamp is what is looked for.
     timestamp: i64,
+    /// Storage says what that timestamp is: the largest.
+    latest: bool,
     /// Where the scan goes on.
     from: Offset,
     /// High watermark when it began: it ends there.
     until: Offset,
     token: Option<ReadToken>,
-    halving: Option<Halving>,
 }
-
-/// A search for the largest timestamp.
-#[derive(Clone, Copy)]
-struct Halving {
-    /// The record with the largest one found so far.
-    best: Option<(Offset, i64)>,
-    /// No record is as young as this.
-    above: i64,
-}
-
-impl Halving {
-    /// The next time to look for; `None` if the best is the youngest.
-    fn middle(&self) -> Option<i64> {
-        let best = self.best.map_or(NO_TIMESTAMP, |(_, timestamp)| timestamp);
-        let width = self.above.abs_diff(best);
-        (width > 1).then(|| best.saturating_add_unsigned(width.div_ceil(2)))
-    }
-}
-
-/// Nothing is found yet, and nothing can be above.
-const YOUNGEST: Halving = Halving {
-    best: None,
-    above: i64::MAX,
-};
 
 /// All look-ups that are under way.
 #[derive(Default)]
@@ -103,34 +80,35 @@ impl<P: BufPool> Shard<P> {
             OffsetSpec::Earliest => self.reply(request, Reply::Offset(end(frontiers.start.1))),
             OffsetSpec::Latest => self.reply(request, Reply::Offset(end(high_watermark))),
             OffsetSpec::Timestamp(_) | OffsetSpec::MaxTimestamp => {
-                let (timestamp, halving) = match spec {
-                    OffsetSpec::Timestamp(timestamp) => (timestamp, None),
-                    _ => (0, Some(YOUNGEST)),
+                let (timestamp, latest) = match spec {
+                    OffsetSpec::Timestamp(timestamp) => (timestamp, false),
+                    _ => (i64::MAX, true),
                 };
                 let key = self.lookups.insert(Lookup {
                     request,
                     log,
-                    timestamp: halving
-                        .as_ref()
-                        .and_then(Halving::middle)
-                        .unwrap_or(timestamp),
+                    timestamp,
+                    latest,
                     from: frontiers.start.1,
                     until: high_watermark,
                     token: None,
-                    halving,
                 });
-                self.begin_lookup(key, now);
+                self.look_up(key, now);
             }
         }
         self.drain();
     }
 
     /// Asks storage where the scan begins.
-    fn begin_lookup(&mut self, key: LookupKey, now: Now) {
+    fn look_up(&mut self, key: LookupKey, now: Now) {
         let lookup = self.lookups.lookups[key];
-        let (log, timestamp, until) = (lookup.log, lookup.timestamp, lookup.until);
-        match self.store.find_time(log, timestamp, until, now) {
-            TimeOutcome::Found(offset) => self.lookup_found(key, Ok(Some(offset)), now),
+        let (log, until) = (lookup.log, lookup.until);
+        let outcome = match lookup.latest {
+            true => self.store.find_latest(log, lookup.timestamp, until, now),
+            false => self.store.find_time(log, lookup.timestamp, until, now),
+        };
+        match outcome {
+            TimeOutcome::Found(found) => self.lookup_found(key, Ok(Some(found)), now),
             TimeOutcome::NotFound => self.lookup_found(key, Ok(None), now),
             TimeOutcome::Failed(error) => self.lookup_found(key, Err(error), now),
             TimeOutcome::Pending(token) => self.lookup_waits(key, token),
@@ -141,21 +119,24 @@ impl<P: BufPool> Shard<P> {
     pub(super) fn lookup_found(
         &mut self,
         key: LookupKey,
-        result: Result<Option<Offset>, ReadError>,
+        result: Result<Option<TimeFound>, ReadError>,
         now: Now,
     ) {
         let lookup = &mut self.lookups.lookups[key];
         lookup.token = None;
         match result {
-            Ok(Some(offset)) => {
+            Ok(Some(found)) => {
                 // The span may begin below the start; the records there are gone for readers.
-                lookup.from = lookup.from.max(offset);
+                lookup.from = lookup.from.max(found.offset);
+                if lookup.latest {
+                    lookup.timestamp = found.timestamp;
+                }
                 self.scan(key, now);
             }
-            Ok(None) => self.finish_lookup(key, Ok(None), now),
+            Ok(None) => self.finish_lookup(key, Ok(None)),
             Err(error) => {
                 let from = lookup.from;
-                self.finish_lookup(key, Err(read_error(error, from)), now);
+                self.finish_lookup(key, Err(read_error(error, from)));
             }
         }
     }
@@ -168,7 +149,7 @@ impl<P: BufPool> Shard<P> {
         now: Now,
     ) {
         self.lookups.lookups[key].token = None;
-        if self.scan_read(key, result, now) {
+        if self.scan_read(key, result) {
             self.scan(key, now);
         }
     }
@@ -191,7 +172,7 @@ impl<P: BufPool> Shard<P> {
         loop {
             let lookup = self.lookups.lookups[key];
             if lookup.from >= lookup.until {
-                return self.finish_lookup(key, Ok(None), now);
+                return self.not_in_scan(key, now);
             }
             let (log, from, until) = (lookup.log, lookup.from, lookup.until);
             let result = match self.store.read(log, from, until, SCAN_BYTES, now) {
@@ -199,14 +180,28 @@ impl<P: BufPool> Shard<P> {
                 ReadOutcome::Ready(data) => Ok(data),
                 ReadOutcome::Failed(error) => Err(error),
             };
-            if !self.scan_read(key, result, now) {
+            if !self.scan_read(key, result) {
                 return;
             }
         }
     }
 
+    /// No reader may see the record that storage meant: it lies below the start, or is not visible
+    /// yet. What was looked for by its time is nowhere then, the latest is another one.
+    fn not_in_scan(&mut self, key: LookupKey, now: Now) {
+        let lookup = &mut self.lookups.lookups[key];
+        if !lookup.latest {
+            return self.finish_lookup(key, Ok(None));
+        }
+        let Some(frontiers) = self.store.frontiers(lookup.log) else {
+            return self.finish_lookup(key, Err(EngineError::UnknownLog));
+        };
+        lookup.from = frontiers.start.1;
+        self.look_up(key, now);
+    }
+
     /// Looks through what was read; answers if that ends the look-up. Whether to read on.
-    fn scan_read(&mut self, key: LookupKey, result: Result<ReadData, ReadError>, now: Now) -> bool {
+    fn scan_read(&mut self, key: LookupKey, result: Result<ReadData, ReadError>) -> bool {
         let lookup = self.lookups.lookups[key];
         let limit = self.settings.decompress;
         let storage = |error: BatchError| EngineError::Storage {
@@ -228,41 +223,17 @@ impl<P: BufPool> Shard<P> {
                 true
             }
             Ok((_, found)) => {
-                self.finish_lookup(key, Ok(found), now);
+                self.finish_lookup(key, Ok(found));
                 false
             }
             Err(error) => {
-                self.finish_lookup(key, Err(error), now);
+                self.finish_lookup(key, Err(error));
                 false
             }
         }
     }
 
-    fn finish_lookup(
-        &mut self,
-        key: LookupKey,
-        mut found: Result<Option<(Offset, i64)>, EngineError>,
-        now: Now,
-    ) {
-        let lookup = &mut self.lookups.lookups[key];
-        if let (Some(halving), Ok(record)) = (&mut lookup.halving, &mut found) {
-            match record {
-                Some(_) => halving.best = *record,
-                None => halving.above = lookup.timestamp,
-            }
-            if let Some(timestamp) = halving.middle() {
-                lookup.timestamp = timestamp;
-                let log = lookup.log;
-                if self.logs.contains_key(&log) {
-                    let start = frontiers_of(&self.store, log).start.1;
-                    self.lookups.lookups[key].from = start;
-                    return self.begin_lookup(key, now);
-                }
-                found = Err(EngineError::UnknownLog);
-            } else {
-                *record = halving.best;
-            }
-        }
+    fn finish_lookup(&mut self, key: LookupKey, found: Result<Option<(Offset, i64)>, EngineError>) {
         let lookup = self.lookups.remove(key);
         let reply = match found {
             Ok(found) => Reply::Offset(FoundOffset {

@@ -80,7 +80,7 @@ impl FetchedRecords {
 /// What a look-up found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FoundOffset {
-    /// The offset; the high watermark if no record is as young as was asked.
+    /// The offset; the high watermark if there is no such record.
     pub offset: Offset,
     /// Timestamp of the record there, milliseconds; only for look-ups by time that found one.
     pub timestamp: Option<i64>,

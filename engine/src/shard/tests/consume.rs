@@ -191,7 +191,6 @@ fn look_ups_find_the_ends_and_the_first_record_of_a_time() {
         let mut bench = Bench::new(1, Level::Synced);
         assert_eq!(bench.find(1, OffsetSpec::Latest), (0, None));
         assert_eq!(bench.find(1, OffsetSpec::Timestamp(0)), (0, None));
-        assert_eq!(bench.find(1, OffsetSpec::MaxTimestamp), (0, None));
         for n in 0..30 {
             bench.produce(1, batch_at(1000 + n * 10, &[b"a", b"b", &[0; 900]], codec));
         }
@@ -200,11 +199,35 @@ fn look_ups_find_the_ends_and_the_first_record_of_a_time() {
             assert_eq!(bench.find(1, OffsetSpec::Earliest), (0, None));
             assert_eq!(bench.find(1, OffsetSpec::Latest), (90, None));
             assert_eq!(bench.find(1, OffsetSpec::Timestamp(0)), (0, Some(1000)));
-            assert_eq!(bench.find(1, OffsetSpec::MaxTimestamp), (89, Some(1292)));
             assert_eq!(bench.find(1, OffsetSpec::Timestamp(1101)), (31, Some(1101)));
             assert_eq!(bench.find(1, OffsetSpec::Timestamp(1103)), (33, Some(1110)));
             assert_eq!(bench.find(1, OffsetSpec::Timestamp(1292)), (89, Some(1292)));
             assert_eq!(bench.find(1, OffsetSpec::Timestamp(1293)), (90, None));
+            bench = bench.restart();
+        }
+    }
+}
+
+#[test]
+fn the_largest_timestamp_is_found_wherever_it_is() {
+    for codec in [Compression::None, Compression::Lz4] {
+        let mut bench = Bench::new(1, Level::Synced);
+        assert_eq!(bench.find(1, OffsetSpec::MaxTimestamp), (0, None));
+        // Clocks of producers differ: the largest is in the middle, and comes twice.
+        for n in 0..30 {
+            let base = if n == 11 || n == 17 { 9000 } else { 1000 + n };
+            bench.produce(1, batch_at(base, &[b"a", b"b", &[0; 900]], codec));
+        }
+        assert_eq!(bench.find(1, OffsetSpec::MaxTimestamp), (35, Some(9002)));
+        // What is not visible yet does not count.
+        bench.disk.hold = true;
+        bench.send(1, batch_at(10_000, &[b"x"], codec), Level::Synced);
+        bench.run();
+        assert_eq!(bench.find(1, OffsetSpec::MaxTimestamp), (35, Some(9002)));
+        bench.disk.hold = false;
+        bench.run();
+        for _ in 0..2 {
+            assert_eq!(bench.find(1, OffsetSpec::MaxTimestamp), (90, Some(10_000)));
             bench = bench.restart();
         }
     }
