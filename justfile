@@ -39,6 +39,10 @@ crash rounds="20":
 powercut rounds="5":
     compat/powercut/run {{rounds}}
 
+# Real Kafka clients against the broker and each other.
+kafka records="1000000":
+    compat/kafka/run --records {{records}}
+
 # Every line of the cargo registry's sources through the broker and back, killed twice.
 real-input *args:
     compat/real-input/run {{args}}
