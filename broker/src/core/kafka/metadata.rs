@@ -1,6 +1,7 @@
 //! Metadata: brokers, topics and partitions; asking for a topic may make it.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use leveret_engine::EngineError;
@@ -63,6 +64,7 @@ impl<P: BufPool> Core<P> {
             created: Vec::new(),
         };
         let mut names = Vec::new();
+        let mut seen = BTreeSet::new();
         if let Some(topics) = request.topics {
             let create = request.allow_auto_topic_creation && self.settings.kafka.auto_create;
             let limit = self.settings.kafka.auto_create_limit as usize;
@@ -78,8 +80,8 @@ impl<P: BufPool> Core<P> {
                     (Asked::Id(_), _) => ErrorCode::UnknownTopicId,
                     (_, Err(_)) => ErrorCode::InvalidTopicException,
                     (_, Ok(name)) => {
-                        let first = found.is_none() && !names.contains(&name);
-                        if create && first && names.len() < room {
+                        let may = create && found.is_none() && names.len() < room;
+                        if may && seen.insert(name.clone()) {
                             describing.created.push(wanted.len());
                             names.push(name);
                         }
