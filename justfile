@@ -43,6 +43,10 @@ powercut rounds="5":
 kafka records="1000000":
     compat/kafka/run --records {{records}}
 
+# Floors, targets, figures and raw limits side by side, on an otherwise idle machine.
+figures *args:
+    compat/figures/run {{args}}
+
 # Every line of the cargo registry's sources through the broker and back, killed twice.
 real-input *args:
     compat/real-input/run {{args}}
