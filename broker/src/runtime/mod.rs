@@ -19,9 +19,11 @@ mod error;
 mod guard;
 mod mesh;
 mod preflight;
+mod ring;
 mod shared;
 mod socket;
 mod supervisor;
+mod tag;
 mod wake;
 
 use std::net::SocketAddr;
