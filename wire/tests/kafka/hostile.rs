@@ -109,6 +109,11 @@ fn every_fault_has_its_name_and_place() {
         metadata(9, b"\xff\xff\xff\xff\xff\x01"),
         at(15, Fault::Varint)
     );
+    // A sixth byte is too much even where it adds nothing.
+    assert_eq!(
+        metadata(9, b"\x80\x80\x80\x80\x80\0"),
+        at(15, Fault::Varint)
+    );
     let long = [&b"\x02\x81\x80\x02"[..], &[b'x'; 32768], b"\0\0\0\0\0"].concat();
     assert_eq!(metadata(9, &long), at(16, Fault::StringTooLong(32768)));
     let longest = [&b"\x02\x80\x80\x02"[..], &[b'x'; 32767], b"\0\0\0\0\0"].concat();
