@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use leveret_engine::partition::ProducerLimits;
 use leveret_engine::shard::{Shard, ShardSettings};
 use leveret_engine::topology::{
     TOPOLOGY_LOG, TimestampType, TopicSettings, Topology, TopologySettings,
@@ -234,6 +235,10 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
     };
     let shard = ShardSettings {
         topology: topology_settings(settings),
+        producers: ProducerLimits {
+            expiry_ms: millis(settings.producer_expiry),
+            ..ProducerLimits::default()
+        },
         ..ShardSettings::default()
     };
     let shard = Shard::open(shard, store, setup.pool, recovered, setup.now)

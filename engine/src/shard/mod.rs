@@ -161,6 +161,7 @@ impl<P: BufPool> Shard<P> {
         state.visible = state.high_watermark(&frontiers);
         state.settings = settings;
         self.store.configure(log, log_settings(&settings));
+        self.store.expire(log, now);
         // A weaker one may show more, and nothing else tells the readers.
         self.wake_fetches(log, now);
         self.drain();

@@ -92,7 +92,8 @@ pub enum ValueForm {
         /// Whether -1 stands for "no limit".
         unlimited: bool,
     },
-    /// One of these words. A topic's entry holds a word's place in this list: it only grows.
+    /// One of these words; a built-in default is the first. A topic's entry holds a word's place
+    /// in this list: it only grows.
     Words(&'static [&'static str]),
 }
 
@@ -272,6 +273,15 @@ impl ValueForm {
                 format!("{low} to {high}{none}")
             }
             Self::Words(words) => words.join(", "),
+        }
+    }
+
+    /// The word that is a built-in default.
+    #[must_use]
+    pub fn first_word(&self) -> Option<&'static str> {
+        match self {
+            Self::Number { .. } => None,
+            Self::Words(words) => words.first().copied(),
         }
     }
 

@@ -29,6 +29,7 @@ pub(super) enum Gathered {
     /// Where the partitions of these topics stand.
     Describe {
         topics: Vec<Arc<Topic>>,
+        with_config: bool,
         reports: BTreeMap<LogId, PartitionReport>,
     },
     /// How each core is.
@@ -90,8 +91,12 @@ impl<P: BufPool> Core<P> {
         let correlation = gathering.correlation;
         match gathering.what {
             Gathered::Fetch(parts) => self.respond_fetched(conn, correlation, parts),
-            Gathered::Describe { topics, reports } => {
-                self.respond_described(conn, correlation, &topics, &reports);
+            Gathered::Describe {
+                topics,
+                with_config,
+                reports,
+            } => {
+                self.respond_described(conn, correlation, &topics, with_config, &reports);
             }
             Gathered::Status(reports) => self.respond_status(conn, correlation, reports, now),
         }

@@ -1,8 +1,8 @@
-//! Metadata, CreateTopic, DeleteTopic, ListTopics, DescribeTopics: requests about topics.
+//! Metadata, CreateTopic, AlterTopic, DeleteTopic, ListTopics, DescribeTopics: requests about topics.
 
 use std::sync::Arc;
 
-use leveret_engine::topology::{Command, Topic, TopicKey, TopicName};
+use leveret_engine::topology::{Command, Topic, TopicChanges, TopicKey, TopicName};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::native::{self as wire, ErrorCode, MetadataOk, Response, TopicSummary};
@@ -33,7 +33,7 @@ impl<P: BufPool> Core<P> {
                 return self.refuse(asker, ErrorCode::InvalidTopicName, &error.to_string(), now);
             }
         };
-        let mut config: Vec<(String, String)> = Vec::new();
+        let mut config = owned(&create.config);
         let level = create.level.map(|level| level.name().to_owned());
         let bytes = create.retention_bytes.map(|bytes| bytes.to_string());
         let ms = create.retention_ms.map(|ms| ms.to_string());
@@ -54,6 +54,19 @@ impl<P: BufPool> Core<P> {
             },
             now,
         );
+    }
+
+    pub(super) fn alter_topic(&mut self, asker: Asker, alter: &wire::AlterTopic<'_>, now: Now) {
+        let Some(topic) = self.topic_named(asker, alter.name, now) else {
+            return;
+        };
+        let changes = TopicChanges {
+            set: owned(&alter.set),
+            unset: alter.unset.iter().map(|key| (*key).to_owned()).collect(),
+            partitions: alter.partitions,
+        };
+        let id = topic.id;
+        self.change(asker, Command::AlterTopic { id, changes }, now);
     }
 
     pub(super) fn delete_topic(&mut self, asker: Asker, name: &str, now: Now) {
@@ -98,6 +111,8 @@ impl<P: BufPool> Core<P> {
         }
         let gathered = Gathered::Describe {
             topics,
+            // A list of all topics would not fit a frame with it.
+            with_config: !names.is_empty(),
             reports: Default::default(),
         };
         let gather = self.gather_native(asker, gathered);
@@ -117,4 +132,11 @@ impl<P: BufPool> Core<P> {
         }
         topic
     }
+}
+
+fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    let settings = settings.iter();
+    settings
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
