@@ -37,9 +37,9 @@ def debian(program, package):
 class Peer:
     """A client program with a Python interpreter of its own."""
 
-    def __init__(self, name, script, packages, null_headers=False):
+    def __init__(self, name, script, packages, null_headers=False, exactly_once=False):
         self.name, self.script, self.packages = name, script, packages
-        self.null_headers = null_headers
+        self.null_headers, self.exactly_once = null_headers, exactly_once
         self.python = os.path.join(HOME, name, "bin", "python")
 
     def install(self):
@@ -191,8 +191,8 @@ class Leveret:
 PEER_LIST = [
     Peer("kafka-python-2.0.2", "kafka_python.py", ["kafka-python==2.0.2", "six"]),
     Peer("kafka-python", "kafka_python.py", ["kafka-python"]),
-    Peer("confluent-kafka", "confluent.py", ["confluent-kafka"], null_headers=True),
-    Peer("aiokafka", "aio.py", ["aiokafka"]),
+    Peer("confluent-kafka", "confluent.py", ["confluent-kafka"], null_headers=True, exactly_once=True),
+    Peer("aiokafka", "aio.py", ["aiokafka"], exactly_once=True),
     Rust(),
     Kcat(),
     Leveret(),

@@ -275,7 +275,26 @@ def hostile(address, seed=1):
     Wire(address).ask(18, 0, b"")
 
 
+def stalled(broker):
+    """Whoever asks for much and reads nothing costs the broker a bounded amount, and hears all in the end."""
+    wire = Wire(broker.kafka)
+    create(wire, "much", 1)
+    for number in range(24):
+        check(wire.produce("much", batch([b"%d" % number * 300_000])) == (0, number), "produced")
+    before = broker.resident_bytes()
+    lazy = Wire(broker.kafka)
+    asked = [lazy.send_fetch("much", 0) for _ in range(200)]
+    time.sleep(1)
+    grown = broker.resident_bytes() - before
+    check(grown < 48 << 20, f"a reader that does not read costs {grown >> 20} MiB")
+    check(wire.produce("much", batch([b"x"])) == (0, 24), "others are served")
+    for number in asked:
+        error, _, data = lazy.fetched(number, "much")
+        check(error == 0 and len(data) > 300_000, "every fetch is answered in the end")
+
+
 def everything(broker):
     for part in [order, refusals, idempotence, reading, hostile]:
         part(broker.kafka)
+    stalled(broker)
     check(broker.alive(), f"the broker has ended: {broker.log_tail()}")
