@@ -13,6 +13,14 @@ use leveret_wire::kafka::{
 use super::Asker;
 use crate::core::Core;
 
+/// Resources of one request that are described, each with some kilobytes.
+const MOST_RESOURCES: usize = 10_000;
+/// Said of the others.
+const TOO_MANY: &str = "a request describes at most 10000 topics and brokers";
+
+/// What is found of a resource, or why nothing is.
+type Found = Result<Vec<ConfigEntry<'static>>, (ErrorCode, &'static str)>;
+
 /// What a request wants to hear besides values.
 #[derive(Clone, Copy)]
 struct Extras {
@@ -31,22 +39,22 @@ impl<P: BufPool> Core<P> {
             synonyms: request.include_synonyms,
             documentation: request.include_documentation,
         };
-        let results = request.resources.iter();
+        let results = (0..).zip(request.resources).map(|(index, asked)| {
+            let found = match index < MOST_RESOURCES {
+                true => self.settings_of(&asked, extras),
+                false => Err((ErrorCode::InvalidRequest, TOO_MANY)),
+            };
+            described(&asked, found)
+        });
         let response = DescribeConfigsResponse {
             throttle_time_ms: 0,
-            results: results
-                .map(|asked| self.described(&asked, extras))
-                .collect(),
+            results: results.collect(),
         };
         self.kafka_answer(asker, &response, now);
     }
 
-    fn described<'a>(
-        &self,
-        asked: &DescribeConfigsResource<'a>,
-        extras: Extras,
-    ) -> DescribedResource<'a> {
-        let found = match asked.resource_type {
+    fn settings_of(&self, asked: &DescribeConfigsResource<'_>, extras: Extras) -> Found {
+        match asked.resource_type {
             ResourceType::TOPIC => match self.topology.topic_named(asked.name) {
                 Some(topic) => Ok(self.topic_entries(topic, extras)),
                 None => Err((ErrorCode::UnknownTopicOrPartition, "there is no such topic")),
@@ -57,21 +65,6 @@ impl<P: BufPool> Core<P> {
                 ErrorCode::InvalidRequest,
                 "only topics and brokers are described",
             )),
-        };
-        let (error, message, mut configs) = match found {
-            Ok(configs) => (ErrorCode::None, None, configs),
-            Err((error, message)) => (error, Some(message), Vec::new()),
-        };
-        if let Some(keys) = asked.keys {
-            let keys: Vec<&str> = keys.iter().collect();
-            configs.retain(|entry| keys.contains(&&*entry.name));
-        }
-        DescribedResource {
-            error,
-            error_message: message.map(Cow::Borrowed),
-            resource_type: asked.resource_type,
-            name: Cow::Borrowed(asked.name),
-            configs,
         }
     }
 
@@ -156,6 +149,24 @@ impl<P: BufPool> Core<P> {
     fn is_node(&self, name: &str) -> bool {
         let id = name.parse::<i32>();
         name.is_empty() || id.is_ok_and(|id| self.settings.kafka.nodes().any(|node| node == id))
+    }
+}
+
+/// The answer's line for a resource, with the settings that were asked for.
+fn described<'a>(asked: &DescribeConfigsResource<'a>, found: Found) -> DescribedResource<'a> {
+    let (error, message, mut configs) = match found {
+        Ok(configs) => (ErrorCode::None, None, configs),
+        Err((error, message)) => (error, Some(message), Vec::new()),
+    };
+    if let Some(keys) = asked.keys {
+        configs.retain(|entry| keys.iter().any(|key| key == entry.name));
+    }
+    DescribedResource {
+        error,
+        error_message: message.map(Cow::Borrowed),
+        resource_type: asked.resource_type,
+        name: Cow::Borrowed(asked.name),
+        configs,
     }
 }
 

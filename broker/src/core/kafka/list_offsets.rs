@@ -1,6 +1,7 @@
 //! ListOffsets: the ends of partitions, and the first record of a time.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use leveret_engine::shard::{OffsetSpec, Reply};
 use leveret_storage::io::BufPool;
@@ -57,12 +58,18 @@ impl<P: BufPool> Core<P> {
             parts: Vec::new(),
         };
         let mut calls = Vec::new();
+        let mut seen = BTreeSet::new();
         for asked_topic in request.topics {
             let (asked, topic) = resolve(&self.topology, TopicRef::Name(asked_topic.name));
             for partition in asked_topic.partitions {
                 let line = listing.lines.len();
                 let found = place(&asked, topic.as_deref(), partition.index)
-                    .and_then(|at| Ok((at, spec_of(partition.timestamp)?)));
+                    .and_then(|at| Ok((at, spec_of(partition.timestamp)?)))
+                    // Each look-up may read: there are no more than there are partitions.
+                    .and_then(|found| match seen.insert(found.0.0) {
+                        true => Ok(found),
+                        false => Err(ErrorCode::InvalidRequest),
+                    });
                 let error = match found {
                     Ok(((log, owner), Some(spec))) => {
                         let by_time =

@@ -71,6 +71,11 @@ impl<P: BufPool> Core<P> {
             let room = limit.saturating_sub(self.topology.topics().len());
             let mut wanted = Vec::with_capacity(topics.len());
             for topic in topics {
+                // Once for each topic, however often it is named: an answer is no longer than
+                // all that there is.
+                if !seen.insert((topic.name, topic.id)) {
+                    continue;
+                }
                 let reference = match topic.name {
                     Some(name) => TopicRef::Name(name),
                     None => TopicRef::Id(topic.id),
@@ -81,7 +86,7 @@ impl<P: BufPool> Core<P> {
                     (_, Err(_)) => ErrorCode::InvalidTopicException,
                     (_, Ok(name)) => {
                         let may = create && found.is_none() && names.len() < room;
-                        if may && seen.insert(name.clone()) {
+                        if may {
                             describing.created.push(wanted.len());
                             names.push(name);
                         }
