@@ -96,7 +96,6 @@ impl<P: BufPool> Store<P> {
         }
         self.reclaim_upto = end;
         let (mut copied, mut renewed) = (0, false);
-        let mut candidates = Vec::new();
         for key in found {
             let Some(log) = self.logs.get_mut(key) else {
                 continue;
@@ -111,21 +110,16 @@ impl<P: BufPool> Store<P> {
                 Fate::Flush => self.flush_for_space(key),
                 Fate::CopyPrefixes => self.copy(key, upto),
                 Fate::Copy(cost) => {
+                    // A window full of remnants gives nothing back by itself, but all of them
+                    // together fill less than a quarter of the ring: once round it, copying
+                    // frees three times what it costs.
                     copied += cost;
-                    candidates.push(key);
+                    self.copy(key, upto);
                 }
             }
         }
-        let worth_it = copied * 2 <= bytes;
         let spent = copied + u64::from(renewed) * BLOCK as u64;
         self.reclaim_credit = self.reclaim_credit.saturating_sub(spent);
-        for key in candidates {
-            if worth_it || !self.logs[key].can_flush() {
-                self.copy(key, upto);
-            } else {
-                self.flush_for_space(key);
-            }
-        }
     }
 
     fn copy(&mut self, key: LogKey, below: CommitSeq) {
@@ -211,7 +205,7 @@ impl<P: BufPool> Store<P> {
 
     /// Whether what the log has in the ring is rather moved than written to a segment of its own.
     pub(super) fn is_little(&self, key: LogKey) -> bool {
-        let quarter = self.ring.usable() / 4;
+        let quarter = self.ring.usable().saturating_sub(self.reserve()) / 4;
         self.logs[key].run_bytes < self.config.copy_forward_bytes as u64
             && self.live_run_bytes < quarter
     }
