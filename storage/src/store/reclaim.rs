@@ -205,11 +205,11 @@ impl<P: BufPool> Store<P> {
 
     /// Whether what the log has in the ring is rather moved than written to a segment of its own:
     /// it is little, so is what all such logs have, and the ring is not full of what lives.
-    pub(super) fn is_little(&self, key: LogKey) -> bool {
-        let room = self.ring.usable().saturating_sub(self.reserve());
+    fn is_little(&self, key: LogKey) -> bool {
+        let ring = self.ring.capacity();
         self.remnants.counts(self.logs[key].run_bytes)
-            && self.remnants.bytes < room / 4
-            && self.remnants.all < room / 2
+            && self.remnants.bytes < ring / 4
+            && self.remnants.all < ring / 2
     }
 
     /// Whether a flush for space pads and closes the segment: a long remainder goes in whole
@@ -329,8 +329,13 @@ impl Remnants {
         }
     }
 
+    /// What all logs have in the journal, whether little or much.
+    pub(super) fn all(&self) -> u64 {
+        self.all
+    }
+
     /// Whether a log with so many bytes in the journal has little there.
-    fn counts(&self, run_bytes: u64) -> bool {
+    pub(super) fn counts(&self, run_bytes: u64) -> bool {
         run_bytes < self.little
     }
 
