@@ -39,6 +39,10 @@ crash rounds="20":
 powercut rounds="5":
     compat/powercut/run {{rounds}}
 
+# Real Kafka clients against the broker and each other.
+kafka records="1000000":
+    compat/kafka/run --records {{records}}
+
 # Floors, targets, figures and raw limits side by side, on an otherwise idle machine.
 figures *args:
     compat/figures/run {{args}}

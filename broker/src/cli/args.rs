@@ -15,7 +15,7 @@ use super::start::StartAt;
     version,
     about = "A durable message broker: topics that survive crashes and power cuts",
     long_about = "A durable message broker: topics that survive crashes and power cuts.\n\n\
-                  Without a command it serves, on 127.0.0.1:7654 with its data in ./leveret-data.",
+                  Without a command it serves, on 127.0.0.1:7654 (and Kafka clients on 127.0.0.1:9092) with its data in ./leveret-data.",
     after_help = TOP_EXAMPLES,
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true
@@ -68,6 +68,9 @@ pub(crate) struct ServeArgs {
     /// Address of the native protocol; port 0 picks a free one [default: 127.0.0.1:7654]
     #[arg(long, value_name = "ADDR")]
     pub(crate) native: Option<String>,
+    /// Address of the Kafka protocol, or `off` [default: 127.0.0.1:9092]
+    #[arg(long, value_name = "ADDR|off")]
+    pub(crate) kafka: Option<String>,
     /// Any setting, as KEY=VALUE; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,

@@ -3,7 +3,6 @@
 use std::io::{IsTerminal, Write};
 
 use leveret_broker::config::{self, ConfigError, Settings};
-use leveret_broker::core::boundary::Protocol;
 use leveret_broker::runtime::{Ready, StopHandle};
 use leveret_broker::server;
 use tracing_subscriber::EnvFilter;
@@ -25,12 +24,12 @@ pub(super) fn long_help() -> String {
 }
 
 const HELP: &str = "Prints one line on standard output when ready:
-  ready native=ADDR data=DIR cores=LIST
+  ready native=ADDR kafka=ADDR data=DIR cores=LIST
 Logs go to standard error. SIGTERM and Ctrl-C stop it gracefully.
 
 Examples:
   leveret serve --data /var/lib/leveret --cores 2
-  leveret serve --native 127.0.0.1:0 --set journal.bytes='256 MiB'
+  leveret serve --native 127.0.0.1:0 --kafka off --set journal.bytes='256 MiB'
 ";
 
 /// Serves until it is told to stop.
@@ -51,10 +50,8 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
 /// Prints the one line of standard output: programs wait for it and read the address from it.
 fn announce(settings: &Settings, ready: &Ready) {
     let mut line = String::from("ready");
-    for (protocol, address) in &ready.addrs {
-        let name = match protocol {
-            Protocol::Native => "native",
-        };
+    for bound in &ready.addrs[..] {
+        let (name, address) = (bound.protocol.name(), bound.cores[0]);
         line.push_str(&format!(" {name}={address}"));
     }
     let cpus: Vec<String> = ready.cpus.iter().map(ToString::to_string).collect();
@@ -118,6 +115,7 @@ pub(super) fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
         ("cores", &args.cores),
         ("cpus", &args.cpus),
         ("native.listen", &args.native),
+        ("kafka.listen", &args.kafka),
     ];
     for (key, value) in flags {
         if let Some(value) = value {

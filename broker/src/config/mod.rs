@@ -14,7 +14,7 @@ mod value;
 
 pub use reference::{markdown_table, plain_list, topic_markdown_table};
 pub use settings::{SETTINGS, Setting, Settings};
-pub use value::{ByteSize, CpuList, SettingValue};
+pub use value::{Advertise, ByteSize, CpuList, Listen, SettingValue};
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use leveret_storage::types::Level;
 
-use super::value::{ByteSize, CpuList, SettingValue, checked};
+use super::value::{Advertise, ByteSize, CpuList, Listen, SettingValue, checked};
 
 /// One setting, as it was declared.
 #[derive(Debug)]
@@ -94,6 +94,30 @@ settings! {
     "native.listen": native_listen: SocketAddr = "127.0.0.1:7654",
     "Where the native protocol listens; port 0 picks a free one. There is no authentication yet: \
      open it beyond this machine only where everybody may read and write. The same as --native.";
+
+    "kafka.listen": kafka_listen: Listen = "127.0.0.1:9092",
+    "Where Kafka clients are served; port 0 picks a free one, off serves none. There is no \
+     authentication yet, as with `native.listen`. The same as --kafka.";
+
+    "kafka.advertise": kafka_advertise: Advertise = "listen",
+    "What Kafka clients are told to connect to, which has to be reachable from where they are. \
+     listen: the address of `kafka.listen`. core: each core is a broker of its own, on the port of \
+     `kafka.listen` and those after it, so that every client goes straight to the core that owns a \
+     partition.";
+
+    "kafka.auto_create": kafka_auto_create: bool = "true",
+    "Whether a Kafka client that asks for a topic which does not exist makes it, if it allows that \
+     itself.";
+
+    "kafka.auto_create_limit": kafka_auto_create_limit: u32 = "1000" in "1" to "100000",
+    "Topics beyond which none is made that way, so that misspelt names cannot fill the broker.";
+
+    "kafka.partitions": kafka_partitions: u32 = "1" in "1" to "10000",
+    "Partitions of a topic that a Kafka client creates without saying how many.";
+
+    "kafka.request.bytes": kafka_request_bytes: ByteSize = "32 MiB" in "64 KiB" to "256 MiB",
+    "Longest request of a Kafka client, which may hold batches for many partitions; it closes the \
+     connection of a client that announces a longer one.";
 
     "connections.max": connections_max: u32 = "10000" in "1" to "1000000",
     "Most connections at a time, of all cores together; more are closed as they come. What the \

@@ -192,6 +192,71 @@ impl SettingValue for SocketAddr {
     }
 }
 
+/// Where a listener listens that may be switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere.
+    Off,
+    /// There; port 0 picks a free one.
+    At(SocketAddr),
+}
+
+impl SettingValue for Listen {
+    const FORM: &'static str = "IP:PORT or off";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let address = SocketAddr::parse(text);
+        address
+            .map(Self::At)
+            .map_err(|reason| format!("{reason}, or off"))
+    }
+}
+
+/// What clients are told to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advertise {
+    /// The address that is listened on.
+    Listen,
+    /// Each core on a port of its own.
+    Core,
+    /// This host and port, as they are written.
+    At {
+        /// A name or an address.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+}
+
+/// Longest host name that DNS knows.
+const MAX_HOST: usize = 253;
+
+impl SettingValue for Advertise {
+    const FORM: &'static str = "HOST:PORT, listen or core";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrong =
+            || "it is a host and a port, such as broker.example.org:9092, or listen, or core";
+        match text {
+            "listen" => return Ok(Self::Listen),
+            "core" => return Ok(Self::Core),
+            _ => {}
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port: u16 = port.parse().map_err(|_| wrong())?;
+        let written = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+        if host.is_empty() || host.len() > MAX_HOST || port == 0 || !host.chars().all(written) {
+            return Err(wrong().to_owned());
+        }
+        let host = host.to_owned();
+        Ok(Self::At { host, port })
+    }
+}
+
 impl SettingValue for Level {
     const FORM: &'static str = "synced, written or memory";
 

@@ -164,15 +164,15 @@ impl<P: BufPool> Core<P> {
                 self.foreign_fetches.remove(&ForeignFetch { core, slot });
                 self.send(core, Message::Answer(slot, answer));
             }
-            Waiting::Part { gather, owner } => self.gathered(gather, owner, answer, now),
-            Waiting::Client {
+            Waiting::Part { gather, part } => self.gathered(gather, part, answer, now),
+            Waiting::Native {
                 conn,
                 correlation,
                 permit,
                 ..
             } => {
                 self.give_back_permit(permit, now);
-                self.answer_client(conn, correlation, answer, now);
+                self.native_answered(conn, correlation, answer, now);
             }
         }
     }

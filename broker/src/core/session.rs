@@ -1,20 +1,15 @@
-//! What a core knows of one native connection, and the slots that connections live in.
+//! What a core knows of one connection whatever it speaks, and the slots that connections live in.
+//!
+//! What only one protocol keeps of a connection is that protocol's, in [`Talk`].
 
 use bytes::{Bytes, BytesMut};
-use leveret_wire::native::FrameHeader;
 
-use super::boundary::ConnId;
+use super::boundary::{ConnId, Protocol};
+use super::kafka::KafkaTalk;
+use super::native::NativeTalk;
 
-/// How far a connection has come. Named for what may come next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Nothing but `Hello` is taken.
-    ExpectHello,
-    /// Any request but `Hello`.
-    ExpectRequest,
-    /// The last response has been given to send; whatever arrives is dropped.
-    Closing,
-}
+/// Fetches of one Kafka connection that may wait or read at once.
+const KAFKA_FETCHES: usize = 4;
 
 /// Why no further request of a connection is looked at just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +22,40 @@ pub(super) enum Blocked {
     Peer,
 }
 
+/// What a protocol keeps of a connection.
+#[derive(Debug)]
+pub(super) enum Talk {
+    Native(NativeTalk),
+    Kafka(KafkaTalk),
+}
+
+/// A frame that is being received into place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Large {
+    /// Bytes of its permit.
+    pub(super) permit: usize,
+    /// Which of the connection's, so that a deadline finds the one that it was set for.
+    pub(super) number: u32,
+}
+
 /// One connection.
 pub(super) struct Session {
     pub(super) conn: ConnId,
-    pub(super) stage: Stage,
+    pub(super) talk: Talk,
+    /// The peer has proved to speak the protocol.
+    pub(super) greeted: bool,
+    /// The last response has been given to send; whatever arrives is dropped.
+    pub(super) closing: bool,
     pub(super) blocked: Option<Blocked>,
     /// Received and not yet looked at: a partial frame, or what came while blocked.
     pub(super) rx: BytesMut,
-    /// The frame that is being received into place, and its permit in bytes.
-    pub(super) large: Option<FrameHeader>,
+    pub(super) large: Option<Large>,
+    /// Large frames so far.
+    pub(super) larges: u32,
     /// Encoded in this turn and not yet given to the driver.
     pub(super) out: BytesMut,
-    /// Given to the driver and not yet sent, bytes.
+    /// Bytes of answers that are complete and not sent: given to the driver, or waiting for
+    /// their turn.
     pub(super) unsent: usize,
     /// Requests that wait for their answers.
     pub(super) waiting: usize,
@@ -47,17 +64,39 @@ pub(super) struct Session {
 }
 
 impl Session {
-    fn new(conn: ConnId) -> Self {
+    fn new(conn: ConnId, protocol: Protocol) -> Self {
         Self {
             conn,
-            stage: Stage::ExpectHello,
+            talk: match protocol {
+                Protocol::Native => Talk::Native(NativeTalk::default()),
+                Protocol::Kafka => Talk::Kafka(KafkaTalk::default()),
+            },
+            greeted: false,
+            closing: false,
             blocked: None,
             rx: BytesMut::new(),
             large: None,
+            larges: 0,
             out: BytesMut::new(),
             unsent: 0,
             waiting: 0,
             fetches: Vec::new(),
+        }
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        match self.talk {
+            Talk::Native(_) => Protocol::Native,
+            Talk::Kafka(_) => Protocol::Kafka,
+        }
+    }
+
+    /// Whether no further fetch may be under way. Answers of a Kafka connection leave in the order
+    /// of its requests, so complete ones would pile up behind one that waits.
+    pub(super) fn has_fetches_enough(&self) -> bool {
+        match self.talk {
+            Talk::Native(_) => false,
+            Talk::Kafka(_) => self.fetches.len() >= KAFKA_FETCHES,
         }
     }
 
@@ -77,12 +116,12 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn open(&mut self, conn: ConnId) {
+    pub(super) fn open(&mut self, conn: ConnId, protocol: Protocol) {
         let slot = conn.slot as usize;
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
-        let old = self.slots[slot].replace(Box::new(Session::new(conn)));
+        let old = self.slots[slot].replace(Box::new(Session::new(conn, protocol)));
         assert!(
             old.is_none(),
             "the driver reused the slot of an open connection"

@@ -7,6 +7,7 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Level, LogId, Now, Offset};
 
 use super::Core;
+use super::kafka::KafkaSettings;
 use super::meter::{Rates, Totals};
 
 /// What a core needs to know of the configuration and of its surroundings.
@@ -25,6 +26,8 @@ pub struct CoreSettings {
     pub response_bytes: usize,
     /// Bytes of records that are kept in memory.
     pub cache_bytes: usize,
+    /// What Kafka clients are told.
+    pub kafka: KafkaSettings,
     /// The data directory, for people.
     pub data_dir: Arc<str>,
     /// The strongest level that its file system can truly give.

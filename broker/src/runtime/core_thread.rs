@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::mesh::Mesh;
 use super::preflight::TrueLevel;
 use super::ring::{Ring, SharedRing};
 use super::shared::{Shared, StopHandle};
-use super::socket::{Listener, Sockets};
+use super::socket::{BoundAddr, Listener, Sockets};
 use super::supervisor::Report;
 use super::wake::{Ear, Notify};
 use super::{CoreSetup, RuntimeConfig, RuntimeError, fatal};
@@ -61,6 +62,8 @@ pub(super) struct CoreThread<'a, R, M> {
     pub(super) limits: Limits,
     pub(super) level: TrueLevel,
     pub(super) listeners: Vec<Listener>,
+    /// Where all of them came to listen.
+    pub(super) addrs: Arc<[BoundAddr]>,
     pub(super) mesh: Mesh<M>,
     /// What this core starts from; hangs up if the bootstrap failed.
     pub(super) recovered: Receiver<R>,
@@ -168,6 +171,7 @@ impl<R: Send, M: Send + 'static> CoreThread<'_, R, M> {
                 cpu: self.cpu,
                 pool: devices.disk.pool(),
                 level: self.level,
+                addrs: Arc::clone(&self.addrs),
                 recovered,
                 now: clock.now(),
             };

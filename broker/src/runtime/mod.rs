@@ -26,15 +26,15 @@ mod supervisor;
 mod tag;
 mod wake;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use leveret_storage::types::{CoreId, Now};
 
-use crate::core::boundary::{Behaviour, Protocol};
+use crate::core::boundary::Behaviour;
 use clock::MonoClock;
 use core_thread::{CoreThread, First, Limits};
 use mesh::Mesh;
@@ -47,7 +47,7 @@ pub use disk::{DmaBuf, DmaPool};
 pub use error::RuntimeError;
 pub use preflight::TrueLevel;
 pub use shared::StopHandle;
-pub use socket::ListenerConfig;
+pub use socket::{BoundAddr, ListenerConfig, ListenerCores};
 
 /// What the runtime needs to know to start.
 #[derive(Clone, Debug)]
@@ -110,6 +110,8 @@ pub struct CoreSetup<R> {
     pub pool: DmaPool,
     /// What the data directory's file system can promise.
     pub level: TrueLevel,
+    /// The listeners with their true ports.
+    pub addrs: Arc<[BoundAddr]>,
     /// What the bootstrap found for this core.
     pub recovered: R,
     /// When it starts.
@@ -120,7 +122,7 @@ pub struct CoreSetup<R> {
 #[derive(Clone, Debug)]
 pub struct Ready {
     /// The listeners with their true ports.
-    pub addrs: Vec<(Protocol, SocketAddr)>,
+    pub addrs: Arc<[BoundAddr]>,
     /// The CPU of each core.
     pub cpus: Vec<usize>,
     /// What `synced` means here.
@@ -168,7 +170,7 @@ where
     let shared = Shared::new(cores)?;
     let clock = MonoClock::start();
     let ready_now = Ready {
-        addrs: bound.addrs,
+        addrs: bound.addrs.into(),
         cpus: cpus.clone(),
         level: preflight.level,
     };
@@ -199,6 +201,7 @@ where
                 limits,
                 level: preflight.level,
                 listeners,
+                addrs: Arc::clone(&ready_now.addrs),
                 mesh,
                 recovered,
                 report: report.clone(),

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use leveret_broker::core::boundary::Protocol;
 use leveret_broker::runtime::{
-    CpuChoice, Exit, ListenerConfig, Ready, RuntimeConfig, RuntimeError, StopHandle, run,
+    CpuChoice, Exit, ListenerConfig, ListenerCores, Ready, RuntimeConfig, RuntimeError, StopHandle,
+    run,
 };
 
 use boot::Script;
@@ -54,6 +55,7 @@ pub(crate) fn config(dir: &TestDir, cores: usize) -> RuntimeConfig {
     config.listeners = vec![ListenerConfig {
         protocol: Protocol::Native,
         addr: "127.0.0.1:0".parse().unwrap(),
+        cores: ListenerCores::Share,
         flag: "--native",
     }];
     config
@@ -92,7 +94,7 @@ impl Broker {
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.ready.addrs[0].1
+        self.ready.addrs[0].cores[0]
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
