@@ -41,18 +41,21 @@ def say(*words):
 class Broker:
     """A broker process. Use as a context manager: it is killed at the end at the latest."""
 
-    def __init__(self, data, *flags, cores=None, native="127.0.0.1:0"):
+    def __init__(self, data, *flags, cores=None, native="127.0.0.1:0", http="off"):
         self.data = data
         self.flags = list(flags)
         self.cores = cores
         self.stderr_path = data.rstrip("/") + ".log"
         self.process = None
         self.listen = native
+        self.listen_http = http
+        self.http = None
         self.native = None
         self.ready_seconds = None
 
     def start(self, timeout=60):
-        command = [LEVERET, "serve", "--data", self.data, "--native", self.listen, *self.flags]
+        command = [LEVERET, "serve", "--data", self.data, "--native", self.listen,
+                   "--http", self.listen_http, *self.flags]
         if self.cores:
             command += ["--cores", str(self.cores)]
         began = time.monotonic()
@@ -70,6 +73,7 @@ class Broker:
         self.ready = line.strip()
         words = dict(word.split("=", 1) for word in self.ready.split()[1:] if "=" in word)
         self.native = words["native"]
+        self.http = words.get("http")
         return self
 
     def log_tail(self, lines=20):

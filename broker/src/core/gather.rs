@@ -88,7 +88,8 @@ impl<P: BufPool> Core<P> {
 
     pub(super) fn ask_part(&mut self, gather: usize, owner: CoreId, call: Call, now: Now) {
         // In place before the call: this core may answer while it is asked.
-        let slot = self.pending.add(Waiting::Part { gather, owner });
+        let waiting = Waiting::Part { gather, owner };
+        let slot = self.pending.add_timed(waiting, call.timed(now));
         self.gathers[gather].missing.push((owner, slot));
         self.dispatch_call(owner, slot, call, now);
     }

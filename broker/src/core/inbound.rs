@@ -14,8 +14,6 @@ use super::intake::{self, Step};
 use super::pending::{Slot, Waiting};
 use super::session::{Blocked, Stage};
 
-/// A connection that has not said hello by then is closed, nanoseconds.
-const HELLO_DEADLINE: u64 = 10_000_000_000;
 /// A large frame that is not complete by then closes its connection, nanoseconds.
 const BODY_DEADLINE: u64 = 60_000_000_000;
 /// Requests of one connection that may wait for their answers.
@@ -35,13 +33,27 @@ pub(super) enum Due {
 impl<P: BufPool> Core<P> {
     pub(super) fn accept(&mut self, conn: ConnId, peer: SocketAddr, now: Now) {
         tracing::debug!(core = self.id.0, %peer, "connection accepted");
+        self.accepted += 1;
         self.sessions.open(conn);
         if self.stop.begun() {
             self.actions.push_back(Action::Close(conn));
             return;
         }
-        self.deadlines
-            .set(now.mono.after(HELLO_DEADLINE), Due::Hello(conn));
+        let deadline = now.mono.after(self.settings.hello_ns);
+        self.deadlines.set(deadline, Due::Hello(conn));
+        self.bound_greeting();
+    }
+
+    /// Closes the connection that has been longest without a hello while too many have said none:
+    /// who means well says it at once.
+    fn bound_greeting(&mut self) {
+        while self.sessions.greeting() > self.settings.hello_max {
+            let oldest = self.sessions.oldest_greeting();
+            let oldest = oldest.expect("each that is counted is listed");
+            self.hello_evictions += 1;
+            let message = "too many connections have not said hello";
+            self.refuse_frame(oldest, CorrelationId(0), ErrorCode::Timeout, message);
+        }
     }
 
     pub(super) fn receive(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
@@ -277,7 +289,7 @@ impl<P: BufPool> Core<P> {
                     return;
                 };
                 if session.stage == Stage::ExpectHello {
-                    let message = "no hello within 10 s";
+                    let message = "no hello in time";
                     self.refuse_frame(conn, CorrelationId(0), ErrorCode::Timeout, message);
                 }
             }
@@ -306,6 +318,7 @@ impl<P: BufPool> Core<P> {
         }) = self.pending.take(slot)
         {
             self.shard.cancel(RequestId(slot.0));
+            self.latencies.gave_up();
             self.give_back_permit(permit, now);
             let message = "the request's time-out passed; a batch may still become durable";
             self.respond_error(conn, correlation, ErrorCode::Timeout, message);

@@ -12,12 +12,14 @@ pub mod hop;
 mod inbound;
 mod installs;
 mod intake;
+mod latencies;
 mod meter;
 mod native;
+pub mod observe;
 mod pending;
 mod permits;
 mod session;
-mod status;
+pub mod status;
 mod stop;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -36,7 +38,9 @@ use deadlines::Deadlines;
 use gather::Gather;
 use hop::Message;
 use installs::Installs;
+use latencies::Latencies;
 use meter::{Meter, Totals};
+use observe::{Insight, Question};
 use pending::{Pending, Slot};
 use permits::Permits;
 use session::Sessions;
@@ -77,6 +81,11 @@ pub struct Core<P: BufPool> {
     /// Small payloads are copied here, many to an allocation.
     arena: BytesMut,
     meter: Meter,
+    latencies: Latencies,
+    /// Connections closed because too many had not said hello.
+    hello_evictions: u64,
+    /// Connections ever accepted.
+    accepted: u64,
     stopped: StoppedLogs,
     stop: Stop,
     started: Mono,
@@ -123,6 +132,9 @@ impl<P: BufPool> Core<P> {
             encoder: Encoder::new(),
             arena: BytesMut::new(),
             meter: Meter::new(now.mono),
+            latencies: Latencies::default(),
+            hello_evictions: 0,
+            accepted: 0,
             stopped: StoppedLogs::new(),
             stop: Stop::new(cores),
             started: now.mono,
@@ -164,6 +176,8 @@ impl<P: BufPool> Core<P> {
 impl<P: BufPool> Behaviour for Core<P> {
     type Pool = P;
     type Message = Message;
+    type Question = Question;
+    type Insight = Insight;
 
     fn handle_accept(&mut self, conn: ConnId, _: Protocol, peer: SocketAddr, now: Now) {
         self.accept(conn, peer, now);
@@ -206,6 +220,10 @@ impl<P: BufPool> Behaviour for Core<P> {
         }
         self.sweep(now);
         self.settle(now);
+    }
+
+    fn observe(&mut self, question: Question, now: Now) -> Insight {
+        self.tell(question, now)
     }
 
     fn handle_stop(&mut self, now: Now) {

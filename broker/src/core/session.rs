@@ -1,5 +1,7 @@
 //! What a core knows of one native connection, and the slots that connections live in.
 
+use std::collections::VecDeque;
+
 use bytes::{Bytes, BytesMut};
 use leveret_wire::native::FrameHeader;
 
@@ -31,6 +33,8 @@ pub(super) enum Blocked {
 pub(super) struct Session {
     pub(super) conn: ConnId,
     pub(super) stage: Stage,
+    /// It counts among those that have not said hello.
+    greeting: bool,
     pub(super) blocked: Option<Blocked>,
     /// Received and not yet looked at: a partial frame, or what came while blocked.
     pub(super) rx: BytesMut,
@@ -51,6 +55,7 @@ impl Session {
         Self {
             conn,
             stage: Stage::ExpectHello,
+            greeting: true,
             blocked: None,
             rx: BytesMut::new(),
             large: None,
@@ -74,6 +79,10 @@ impl Session {
 pub(super) struct Sessions {
     slots: Vec<Option<Box<Session>>>,
     open: usize,
+    /// Connections that have not said hello.
+    greeting: usize,
+    /// Those, the oldest first, and some that have said it or gone meanwhile.
+    arrivals: VecDeque<ConnId>,
 }
 
 impl Sessions {
@@ -88,6 +97,44 @@ impl Sessions {
             "the driver reused the slot of an open connection"
         );
         self.open += 1;
+        self.greeting += 1;
+        // No more are kept than are counted, plus those that a slow one is in front of.
+        if self.arrivals.len() > 2 * self.greeting {
+            let mut arrivals = std::mem::take(&mut self.arrivals);
+            arrivals.retain(|conn| self.is_greeting(*conn));
+            self.arrivals = arrivals;
+        }
+        self.arrivals.push_back(conn);
+    }
+
+    /// The connection has said hello, in its protocol's way.
+    pub(super) fn greeted(&mut self, conn: ConnId) {
+        if let Some(session) = self.get(conn)
+            && session.greeting
+        {
+            session.greeting = false;
+            self.greeting -= 1;
+        }
+    }
+
+    /// How many connections have not said hello.
+    pub(super) fn greeting(&self) -> usize {
+        self.greeting
+    }
+
+    /// Takes the one of them that has been there longest out of their number.
+    pub(super) fn oldest_greeting(&mut self) -> Option<ConnId> {
+        while let Some(conn) = self.arrivals.pop_front() {
+            if self.is_greeting(conn) {
+                self.greeted(conn);
+                return Some(conn);
+            }
+        }
+        None
+    }
+
+    fn is_greeting(&mut self, conn: ConnId) -> bool {
+        self.get(conn).is_some_and(|session| session.greeting)
     }
 
     /// The session of a connection that is still there.
@@ -98,11 +145,57 @@ impl Sessions {
 
     pub(super) fn close(&mut self, conn: ConnId) -> Option<Box<Session>> {
         self.get(conn)?;
+        self.greeted(conn);
         self.open -= 1;
         self.slots[conn.slot as usize].take()
     }
 
     pub(super) fn len(&self) -> usize {
         self.open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conn(slot: u32) -> ConnId {
+        ConnId {
+            slot,
+            generation: 0,
+        }
+    }
+
+    #[test]
+    fn the_oldest_that_said_no_hello_is_found_and_counted_once() {
+        let mut sessions = Sessions::default();
+        (0..4).for_each(|slot| sessions.open(conn(slot)));
+        sessions.greeted(conn(0));
+        sessions.greeted(conn(0));
+        sessions.close(conn(1));
+        assert_eq!(sessions.greeting(), 2);
+        assert_eq!(sessions.oldest_greeting(), Some(conn(2)));
+        assert_eq!(sessions.greeting(), 1);
+        sessions.close(conn(2));
+        assert_eq!(sessions.greeting(), 1, "it was not counted any more");
+        assert_eq!(sessions.oldest_greeting(), Some(conn(3)));
+        assert_eq!((sessions.greeting(), sessions.oldest_greeting()), (0, None));
+        assert_eq!(sessions.len(), 2);
+    }
+
+    #[test]
+    fn who_came_is_forgotten_behind_a_slow_one_too() {
+        let mut sessions = Sessions::default();
+        sessions.open(conn(0));
+        for generation in 0..1000 {
+            let quick = ConnId {
+                slot: 1,
+                generation,
+            };
+            sessions.open(quick);
+            sessions.close(quick);
+        }
+        assert!(sessions.arrivals.len() < 8, "{}", sessions.arrivals.len());
+        assert_eq!(sessions.oldest_greeting(), Some(conn(0)));
     }
 }

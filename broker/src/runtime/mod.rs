@@ -13,15 +13,19 @@ mod bootstrap;
 mod clock;
 mod core_thread;
 mod cpus;
+mod desk;
 mod disk;
 mod driver;
 mod error;
 mod guard;
 mod mesh;
 mod preflight;
+mod service;
 mod shared;
 mod socket;
 mod supervisor;
+pub mod survey;
+mod turns;
 mod wake;
 
 use std::net::SocketAddr;
@@ -41,11 +45,14 @@ use supervisor::{Milestones, Signals};
 
 pub use bootstrap::{BootSetup, Bootstrap};
 pub use cpus::CpuChoice;
+pub use desk::{Answered, AskError, Desk, DriverInsight};
 pub use disk::{DmaBuf, DmaPool};
 pub use error::RuntimeError;
 pub use preflight::TrueLevel;
 pub use shared::StopHandle;
 pub use socket::ListenerConfig;
+pub use supervisor::Reload;
+pub use turns::Turns;
 
 /// What the runtime needs to know to start.
 #[derive(Clone, Debug)]
@@ -70,6 +77,8 @@ pub struct RuntimeConfig {
     pub stop_deadline: Duration,
     /// Whether SIGTERM and SIGINT stop the broker. The calling thread must then be the first.
     pub handle_signals: bool,
+    /// What SIGHUP does; `None` leaves it alone, which ends the process.
+    pub reload: Option<Reload>,
 }
 
 impl RuntimeConfig {
@@ -86,6 +95,7 @@ impl RuntimeConfig {
             idle_spin: Duration::ZERO,
             stop_deadline: Duration::from_millis(4_500),
             handle_signals: true,
+            reload: None,
         }
     }
 }
@@ -139,7 +149,8 @@ pub struct Exit {
 /// Runs a broker until it is stopped: checks the machine, binds the listeners, runs the
 /// bootstrap on the first core, makes one behaviour per core on its thread and drives it.
 ///
-/// `ready` is called on this thread when every core accepts connections. A core's panic, a
+/// `beside` is called on this thread before any core begins, with the desk where other threads
+/// ask cores; `ready` when every core accepts connections. A core's panic, a
 /// [`Fatal`](crate::core::boundary::Action::Fatal) action, a second signal and a stop that
 /// misses its deadline end the process, non-zero, with a line on stderr.
 ///
@@ -150,6 +161,7 @@ pub fn run<T, B>(
     stop: &StopHandle,
     make_bootstrap: impl FnOnce(BootSetup) -> T + Send,
     make_core: impl Fn(CoreSetup<T::Recovered>) -> Result<B, String> + Send + Clone,
+    beside: impl FnOnce(Desk<B::Question, B::Insight>) -> Result<(), RuntimeError>,
     ready: impl FnOnce(&Ready),
 ) -> Result<Exit, RuntimeError>
 where
@@ -160,10 +172,16 @@ where
     let cores = cpus.len();
     let preflight = preflight::check(&config.data, cores, config.require_direct_io)?;
     let bound = socket::bind_all(&config.listeners, cores)?;
-    let signals = config.handle_signals.then(Signals::block).transpose()?;
+    let reload = config.reload.as_ref();
+    let signals = config
+        .handle_signals
+        .then(|| Signals::block(reload.is_some()));
+    let signals = signals.transpose()?;
     let limits = limits(config, preflight.files, cores, preflight.io_memory);
     let workers = cpus::for_workers(&cpus)?;
     let shared = Shared::new(cores)?;
+    let desk = Desk::new(&shared.signals, workers);
+    beside(desk.clone())?;
     let clock = MonoClock::start();
     let ready_now = Ready {
         addrs: bound.addrs,
@@ -201,6 +219,7 @@ where
                 recovered,
                 report: report.clone(),
                 shared: &shared,
+                desk: &desk,
                 stop,
                 clock,
             };
@@ -222,7 +241,7 @@ where
         let signals = signals.as_ref();
         let deadline = config.stop_deadline;
         supervisor::watch(
-            &shared, stop, signals, &reports, clock, deadline, milestones,
+            &shared, stop, signals, reload, &reports, clock, deadline, milestones,
         )
     })?;
     drop(preflight.lock);

@@ -28,6 +28,7 @@ impl<P: BufPool> Core<P> {
         if let Some(session) = self.sessions.get(conn) {
             session.stage = Stage::ExpectRequest;
         }
+        self.sessions.greeted(conn);
         let limits = FrameLimits::for_requests(self.settings.max_batch_bytes);
         let ok = HelloOk {
             version: PROTOCOL_VERSION,

@@ -76,6 +76,10 @@ pub(super) struct Sockets {
     done: Vec<Done>,
     /// The connection limit is reached and that was said.
     refusing: bool,
+    /// Connections refused because of it.
+    refused: u64,
+    /// Bytes that all connections have waiting to be sent.
+    unsent: usize,
 }
 
 impl Sockets {
@@ -104,6 +108,8 @@ impl Sockets {
             grace: GRACE,
             done: Vec::new(),
             refusing: false,
+            refused: 0,
+            unsent: 0,
         };
         sockets.listen_for_wakes()?;
         Ok(sockets)
@@ -129,6 +135,16 @@ impl Sockets {
         }
     }
 
+    /// Connections refused because too many were open.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Bytes given to send that the kernel has not taken.
+    pub(super) fn unsent(&self) -> usize {
+        self.unsent
+    }
+
     /// Begins to accept connections.
     pub(super) fn start_accepting(&mut self) -> io::Result<()> {
         self.accepting = true;
@@ -143,6 +159,7 @@ impl Sockets {
         if bytes.is_empty() {
             return;
         }
+        self.unsent += bytes.len();
         conn.push(bytes);
         if !std::mem::replace(&mut conn.listed_to_send, true) {
             self.to_send.push(id.slot);
@@ -407,6 +424,8 @@ impl Sockets {
         let conn = self.conn(slot);
         let sent = usize::try_from(done.result).unwrap_or(0);
         conn.end_send(sent);
+        self.unsent -= sent;
+        let conn = self.conn(slot);
         if done.result < 0 && !retried(-done.result) {
             self.end(behaviour, slot, now);
             self.settle(behaviour, slot, now);
@@ -466,6 +485,7 @@ impl Sockets {
         else {
             return;
         };
+        self.unsent -= conn.unsent;
         drop(conn);
         let id = ConnId {
             slot,

@@ -1,0 +1,82 @@
+//! Connections in, each with its bounds: one request, so many bytes of it, so much time.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+use super::{Served, routes};
+
+/// Connections at a time; others wait in the kernel's backlog until one of them ends.
+const CONNECTIONS: usize = 32;
+/// Connections that the kernel keeps waiting.
+const BACKLOG: i32 = 64;
+/// Bytes of a request's head; hyper's least.
+const HEAD: usize = 8192;
+/// Headers of a request.
+const HEADERS: usize = 64;
+/// How long a request's head may take to come.
+const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a connection may last: request, answer and the peer's reading of it.
+const DEADLINE: Duration = Duration::from_secs(15);
+/// Pause after an accept that failed, for lack of descriptors for one.
+const BACKOFF: Duration = Duration::from_millis(100);
+
+/// A listener that a broker started after this one finds free.
+pub(super) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Serves until it is dropped.
+pub(super) async fn serve(listener: TcpListener, served: Arc<Served>) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await;
+        let place = place.expect("the semaphore is never closed");
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let served = Arc::clone(&served);
+                tokio::spawn(async move {
+                    // A peer that takes too long is cut off: what it gets is what it has got.
+                    let _late = tokio::time::timeout(DEADLINE, connection(stream, served)).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::debug!(%error, "cannot accept an HTTP connection for the moment");
+                tokio::time::sleep(BACKOFF).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, served: Arc<Served>) {
+    let answer = service_fn(move |request| {
+        let served = Arc::clone(&served);
+        async move { Ok::<_, std::convert::Infallible>(routes::answer(&request, &served).await) }
+    });
+    let outcome = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .keep_alive(false)
+        .max_buf_size(HEAD)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(stream), answer)
+        .await;
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "an HTTP connection ended early");
+    }
+}
