@@ -39,6 +39,13 @@ crash rounds="20":
 powercut rounds="5":
     compat/powercut/run {{rounds}}
 
+# The service: the unit, its sandbox, metrics, `leveret check`.
+operations:
+    compat/systemd/verify
+    compat/systemd/run
+    compat/http/run
+    compat/check/run
+
 # Every line of the cargo registry's sources through the broker and back, killed twice.
 real-input *args:
     compat/real-input/run {{args}}

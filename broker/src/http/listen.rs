@@ -1,21 +1,25 @@
 //! Connections in, each with its bounds: one request, so many bytes of it, so much time.
 
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Served, routes};
 
 /// Connections at a time; others wait in the kernel's backlog until one of them ends.
-const CONNECTIONS: usize = 32;
+const CONNECTIONS: usize = 128;
 /// Connections that the kernel keeps waiting.
 const BACKLOG: i32 = 64;
 /// Bytes of a request's head; hyper's least.
@@ -23,7 +27,9 @@ const HEAD: usize = 8192;
 /// Headers of a request.
 const HEADERS: usize = 64;
 /// How long a request's head may take to come.
-const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+const HEAD_DEADLINE: Duration = Duration::from_secs(3);
+/// Answers at a time that may be long: a status of many topics has megabytes.
+const LONG_ANSWERS: usize = 4;
 /// How long a connection may last: request, answer and the peer's reading of it.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// Pause after an accept that failed, for lack of descriptors for one.
@@ -43,15 +49,17 @@ pub(super) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
 pub(super) async fn serve(listener: TcpListener, served: Arc<Served>) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let long = Arc::new(Semaphore::new(LONG_ANSWERS));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
         let place = place.expect("the semaphore is never closed");
         match listener.accept().await {
             Ok((stream, _)) => {
-                let served = Arc::clone(&served);
-                tokio::spawn(async move {
+                let (served, long) = (Arc::clone(&served), Arc::clone(&long));
+                tokio::task::spawn_local(async move {
                     // A peer that takes too long is cut off: what it gets is what it has got.
-                    let _late = tokio::time::timeout(DEADLINE, connection(stream, served)).await;
+                    let _late =
+                        tokio::time::timeout(DEADLINE, connection(stream, served, long)).await;
                     drop(place);
                 });
             }
@@ -63,10 +71,16 @@ pub(super) async fn serve(listener: TcpListener, served: Arc<Served>) -> io::Res
     }
 }
 
-async fn connection(stream: TcpStream, served: Arc<Served>) {
-    let answer = service_fn(move |request| {
-        let served = Arc::clone(&served);
-        async move { Ok::<_, std::convert::Infallible>(routes::answer(&request, &served).await) }
+async fn connection(stream: TcpStream, served: Arc<Served>, long: Arc<Semaphore>) {
+    // Held until the connection ends, and with it the answer's memory.
+    let held: Cell<Option<OwnedSemaphorePermit>> = Cell::new(None);
+    let (served, long, held) = (&served, &long, &held);
+    let answer = service_fn(move |request: Request<Incoming>| async move {
+        if routes::may_be_long(request.uri().path()) {
+            let place = Arc::clone(long).acquire_owned().await;
+            held.set(Some(place.expect("the semaphore is never closed")));
+        }
+        Ok::<_, Infallible>(routes::answer(&request, served).await)
     });
     let outcome = http1::Builder::new()
         .timer(TokioTimer::new())

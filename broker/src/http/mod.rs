@@ -114,7 +114,8 @@ fn run(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, async {
         tokio::select! {
             result = listen::serve(listener, served) => result,
             _hung_up = ended => Ok(()),

@@ -20,6 +20,11 @@ const PATHS: &str = "/health/live      whether every core turns\n\
                      /metrics          for Prometheus\n\
                      /api/v1/status    what `leveret status --json` prints\n";
 
+/// Whether the answer may be so long that only a few are made at a time.
+pub(super) fn may_be_long(path: &str) -> bool {
+    matches!(path, "/metrics" | "/api/v1/status")
+}
+
 /// Answers one request. Its body, if it has one, is not looked at.
 pub(super) async fn answer<B>(request: &Request<B>, served: &Served) -> Response<Full<Bytes>> {
     if request.method() != Method::GET && request.method() != Method::HEAD {
