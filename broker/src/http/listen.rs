@@ -16,7 +16,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Served, routes};
+use super::Served;
+use super::routes::{self, Length};
 
 /// Connections at a time; others wait in the kernel's backlog until one of them ends.
 const CONNECTIONS: usize = 128;
@@ -28,8 +29,10 @@ const HEAD: usize = 8192;
 const HEADERS: usize = 64;
 /// How long a request's head may take to come.
 const HEAD_DEADLINE: Duration = Duration::from_secs(3);
-/// Answers at a time that may be long: a status of many topics has megabytes.
-const LONG_ANSWERS: usize = 4;
+/// Scrapes at a time: each has a few dozen kilobytes for a core.
+const SCRAPES: usize = 16;
+/// Statuses at a time: one of many topics has megabytes.
+const STATUSES: usize = 2;
 /// How long a connection may last: request, answer and the peer's reading of it.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// Pause after an accept that failed, for lack of descriptors for one.
@@ -49,7 +52,10 @@ pub(super) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
 pub(super) async fn serve(listener: TcpListener, served: Arc<Served>) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let long = Arc::new(Semaphore::new(LONG_ANSWERS));
+    let long = Arc::new(LongAnswers {
+        scrapes: Arc::new(Semaphore::new(SCRAPES)),
+        statuses: Arc::new(Semaphore::new(STATUSES)),
+    });
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
         let place = place.expect("the semaphore is never closed");
@@ -71,13 +77,24 @@ pub(super) async fn serve(listener: TcpListener, served: Arc<Served>) -> io::Res
     }
 }
 
-async fn connection(stream: TcpStream, served: Arc<Served>, long: Arc<Semaphore>) {
+/// Places for answers that take memory until they have been read.
+struct LongAnswers {
+    scrapes: Arc<Semaphore>,
+    statuses: Arc<Semaphore>,
+}
+
+async fn connection(stream: TcpStream, served: Arc<Served>, long: Arc<LongAnswers>) {
     // Held until the connection ends, and with it the answer's memory.
     let held: Cell<Option<OwnedSemaphorePermit>> = Cell::new(None);
     let (served, long, held) = (&served, &long, &held);
     let answer = service_fn(move |request: Request<Incoming>| async move {
-        if routes::may_be_long(request.uri().path()) {
-            let place = Arc::clone(long).acquire_owned().await;
+        let places = match routes::length(request.uri().path()) {
+            Length::Short => None,
+            Length::Scrape => Some(&long.scrapes),
+            Length::Status => Some(&long.statuses),
+        };
+        if let Some(places) = places {
+            let place = Arc::clone(places).acquire_owned().await;
             held.set(Some(place.expect("the semaphore is never closed")));
         }
         Ok::<_, Infallible>(routes::answer(&request, served).await)

@@ -20,9 +20,24 @@ const PATHS: &str = "/health/live      whether every core turns\n\
                      /metrics          for Prometheus\n\
                      /api/v1/status    what `leveret status --json` prints\n";
 
-/// Whether the answer may be so long that only a few are made at a time.
-pub(super) fn may_be_long(path: &str) -> bool {
-    matches!(path, "/metrics" | "/api/v1/status")
+/// How much memory an answer takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Length {
+    /// A line or a few.
+    Short,
+    /// Grows with the cores.
+    Scrape,
+    /// Grows with the topics.
+    Status,
+}
+
+/// How long the answer at a path may be.
+pub(super) fn length(path: &str) -> Length {
+    match path {
+        "/metrics" => Length::Scrape,
+        "/api/v1/status" => Length::Status,
+        _ => Length::Short,
+    }
 }
 
 /// Answers one request. Its body, if it has one, is not looked at.
