@@ -46,6 +46,10 @@ operations:
     compat/http/run
     compat/check/run
 
+# Floors, targets, figures and raw limits side by side, on an otherwise idle machine.
+figures *args:
+    compat/figures/run {{args}}
+
 # Every line of the cargo registry's sources through the broker and back, killed twice.
 real-input *args:
     compat/real-input/run {{args}}

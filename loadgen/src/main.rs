@@ -4,6 +4,7 @@
 //! It measures and reports; it never decides whether a figure is good enough, and it speaks to the
 //! broker only through the client crate.
 
+mod alarm;
 mod args;
 mod broker;
 mod consume;

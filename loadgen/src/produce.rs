@@ -9,15 +9,12 @@ use bytes::Bytes;
 use leveret_client::{Connection, Level, PartitionId, TopicId};
 use tokio::task::JoinSet;
 
+use crate::alarm::Alarm;
 use crate::failure::Failure;
 use crate::payload::{BatchMaker, StreamId};
 use crate::plan::Plan;
 use crate::recorder::Recorder;
 use crate::target::Target;
-
-/// How far ahead of the time to send an open loop stops sleeping: tokio's timers have a grain of
-/// a millisecond, and waking an idle CPU takes long as well.
-const TIMER_GRAIN: Duration = Duration::from_millis(3);
 
 /// What was sent and acknowledged.
 #[derive(Debug)]
@@ -144,16 +141,16 @@ impl Sender {
         Ok(())
     }
 
-    /// Batches leave at fixed times. Keeps its CPU busy while it waits for the next one, so that
-    /// what is measured is the broker and not our own waking up.
+    /// Batches leave at fixed times, whatever became of those before.
     async fn open_loop(self: Rc<Self>, lane: Rc<Lane>) -> Result<(), Failure> {
         let rate = self.plan.rate.expect("an open loop has a rate") as f64;
         let lanes = u64::from(self.plan.connections);
+        let alarm = Alarm::new().map_err(no_timer)?;
         let mut on_their_way = JoinSet::new();
         for place in (u64::from(lane.number)..).step_by(lanes as usize) {
             let messages_before = place as f64 * f64::from(self.plan.batch);
             let due = self.recorder.start + Duration::from_secs_f64(messages_before / rate);
-            wait_until(due).await;
+            alarm.sleep_until(due).await.map_err(no_timer)?;
             let Some(count) = self.take() else { break };
             let batch = lane.batch(count, due)?;
             let (sender, lane) = (Rc::clone(&self), Rc::clone(&lane));
@@ -218,14 +215,11 @@ impl Lane {
     }
 }
 
-async fn wait_until(due: Instant) {
-    let ahead = due.saturating_duration_since(Instant::now());
-    if ahead > TIMER_GRAIN {
-        tokio::time::sleep(ahead - TIMER_GRAIN).await;
-    }
-    while Instant::now() < due {
-        tokio::task::yield_now().await;
-    }
+fn no_timer(error: std::io::Error) -> Failure {
+    Failure::new(
+        format!("no timer: {error}"),
+        "look at the limit on open files of this process",
+    )
 }
 
 #[cfg(test)]

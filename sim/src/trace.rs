@@ -4,6 +4,7 @@
 use std::fmt;
 
 use leveret_storage::io::Op;
+use leveret_storage::store::Event;
 
 use crate::disk::SimBuf;
 
@@ -44,6 +45,18 @@ impl Trace {
     #[must_use]
     pub fn hash(&self) -> u64 {
         self.hash
+    }
+}
+
+/// An event in words, without the bytes of a read.
+#[must_use]
+pub fn in_words(event: &Event) -> String {
+    match event {
+        Event::ReadDone {
+            token,
+            result: Ok(data),
+        } => format!("{token:?} gives {} bytes", data.bytes),
+        other => format!("{other:?}"),
     }
 }
 

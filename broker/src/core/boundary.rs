@@ -1,7 +1,7 @@
 //! Where a core meets the world: what it hears and what it asks for.
 //!
 //! A core is plain, single-threaded, deterministic code: it opens no socket and no file, reads no
-//! clock and never waits. The runtime (glommio and our own socket ring) and the simulator both
+//! clock and never waits. The runtime (glommio and our own ring) and the simulator both
 //! drive it through [`Behaviour`]; neither knows what a request is.
 
 use std::net::SocketAddr;

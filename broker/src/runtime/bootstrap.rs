@@ -3,6 +3,7 @@
 //! The first core runs it with its own disk driver while the listeners are bound and nobody is
 //! accepted yet. The runtime knows nothing of what is recovered.
 
+use std::io;
 use std::rc::Rc;
 
 use leveret_storage::io::{IoResult, Op, OpId};
@@ -10,7 +11,10 @@ use leveret_storage::types::Now;
 
 use super::clock::Clock;
 use super::disk::{Disk, DmaBuf, DmaPool};
+use super::driver::{begin_watch, end_watch};
 use super::preflight::TrueLevel;
+use super::ring::SharedRing;
+use super::tag::Kind;
 use super::wake::Notify;
 
 /// What a bootstrap machine is made with.
@@ -45,6 +49,7 @@ pub trait Bootstrap {
 pub(super) async fn run<T: Bootstrap>(
     mut machine: T,
     disk: &Disk,
+    ring: &SharedRing,
     notify: &Rc<Notify>,
     clock: &mut Clock,
     stopped: impl Fn() -> bool,
@@ -60,15 +65,38 @@ pub(super) async fn run<T: Bootstrap>(
             }
             result = machine.poll_finished();
         }
-        if disk.outstanding() == 0 && !disk.has_done() {
+        if disk.outstanding() == 0 {
             match result {
                 Some(result) => return result.map(Some),
                 None if stopped() => return Ok(None),
                 None => return Err("recovery waits for nothing: this is a defect".to_owned()),
             }
         }
-        if !disk.has_done() {
+        let waited = wait(disk, ring, notify).await;
+        waited.map_err(|error| format!("the core's ring is broken: {error}"))?;
+    }
+}
+
+/// Waits for a completion: in the ring while it has all that is outstanding, else in glommio.
+async fn wait(disk: &Disk, ring: &SharedRing, notify: &Rc<Notify>) -> io::Result<()> {
+    disk.queue()?;
+    if disk.needs_reactor() {
+        disk.reactor_runs();
+        begin_watch(ring)?;
+        if !ring.borrow_mut().has_work() && !disk.has_work() {
             notify.wait(None).await;
         }
+        end_watch(ring)?;
+    } else if !disk.has_work() {
+        ring.borrow_mut().wait(None)?;
     }
+    let mut completions = Vec::new();
+    ring.borrow_mut().harvest(&mut completions, usize::MAX)?;
+    for done in completions {
+        // Nothing is accepted yet, and a wake says only that a stop may have been asked for.
+        if let (Kind::Disk, slot) = done.of() {
+            disk.handle_completion(slot, done.result);
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! One core's thread from its start to its end: executor, disk, sockets, bootstrap, driver, and
 //! everything closed again. The loop in between is `driver`'s.
 
+use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender};
@@ -16,8 +17,9 @@ use super::driver::{Driver, Stop, core_id};
 use super::guard::AbortOnPanic;
 use super::mesh::Mesh;
 use super::preflight::TrueLevel;
+use super::ring::{Ring, SharedRing};
 use super::shared::{Shared, StopHandle};
-use super::socket::{Listener, SocketLimits, Sockets};
+use super::socket::{Listener, Sockets};
 use super::supervisor::Report;
 use super::turns::Turns;
 use super::wake::{Ear, Notify};
@@ -74,6 +76,7 @@ pub(super) struct CoreThread<'a, R, M, Q, A> {
 
 /// What a core's executor holds besides the behaviour.
 struct Devices {
+    ring: SharedRing,
     notify: Rc<Notify>,
     ear: Ear,
     disk: Disk,
@@ -141,9 +144,8 @@ where
     {
         let _guard = AbortOnPanic("a core");
         let mut clock = Clock::new(self.clock);
-        // First: workers that disk operations start keep the place that they begin with.
-        let sockets = self.open_sockets().map_err(|e| self.failed(&e))?;
         let devices = self.open_devices().await.map_err(|e| self.failed(&e))?;
+        let sockets = self.sockets(&devices.ring);
         let signal = &self.shared.signals[self.core];
         let served = self
             .serve_with(first, make_core, sockets, &devices, &mut clock)
@@ -193,24 +195,36 @@ where
     }
 
     async fn open_devices(&self) -> io::Result<Devices> {
-        let notify = Rc::new(Notify::default());
-        let data = &self.config.data;
-        let disk = Disk::open(data, self.core, self.limits.files, Rc::clone(&notify)).await?;
-        let ear = Ear::listen(&self.shared.signals[self.core], Rc::clone(&notify))?;
-        Ok(Devices { notify, ear, disk })
-    }
-
-    fn open_sockets(&mut self) -> io::Result<Sockets> {
-        let limits = SocketLimits {
-            connections: self.limits.connections,
-            buffers: self.limits.buffers,
-        };
-        let listeners = std::mem::take(&mut self.listeners);
-        let sockets = Sockets::new(self.shared.signals[self.core].doors(), listeners, limits)?;
-        if let Err(error) = sockets.place_workers(self.workers) {
+        let signal = &self.shared.signals[self.core];
+        // First: workers that disk operations start keep the place that they begin with.
+        let ring = Rc::new(RefCell::new(Ring::new(
+            signal.doors(),
+            self.limits.buffers,
+        )?));
+        if let Err(error) = ring.borrow().place_workers(self.workers) {
             tracing::debug!(%error, "the kernel's workers stay on the core's own CPU");
         }
-        Ok(sockets)
+        let notify = Rc::new(Notify::default());
+        let disk = Disk::open(
+            &self.config.data,
+            self.core,
+            self.limits.files,
+            Rc::clone(&ring),
+            Rc::clone(&notify),
+        )
+        .await?;
+        let ear = Ear::listen(signal, Rc::clone(&notify))?;
+        Ok(Devices {
+            ring,
+            notify,
+            ear,
+            disk,
+        })
+    }
+
+    fn sockets(&mut self, ring: &SharedRing) -> Sockets {
+        let listeners = std::mem::take(&mut self.listeners);
+        Sockets::new(Rc::clone(ring), listeners, self.limits.connections)
     }
 
     /// Waits for all cores, recovers, and hands out. Hanging up tells the others not to begin.
@@ -235,7 +249,15 @@ where
         };
         let machine = (first.make_bootstrap)(setup);
         let stopped = || self.shared.stopping();
-        let done = bootstrap::run(machine, &devices.disk, &devices.notify, clock, stopped).await;
+        let done = bootstrap::run(
+            machine,
+            &devices.disk,
+            &devices.ring,
+            &devices.notify,
+            clock,
+            stopped,
+        )
+        .await;
         let Some(recovered) = done.map_err(RuntimeError::Bootstrap)? else {
             return Ok(());
         };
@@ -261,6 +283,7 @@ where
         let driver = Driver {
             core: self.core,
             behaviour,
+            ring: Rc::clone(&devices.ring),
             sockets,
             disk: &devices.disk,
             mesh: self.mesh,
@@ -271,7 +294,7 @@ where
             turns: Turns::default(),
             spin: self.limits.spin,
             stop: Stop::default(),
-            disk_was_busy: true,
+            completions: Vec::new(),
         };
         tell(&self.report, self.stop, Report::Serving);
         if let Err(error) = driver.run().await {

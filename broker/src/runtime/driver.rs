@@ -1,11 +1,12 @@
 //! The one loop of a core: it hands what happened to the core's behaviour and carries out what
 //! that asks for.
 //!
-//! Every turn does bounded work. While disk operations are outstanding each turn ends in
-//! glommio's reactor, which is polled only when no task is runnable, and the core sleeps there.
-//! While the disk is idle glommio has nothing to say, and the core sleeps in its socket ring,
-//! where handing over and waiting are one system call. The loop knows neither requests nor logs.
+//! Every turn does bounded work. Sockets and the disk's transfers share the core's ring, and the
+//! core sleeps there, where handing over and waiting are one system call. While glommio has
+//! something to do (files to open or make) each turn ends in its reactor, which is polled only
+//! when no task is runnable, and the core sleeps there. The loop knows neither requests nor logs.
 
+use std::io;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,8 +17,10 @@ use super::clock::Clock;
 use super::desk::{Answered, Desk, DriverInsight};
 use super::disk::{Disk, DmaBuf, DmaPool};
 use super::mesh::Mesh;
+use super::ring::{Done, SharedRing};
 use super::shared::Shared;
 use super::socket::Sockets;
+use super::tag::Kind;
 use super::turns::Turns;
 use super::wake::{Notify, pass_through_reactor};
 use super::{RuntimeError, fatal};
@@ -36,6 +39,7 @@ const OVERFLOW_RETRY: u64 = 50_000;
 pub(super) struct Driver<'a, B: Behaviour> {
     pub(super) core: usize,
     pub(super) behaviour: B,
+    pub(super) ring: SharedRing,
     pub(super) sockets: Sockets,
     pub(super) disk: &'a Disk,
     pub(super) mesh: Mesh<B::Message>,
@@ -47,8 +51,8 @@ pub(super) struct Driver<'a, B: Behaviour> {
     /// How long to look for work before sleeping.
     pub(super) spin: Duration,
     pub(super) stop: Stop,
-    /// Disk operations were outstanding at the end of the last turn.
-    pub(super) disk_was_busy: bool,
+    /// Scratch, kept for its memory.
+    pub(super) completions: Vec<Done>,
 }
 
 /// How far this core's stop has come.
@@ -77,7 +81,7 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
     /// Serves until all cores have stopped. Nothing is outstanding when it returns.
     ///
     /// # Errors
-    /// When the socket ring is broken; the process cannot go on then.
+    /// When the core's ring is broken; the process cannot go on then.
     pub(super) async fn run(mut self) -> Result<(), RuntimeError> {
         self.sockets.start_accepting()?;
         loop {
@@ -89,18 +93,17 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
                 Next::Sleep(limit) => self.time_to_sleep(limit),
                 Next::Turn | Next::End => None,
             };
-            // Taken before the reactor runs: the last operation may leave descriptors to close.
-            let disk_busy = self.disk.outstanding() > 0 || std::mem::take(&mut self.disk_was_busy);
-            self.disk_was_busy = self.disk.outstanding() > 0;
+            let glommio_busy = self.disk.needs_reactor();
+            self.disk.reactor_runs();
             match limit {
                 None => {
-                    self.sockets.submit()?;
-                    if disk_busy {
+                    self.ring.borrow_mut().submit()?;
+                    if glommio_busy {
                         pass_through_reactor().await;
                     }
                 }
-                Some(limit) if disk_busy => self.sleep_in_reactor(limit).await?,
-                Some(limit) => self.sleep_in_sockets(limit)?,
+                Some(limit) if glommio_busy => self.sleep_in_reactor(limit).await?,
+                Some(limit) => self.sleep_in_ring(limit)?,
             }
         }
     }
@@ -113,15 +116,15 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
             self.stop = Stop::Told;
             self.behaviour.handle_stop(now);
         }
-        let more = self.receive_messages(now)
-            | self.receive_from_sockets(now)?
-            | self.receive_from_disk(now);
+        let more =
+            self.receive_messages(now) | self.receive_from_ring(now)? | self.receive_from_disk(now);
         self.fire_timers(now)?;
         self.answer_question(now);
         let settled = self.carry_out_actions(now)?;
         let shared = self.shared;
         let overflow = self.mesh.flush(|to| shared.signals[to].wake_if_asleep());
         self.sockets.queue(&mut self.behaviour, now, settled)?;
+        self.disk.queue()?;
         if more || !settled || self.desk.is_asked(self.core) {
             return Ok(Next::Turn);
         }
@@ -146,10 +149,22 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
         true
     }
 
-    fn receive_from_sockets(&mut self, now: Now) -> Result<bool, RuntimeError> {
-        Ok(self
-            .sockets
-            .handle_completions(&mut self.behaviour, now, COMPLETIONS)?)
+    fn receive_from_ring(&mut self, now: Now) -> Result<bool, RuntimeError> {
+        let mut completions = std::mem::take(&mut self.completions);
+        let more = self
+            .ring
+            .borrow_mut()
+            .harvest(&mut completions, COMPLETIONS)?;
+        for done in completions.drain(..) {
+            if let (Kind::Disk, slot) = done.of() {
+                self.disk.handle_completion(slot, done.result);
+            } else {
+                self.sockets
+                    .handle_completion(&mut self.behaviour, done, now)?;
+            }
+        }
+        self.completions = completions;
+        Ok(more)
     }
 
     fn receive_from_disk(&mut self, now: Now) -> bool {
@@ -260,33 +275,32 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
         signal.prepare_sleep(deadline.map_or(u64::MAX, |at| at.0));
         let stop = self.stop == Stop::No && self.shared.stopping();
         let asked = self.desk.is_asked(self.core);
-        if stop || asked || self.mesh.has_inbound() || self.disk.has_done() {
+        if stop || asked || self.mesh.has_inbound() || self.disk.has_work() {
             return None;
         }
         let now = self.clock.mono();
         Some(deadline.map(|at| Duration::from_nanos(at.since(now))))
     }
 
-    fn sleep_in_sockets(&mut self, deadline: Option<Mono>) -> Result<(), RuntimeError> {
-        match self.announce_sleep(deadline) {
-            Some(limit) => Ok(self.sockets.wait(limit)?),
-            None => Ok(self.sockets.submit()?),
+    fn sleep_in_ring(&mut self, deadline: Option<Mono>) -> Result<(), RuntimeError> {
+        let limit = self.announce_sleep(deadline);
+        let mut ring = self.ring.borrow_mut();
+        match limit {
+            Some(limit) => Ok(ring.wait(limit)?),
+            None => Ok(ring.submit()?),
         }
     }
 
     async fn sleep_in_reactor(&mut self, deadline: Option<Mono>) -> Result<(), RuntimeError> {
-        self.sockets.submit()?;
-        self.sockets.watch(true);
+        begin_watch(&self.ring)?;
         let announced = self.announce_sleep(deadline);
         // What the ring posted before it was watched rang no bell.
-        let limit = announced.filter(|_| !self.sockets.has_work());
+        let limit = announced.filter(|_| !self.has_socket_work());
         match limit {
             Some(limit) => self.notify.wait(limit).await,
             None => pass_through_reactor().await,
         }
-        self.sockets.watch(false);
-        // Deferred completions are posted only now.
-        Ok(self.sockets.submit()?)
+        Ok(end_watch(&self.ring)?)
     }
 
     /// Never while the disk works: the kernel's workers share this CPU.
@@ -308,13 +322,32 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
         }
     }
 
+    fn has_socket_work(&self) -> bool {
+        self.sockets.has_work() || self.ring.borrow_mut().has_work()
+    }
+
     fn has_work(&mut self) -> bool {
-        self.sockets.has_work()
+        self.has_socket_work()
             || self.mesh.has_inbound()
-            || self.disk.has_done()
+            || self.disk.has_work()
             || self.desk.is_asked(self.core)
             || (self.stop == Stop::No && self.shared.stopping())
     }
+}
+
+/// Hands over what is queued and lets the ring ring the bell, before a sleep in glommio.
+pub(super) fn begin_watch(ring: &SharedRing) -> io::Result<()> {
+    let mut ring = ring.borrow_mut();
+    ring.submit()?;
+    ring.watch(true);
+    Ok(())
+}
+
+/// The inverse. Deferred completions are posted only now.
+pub(super) fn end_watch(ring: &SharedRing) -> io::Result<()> {
+    let mut ring = ring.borrow_mut();
+    ring.watch(false);
+    ring.submit()
 }
 
 /// The id of the core with this index.

@@ -20,11 +20,13 @@ mod error;
 mod guard;
 mod mesh;
 mod preflight;
+mod ring;
 mod service;
 mod shared;
 mod socket;
 mod supervisor;
 pub mod survey;
+mod tag;
 mod turns;
 mod wake;
 

@@ -1,8 +1,8 @@
 //! How a sleeping core is woken.
 //!
-//! Other threads raise the core's *wake* eventfd, which its socket ring polls, so that a core
+//! Other threads raise the core's *wake* eventfd, which its own ring polls, so that a core
 //! whose disk is idle sleeps in that ring alone. While disk operations are outstanding it sleeps
-//! in glommio's reactor; then the socket ring raises the *bell*, a second eventfd, on which the
+//! in glommio's reactor; then the ring raises the *bell*, a second eventfd, on which the
 //! [`Ear`] keeps one glommio read outstanding. A wake says only *that* something happened, never
 //! what: the driver looks at every source each turn, so a wake too many is harmless.
 
@@ -65,17 +65,17 @@ impl AsRawFd for EventFd {
 /// The two eventfds of a core, owned by its [`CoreSignal`].
 #[derive(Clone, Copy)]
 pub(super) struct Doors {
-    /// To be polled by the socket ring.
+    /// To be polled by the core's ring.
     pub(super) wake: RawFd,
-    /// To be raised by the socket ring.
+    /// To be raised by the core's ring.
     pub(super) bell: RawFd,
 }
 
 /// What other threads see of a core.
 pub(super) struct CoreSignal {
-    /// Polled by the socket ring.
+    /// Polled by the core's ring.
     wake: EventFd,
-    /// Raised by the socket ring, heard by glommio.
+    /// Raised by the core's ring, heard by glommio.
     bell: EventFd,
     /// True while the driver sleeps or is about to: only then is a wake worth a system call.
     sleeping: AtomicBool,

@@ -24,6 +24,7 @@ use crate::recovering::Ground;
 use crate::rng::Rng;
 use crate::trace::{Trace, describe};
 use crate::violation::{Kind, Violation};
+use crate::world::STORM;
 use clients::Sender;
 use ledger::{BatchKey, Ledger, Scan};
 
@@ -45,6 +46,7 @@ pub struct ShardWorld {
     /// Hears everything.
     pub trace: Trace,
     now: Mono,
+    at_this_instant: u64,
     shards: Vec<Shard<SimPool>>,
     homes: BTreeMap<LogId, usize>,
     asked: BTreeMap<RequestId, Asked>,
@@ -69,6 +71,7 @@ impl ShardWorld {
             counters: Counters::default(),
             trace,
             now: Mono(1),
+            at_this_instant: 0,
             shards: Vec::new(),
             homes: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -382,7 +385,11 @@ impl ShardWorld {
         let Some(at) = [deadline, completion].into_iter().flatten().min() else {
             return Ok(false);
         };
-        self.now = self.now.max(at);
+        if at > self.now {
+            self.now = at;
+            self.at_this_instant = 0;
+        }
+        self.count_step()?;
         let now = self.now();
         self.trace.note([self.now.0, 0, 0]);
         if completion.is_some_and(|completion| completion <= self.now) {
@@ -407,12 +414,23 @@ impl ShardWorld {
         self.drain_all()
     }
 
+    /// Something happens without time passing; too much of it is a violation.
+    fn count_step(&mut self) -> Result<(), Violation> {
+        self.at_this_instant += 1;
+        if self.at_this_instant > STORM {
+            let what = "busy for ever without time passing";
+            return Err(Violation::new(Kind::Stuck, what));
+        }
+        Ok(())
+    }
+
     fn drain_all(&mut self) -> Result<(), Violation> {
         let mut quiet = false;
         while !quiet {
             quiet = true;
             for core in 0..self.shards.len() {
                 while let Some((id, op)) = self.shards[core].poll_op() {
+                    self.count_step()?;
                     self.trace.say(format_args!(
                         "{:>12} core {core} {id:?} {}",
                         self.now.0,
@@ -422,6 +440,7 @@ impl ShardWorld {
                     quiet = false;
                 }
                 while let Some((request, reply)) = self.shards[core].poll_reply() {
+                    self.count_step()?;
                     self.handle_reply(request, reply)?;
                     quiet = false;
                 }

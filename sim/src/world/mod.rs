@@ -14,13 +14,14 @@ use crate::disk::{Client, Crash, Disk};
 use crate::oracle::{Oracle, Truth};
 use crate::plan::{LogPlan, PATIENCE, Plan, WALL};
 use crate::rng::Rng;
-use crate::trace::{Trace, describe};
+use crate::trace::{Trace, describe, in_words};
 use crate::violation::{Kind, Violation};
 pub use process::{Core, Process, Reading, Waiting};
 pub use recover::Started;
 
-/// Events at one instant after which nothing real can be going on.
-const STORM: u64 = 100_000;
+/// Completions, deadlines, operations and events at one instant after which nothing real can be
+/// going on.
+pub(crate) const STORM: u64 = 100_000;
 
 /// Everything that one seed brings about.
 #[derive(Debug)]
@@ -102,13 +103,7 @@ impl World {
             self.now = at;
             self.at_this_instant = 0;
         }
-        self.at_this_instant += 1;
-        if self.at_this_instant > STORM {
-            return Err(Violation::new(
-                Kind::Stuck,
-                "busy for ever without time passing",
-            ));
-        }
+        self.count_step()?;
         let now = self.now();
         if completion.is_some_and(|completion| completion <= self.now) {
             let done = self.disk.complete().expect("due");
@@ -154,6 +149,7 @@ impl World {
                 let mut quiet = true;
                 while let Some((id, op)) = self.core(core).store.poll_op() {
                     quiet = false;
+                    self.count_step()?;
                     self.trace.say(format_args!(
                         "{:>12} core {core} {id:?} {}",
                         self.now.0,
@@ -163,8 +159,12 @@ impl World {
                 }
                 while let Some(event) = self.core(core).store.poll_event() {
                     quiet = false;
-                    self.trace
-                        .say(format_args!("{:>12} core {core} {event:?}", self.now.0));
+                    self.count_step()?;
+                    self.trace.say(format_args!(
+                        "{:>12} core {core} {}",
+                        self.now.0,
+                        in_words(&event)
+                    ));
                     self.handle_event(core, event)?;
                     if self.process.is_none() {
                         return Ok(());
@@ -174,6 +174,16 @@ impl World {
                     break;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Something happens without time passing; too much of it is a violation.
+    fn count_step(&mut self) -> Result<(), Violation> {
+        self.at_this_instant += 1;
+        if self.at_this_instant > STORM {
+            let what = "busy for ever without time passing";
+            return Err(Violation::new(Kind::Stuck, what));
         }
         Ok(())
     }

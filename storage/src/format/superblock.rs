@@ -38,6 +38,32 @@ impl Geometry {
         self.file_bytes * u64::from(self.files)
     }
 
+    /// Bytes of a whole commit as it is written: at most [`Geometry::max_commit_bytes`], but no
+    /// more than an eighth of the ring and half a file, so that a ring always holds several and
+    /// no file is mostly the rest that a commit did not fit in. At least two blocks.
+    #[must_use]
+    pub fn commit_bytes(&self) -> u64 {
+        let block = BLOCK as u64;
+        let most = (self.ring_bytes() / 8).min(self.file_bytes / 2) / block * block;
+        u64::from(self.max_commit_bytes).min(most.max(2 * block))
+    }
+
+    /// Bytes of commits that a ring takes wherever they stand: a commit straddles no two files,
+    /// so each may lose up to a whole commit less a block at its end.
+    #[must_use]
+    pub fn usable_bytes(&self) -> u64 {
+        let lost = self.commit_bytes() - BLOCK as u64;
+        (self.file_bytes - lost) * u64::from(self.files)
+    }
+
+    /// Bytes of commits that appends leave free. Two commits: one that moves what the oldest one
+    /// holds, and one more in case it holds more than one commit takes, or its records grow on the
+    /// way (a new snapshot for the starts of entries). And a block, to vouch for the last commit.
+    #[must_use]
+    pub fn reserve_bytes(&self) -> u64 {
+        2 * self.commit_bytes() + BLOCK as u64
+    }
+
     /// The rule that the geometry breaks, if any. Recovery finds the newest commit by the first
     /// blocks of the ring's files, so commits in flight must never span all of them.
     #[must_use]

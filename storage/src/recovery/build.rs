@@ -21,6 +21,9 @@ use crate::io::{BLOCK, BufPool, Dir, FileName, Op};
 use crate::mutation::{Mutation, mutated};
 use crate::types::{CommitSeq, Generation, LogId, LogKind, Ordinal};
 
+/// Bytes of one write that fills.
+const FILL: u64 = 1 << 20;
+
 /// A new journal under construction.
 pub(crate) struct JournalWriter<P: BufPool> {
     io: Io<P>,
@@ -51,9 +54,13 @@ impl<P: BufPool> JournalWriter<P> {
         }
     }
 
+    fn commit_bytes(&self) -> usize {
+        usize::try_from(self.geometry.commit_bytes()).expect("32 bits")
+    }
+
     /// The largest record that a commit takes.
     pub(crate) fn largest(&self) -> usize {
-        self.geometry.max_commit_bytes as usize - COMMIT_HEADER
+        self.commit_bytes() - COMMIT_HEADER
     }
 
     /// Adds a record of `len` bytes that `put` writes; the commit that it will stand in.
@@ -63,7 +70,7 @@ impl<P: BufPool> JournalWriter<P> {
         put: impl FnOnce(&mut [u8]) -> usize,
     ) -> Result<CommitSeq, RecoveryError> {
         assert!(len <= self.largest(), "a record larger than a commit");
-        if self.body.len() + len > self.geometry.max_commit_bytes as usize {
+        if self.body.len() + len > self.commit_bytes() {
             self.flush(CommitSeq(0), false).await?;
         }
         let begin = self.body.len();
@@ -116,7 +123,8 @@ impl<P: BufPool> JournalWriter<P> {
             at,
             len: u32::try_from(len).expect("bounded by a commit"),
         });
-        self.prepared[usize::from(at.file)] = pos + len as u64;
+        let prepared = &mut self.prepared[usize::from(at.file)];
+        *prepared = (*prepared).max(pos + len as u64);
         self.at = RingPosition {
             file: at.file,
             block: at.block + u32::try_from(len / BLOCK).expect("bounded by a commit"),
@@ -135,6 +143,30 @@ impl<P: BufPool> JournalWriter<P> {
         }
     }
 
+    /// Zero-fills the rest of the file that the ring stands in, which the live store cannot do
+    /// beside its commits: the first ones would each extend the file, and take twice as long.
+    async fn fill(&mut self) -> Result<(), RecoveryError> {
+        let prepared = &mut self.prepared[usize::from(self.at.file)];
+        while *prepared < self.geometry.file_bytes {
+            let len = FILL.min(self.geometry.file_bytes - *prepared);
+            let mut buf = self.io.buffer(usize::try_from(len).expect("one fill"));
+            buf.as_mut().fill(0);
+            let write = Op::Write {
+                file: FileName::Journal {
+                    generation: self.id.generation,
+                    core: self.id.core,
+                    index: self.at.file,
+                },
+                pos: *prepared,
+                buf,
+                durable: false,
+            };
+            self.io.run(write).await?;
+            *prepared += len;
+        }
+        Ok(())
+    }
+
     /// Writes what is pending, makes it durable, and lets an empty commit vouch for it.
     pub(crate) async fn finish(
         mut self,
@@ -142,6 +174,7 @@ impl<P: BufPool> JournalWriter<P> {
         logs: Vec<RecoveredLog>,
     ) -> Result<RecoveredCore, RecoveryError> {
         self.flush(CommitSeq(0), false).await?;
+        self.fill().await?;
         if sync {
             for index in 0..=self.at.file {
                 self.io.run(Op::Sync(self.file(index))).await?;

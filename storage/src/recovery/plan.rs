@@ -37,7 +37,8 @@ pub(crate) fn make(
     logs: &BTreeMap<LogId, OldLog>,
 ) -> Result<Plan, RecoveryError> {
     let mut geometry = config.geometry;
-    let largest = usize::try_from(geometry.max_commit_bytes).expect("32 bits") - COMMIT_HEADER;
+    grow_for_machines(&mut geometry, logs);
+    let largest = usize::try_from(geometry.commit_bytes()).expect("32 bits") - COMMIT_HEADER;
     let mut plan = BTreeMap::new();
     for (&id, log) in logs {
         let core = log.core;
@@ -56,15 +57,44 @@ pub(crate) fn make(
         spread(config.cores, &mut plan);
     }
     for core in 0..config.cores {
-        let need = relieve(CoreId(core), geometry.ring_bytes() / 4, logs, &mut plan);
-        // A ring that starts more than half full could neither copy nor reclaim.
-        let files = (need * 5 / 2).div_ceil(geometry.file_bytes);
-        geometry.files = geometry.files.max(u16::try_from(files).unwrap_or(u16::MAX));
+        let need = relieve(CoreId(core), geometry.usable_bytes() / 4, logs, &mut plan);
+        grow_for(&mut geometry, need);
     }
     Ok(Plan {
         geometry,
         logs: plan,
     })
+}
+
+/// More files, until a ring with `need` bytes of records is not more than half full, and leaves
+/// the store its reserve and a commit for appends even if none of that can ever leave it.
+fn grow_for(geometry: &mut Geometry, need: u64) {
+    loop {
+        // What a commit loses to its header and to a record that does not fit any more is counted
+        // as a half; two blocks are for the last one's padding and the one that vouches.
+        let taken = need * 3 / 2 + 2 * BLOCK as u64;
+        let least = geometry.reserve_bytes() + geometry.commit_bytes();
+        let enough = (2 * taken).max(taken + least);
+        if geometry.usable_bytes() >= enough || geometry.files == u16::MAX {
+            return;
+        }
+        geometry.files += 1;
+    }
+}
+
+/// More files, until the largest entry of a machine log, which has no segments to go to, fits a
+/// commit, if the declared bound allows it.
+fn grow_for_machines(geometry: &mut Geometry, logs: &BTreeMap<LogId, OldLog>) {
+    let machines = logs.values().filter(|log| log.kind == LogKind::Machine);
+    let entries = machines.flat_map(|log| &log.entries);
+    let largest = entries
+        .map(|entry| entry_len(entry.meta.len as usize))
+        .max();
+    let largest = (COMMIT_HEADER + largest.unwrap_or(0)) as u64;
+    let most = u64::from(geometry.max_commit_bytes).min(geometry.file_bytes / 2);
+    while geometry.commit_bytes() < largest.min(most) && geometry.files < u16::MAX {
+        geometry.files += 1;
+    }
 }
 
 /// Whether the remainder is large, or holds an entry that fits no commit; for a machine log, which

@@ -204,6 +204,8 @@ pub struct StoreStats {
     pub extents_with_tail: u64,
     /// Journal runs copied forward.
     pub copy_forwards: u64,
+    /// Commits that freed the oldest ones because nothing else had room.
+    pub rescues: u64,
     /// Write-behind jobs begun.
     pub write_behinds: u64,
     /// Segments that were written out padded and closed to give journal space back.

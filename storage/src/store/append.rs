@@ -7,7 +7,8 @@ use super::files::Segment;
 use super::flush::fresh_files;
 use super::log::TailEntry;
 use super::ring::LogKey;
-use crate::format::record::{entry_len, extent_len};
+use crate::format::commit::commit_len;
+use crate::format::record::{CHECKPOINT_LEN, entry_len, extent_len};
 use crate::io::{BLOCK, BufPool};
 use crate::types::{EntryMeta, Level, LogId, LogKind, Now, Ordinal};
 
@@ -59,13 +60,14 @@ impl<P: BufPool> Store<P> {
                 self.space_wanted = true;
                 self.refused_grant = grant;
                 self.reclaim_again = true;
-                self.reclaim_credit += self.ring.capacity() / 4;
+                self.reclaim_credit += self.ring.usable() / 4;
                 self.stirred = true;
                 self.stats.full += 1;
                 return Err(AppendError::Full);
             }
             self.granted += grant;
             self.logs[key].granted += grant;
+            self.rescue_credit = self.ring.usable();
         }
         self.stats.appends += 1;
         let ordinal = self.push_entry(key, &entry);
@@ -86,19 +88,27 @@ impl<P: BufPool> Store<P> {
         Ok(ordinal)
     }
 
-    /// Journal bytes that an entry will take at most.
+    /// Journal bytes that an entry will take at most: a commit of its own, with its log's first
+    /// checkpoint, header and padding.
+    ///
+    /// That is enough however entries are put together, so that what was granted can always be
+    /// placed and never waits for space: a commit of several is shorter than theirs apart, for
+    /// padding is only shared. The extent record of a bulk write is no longer than the grants of
+    /// its entries either: one of many entries needs far less than a block for each and a tail of
+    /// less than a block, and its entries fill a block or two at least, or close their segment and
+    /// leave no tail; an entry that fits no commit is granted its extent record.
     pub(crate) fn grant_for(&self, len: usize) -> u64 {
         let inline = entry_len(len);
-        if inline <= self.inline_limit() {
-            return inline as u64;
-        }
-        let spans = len.div_ceil(self.config.span_bytes.max(1)).max(1);
-        extent_len(1, spans.min(2), BLOCK) as u64
+        let record = if inline <= self.inline_limit() {
+            inline
+        } else {
+            extent_len(1, 1, BLOCK)
+        };
+        commit_len(CHECKPOINT_LEN + record) as u64
     }
 
     pub(super) fn may_grant(&self, grant: u64) -> bool {
-        let taken = self.granted + grant + self.reserve();
-        self.ring.free() >= taken + BLOCK as u64
+        self.ring.free() >= self.granted + grant + self.reserve()
     }
 
     /// Takes the entry into memory, in the log's present segment or in a new one.

@@ -33,12 +33,19 @@ impl<P: BufPool> Store<P> {
     /// Issues the commits that are due.
     pub(crate) fn issue_commits(&mut self) {
         while !self.fatal && self.ring.in_flight() < self.config.commits_in_flight {
-            let Some(due) = self.commit_due() else { return };
-            let room = self.body_room(0);
-            if room == 0 || !self.may_enter_next() {
+            if !self.may_enter_next() {
                 return;
             }
             let (mut plan, mut late) = (Plan::default(), Plan::default());
+            let rescue = self.plan_rescue(&mut plan);
+            let due = match (rescue, self.commit_due()) {
+                (true, _) => Due::Space,
+                (false, Some(due)) => due,
+                (false, None) => return,
+            };
+            // Records that win space come from what is spare, or stand in the padding of those
+            // for which space was found. New ones bring what was granted to them.
+            let room = self.body_room(self.spare()).max(plan.padded_body());
             self.plan_control(&mut plan, room);
             if mutated(self.config.mutation, Mutation::CopiesAfterNew) {
                 self.plan_copies(&mut late, room / 2);
@@ -47,7 +54,8 @@ impl<P: BufPool> Store<P> {
             }
             plan.sync |= plan.count > 0;
             self.plan_appends(&mut plan);
-            if plan.count == 0 && due != Due::Idle && !self.announce_wanted() {
+            let bare = plan.count == 0;
+            if bare && !self.vouch_due() && !self.announce_wanted() {
                 return;
             }
             if due == Due::Space {
@@ -64,27 +72,25 @@ impl<P: BufPool> Store<P> {
         if self.announce_wanted() || self.urgent() {
             return Some(Due::Space);
         }
-        if !self.ready.is_empty() && self.appends_due() && self.may_place() {
+        if !self.ready.is_empty() && self.appends_due() {
             return Some(Due::Appends);
         }
-        let idle = self.ring.in_flight() == 0 && self.ready.is_empty();
-        (idle && self.idle_due()).then_some(Due::Idle)
+        self.idle_due().then_some(Due::Idle)
     }
 
-    /// Whether a commit's overhead leaves untouched what was granted to entries and the reserve.
-    pub(super) fn roomy(&self) -> bool {
-        let most = self.max_commit as u64;
-        let overhead = 2 * BLOCK as u64 + self.ring.cost(most) - most;
-        self.ring.free() >= self.granted + self.reserve() + overhead
+    /// Whether silence asks for an empty commit, and there is room for one.
+    fn vouch_due(&self) -> bool {
+        self.idle_due() && !self.last_commit_empty && self.may_vouch()
     }
 
-    /// Whether a new record can be placed at all.
-    fn may_place(&self) -> bool {
-        let ready = |(key, _): &(LogKey, _)| {
-            let log = self.logs.get(*key);
-            log.is_some_and(super::log::LogState::has_extent_ready)
+    /// Whether there is room for an empty commit that vouches for the last one: a block of the
+    /// reserve is kept for it, and all of the reserve when nothing else will be written.
+    pub(super) fn may_vouch(&self) -> bool {
+        let kept = match self.stopping {
+            true => 0,
+            false => self.reserve().saturating_sub(BLOCK as u64),
         };
-        self.roomy() || self.ready.iter().any(ready)
+        self.ring.free() >= self.granted + kept + BLOCK as u64
     }
 
     /// At once if none is in flight; a further one when it is worth it or time.
@@ -96,14 +102,9 @@ impl<P: BufPool> Store<P> {
             .is_some_and(|at| at <= self.now.mono)
     }
 
-    /// Bytes of body that a commit may have now if `keep` bytes of the ring stay free.
-    pub(super) fn body_room(&self, keep: u64) -> usize {
-        let free = self.ring.free().saturating_sub(keep);
-        let mut len = self.max_commit as u64;
-        // What a commit costs depends on whether it still fits into the present file.
-        while len > 0 && self.ring.cost(len) > free {
-            len -= BLOCK as u64;
-        }
+    /// Bytes of body that a commit may have that takes at most `bytes` of the ring.
+    pub(super) fn body_room(&self, bytes: u64) -> usize {
+        let len = (self.max_commit as u64).min(bytes) / BLOCK as u64 * BLOCK as u64;
         usize::try_from(len)
             .expect("one commit")
             .saturating_sub(COMMIT_HEADER)
@@ -146,7 +147,7 @@ impl<P: BufPool> Store<P> {
         self.stats.journal_bytes += len as u64;
         self.last_commit_empty = plan.count == 0;
         if !plan.advances.is_empty() {
-            let most = 2 * self.ring.capacity();
+            let most = 2 * self.ring.usable();
             self.reclaim_credit = (self.reclaim_credit + 4 * len as u64).min(most);
         }
         let file = self.journal_file(place.file);
@@ -294,6 +295,7 @@ impl<P: BufPool> Store<P> {
             log.durable = log.durable.max(advance.next);
         }
         if (log.written, log.durable) != before {
+            self.rescue_credit = self.ring.usable();
             self.queue_frontier(advance.log);
             self.consider_behind(advance.log);
         }

@@ -326,12 +326,6 @@ impl LogState {
         }
     }
 
-    /// Whether a bulk write is complete and waits for its extent record.
-    pub(crate) fn has_extent_ready(&self) -> bool {
-        let job = self.files.as_ref().and_then(|files| files.job.as_ref());
-        self.bulk && job.is_some_and(super::flush::Job::is_extent_ready)
-    }
-
     /// Whether nothing of this log was ever placed in the journal.
     pub(crate) fn is_unborn(&self) -> bool {
         self.checkpoint_seq.is_none()

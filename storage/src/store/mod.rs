@@ -24,6 +24,7 @@ mod prefill;
 mod read;
 mod reclaim;
 mod removal;
+mod rescue;
 mod retention;
 mod ring;
 mod segments;
@@ -42,7 +43,7 @@ pub use api::{
 };
 pub use config::{LogSettings, StoreConfig};
 
-use crate::format::commit::{JournalId, commit_len};
+use crate::format::commit::JournalId;
 use crate::format::record::{CHECKPOINT_LEN, ENTRY_HEADER};
 use crate::histogram::Histogram;
 use crate::io::{BLOCK, BufPool, FileName, IoResult, Op, OpId};
@@ -54,6 +55,10 @@ use log::{LogState, Logs, Run, Snapshot, SnapshotBody, TailEntry};
 use ops::{Ops, Purpose};
 use prefill::Prefill;
 use ring::{Advance, LogKey, Ring};
+
+/// Turns that one [`Store::poll_op`] takes without an operation coming of it. A turn that changes
+/// something asks for another; two or three are usual.
+const MOST_TURNS: usize = 64;
 
 /// One core's logs and their journal.
 #[derive(Debug)]
@@ -112,6 +117,9 @@ pub struct Store<P: BufPool> {
     /// Journal bytes that reclaim may still spend before more is appended: what cannot leave
     /// the ring is not carried round it for nothing.
     reclaim_credit: u64,
+    /// Journal bytes that rescues may still spend before something else happens that could let
+    /// more go: twice round the ring without a change is once too often.
+    rescue_credit: u64,
     /// Ring address up to which the last pass looked.
     reclaim_upto: u64,
     /// Start moves whose checkpoint stands in a commit that is not durable.
@@ -157,18 +165,19 @@ impl<P: BufPool> Store<P> {
     pub fn open(config: StoreConfig, pool: P, recovered: RecoveredCore, now: Now) -> Self {
         let geometry = recovered.geometry;
         let file_bytes = geometry.file_bytes;
-        let most = u64::from(geometry.max_commit_bytes)
-            .min(geometry.ring_bytes() / 8)
-            .min(config.max_commit_bytes as u64);
+        assert!(
+            geometry.ring_bytes() >= 16 * BLOCK as u64,
+            "the journal ring is too small"
+        );
+        let most = geometry.commit_bytes().min(config.max_commit_bytes as u64);
         let max_commit = usize::try_from(most).expect("one commit") / BLOCK * BLOCK;
-        assert!(max_commit >= 2 * BLOCK, "the journal ring is too small");
+        assert!(max_commit >= 2 * BLOCK, "commits are too small");
         let first = recovered
             .commits
             .first()
             .map_or(recovered.next_seq, |commit| commit.seq);
         let write_at = (recovered.write_at.file, recovered.write_at.byte());
-        let shape = (file_bytes, geometry.files);
-        let mut ring = Ring::new(shape, write_at, first, config.mutation);
+        let mut ring = Ring::new(&geometry, write_at, first, config.mutation);
         for commit in &recovered.commits {
             ring.adopt((commit.at.file, commit.at.byte()), u64::from(commit.len));
         }
@@ -214,7 +223,8 @@ impl<P: BufPool> Store<P> {
             reclaim_again: true,
             reclaim_upto: 0,
             last_space: CommitSeq(0),
-            reclaim_credit: ring.capacity(),
+            reclaim_credit: ring.usable(),
+            rescue_credit: ring.usable(),
             trims: VecDeque::new(),
             obsolete: VecDeque::new(),
             ends: VecDeque::new(),
@@ -405,7 +415,10 @@ impl<P: BufPool> Store<P> {
     /// The next operation to carry out. To be called until it gives `None`, once all input of a
     /// turn was handed in: that is what makes group commits.
     pub fn poll_op(&mut self) -> Option<(OpId, Op<P::Buf>)> {
-        while !self.ops.has_output() && std::mem::take(&mut self.stirred) {
+        for _ in 0..MOST_TURNS {
+            if self.ops.has_output() || !std::mem::take(&mut self.stirred) {
+                break;
+            }
             self.turn();
         }
         self.ops.poll()
@@ -450,7 +463,11 @@ impl<P: BufPool> Store<P> {
         let retention = self.retention.first_key_value().map(|((at, _), _)| *at);
         // What a turn could not do at its time waits for a completion, not for a timer.
         let missed = |at: &Mono| *at <= self.now.mono && !self.stirred;
+        // A store that is still stirred after a whole round of turns goes on at once, but not
+        // without letting its driver do something else.
+        let restless = self.stirred.then_some(self.now.mono);
         [
+            restless,
             self.parallel_deadline().filter(|at| !missed(at)),
             self.idle_deadline().filter(|at| !missed(at)),
             self.lazy_sync_at,
@@ -486,7 +503,7 @@ impl<P: BufPool> Store<P> {
     pub fn stats(&self) -> StoreStats {
         StoreStats {
             ring_used: self.ring.used(),
-            ring_total: self.ring.capacity(),
+            ring_total: self.ring.usable(),
             laps: self.ring.laps(),
             tail_bytes: self.tail_bytes as u64,
             logs: self.logs.len() as u64,
@@ -532,13 +549,21 @@ impl<P: BufPool> Store<P> {
         self.max_body() - CHECKPOINT_LEN
     }
 
-    /// Ring bytes that appends must leave free: for a copy commit with what it leaves unused at
-    /// the end of a file, and for the checkpoints that give space back.
+    /// Ring bytes that only rescues may take, so that the ring never locks up: see
+    /// [`Geometry::reserve_bytes`] for how many, and `rescue` for why that is enough.
+    ///
+    /// [`Geometry::reserve_bytes`]: crate::format::superblock::Geometry::reserve_bytes
     fn reserve(&self) -> u64 {
         if mutated(self.config.mutation, Mutation::NoReserve) {
             return 0;
         }
-        4 * commit_len(self.max_body()) as u64
+        2 * self.max_commit as u64 + BLOCK as u64
+    }
+
+    /// Ring bytes beyond the reserve and beyond what was granted to entries.
+    fn spare(&self) -> u64 {
+        let kept = self.granted + self.reserve();
+        self.ring.free().saturating_sub(kept)
     }
 
     fn journal_file(&self, index: u16) -> FileName {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::Store;
 use super::log::{Run, Snapshot, SnapshotBody};
 use super::ring::{Advance, LogKey};
+use crate::format::commit::{COMMIT_HEADER, commit_len};
 use crate::format::record::{
     CHECKPOINT_LEN, Checkpoint, END_LEN, SNAPSHOT_RECORD_HEADER, entry_len, prefix_len,
 };
@@ -62,6 +63,14 @@ pub(super) enum NewRun {
 }
 
 impl Plan {
+    /// Bytes of body that the commit has room for without growing by a block.
+    pub(super) fn padded_body(&self) -> usize {
+        match self.count {
+            0 => 0,
+            _ => commit_len(self.body) - COMMIT_HEADER,
+        }
+    }
+
     fn add(&mut self, record: Planned, bytes: usize) {
         self.records.push(record);
         self.body += bytes;
@@ -80,7 +89,7 @@ impl<P: BufPool> Store<P> {
                 self.logs[key].queued_control = false;
             } else {
                 self.control.push_back(key);
-                if room - plan.body < CHECKPOINT_LEN {
+                if room.saturating_sub(plan.body) < CHECKPOINT_LEN {
                     return;
                 }
             }
@@ -88,9 +97,14 @@ impl<P: BufPool> Store<P> {
     }
 
     /// Plans what a log owes; `true` when it owes nothing more.
-    fn plan_log_control(&mut self, plan: &mut Plan, room: usize, key: LogKey) -> bool {
+    pub(super) fn plan_log_control(&mut self, plan: &mut Plan, room: usize, key: LogKey) -> bool {
         let log = &mut self.logs[key];
         let fits = |plan: &Plan, bytes: usize| plan.body + bytes <= room;
+        if log.removal.is_some() {
+            // Its end takes all its other records with it.
+            log.wants_checkpoint = false;
+            log.wants_snapshot = false;
+        }
         if log.wants_checkpoint {
             if !fits(plan, CHECKPOINT_LEN) {
                 return false;
@@ -205,17 +219,18 @@ impl<P: BufPool> Store<P> {
             let Some(below) = log.copy_below else {
                 continue;
             };
+            let planned = plan.count;
             if !self.plan_log_copies(plan, room, key, below) {
                 self.copies.push_front(key);
                 return;
             }
             self.logs[key].copy_below = None;
-            self.reclaim_again = true;
+            self.reclaim_again |= plan.count > planned;
         }
     }
 
     /// `false`: no room for all of the log's copies.
-    fn plan_log_copies(
+    pub(super) fn plan_log_copies(
         &mut self,
         plan: &mut Plan,
         room: usize,
@@ -265,6 +280,8 @@ impl<P: BufPool> Store<P> {
             }
             run.bytes = bytes as u64;
             run.copied = true;
+            // From now on: a commit may be planned in several goes.
+            run.seq = self.ring.next_seq();
             let moved = run.first;
             log.run_bytes = log.run_bytes + bytes as u64 - old_bytes;
             self.live_run_bytes = self.live_run_bytes + bytes as u64 - old_bytes;
@@ -278,23 +295,16 @@ impl<P: BufPool> Store<P> {
         true
     }
 
-    /// New records, as far as space allows beside the reserve. What was granted and is not
-    /// placed keeps its space: if a commit's own overhead would eat into that, only extent
-    /// records go, which hold back the segments that reclaim needs.
+    /// New records, as far as one commit takes them. The ring has room for them: it was granted
+    /// when they were appended.
     pub(super) fn plan_appends(&mut self, plan: &mut Plan) {
-        let roomy = self.roomy();
-        let keep = self.reserve() / if roomy { 1 } else { 2 };
-        let room = self.body_room(keep);
+        let room = self.max_body();
         for _ in 0..self.ready.len() {
             let (key, since) = self.ready.pop_front().expect("counted");
             if self.logs.get(key).is_none_or(|log| !log.queued_ready) {
                 continue;
             }
-            if !roomy && !self.logs[key].has_extent_ready() {
-                self.ready.push_back((key, since));
-                continue;
-            }
-            if self.plan_log_appends(plan, room, key, roomy) {
+            if self.plan_log_appends(plan, room, key) {
                 self.logs[key].queued_ready = false;
             } else {
                 self.ready.push_front((key, since));
@@ -304,11 +314,14 @@ impl<P: BufPool> Store<P> {
     }
 
     /// `false`: the commit is full.
-    fn plan_log_appends(&mut self, plan: &mut Plan, room: usize, key: LogKey, roomy: bool) -> bool {
+    fn plan_log_appends(&mut self, plan: &mut Plan, room: usize, key: LogKey) -> bool {
         let overtake = mutated(self.config.mutation, Mutation::InlineOvertakesBulk);
         let log = &self.logs[key];
-        if log.is_unborn() {
-            if plan.body + CHECKPOINT_LEN > room {
+        if log.is_unborn()
+            && let Some(first) = self.first_record_len(key)
+        {
+            // Both or neither: the checkpoint takes what was granted to the entry.
+            if plan.body + CHECKPOINT_LEN + first > room {
                 return false;
             }
             self.plan_checkpoint(plan, key);
@@ -327,14 +340,27 @@ impl<P: BufPool> Store<P> {
                     self.want_bulk(key);
                     return true;
                 }
-                if !roomy {
-                    return self.logs[key].placed == self.logs[key].next.0;
-                }
             } else if !overtake {
                 return true;
             }
         }
         self.plan_inline(plan, room, key)
+    }
+
+    /// Length of the first record of new entries that can be placed; `None` if it must wait for a
+    /// bulk write.
+    fn first_record_len(&self, key: LogKey) -> Option<usize> {
+        let log = &self.logs[key];
+        if log.bulk {
+            let job = log.files.as_ref().and_then(|files| files.job.as_ref());
+            let ready = job.filter(|job| job.is_extent_ready());
+            return ready.and_then(|job| Some(job.extent.as_ref()?.len()));
+        }
+        if log.placed >= log.next.0 {
+            return None;
+        }
+        let len = entry_len(log.entry(log.placed).bytes.len());
+        (len <= self.inline_limit()).then_some(len)
     }
 
     fn plan_inline(&mut self, plan: &mut Plan, room: usize, key: LogKey) -> bool {
@@ -475,7 +501,7 @@ impl<P: BufPool> Store<P> {
     }
 }
 
-fn inline_len(body: &SnapshotBody) -> usize {
+pub(super) fn inline_len(body: &SnapshotBody) -> usize {
     match body {
         SnapshotBody::Inline(bytes) => bytes.len(),
         SnapshotBody::File { .. } => 0,

@@ -32,20 +32,12 @@ enum Fate {
 impl<P: BufPool> Store<P> {
     /// Whether space is being won back.
     pub(crate) fn under_pressure(&self) -> bool {
-        self.ring.used() > self.ring.capacity() / 2
-            || (self.space_wanted && !self.disk_low)
-            || (!self.ready.is_empty() && self.starved())
+        self.ring.used() > self.ring.usable() / 2 || (self.space_wanted && !self.disk_low)
     }
 
-    /// Whether appends wait for space.
+    /// Whether records that win space soon have no room.
     fn starved(&self) -> bool {
-        let needed = self.reserve() + self.max_commit as u64;
-        self.ring.free() < needed + self.granted || !self.roomy()
-    }
-
-    /// Whether entries that were accepted cannot be placed and nothing is under way.
-    fn blocked(&self) -> bool {
-        !self.ready.is_empty() && !self.roomy() && self.ops.is_idle()
+        self.spare() < self.max_commit as u64
     }
 
     /// Whether records that win space must not wait for appends to carry them.
@@ -57,21 +49,25 @@ impl<P: BufPool> Store<P> {
         // What the last such commit gives back is seen when it is durable.
         let settled = self.ring.durable() > self.last_space;
         let pressed = self.under_pressure() && gathered && alone && settled;
-        (!self.copies.is_empty() && settled)
+        (!self.copies.is_empty() && settled && !self.stopping)
             || (!self.control.is_empty() && (pressed || self.stopping))
     }
 
     /// Whether a commit is to be made for its live-from alone.
     pub(crate) fn announce_wanted(&mut self) -> bool {
-        self.ring.in_flight() == 0 && self.under_pressure() && self.ring.can_announce()
+        self.ring.in_flight() == 0
+            && self.under_pressure()
+            && self.ring.free() >= self.granted + BLOCK as u64
+            && self.ring.can_announce()
     }
 
     /// Looks at the next window of old commits, unless the last one is still being worked on.
     pub(crate) fn reclaim(&mut self) {
         if !self.under_pressure()
+            || self.stopping
             || !self.copies.is_empty()
             || !self.control.is_empty()
-            || (self.reclaim_credit == 0 && !self.blocked())
+            || self.reclaim_credit == 0
         {
             return;
         }
@@ -86,7 +82,7 @@ impl<P: BufPool> Store<P> {
         }
         self.reclaim_pass += 1;
         let pass = self.reclaim_pass;
-        let window = (self.ring.capacity() / 16).max(2 * self.max_commit as u64);
+        let window = (self.ring.usable() / 16).max(2 * self.max_commit as u64);
         let (mut bytes, mut upto, mut end) = (0, CommitSeq(0), self.ring.tail());
         let mut found = Vec::new();
         for (seq, commit) in self.ring.oldest() {
@@ -136,22 +132,20 @@ impl<P: BufPool> Store<P> {
         if self.logs[key].copy_below.replace(below).is_none() {
             self.copies.push_back(key);
         }
-        self.stirred = true;
     }
 
     /// Records that must always stand in the ring are placed again.
     fn renew_control(&mut self, key: LogKey, upto: CommitSeq) -> bool {
         let log = &mut self.logs[key];
         let mut any = false;
-        if log.checkpoint_seq.is_some_and(|seq| seq < upto) {
+        // The end of a log takes all its other records with it.
+        let ends = log.removal.is_some();
+        if !ends && log.checkpoint_seq.is_some_and(|seq| seq < upto) {
             log.wants_checkpoint = true;
             any = true;
         }
-        if log
-            .snapshot
-            .as_ref()
-            .is_some_and(|snapshot| snapshot.seq < upto)
-        {
+        let snapshot = log.snapshot.as_ref();
+        if !ends && snapshot.is_some_and(|snapshot| snapshot.seq < upto) {
             log.wants_snapshot = true;
             any = true;
         }
@@ -171,7 +165,6 @@ impl<P: BufPool> Store<P> {
     }
 
     fn fate(&mut self, key: LogKey, upto: CommitSeq) -> Fate {
-        let quarter = self.ring.capacity() / 4;
         let log = &self.logs[key];
         let Some(left) = log.left_below(upto) else {
             return Fate::Leave;
@@ -196,9 +189,7 @@ impl<P: BufPool> Store<P> {
                 Fate::CopyPrefixes
             };
         }
-        let little =
-            log.run_bytes < self.config.copy_forward_bytes as u64 && self.live_run_bytes < quarter;
-        if little || !log.can_flush() {
+        if self.is_little(key) || !log.can_flush() {
             return Fate::Copy(left.bytes);
         }
         Fate::Flush
@@ -214,11 +205,23 @@ impl<P: BufPool> Store<P> {
                 self.release_runs(key);
             }
         }
+        let close = self.closes_for_space(key);
+        self.queue_behind(key, close);
+    }
+
+    /// Whether what the log has in the ring is rather moved than written to a segment of its own.
+    pub(super) fn is_little(&self, key: LogKey) -> bool {
+        let quarter = self.ring.usable() / 4;
+        self.logs[key].run_bytes < self.config.copy_forward_bytes as u64
+            && self.live_run_bytes < quarter
+    }
+
+    /// Whether a flush for space pads and closes the segment: a long remainder goes in whole
+    /// blocks; what then is left is little, and is copied.
+    pub(super) fn closes_for_space(&self, key: LogKey) -> bool {
         let least = self.config.write_behind_bytes as u64;
         let log = &self.logs[key];
-        // A long remainder goes in whole blocks; what then is left is little, and is copied.
-        let close = log.run_bytes < least.max(4 * BLOCK as u64) || !log.gains_by_blocks();
-        self.queue_behind(key, close);
+        log.run_bytes < least.max(4 * BLOCK as u64) || !log.gains_by_blocks()
     }
 
     /// Runs that nothing needs any more leave the journal.
@@ -349,7 +352,7 @@ impl LogState {
     }
 
     /// Whether its entries can be written to a segment.
-    fn can_flush(&self) -> bool {
+    pub(super) fn can_flush(&self) -> bool {
         self.kind == LogKind::Topic && !self.stopped && self.flushed.0 < self.written.0
     }
 

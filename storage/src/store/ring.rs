@@ -4,9 +4,18 @@
 //! It knows commits, not what they say: each counts its *live* records, things that exist
 //! nowhere else yet. Blocks are given back in one way only: a commit that is durable, with all
 //! before it, has announced by its live-from that nothing below is needed. Emits no operations.
+//!
+//! Space is counted in bytes of commits, not in addresses. A commit straddles no two files, so a
+//! file may lose up to a largest commit less a block at its end; [`Geometry::usable_bytes`] takes
+//! that off every file beforehand. Then any commit of at most [`Ring::free`] bytes can be placed,
+//! wherever head and tail stand: every file from the tail's to the head's holds at least its
+//! usable bytes, or what it does not hold lies contiguous before the tail.
+//!
+//! [`Geometry::usable_bytes`]: crate::format::superblock::Geometry::usable_bytes
 
 use std::collections::VecDeque;
 
+use crate::format::superblock::Geometry;
 use crate::mutation::{Mutation, mutated};
 use crate::types::{CommitSeq, Mono, Offset, Ordinal};
 
@@ -38,6 +47,8 @@ pub(crate) struct Commit {
     pub(crate) at: u64,
     /// Bytes with header and padding.
     pub(crate) len: u64,
+    /// Bytes of all commits before it, since the ring was opened.
+    before: u64,
     /// Records of it that are still needed.
     pub(crate) live: u32,
     pub(crate) progress: Progress,
@@ -66,6 +77,10 @@ pub(crate) struct Place {
 pub(crate) struct Ring {
     file_bytes: u64,
     files: u64,
+    /// Bytes of commits that it takes wherever they stand.
+    usable: u64,
+    /// Bytes of all commits placed since it was opened.
+    placed: u64,
     head: u64,
     tail: u64,
     next: CommitSeq,
@@ -88,11 +103,12 @@ impl Ring {
     /// A ring without commits whose first one will bear `next` and be written at byte `pos` of
     /// file `file`.
     pub(crate) fn new(
-        (file_bytes, files): (u64, u16),
+        geometry: &Geometry,
         (file, pos): (u16, u64),
         next: CommitSeq,
         mutation: Option<Mutation>,
     ) -> Self {
+        let (file_bytes, files) = (geometry.file_bytes, geometry.files);
         assert!(
             file < files && pos <= file_bytes,
             "ring position outside of the ring"
@@ -101,6 +117,8 @@ impl Ring {
         Self {
             file_bytes,
             files: u64::from(files),
+            usable: geometry.usable_bytes(),
+            placed: 0,
             head,
             tail: head,
             next,
@@ -115,16 +133,29 @@ impl Ring {
         }
     }
 
-    pub(crate) fn capacity(&self) -> u64 {
-        self.file_bytes * self.files
+    /// Bytes of commits that the ring takes.
+    pub(crate) fn usable(&self) -> u64 {
+        self.usable
     }
 
+    /// Bytes of commits in it.
     pub(crate) fn used(&self) -> u64 {
-        self.head - self.tail
+        let freed = self
+            .commits
+            .front()
+            .map_or(self.placed, |commit| commit.before);
+        self.placed - freed
     }
 
+    /// Bytes of commits that can be placed now.
     pub(crate) fn free(&self) -> u64 {
-        self.capacity() - self.used()
+        self.usable.saturating_sub(self.used())
+    }
+
+    /// Bytes that a commit gives back whose live-from is `upto`, beyond what is announced already.
+    pub(crate) fn gain(&self, upto: CommitSeq) -> u64 {
+        let before = |seq| self.get(seq).map_or(self.placed, |commit| commit.before);
+        before(upto.max(self.announced)) - before(self.announced)
     }
 
     /// Address of the oldest block that may not be written.
@@ -134,7 +165,7 @@ impl Ring {
 
     /// Times that the ring began again at its first file.
     pub(crate) fn laps(&self) -> u64 {
-        self.head / self.capacity()
+        self.head / (self.file_bytes * self.files)
     }
 
     /// Sequence of the commit to come.
@@ -156,9 +187,9 @@ impl Ring {
         self.in_flight
     }
 
-    /// Bytes of ring that a commit of `len` bytes takes, with what it leaves unused at the end
-    /// of a file.
-    pub(crate) fn cost(&self, len: u64) -> u64 {
+    /// Addresses that a commit of `len` bytes takes, with what it leaves unused at the end of a
+    /// file.
+    fn cost(&self, len: u64) -> u64 {
         let rest = self.file_bytes - self.head % self.file_bytes;
         if len <= rest { len } else { rest + len }
     }
@@ -220,7 +251,7 @@ impl Ring {
     pub(crate) fn place(&mut self, len: u64, now: Mono) -> Place {
         let cost = self.cost(len);
         assert!(
-            cost <= self.free(),
+            self.head + cost - self.tail <= self.file_bytes * self.files,
             "a commit would overwrite needed blocks"
         );
         let at = self.head + cost - len;
@@ -231,6 +262,7 @@ impl Ring {
         self.commits.push_back(Commit {
             at,
             len,
+            before: self.placed,
             live: 0,
             progress: Progress::InFlight,
             live_from,
@@ -238,6 +270,7 @@ impl Ring {
             logs: Vec::new(),
         });
         self.head = at + len;
+        self.placed += len;
         self.next = seq.plus(1);
         if mutated(self.mutation, Mutation::FreedBeforeLiveFrom) {
             self.free_below(live_from);
@@ -263,18 +296,20 @@ impl Ring {
         assert!(at >= self.head, "recovered commits are not in ring order");
         self.head = at + len;
         assert!(
-            self.used() <= self.capacity(),
+            self.head - self.tail <= self.file_bytes * self.files,
             "recovered commits overfill the ring"
         );
         self.commits.push_back(Commit {
             at,
             len,
+            before: self.placed,
             live: 0,
             progress: Progress::Durable,
             live_from: self.first,
             issued: Mono::default(),
             logs: Vec::new(),
         });
+        self.placed += len;
         self.next = self.next.plus(1);
         self.written = self.next;
         self.durable = self.next;

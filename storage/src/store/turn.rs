@@ -121,6 +121,7 @@ impl<P: BufPool> Store<P> {
     /// A flush job of the log has ended: what waited for it goes on.
     pub(crate) fn after_job(&mut self, key: LogKey) {
         self.stirred = true;
+        self.rescue_credit = self.ring.usable();
         let log = &mut self.logs[key];
         if log.removal == Some(Removal::Wanted) {
             self.place_end(key);
@@ -296,14 +297,12 @@ impl<P: BufPool> Store<P> {
     // --- what is said ---
 
     fn say_space(&mut self) {
-        let room = self.max_commit as u64 / 2;
-        let free = self.ring.free();
-        let empty = self.ring.used() <= self.ring.capacity() / 2;
-        if self.space_wanted
-            && !self.disk_low
-            && self.may_grant(self.refused_grant)
-            && (free >= self.granted + self.reserve() + room || empty)
-        {
+        // Room for more than the one that was refused, unless there will not be more.
+        let room = self.refused_grant.max(self.max_commit as u64);
+        let enough = self.may_grant(room)
+            || self.ring.used() <= self.ring.usable() / 2
+            || self.rescue_credit == 0;
+        if self.space_wanted && !self.disk_low && self.may_grant(self.refused_grant) && enough {
             self.space_wanted = false;
             self.events.push_back(Event::SpaceAvailable);
         }
@@ -353,6 +352,14 @@ impl<P: BufPool> Store<P> {
         log.queued_ready = false;
         log.queued_bulk = false;
         let (granted, placed) = (std::mem::take(&mut log.granted), log.placed);
+        if log
+            .pending_snapshot
+            .as_ref()
+            .is_some_and(|pending| pending.writing.is_none() && pending.ordinal > placed)
+        {
+            // It has applied what is given up.
+            log.pending_snapshot = None;
+        }
         let mut freed = 0;
         // A flush job that is still under way copies from them.
         let flushing = log.files.as_ref().is_some_and(|files| files.job.is_some());

@@ -46,6 +46,14 @@ impl Files {
         }
     }
 
+    /// The file, if it is open.
+    pub(super) fn cached(&self, name: FileName, mode: Mode) -> Option<Rc<DmaFile>> {
+        let mut open = self.open.borrow_mut();
+        let entry = open.get_mut(&(name, mode))?;
+        entry.used = self.tick();
+        Some(Rc::clone(&entry.file))
+    }
+
     /// The open file, opened if need be.
     pub(super) async fn get(
         &self,
@@ -53,9 +61,8 @@ impl Files {
         mode: Mode,
         path: &Path,
     ) -> io::Result<Rc<DmaFile>> {
-        if let Some(entry) = self.open.borrow_mut().get_mut(&(name, mode)) {
-            entry.used = self.tick();
-            return Ok(Rc::clone(&entry.file));
+        if let Some(file) = self.cached(name, mode) {
+            return Ok(file);
         }
         let changes = self.changes.get();
         let mut options = OpenOptions::new();

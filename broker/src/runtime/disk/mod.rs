@@ -1,12 +1,15 @@
-//! Carries out storage's operations through glommio's direct I/O.
+//! Carries out storage's operations with direct I/O.
 //!
-//! Each operation is a local task; its completion is queued here and the driver is woken. What
-//! glommio has no operation for (directories, sizes, free space) runs on the executor's helper
-//! thread, never on the core's own. It orders nothing: operations in flight are unordered, and
-//! storage starts a dependent one only after the completion that it depends on.
+//! Reads, writes and syncs of open files go over the core's own ring ([`transfer`]). All else is a
+//! local task of glommio's: files are opened, made and closed by it, and what it has no operation
+//! for (directories, sizes, free space) runs on the executor's helper thread, never on the core's
+//! own. Completions are queued here, and the driver is woken where it sleeps in glommio. It orders
+//! nothing: operations in flight are unordered, and storage starts a dependent one only after the
+//! completion that it depends on.
 
 mod files;
 mod pool;
+mod transfer;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -17,16 +20,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use glommio::io::{DmaFile, OpenOptions};
+use glommio::io::OpenOptions;
 use leveret_storage::io::{
-    BLOCK, BufPool, Dir, FileName, IoError, IoErrorKind, IoResult, Op, OpId, Output,
+    BufPool, Dir, FileName, IoError, IoErrorKind, IoResult, Op, OpId, Output,
 };
 
 use super::guard::AbortOnPanic;
 use super::preflight::{c_path, probe_file};
+use super::ring::SharedRing;
 use super::wake::Notify;
 use files::{Files, Mode, plain};
 pub use pool::{DmaBuf, DmaPool};
+use transfer::{Job, Transfers};
 
 /// The disk side of one core.
 pub(super) struct Disk(Rc<Shared>);
@@ -34,10 +39,15 @@ pub(super) struct Disk(Rc<Shared>);
 struct Shared {
     root: PathBuf,
     files: Files,
+    transfers: Transfers,
     pool: DmaPool,
     done: RefCell<VecDeque<(OpId, IoResult<DmaBuf>)>>,
     /// Operations started whose completion was not taken yet.
     outstanding: Cell<usize>,
+    /// Tasks of glommio's among them.
+    tasks: Cell<usize>,
+    /// glommio has a file to close since it last ran.
+    to_close: Cell<bool>,
     notify: Rc<Notify>,
 }
 
@@ -48,6 +58,7 @@ impl Disk {
         root: &Path,
         core: usize,
         most_files: usize,
+        ring: SharedRing,
         notify: Rc<Notify>,
     ) -> io::Result<Self> {
         let path = probe_file(root, core);
@@ -63,9 +74,12 @@ impl Disk {
         Ok(Self(Rc::new(Shared {
             root: root.to_owned(),
             files: Files::new(most_files),
+            transfers: Transfers::new(ring),
             pool: DmaPool::default(),
             done: RefCell::default(),
             outstanding: Cell::new(0),
+            tasks: Cell::new(0),
+            to_close: Cell::new(false),
             notify,
         })))
     }
@@ -75,17 +89,65 @@ impl Disk {
         self.0.pool.clone()
     }
 
-    /// Starts an operation. Nothing reaches the kernel before the reactor's next turn.
+    /// Starts an operation. Nothing reaches the kernel before [`Disk::queue`] and the ring's next
+    /// submission, or the reactor's next turn.
     pub(super) fn start(&self, id: OpId, op: Op<DmaBuf>) {
-        let shared = Rc::clone(&self.0);
+        let shared = &self.0;
         shared.outstanding.set(shared.outstanding.get() + 1);
-        let task = glommio::spawn_local(async move {
-            let _guard = AbortOnPanic("a disk operation");
-            let result = shared.carry_out(op).await;
-            shared.done.borrow_mut().push_back((id, result));
-            shared.notify.notify();
+        let (name, mode, job) = match op {
+            Op::Write {
+                file,
+                pos,
+                buf,
+                durable: true,
+            } => (file, Mode::Durable, Job::Write(pos, buf)),
+            Op::Write { file, pos, buf, .. } => (file, Mode::Direct, Job::Write(pos, buf)),
+            Op::Read { file, pos, len } => {
+                let buf = shared.pool.clone().alloc(len);
+                (file, Mode::Direct, Job::Read(pos, buf))
+            }
+            Op::Sync(file) => (file, Mode::Direct, Job::Sync),
+            op => {
+                let task = Rc::clone(shared);
+                return shared.spawn(async move {
+                    let result = task.carry_out(op).await;
+                    task.end(id, result);
+                });
+            }
+        };
+        if let Some(file) = shared.files.cached(name, mode) {
+            return shared.transfers.begin(id, name, file, job);
+        }
+        let task = Rc::clone(shared);
+        shared.spawn(async move {
+            match task.files.get(name, mode, &task.path(name)).await {
+                Ok(file) => task.transfers.begin(id, name, file, job),
+                Err(error) => task.end(id, Err(task.failed("open", name, &error))),
+            }
         });
-        task.detach();
+    }
+
+    /// Queues the transfers begun on the ring.
+    ///
+    /// # Errors
+    /// The kernel's refusal to take the ring's queue.
+    pub(super) fn queue(&self) -> io::Result<()> {
+        self.0.transfers.queue()
+    }
+
+    /// The ring has completed the transfer in this slot.
+    pub(super) fn handle_completion(&self, slot: u32, result: i32) {
+        let shared = &self.0;
+        let Some(ended) = shared.transfers.completed(slot, result) else {
+            return;
+        };
+        if ended.closes_file {
+            shared.to_close.set(true);
+        }
+        let result = ended
+            .result
+            .map_err(|error| shared.failed(ended.verb, ended.name, &error));
+        shared.end(ended.id, result);
     }
 
     /// The next completion.
@@ -95,9 +157,20 @@ impl Disk {
         Some(done)
     }
 
-    /// Whether a completion waits to be taken.
-    pub(super) fn has_done(&self) -> bool {
-        !self.0.done.borrow().is_empty()
+    /// Whether a completion waits to be taken, or a transfer to be queued.
+    pub(super) fn has_work(&self) -> bool {
+        !self.0.done.borrow().is_empty() || self.0.transfers.has_to_queue()
+    }
+
+    /// Whether glommio has something to do: its reactor must run for it to end.
+    pub(super) fn needs_reactor(&self) -> bool {
+        self.0.tasks.get() > 0 || self.0.to_close.get()
+    }
+
+    /// glommio's reactor is about to run.
+    pub(super) fn reactor_runs(&self) {
+        // What the last task leaves to close is seen to by one more look.
+        self.0.to_close.set(self.0.tasks.get() > 0);
     }
 
     /// Operations started whose completion was not taken yet.
@@ -117,6 +190,23 @@ impl Disk {
 }
 
 impl Shared {
+    /// Runs a task of glommio's; the driver is woken at its end.
+    fn spawn(self: &Rc<Self>, work: impl Future<Output = ()> + 'static) {
+        self.tasks.set(self.tasks.get() + 1);
+        let shared = Rc::clone(self);
+        let task = glommio::spawn_local(async move {
+            let _guard = AbortOnPanic("a disk operation");
+            work.await;
+            shared.tasks.set(shared.tasks.get() - 1);
+            shared.notify.notify();
+        });
+        task.detach();
+    }
+
+    fn end(&self, id: OpId, result: IoResult<DmaBuf>) {
+        self.done.borrow_mut().push_back((id, result));
+    }
+
     async fn carry_out(&self, op: Op<DmaBuf>) -> IoResult<DmaBuf> {
         match op {
             Op::Create { file, reserve } => self.create(file, reserve).await,
@@ -127,23 +217,6 @@ impl Shared {
                 made.await
                     .map(|()| Output::Done)
                     .map_err(|e| self.failed("make", dir.path(), &e))
-            }
-            Op::Write {
-                file,
-                pos,
-                buf,
-                durable,
-            } => self.write(file, pos, buf, durable).await,
-            Op::Read { file, pos, len } => self.read(file, pos, len).await,
-            Op::Sync(file) => {
-                let synced = async {
-                    let open = self.files.get(file, Mode::Direct, &self.path(file)).await?;
-                    open.fdatasync().await.map_err(plain)
-                };
-                synced
-                    .await
-                    .map(|()| Output::Done)
-                    .map_err(|e| self.failed("sync", file, &e))
             }
             Op::SyncDir(dir) => {
                 let path = self.dir(dir);
@@ -181,6 +254,9 @@ impl Shared {
                 len.map(Output::Len)
                     .map_err(|e| self.failed("stat", file, &e))
             }
+            Op::Write { .. } | Op::Read { .. } | Op::Sync(_) => {
+                unreachable!("transfers go over the ring")
+            }
             Op::FreeSpace => {
                 let root = self.root.clone();
                 let free = blocking(move || free_space(&root)).await;
@@ -204,57 +280,6 @@ impl Shared {
             return Err(self.failed("reserve space for", name, &error));
         }
         Ok(Output::Done)
-    }
-
-    async fn write(
-        &self,
-        name: FileName,
-        pos: u64,
-        buf: DmaBuf,
-        durable: bool,
-    ) -> IoResult<DmaBuf> {
-        let mode = if durable { Mode::Durable } else { Mode::Direct };
-        let written = async {
-            let file = self.files.get(name, mode, &self.path(name)).await?;
-            self.write_all(&file, pos, buf).await
-        };
-        written
-            .await
-            .map(|()| Output::Done)
-            .map_err(|e| self.failed("write", name, &e))
-    }
-
-    /// Writes the whole buffer. A write that ends early goes on with a copy of the rest, as
-    /// glommio writes whole buffers only; the device then says why.
-    async fn write_all(&self, file: &DmaFile, mut pos: u64, mut buf: DmaBuf) -> io::Result<()> {
-        loop {
-            let len = buf.as_ref().len();
-            let written = file.write_rc_at(buf.share(), pos).await.map_err(plain)?;
-            if written >= len {
-                return Ok(());
-            }
-            let whole = written / BLOCK * BLOCK;
-            if whole == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            let mut rest = self.pool.clone().alloc(len - whole);
-            rest.as_mut().copy_from_slice(&buf.as_ref()[whole..]);
-            buf = rest;
-            pos += whole as u64;
-        }
-    }
-
-    async fn read(&self, name: FileName, pos: u64, len: usize) -> IoResult<DmaBuf> {
-        let read = async {
-            let file = self.files.get(name, Mode::Direct, &self.path(name)).await?;
-            file.read_at_aligned(pos, len).await.map_err(plain)
-        };
-        let read = read.await.map_err(|e| self.failed("read", name, &e))?;
-        let valid = read.len();
-        Ok(Output::Read {
-            buf: self.pool.adopt(read),
-            len: valid,
-        })
     }
 
     async fn rename(&self, from: FileName, to: FileName) -> IoResult<DmaBuf> {

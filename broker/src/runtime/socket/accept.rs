@@ -8,10 +8,10 @@ use io_uring::{opcode, types::Fd};
 use leveret_storage::types::Now;
 
 use super::conn::Conn;
-use super::ring::Done;
-use super::tag::{Kind, tag};
 use super::{ACCEPT_BACKOFF, Slot, Sockets};
 use crate::core::boundary::{Behaviour, ConnId};
+use crate::runtime::ring::Done;
+use crate::runtime::tag::{Kind, tag};
 
 impl Sockets {
     /// Lets the kernel accept on every listener, unless that pauses or has ended.
@@ -31,7 +31,9 @@ impl Sockets {
             #[expect(unsafe_code, reason = "queues an operation")]
             // SAFETY: it points to nothing.
             unsafe {
-                self.ring.push(&entry.user_data(tag(Kind::Accept, index)))?;
+                self.ring
+                    .borrow_mut()
+                    .push(&entry.user_data(tag(Kind::Accept, index)))?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use bytes::{Buf, Bytes, BytesMut};
 use io_uring::{opcode, squeue, types::Fd};
 
-use super::ring::{BUFFER, GROUP};
+use crate::runtime::ring::{BUFFER, GROUP};
 
 /// Chunks gathered into one vectored write. Beyond some dozens the copy dominates.
 const GATHER: usize = 64;

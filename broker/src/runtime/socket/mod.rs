@@ -9,23 +9,18 @@
 mod accept;
 mod conn;
 mod listen;
-mod ring;
-mod tag;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::RawFd;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use io_uring::{opcode, types::Fd};
+use io_uring::opcode;
 use leveret_storage::types::{Mono, Now};
 
-use super::wake::Doors;
+use super::ring::{Done, SharedRing};
+use super::tag::{Kind, tag};
 use crate::core::boundary::{Behaviour, ConnId};
 use conn::{Conn, Stage};
-use ring::{Done, Ring};
-use tag::{Kind, tag, untag};
 
 pub use listen::ListenerConfig;
 pub(super) use listen::{Listener, bind_all};
@@ -36,15 +31,6 @@ const GRACE: u64 = 1_000_000_000;
 const STOP_GRACE: u64 = 200_000_000;
 /// Pause after an accept that failed for lack of descriptors.
 const ACCEPT_BACKOFF: u64 = 100_000_000;
-
-/// Bounds of one core's sockets.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SocketLimits {
-    /// Connections that may be open at once; further ones are closed at once.
-    pub(super) connections: usize,
-    /// Receive buffers of 16 KiB; a power of two.
-    pub(super) buffers: u16,
-}
 
 struct Slot {
     generation: u32,
@@ -58,9 +44,7 @@ struct Accepting {
 
 /// All sockets of one core.
 pub(super) struct Sockets {
-    ring: Ring,
-    /// What other threads raise to wake this core.
-    wake: RawFd,
+    ring: SharedRing,
     listeners: Vec<Accepting>,
     accepting: bool,
     accept_again: Option<Mono>,
@@ -72,8 +56,6 @@ pub(super) struct Sockets {
     /// Connections being closed and when their grace ends; nearly in order.
     closing: VecDeque<(Mono, ConnId)>,
     grace: u64,
-    /// Scratch, kept for its memory.
-    done: Vec<Done>,
     /// The connection limit is reached and that was said.
     refusing: bool,
     /// Connections refused because of it.
@@ -83,55 +65,28 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// Sets up the ring on the calling thread, which alone may use it.
-    pub(super) fn new(
-        doors: Doors,
-        listeners: Vec<Listener>,
-        limits: SocketLimits,
-    ) -> io::Result<Self> {
+    /// Sockets on the core's ring, at most `connections` open at once, further ones closed at
+    /// once; none is accepted yet.
+    pub(super) fn new(ring: SharedRing, listeners: Vec<Listener>, connections: usize) -> Self {
         let idle = |listener| Accepting {
             listener,
             armed: false,
         };
-        let mut sockets = Self {
-            ring: Ring::new(doors.bell, limits.buffers)?,
-            wake: doors.wake,
+        Self {
+            ring,
             listeners: listeners.into_iter().map(idle).collect(),
             accepting: false,
             accept_again: None,
             slots: Vec::new(),
             free: Vec::new(),
-            limit: limits.connections,
+            limit: connections,
             to_receive: Vec::new(),
             to_send: Vec::new(),
             closing: VecDeque::new(),
             grace: GRACE,
-            done: Vec::new(),
             refusing: false,
             refused: 0,
             unsent: 0,
-        };
-        sockets.listen_for_wakes()?;
-        Ok(sockets)
-    }
-
-    /// Lets the kernel's workers of this thread run on these CPUs. Durable and growing writes,
-    /// glommio's too, are carried out by them, and they would share the core's own CPU.
-    pub(super) fn place_workers(&self, cpus: &libc::cpu_set_t) -> io::Result<()> {
-        self.ring.place_workers(cpus)
-    }
-
-    /// Polls the eventfd that other threads raise. It is never read: each raise completes the
-    /// poll once more whatever the count.
-    fn listen_for_wakes(&mut self) -> io::Result<()> {
-        let events = u32::try_from(libc::POLLIN).expect("a flag");
-        let poll = opcode::PollAdd::new(Fd(self.wake), events)
-            .multi(true)
-            .build();
-        #[expect(unsafe_code, reason = "queues an operation")]
-        // SAFETY: it points to nothing.
-        unsafe {
-            self.ring.push(&poll.user_data(tag(Kind::Wake, 0)))
         }
     }
 
@@ -213,6 +168,7 @@ impl Sockets {
                 // SAFETY: it points to nothing.
                 unsafe {
                     self.ring
+                        .borrow_mut()
                         .push(&cancel.user_data(tag(Kind::Cancel, index)))?;
                 }
             }
@@ -269,28 +225,20 @@ impl Sockets {
         Ok(())
     }
 
-    /// Delivers at most `most` completions. Returns whether there may be more.
-    pub(super) fn handle_completions<B: Behaviour>(
+    /// An operation of the sockets ended.
+    pub(super) fn handle_completion<B: Behaviour>(
         &mut self,
         behaviour: &mut B,
+        done: Done,
         now: Now,
-        most: usize,
-    ) -> io::Result<bool> {
-        let mut done = std::mem::take(&mut self.done);
-        self.ring.harvest(&mut done, most);
-        let full = done.len() == most;
-        for completion in done.drain(..) {
-            let (kind, index) = untag(completion.tag);
-            match kind {
-                Kind::Accept => self.accepted(behaviour, index, completion, now)?,
-                Kind::Receive => self.received(behaviour, index, completion, now),
-                Kind::Send => self.sent(behaviour, index, completion, now),
-                Kind::Wake if !completion.more() => self.listen_for_wakes()?,
-                Kind::Cancel | Kind::Wake => {}
-            }
+    ) -> io::Result<()> {
+        match done.of() {
+            (Kind::Accept, index) => self.accepted(behaviour, index, done, now)?,
+            (Kind::Receive, slot) => self.received(behaviour, slot, done, now),
+            (Kind::Send, slot) => self.sent(behaviour, slot, done, now),
+            (Kind::Cancel | Kind::Wake | Kind::Disk, _) => {}
         }
-        self.done = done;
-        Ok(full)
+        Ok(())
     }
 
     /// Queues what the core's actions asked for. Receives are armed only when the core has no
@@ -309,17 +257,6 @@ impl Sockets {
         }
     }
 
-    /// Hands what is queued to the kernel and lets it post what is complete.
-    pub(super) fn submit(&mut self) -> io::Result<()> {
-        self.ring.submit()
-    }
-
-    /// The same, and sleeps until something completes, another thread wakes this core, or
-    /// `limit` has passed.
-    pub(super) fn wait(&mut self, limit: Option<Duration>) -> io::Result<()> {
-        self.ring.wait(limit)
-    }
-
     fn start_receives(&mut self) -> io::Result<()> {
         let mut slots = std::mem::take(&mut self.to_receive);
         for slot in slots.drain(..) {
@@ -332,7 +269,9 @@ impl Sockets {
                 // SAFETY: it points to a provided buffer or to the body that the connection
                 // holds; a connection's slot is freed only when the kernel holds nothing of it.
                 unsafe {
-                    self.ring.push(&entry.user_data(tag(Kind::Receive, slot)))?;
+                    self.ring
+                        .borrow_mut()
+                        .push(&entry.user_data(tag(Kind::Receive, slot)))?;
                 }
             }
         }
@@ -340,14 +279,9 @@ impl Sockets {
         Ok(())
     }
 
-    /// Whether something can be done without waiting.
-    pub(super) fn has_work(&mut self) -> bool {
-        !self.to_send.is_empty() || !self.to_receive.is_empty() || self.ring.has_work()
-    }
-
-    /// Lets completions raise the bell, or not.
-    pub(super) fn watch(&mut self, on: bool) {
-        self.ring.watch(on);
+    /// Whether something can be queued without waiting.
+    pub(super) fn has_work(&self) -> bool {
+        !self.to_send.is_empty() || !self.to_receive.is_empty()
     }
 
     fn start_sends<B: Behaviour>(&mut self, behaviour: &mut B, now: Now) -> io::Result<()> {
@@ -362,7 +296,9 @@ impl Sockets {
                 // SAFETY: it points to chunks and a header that the connection holds until this
                 // operation completes; see `submit`.
                 unsafe {
-                    self.ring.push(&entry.user_data(tag(Kind::Send, slot)))?;
+                    self.ring
+                        .borrow_mut()
+                        .push(&entry.user_data(tag(Kind::Send, slot)))?;
                 }
             } else if conn.stage == Stage::Flushing && !conn.has_to_send() {
                 self.linger(behaviour, slot, now);
@@ -403,14 +339,15 @@ impl Sockets {
             }
             Ok(len) if stage == Stage::Open => {
                 let buffer = done.buffer().expect("bytes come in a buffer");
-                behaviour.handle_received(id, self.ring.received(buffer, len), now);
+                let ring = self.ring.borrow();
+                behaviour.handle_received(id, ring.received(buffer, len), now);
             }
             Ok(_) => {}
             Err(_) if retried(-done.result) => {}
             Err(_) => self.end(behaviour, slot, now),
         }
         if let Some(buffer) = done.buffer() {
-            self.ring.give_back(buffer);
+            self.ring.borrow_mut().give_back(buffer);
         }
         self.settle(behaviour, slot, now);
         self.want_receive(slot);

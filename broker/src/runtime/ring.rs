@@ -1,17 +1,27 @@
-//! The core's own io_uring for sockets: submission, harvest, and the ring of receive buffers.
+//! The core's own io_uring, for sockets and for the disk's reads, writes and syncs: submission,
+//! harvest, and the ring of receive buffers.
 //!
-//! It knows operations and their tags, not connections. Only [`Ring::wait`] waits; a driver that
-//! sleeps elsewhere is told by the eventfd registered with this ring.
+//! It knows operations and their tags, not connections or files. Only [`Ring::wait`] waits; a
+//! driver that sleeps elsewhere is told by the eventfd registered with this ring.
 
 use std::alloc::Layout;
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::RawFd;
 use std::ptr::NonNull;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU16, Ordering, fence};
 use std::time::Duration;
 
-use io_uring::types::{BufRingEntry, SubmitArgs, Timespec};
-use io_uring::{IoUring, cqueue, squeue};
+use io_uring::types::{BufRingEntry, Fd, SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+
+use super::tag::{Kind, tag, untag};
+use super::wake::Doors;
+
+/// The ring as a core's sockets, disk and driver share it: one thread's, borrowed for single
+/// calls.
+pub(super) type SharedRing = Rc<RefCell<Ring>>;
 
 /// Submission entries; a full queue is submitted early.
 const ENTRIES: u32 = 512;
@@ -25,13 +35,18 @@ pub(super) const BUFFER: usize = 16 * 1024;
 /// A completion, copied out of the queue.
 #[derive(Clone, Copy)]
 pub(super) struct Done {
-    pub(super) tag: u64,
+    tag: u64,
     /// Bytes or descriptor, or a negated errno.
     pub(super) result: i32,
     flags: u32,
 }
 
 impl Done {
+    /// What the operation was, and on what.
+    pub(super) fn of(&self) -> (Kind, u32) {
+        untag(self.tag)
+    }
+
     /// The provided buffer that holds what was received.
     pub(super) fn buffer(&self) -> Option<u16> {
         cqueue::buffer_select(self.flags)
@@ -53,17 +68,20 @@ pub(super) struct Ring {
     // Dropped first: closing the ring ends all use of the buffers by the kernel.
     ring: IoUring,
     buffers: Buffers,
+    /// What other threads raise to wake this core.
+    wake: RawFd,
 }
 
 impl Ring {
-    /// Sets the ring up on this thread, with the best flags that the kernel takes, and lets it
-    /// raise `bell` on completions while [`Ring::watch`] is on.
+    /// Sets the ring up on this thread, with the best flags that the kernel takes. It wakes up when
+    /// other threads raise one of the doors, and raises the other, the bell, on completions while
+    /// [`Ring::watch`] is on.
     ///
     /// # Errors
     /// The kernel's refusal.
-    pub(super) fn new(bell: RawFd, buffers: u16) -> io::Result<Self> {
+    pub(super) fn new(doors: Doors, buffers: u16) -> io::Result<Self> {
         let ring = build()?;
-        ring.submitter().register_eventfd(bell)?;
+        ring.submitter().register_eventfd(doors.bell)?;
         let buffers = Buffers::new(buffers)?;
         #[expect(unsafe_code, reason = "lends the buffer ring's memory to the kernel")]
         // SAFETY: the memory is page-aligned, of the stated length, and outlives the ring.
@@ -72,12 +90,33 @@ impl Ring {
             let submitter = ring.submitter();
             submitter.register_buf_ring_with_flags(address, buffers.count, GROUP, 0)?;
         }
-        let mut this = Self { ring, buffers };
+        let wake = doors.wake;
+        let mut this = Self {
+            ring,
+            buffers,
+            wake,
+        };
         this.watch(false);
+        this.listen_for_wakes()?;
         Ok(this)
     }
 
-    /// Lets the kernel's workers of this thread, of all its rings, run on other CPUs than its own.
+    /// Polls the eventfd that other threads raise. It is never read: each raise completes the
+    /// poll once more whatever the count.
+    fn listen_for_wakes(&mut self) -> io::Result<()> {
+        let events = u32::try_from(libc::POLLIN).expect("a flag");
+        let poll = opcode::PollAdd::new(Fd(self.wake), events)
+            .multi(true)
+            .build();
+        #[expect(unsafe_code, reason = "queues an operation")]
+        // SAFETY: it points to nothing.
+        unsafe {
+            self.push(&poll.user_data(tag(Kind::Wake, 0)))
+        }
+    }
+
+    /// Lets the kernel's workers of this thread, of all its rings, run on these CPUs. Growing
+    /// writes and syncs are carried out by them, and they would share the core's own CPU.
     ///
     /// # Errors
     /// The kernel's refusal.
@@ -134,14 +173,25 @@ impl Ring {
         passing(self.ring.submit())
     }
 
-    /// Moves at most `most` completions into `into`.
-    pub(super) fn harvest(&mut self, into: &mut Vec<Done>, most: usize) {
+    /// Moves at most `most` completions into `into`, wakes among them. Returns whether there may
+    /// be more.
+    ///
+    /// # Errors
+    /// The kernel's refusal to go on listening for wakes.
+    pub(super) fn harvest(&mut self, into: &mut Vec<Done>, most: usize) -> io::Result<bool> {
         let done = |entry: cqueue::Entry| Done {
             tag: entry.user_data(),
             result: entry.result(),
             flags: entry.flags(),
         };
+        let before = into.len();
         into.extend(self.ring.completion().take(most).map(done));
+        let full = into.len() - before == most;
+        let deaf = |done: &Done| matches!(done.of(), (Kind::Wake, _)) && !done.more();
+        if into[before..].iter().any(deaf) {
+            self.listen_for_wakes()?;
+        }
+        Ok(full)
     }
 
     /// Whether completions wait, posted or about to be.

@@ -1,5 +1,4 @@
-//! What the socket ring's operations are tagged with: kind and index. Nothing else is told by a
-//! completion.
+//! What the ring's operations are tagged with: kind and index. Nothing else is told by a completion.
 
 /// What an operation's tag says it was.
 #[derive(Clone, Copy)]
@@ -9,9 +8,11 @@ pub(super) enum Kind {
     Send = 3,
     Cancel = 4,
     Wake = 5,
+    Disk = 6,
 }
 
-/// The tag of an operation on what bears this index: a connection's slot or a listener.
+/// The tag of an operation on what bears this index: a connection's slot, a listener, or a
+/// disk operation's slot.
 pub(super) fn tag(kind: Kind, index: u32) -> u64 {
     (kind as u64) << 32 | u64::from(index)
 }
@@ -24,6 +25,7 @@ pub(super) fn untag(tag: u64) -> (Kind, u32) {
         3 => Kind::Send,
         4 => Kind::Cancel,
         5 => Kind::Wake,
+        6 => Kind::Disk,
         other => unreachable!("a tag of ours, not {other}"),
     };
     (

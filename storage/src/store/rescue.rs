@@ -1,0 +1,294 @@
+//! Keeps the ring from locking up: rewrites the oldest commits when nothing else has room.
+//!
+//! Why a full ring always comes free again:
+//!
+//! 1. What was granted to entries can be placed at any time (`grant_for`), and records that win
+//!    space otherwise (`plan_control`, `plan_copies`) take only what is spare. So whenever no
+//!    rescue is under way, at least the reserve is free beside all grants.
+//! 2. A rescue is one commit with everything that the oldest commits still hold, in the form that
+//!    it needs from now on. It announces that they are not needed, so when it is durable they are
+//!    free. It is made only if it takes no more than it gives back: then 1 holds again. Only if
+//!    the oldest commit alone holds more than that (it was written longer than this store writes,
+//!    or a record grows on the way) it is emptied by several, which is what the second commit of
+//!    the reserve is for. No two rescues are in flight, so the reserve is large enough.
+//! 3. What cannot move yet waits for something that needs no rescue: a flush job (segment writes
+//!    alone), a snapshot (the machine's answer, and entries that have their grants), the end of a
+//!    log (its jobs). All of them end, and their end is heard here.
+//! 4. Live entries of all logs beyond a quarter of the ring are flushed, not moved; what logs
+//!    must always have in it fits, or recovery would have made the ring larger. So once round
+//!    the ring is enough to free what can be freed, and that is as far as the credit goes.
+
+use std::collections::BTreeMap;
+
+use super::Store;
+use super::log::{LogState, Removal};
+use super::plan::{Plan, inline_len};
+use super::ring::LogKey;
+use crate::format::commit::commit_len;
+use crate::format::record::{
+    CHECKPOINT_LEN, END_LEN, SNAPSHOT_RECORD_HEADER, entry_len, prefix_len,
+};
+use crate::io::BufPool;
+use crate::types::{CommitSeq, LogKind};
+
+/// Commits that one rescue looks at.
+const MOST_LOOKED_AT: usize = 1024;
+
+/// Records that a log places again, once, whichever commit asks for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Owed {
+    checkpoint: bool,
+    snapshot: bool,
+    end: bool,
+}
+
+/// What the oldest commits hold.
+#[derive(Debug, Default)]
+struct Found {
+    /// Everything below is rewritten.
+    upto: CommitSeq,
+    /// Their logs, and what those place again.
+    logs: BTreeMap<LogKey, Owed>,
+    /// Bytes of records, at most.
+    bytes: usize,
+}
+
+impl<P: BufPool> Store<P> {
+    /// Plans the commit that frees the oldest ones, if one is needed and possible now.
+    pub(super) fn plan_rescue(&mut self, plan: &mut Plan) -> bool {
+        if !self.needs_rescue() {
+            return false;
+        }
+        let room = self.body_room(self.ring.free().saturating_sub(self.granted));
+        let Some((found, gain)) = self.find_rescue(room) else {
+            return false;
+        };
+        self.plan_found(plan, room, &found);
+        if plan.count == 0 {
+            return false;
+        }
+        let len = commit_len(plan.body) as u64;
+        if gain <= len {
+            self.rescue_credit = self.rescue_credit.saturating_sub(len);
+        }
+        self.stats.rescues += 1;
+        true
+    }
+
+    /// Something waits for space, and what else wins space has no room.
+    fn needs_rescue(&self) -> bool {
+        let appends = self.space_wanted && !self.disk_low && !self.stopping;
+        let owed = !self.control.is_empty() || !(self.last_commit_empty || self.may_vouch());
+        (appends || owed)
+            && self.spare() < self.max_commit as u64
+            && self.rescue_credit > 0
+            && self.ring.in_flight() == 0
+    }
+
+    /// The oldest commits that can be rewritten with the most gain, and that; `None` if the oldest
+    /// of all cannot be now.
+    fn find_rescue(&mut self, room: usize) -> Option<(Found, u64)> {
+        let mut seq = self.ring.live_from();
+        let mut found = Found::default();
+        let mut best: Option<(u64, Found, u64)> = None;
+        let mut looked = 0;
+        while seq < self.ring.durable() && looked < MOST_LOOKED_AT {
+            let commit = self.ring.get(seq).expect("commits from live-from on");
+            if commit.live > 0 {
+                looked += 1;
+                let mut keys = commit.logs.clone();
+                keys.sort_unstable();
+                keys.dedup();
+                for key in keys {
+                    if !self.find_in(&mut found, key, seq) {
+                        return best.map(|(_, found, gain)| (found, gain));
+                    }
+                }
+                found.upto = seq.plus(1);
+                let (gain, len) = (self.ring.gain(found.upto), commit_len(found.bytes) as u64);
+                let clear = found.bytes <= room && gain >= len;
+                if clear && best.as_ref().is_none_or(|(most, ..)| gain - len >= *most) {
+                    best = Some((gain - len, copy_of(&found), gain));
+                }
+                if found.bytes > room {
+                    // Alone more than a commit takes: as much of it as there is room for.
+                    return best
+                        .map(|(_, found, gain)| (found, gain))
+                        .or((looked == 1).then_some((found, 0)));
+                }
+            }
+            seq = seq.plus(1);
+        }
+        // Without gain, but what grows does so once.
+        let alone = (looked > 0).then_some((found, 0));
+        best.map(|(_, found, gain)| (found, gain)).or(alone)
+    }
+
+    /// Adds what the log has in commit `seq`; false if that cannot move now.
+    fn find_in(&mut self, found: &mut Found, key: LogKey, seq: CommitSeq) -> bool {
+        let Some(log) = self.logs.get(key) else {
+            return true;
+        };
+        let mut owed = found.logs.get(&key).copied().unwrap_or_default();
+        let before = owed;
+        if let Some(removal) = log.removal {
+            let placed = match removal {
+                Removal::Files { end, .. } => end == Some(seq),
+                Removal::Placed(at) => at == seq,
+                Removal::Wanted => false,
+            };
+            if !placed && !log.wants_end {
+                // Its records die with its end, which waits for what is under way.
+                return !log.has_live_in(seq);
+            }
+            owed.end = true;
+        } else {
+            let after = log.after_control();
+            let snapshot = log.snapshot.as_ref().is_some_and(|s| s.seq == seq);
+            owed.checkpoint |= log.wants_checkpoint || log.checkpoint_seq == Some(seq);
+            owed.snapshot |= snapshot || log.wants_snapshot || log.has_placeable_snapshot();
+            let mut bytes = 0;
+            for at in 0..self.logs[key].runs.len() {
+                let log = &self.logs[key];
+                let run = &log.runs[at];
+                if run.seq != seq {
+                    if run.seq > seq && !run.copied {
+                        break;
+                    }
+                    continue;
+                }
+                let held = run.last < after.data;
+                owed.checkpoint |= run.first < after.data && log.data_floor() < after.data;
+                if run.last < after.journal {
+                    continue;
+                }
+                let first = run.first.max(after.journal);
+                if run.prefix || first < log.tail_first() || (held && !log.gave_up()) {
+                    // Its snapshot takes it out of the journal.
+                    self.ask_snapshot(key);
+                    return false;
+                }
+                if !held && self.flushes_instead(key) {
+                    return false;
+                }
+                let log = &self.logs[key];
+                let run = &log.runs[at];
+                let entries = log.entries(first, run.last.plus(1));
+                bytes += match (&run.extent, held) {
+                    (Some(record), false) => record.len(),
+                    (None, false) => entries.map(|e| entry_len(e.bytes.len())).sum(),
+                    (_, true) => entries.map(|e| prefix_len(e.bytes.len())).sum(),
+                };
+            }
+            found.bytes += bytes;
+        }
+        let log = &self.logs[key];
+        found.bytes += usize::from(owed.checkpoint && !before.checkpoint) * CHECKPOINT_LEN;
+        found.bytes += usize::from(owed.end && !before.end) * END_LEN;
+        if owed.snapshot && !before.snapshot {
+            found.bytes += log.snapshot_record_len();
+        }
+        found.logs.insert(key, owed);
+        true
+    }
+
+    /// Whether the log's entries go to its segment, and its records wait for that.
+    fn flushes_instead(&mut self, key: LogKey) -> bool {
+        let log = &self.logs[key];
+        if self.is_little(key) || !log.can_flush() {
+            return false;
+        }
+        let busy = log.files.as_ref().is_some_and(|files| files.job.is_some());
+        if busy || self.jobs >= self.config.flush_jobs {
+            return true;
+        }
+        let close = self.closes_for_space(key);
+        self.start_behind(key, close) || (!close && self.start_behind(key, true))
+    }
+
+    fn plan_found(&mut self, plan: &mut Plan, room: usize, found: &Found) {
+        for (&key, owed) in &found.logs {
+            let log = &mut self.logs[key];
+            if log.removal.is_some() {
+                log.wants_end |= owed.end;
+            } else {
+                log.wants_checkpoint |= owed.checkpoint;
+                log.wants_snapshot |= owed.snapshot && log.snapshot.is_some();
+            }
+            if !self.plan_log_control(plan, room, key) {
+                // Without asking for another turn, which would find no more room.
+                if !std::mem::replace(&mut self.logs[key].queued_control, true) {
+                    self.control.push_back(key);
+                }
+                return;
+            }
+        }
+        for &key in found.logs.keys() {
+            if !self.plan_log_copies(plan, room, key, found.upto) {
+                return;
+            }
+        }
+    }
+}
+
+fn copy_of(found: &Found) -> Found {
+    Found {
+        upto: found.upto,
+        logs: found.logs.clone(),
+        bytes: found.bytes,
+    }
+}
+
+/// Below which ordinals a log's entries are in segments, and need no journal.
+struct After {
+    data: crate::types::Ordinal,
+    journal: crate::types::Ordinal,
+}
+
+impl LogState {
+    /// Where the log's floors are once what it could place now is placed.
+    fn after_control(&self) -> After {
+        let pending = self.pending_snapshot.as_ref();
+        let placed = self.snapshot.as_ref().map_or(0, |s| s.ordinal.0);
+        let snapshot = match pending {
+            Some(pending) if self.has_placeable_snapshot() => pending.ordinal.0.max(placed),
+            _ => placed,
+        };
+        let snapshot = crate::types::Ordinal(snapshot);
+        let data = match self.kind {
+            LogKind::Topic => self.data_floor().max(self.flushed.0).max(self.start.0),
+            LogKind::Machine => snapshot,
+        };
+        After {
+            data,
+            journal: snapshot.min(data),
+        }
+    }
+
+    fn has_placeable_snapshot(&self) -> bool {
+        let pending = self.pending_snapshot.as_ref();
+        pending.is_some_and(|p| p.writing.is_none() && p.ordinal <= self.placed)
+            && !self.is_unborn()
+    }
+
+    fn snapshot_record_len(&self) -> usize {
+        let pending = self.pending_snapshot.as_ref().map(|p| inline_len(&p.body));
+        let placed = self.snapshot.as_ref().map(|s| inline_len(&s.body));
+        let body = match pending.filter(|_| self.has_placeable_snapshot()) {
+            Some(body) => Some(body),
+            None => placed,
+        };
+        body.map_or(0, |len| SNAPSHOT_RECORD_HEADER + len)
+    }
+
+    /// Whether it has applied entries that it gave up: no snapshot of it can come any more.
+    fn gave_up(&self) -> bool {
+        self.stopped && self.placed < self.next.0
+    }
+
+    fn has_live_in(&self, seq: CommitSeq) -> bool {
+        self.checkpoint_seq == Some(seq)
+            || self.snapshot.as_ref().is_some_and(|s| s.seq == seq)
+            || self.runs.iter().any(|run| run.seq == seq)
+    }
+}
