@@ -84,7 +84,7 @@ per_core! {
     |n| Counter(n.core.stats.store.journal_bytes);
     "leveret_journal_used_bytes": "Bytes of the journal that are still needed",
     |n| Gauge(n.core.stats.store.ring_used);
-    "leveret_journal_size_bytes": "Bytes of the journal",
+    "leveret_journal_size_bytes": "Bytes that the journal has room for",
     |n| Gauge(n.core.stats.store.ring_total);
     "leveret_journal_full": "Appends that found the journal full and had to wait",
     |n| Counter(n.core.stats.store.full);
