@@ -7,7 +7,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use leveret_engine::shard::ShardStats;
-use leveret_engine::topology::{Topic, TopicName};
+use leveret_engine::topology::{Topic, TopicName, TopicSettings};
 use leveret_storage::histogram::Histogram;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{Level, LogId, Now};
@@ -50,7 +50,7 @@ pub enum Insight {
     /// The broker as a whole.
     Broker(BrokerInsight),
     /// The next topics; none if there are no more.
-    Topics(Vec<Arc<Topic>>),
+    Topics(Vec<KnownTopic>),
     /// Partitions in the order asked.
     Logs(Vec<PartitionReport>),
     /// The next stopped logs; none if there are no more.
@@ -101,6 +101,15 @@ pub struct BrokerInsight {
     pub partitions: u32,
 }
 
+/// A topic and the settings that are in force for it.
+#[derive(Clone, Debug)]
+pub struct KnownTopic {
+    /// Its name, id and partitions.
+    pub topic: Arc<Topic>,
+    /// How its records are kept.
+    pub settings: TopicSettings,
+}
+
 /// A log that takes no more records.
 #[derive(Clone, Debug)]
 pub struct StoppedLog {
@@ -126,7 +135,11 @@ impl<P: BufPool> Core<P> {
             }),
             Question::Topics(after) => {
                 let topics = self.topology.topics_after(after.as_ref());
-                Insight::Topics(topics.take(TOPICS).cloned().collect())
+                let known = |topic: &Arc<Topic>| KnownTopic {
+                    topic: topic.clone(),
+                    settings: topic.settings,
+                };
+                Insight::Topics(topics.take(TOPICS).map(known).collect())
             }
             Question::Logs(logs) => {
                 let described = logs.iter().take(LOGS).map(|log| self.describe(*log));

@@ -5,12 +5,13 @@ use std::time::Duration;
 use leveret_storage::types::CoreId;
 
 use super::CoreDesk;
-use crate::core::observe::{BrokerInsight, CoreInsight, Insight, LOGS, Question, StoppedLog};
+use crate::core::observe::{
+    BrokerInsight, CoreInsight, Insight, KnownTopic, LOGS, Question, StoppedLog,
+};
 use crate::core::status::PartitionReport;
 use crate::runtime::{Answered, AskError, DriverInsight};
-use leveret_engine::topology::{Topic, TopicName};
+use leveret_engine::topology::TopicName;
 use leveret_storage::types::LogId;
-use std::sync::Arc;
 
 /// How long a core has for one answer; a turn takes well under a millisecond.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -91,10 +92,10 @@ pub(super) async fn broker(desk: &CoreDesk) -> Result<BrokerInsight, Unanswered>
 }
 
 /// All topics by name, a page at a time; those that come and go meanwhile may be missing.
-pub(super) async fn topics(desk: &CoreDesk) -> Result<Vec<Arc<Topic>>, Unanswered> {
-    let mut all: Vec<Arc<Topic>> = Vec::new();
+pub(super) async fn topics(desk: &CoreDesk) -> Result<Vec<KnownTopic>, Unanswered> {
+    let mut all: Vec<KnownTopic> = Vec::new();
     loop {
-        let after: Option<TopicName> = all.last().map(|topic| topic.name.clone());
+        let after: Option<TopicName> = all.last().map(|known| known.topic.name.clone());
         let answered = ask(desk, CoreId(0), Question::Topics(after)).await?;
         let page = expect!(answered, Insight::Topics);
         if page.is_empty() {

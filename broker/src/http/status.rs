@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use leveret_engine::topology::Topic;
 use leveret_storage::types::{CoreId, Level, LogId};
 use serde::Serialize;
 
 use super::CoreDesk;
 use super::ask::{self, Unanswered};
 use crate::config::SettingValue;
+use crate::core::observe::KnownTopic;
 use crate::core::status::{CoreReport, PartitionReport};
 
 #[derive(Serialize)]
@@ -78,7 +78,7 @@ pub(super) async fn json(desk: &CoreDesk) -> Result<String, Unanswered> {
     let numbers = ask::numbers(desk).await?;
     let topics = ask::topics(desk).await?;
     let mut by_core: BTreeMap<CoreId, Vec<LogId>> = BTreeMap::new();
-    for (log, core) in topics.iter().flat_map(|topic| topic.logs()) {
+    for (log, core) in topics.iter().flat_map(|known| known.topic.logs()) {
         by_core.entry(core).or_default().push(log);
     }
     let mut reports = BTreeMap::new();
@@ -111,7 +111,7 @@ pub(super) async fn json(desk: &CoreDesk) -> Result<String, Unanswered> {
         cores: numbers.iter().map(|n| core(&n.core.report)).collect(),
         topics: topics
             .iter()
-            .map(|topic| described(topic, &reports))
+            .map(|known| described(known, &reports))
             .collect(),
         stopped_logs,
     };
@@ -144,7 +144,8 @@ fn core(report: &CoreReport) -> Core {
     }
 }
 
-fn described(topic: &Topic, reports: &BTreeMap<LogId, PartitionReport>) -> Described {
+fn described(known: &KnownTopic, reports: &BTreeMap<LogId, PartitionReport>) -> Described {
+    let KnownTopic { topic, settings } = known;
     let partition = |(partition, (log, core)): (u32, (LogId, CoreId))| {
         let report = reports.get(&log);
         Partition {
@@ -161,9 +162,9 @@ fn described(topic: &Topic, reports: &BTreeMap<LogId, PartitionReport>) -> Descr
     Described {
         name: topic.name.to_string(),
         topic_id: topic.id.0,
-        level: level(topic.settings.level),
-        retention_bytes: topic.settings.retention_bytes,
-        retention_ms: topic.settings.retention_ms,
+        level: level(settings.level),
+        retention_bytes: settings.retention_bytes,
+        retention_ms: settings.retention_ms,
         records: partitions.iter().map(records).sum(),
         size_bytes: partitions.iter().map(|p| p.size_bytes).sum(),
         partitions,
