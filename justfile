@@ -46,6 +46,10 @@ operations:
     compat/http/run
     compat/check/run
 
+# Real Kafka clients against the broker and each other.
+kafka records="1000000":
+    compat/kafka/run --records {{records}}
+
 # Floors, targets, figures and raw limits side by side, on an otherwise idle machine.
 figures *args:
     compat/figures/run {{args}}

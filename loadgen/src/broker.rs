@@ -48,7 +48,7 @@ impl OwnBroker {
             .arg("serve")
             .arg("--data")
             .arg(directory.join("data"));
-        command.args(["--native", "127.0.0.1:0", "--http", "off"]);
+        command.args(["--native", "127.0.0.1:0", "--kafka", "off", "--http", "off"]);
         if own.len() == usize::from(args.cores.get()) {
             let list: Vec<String> = own.iter().map(ToString::to_string).collect();
             command.arg("--cpus").arg(list.join(","));

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use leveret_broker::config::{self, ConfigError, Settings};
-use leveret_broker::core::boundary::Protocol;
 use leveret_broker::runtime::{Ready, Reload, StopHandle};
 use leveret_broker::server;
 
@@ -27,13 +26,13 @@ pub(super) fn long_help() -> String {
 }
 
 const HELP: &str = "Prints one line on standard output when ready:
-  ready native=ADDR http=ADDR data=DIR cores=LIST
+  ready native=ADDR kafka=ADDR http=ADDR data=DIR cores=LIST
 Logs go to standard error. SIGTERM and Ctrl-C stop it gracefully; SIGHUP reads log.filter again from the file of
 --config.
 
 Examples:
   leveret serve --data /var/lib/leveret --cores 2
-  leveret serve --native 127.0.0.1:0 --set journal.bytes='256 MiB'
+  leveret serve --native 127.0.0.1:0 --kafka off --set journal.bytes='256 MiB'
 ";
 
 /// Serves until it is told to stop.
@@ -61,10 +60,8 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
 /// Prints the one line of standard output: programs wait for it and read the address from it.
 fn announce(settings: &Settings, ready: &Ready, http: Option<SocketAddr>) {
     let mut line = String::from("ready");
-    for (protocol, address) in &ready.addrs {
-        let name = match protocol {
-            Protocol::Native => "native",
-        };
+    for bound in &ready.addrs[..] {
+        let (name, address) = (bound.protocol.name(), bound.cores[0]);
         line.push_str(&format!(" {name}={address}"));
     }
     if let Some(address) = http {
@@ -122,6 +119,7 @@ pub(super) fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
         ("cores", &args.cores),
         ("cpus", &args.cpus),
         ("native.listen", &args.native),
+        ("kafka.listen", &args.kafka),
         ("http.listen", &args.http),
     ];
     for (key, value) in flags {

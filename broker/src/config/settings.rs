@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use leveret_storage::types::Level;
 
-use super::value::{ByteSize, CpuList, Listen, LogFormat, SettingValue, checked};
+use super::value::{Advertise, ByteSize, CpuList, Listen, LogFormat, SettingValue, checked};
 
 /// One setting, as it was declared.
 #[derive(Debug)]
@@ -98,6 +98,30 @@ settings! {
     "Where the native protocol listens; port 0 picks a free one. There is no authentication yet: \
      open it beyond this machine only where everybody may read and write. The same as --native.";
 
+    "kafka.listen": kafka_listen: Listen = "127.0.0.1:9092",
+    "Where Kafka clients are served; port 0 picks a free one, off serves none. There is no \
+     authentication yet, as with `native.listen`. The same as --kafka.";
+
+    "kafka.advertise": kafka_advertise: Advertise = "listen",
+    "What Kafka clients are told to connect to, which has to be reachable from where they are. \
+     listen: the address of `kafka.listen`. core: each core is a broker of its own, on the port of \
+     `kafka.listen` and those after it, so that every client goes straight to the core that owns a \
+     partition.";
+
+    "kafka.auto_create": kafka_auto_create: bool = "true",
+    "Whether a Kafka client that asks for a topic which does not exist makes it, if it allows that \
+     itself.";
+
+    "kafka.auto_create_limit": kafka_auto_create_limit: u32 = "1000" in "1" to "100000",
+    "Topics beyond which none is made that way, so that misspelt names cannot fill the broker.";
+
+    "kafka.partitions": kafka_partitions: u32 = "1" in "1" to "10000",
+    "Partitions of a topic that a Kafka client creates without saying how many.";
+
+    "kafka.request.bytes": kafka_request_bytes: ByteSize = "32 MiB" in "64 KiB" to "256 MiB",
+    "Longest request of a Kafka client, which may hold batches for many partitions; it closes the \
+     connection of a client that announces a longer one.";
+
     "http.listen": http_listen: Listen = "127.0.0.1:7655",
     "Where health, metrics and status are served over HTTP, to be read only; port 0 picks a free \
      one, off serves none. Whoever reaches it sees topic names and figures. The same as --http.";
@@ -115,7 +139,7 @@ settings! {
 
     "message.max.bytes": message_max_bytes: ByteSize = "1 MiB" in "1 KiB" to "128 MiB",
     "Longest record batch that a producer may send, header included, as it is on the wire \
-     (compressed, if it is).";
+     (compressed, if it is). A topic may choose less, as `max.message.bytes`, and not more.";
 
     "memory.requests.bytes": memory_requests_bytes: ByteSize = "64 MiB" in "1 MiB" to "64 GiB",
     "Memory, per core, for requests that have arrived and are not answered. When it is taken, \
@@ -134,21 +158,29 @@ settings! {
      records are moved to segments, and makes recovery after a crash read more.";
 
     "segment.bytes": segment_bytes: ByteSize = "256 MiB" in "1 MiB" to "4 GiB",
-    "A segment of a partition is closed at this size. Retention removes whole segments.";
+    "A segment of a partition is closed at this size, unless its topic says otherwise. Retention \
+     removes whole segments.";
 
     "segment.time": segment_time: Duration = "7 days" in "1 s" to "3650 days",
-    "A segment is closed when it is this old, so that retention by time can remove it.";
+    "A segment is closed when it is this old, unless its topic says otherwise, so that retention \
+     by time can remove it.";
 
     "topic.level": topic_level: Level = "synced",
-    "What acknowledgements of a new topic promise, unless it says so itself. synced: the device \
+    "What acknowledgements promise in every topic that does not say so itself. synced: the device \
      has it (survives a power cut). written: handed to the device without a flush (survives a \
      crash of the broker or the system). memory: survives nothing.";
 
     "topic.retention.bytes": topic_retention_bytes: Option<ByteSize> = "none" in "1 MiB" to "1024 TiB",
-    "Bytes that each partition of a new topic keeps, unless it says so itself; none keeps all.";
+    "Bytes that each partition keeps, in every topic that does not say so itself; none keeps all.";
 
     "topic.retention.time": topic_retention_time: Option<Duration> = "7 days" in "1 s" to "36500 days",
-    "How long a new topic keeps records, unless it says so itself; none keeps them for ever.";
+    "How long records are kept, in every topic that does not say so itself; none keeps them for \
+     ever.";
+
+    "producer.expiry": producer_expiry: Duration = "24 h" in "1 min" to "3650 days",
+    "An idempotent producer that has sent nothing to a partition for this long is forgotten there: \
+     repetitions of its batches are not recognised any more. A partition remembers at most 4096 \
+     producers, those that sent last.";
 
     "disk.floor.bytes": disk_floor_bytes: ByteSize = "1 GiB" in "0 B" to "1024 TiB",
     "When the file system has less than this free, producing stops with an error that can be \

@@ -79,6 +79,16 @@ fn what_is_shown_is_read_as_the_same() {
 }
 
 #[test]
+fn kafka_is_switched_off_or_advertised() {
+    let settings = after("kafka.listen = 'off'\nkafka.advertise = '[::1]:9'").expect("valid");
+    assert_eq!(settings.kafka_listen, Listen::Off);
+    let (host, port) = ("::1".to_owned(), 9);
+    assert_eq!(settings.kafka_advertise, Advertise::At { host, port });
+    let settings = after("kafka.advertise = 'core'").expect("valid");
+    assert_eq!(settings.kafka_advertise, Advertise::Core);
+}
+
+#[test]
 fn an_unknown_key_names_the_nearest() {
     let error = after("mesage.max_bytes = 1").expect_err("unknown");
     assert_eq!(
@@ -104,6 +114,9 @@ fn a_value_out_of_bounds_or_form_says_what_is_right() {
         ("cpus", "'1,1'"),
         ("cpus", "'0-4000000000'"),
         ("native.listen", "'7654'"),
+        ("kafka.listen", "'none'"),
+        ("kafka.advertise", "'broker'"),
+        ("kafka.advertise", "'a b:9092'"),
         ("http.listen", "'none'"),
         ("log.format", "'xml'"),
         ("topic.level", "'fsync'"),
@@ -152,5 +165,10 @@ fn the_operations_page_has_the_table() {
     assert!(
         page.contains(&table),
         "docs/operations.md differs from the declarations; its table should be:\n{table}"
+    );
+    let table = topic_markdown_table();
+    assert!(
+        page.contains(&table),
+        "docs/operations.md differs from the topic settings; their table should be:\n{table}"
     );
 }

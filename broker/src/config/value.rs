@@ -298,6 +298,57 @@ impl SettingValue for LogFormat {
     }
 }
 
+/// What clients are told to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advertise {
+    /// The address that is listened on.
+    Listen,
+    /// Each core on a port of its own.
+    Core,
+    /// This host and port, as they are written.
+    At {
+        /// A name or an address.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+}
+
+/// Longest host name that DNS knows.
+const MAX_HOST: usize = 253;
+
+impl SettingValue for Advertise {
+    const FORM: &'static str = "HOST:PORT, listen or core";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrong =
+            || "it is a host and a port, such as broker.example.org:9092, or listen, or core";
+        match text {
+            "listen" => return Ok(Self::Listen),
+            "core" => return Ok(Self::Core),
+            _ => {}
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port: u16 = port.parse().map_err(|_| wrong())?;
+        let written = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+        if host.is_empty() || host.len() > MAX_HOST || port == 0 || !host.chars().all(written) {
+            return Err(wrong().to_owned());
+        }
+        let host = host.to_owned();
+        Ok(Self::At { host, port })
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Self::Listen => "listen".to_owned(),
+            Self::Core => "core".to_owned(),
+            Self::At { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::At { host, port } => format!("{host}:{port}"),
+        }
+    }
+}
+
 impl SettingValue for Level {
     const FORM: &'static str = "synced, written or memory";
 

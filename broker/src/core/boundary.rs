@@ -24,6 +24,19 @@ pub struct ConnId {
 pub enum Protocol {
     /// The native FlatBuffers protocol.
     Native,
+    /// Kafka's.
+    Kafka,
+}
+
+impl Protocol {
+    /// What it is called in messages and in the ready line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Kafka => "kafka",
+        }
+    }
 }
 
 /// The buffer type of a behaviour's pool.

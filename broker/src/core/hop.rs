@@ -179,15 +179,15 @@ impl<P: BufPool> Core<P> {
                 self.foreign_fetches.remove(&ForeignFetch { core, slot });
                 self.send(core, Message::Answer(slot, answer));
             }
-            Waiting::Part { gather, owner } => self.gathered(gather, owner, answer, now),
-            Waiting::Client {
+            Waiting::Part { gather, part } => self.gathered(gather, part, answer, now),
+            Waiting::Native {
                 conn,
                 correlation,
                 permit,
                 ..
             } => {
                 self.give_back_permit(permit, now);
-                self.answer_client(conn, correlation, answer, now);
+                self.native_answered(conn, correlation, answer, now);
             }
         }
     }
@@ -232,10 +232,23 @@ impl<P: BufPool> Core<P> {
             }
         }
         self.topology.apply(entry);
-        if let TopologyEntry::TopicCreated(topic) = entry {
-            for (log, _) in topic.logs().filter(|(_, core)| *core == self.id) {
-                self.shard.install(log, &topic.settings);
+        match entry {
+            TopologyEntry::TopicCreated(topic) => {
+                for (log, _) in topic.logs().filter(|(_, core)| *core == self.id) {
+                    self.shard.install(log, &topic.config);
+                }
             }
+            TopologyEntry::TopicAltered(altered) => {
+                let topic = self.topology.topic(altered.id).expect("just altered");
+                let before = topic.logs().take(altered.partition as usize);
+                for (log, _) in before.filter(|(_, core)| *core == self.id) {
+                    self.shard.configure(log, &altered.config, now);
+                }
+                for (log, _) in altered.added().filter(|(_, core)| *core == self.id) {
+                    self.shard.install(log, &altered.config);
+                }
+            }
+            TopologyEntry::TopicDeleted(_) | TopologyEntry::ProducerIdsReserved { .. } => {}
         }
     }
 

@@ -1,9 +1,10 @@
 //! One core's behaviour: sessions, routing between cores, and the engine's machines, joined.
 //!
 //! In the order of a request's way: [`boundary`] says what drives a core, `inbound` makes frames
-//! of received bytes, `native` makes calls of frames, [`hop`] brings a call to the core that owns
-//! what it concerns and its answer back, `gather` joins the answers of several cores, and
-//! `native` encodes what goes out. It refuses to touch the kernel, to read a clock and to wait.
+//! of received bytes, `native` and `kafka` make calls of frames, [`hop`] brings a call to the core
+//! that owns what it concerns and its answer back, `gather` joins the answers of several cores,
+//! and the protocol encodes what goes out. It refuses to touch the kernel, to read a clock and to
+//! wait.
 
 pub mod boundary;
 mod deadlines;
@@ -12,6 +13,7 @@ pub mod hop;
 mod inbound;
 mod installs;
 mod intake;
+mod kafka;
 mod latencies;
 mod meter;
 mod native;
@@ -38,6 +40,7 @@ use deadlines::Deadlines;
 use gather::Gather;
 use hop::Message;
 use installs::Installs;
+pub use kafka::{KafkaBroker, KafkaSettings};
 use latencies::Latencies;
 use meter::{Meter, Totals};
 use observe::{Insight, Question};
@@ -104,7 +107,7 @@ impl<P: BufPool> Core<P> {
     ) -> Self {
         for topic in topology.topics() {
             for (log, _) in topic.logs().filter(|(_, core)| *core == id) {
-                shard.install(log, &topic.settings);
+                shard.install(log, &topic.config);
             }
         }
         if let Some(own) = shard.topology_mut() {
@@ -169,7 +172,9 @@ impl<P: BufPool> Core<P> {
         for slot in self.pending.expired(now.mono) {
             self.give_up(slot, now);
         }
-        self.sweep = (!self.pending.is_empty()).then(|| now.mono.after(SWEEP));
+        self.give_up_gathers(now);
+        let waiting = !self.pending.is_empty() || self.gathers_have_deadlines();
+        self.sweep = waiting.then(|| now.mono.after(SWEEP));
     }
 }
 
@@ -179,8 +184,8 @@ impl<P: BufPool> Behaviour for Core<P> {
     type Question = Question;
     type Insight = Insight;
 
-    fn handle_accept(&mut self, conn: ConnId, _: Protocol, peer: SocketAddr, now: Now) {
-        self.accept(conn, peer, now);
+    fn handle_accept(&mut self, conn: ConnId, protocol: Protocol, peer: SocketAddr, now: Now) {
+        self.accept(conn, protocol, peer, now);
     }
 
     fn handle_received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {

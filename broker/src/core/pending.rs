@@ -16,16 +16,16 @@ pub struct Slot(pub u64);
 /// Who asked, and what to do with the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waiting {
-    /// A client's request that one answer completes. `permit` bytes come back with it; a
+    /// A native client's request that one answer completes. `permit` bytes come back with it; a
     /// produce is given up at `deadline`.
-    Client {
+    Native {
         conn: ConnId,
         correlation: CorrelationId,
         permit: usize,
         deadline: Option<Mono>,
     },
-    /// One core's part of a request that several cores answer.
-    Part { gather: usize, owner: CoreId },
+    /// A part of a request that several answers complete.
+    Part { gather: usize, part: u32 },
     /// Another core's request, carried out here for it.
     Peer { core: CoreId, slot: Slot },
 }
@@ -77,7 +77,7 @@ impl Pending {
     /// The clients' requests whose deadline has passed. Looks at all that wait, so call it
     /// seldom; what waits is bounded by what clients have under way.
     pub(super) fn expired(&self, now: Mono) -> Vec<Slot> {
-        let late = |waiting: &Waiting| matches!(waiting, Waiting::Client { deadline: Some(at), .. } if *at <= now);
+        let late = |waiting: &Waiting| matches!(waiting, Waiting::Native { deadline: Some(at), .. } if *at <= now);
         let entries = self
             .entries
             .iter()

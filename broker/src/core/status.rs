@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use leveret_engine::topology::TopicSettings;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Level, LogId, Now, Offset};
 
 use super::Core;
+use super::kafka::KafkaSettings;
 use super::meter::{Rates, Totals};
 
 /// What a core needs to know of the configuration and of its surroundings.
@@ -30,8 +30,8 @@ pub struct CoreSettings {
     pub hello_max: usize,
     /// Bytes of records that are kept in memory.
     pub cache_bytes: usize,
-    /// What a topic gets that does not say otherwise.
-    pub topic_defaults: TopicSettings,
+    /// What Kafka clients are told.
+    pub kafka: KafkaSettings,
     /// The data directory, for people.
     pub data_dir: Arc<str>,
     /// The strongest level that its file system can truly give.

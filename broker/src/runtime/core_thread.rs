@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use super::mesh::Mesh;
 use super::preflight::TrueLevel;
 use super::ring::{Ring, SharedRing};
 use super::shared::{Shared, StopHandle};
-use super::socket::{Listener, Sockets};
+use super::socket::{BoundAddr, Listener, Sockets};
 use super::supervisor::Report;
 use super::turns::Turns;
 use super::wake::{Ear, Notify};
@@ -63,6 +64,8 @@ pub(super) struct CoreThread<'a, R, M, Q, A> {
     pub(super) limits: Limits,
     pub(super) level: TrueLevel,
     pub(super) listeners: Vec<Listener>,
+    /// Where all of them came to listen.
+    pub(super) addrs: Arc<[BoundAddr]>,
     pub(super) mesh: Mesh<M>,
     /// What this core starts from; hangs up if the bootstrap failed.
     pub(super) recovered: Receiver<R>,
@@ -180,6 +183,7 @@ where
                 cpu: self.cpu,
                 pool: devices.disk.pool(),
                 level: self.level,
+                addrs: Arc::clone(&self.addrs),
                 recovered,
                 now: clock.now(),
             };

@@ -30,15 +30,15 @@ mod tag;
 mod turns;
 mod wake;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use leveret_storage::types::{CoreId, Now};
 
-use crate::core::boundary::{Behaviour, Protocol};
+use crate::core::boundary::Behaviour;
 use clock::MonoClock;
 use core_thread::{CoreThread, First, Limits};
 use mesh::Mesh;
@@ -52,7 +52,7 @@ pub use disk::{DmaBuf, DmaPool};
 pub use error::RuntimeError;
 pub use preflight::TrueLevel;
 pub use shared::StopHandle;
-pub use socket::ListenerConfig;
+pub use socket::{BoundAddr, ListenerConfig, ListenerCores};
 pub use supervisor::Reload;
 pub use turns::Turns;
 
@@ -120,6 +120,8 @@ pub struct CoreSetup<R> {
     pub pool: DmaPool,
     /// What the data directory's file system can promise.
     pub level: TrueLevel,
+    /// The listeners with their true ports.
+    pub addrs: Arc<[BoundAddr]>,
     /// What the bootstrap found for this core.
     pub recovered: R,
     /// When it starts.
@@ -130,7 +132,7 @@ pub struct CoreSetup<R> {
 #[derive(Clone, Debug)]
 pub struct Ready {
     /// The listeners with their true ports.
-    pub addrs: Vec<(Protocol, SocketAddr)>,
+    pub addrs: Arc<[BoundAddr]>,
     /// The CPU of each core.
     pub cpus: Vec<usize>,
     /// What `synced` means here.
@@ -186,7 +188,7 @@ where
     beside(desk.clone())?;
     let clock = MonoClock::start();
     let ready_now = Ready {
-        addrs: bound.addrs,
+        addrs: bound.addrs.into(),
         cpus: cpus.clone(),
         level: preflight.level,
     };
@@ -217,6 +219,7 @@ where
                 limits,
                 level: preflight.level,
                 listeners,
+                addrs: Arc::clone(&ready_now.addrs),
                 mesh,
                 recovered,
                 report: report.clone(),

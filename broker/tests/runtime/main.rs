@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use leveret_broker::core::boundary::Protocol;
 use leveret_broker::runtime::{
-    CpuChoice, Desk, Exit, ListenerConfig, Ready, RuntimeConfig, RuntimeError, StopHandle, run,
+    CpuChoice, Desk, Exit, ListenerConfig, ListenerCores, Ready, RuntimeConfig, RuntimeError,
+    StopHandle, run,
 };
 
 use leveret_storage::types::CoreId;
@@ -57,6 +58,7 @@ pub(crate) fn config(dir: &TestDir, cores: usize) -> RuntimeConfig {
     config.listeners = vec![ListenerConfig {
         protocol: Protocol::Native,
         addr: "127.0.0.1:0".parse().unwrap(),
+        cores: ListenerCores::Share,
         flag: "--native",
     }];
     config
@@ -103,7 +105,7 @@ impl Broker {
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.ready.addrs[0].1
+        self.ready.addrs[0].cores[0]
     }
 
     pub(crate) fn connect(&self) -> TcpStream {

@@ -39,7 +39,7 @@ use bytes::Bytes;
 
 pub use api::{
     AppendError, Event, Frontiers, LogStats, NewEntry, ReadData, ReadError, ReadOutcome, ReadToken,
-    StoreStats, TimeOutcome,
+    StoreStats, TimeFound, TimeOutcome,
 };
 pub use config::{LogSettings, StoreConfig};
 

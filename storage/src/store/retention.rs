@@ -9,7 +9,7 @@ use super::files::Listing;
 use super::read::Waiter;
 use super::ring::LogKey;
 use crate::io::BufPool;
-use crate::types::{Level, LogId, LogKind, Offset, Ordinal};
+use crate::types::{Level, LogId, LogKind, Now, Offset, Ordinal};
 
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -161,6 +161,22 @@ impl<P: BufPool> Store<P> {
         }
         if kept_for_replay {
             self.ask_snapshot(key);
+        }
+    }
+
+    /// Drops at once what the log's settings say is too much or too old, rather than at its next
+    /// deadline. Ignored if there is no such log.
+    pub fn expire(&mut self, log: LogId, now: Now) {
+        self.now = now;
+        let Some(key) = self.logs.key(log) else {
+            return;
+        };
+        let state = &self.logs[key];
+        let limited =
+            state.settings.retention_bytes.is_some() || state.settings.retention_ms.is_some();
+        if limited && state.removal.is_none() && state.kind == LogKind::Topic {
+            self.stirred = true;
+            self.apply_retention(key);
         }
     }
 

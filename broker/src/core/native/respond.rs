@@ -7,20 +7,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 use leveret_engine::EngineError;
 use leveret_engine::shard::{FetchedPartition, Reply};
-use leveret_engine::topology::{Topic, TopologyEntry};
+use leveret_engine::topology::{ConfigEntry, ConfigSource, Topic, TopologyEntry};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{LogId, Now};
 use leveret_wire::native::{
-    self as wire, CorrelationId, CreateTopicOk, ErrorCode, ErrorResponse, FetchOk, ListOffsetsOk,
-    PartitionDescription, PartitionId, ProduceOk, Response, TopicDescription, TopicId,
+    self as wire, AlterTopicOk, CorrelationId, CreateTopicOk, ErrorCode, ErrorResponse, FetchOk,
+    ListOffsetsOk, PartitionDescription, PartitionId, ProduceOk, Response, TopicDescription,
+    TopicId,
 };
 
+use super::gathered::FetchedPart;
 use super::{Asker, errors, level_out};
 use crate::core::Core;
 use crate::core::boundary::{Action, ConnId};
-use crate::core::gather::FetchedPart;
 use crate::core::hop::Answer;
-use crate::core::session::{Blocked, Stage};
+use crate::core::session::Blocked;
 use crate::core::status::PartitionReport;
 
 impl<P: BufPool> Core<P> {
@@ -35,7 +36,7 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
-        if session.stage == Stage::Closing {
+        if session.closing {
             return;
         }
         let first = session.out.is_empty();
@@ -59,19 +60,8 @@ impl<P: BufPool> Core<P> {
         self.bound_peer(conn);
     }
 
-    /// Hands what was encoded for the connection to the driver.
-    pub(in crate::core) fn flush(&mut self, conn: ConnId) {
-        let Some(session) = self.sessions.get(conn) else {
-            return;
-        };
-        if !session.out.is_empty() {
-            let bytes = session.take_out();
-            self.actions.push_back(Action::Send { conn, bytes });
-        }
-    }
-
     /// Completes one of a client's waiting requests.
-    pub(in crate::core) fn answer_client(
+    pub(in crate::core) fn native_answered(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
@@ -91,6 +81,7 @@ impl<P: BufPool> Core<P> {
                 base_offset: wire::Offset(produced.base_offset.0),
                 log_start_offset: wire::Offset(produced.start_offset.0),
                 duplicate: produced.duplicate,
+                append_time: produced.append_time,
             }),
             Reply::Offset(found) => Response::ListOffsets(ListOffsetsOk {
                 offset: wire::Offset(found.offset.0),
@@ -119,6 +110,13 @@ impl<P: BufPool> Core<P> {
                 };
                 self.respond(conn, correlation, &Response::CreateTopic(ok), &[]);
             }
+            TopologyEntry::TopicAltered(altered) => {
+                let ok = AlterTopicOk {
+                    topic_id: TopicId(altered.id.0),
+                    partitions: altered.partitions(),
+                };
+                self.respond(conn, correlation, &Response::AlterTopic(ok), &[]);
+            }
             TopologyEntry::TopicDeleted(id) => {
                 self.respond(
                     conn,
@@ -135,7 +133,7 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    pub(in crate::core) fn respond_fetched(
+    pub(super) fn respond_fetched(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
@@ -160,34 +158,43 @@ impl<P: BufPool> Core<P> {
         );
     }
 
-    pub(in crate::core) fn respond_described(
+    pub(super) fn respond_described(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
         topics: &[Arc<Topic>],
+        with_config: bool,
         reports: &BTreeMap<LogId, PartitionReport>,
     ) {
         let partitions: Vec<Vec<PartitionDescription>> = topics
             .iter()
             .map(|topic| describe(topic, reports))
             .collect();
-        let described =
-            topics
-                .iter()
-                .zip(&partitions)
-                .map(|(topic, partitions)| TopicDescription {
-                    name: topic.name.as_str(),
-                    topic_id: TopicId(topic.id.0),
-                    level: level_out(topic.settings.level),
-                    retention_bytes: topic.settings.retention_bytes,
-                    retention_ms: topic.settings.retention_ms,
-                    partitions: partitions.as_slice().into(),
-                });
+        let configs: Vec<Vec<ConfigEntry>> = topics
+            .iter()
+            .map(|topic| match with_config {
+                true => self.topology.config_of(topic),
+                false => Vec::new(),
+            })
+            .collect();
+        let lines = topics.iter().zip(&partitions).zip(&configs);
+        let described = lines.map(|((topic, partitions), config)| {
+            let settings = self.topology.settings_of(topic);
+            TopicDescription {
+                name: topic.name.as_str(),
+                topic_id: TopicId(topic.id.0),
+                level: level_out(settings.level),
+                retention_bytes: settings.retention_bytes,
+                retention_ms: settings.retention_ms,
+                partitions: partitions.as_slice().into(),
+                config: config.iter().map(config_out).collect(),
+            }
+        });
         let response = Response::DescribeTopics(described.collect());
         self.respond(conn, correlation, &response, &[]);
     }
 
-    pub(in crate::core) fn respond_engine_error(
+    pub(super) fn respond_engine_error(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
@@ -196,7 +203,13 @@ impl<P: BufPool> Core<P> {
         self.respond_error(conn, correlation, errors::code(error), &error.to_string());
     }
 
-    pub(in crate::core) fn respond_error(
+    /// Answers a request whose time-out has passed.
+    pub(in crate::core) fn native_gave_up(&mut self, conn: ConnId, correlation: CorrelationId) {
+        let message = "the request's time-out passed; a batch may still become durable";
+        self.respond_error(conn, correlation, ErrorCode::Timeout, message);
+    }
+
+    fn respond_error(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
@@ -214,7 +227,7 @@ impl<P: BufPool> Core<P> {
     }
 
     /// The connection cannot go on: it hears why and is closed.
-    pub(in crate::core) fn refuse_frame(
+    pub(super) fn refuse_frame(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
@@ -222,14 +235,7 @@ impl<P: BufPool> Core<P> {
         message: &str,
     ) {
         self.respond_error(conn, correlation, code, message);
-        self.flush(conn);
-        if let Some(session) = self.sessions.get(conn)
-            && session.stage != Stage::Closing
-        {
-            session.stage = Stage::Closing;
-            session.rx.clear();
-            self.actions.push_back(Action::Close(conn));
-        }
+        self.end(conn);
     }
 }
 
@@ -269,6 +275,21 @@ fn fetched(
         None => {}
     }
     line
+}
+
+fn config_out(entry: &ConfigEntry) -> wire::ConfigEntry<'_> {
+    let setting = entry.key.setting();
+    wire::ConfigEntry {
+        key: setting.name,
+        value: &entry.value,
+        source: match entry.source {
+            ConfigSource::Topic => wire::ConfigSource::Topic,
+            ConfigSource::Broker(_) => wire::ConfigSource::Broker,
+            ConfigSource::BuiltIn => wire::ConfigSource::BuiltIn,
+        },
+        default_value: &entry.default,
+        default_from: setting.default_from,
+    }
 }
 
 fn describe(

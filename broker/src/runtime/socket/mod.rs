@@ -22,7 +22,7 @@ use super::tag::{Kind, tag};
 use crate::core::boundary::{Behaviour, ConnId};
 use conn::{Conn, Stage};
 
-pub use listen::ListenerConfig;
+pub use listen::{BoundAddr, ListenerConfig, ListenerCores};
 pub(super) use listen::{Listener, bind_all};
 
 /// How long a closed connection may take to send its rest and to hear the peer's end.
