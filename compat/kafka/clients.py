@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 
 import common
 from leveret import TARGET, Failed, check, consume_json, say
@@ -27,11 +28,16 @@ def installed(name, command, **options):
     return done.stdout
 
 
+# Debian's packages are installed one at a time.
+APT = threading.Lock()
+
+
 def debian(program, package):
     """Has a program of Debian's."""
-    if not shutil.which(program):
-        installed(program, ["apt-get", "update", "-qq"])
-        installed(program, ["apt-get", "install", "-y", "-qq", package])
+    with APT:
+        if not shutil.which(program):
+            installed(program, ["apt-get", "update", "-qq"])
+            installed(program, ["apt-get", "install", "-y", "-qq", package])
 
 
 class Peer:

@@ -16,19 +16,19 @@ PERFORMANCE = os.path.join(LIBRDKAFKA, "examples", "rdkafka_performance")
 RECORDS = 50_000
 
 
-def install():
+def install_java():
     debian("java", "default-jre-headless")
     debian("mvn", "maven")
     if not os.path.exists(os.path.join(HOME, "java", "installed")):
         pom = os.path.join(HERE, "java", "pom.xml")
         installed("Apache Kafka", ["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", f"-DoutputDirectory={JARS}"])
         open(os.path.join(HOME, "java", "installed"), "w").close()
-    if not os.path.exists(PERFORMANCE):
-        build_performance()
 
 
-def build_performance():
+def install_performance():
     """The sources lie in a crate that compat/kafka/rust names and never builds."""
+    if os.path.exists(PERFORMANCE):
+        return
     manifest = os.path.join(HERE, "rust", "Cargo.toml")
     told = installed("librdkafka", ["cargo", "metadata", "--locked", "--format-version", "1", "--all-features",
                                     "--manifest-path", manifest])

@@ -141,8 +141,9 @@ class Wire:
             return True
 
 
-def create(wire, topic, partitions):
-    wire.ask(19, 2, array([string(topic) + struct.pack(">ih", partitions, 1) + array([]) + array([])])
+def create(wire, topic, partitions, **config):
+    settings = array([string(name.replace("_", ".")) + string(value) for name, value in config.items()])
+    wire.ask(19, 2, array([string(topic) + struct.pack(">ih", partitions, 1) + array([]) + settings])
              + struct.pack(">ib", 10000, 0))
 
 
@@ -239,6 +240,14 @@ def reading(address):
     found = [wire.offset("read", timestamp) for timestamp in [-1, -2, -4, -3, 0, 1001, 1500, 5001, -7]]
     check(found == [(0, -1, 6), (0, -1, 0), (0, -1, 0), (0, 5000, 3), (0, 1000, 0), (0, 1001, 1), (0, 5000, 3),
                     (0, -1, -1), (42, -1, -1)], f"offsets by time: {found}")
+    create(wire, "stamped", 1, message_timestamp_type="LogAppendTime")
+    body = wire.receive(wire.send_produce("stamped", [(0, batch([b"a", b"b"]))]))
+    error, offset, stamp = struct.unpack_from(">hqq", body, 4 + 2 + len("stamped") + 4 + 4)
+    check((error, offset) == (0, 0) and abs(stamp - time.time() * 1000) < 60000, f"log append time: {stamp}")
+    check(wire.offset("stamped", 2000) == (0, stamp, 0), "records carry the time of the append")
+    check(wire.produce("stamped", batch([b"x" * 3000], timestamp=5))[0] == 0, "a batch of 3 KB")
+    create(wire, "small", 1, max_message_bytes="2048")
+    check(wire.produce("small", batch([b"x" * 3000]))[0] == 10, "a batch beyond the topic's max.message.bytes")
     before = wire.topic_id("read")
     check(wire.fetch_by_id(before) == 0, "a fetch by id")
     wire.ask(20, 1, array([string("read")]) + struct.pack(">i", 10000))

@@ -20,7 +20,7 @@ use leveret_storage::types::{CoreId, Level, LogId, Mono, Now, Offset, WallMs};
 use crate::counters::Counters;
 use crate::disk::{Client, Crash, Disk, SimPool};
 use crate::plan::{PATIENCE, Plan, WALL};
-use crate::recovering::Ground;
+use crate::recovering::{Ground, Interrupt};
 use crate::rng::Rng;
 use crate::trace::{Trace, describe};
 use crate::violation::{Kind, Violation};
@@ -125,7 +125,8 @@ impl ShardWorld {
 
     /// Recovers and opens the shards; false if recovery was interrupted.
     fn start(&mut self, cores: usize) -> Result<bool, Violation> {
-        let interrupt = self.rng.chance(1, 5).then(|| self.rng.magnitude(1, 300));
+        let interrupt = self.rng.chance(1, 5);
+        let interrupt = interrupt.then(|| Interrupt::After(self.rng.magnitude(1, 300)));
         let salt = self.rng.next_u64();
         self.disk.change_speed();
         let ground = Ground {

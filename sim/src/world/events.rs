@@ -91,7 +91,11 @@ impl World {
                 self.oracle.log_mut(log).append(ordinal, entry)?;
                 Ok(true)
             }
-            Err(AppendError::Full | AppendError::DiskFloor) => {
+            Err(error @ (AppendError::Full | AppendError::DiskFloor)) => {
+                self.trace.say(format_args!(
+                    "{:>12} core {core} {log:?} refused, {len} bytes: {error}",
+                    now.mono.0
+                ));
                 self.core(core).waiting.push_front(waiting);
                 Ok(false)
             }
@@ -235,10 +239,12 @@ impl World {
             until,
             follow,
         } = reading;
-        let truth = self.oracle.log(log);
-        if !truth.is_alive() {
+        if !self.oracle.log(log).is_alive() {
             return Ok(());
         }
+        // What moved meanwhile may be read before its event is heard.
+        self.hear_frontiers(log)?;
+        let truth = self.oracle.log(log);
         match result {
             Ok(data) => {
                 let next = truth.check_read(from, until, &data.chunks)?;

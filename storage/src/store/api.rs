@@ -159,7 +159,7 @@ pub enum Event {
         /// Whose.
         log: LogId,
     },
-    /// The log's start has moved, durably.
+    /// The log's start has moved, durably: as far as [`Frontiers::start`] says.
     Trimmed {
         /// Whose.
         log: LogId,

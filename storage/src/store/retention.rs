@@ -104,10 +104,13 @@ impl<P: BufPool> Store<P> {
     }
 
     /// A checkpoint with a moved start is durable: segments wholly below it go.
-    pub(crate) fn trim_durable(&mut self, key: LogKey) {
+    /// `last`: no other one is on its way. It is told when all moves so far are durable, for the
+    /// start that people see is the furthest.
+    pub(crate) fn trim_durable(&mut self, key: LogKey, last: bool) {
         let log = &mut self.logs[key];
-        let id = log.id;
-        self.events.push_back(Event::Trimmed { log: id });
+        if last && log.checkpoint_start == log.start {
+            self.events.push_back(Event::Trimmed { log: log.id });
+        }
         if log.files.is_none() {
             return;
         }
@@ -237,6 +240,9 @@ impl<P: BufPool> Store<P> {
         let log = &self.logs[key];
         let files = log.files.as_ref().expect("checked above");
         let mut total: u64 = files.segments.iter().map(|segment| segment.bytes).sum();
+        // What a crash may still take does not count: less than is to be kept could remain.
+        let unsure = log.entries(log.durable.0, log.next.0);
+        total -= unsure.map(|entry| u64::from(entry.meta.len)).sum::<u64>();
         let mut start = log.start;
         let mut unread = None;
         for (at, segment) in files.segments.iter().enumerate() {
