@@ -8,8 +8,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use leveret_engine::partition::ProducerLimits;
 use leveret_engine::shard::{Shard, ShardSettings};
-use leveret_engine::topology::{TOPOLOGY_LOG, TopicSettings, Topology, TopologyLimits};
+use leveret_engine::topology::{
+    TOPOLOGY_LOG, TimestampType, TopicSettings, Topology, TopologySettings,
+};
 use leveret_storage::format::superblock::Geometry;
 use leveret_storage::io::{BLOCK, IoResult, Op, OpId};
 use leveret_storage::recovery::{Recovered, RecoveredCore, Recovery, RecoveryConfig, recover};
@@ -44,13 +47,12 @@ pub fn serve(
     let mut runtime = runtime_config(settings);
     runtime.reload = reload;
     let recovery = recovery_config(settings);
-    // What the shards' settings say as well: core 0 decides by the same limits.
-    let limits = ShardSettings::default().topology;
+    let topology = topology_settings(settings);
     let http = OnceCell::new();
     runtime::run(
         &runtime,
         stop,
-        move |setup| StorageBootstrap::new(recovery, limits, setup),
+        move |setup| StorageBootstrap::new(recovery, topology, setup),
         |setup| start_core(settings, setup),
         |desk| {
             if let Listen::At(addr) = settings.http_listen {
@@ -126,23 +128,23 @@ struct CoreStart {
 /// Recovery, and the topology that it brings back.
 struct StorageBootstrap {
     recovery: Recovery<DmaPool>,
-    limits: TopologyLimits,
+    settings: TopologySettings,
     cores: u16,
 }
 
 impl StorageBootstrap {
-    fn new(config: RecoveryConfig, limits: TopologyLimits, setup: BootSetup) -> Self {
+    fn new(config: RecoveryConfig, settings: TopologySettings, setup: BootSetup) -> Self {
         let cores = setup.cores;
         let config = RecoveryConfig { cores, ..config };
         Self {
             recovery: recover(config, setup.pool),
-            limits,
+            settings,
             cores,
         }
     }
 
     fn starts(&self, recovered: Recovered) -> Result<Vec<CoreStart>, String> {
-        let topology = topology_of(&recovered, self.limits, self.cores)?;
+        let topology = topology_of(&recovered, self.settings, self.cores)?;
         let summary = recovered.summary;
         tracing::info!(
             generation = recovered.generation.0,
@@ -162,7 +164,7 @@ impl StorageBootstrap {
 /// The topology of this run: what log 0 says, with every partition where recovery put it.
 fn topology_of(
     recovered: &Recovered,
-    limits: TopologyLimits,
+    settings: TopologySettings,
     cores: u16,
 ) -> Result<Topology, String> {
     let logs = || {
@@ -180,7 +182,7 @@ fn topology_of(
     let entries = own.into_iter().flat_map(|log| &log.replay);
     let entries = entries.map(|(meta, bytes)| (meta.ordinal, &bytes[..]));
     let mut topology =
-        Topology::recover(snapshot, entries, limits).map_err(|error| error.to_string())?;
+        Topology::recover(snapshot, entries, settings).map_err(|error| error.to_string())?;
     let placed = logs()
         .filter(|(_, log)| log.id != TOPOLOGY_LOG)
         .map(|(core, log)| (log.id, core));
@@ -215,7 +217,6 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         recovered,
         topology,
     } = setup.recovered;
-    let level = settings.topic_level;
     let core_settings = CoreSettings {
         cores: setup.cores,
         cpu: u32::try_from(setup.cpu).expect("a CPU number"),
@@ -227,11 +228,6 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
             .connections_hello_max
             .div_ceil(u32::from(setup.cores)) as usize,
         cache_bytes: bytes(settings.memory_cache_bytes.0),
-        topic_defaults: TopicSettings {
-            level,
-            retention_bytes: settings.topic_retention_bytes.map(|size| size.0),
-            retention_ms: settings.topic_retention_time.map(millis),
-        },
         data_dir: Arc::from(shown(&settings.data)),
         true_level: match setup.level {
             TrueLevel::Durable => Level::Synced,
@@ -245,9 +241,11 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         ..StoreConfig::default()
     };
     let shard = ShardSettings {
-        max_batch_bytes: bytes(settings.message_max_bytes.0),
-        segment_bytes: settings.segment_bytes.0,
-        segment_ms: millis(settings.segment_time),
+        topology: topology_settings(settings),
+        producers: ProducerLimits {
+            expiry_ms: millis(settings.producer_expiry),
+            ..ProducerLimits::default()
+        },
         ..ShardSettings::default()
     };
     let shard = Shard::open(shard, store, setup.pool, recovered, setup.now)
@@ -259,6 +257,23 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         topology,
         setup.now,
     ))
+}
+
+/// The same on every core: core 0 decides by it, and all overlay a topic's own choices on it.
+fn topology_settings(settings: &Settings) -> TopologySettings {
+    TopologySettings {
+        defaults: TopicSettings {
+            level: settings.topic_level,
+            retention_bytes: settings.topic_retention_bytes.map(|size| size.0),
+            retention_ms: settings.topic_retention_time.map(millis),
+            segment_bytes: settings.segment_bytes.0,
+            segment_ms: millis(settings.segment_time),
+            max_message_bytes: u32::try_from(settings.message_max_bytes.0)
+                .expect("128 MiB at most"),
+            timestamps: TimestampType::default(),
+        },
+        ..TopologySettings::default()
+    }
 }
 
 fn bytes(setting: u64) -> usize {

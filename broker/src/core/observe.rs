@@ -137,7 +137,7 @@ impl<P: BufPool> Core<P> {
                 let topics = self.topology.topics_after(after.as_ref());
                 let known = |topic: &Arc<Topic>| KnownTopic {
                     topic: topic.clone(),
-                    settings: topic.settings,
+                    settings: self.topology.settings_of(topic),
                 };
                 Insight::Topics(topics.take(TOPICS).map(known).collect())
             }
