@@ -50,7 +50,7 @@ fn shown(setting: &Setting, settings: &Settings) -> Shown {
 
 /// A configuration file that has these settings.
 fn file(settings: &Settings) -> String {
-    let mut text = String::new();
+    let (mut text, defaults) = (String::new(), Settings::default());
     for setting in SETTINGS {
         for line in wrapped(setting.prose, WIDTH - 2) {
             text.push_str(&format!("# {line}\n"));
@@ -62,7 +62,8 @@ fn file(settings: &Settings) -> String {
         let (key, default) = (setting.key, setting.default);
         text.push_str(&format!("# Default {default}; {bounds}.\n"));
         let value = (setting.shown)(settings);
-        let mark = if value == default { "#" } else { "" };
+        let unchanged = value == (setting.shown)(&defaults);
+        let mark = if unchanged { "#" } else { "" };
         // TOML's own escapes: a path may hold anything.
         let written = toml::Value::String(value);
         text.push_str(&format!("{mark}{key} = {written}\n\n"));

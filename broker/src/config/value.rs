@@ -101,11 +101,12 @@ fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
-/// The number in the largest unit that divides it.
+/// The number in the largest unit that divides it; a single day is 24 h.
 fn in_unit(number: u64, units: &[(&str, u64)]) -> String {
     let largest = units
         .iter()
-        .filter(|(_, factor)| number > 0 && number.is_multiple_of(*factor));
+        .filter(|(_, factor)| number > 0 && number.is_multiple_of(*factor))
+        .filter(|(unit, factor)| *unit != "days" || number > *factor);
     let (unit, factor) = largest
         .max_by_key(|(_, factor)| *factor)
         .unwrap_or(&units[0]);
