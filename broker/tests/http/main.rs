@@ -27,6 +27,7 @@ fn settings(name: &str, http: &str) -> (Settings, PathBuf) {
         format!("data={}", dir.display()),
         format!("http.listen={http}"),
         "native.listen=127.0.0.1:0".to_owned(),
+        "kafka.listen=off".to_owned(),
         "cores=1".to_owned(),
         "journal.bytes=16 MiB".to_owned(),
         "disk.floor.bytes=0".to_owned(),
