@@ -39,6 +39,13 @@ crash rounds="20":
 powercut rounds="5":
     compat/powercut/run {{rounds}}
 
+# The service: the unit, its sandbox, metrics, `leveret check`.
+operations:
+    compat/systemd/verify
+    compat/systemd/run
+    compat/http/run
+    compat/check/run
+
 # Real Kafka clients against the broker and each other.
 kafka records="1000000":
     compat/kafka/run --records {{records}}

@@ -3,6 +3,7 @@
 //! This joins configuration, storage's recovery, the engine and the runtime; it decides nothing
 //! that they could decide.
 
+use std::cell::OnceCell;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,9 +22,10 @@ use leveret_storage::types::{Level, Now};
 use crate::config::{Advertise, Listen, Settings};
 use crate::core::boundary::Protocol;
 use crate::core::{Core, CoreSettings, KafkaBroker, KafkaSettings};
+use crate::http::HttpServer;
 use crate::runtime::{
     self, BootSetup, Bootstrap, BoundAddr, CoreSetup, CpuChoice, DmaBuf, DmaPool, ListenerConfig,
-    ListenerCores, Ready, RuntimeConfig, RuntimeError, StopHandle, TrueLevel,
+    ListenerCores, Ready, Reload, RuntimeConfig, RuntimeError, StopHandle, TrueLevel,
 };
 
 /// Size of one journal file, bytes; a smaller journal has smaller files.
@@ -31,35 +33,55 @@ const JOURNAL_FILE: u64 = 64 << 20;
 /// A ring needs a few files to turn in.
 const JOURNAL_FILES_MIN: u64 = 4;
 
-/// Serves until it is told to stop. `ready` is called once every core accepts connections.
+/// Serves until it is told to stop. `ready` is called once every core accepts connections, with
+/// the address of the HTTP server if there is one; `reload` on SIGHUP.
 ///
 /// # Errors
 /// [`RuntimeError`] with what keeps the broker from serving.
 pub fn serve(
     settings: &Settings,
     stop: &StopHandle,
-    ready: impl FnOnce(&Ready),
+    reload: Option<Reload>,
+    ready: impl FnOnce(&Ready, Option<SocketAddr>),
 ) -> Result<runtime::Exit, RuntimeError> {
     check_advertised(settings)?;
-    let runtime = runtime_config(settings);
+    let mut runtime = runtime_config(settings);
+    runtime.reload = reload;
     let recovery = recovery_config(settings);
     let topology = topology_settings(settings);
+    let http = OnceCell::new();
     runtime::run(
         &runtime,
         stop,
         move |setup| StorageBootstrap::new(recovery, topology, setup),
         |setup| start_core(settings, setup),
-        ready,
+        |desk| {
+            if let Listen::At(addr) = settings.http_listen {
+                let server = HttpServer::start(addr, desk, stop.clone())?;
+                assert!(http.set(server).is_ok(), "started once");
+            }
+            Ok(())
+        },
+        |bound| {
+            http.get().inspect(|http| http.serving());
+            ready(bound, http.get().map(HttpServer::addr));
+        },
     )
+}
+
+/// Where these settings put cores.
+#[must_use]
+pub fn cpu_choice(settings: &Settings) -> CpuChoice {
+    match (&settings.cpus, settings.cores) {
+        (Some(list), _) => CpuChoice::List(list.0.iter().map(|cpu| *cpu as usize).collect()),
+        (None, Some(cores)) => CpuChoice::First(usize::from(cores.get())),
+        (None, None) => CpuChoice::All,
+    }
 }
 
 fn runtime_config(settings: &Settings) -> RuntimeConfig {
     let mut config = RuntimeConfig::new(settings.data.clone());
-    config.cpus = match (&settings.cpus, settings.cores) {
-        (Some(list), _) => CpuChoice::List(list.0.iter().map(|cpu| *cpu as usize).collect()),
-        (None, Some(cores)) => CpuChoice::First(usize::from(cores.get())),
-        (None, None) => CpuChoice::All,
-    };
+    config.cpus = cpu_choice(settings);
     config.listeners = listeners(settings);
     config.require_direct_io = settings.disk_require_direct;
     config.max_connections =
@@ -219,6 +241,10 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         max_batch_bytes: u32::try_from(settings.message_max_bytes.0).expect("128 MiB at most"),
         request_bytes: bytes(settings.memory_requests_bytes.0),
         response_bytes: bytes(settings.memory_response_bytes.0),
+        hello_ns: millis(settings.connections_hello_timeout) * 1_000_000,
+        hello_max: settings
+            .connections_hello_max
+            .div_ceil(u32::from(setup.cores)) as usize,
         cache_bytes: bytes(settings.memory_cache_bytes.0),
         kafka: kafka_settings(settings, &setup.addrs),
         data_dir: Arc::from(shown(&settings.data)),

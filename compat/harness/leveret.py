@@ -41,7 +41,7 @@ def say(*words):
 class Broker:
     """A broker process. Use as a context manager: it is killed at the end at the latest."""
 
-    def __init__(self, data, *flags, cores=None, native="127.0.0.1:0", kafka="off"):
+    def __init__(self, data, *flags, cores=None, native="127.0.0.1:0", kafka="off", http="off"):
         self.data = data
         self.flags = list(flags)
         self.cores = cores
@@ -50,12 +50,14 @@ class Broker:
         self.listen = native
         self.listen_kafka = kafka
         self.kafka = None
+        self.listen_http = http
+        self.http = None
         self.native = None
         self.ready_seconds = None
 
     def start(self, timeout=60):
         command = [LEVERET, "serve", "--data", self.data, "--native", self.listen,
-                   "--kafka", self.listen_kafka, *self.flags]
+                   "--kafka", self.listen_kafka, "--http", self.listen_http, *self.flags]
         if self.cores:
             command += ["--cores", str(self.cores)]
         began = time.monotonic()
@@ -74,6 +76,7 @@ class Broker:
         words = dict(word.split("=", 1) for word in self.ready.split()[1:] if "=" in word)
         self.native = words["native"]
         self.kafka = words.get("kafka")
+        self.http = words.get("http")
         return self
 
     def log_tail(self, lines=20):

@@ -58,7 +58,7 @@ impl OwnBroker {
             Protocol::Kafka => "127.0.0.1:0",
             Protocol::Native => "off",
         };
-        command.args(["--native", "127.0.0.1:0", "--kafka", kafka]);
+        command.args(["--native", "127.0.0.1:0", "--kafka", kafka, "--http", "off"]);
         if args.protocol == Protocol::Kafka {
             // Natively the topic's creator says it.
             if let Some(level) = level {

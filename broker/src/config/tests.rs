@@ -29,6 +29,7 @@ fn declarations_are_sound() {
         let mut settings = defaults.clone();
         (setting.assign)(&mut settings, setting.default).expect("the default is in bounds");
         assert_eq!(settings, defaults);
+        assert_eq!((setting.shown)(&settings), setting.default);
     }
     for key in &keys {
         let table = format!("{key}.");
@@ -61,6 +62,20 @@ fn every_form_is_read() {
     assert_eq!(settings.segment_time, Duration::from_secs(5400));
     assert!(settings.disk_require_direct);
     assert_eq!(settings.topic_retention_bytes, Some(ByteSize(2 << 30)));
+}
+
+#[test]
+fn what_is_shown_is_read_as_the_same() {
+    let text = "cores = 3\ncpus = '0,2-3'\nhttp.listen = 'off'\nlog.format = 'json'\n\
+                topic.retention.time = 'none'\nsegment.time = 5401001\nmessage.max.bytes = 1025\n\
+                topic.retention.bytes = '3 TiB'\ndisk.floor.bytes = 0";
+    let settings = after(text).expect("valid");
+    let mut again = Settings::default();
+    for setting in SETTINGS {
+        let written = format!("{}={}", setting.key, (setting.shown)(&settings));
+        again.apply_assignment(&written).expect("read again");
+    }
+    assert_eq!(again, settings);
 }
 
 #[test]
@@ -102,6 +117,8 @@ fn a_value_out_of_bounds_or_form_says_what_is_right() {
         ("kafka.listen", "'none'"),
         ("kafka.advertise", "'broker'"),
         ("kafka.advertise", "'a b:9092'"),
+        ("http.listen", "'none'"),
+        ("log.format", "'xml'"),
         ("topic.level", "'fsync'"),
         ("segment.time", "'7 weeks'"),
         ("segment.bytes", "-1"),

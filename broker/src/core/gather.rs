@@ -100,7 +100,9 @@ impl<P: BufPool> Core<P> {
         // In place before the call: this core may answer while it is asked.
         let parts = self.gathers[gather].parts.len();
         let part = u32::try_from(parts).expect("parts of a request are bounded by its bytes");
-        let slot = self.pending.add(Waiting::Part { gather, part });
+        let slot = self
+            .pending
+            .add_timed(Waiting::Part { gather, part }, call.timed(now));
         let gathering = &mut self.gathers[gather];
         gathering.parts.push(Some((owner, slot)));
         gathering.missing += 1;

@@ -14,8 +14,6 @@ use super::intake::{self, Frame, Look, Step};
 use super::pending::{Slot, Waiting};
 use super::session::{Blocked, Large};
 
-/// A connection that has not said hello by then is closed, nanoseconds.
-const HELLO_DEADLINE: u64 = 10_000_000_000;
 /// A large frame that is not complete by then closes its connection, nanoseconds.
 const BODY_DEADLINE: u64 = 60_000_000_000;
 /// Requests of one connection that may wait for their answers.
@@ -35,13 +33,27 @@ pub(super) enum Due {
 impl<P: BufPool> Core<P> {
     pub(super) fn accept(&mut self, conn: ConnId, protocol: Protocol, peer: SocketAddr, now: Now) {
         tracing::debug!(core = self.id.0, %peer, protocol = protocol.name(), "connection accepted");
+        self.accepted += 1;
         self.sessions.open(conn, protocol);
         if self.stop.begun() {
             self.actions.push_back(Action::Close(conn));
             return;
         }
-        self.deadlines
-            .set(now.mono.after(HELLO_DEADLINE), Due::Hello(conn));
+        let deadline = now.mono.after(self.settings.hello_ns);
+        self.deadlines.set(deadline, Due::Hello(conn));
+        self.bound_greeting();
+    }
+
+    /// Closes the connection that has been longest without a hello while too many have said none:
+    /// who means well says it at once.
+    fn bound_greeting(&mut self) {
+        while self.sessions.greeting() > self.settings.hello_max {
+            let oldest = self.sessions.oldest_greeting();
+            let oldest = oldest.expect("each that is counted is listed");
+            self.hello_evictions += 1;
+            let message = "too many connections have not said hello";
+            self.too_late(oldest, message);
+        }
     }
 
     pub(super) fn receive(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
@@ -280,7 +292,7 @@ impl<P: BufPool> Core<P> {
 
     pub(super) fn deadline_passed(&mut self, due: Due) {
         let (conn, message) = match due {
-            Due::Hello(conn) => (conn, "no hello within 10 s"),
+            Due::Hello(conn) => (conn, "no hello in time"),
             Due::Body(conn, _) => (conn, "the frame was not complete within 60 s"),
         };
         let Some(session) = self.sessions.get(conn) else {
@@ -290,10 +302,17 @@ impl<P: BufPool> Core<P> {
             Due::Hello(_) => !session.greeted,
             Due::Body(_, number) => session.large.is_some_and(|large| large.number == number),
         };
-        match session.protocol() {
-            _ if !late => {}
-            Protocol::Native => self.native_too_late(conn, message),
-            Protocol::Kafka => self.kafka_end(conn, message),
+        if late {
+            self.too_late(conn, message);
+        }
+    }
+
+    /// Ends a connection that took too long, in its protocol's way.
+    fn too_late(&mut self, conn: ConnId, message: &str) {
+        match self.sessions.get(conn).map(|session| session.protocol()) {
+            Some(Protocol::Native) => self.native_too_late(conn, message),
+            Some(Protocol::Kafka) => self.kafka_end(conn, message),
+            None => {}
         }
     }
 
@@ -330,6 +349,7 @@ impl<P: BufPool> Core<P> {
         }) = self.pending.take(slot)
         {
             self.shard.cancel(RequestId(slot.0));
+            self.latencies.gave_up();
             self.give_back_permit(permit, now);
             self.native_gave_up(conn, correlation);
             self.request_done(conn, now);

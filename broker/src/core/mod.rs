@@ -14,12 +14,14 @@ mod inbound;
 mod installs;
 mod intake;
 mod kafka;
+mod latencies;
 mod meter;
 mod native;
+pub mod observe;
 mod pending;
 mod permits;
 mod session;
-mod status;
+pub mod status;
 mod stop;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -39,7 +41,9 @@ use gather::Gather;
 use hop::Message;
 use installs::Installs;
 pub use kafka::{KafkaBroker, KafkaSettings};
+use latencies::Latencies;
 use meter::{Meter, Totals};
+use observe::{Insight, Question};
 use pending::{Pending, Slot};
 use permits::Permits;
 use session::Sessions;
@@ -80,6 +84,11 @@ pub struct Core<P: BufPool> {
     /// Small payloads are copied here, many to an allocation.
     arena: BytesMut,
     meter: Meter,
+    latencies: Latencies,
+    /// Connections closed because too many had not said hello.
+    hello_evictions: u64,
+    /// Connections ever accepted.
+    accepted: u64,
     stopped: StoppedLogs,
     stop: Stop,
     started: Mono,
@@ -126,6 +135,9 @@ impl<P: BufPool> Core<P> {
             encoder: Encoder::new(),
             arena: BytesMut::new(),
             meter: Meter::new(now.mono),
+            latencies: Latencies::default(),
+            hello_evictions: 0,
+            accepted: 0,
             stopped: StoppedLogs::new(),
             stop: Stop::new(cores),
             started: now.mono,
@@ -169,6 +181,8 @@ impl<P: BufPool> Core<P> {
 impl<P: BufPool> Behaviour for Core<P> {
     type Pool = P;
     type Message = Message;
+    type Question = Question;
+    type Insight = Insight;
 
     fn handle_accept(&mut self, conn: ConnId, protocol: Protocol, peer: SocketAddr, now: Now) {
         self.accept(conn, protocol, peer, now);
@@ -211,6 +225,10 @@ impl<P: BufPool> Behaviour for Core<P> {
         }
         self.sweep(now);
         self.settle(now);
+    }
+
+    fn observe(&mut self, question: Question, now: Now) -> Insight {
+        self.tell(question, now)
     }
 
     fn handle_stop(&mut self, now: Now) {

@@ -2,6 +2,8 @@
 //!
 //! What only one protocol keeps of a connection is that protocol's, in [`Talk`].
 
+use std::collections::VecDeque;
+
 use bytes::{Bytes, BytesMut};
 
 use super::boundary::{ConnId, Protocol};
@@ -44,6 +46,8 @@ pub(super) struct Session {
     pub(super) talk: Talk,
     /// The peer has proved to speak the protocol.
     pub(super) greeted: bool,
+    /// It counts among those that have not.
+    counted: bool,
     /// The last response has been given to send; whatever arrives is dropped.
     pub(super) closing: bool,
     pub(super) blocked: Option<Blocked>,
@@ -72,6 +76,7 @@ impl Session {
                 Protocol::Kafka => Talk::Kafka(KafkaTalk::default()),
             },
             greeted: false,
+            counted: true,
             closing: false,
             blocked: None,
             rx: BytesMut::new(),
@@ -113,6 +118,10 @@ impl Session {
 pub(super) struct Sessions {
     slots: Vec<Option<Box<Session>>>,
     open: usize,
+    /// Connections that have not said hello.
+    greeting: usize,
+    /// Those, the oldest first, and some that have said it or gone meanwhile.
+    arrivals: VecDeque<ConnId>,
 }
 
 impl Sessions {
@@ -127,6 +136,52 @@ impl Sessions {
             "the driver reused the slot of an open connection"
         );
         self.open += 1;
+        self.greeting += 1;
+        // No more are kept than are counted, plus those that a slow one is in front of.
+        if self.arrivals.len() > 2 * self.greeting {
+            let mut arrivals = std::mem::take(&mut self.arrivals);
+            arrivals.retain(|conn| self.is_greeting(*conn));
+            self.arrivals = arrivals;
+        }
+        self.arrivals.push_back(conn);
+    }
+
+    /// The connection has said hello, in its protocol's way.
+    pub(super) fn greeted(&mut self, conn: ConnId) {
+        if let Some(session) = self.get(conn) {
+            session.greeted = true;
+        }
+        self.uncount(conn);
+    }
+
+    /// The connection is none of those that have not said hello.
+    fn uncount(&mut self, conn: ConnId) {
+        if let Some(session) = self.get(conn)
+            && session.counted
+        {
+            session.counted = false;
+            self.greeting -= 1;
+        }
+    }
+
+    /// How many connections have not said hello.
+    pub(super) fn greeting(&self) -> usize {
+        self.greeting
+    }
+
+    /// Takes the one of them that has been there longest out of their number.
+    pub(super) fn oldest_greeting(&mut self) -> Option<ConnId> {
+        while let Some(conn) = self.arrivals.pop_front() {
+            if self.is_greeting(conn) {
+                self.uncount(conn);
+                return Some(conn);
+            }
+        }
+        None
+    }
+
+    fn is_greeting(&mut self, conn: ConnId) -> bool {
+        self.get(conn).is_some_and(|session| session.counted)
     }
 
     /// The session of a connection that is still there.
@@ -137,11 +192,57 @@ impl Sessions {
 
     pub(super) fn close(&mut self, conn: ConnId) -> Option<Box<Session>> {
         self.get(conn)?;
+        self.uncount(conn);
         self.open -= 1;
         self.slots[conn.slot as usize].take()
     }
 
     pub(super) fn len(&self) -> usize {
         self.open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conn(slot: u32) -> ConnId {
+        ConnId {
+            slot,
+            generation: 0,
+        }
+    }
+
+    #[test]
+    fn the_oldest_that_said_no_hello_is_found_and_counted_once() {
+        let mut sessions = Sessions::default();
+        (0..4).for_each(|slot| sessions.open(conn(slot), Protocol::Native));
+        sessions.greeted(conn(0));
+        sessions.greeted(conn(0));
+        sessions.close(conn(1));
+        assert_eq!(sessions.greeting(), 2);
+        assert_eq!(sessions.oldest_greeting(), Some(conn(2)));
+        assert_eq!(sessions.greeting(), 1);
+        sessions.close(conn(2));
+        assert_eq!(sessions.greeting(), 1, "it was not counted any more");
+        assert_eq!(sessions.oldest_greeting(), Some(conn(3)));
+        assert_eq!((sessions.greeting(), sessions.oldest_greeting()), (0, None));
+        assert_eq!(sessions.len(), 2);
+    }
+
+    #[test]
+    fn who_came_is_forgotten_behind_a_slow_one_too() {
+        let mut sessions = Sessions::default();
+        sessions.open(conn(0), Protocol::Native);
+        for generation in 0..1000 {
+            let quick = ConnId {
+                slot: 1,
+                generation,
+            };
+            sessions.open(quick, Protocol::Kafka);
+            sessions.close(quick);
+        }
+        assert!(sessions.arrivals.len() < 8, "{}", sessions.arrivals.len());
+        assert_eq!(sessions.oldest_greeting(), Some(conn(0)));
     }
 }

@@ -1,5 +1,6 @@
 //! The runtime under a toy behaviour: real sockets on loopback, real files, one and two cores.
 
+mod beside;
 mod boot;
 mod disk;
 mod measure;
@@ -14,9 +15,11 @@ use std::time::Duration;
 
 use leveret_broker::core::boundary::Protocol;
 use leveret_broker::runtime::{
-    CpuChoice, Exit, ListenerConfig, ListenerCores, Ready, RuntimeConfig, RuntimeError, StopHandle,
-    run,
+    CpuChoice, Desk, Exit, ListenerConfig, ListenerCores, Ready, RuntimeConfig, RuntimeError,
+    StopHandle, run,
 };
+
+use leveret_storage::types::CoreId;
 
 use boot::Script;
 use toy::Toy;
@@ -64,6 +67,7 @@ pub(crate) fn config(dir: &TestDir, cores: usize) -> RuntimeConfig {
 /// A running toy broker.
 pub(crate) struct Broker {
     pub(crate) ready: Ready,
+    pub(crate) desk: Desk<u32, (CoreId, u32)>,
     stop: StopHandle,
     thread: JoinHandle<Result<Exit, RuntimeError>>,
 }
@@ -72,6 +76,7 @@ impl Broker {
     pub(crate) fn start(config: RuntimeConfig) -> Self {
         let stop = StopHandle::new().unwrap();
         let (told, ready) = mpsc::channel();
+        let (gave, desk) = mpsc::channel();
         let handle = stop.clone();
         let thread = std::thread::spawn(move || {
             let (outcomes, _unread) = mpsc::channel();
@@ -80,14 +85,20 @@ impl Broker {
                 &handle,
                 |setup| Script::new(setup, Vec::new(), outcomes),
                 Toy::new,
+                |desk| {
+                    gave.send(desk).unwrap();
+                    Ok(())
+                },
                 |ready| told.send(ready.clone()).unwrap(),
             )
         });
         let ready = ready
             .recv_timeout(Duration::from_secs(10))
             .expect("the broker starts");
+        let desk = desk.recv().expect("it is given before");
         Self {
             ready,
+            desk,
             stop,
             thread,
         }

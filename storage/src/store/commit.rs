@@ -256,6 +256,7 @@ impl<P: BufPool> Store<P> {
         if let Some(commit) = self.ring.get(seq) {
             let took = self.now.mono.since(commit.issued);
             self.commit_ns = (self.commit_ns * 7 + took) / 8;
+            self.commit_times.record(took);
         }
         self.last_commit_at = self.now.mono;
         self.ring.complete(seq, durable);

@@ -81,9 +81,7 @@ impl<P: BufPool> Core<P> {
             Ok(Read::Body(error)) => return self.kafka_drop(conn, permit, &error, now),
             Err(_) => return self.kafka_drop(conn, permit, &"reading a request failed", now),
         };
-        if let Some(session) = self.sessions.get(conn) {
-            session.greeted = true;
-        }
+        self.sessions.greeted(conn);
         if self.stop.begun() {
             return self.kafka_drop(conn, permit, &"the broker is stopping", now);
         }

@@ -27,8 +27,8 @@ impl<P: BufPool> Core<P> {
         );
         if let Some(session) = self.sessions.get(conn) {
             session.talk = Talk::Native(NativeTalk::ExpectRequest);
-            session.greeted = true;
         }
+        self.sessions.greeted(conn);
         let limits = self.frame_limits();
         let ok = HelloOk {
             version: PROTOCOL_VERSION,
