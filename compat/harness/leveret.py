@@ -50,9 +50,10 @@ class Broker:
         self.listen = native
         self.native = None
         self.ready_seconds = None
+        self.program = LEVERET
 
     def start(self, timeout=60):
-        command = [LEVERET, "serve", "--data", self.data, "--native", self.listen, *self.flags]
+        command = [self.program, "serve", "--data", self.data, "--native", self.listen, *self.flags]
         if self.cores:
             command += ["--cores", str(self.cores)]
         began = time.monotonic()

@@ -34,7 +34,7 @@ use load::{Load, Producer};
 #[command(
     after_help = "Needs /dev/fuse and the right to mount. Exits with 0 if nothing was lost, with 1 otherwise, \
                         and with 77 where it cannot run.",
-    args_conflicts_with_subcommands = true
+    subcommand_negates_reqs = true
 )]
 struct Args {
     #[command(subcommand)]
