@@ -282,6 +282,20 @@ mod tests {
     }
 
     #[test]
+    fn a_data_directory_is_made_with_what_leads_to_it() {
+        let base = std::env::temp_dir().join(format!("leveret-made-{}", std::process::id()));
+        let dir = base.join("a/b");
+        for _ in 0..2 {
+            create_durably(&dir).unwrap();
+            assert!(dir.is_dir());
+        }
+        fs::write(base.join("file"), b"").unwrap();
+        assert!(create_durably(&base.join("file/c")).is_err());
+        assert!(create_durably(&base.join("file")).is_err());
+        fs::remove_dir_all(&base).unwrap();
+    }
+
+    #[test]
     fn a_second_broker_is_kept_out() {
         let dir = std::env::temp_dir().join(format!("leveret-lock-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
