@@ -84,7 +84,9 @@ impl Target for Batches {
             let checked = validate_records(input, LIMIT);
             let read = records(input, LIMIT).map(|set| {
                 let whole = set.iter().flatten();
-                whole.map(|record| record.headers.iter().count()).sum::<usize>()
+                whole
+                    .map(|record| record.headers.iter().count())
+                    .sum::<usize>()
             });
             (produced.err(), verified, checked.err(), read.err())
         });

@@ -74,16 +74,20 @@ fn main() -> ExitCode {
     // A panic is a finding and reported as one.
     std::panic::set_hook(Box::new(|_| {}));
     let mut failures = 0;
-    for control in [
-        &mut naive::Panics as &mut dyn Target,
-        &mut naive::Allocates,
-    ] {
+    for control in [&mut naive::Panics as &mut dyn Target, &mut naive::Allocates] {
         let found = search(control, &args, Duration::from_secs(5), start);
         if found.finding.is_none() {
-            println!("{}: found nothing, so this search shows nothing", control.name());
+            println!(
+                "{}: found nothing, so this search shows nothing",
+                control.name()
+            );
             failures += 1;
         } else {
-            println!("{}: found, as it must be, after {}", control.name(), found.runs);
+            println!(
+                "{}: found, as it must be, after {}",
+                control.name(),
+                found.runs
+            );
         }
     }
     let make: [(&str, fn() -> Box<dyn Target>); 5] = [
@@ -98,7 +102,12 @@ fn main() -> ExitCode {
         if !args.targets.is_empty() && !args.targets.iter().any(|wanted| wanted == name) {
             continue;
         }
-        let found = search(&mut *make(), &args, Duration::from_secs(args.seconds), start);
+        let found = search(
+            &mut *make(),
+            &args,
+            Duration::from_secs(args.seconds),
+            start,
+        );
         println!("{name}: {} runs, {} outcomes", found.runs, found.outcomes);
         match found.finding {
             None => passed += 1,
@@ -211,7 +220,9 @@ fn kept(dir: &Path) -> Vec<Vec<u8>> {
     };
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     files.sort();
-    let texts = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
+    let texts = files
+        .iter()
+        .filter_map(|file| std::fs::read_to_string(file).ok());
     texts.map(|text| unhex(&text)).collect()
 }
 

@@ -15,7 +15,10 @@ use leveret_wire::native::{
 
 use crate::Target;
 use crate::allocator::{peak_of, within};
+use crate::batch::Batches;
 use crate::disk::Disk;
+use crate::mutate::mutate;
+use crate::wire::Native;
 use crate::world::{CACHE, MAX_BATCH, REQUESTS, RESPONSES, World};
 
 /// Inputs that one core hears before it is replaced by a fresh one.
@@ -116,8 +119,8 @@ pub(crate) fn requests(topic: u64) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Reads whole response frames.
-fn answers(mut bytes: &[u8]) -> Result<Vec<u16>, String> {
+/// Reads whole response frames: what each is, with the code of an error.
+fn answers(mut bytes: &[u8]) -> Result<Vec<String>, String> {
     let mut kinds = Vec::new();
     while !bytes.is_empty() {
         let header = FrameHeader::parse(bytes, &LIMITS)
@@ -126,9 +129,12 @@ fn answers(mut bytes: &[u8]) -> Result<Vec<u16>, String> {
         if header.frame_len() > bytes.len() {
             return Err("an answer ends early".to_owned());
         }
-        Response::decode(header.kind, &bytes[header.header_range()])
+        let answer = Response::decode(header.kind, &bytes[header.header_range()])
             .map_err(|error| format!("an answer cannot be read: {error}"))?;
-        kinds.push(header.kind);
+        kinds.push(match answer {
+            Response::Error(error) => format!("{:?}", error.code),
+            other => format!("{:?}", other.kind()),
+        });
         bytes = &bytes[header.frame_len()..];
     }
     Ok(kinds)
@@ -177,8 +183,8 @@ pub(crate) fn good_client(world: &mut World, topic: u64) -> Result<(), String> {
     let (out, open) = world.received(conn);
     world.hang_up(conn);
     let kinds = answers(&out)?;
-    if !open || kinds.len() != 3 || kinds[1] != 0x8002 {
-        return Err(format!("a good client got {kinds:x?}, open: {open}"));
+    if !open || kinds != ["HelloOk", "Pong", "ProduceOk"] {
+        return Err(format!("a good client got {kinds:?}, open: {open}"));
     }
     Ok(())
 }
@@ -200,6 +206,27 @@ impl NativeSession {
     }
 }
 
+impl NativeSession {
+    /// The frame with another body, of which it gives the right length most of the time; a
+    /// record batch in it has the right checksum most of the time.
+    fn changed(&self, rng: &mut Rng, mut frame: Vec<u8>, other: &[u8]) -> Vec<u8> {
+        let whole = FrameHeader::parse(&frame, &LIMITS).ok().flatten();
+        let payload = whole.expect("a frame of ours").payload_range();
+        if !payload.is_empty() && rng.chance(3, 4) {
+            let mut batch = frame.split_off(payload.start);
+            mutate(rng, &mut batch, other);
+            Batches.repair(rng, &mut batch);
+            frame.append(&mut batch);
+        } else {
+            let mut body = frame.split_off(FrameHeader::LEN - 16);
+            mutate(rng, &mut body, other);
+            frame.append(&mut body);
+        }
+        Native.repair(rng, &mut frame);
+        frame
+    }
+}
+
 impl Target for NativeSession {
     fn name(&self) -> &'static str {
         "native-session"
@@ -215,11 +242,23 @@ impl Target for NativeSession {
     }
 
     fn repair(&self, rng: &mut Rng, input: &mut Vec<u8>) {
-        if rng.chance(1, 2) {
-            // A hello that works, and the rest is heard as what it is.
-            let mut whole = hello();
-            whole.append(input);
-            *input = whole;
+        let mut whole = hello();
+        match rng.below(4) {
+            0 => {}
+            1 => {
+                // A hello that works, and the rest is heard as what it is.
+                whole.append(input);
+                *input = whole;
+            }
+            _ => {
+                // Whole frames whose bodies are wrong get further.
+                let frames = requests(self.topic);
+                for _ in 0..rng.between(1, 8) {
+                    let frame = frames[rng.below(frames.len() as u64) as usize].clone();
+                    whole.append(&mut self.changed(rng, frame, input));
+                }
+                *input = whole;
+            }
         }
     }
 
@@ -246,7 +285,7 @@ impl Target for NativeSession {
         within(peak, bound)?;
         let kinds = answers(&out)?;
         // A topic that the input deleted is not there for the good client.
-        let gone = !input.is_empty() && kinds.contains(&0x8011);
+        let gone = kinds.iter().any(|kind| kind == "DeleteTopicOk");
         if !gone {
             good_client(&mut world, topic)?;
             self.world = Some((world, topic));

@@ -70,7 +70,11 @@ impl Recovery {
         let mut changes = 0;
         for change in input.chunks_exact(8).take(8) {
             let class = change[0] % 5;
-            let of_class: Vec<_> = self.names.iter().filter(|n| Self::class(**n) == class).collect();
+            let of_class: Vec<_> = self
+                .names
+                .iter()
+                .filter(|n| Self::class(**n) == class)
+                .collect();
             if of_class.is_empty() {
                 continue;
             }
@@ -114,7 +118,9 @@ impl Recovery {
             }
             FileName::Journal { .. } => {
                 let commits = self.commits.borrow();
-                let before = commits.iter().filter(|(file, pos)| *file == name && *pos <= at);
+                let before = commits
+                    .iter()
+                    .filter(|(file, pos)| *file == name && *pos <= at);
                 if let Some((_, pos)) = before.max_by_key(|(_, pos)| *pos) {
                     seal_commit(&mut content[*pos..]);
                 }
@@ -228,7 +234,10 @@ impl Target for Recovery {
         });
         within(peak, bound)?;
         if changes == 0 && (report.errors > 0 || started.is_err() || answered == 0) {
-            return Err(format!("an undamaged disk: {started:?}, {:?}", report.findings));
+            return Err(format!(
+                "an undamaged disk: {started:?}, {:?}",
+                report.findings
+            ));
         }
         let finding = report.findings.first().map(|finding| finding.what.clone());
         Ok(format!("{started:?} {finding:?}"))

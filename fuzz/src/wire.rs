@@ -79,7 +79,7 @@ impl Target for Native {
             });
             within(peak, TEXT + PER_BYTE * body.len())?;
             if kind == header.kind {
-                outcome = format!("{kind} {request} {response}");
+                outcome = format!("{:?} {request} {response}", Kind::from_u16(kind));
             }
         }
         Ok(outcome)

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use leveret_broker::core::boundary::{Action, Behaviour, ConnId, Protocol};
 use leveret_broker::core::{Core, CoreSettings};
 use leveret_engine::shard::{Shard, ShardSettings};
-use leveret_engine::topology::{TOPOLOGY_LOG, TopicSettings, Topology};
+use leveret_engine::topology::{TOPOLOGY_LOG, TopicSettings, Topology, TopologyLimits};
 use leveret_storage::recovery::{RecoveryConfig, recover};
 use leveret_storage::store::StoreConfig;
 use leveret_storage::types::{CoreId, Level, Mono, Now, WallMs};
@@ -87,7 +87,10 @@ impl World {
     pub(crate) fn start(mut disk: Disk) -> Result<Self, String> {
         let recovered = disk.drive(recover(recovery_config(), Pool))?;
         let recovered = recovered.map_err(|error| error.to_string())?;
-        let limits = ShardSettings::default().topology;
+        let limits = TopologyLimits {
+            partitions_per_topic: 16,
+            partitions: 500,
+        };
         let logs = || recovered.cores.iter().flat_map(|core| &core.logs);
         let own = logs().find(|log| log.id == TOPOLOGY_LOG);
         let snapshot = own.and_then(|log| log.snapshot.as_ref());
@@ -106,6 +109,7 @@ impl World {
         let shard = ShardSettings {
             max_batch_bytes: MAX_BATCH,
             segment_bytes: 64 << 10,
+            topology: limits,
             ..ShardSettings::default()
         };
         let core = recovered.cores.into_iter().next().expect("one core");
@@ -203,9 +207,10 @@ impl World {
             while let Some(action) = self.core.poll_action() {
                 self.carry_out(action);
             }
-            let deliverable = self.conns.iter_mut().find(|(_, conn)| {
-                conn.open && !conn.paused && !conn.waiting.is_empty()
-            });
+            let deliverable = self
+                .conns
+                .iter_mut()
+                .find(|(_, conn)| conn.open && !conn.paused && !conn.waiting.is_empty());
             let Some((&id, conn)) = deliverable else {
                 return;
             };

@@ -222,10 +222,7 @@ mod tests {
         let mut faults = faults(Action::Read, Class::Segment);
         assert_eq!(faults.meet(Action::Read, 8), None);
         assert_eq!(faults.meet(Action::Read, 7), None);
-        assert_eq!(
-            faults.meet(Action::Read, 7),
-            Some(Outcome::Fail(libc::EIO))
-        );
+        assert_eq!(faults.meet(Action::Read, 7), Some(Outcome::Fail(libc::EIO)));
         assert_eq!(faults.meet(Action::Read, 7), None);
         assert_eq!(faults.met(), 1);
     }

@@ -254,12 +254,12 @@ impl Filesystem for PowercutFs {
             return;
         }
         self.change(reply, |state| {
-            state
-                .volume
-                .rename(parent.0, text(name), text(newname))?;
+            state.volume.rename(parent.0, text(name), text(newname))?;
             let node = state.volume.look_up(parent.0, text(newname))?;
             if let Node::File(_) = node {
-                state.faults.know(number(node), Class::of_file(text(newname)));
+                state
+                    .faults
+                    .know(number(node), Class::of_file(text(newname)));
             }
             Ok(())
         });

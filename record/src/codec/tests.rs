@@ -248,6 +248,9 @@ fn a_zstd_frame_that_states_no_content_may_be_followed_by_one_that_has_some() {
     let read = decompress(Compression::Zstd, &pair, 100);
     assert_eq!(read.as_deref(), Ok(&b"content"[..]));
     let long = [frame(b""), frame(&text())].concat();
-    assert_eq!(decompress(Compression::Zstd, &long, text().len()), Ok(text()));
+    assert_eq!(
+        decompress(Compression::Zstd, &long, text().len()),
+        Ok(text())
+    );
     assert!(decompress(Compression::Zstd, &long, 100).is_err());
 }

@@ -154,9 +154,7 @@ fn at_the_disk_floor_producing_stops_and_deleting_goes_on() {
     assert_eq!(world.append(LOG, 100), Err(AppendError::DiskFloor));
     let machine = LogId(0);
     let settings = LogSettings::default();
-    world
-        .store
-        .create_log(machine, LogKind::Machine, settings);
+    world.store.create_log(machine, LogKind::Machine, settings);
     world.append(machine, 100).unwrap();
     world.check_log(LOG, 100);
     world.store.trim(LOG, Offset(3));
