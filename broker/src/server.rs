@@ -6,8 +6,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use leveret_engine::partition::ProducerLimits;
 use leveret_engine::shard::{Shard, ShardSettings};
-use leveret_engine::topology::{TOPOLOGY_LOG, TopicSettings, Topology, TopologyLimits};
+use leveret_engine::topology::{
+    TOPOLOGY_LOG, TimestampType, TopicSettings, Topology, TopologySettings,
+};
 use leveret_storage::format::superblock::Geometry;
 use leveret_storage::io::{BLOCK, IoResult, Op, OpId};
 use leveret_storage::recovery::{Recovered, RecoveredCore, Recovery, RecoveryConfig, recover};
@@ -38,12 +41,11 @@ pub fn serve(
 ) -> Result<runtime::Exit, RuntimeError> {
     let runtime = runtime_config(settings);
     let recovery = recovery_config(settings);
-    // What the shards' settings say as well: core 0 decides by the same limits.
-    let limits = ShardSettings::default().topology;
+    let topology = topology_settings(settings);
     runtime::run(
         &runtime,
         stop,
-        move |setup| StorageBootstrap::new(recovery, limits, setup),
+        move |setup| StorageBootstrap::new(recovery, topology, setup),
         |setup| start_core(settings, setup),
         ready,
     )
@@ -103,23 +105,23 @@ struct CoreStart {
 /// Recovery, and the topology that it brings back.
 struct StorageBootstrap {
     recovery: Recovery<DmaPool>,
-    limits: TopologyLimits,
+    settings: TopologySettings,
     cores: u16,
 }
 
 impl StorageBootstrap {
-    fn new(config: RecoveryConfig, limits: TopologyLimits, setup: BootSetup) -> Self {
+    fn new(config: RecoveryConfig, settings: TopologySettings, setup: BootSetup) -> Self {
         let cores = setup.cores;
         let config = RecoveryConfig { cores, ..config };
         Self {
             recovery: recover(config, setup.pool),
-            limits,
+            settings,
             cores,
         }
     }
 
     fn starts(&self, recovered: Recovered) -> Result<Vec<CoreStart>, String> {
-        let topology = topology_of(&recovered, self.limits, self.cores)?;
+        let topology = topology_of(&recovered, self.settings, self.cores)?;
         let summary = recovered.summary;
         tracing::info!(
             generation = recovered.generation.0,
@@ -139,7 +141,7 @@ impl StorageBootstrap {
 /// The topology of this run: what log 0 says, with every partition where recovery put it.
 fn topology_of(
     recovered: &Recovered,
-    limits: TopologyLimits,
+    settings: TopologySettings,
     cores: u16,
 ) -> Result<Topology, String> {
     let logs = || {
@@ -157,7 +159,7 @@ fn topology_of(
     let entries = own.into_iter().flat_map(|log| &log.replay);
     let entries = entries.map(|(meta, bytes)| (meta.ordinal, &bytes[..]));
     let mut topology =
-        Topology::recover(snapshot, entries, limits).map_err(|error| error.to_string())?;
+        Topology::recover(snapshot, entries, settings).map_err(|error| error.to_string())?;
     let placed = logs()
         .filter(|(_, log)| log.id != TOPOLOGY_LOG)
         .map(|(core, log)| (log.id, core));
@@ -192,7 +194,6 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         recovered,
         topology,
     } = setup.recovered;
-    let level = settings.topic_level;
     let core_settings = CoreSettings {
         cores: setup.cores,
         cpu: u32::try_from(setup.cpu).expect("a CPU number"),
@@ -200,11 +201,6 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         request_bytes: bytes(settings.memory_requests_bytes.0),
         response_bytes: bytes(settings.memory_response_bytes.0),
         cache_bytes: bytes(settings.memory_cache_bytes.0),
-        topic_defaults: TopicSettings {
-            level,
-            retention_bytes: settings.topic_retention_bytes.map(|size| size.0),
-            retention_ms: settings.topic_retention_time.map(millis),
-        },
         data_dir: Arc::from(shown(&settings.data)),
         true_level: match setup.level {
             TrueLevel::Durable => Level::Synced,
@@ -218,9 +214,11 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         ..StoreConfig::default()
     };
     let shard = ShardSettings {
-        max_batch_bytes: bytes(settings.message_max_bytes.0),
-        segment_bytes: settings.segment_bytes.0,
-        segment_ms: millis(settings.segment_time),
+        topology: topology_settings(settings),
+        producers: ProducerLimits {
+            expiry_ms: millis(settings.producer_expiry),
+            ..ProducerLimits::default()
+        },
         ..ShardSettings::default()
     };
     let shard = Shard::open(shard, store, setup.pool, recovered, setup.now)
@@ -232,6 +230,23 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         topology,
         setup.now,
     ))
+}
+
+/// The same on every core: core 0 decides by it, and all overlay a topic's own choices on it.
+fn topology_settings(settings: &Settings) -> TopologySettings {
+    TopologySettings {
+        defaults: TopicSettings {
+            level: settings.topic_level,
+            retention_bytes: settings.topic_retention_bytes.map(|size| size.0),
+            retention_ms: settings.topic_retention_time.map(millis),
+            segment_bytes: settings.segment_bytes.0,
+            segment_ms: millis(settings.segment_time),
+            max_message_bytes: u32::try_from(settings.message_max_bytes.0)
+                .expect("128 MiB at most"),
+            timestamps: TimestampType::default(),
+        },
+        ..TopologySettings::default()
+    }
 }
 
 fn bytes(setting: u64) -> usize {

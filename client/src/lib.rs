@@ -29,8 +29,9 @@ pub mod tokio;
 pub use error::{Error, Result};
 pub use leveret_record::{Compression, Record, RecordSet};
 pub use leveret_wire::native::{
-    CoreStatus, CreateTopicOk, ErrorCode, FetchPartition, FetchedPartition, Level, ListOffsetsOk,
-    Offset, OffsetSpec, PartitionDescription, PartitionId, ProduceOk, ProducerId, TopicId,
+    AlterTopicOk, ConfigSource, CoreStatus, CreateTopicOk, ErrorCode, FetchPartition,
+    FetchedPartition, Level, ListOffsetsOk, Offset, OffsetSpec, PartitionDescription, PartitionId,
+    ProduceOk, ProducerId, TopicId,
 };
 
 pub use self::core::{ConsumeError, ConsumedBatch, ConsumedRecord, Fetched, OutOfRange, StartAt};
@@ -38,5 +39,5 @@ pub use self::core::{ConsumeError, ConsumedBatch, ConsumedRecord, Fetched, OutOf
 pub use self::tokio::{
     Ack, Admin, BrokerStatus, Client, ClientOptions, Connection, Consumer, ConsumerOptions,
     Delivery, NewTopic, Pending, Producer, ProducerOptions, ProducerRecord, StoppedLog,
-    TopicDescription, TopicListing, TopicMetadata,
+    TopicChanges, TopicDescription, TopicListing, TopicMetadata, TopicSetting,
 };

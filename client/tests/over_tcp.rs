@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use leveret_client::{
     Client, ClientOptions, ConsumerOptions, Error, ErrorCode, NewTopic, Offset, OutOfRange,
-    PartitionId, ProducerOptions, ProducerRecord, StartAt, TopicId,
+    PartitionId, ProducerOptions, ProducerRecord, StartAt, TopicChanges, TopicId,
 };
 use support::{FakeBroker, Faults};
 
@@ -81,6 +81,52 @@ fn assert_complete(stored: &[Vec<Vec<u8>>]) {
             );
         }
         assert_eq!(stored.len(), 1000);
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_grows_gets_records_of_a_producer_that_runs() {
+    let broker = FakeBroker::start(Faults::default()).await;
+    let topic = broker.create_topic("t", 1);
+    let client = Client::with_options(options(&broker)).await.unwrap();
+    let producer = client.producer(ProducerOptions {
+        metadata_max_age: Duration::from_millis(50),
+        ..small_batches()
+    });
+    let first = producer
+        .send("t", ProducerRecord::value("x"))
+        .await
+        .unwrap();
+    assert_eq!(first.await.unwrap().partition, PartitionId(0));
+    let changes = TopicChanges {
+        partitions: Some(3),
+        ..TopicChanges::default()
+    };
+    let altered = client.admin().alter_topic("t", &changes).await.unwrap();
+    assert_eq!((altered.topic_id, altered.partitions), (topic, 3));
+    // One that is named is looked for at once, whatever the age, and once only.
+    let named = |partition| ProducerRecord {
+        partition: Some(PartitionId(partition)),
+        ..ProducerRecord::value("named")
+    };
+    let delivery = producer.send("t", named(2)).await.unwrap();
+    assert_eq!(delivery.await.unwrap().partition, PartitionId(2));
+    let refused = producer.send("t", named(3)).await.unwrap_err();
+    assert!(matches!(refused, Error::InvalidRecord(_)), "{refused}");
+    // The others follow by themselves.
+    let changes = TopicChanges {
+        partitions: Some(4),
+        ..TopicChanges::default()
+    };
+    client.admin().alter_topic("t", &changes).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while broker.values(topic, 3).is_empty() {
+        assert!(Instant::now() < deadline, "the new partition stays empty");
+        for _ in 0..50 {
+            let sent = producer.send("t", ProducerRecord::value("x")).await;
+            drop(sent.unwrap());
+        }
+        producer.flush().await.unwrap();
     }
 }
 

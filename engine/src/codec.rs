@@ -12,6 +12,8 @@
 //! checksum, an unknown kind, a newer version, bytes that end early and bytes left over are each
 //! an error, and no count is believed before the bytes for it are seen.
 
+use std::ops::RangeInclusive;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
@@ -43,6 +45,14 @@ pub enum DecodeError {
         found: u16,
         /// The newest version that this program reads.
         known: u16,
+    },
+    /// Written by a version of Leveret before the first release.
+    #[error("layout version {found}, this program reads from {oldest} on")]
+    OlderVersion {
+        /// The version in the bytes.
+        found: u16,
+        /// The oldest version that this program reads.
+        oldest: u16,
     },
     /// A field's value cannot be.
     #[error("impossible value of {0}")]
@@ -97,12 +107,6 @@ impl Writer {
         self.u32(u32::try_from(value).expect("a bounded machine counts below 2^32"));
     }
 
-    /// A flag byte, then the value or 0.
-    pub(crate) fn option_u64(&mut self, value: Option<u64>) {
-        self.u8(u8::from(value.is_some()));
-        self.u64(value.unwrap_or(0));
-    }
-
     /// A string of at most 65,535 bytes.
     pub(crate) fn str(&mut self, value: &str) {
         self.u16(u16::try_from(value.len()).expect("names are bounded below 2^16 bytes"));
@@ -137,7 +141,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn open_as(
         bytes: &'a [u8],
         kind: u16,
-        known: u16,
+        known: RangeInclusive<u16>,
     ) -> Result<(u16, Self), DecodeError> {
         let (found, version, reader) = Self::open(bytes)?;
         if found != kind {
@@ -194,16 +198,6 @@ impl<'a> Reader<'a> {
         Ok(count)
     }
 
-    pub(crate) fn option_u64(&mut self, what: &'static str) -> Result<Option<u64>, DecodeError> {
-        let flag = self.u8(what)?;
-        let value = self.u64(what)?;
-        match flag {
-            0 if value == 0 => Ok(None),
-            1 => Ok(Some(value)),
-            _ => Err(DecodeError::Invalid(what)),
-        }
-    }
-
     pub(crate) fn str(&mut self, what: &'static str) -> Result<&'a str, DecodeError> {
         let len = usize::from(self.u16(what)?);
         let (head, rest) = self
@@ -223,11 +217,16 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Version 0 was never written; above `known` only a newer program can read.
-pub(crate) fn check_version(found: u16, known: u16) -> Result<(), DecodeError> {
+/// Whether this program reads that version; 0 was never written.
+pub(crate) fn check_version(found: u16, known: RangeInclusive<u16>) -> Result<(), DecodeError> {
+    let (oldest, newest) = known.into_inner();
     match found {
         0 => Err(DecodeError::Invalid("version")),
-        _ if found > known => Err(DecodeError::NewerVersion { found, known }),
+        _ if found > newest => Err(DecodeError::NewerVersion {
+            found,
+            known: newest,
+        }),
+        _ if found < oldest => Err(DecodeError::OlderVersion { found, oldest }),
         _ => Ok(()),
     }
 }

@@ -1,16 +1,14 @@
 //! What can be typed.
 
-use std::fs::File;
-use std::io::{self, Write};
 use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::output::OutputArgs;
+use crate::plan::Mode;
+use crate::protocol::Protocol;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use leveret_client::Level;
-use serde::Serialize;
-
-use crate::failure::Failure;
 
 /// Load for a Leveret broker, and reports of how it bears it.
 #[derive(Debug, Parser)]
@@ -47,15 +45,46 @@ pub(crate) enum Command {
         after_help = "Example:\n  leveret-loadgen e2e --rate 10000 --size 1024 --batch 1 --duration 30s"
     )]
     E2e(LoadArgs),
+    /// Load two brokers in turn, A B A B, and tell the ratio of each figure with its range
+    #[command(after_help = "Examples:\n  \
+        leveret-loadgen compare --a 127.0.0.1:7654 --b 127.0.0.1:7754 --rounds 7 --size 1024\n  \
+        leveret-loadgen compare --mode e2e --a 127.0.0.1:9092 --protocol-a kafka --pid-a 4711 \\\n    \
+        --b 127.0.0.1:19092 --protocol-b kafka --pid-b 4712 --topic-config-b flush.messages=1 --html compare.html")]
+    Compare(CompareArgs),
+    /// Make one page of the JSON reports of several runs, or of a comparison
+    #[command(
+        after_help = "Example:\n  leveret-loadgen report --html page.html before.json after.json"
+    )]
+    Report(ReportArgs),
     /// Measure the machine itself: loopback TCP, sequential O_DIRECT, 4 KiB durable writes
     Raw(RawArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
+    #[command(flatten)]
+    pub(crate) broker: BrokerArgs,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+    /// What to call the run in reports
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) label: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Which broker is loaded.
+#[derive(Debug, Args)]
+pub(crate) struct BrokerArgs {
     /// Broker to load, instead of starting one
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["broker", "cores", "dir"])]
     pub(crate) connect: Option<String>,
+    /// What to speak to it
+    #[arg(long, value_enum, value_name = "PROTOCOL", default_value = "native")]
+    pub(crate) protocol: Protocol,
+    /// Process of the broker at --connect, if it is on this machine: for its CPU time and writes
+    #[arg(long, value_name = "PID", requires = "connect")]
+    pub(crate) pid: Option<NonZeroU32>,
     /// The `leveret` binary to start [default: the one beside this program]
     #[arg(long, value_name = "PATH")]
     pub(crate) broker: Option<PathBuf>,
@@ -68,12 +97,35 @@ pub(crate) struct LoadArgs {
     /// A setting for the broker that is started; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "connect")]
     pub(crate) set: Vec<String>,
+}
+
+impl BrokerArgs {
+    /// A running broker.
+    pub(crate) fn remote(address: String, protocol: Protocol, pid: Option<NonZeroU32>) -> Self {
+        Self {
+            connect: Some(address),
+            protocol,
+            pid,
+            broker: None,
+            cores: NonZeroU16::MIN,
+            dir: None,
+            set: Vec::new(),
+        }
+    }
+}
+
+/// What load.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WorkArgs {
     /// Leave the topic, and a started broker's data directory, where they are
     #[arg(long)]
     pub(crate) keep: bool,
     /// Topic, created if it does not exist [default: one of its own, deleted afterwards]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = short)]
     pub(crate) topic: Option<String>,
+    /// Configuration of the topic that is created (Kafka), such as flush.messages=1; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) topic_config: Vec<(String, String)>,
     /// Messages to send [default: as many as --duration allows; consume: 1000000]
     #[arg(long, value_name = "N")]
     pub(crate) messages: Option<NonZeroU64>,
@@ -99,9 +151,10 @@ pub(crate) struct LoadArgs {
     /// acknowledgements come; e2e: 10000]
     #[arg(long, value_name = "N")]
     pub(crate) rate: Option<NonZeroU64>,
-    /// What an acknowledgement promises
-    #[arg(long, value_enum, value_name = "LEVEL", default_value = "synced")]
-    pub(crate) durability: LevelArg,
+    /// What an acknowledgement promises [default: synced; over Kafka's protocol with --connect: what
+    /// the broker is set to, since no request can ask for it]
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub(crate) durability: Option<LevelArg>,
     /// Time at the beginning that does not count in the figures
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     pub(crate) warmup: Duration,
@@ -109,8 +162,62 @@ pub(crate) struct LoadArgs {
     /// always do)
     #[arg(long)]
     pub(crate) verify: bool,
+}
+
+/// Two brokers, and what load.
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The first broker: what the other is compared with
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) a: String,
+    /// The second broker
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) b: String,
+    /// What to speak to A
+    #[arg(long, value_enum, value_name = "PROTOCOL", default_value = "native")]
+    pub(crate) protocol_a: Protocol,
+    /// What to speak to B
+    #[arg(long, value_enum, value_name = "PROTOCOL", default_value = "native")]
+    pub(crate) protocol_b: Protocol,
+    /// Process of A, if it is on this machine: for its CPU time
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid_a: Option<NonZeroU32>,
+    /// Process of B, if it is on this machine: for its CPU time
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid_b: Option<NonZeroU32>,
+    /// What to call A [default: its address]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) label_a: Option<String>,
+    /// What to call B [default: its address]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) label_b: Option<String>,
+    /// Configuration of A's topics only, as --topic-config
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) topic_config_a: Vec<(String, String)>,
+    /// Configuration of B's topics only, as --topic-config
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    pub(crate) topic_config_b: Vec<(String, String)>,
+    /// How often each is loaded
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub(crate) rounds: NonZeroU16,
+    /// Which run
+    #[arg(long, value_enum, value_name = "MODE", default_value = "produce")]
+    pub(crate) mode: Mode,
     #[command(flatten)]
-    pub(crate) json: JsonArg,
+    pub(crate) work: WorkArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Reports to show together.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// The page to write
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: PathBuf,
+    /// JSON reports of runs (at most 8), or of one comparison
+    #[arg(value_name = "JSON", required = true, num_args = 1..=8)]
+    pub(crate) runs: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -124,7 +231,7 @@ pub(crate) struct RawArgs {
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     pub(crate) duration: Duration,
     #[command(flatten)]
-    pub(crate) json: JsonArg,
+    pub(crate) output: OutputArgs,
 }
 
 impl RawArgs {
@@ -156,41 +263,6 @@ impl LevelArg {
     }
 }
 
-/// Where the report goes.
-#[derive(Debug, Args)]
-pub(crate) struct JsonArg {
-    /// Write the report as JSON to FILE, or with - to standard output instead of the table
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
-
-impl JsonArg {
-    /// Writes the report: the table unless JSON takes its place, JSON where it was asked for.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub(crate) fn put(&self, report: &impl Serialize, table: impl Fn()) -> Result<(), Failure> {
-        let Some(path) = &self.json else {
-            table();
-            return Ok(());
-        };
-        let mut text = serde_json::to_string_pretty(report).expect("a report has only plain keys");
-        text.push('\n');
-        let written = if path.as_os_str() == "-" {
-            io::stdout().write_all(text.as_bytes())
-        } else {
-            table();
-            File::create(path).and_then(|mut file| file.write_all(text.as_bytes()))
-        };
-        written.map_err(|error| {
-            Failure::new(
-                format!("cannot write {}: {error}", path.display()),
-                "choose another file by --json",
-            )
-        })
-    }
-}
-
 /// A time such as `500ms`, `10s`, `2min`, or a number of seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text
@@ -210,6 +282,20 @@ fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(number.saturating_mul(millis)))
 }
 
+/// `KEY=VALUE`, each of a length that every protocol can carry.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("give it as KEY=VALUE")?;
+    Ok((short(key)?, short(value)?))
+}
+
+/// A text that is not longer than Kafka's strings can be.
+fn short(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.len() > i16::MAX as usize {
+        return Err("it must have 1 to 32767 bytes".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,5 +307,7 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("10"), Ok(Duration::from_secs(10)));
         assert!(duration("soon").is_err() && duration("5 weeks").is_err());
+        assert_eq!(pair("a.b=c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
+        assert!(pair("ab").is_err() && pair("=b").is_err() && pair("a=").is_err());
     }
 }

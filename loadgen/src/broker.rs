@@ -7,11 +7,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use leveret_client::Level;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::args::LoadArgs;
+use crate::args::BrokerArgs;
 use crate::cpus;
 use crate::failure::Failure;
+use crate::protocol::Protocol;
 
 /// What the broker says, beside its data directory.
 const LOG: &str = "broker.log";
@@ -37,7 +39,11 @@ impl OwnBroker {
     ///
     /// # Errors
     /// If there is no such binary, or it ends or takes too long before it is ready.
-    pub(crate) fn start(args: &LoadArgs) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        args: &BrokerArgs,
+        level: Option<Level>,
+        keep: bool,
+    ) -> Result<Self, Failure> {
         let binary = binary(args)?;
         let directory = scratch_directory(args)?;
         let log = directory.join(LOG);
@@ -49,6 +55,15 @@ impl OwnBroker {
             .arg("--data")
             .arg(directory.join("data"));
         command.args(["--native", "127.0.0.1:0"]);
+        if args.protocol == Protocol::Kafka {
+            command.args(["--kafka", "127.0.0.1:0"]);
+            // Natively the topic's creator says it.
+            if let Some(level) = level {
+                command
+                    .arg("--set")
+                    .arg(format!("topic.level={}", level.name()));
+            }
+        }
         if own.len() == usize::from(args.cores.get()) {
             let list: Vec<String> = own.iter().map(ToString::to_string).collect();
             command.arg("--cpus").arg(list.join(","));
@@ -69,16 +84,18 @@ impl OwnBroker {
             child,
             address: String::new(),
             directory,
-            keep: args.keep,
+            keep,
         };
-        broker.address = broker.wait_until_ready().ok_or_else(|| {
-            let last = broker.last_line();
-            Failure::new(
-                format!("the broker did not become ready: {last}"),
-                "run `leveret serve` by hand to see why",
-            )
-        })?;
-        if args.keep {
+        broker.address = broker
+            .wait_until_ready(args.protocol.ready_word())
+            .ok_or_else(|| {
+                let last = broker.last_line();
+                Failure::new(
+                    format!("the broker did not become ready: {last}"),
+                    "run `leveret serve` by hand to see why",
+                )
+            })?;
+        if keep {
             eprintln!(
                 "data directory: {}",
                 broker.directory.join("data").display()
@@ -114,8 +131,8 @@ impl OwnBroker {
         said.lines().last().unwrap_or("it said nothing").to_owned()
     }
 
-    /// The address of the ready line; `None` if there was none in time.
-    fn wait_until_ready(&mut self) -> Option<String> {
+    /// The address behind `word` in the ready line; `None` if there was none in time.
+    fn wait_until_ready(&mut self, word: &'static str) -> Option<String> {
         let stdout = self.child.stdout.take()?;
         let (sender, receiver) = mpsc::channel();
         // Ends with the line or with the process, whose end closes the pipe.
@@ -130,7 +147,7 @@ impl OwnBroker {
         let ready = words.next() == Some("ready");
         ready.then(|| {
             words
-                .find_map(|word| word.strip_prefix("native="))
+                .find_map(|found| found.strip_prefix(word))
                 .map(str::to_owned)
         })?
     }
@@ -156,7 +173,7 @@ impl Drop for OwnBroker {
     }
 }
 
-fn binary(args: &LoadArgs) -> Result<PathBuf, Failure> {
+fn binary(args: &BrokerArgs) -> Result<PathBuf, Failure> {
     if let Some(path) = &args.broker {
         return Ok(path.clone());
     }
@@ -171,7 +188,7 @@ fn binary(args: &LoadArgs) -> Result<PathBuf, Failure> {
     })
 }
 
-fn scratch_directory(args: &LoadArgs) -> Result<PathBuf, Failure> {
+fn scratch_directory(args: &BrokerArgs) -> Result<PathBuf, Failure> {
     let base = args.dir.clone().unwrap_or_else(std::env::temp_dir);
     let time = SystemTime::now()
         .duration_since(UNIX_EPOCH)

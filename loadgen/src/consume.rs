@@ -1,25 +1,26 @@
-//! The reading side: one long poll under way per partition, every record looked at.
+//! The reading side: long polls under way for all partitions, every record looked at.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use leveret_client::tokio::FetchPartition;
-use leveret_client::{Connection, Offset, OffsetSpec, PartitionId, TopicId};
+use leveret_client::{Offset, PartitionId};
 use leveret_record::{DecompressLimit, batches, records};
 use tokio::task::JoinSet;
 
 use crate::failure::Failure;
 use crate::payload::Stamp;
+use crate::protocol::{Connection, FetchLimits, Wanted};
 use crate::recorder::Recorder;
 use crate::tally::Tally;
 use crate::target::Target;
 
-/// Bytes asked for at a time.
-const FETCH_BYTES: u32 = 4 << 20;
-/// How long the broker may wait for records, milliseconds.
-const LONG_POLL_MS: u32 = 500;
+/// Bytes asked for at a time, and how long the broker may wait for any.
+const FETCH: FetchLimits = FetchLimits {
+    bytes: 4 << 20,
+    wait_ms: 500,
+};
 
 /// What counts as arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,6 @@ pub(crate) struct Range {
 /// Everything that the tasks of one reading side share.
 struct Reader {
     connection: Connection,
-    topic_id: TopicId,
     recorder: Rc<Recorder>,
     clock: Clock,
     tally: Rc<RefCell<Tally>>,
@@ -54,8 +54,8 @@ struct Reader {
 /// If the broker does not say.
 pub(crate) async fn what_comes(target: &Target) -> Result<Vec<Range>, Failure> {
     let mut ranges = Vec::new();
-    for partition in (0..u32::from(target.partitions)).map(PartitionId) {
-        let from = high_watermark(target, partition).await?;
+    for partition in (0..u32::from(target.partitions())).map(PartitionId) {
+        let from = target.session.end(partition).await?;
         ranges.push(Range {
             partition,
             from,
@@ -74,17 +74,9 @@ pub(crate) async fn until_now(
     mut ranges: Vec<Range>,
 ) -> Result<Vec<Range>, Failure> {
     for range in &mut ranges {
-        range.until = Some(high_watermark(target, range.partition).await?);
+        range.until = Some(target.session.end(range.partition).await?);
     }
     Ok(ranges)
-}
-
-async fn high_watermark(target: &Target, partition: PartitionId) -> Result<Offset, Failure> {
-    let admin = target.client().admin();
-    let found = admin
-        .list_offsets(target.topic_id, partition, OffsetSpec::Latest)
-        .await?;
-    Ok(found.offset)
 }
 
 /// Reads these ranges to their ends, over `connections` connections.
@@ -103,15 +95,14 @@ pub(crate) async fn read(
     for _ in 0..connections {
         readers.push(Rc::new(Reader {
             connection: target.connect().await?,
-            topic_id: target.topic_id,
             recorder: Rc::clone(recorder),
             clock,
             tally: Rc::clone(tally),
         }));
     }
     let mut tasks = JoinSet::new();
-    for (range, reader) in ranges.into_iter().zip(readers.iter().cycle()) {
-        tasks.spawn_local(Rc::clone(reader).read_range(range));
+    for (together, reader) in share(ranges, readers.len(), target.polls_together()) {
+        tasks.spawn_local(Rc::clone(&readers[reader]).read_ranges(together));
     }
     while let Some(ended) = tasks.join_next().await {
         ended.expect("a reading task does not panic")?;
@@ -119,30 +110,54 @@ pub(crate) async fn read(
     Ok(())
 }
 
+/// Which ranges are polled together, and by which reader: each on its own, or all of one reader.
+fn share(ranges: Vec<Range>, readers: usize, together: bool) -> Vec<(Vec<Range>, usize)> {
+    let readers_in_turn = (0..readers).cycle();
+    if !together {
+        return ranges
+            .into_iter()
+            .map(|range| vec![range])
+            .zip(readers_in_turn)
+            .collect();
+    }
+    let mut shares: Vec<_> = (0..readers).map(|reader| (Vec::new(), reader)).collect();
+    for (range, reader) in ranges.into_iter().zip(readers_in_turn) {
+        shares[reader].0.push(range);
+    }
+    shares.retain(|(ranges, _)| !ranges.is_empty());
+    shares
+}
+
+impl Range {
+    fn is_read(&self) -> bool {
+        self.until.is_some_and(|until| self.from >= until)
+    }
+}
+
 impl Reader {
-    async fn read_range(self: Rc<Self>, mut range: Range) -> Result<(), Failure> {
-        while range.until.is_none_or(|until| range.from < until) {
+    async fn read_ranges(self: Rc<Self>, mut ranges: Vec<Range>) -> Result<(), Failure> {
+        loop {
+            ranges.retain(|range| !range.is_read());
+            if ranges.is_empty() {
+                return Ok(());
+            }
+            // Brokers serve them in this order until a fetch is full: each is the first in turn.
+            ranges.rotate_left(1);
             let sent = Instant::now();
-            let wanted = [FetchPartition {
-                partition: range.partition,
-                offset: range.from,
-                max_bytes: FETCH_BYTES,
-            }];
-            let pending = self
-                .connection
-                .fetch(self.topic_id, &wanted, FETCH_BYTES, 1, LONG_POLL_MS)
-                .await?;
-            for (partition, payload) in pending.await?.partitions {
-                if let Some(code) = partition.error {
-                    return Err(Failure::new(
-                        format!("reading failed: {code}"),
-                        code.remedy(),
-                    ));
+            let wanted: Vec<_> = ranges
+                .iter()
+                .map(|range| Wanted {
+                    partition: range.partition,
+                    from: range.from,
+                })
+                .collect();
+            for (partition, batches) in self.connection.fetch(&wanted, FETCH).await? {
+                // What nobody asked for is not looked at.
+                if let Some(range) = ranges.iter_mut().find(|r| r.partition == partition) {
+                    self.take(range, sent, batches)?;
                 }
-                self.take(&mut range, sent, payload)?;
             }
         }
-        Ok(())
     }
 
     /// Looks at every record of a fetch's batches and moves the range behind them.
@@ -184,5 +199,32 @@ impl Reader {
             self.recorder.arrived(sent, count);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_range_has_a_reader_alone_or_with_others() {
+        let ranges = |count| {
+            (0..count)
+                .map(|number| Range {
+                    partition: PartitionId(number),
+                    from: Offset(0),
+                    until: None,
+                })
+                .collect::<Vec<_>>()
+        };
+        let numbers = |(together, reader): &(Vec<Range>, usize)| {
+            let numbers: Vec<_> = together.iter().map(|r| r.partition.0).collect();
+            (numbers, *reader)
+        };
+        let alone: Vec<_> = share(ranges(3), 2, false).iter().map(numbers).collect();
+        assert_eq!(alone, [(vec![0], 0), (vec![1], 1), (vec![2], 0)]);
+        let together: Vec<_> = share(ranges(3), 2, true).iter().map(numbers).collect();
+        assert_eq!(together, [(vec![0, 2], 0), (vec![1], 1)]);
+        assert_eq!(share(ranges(1), 4, true).len(), 1);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Why a run failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     what: String,
     remedy: String,

@@ -1,19 +1,24 @@
 //! Load for a Leveret broker: open and closed loop, latencies from the intended time, and the
 //! machine's own limits beside them.
 //!
-//! It measures and reports; it never decides whether a figure is good enough, and it speaks to the
-//! broker only through the client crate.
+//! It measures and reports; it never decides whether a figure is good enough, and it speaks to a
+//! broker natively through the client crate only, and in Kafka's protocol by an encoder of its own.
 
+mod about;
 mod alarm;
 mod args;
 mod broker;
+mod compare;
 mod consume;
 mod cpus;
 mod failure;
+mod html;
 mod latency;
+mod output;
 mod payload;
 mod plan;
 mod produce;
+mod protocol;
 mod raw;
 mod recorder;
 mod report;
@@ -45,9 +50,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Produce(args) => run::run(Mode::Produce, &args),
         Command::Consume(args) => run::run(Mode::Consume, &args),
         Command::E2e(args) => run::run(Mode::EndToEnd, &args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Report(args) => html::render(&args.runs, &args.html),
         Command::Raw(args) => {
             let report = raw::measure(&args.directory(), args.duration)?;
-            args.json.put(&report, || report.print())
+            let page = || html::limits(&report);
+            args.output.put(&report, || report.print(), page)
         }
     }
 }

@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use leveret_client::Level;
 
-use crate::args::LoadArgs;
+use crate::args::{BrokerArgs, WorkArgs};
+use crate::failure::Failure;
+use crate::protocol::Protocol;
 
 /// Which of the runs it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
-    /// Append, and wait for acknowledgements.
+    /// Append, and wait for acknowledgements
     Produce,
-    /// Fill, then read.
+    /// Fill, then read
     Consume,
-    /// Append and read at once.
+    /// Append and read at once
+    #[value(name = "e2e")]
     EndToEnd,
 }
 
@@ -32,6 +36,7 @@ impl Mode {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) mode: Mode,
+    pub(crate) protocol: Protocol,
     /// Messages to send; no limit if `None`.
     pub(crate) messages: Option<u64>,
     /// How long to send; no limit if `None`, which `messages` then has.
@@ -46,9 +51,13 @@ pub(crate) struct Plan {
     pub(crate) partitions: u16,
     /// Messages per second of all connections together; a closed loop if `None`.
     pub(crate) rate: Option<u64>,
-    pub(crate) level: Level,
+    /// What acknowledgements promise; what the broker is set to if `None`.
+    pub(crate) level: Option<Level>,
     pub(crate) warmup: Duration,
     pub(crate) verify: bool,
+    pub(crate) topic_config: Vec<(String, String)>,
+    /// What to call the run.
+    pub(crate) label: Option<String>,
 }
 
 /// Messages of a consume run that names no number.
@@ -58,13 +67,22 @@ const E2E_RATE: u64 = 10_000;
 
 impl Plan {
     /// The run that these arguments ask for.
-    pub(crate) fn new(mode: Mode, args: &LoadArgs) -> Self {
+    ///
+    /// # Errors
+    /// If they ask for a durability level that cannot be asked for.
+    pub(crate) fn new(
+        mode: Mode,
+        broker: &BrokerArgs,
+        args: &WorkArgs,
+        label: Option<String>,
+    ) -> Result<Self, Failure> {
         let consume = (mode == Mode::Consume).then_some(CONSUME_MESSAGES);
         let messages = args.messages.map(|n| n.get()).or(consume);
         let unlimited = messages.is_none().then_some(Duration::from_secs(10));
         let e2e = mode == Mode::EndToEnd;
-        Self {
+        Ok(Self {
             mode,
+            protocol: broker.protocol,
             messages,
             duration: args.duration.or(unlimited),
             size: args.size as usize,
@@ -73,10 +91,17 @@ impl Plan {
             in_flight: args.in_flight.get(),
             partitions: args.partitions.get(),
             rate: args.rate.map(|n| n.get()).or(e2e.then_some(E2E_RATE)),
-            level: args.durability.level(),
+            level: level(broker, args)?,
             warmup: args.warmup,
             verify: args.verify || e2e || mode == Mode::Consume,
-        }
+            topic_config: args.topic_config.clone(),
+            label,
+        })
+    }
+
+    /// Name of the level, for reports.
+    pub(crate) fn durability(&self) -> &'static str {
+        self.level.map_or("unknown", Level::name)
     }
 
     /// The same run as a mere filling of the topic: nothing of it is measured.
@@ -87,5 +112,21 @@ impl Plan {
             warmup: Duration::ZERO,
             ..self.clone()
         }
+    }
+}
+
+/// The level that a run can ask for: over Kafka's protocol only a broker that is started for it.
+///
+/// # Errors
+/// If one was asked for that cannot be.
+fn level(broker: &BrokerArgs, work: &WorkArgs) -> Result<Option<Level>, Failure> {
+    let asked = work.durability.map(|level| level.level());
+    match (broker.protocol, &broker.connect, asked) {
+        (Protocol::Kafka, Some(_), Some(_)) => Err(Failure::new(
+            "Kafka's protocol cannot ask a broker for a durability level",
+            "leave --durability away and set the broker, or give --topic-config what it knows",
+        )),
+        (Protocol::Kafka, Some(_), None) => Ok(None),
+        (_, _, asked) => Ok(Some(asked.unwrap_or(Level::Synced))),
     }
 }

@@ -6,13 +6,14 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use leveret_client::{Connection, Level, PartitionId, TopicId};
+use leveret_client::PartitionId;
 use tokio::task::JoinSet;
 
 use crate::alarm::Alarm;
 use crate::failure::Failure;
 use crate::payload::{BatchMaker, StreamId};
 use crate::plan::Plan;
+use crate::protocol::Connection;
 use crate::recorder::Recorder;
 use crate::target::Target;
 
@@ -33,7 +34,6 @@ impl Sent {
 /// Everything that the tasks of one sending side share.
 struct Sender {
     plan: Plan,
-    topic_id: TopicId,
     recorder: Rc<Recorder>,
     /// Messages that were given out to be sent.
     given_out: Cell<u64>,
@@ -85,7 +85,6 @@ pub(crate) async fn send(
     let total = streams.iter().map(Vec::len).sum();
     let sender = Rc::new(Sender {
         plan: plan.clone(),
-        topic_id: target.topic_id,
         recorder: Rc::clone(recorder),
         given_out: Cell::new(0),
         acknowledged: RefCell::new(vec![0; total]),
@@ -182,12 +181,9 @@ impl Sender {
     }
 
     async fn deliver(&self, lane: &Lane, batch: Batch) -> Result<(), Failure> {
-        let level: Option<Level> = None;
-        let pending = lane
-            .connection
-            .produce_batch(self.topic_id, batch.partition, level, batch.bytes)
+        lane.connection
+            .produce(batch.partition, batch.bytes)
             .await?;
-        pending.await?;
         let count = u64::from(batch.count);
         self.acknowledged.borrow_mut()[usize::from(batch.stream.0)] += count;
         if self.count_acknowledgements {

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::broker::Usage;
 use crate::latency::Latencies;
 use crate::units;
@@ -21,6 +23,9 @@ pub(crate) struct Recorder {
     /// Since the last line of progress.
     recent: RefCell<Latencies>,
     recent_messages: Cell<u64>,
+    /// When that was.
+    recent_from: Cell<Instant>,
+    series: RefCell<Vec<Second>>,
     /// The broker's process, if it is here.
     broker: Option<u32>,
     usage_before: Cell<Usages>,
@@ -41,7 +46,23 @@ pub(crate) struct Measured {
     pub(crate) elapsed: Duration,
     pub(crate) latencies: Latencies,
     pub(crate) usages: Usages,
+    pub(crate) series: Vec<Second>,
 }
+
+/// About a second of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Second {
+    /// Its end, in seconds since the figures begin.
+    pub(crate) until: f64,
+    pub(crate) messages_per_second: f64,
+    /// Of what arrived in it; 0 if nothing did.
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    pub(crate) max_us: f64,
+}
+
+/// A last second that is shorter says too little to be shown.
+const SHORTEST: Duration = Duration::from_millis(250);
 
 impl Recorder {
     /// A phase that starts now.
@@ -55,6 +76,8 @@ impl Recorder {
             latencies: RefCell::default(),
             recent: RefCell::default(),
             recent_messages: Cell::new(0),
+            recent_from: Cell::new(start),
+            series: RefCell::default(),
             broker,
             usage_before: Cell::default(),
         };
@@ -84,23 +107,60 @@ impl Recorder {
         if !warmup.is_zero() {
             tokio::time::sleep(warmup).await;
             self.usage_before.set(self.usages());
+            self.recent.take();
+            self.recent_messages.take();
+            self.recent_from.set(Instant::now());
         }
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.tick().await;
         loop {
-            let before = Instant::now();
             ticks.tick().await;
-            let rate = self.recent_messages.take() as f64 / before.elapsed().as_secs_f64();
-            let recent = self.recent.take();
+            let second = self.end_second(Instant::now());
+            self.series.borrow_mut().push(second);
             eprintln!(
                 "{:4.0} s  {what} {:>8} messages, {:>8}/s, p50 {:.0} µs, p99 {:.0} µs",
                 self.start.elapsed().as_secs_f64(),
                 units::count(self.messages.get() as f64),
-                units::count(rate),
-                recent.micros_at(0.5),
-                recent.micros_at(0.99),
+                units::count(second.messages_per_second),
+                second.p50_us,
+                second.p99_us,
             );
         }
+    }
+
+    /// What came since the last call.
+    fn end_second(&self, now: Instant) -> Second {
+        let from = self.recent_from.replace(now);
+        let seconds = now.saturating_duration_since(from).as_secs_f64();
+        let recent = self.recent.take();
+        let messages = self.recent_messages.take() as f64;
+        let max = recent.percentiles().map_or(0.0, |p| p.max);
+        Second {
+            until: now
+                .saturating_duration_since(self.measure_from)
+                .as_secs_f64(),
+            messages_per_second: if seconds > 0.0 {
+                messages / seconds
+            } else {
+                0.0
+            },
+            p50_us: recent.micros_at(0.5),
+            p99_us: recent.micros_at(0.99),
+            max_us: max,
+        }
+    }
+
+    /// The seconds so far, with what has begun of the last one if that is enough.
+    fn series(&self) -> Vec<Second> {
+        let mut series = self.series.borrow().clone();
+        let rest = self
+            .last
+            .get()
+            .saturating_duration_since(self.recent_from.get());
+        if (rest >= SHORTEST || series.is_empty()) && self.recent_messages.get() > 0 {
+            series.push(self.end_second(self.last.get()));
+        }
+        series
     }
 
     /// The figures so far.
@@ -114,6 +174,7 @@ impl Recorder {
             messages: self.messages.get(),
             elapsed: self.last.get().saturating_duration_since(self.measure_from),
             latencies: self.latencies.borrow().clone(),
+            series: self.series(),
             usages: Usages {
                 broker,
                 load: now.load.since(before.load),
@@ -127,5 +188,36 @@ impl Recorder {
             broker: self.broker.and_then(Usage::of),
             load,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_second_has_its_own_figures_and_all_together_the_whole() {
+        let recorder = Recorder::new(Duration::ZERO, None);
+        let long_ago = recorder.start;
+        recorder.arrived(long_ago, 1000);
+        let first = recorder.end_second(recorder.start + Duration::from_secs(1));
+        recorder.series.borrow_mut().push(first);
+        recorder
+            .recent
+            .borrow_mut()
+            .record(Duration::from_millis(5), 10);
+        let second = recorder.end_second(recorder.start + Duration::from_secs(3));
+        assert!(
+            (first.messages_per_second - 1000.0).abs() < 1e-6,
+            "{first:?}"
+        );
+        assert_eq!((first.until, second.until), (1.0, 3.0));
+        assert_eq!(second.messages_per_second, 0.0, "those were counted before");
+        assert!(
+            first.max_us < second.p50_us && second.p50_us > 4_900.0,
+            "{second:?}"
+        );
+        let measured = recorder.measured();
+        assert_eq!((measured.messages, measured.series.len()), (1000, 1));
     }
 }

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use tokio::task::LocalSet;
 
-use crate::args::LoadArgs;
+use crate::about::About;
+use crate::args::{BrokerArgs, LoadArgs, WorkArgs};
 use crate::consume::{self, Clock};
 use crate::cpus;
 use crate::failure::Failure;
+use crate::html;
+use crate::latency::Latencies;
 use crate::plan::{Mode, Plan};
 use crate::produce::{self, Sent};
 use crate::recorder::{Measured, Recorder};
@@ -20,12 +23,37 @@ use crate::target::Target;
 /// How long a reader may lag behind the last acknowledgement before what is missing is lost.
 const LAG: Duration = Duration::from_secs(30);
 
+/// What a run has measured.
+pub(crate) struct Outcome {
+    pub(crate) report: Report,
+    pub(crate) latencies: Latencies,
+}
+
 /// Runs, prints, cleans up.
 ///
 /// # Errors
 /// What kept it from running to the end, or that what was read back is not what was acknowledged.
 pub(crate) fn run(mode: Mode, args: &LoadArgs) -> Result<(), Failure> {
-    let plan = Plan::new(mode, args);
+    let about = About::now();
+    let label = args.label.clone();
+    let report = once(mode, &args.broker, &args.work, label, about)?.report;
+    let page = || html::runs(std::slice::from_ref(&report));
+    args.output.put(&report, || report.print(), page)?;
+    sound(&report)
+}
+
+/// Runs once, without a word but for the progress.
+///
+/// # Errors
+/// What kept it from running to the end.
+pub(crate) fn once(
+    mode: Mode,
+    broker: &BrokerArgs,
+    work: &WorkArgs,
+    label: Option<String>,
+    about: About,
+) -> Result<Outcome, Failure> {
+    let plan = Plan::new(mode, broker, work, label)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -36,13 +64,19 @@ pub(crate) fn run(mode: Mode, args: &LoadArgs) -> Result<(), Failure> {
             )
         })?;
     let local = LocalSet::new();
-    let report = local.block_on(&runtime, async {
+    local.block_on(&runtime, async {
         tokio::select! {
-            report = carry_out(plan, args) => report,
+            outcome = carry_out(plan, broker, work, about) => outcome,
             _ = tokio::signal::ctrl_c() => Err(Failure::new("interrupted", "nothing was reported")),
         }
-    })?;
-    args.json.put(&report, || report.print())?;
+    })
+}
+
+/// Refuses a run that read back something else than was acknowledged.
+///
+/// # Errors
+/// If it did.
+pub(crate) fn sound(report: &Report) -> Result<(), Failure> {
     if report.is_sound() {
         return Ok(());
     }
@@ -52,14 +86,19 @@ pub(crate) fn run(mode: Mode, args: &LoadArgs) -> Result<(), Failure> {
     ))
 }
 
-async fn carry_out(mut plan: Plan, args: &LoadArgs) -> Result<Report, Failure> {
-    let mut target = Target::open(args, &plan).await?;
+async fn carry_out(
+    mut plan: Plan,
+    broker: &BrokerArgs,
+    work: &WorkArgs,
+    about: About,
+) -> Result<Outcome, Failure> {
+    let mut target = Target::open(broker, work, &plan).await?;
     // After the broker was started: it must not inherit this.
-    let cores = target.pid().map(|_| args.cores.get());
+    let cores = target.is_own().then_some(broker.cores.get());
     if let Some(cores) = cores {
         cpus::pin(&cpus::apart(usize::from(cores)).1);
     }
-    plan.partitions = target.partitions;
+    plan.partitions = target.partitions();
     let outcome = match plan.mode {
         Mode::Produce => produce(&plan, &target).await,
         Mode::Consume => consume(&plan, &target).await,
@@ -67,7 +106,10 @@ async fn carry_out(mut plan: Plan, args: &LoadArgs) -> Result<Report, Failure> {
     };
     let (measured, faults) = outcome.map_err(|failure| target.explain(failure))?;
     target.close().await?;
-    Ok(Report::new(&plan, &measured, faults, cores))
+    Ok(Outcome {
+        report: Report::new(&plan, &measured, faults, cores, about),
+        latencies: measured.latencies,
+    })
 }
 
 async fn produce(plan: &Plan, target: &Target) -> Result<(Measured, Option<Faults>), Failure> {

@@ -1,23 +1,23 @@
 //! What is loaded: a broker, and a topic on it.
 
-use std::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use leveret_client::{Client, ClientOptions, Connection, ErrorCode, NewTopic, TopicId};
+use leveret_client::Level;
 
-use crate::args::LoadArgs;
+use crate::args::{BrokerArgs, WorkArgs};
 use crate::broker::OwnBroker;
 use crate::failure::Failure;
 use crate::plan::Plan;
+use crate::protocol::{Connection, Protocol, Session, Topic, Volume};
 
 /// A broker and a topic.
 pub(crate) struct Target {
-    client: Client,
-    pub(crate) topic_id: TopicId,
-    /// As many as the topic has, which may have existed before.
-    pub(crate) partitions: u16,
-    topic: String,
+    pub(crate) session: Session,
+    protocol: Protocol,
     delete: bool,
     own: Option<OwnBroker>,
+    /// Process of a broker that is not ours.
+    foreign: Option<u32>,
 }
 
 impl Target {
@@ -26,41 +26,29 @@ impl Target {
     ///
     /// # Errors
     /// What kept it from that.
-    pub(crate) async fn open(args: &LoadArgs, plan: &Plan) -> Result<Self, Failure> {
-        let own = match args.connect {
+    pub(crate) async fn open(
+        broker: &BrokerArgs,
+        work: &WorkArgs,
+        plan: &Plan,
+    ) -> Result<Self, Failure> {
+        let own = match broker.connect {
             Some(_) => None,
-            None => Some(OwnBroker::start(args)?),
+            None => Some(OwnBroker::start(broker, plan.level, work.keep)?),
         };
-        let address = match (&own, &args.connect) {
-            (Some(broker), _) => broker.address.clone(),
-            (None, address) => address.clone().unwrap_or_default(),
+        let address = match (&own, &broker.connect) {
+            (Some(started), _) => &started.address,
+            (None, Some(address)) => address,
+            (None, None) => unreachable!("without an address a broker was started"),
         };
-        let client = Client::with_options(options(address, plan)).await?;
-        let topic = args
-            .topic
-            .clone()
-            .unwrap_or_else(|| format!("loadgen-{}", std::process::id()));
-        let mut new = NewTopic::new(&topic, u32::from(plan.partitions));
-        new.level = Some(plan.level);
-        let created = match client.admin().create_topic(&new).await {
-            Ok(_) => true,
-            Err(error) if error.code() == Some(ErrorCode::TopicExists) && args.topic.is_some() => {
-                false
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let metadata = client.admin().metadata(&topic).await?;
-        let partitions = u16::try_from(metadata.partitions).map_err(|_| {
-            Failure::new("the topic has too many partitions", "choose one with fewer")
-        })?;
-        let delete = created && !args.keep && own.is_none();
+        let topic = topic(work, plan.partitions, plan.level);
+        let session = Session::open(broker.protocol, address, topic, volume(plan)).await?;
+        let delete = session.created() && !work.keep && own.is_none();
         Ok(Self {
-            client,
-            topic_id: metadata.topic_id,
-            partitions,
-            topic,
+            session,
+            protocol: broker.protocol,
             delete,
             own,
+            foreign: broker.pid.map(|pid| pid.get()),
         })
     }
 
@@ -69,17 +57,27 @@ impl Target {
     /// # Errors
     /// If the broker takes none.
     pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
-        Ok(self.client.open_connection().await?)
+        self.session.connect().await
     }
 
-    /// The broker's process, if it is one of ours.
+    /// As many as the topic has, which may have existed before.
+    pub(crate) fn partitions(&self) -> u16 {
+        self.session.partitions()
+    }
+
+    /// Whether a connection's partitions have to be asked for in one fetch.
+    pub(crate) fn polls_together(&self) -> bool {
+        self.protocol.answers_in_order()
+    }
+
+    /// Whether the broker is one of ours.
+    pub(crate) fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// The broker's process, if it is known.
     pub(crate) fn pid(&self) -> Option<u32> {
-        self.own.as_ref().map(OwnBroker::pid)
-    }
-
-    /// The client, for what is not the load itself.
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
+        self.own.as_ref().map(OwnBroker::pid).or(self.foreign)
     }
 
     /// What to report for a failed run: the end of a broker of ours, if that was the cause.
@@ -96,26 +94,34 @@ impl Target {
     /// If the topic cannot be deleted.
     pub(crate) async fn close(self) -> Result<(), Failure> {
         if self.delete {
-            self.client.admin().delete_topic(&self.topic).await?;
+            self.session.delete_topic().await?;
         }
         Ok(())
     }
 }
 
-/// Bounds that the load itself stays below, so that it is never the client that makes it wait.
-fn options(address: String, plan: &Plan) -> ClientOptions {
-    let mut options = ClientOptions::new(address);
-    let batch_bytes = plan.batch as usize * (plan.size + 32) + 128;
-    let in_flight = usize::from(plan.in_flight) * batch_bytes;
-    options.client_name = "leveret-loadgen".to_owned();
-    options.max_queued_bytes = options.max_queued_bytes.max(2 * in_flight);
-    options.max_in_flight = options.max_in_flight.max(65_536);
-    options.request_timeout = Duration::from_secs(60);
-    options
+fn topic(work: &WorkArgs, partitions: u16, level: Option<Level>) -> Topic {
+    let name = work.topic.clone();
+    Topic {
+        may_exist: name.is_some(),
+        name: name.unwrap_or_else(unique_name),
+        partitions,
+        level,
+        config: work.topic_config.clone(),
+    }
 }
 
-impl From<leveret_client::Error> for Failure {
-    fn from(error: leveret_client::Error) -> Self {
-        Self::new(error.to_string(), error.remedy())
+/// A name that no other run has, nor an earlier one of this process whose topic is still going.
+fn unique_name() -> String {
+    let time = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis());
+    format!("loadgen-{}-{time}", std::process::id())
+}
+
+fn volume(plan: &Plan) -> Volume {
+    let batch_bytes = plan.batch as usize * (plan.size + 32) + 128;
+    Volume {
+        in_flight_bytes: usize::from(plan.in_flight) * batch_bytes,
     }
 }

@@ -82,6 +82,12 @@ impl Attributes {
         Self(self.0 | CONTROL)
     }
 
+    /// These attributes with the log append time bit set.
+    #[must_use]
+    pub const fn log_append_time(self) -> Self {
+        Self(self.0 | LOG_APPEND_TIME)
+    }
+
     /// The codec.
     ///
     /// # Errors

@@ -81,9 +81,10 @@ impl BatchHeader {
     }
 
     /// The largest timestamp that is known without reading records: the max timestamp, or the
-    /// base timestamp where a producer left the maximum out (old Sarama does).
+    /// base timestamp where a producer left the maximum out (old Sarama does). With log append
+    /// time, the maximum is what counts.
     pub const fn latest_timestamp(&self) -> i64 {
-        if self.max_timestamp < self.base_timestamp {
+        if self.max_timestamp < self.base_timestamp && !self.attributes.is_log_append_time() {
             self.base_timestamp
         } else {
             self.max_timestamp

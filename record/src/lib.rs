@@ -54,7 +54,7 @@ pub use header::{
 };
 pub use partitioner::{murmur2, partition_for_key};
 pub use record::{Header, Headers, HeadersIter, MIN_RECORD_LEN, RecordIter, RecordRef};
-pub use restamp::restamp;
+pub use restamp::{restamp, stamp_append_time};
 pub use sequence::{advance_sequence, next_sequence};
 pub use set::{DecompressLimit, Record, RecordSet, records};
 pub use validate::{validate_produce, validate_records, verify};

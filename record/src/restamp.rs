@@ -1,11 +1,12 @@
-//! A batch that goes to the broker again under another producer identity. Changes nothing but
-//! producer id, epoch, base sequence and the checksum over them; whether the broker has the
-//! batch already is the caller's to know.
+//! What is written into a batch that is complete already, with a new checksum: another producer
+//! identity when it goes to the broker again, the broker's time when a topic wants that. Looks at
+//! no record; whether the broker has the batch already is the caller's to know.
 
 use crate::header::{
-    ATTRIBUTES_AT, BASE_SEQUENCE_AT, CRC_AT, PRODUCER_EPOCH_AT, PRODUCER_ID_AT, RECORD_COUNT_AT,
+    ATTRIBUTES_AT, BASE_SEQUENCE_AT, CRC_AT, LAST_OFFSET_DELTA_AT, MAX_TIMESTAMP_AT,
+    PRODUCER_EPOCH_AT, PRODUCER_ID_AT, RECORD_COUNT_AT,
 };
-use crate::{BatchError, ProducerStamp, split_first};
+use crate::{BatchError, BatchHeader, ProducerStamp, split_first};
 
 /// Writes another producer and sequence into `batch`, exactly one whole batch, in place.
 ///
@@ -24,15 +25,37 @@ pub fn restamp(batch: &mut [u8], stamp: ProducerStamp) -> Result<(), BatchError>
     batch[PRODUCER_ID_AT..PRODUCER_EPOCH_AT].copy_from_slice(&stamp.id.to_be_bytes());
     batch[PRODUCER_EPOCH_AT..BASE_SEQUENCE_AT].copy_from_slice(&stamp.epoch.to_be_bytes());
     batch[BASE_SEQUENCE_AT..RECORD_COUNT_AT].copy_from_slice(&stamp.base_sequence.to_be_bytes());
+    seal(batch);
+    Ok(())
+}
+
+/// Makes `time`, in milliseconds, the timestamp of every record of `batch`: sets the log append
+/// time flag and the max timestamp, in place and in the `header` that was parsed of it. The base
+/// timestamp stays, which readers of such a batch do not look at.
+///
+/// # Panics
+/// If `batch` is not exactly the batch of `header`: only validated batches are stamped.
+pub fn stamp_append_time(batch: &mut [u8], header: &mut BatchHeader, time: i64) {
+    assert_eq!(batch.len(), header.total_len(), "the header's own batch");
+    header.attributes = header.attributes.log_append_time();
+    header.max_timestamp = time;
+    batch[ATTRIBUTES_AT..LAST_OFFSET_DELTA_AT]
+        .copy_from_slice(&header.attributes.bits().to_be_bytes());
+    batch[MAX_TIMESTAMP_AT..PRODUCER_ID_AT].copy_from_slice(&time.to_be_bytes());
+    header.crc = seal(batch);
+}
+
+/// Writes the checksum of what the batch holds now.
+fn seal(batch: &mut [u8]) -> u32 {
     let crc = crc32c::crc32c(&batch[ATTRIBUTES_AT..]);
     batch[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
-    Ok(())
+    crc
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BatchBuilder, Compression, verify};
+    use crate::{BatchBuilder, Compression, DecompressLimit, HEADER_LEN, records, verify};
 
     #[test]
     fn a_restamped_batch_is_the_batch_built_with_that_stamp() {
@@ -53,6 +76,34 @@ mod tests {
         restamp(&mut batch, stamp).unwrap();
         assert_eq!(verify(&batch).unwrap().base_sequence, i32::MAX);
         assert_eq!(batch, build(Some(stamp)));
+    }
+
+    #[test]
+    fn the_brokers_time_is_that_of_every_record() {
+        for compression in [Compression::None, Compression::Zstd] {
+            let mut builder = BatchBuilder::new(compression);
+            // One record of the past, one of a clock far ahead.
+            builder.push(5, Some(b"key"), Some(b"value"), &[]).unwrap();
+            builder.push(9_000, None, Some(b"value"), &[]).unwrap();
+            let mut batch = builder.finish().to_vec();
+            let before = batch.clone();
+            let mut header = verify(&batch).unwrap();
+            stamp_append_time(&mut batch, &mut header, 77);
+            assert_eq!(
+                verify(&batch).unwrap(),
+                header,
+                "checksum and header are true"
+            );
+            assert_eq!(header.latest_timestamp(), 77);
+            let set = records(&batch, DecompressLimit::DEFAULT).unwrap();
+            let times: Vec<_> = set.iter().map(|record| record.unwrap().timestamp).collect();
+            assert_eq!(times, [77, 77]);
+            // Nothing else has changed, and without the stamp the times are the producer's.
+            assert_eq!(batch[HEADER_LEN..], before[HEADER_LEN..]);
+            let set = records(&before, DecompressLimit::DEFAULT).unwrap();
+            let times: Vec<_> = set.iter().map(|record| record.unwrap().timestamp).collect();
+            assert_eq!(times, [5, 9_000]);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ pub mod disk;
 pub mod mutants;
 pub mod oracle;
 pub mod plan;
-mod recovering;
+pub mod recovering;
 pub mod rng;
 pub mod run;
 pub mod shards;

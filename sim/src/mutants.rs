@@ -4,7 +4,7 @@
 use leveret_storage::mutation::Mutation;
 
 use crate::plan::Mode;
-use crate::run::{Outcome, run};
+use crate::run::{Outcome, run, run_sound};
 use crate::violation::Kind;
 
 /// How the hunt for one mutation ended.
@@ -43,7 +43,7 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
 }
 
 /// Runs seeds from `first` until one notices the mutation as what it is, at most `most`. The same
-/// seed must find nothing wrong without the mutation.
+/// seed, under the same circumstances, must find nothing wrong without the mutation.
 #[must_use]
 pub fn hunt(mutation: Mutation, first: u64, most: u64) -> Hunt {
     for tried in 1..=most {
@@ -52,7 +52,7 @@ pub fn hunt(mutation: Mutation, first: u64, most: u64) -> Hunt {
         let as_expected =
             noticed.is_some_and(|violation| expected(mutation).contains(&violation.kind));
         let seed = outcome.seed;
-        if as_expected && run(seed, Mode::Crashes, None, false).violation.is_none() {
+        if as_expected && run_sound(seed, Mode::Crashes, mutation).violation.is_none() {
             return Hunt {
                 mutation,
                 seeds: tried,

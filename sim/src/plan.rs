@@ -54,8 +54,19 @@ pub struct Plan {
     pub segment_threshold: u64,
     /// Bytes of the old generation that recovery keeps in memory.
     pub recovery_cache: usize,
+    /// Crashes of recovery.
+    pub interrupts: Interrupts,
     /// Faults of the device besides crashes.
     pub faults: Faults,
+}
+
+/// How often recovery is not let go on.
+#[derive(Clone, Copy, Debug)]
+pub struct Interrupts {
+    /// One recovery in so many.
+    pub one_in: u64,
+    /// One in so many of those with the write of the superblock in flight.
+    pub at_switch: u64,
 }
 
 /// Which part of the world a run exercises besides crashes.
@@ -70,10 +81,16 @@ pub enum Mode {
 }
 
 impl Plan {
-    /// Draws the circumstances.
+    /// Draws the circumstances. Those of a rule that matters in few of them are drawn so that they
+    /// come about often when it is broken; all of them come about without as well.
     #[must_use]
     pub fn draw(rng: &mut Rng, mode: Mode, mutation: Option<Mutation>) -> Self {
-        let geometry = geometry(rng);
+        let mut geometry = geometry(rng);
+        if mutation == Some(Mutation::FreedBeforeLiveFrom) {
+            // What is in flight must be able to take more than what appends leave free.
+            geometry.max_commit_bytes = 2 * 4096;
+            geometry.in_flight = 4;
+        }
         let logs = match rng.below(8) {
             0 => 24,
             _ => rng.between(1, 6),
@@ -87,8 +104,19 @@ impl Plan {
             logs: (0..logs).map(|_| LogPlan::draw(rng)).collect(),
             segment_threshold: rng.magnitude(2, 32) << 10,
             recovery_cache: rng.magnitude(4, 256) as usize * 1024,
+            interrupts: Interrupts {
+                one_in: 4,
+                at_switch: 6,
+            },
             faults: Faults::default(),
         };
+        if mutation == Some(Mutation::NoFirstSync) {
+            // Only the superblock can be adopted unsynced: all else is written again.
+            plan.interrupts = Interrupts {
+                one_in: 2,
+                at_switch: 2,
+            };
+        }
         if mode == Mode::Faults {
             plan.faults = faults(rng);
             plan.store.disk_floor_bytes = 64 << 10;

@@ -1,5 +1,6 @@
 //! Turns recovery over the simulated disk, to its end or to a crash amid it.
 
+use leveret_storage::io::{FileName, Op};
 use leveret_storage::recovery::{Recovered, RecoveryError, recover};
 use leveret_storage::types::Mono;
 
@@ -7,6 +8,16 @@ use crate::disk::{Client, Disk, SimPool};
 use crate::plan::Plan;
 use crate::trace::{Trace, describe};
 use crate::violation::{Kind, Violation};
+
+/// When a recovery is not let go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// When so many operations have completed.
+    After(u64),
+    /// With the write of the superblock in flight: the moment that decides which generation is
+    /// the truth.
+    AtSwitch,
+}
 
 /// What recovery runs on.
 pub(crate) struct Ground<'a> {
@@ -17,8 +28,8 @@ pub(crate) struct Ground<'a> {
 }
 
 impl Ground<'_> {
-    /// Recovers for `cores` cores; `None` when `interrupt` operations have completed first, or
-    /// the device failed on purpose.
+    /// Recovers for `cores` cores; `None` when `interrupt` comes first, or the device failed on
+    /// purpose.
     ///
     /// # Errors
     /// When recovery refuses, or waits for nothing.
@@ -26,7 +37,7 @@ impl Ground<'_> {
         self,
         cores: usize,
         salt: u64,
-        interrupt: Option<u64>,
+        interrupt: Option<Interrupt>,
     ) -> Result<Option<Recovered>, Violation> {
         let Self {
             disk,
@@ -47,7 +58,12 @@ impl Ground<'_> {
                     now.0,
                     describe(&op)
                 ));
+                let superblock = FileName::Superblock;
+                let switches = matches!(op, Op::Write { file, .. } if file == superblock);
                 disk.submit(*now, Client(u16::MAX), id, op);
+                if switches && interrupt == Some(Interrupt::AtSwitch) {
+                    return Ok(None);
+                }
             }
             if let Some(result) = recovery.poll_result() {
                 // What an error left in flight ends unheard.
@@ -64,7 +80,7 @@ impl Ground<'_> {
                     Err(error) => Err(Violation::new(Kind::Refused, error.to_string())),
                 };
             }
-            if interrupt.is_some_and(|interrupt| completed >= interrupt) {
+            if matches!(interrupt, Some(Interrupt::After(most)) if completed >= most) {
                 return Ok(None);
             }
             let Some(at) = disk.next_completion() else {

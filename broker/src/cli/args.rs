@@ -37,7 +37,7 @@ pub(crate) enum Command {
     /// Run the broker (this is also what happens without a command)
     #[command(after_help = super::serve::short_help(), after_long_help = super::serve::long_help())]
     Serve(ServeArgs),
-    /// Create, list, describe and delete topics
+    /// Create, list, describe, alter and delete topics
     #[command(subcommand)]
     Topic(TopicCommand),
     /// Show topics, sizes, offsets, rates and stopped logs of a running broker
@@ -99,7 +99,8 @@ pub(crate) struct QueryArgs {
 pub(crate) enum TopicCommand {
     /// Create a topic
     #[command(
-        after_help = "Example:\n  leveret topic create orders --partitions 8 --retention-time '30 days'"
+        after_help = "Examples:\n  leveret topic create orders --partitions 8 --retention-time '30 days'\n  \
+                      leveret topic create audit --config message.timestamp.type=LogAppendTime"
     )]
     Create(TopicCreateArgs),
     /// Name all topics
@@ -107,6 +108,13 @@ pub(crate) enum TopicCommand {
     /// Show settings, offsets and sizes of one topic
     #[command(after_help = "Example:\n  leveret topic describe orders")]
     Describe(TopicArgs),
+    /// Set and unset a topic's settings, or add partitions
+    #[command(
+        after_help = "A key may go to another partition once there are more. Settings are those of `topic describe`.\n\n\
+                      Examples:\n  leveret topic alter orders --set retention.ms=86400000 --unset segment.bytes\n  \
+                      leveret topic alter orders --partitions 16"
+    )]
+    Alter(TopicAlterArgs),
     /// Delete a topic and all its records
     #[command(after_help = "Example:\n  leveret topic delete orders")]
     Delete(TopicArgs),
@@ -125,7 +133,7 @@ pub(crate) struct TopicArgs {
 pub(crate) struct TopicCreateArgs {
     #[command(flatten)]
     pub(crate) topic: TopicArgs,
-    /// How many partitions it gets; cannot be changed later
+    /// How many partitions it gets; `topic alter` adds more
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) partitions: u32,
     /// What its acknowledgements promise [default: the broker's topic.level]
@@ -137,6 +145,34 @@ pub(crate) struct TopicCreateArgs {
     /// How long records are kept, such as '7 days' [default: the broker's topic.retention.time]
     #[arg(long, value_name = "TIME", value_parser = super::values::period)]
     pub(crate) retention_time: Option<Duration>,
+    /// Any setting of `topic describe`, as KEY=VALUE; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
+    pub(crate) config: Vec<(String, String)>,
+}
+
+/// `KEY=VALUE`, cut at the first `=`.
+pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err("it is KEY=VALUE, such as retention.ms=86400000".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopicAlterArgs {
+    #[command(flatten)]
+    pub(crate) topic: TopicArgs,
+    /// A setting and its value; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
+    pub(crate) set: Vec<(String, String)>,
+    /// A setting that goes back to the broker's default; may be repeated
+    #[arg(long, value_name = "KEY")]
+    pub(crate) unset: Vec<String>,
+    /// How many partitions it is to have, more than it has
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) partitions: Option<u32>,
 }
 
 /// Durability levels as they are typed.

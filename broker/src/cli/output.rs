@@ -23,10 +23,11 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
 }
 
 /// Columns as wide as they need: the first to the left, all others, which are numbers or short
-/// words, to the right.
+/// words, to the right, unless it is a table of texts.
 #[derive(Debug)]
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
+    texts: bool,
 }
 
 impl Table {
@@ -34,6 +35,15 @@ impl Table {
     pub(super) fn new(headings: &[&str]) -> Self {
         Self {
             rows: vec![headings.iter().map(ToString::to_string).collect()],
+            texts: false,
+        }
+    }
+
+    /// The same, with every column to the left.
+    pub(super) fn of_texts(headings: &[&str]) -> Self {
+        Self {
+            texts: true,
+            ..Self::new(headings)
         }
     }
 
@@ -54,7 +64,10 @@ impl Table {
         for row in &self.rows {
             let mut line = format!("{:<1$}", row[0], widths[0]);
             for (cell, width) in row.iter().zip(&widths).skip(1) {
-                line.push_str(&format!("  {cell:>width$}"));
+                line.push_str(&match self.texts {
+                    true => format!("  {cell:<width$}"),
+                    false => format!("  {cell:>width$}"),
+                });
             }
             text.push_str(line.trim_end());
             text.push('\n');

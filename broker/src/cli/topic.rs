@@ -1,10 +1,9 @@
-//! `leveret topic`: create, list, describe, delete.
+//! `leveret topic`: create, list, describe, alter, delete.
 
-use leveret_client::tokio::TopicDescription;
-use leveret_client::{Level, NewTopic};
+use leveret_client::{ConfigSource, Level, NewTopic, TopicChanges, TopicDescription, TopicSetting};
 use serde::Serialize;
 
-use super::args::{LevelArg, QueryArgs, TopicArgs, TopicCommand, TopicCreateArgs};
+use super::args::{LevelArg, QueryArgs, TopicAlterArgs, TopicArgs, TopicCommand, TopicCreateArgs};
 use super::failure::Failure;
 use super::output::{Table, counted, print, print_json, size, span};
 use super::remote::{about_topic, connect};
@@ -14,11 +13,12 @@ pub(super) async fn run(command: TopicCommand) -> Result<(), Failure> {
         TopicCommand::Create(args) => create(args).await,
         TopicCommand::List(query) => list(query).await,
         TopicCommand::Describe(args) => describe(args).await,
+        TopicCommand::Alter(args) => alter(args).await,
         TopicCommand::Delete(args) => delete(args).await,
     }
 }
 
-/// A topic as `create`, `list` and `delete` print it.
+/// A topic as `create`, `list`, `alter` and `delete` print it.
 #[derive(Debug, Serialize)]
 struct Named<'a> {
     name: &'a str,
@@ -40,6 +40,49 @@ pub(super) struct Described {
     /// Of all partitions.
     pub(super) size_bytes: u64,
     pub(super) partitions: Vec<DescribedPartition>,
+    /// Its settings; `leveret status` does not ask for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    config: Vec<DescribedSetting>,
+}
+
+/// One setting of a [`Described`] topic.
+#[derive(Debug, Serialize)]
+struct DescribedSetting {
+    key: String,
+    value: String,
+    /// topic, broker or built-in.
+    source: &'static str,
+    default: String,
+    /// The broker's setting that is the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_from: Option<String>,
+}
+
+impl From<TopicSetting> for DescribedSetting {
+    fn from(setting: TopicSetting) -> Self {
+        Self {
+            key: setting.key,
+            value: setting.value,
+            source: match setting.source {
+                ConfigSource::Topic => "topic",
+                ConfigSource::Broker => "broker",
+                ConfigSource::BuiltIn => "built-in",
+            },
+            default: setting.default_value,
+            default_from: setting.default_from,
+        }
+    }
+}
+
+impl DescribedSetting {
+    /// Where its value comes from, and what else it could be.
+    fn origin(&self) -> String {
+        match (self.source, &self.default_from) {
+            ("topic", _) => format!("topic (default {})", self.default),
+            (_, Some(from)) => format!("default, broker's {from}"),
+            _ => "default".to_owned(),
+        }
+    }
 }
 
 /// One partition of a [`Described`] topic.
@@ -79,6 +122,11 @@ impl From<TopicDescription> for Described {
                 .map(|partition| partition.size_bytes)
                 .sum(),
             partitions,
+            config: topic
+                .config
+                .into_iter()
+                .map(DescribedSetting::from)
+                .collect(),
         }
     }
 }
@@ -122,6 +170,7 @@ async fn create(args: TopicCreateArgs) -> Result<(), Failure> {
     new.retention_ms = args
         .retention_time
         .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    new.config = args.config;
     let created = connect(&query.server)
         .await?
         .admin()
@@ -201,7 +250,41 @@ async fn describe(args: TopicArgs) -> Result<(), Failure> {
         table.row(partition.cells());
     }
     text.push_str(&table.text());
+    let mut table = Table::of_texts(&["SETTING", "VALUE", "SOURCE"]);
+    for setting in &topic.config {
+        let cells = [&setting.key, &setting.value, &setting.origin()];
+        table.row(cells.map(String::clone).to_vec());
+    }
+    text.push('\n');
+    text.push_str(&table.text());
     print(&text)
+}
+
+async fn alter(args: TopicAlterArgs) -> Result<(), Failure> {
+    let TopicArgs { name, query } = args.topic;
+    let changes = TopicChanges {
+        set: args.set,
+        unset: args.unset,
+        partitions: args.partitions,
+    };
+    if changes == TopicChanges::default() {
+        return Err(Failure::new(
+            "nothing to alter",
+            "name --set KEY=VALUE, --unset KEY or --partitions N",
+        ));
+    }
+    let admin = connect(&query.server).await?.admin();
+    let altered = admin.alter_topic(&name, &changes).await;
+    let altered = altered.map_err(|error| about_topic(&name, &error))?;
+    if query.json {
+        return print_json(&Named {
+            name: &name,
+            topic_id: altered.topic_id.0,
+            partitions: Some(altered.partitions),
+        });
+    }
+    let partitions = counted(u64::from(altered.partitions), "partition");
+    print(&format!("altered topic {name}; it has {partitions}\n"))
 }
 
 async fn delete(args: TopicArgs) -> Result<(), Failure> {

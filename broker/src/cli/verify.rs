@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use leveret_broker::offline::{HeapPool, Offline};
 use leveret_engine::partition::{Partition, ProducerLimits};
-use leveret_engine::topology::{Topology, TopologyEntry, TopologyLimits};
+use leveret_engine::topology::{Topology, TopologyEntry, TopologySettings};
 use leveret_record::{split_first, verify};
 use leveret_storage::types::{LogId, LogKind, Offset};
 use leveret_storage::verify::{Inspect, Report, Verify};
@@ -164,7 +164,7 @@ impl Inspect for Contents {
                     .map_err(|error| error.to_string())
             }
             LogKind::Machine => {
-                Topology::recover(Some(state), std::iter::empty(), TopologyLimits::default())
+                Topology::recover(Some(state), std::iter::empty(), TopologySettings::default())
                     .map(drop)
                     .map_err(|error| error.to_string())
             }

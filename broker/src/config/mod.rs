@@ -12,7 +12,7 @@ mod reference;
 mod settings;
 mod value;
 
-pub use reference::{markdown_table, plain_list};
+pub use reference::{markdown_table, plain_list, topic_markdown_table};
 pub use settings::{SETTINGS, Setting, Settings};
 pub use value::{ByteSize, CpuList, SettingValue};
 

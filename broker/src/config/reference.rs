@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use leveret_engine::topology::{TOPIC_SETTINGS, TopicSetting};
+
 use super::settings::{SETTINGS, Setting};
 
 /// The table of `docs/operations.md`.
@@ -18,6 +20,26 @@ pub fn markdown_table() -> String {
             ..
         } = setting;
         writeln!(out, "| `{key}` | `{default}` | {bounds} | {prose} |")
+            .expect("writing to a String");
+    }
+    out
+}
+
+/// The table of what can be set per topic, of `docs/operations.md`.
+#[must_use]
+pub fn topic_markdown_table() -> String {
+    let mut out =
+        String::from("| setting | default | values | what it does |\n|---|---|---|---|\n");
+    for setting in TOPIC_SETTINGS {
+        let TopicSetting {
+            name, form, prose, ..
+        } = setting;
+        let default = match setting.default_from {
+            Some(from) => format!("the broker's `{from}`"),
+            None => format!("`{}`", form.first_word().unwrap_or_default()),
+        };
+        let values = form.bounds();
+        writeln!(out, "| `{name}` | {default} | {values} | {prose} |")
             .expect("writing to a String");
     }
     out

@@ -101,7 +101,7 @@ settings! {
 
     "message.max.bytes": message_max_bytes: ByteSize = "1 MiB" in "1 KiB" to "128 MiB",
     "Longest record batch that a producer may send, header included, as it is on the wire \
-     (compressed, if it is).";
+     (compressed, if it is). A topic may choose less, as `max.message.bytes`, and not more.";
 
     "memory.requests.bytes": memory_requests_bytes: ByteSize = "64 MiB" in "1 MiB" to "64 GiB",
     "Memory, per core, for requests that have arrived and are not answered. When it is taken, \
@@ -120,21 +120,29 @@ settings! {
      records are moved to segments, and makes recovery after a crash read more.";
 
     "segment.bytes": segment_bytes: ByteSize = "256 MiB" in "1 MiB" to "4 GiB",
-    "A segment of a partition is closed at this size. Retention removes whole segments.";
+    "A segment of a partition is closed at this size, unless its topic says otherwise. Retention \
+     removes whole segments.";
 
     "segment.time": segment_time: Duration = "7 days" in "1 s" to "3650 days",
-    "A segment is closed when it is this old, so that retention by time can remove it.";
+    "A segment is closed when it is this old, unless its topic says otherwise, so that retention \
+     by time can remove it.";
 
     "topic.level": topic_level: Level = "synced",
-    "What acknowledgements of a new topic promise, unless it says so itself. synced: the device \
+    "What acknowledgements promise in every topic that does not say so itself. synced: the device \
      has it (survives a power cut). written: handed to the device without a flush (survives a \
      crash of the broker or the system). memory: survives nothing.";
 
     "topic.retention.bytes": topic_retention_bytes: Option<ByteSize> = "none" in "1 MiB" to "1024 TiB",
-    "Bytes that each partition of a new topic keeps, unless it says so itself; none keeps all.";
+    "Bytes that each partition keeps, in every topic that does not say so itself; none keeps all.";
 
     "topic.retention.time": topic_retention_time: Option<Duration> = "7 days" in "1 s" to "36500 days",
-    "How long a new topic keeps records, unless it says so itself; none keeps them for ever.";
+    "How long records are kept, in every topic that does not say so itself; none keeps them for \
+     ever.";
+
+    "producer.expiry": producer_expiry: Duration = "24 h" in "1 min" to "3650 days",
+    "An idempotent producer that has sent nothing to a partition for this long is forgotten there: \
+     repetitions of its batches are not recognised any more. A partition remembers at most 4096 \
+     producers, those that sent last.";
 
     "disk.floor.bytes": disk_floor_bytes: ByteSize = "1 GiB" in "0 B" to "1024 TiB",
     "When the file system has less than this free, producing stops with an error that can be \

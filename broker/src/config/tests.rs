@@ -136,4 +136,9 @@ fn the_operations_page_has_the_table() {
         page.contains(&table),
         "docs/operations.md differs from the declarations; its table should be:\n{table}"
     );
+    let table = topic_markdown_table();
+    assert!(
+        page.contains(&table),
+        "docs/operations.md differs from the topic settings; their table should be:\n{table}"
+    );
 }

@@ -39,6 +39,7 @@ pub(super) enum Gathering {
     /// Where the partitions of these topics stand.
     Describe {
         topics: Vec<Arc<Topic>>,
+        with_config: bool,
         reports: BTreeMap<LogId, PartitionReport>,
     },
     /// How each core is.
@@ -168,8 +169,12 @@ impl<P: BufPool> Core<P> {
         }
         match what {
             Gathering::Fetch(parts) => self.respond_fetched(conn, correlation, parts),
-            Gathering::Describe { topics, reports } => {
-                self.respond_described(conn, correlation, &topics, &reports);
+            Gathering::Describe {
+                topics,
+                with_config,
+                reports,
+            } => {
+                self.respond_described(conn, correlation, &topics, with_config, &reports);
             }
             Gathering::Status(reports) => self.respond_status(conn, correlation, reports, now),
         }

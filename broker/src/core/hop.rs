@@ -217,10 +217,23 @@ impl<P: BufPool> Core<P> {
             }
         }
         self.topology.apply(entry);
-        if let TopologyEntry::TopicCreated(topic) = entry {
-            for (log, _) in topic.logs().filter(|(_, core)| *core == self.id) {
-                self.shard.install(log, &topic.settings);
+        match entry {
+            TopologyEntry::TopicCreated(topic) => {
+                for (log, _) in topic.logs().filter(|(_, core)| *core == self.id) {
+                    self.shard.install(log, &topic.config);
+                }
             }
+            TopologyEntry::TopicAltered(altered) => {
+                let topic = self.topology.topic(altered.id).expect("just altered");
+                let before = topic.logs().take(altered.partition as usize);
+                for (log, _) in before.filter(|(_, core)| *core == self.id) {
+                    self.shard.configure(log, &altered.config, now);
+                }
+                for (log, _) in altered.added().filter(|(_, core)| *core == self.id) {
+                    self.shard.install(log, &altered.config);
+                }
+            }
+            TopologyEntry::TopicDeleted(_) | TopologyEntry::ProducerIdsReserved { .. } => {}
         }
     }
 

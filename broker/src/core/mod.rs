@@ -95,7 +95,7 @@ impl<P: BufPool> Core<P> {
     ) -> Self {
         for topic in topology.topics() {
             for (log, _) in topic.logs().filter(|(_, core)| *core == id) {
-                shard.install(log, &topic.settings);
+                shard.install(log, &topic.config);
             }
         }
         if let Some(own) = shard.topology_mut() {

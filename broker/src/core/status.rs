@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use leveret_engine::topology::TopicSettings;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Level, LogId, Now, Offset};
 
@@ -26,8 +25,6 @@ pub struct CoreSettings {
     pub response_bytes: usize,
     /// Bytes of records that are kept in memory.
     pub cache_bytes: usize,
-    /// What a topic gets that does not say otherwise.
-    pub topic_defaults: TopicSettings,
     /// The data directory, for people.
     pub data_dir: Arc<str>,
     /// The strongest level that its file system can truly give.

@@ -8,18 +8,19 @@
 //!
 //! Refuses to: reorder a partition's batches, repeat a batch under another identity unless the
 //! broker has said that it does not have it, buffer beyond its bound, or ask anybody what time
-//! it is. It does not resolve topic names and does not know about connections, only whether one
-//! was lost.
+//! it is. It does not resolve topic names, only asks again what it knows, and does not know about
+//! connections, only whether one was lost.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_record::{BatchBuilder, partition_for_key};
+use leveret_record::BatchBuilder;
 use leveret_wire::native::{
-    ErrorCode, InitProducerOk, Offset, PartitionId, Produce, ProduceOk, TopicId,
+    ErrorCode, InitProducerOk, MetadataOk, Offset, PartitionId, Produce, ProduceOk,
 };
 use thiserror::Error as ThisError;
 
@@ -29,11 +30,13 @@ use crate::{Error, Result};
 mod batch;
 mod partition;
 mod settings;
+mod topics;
 
 pub use batch::NewRecord;
 use batch::OpenBatch;
 use partition::{Completed, Identity, Partition, Step};
 pub use settings::{MAX_IN_FLIGHT, ProducerSettings};
+use topics::Topic;
 
 /// A topic that the producer knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +47,13 @@ pub struct TopicIndex(usize);
 pub enum Transmit {
     /// Ask for a producer id.
     InitProducer(RequestId),
+    /// Ask for the metadata of the topic of that name.
+    Metadata {
+        /// Comes back with the answer.
+        id: RequestId,
+        /// The topic.
+        name: Arc<str>,
+    },
     /// Send a batch as the payload of `request`.
     Produce {
         /// Comes back with the answer.
@@ -60,6 +70,8 @@ pub enum Transmit {
 pub enum Answer {
     /// For `InitProducer`.
     Identity(InitProducerOk),
+    /// For `Metadata`.
+    Metadata(MetadataOk),
     /// For `Produce`.
     Produced(ProduceOk),
 }
@@ -101,6 +113,14 @@ pub enum PushError {
     /// The buffer is full: push again after a completion.
     #[error("the producer's buffer is full")]
     Full,
+    /// The topic has no such partition, as far as is known: it may have grown.
+    #[error("partition {asked} does not exist, the topic has {known}")]
+    NoPartition {
+        /// The partition that the record names.
+        asked: u32,
+        /// Partitions known.
+        known: NonZeroU32,
+    },
     /// It can never be sent.
     #[error(transparent)]
     Invalid(#[from] Error),
@@ -111,6 +131,8 @@ pub struct Producer<T> {
     settings: ProducerSettings,
     topics: Vec<Topic>,
     names: HashMap<String, TopicIndex, FixedState>,
+    /// Topics whose metadata is to be asked for again.
+    stale: VecDeque<TopicIndex>,
     partitions: Vec<Partition<T>>,
     /// Partitions that may have something to send, each at most once.
     ready: VecDeque<usize>,
@@ -127,20 +149,13 @@ pub struct Producer<T> {
     buffered: usize,
 }
 
-struct Topic {
-    id: TopicId,
-    partitions: NonZeroU32,
-    /// Index of partition 0.
-    first: usize,
-    /// Partition that records without a key go to until its batch is closed.
-    sticky: u32,
-}
-
 enum Target {
     /// The identity that partitions start with.
     SharedIdentity,
     /// A new identity of one partition.
     Identity(usize),
+    /// A topic's metadata.
+    Topic(TopicIndex),
     /// A batch of a partition.
     Batch { partition: usize, serial: u64 },
 }
@@ -168,6 +183,7 @@ impl<T: Default> Producer<T> {
             settings,
             topics: Vec::new(),
             names: HashMap::with_hasher(FixedState::default()),
+            stale: VecDeque::new(),
             partitions: Vec::new(),
             ready: VecDeque::new(),
             timers: BTreeSet::new(),
@@ -208,37 +224,12 @@ impl<T: Default> Producer<T> {
         self.partitions.iter().flat_map(Partition::tags)
     }
 
-    /// Makes a topic known, or known anew: a topic that was deleted and created again has
-    /// another id.
-    pub fn add_topic(&mut self, name: &str, id: TopicId, partitions: NonZeroU32) -> TopicIndex {
-        let index = TopicIndex(self.topics.len());
-        let first = self.partitions.len();
-        self.topics.push(Topic {
-            id,
-            partitions,
-            first,
-            sticky: u32::try_from(self.settings.seed % u64::from(partitions.get()))
-                .expect("below the partition count"),
-        });
-        self.partitions.extend((0..partitions.get()).map(|number| {
-            let seed = self.settings.seed ^ ((first as u64 + u64::from(number)) << 32);
-            let backoff = Backoff::new(
-                self.settings.backoff_least,
-                self.settings.backoff_most,
-                seed,
-            );
-            Partition::new(index, id, PartitionId(number), backoff)
-        }));
-        self.names.insert(name.to_owned(), index);
-        index
-    }
-
     /// Takes a record into the open batch of its partition: the one it names, else the one of
     /// its key's hash, else the one that records without a key go to just now.
     ///
     /// # Errors
-    /// [`PushError::Full`] if it would pass the buffer's bound; [`PushError::Invalid`] if it
-    /// never fits or its partition does not exist.
+    /// [`PushError::Full`] if it would pass the buffer's bound; [`PushError::NoPartition`] if it
+    /// names one that is not known; [`PushError::Invalid`] if it never fits.
     pub fn push(
         &mut self,
         now: Mono,
@@ -254,9 +245,8 @@ impl<T: Default> Producer<T> {
         if self.buffered + size > limit {
             return Err(PushError::Full);
         }
-        let number = self.choose_partition(topic, record)?;
-        let index = self.topics[topic.0].first + number as usize;
-        let mut wake = false;
+        let (number, index) = self.choose_partition(topic, record)?;
+        let mut wake = self.note_use(now, topic);
         if self.partitions[index]
             .open
             .as_ref()
@@ -301,6 +291,9 @@ impl<T: Default> Producer<T> {
 
     /// The next request to send, while there is a connection.
     pub fn poll_transmit(&mut self, now: Mono) -> Option<Transmit> {
+        if let Some(question) = self.next_question() {
+            return Some(question);
+        }
         while let Some(&index) = self.ready.front() {
             let identity = match &self.identity {
                 Shared::Known(identity) => *identity,
@@ -400,6 +393,13 @@ impl<T: Default> Producer<T> {
                     _ => Shared::Wanted(Some(now.after(self.backoff.next_wait()))),
                 };
             }
+            Target::Topic(index) => {
+                let metadata = match answer {
+                    Ok(Answer::Metadata(metadata)) => Some(metadata),
+                    _ => None,
+                };
+                self.take_metadata(now, index, metadata);
+            }
             Target::Identity(index) => {
                 let partition = &mut self.partitions[index];
                 match answer {
@@ -412,8 +412,8 @@ impl<T: Default> Producer<T> {
             Target::Batch { partition, serial } => {
                 let result = match answer {
                     Ok(Answer::Produced(produced)) => Ok(produced),
-                    Ok(Answer::Identity(_)) => {
-                        Err(Error::protocol("a batch was answered with an identity"))
+                    Ok(Answer::Identity(_) | Answer::Metadata(_)) => {
+                        Err(Error::protocol("a batch was answered with something else"))
                     }
                     Err(error) => Err(error),
                 };
@@ -425,6 +425,7 @@ impl<T: Default> Producer<T> {
     /// The connection was lost: nothing in flight will be answered.
     pub fn handle_disconnect(&mut self, reason: &Error) {
         self.in_flight.clear();
+        self.forget_questions();
         if let Shared::Asked = self.identity {
             self.identity = Shared::Wanted(None);
         }
@@ -466,35 +467,13 @@ impl<T: Default> Producer<T> {
         self.reschedule(index);
     }
 
-    /// The id means nothing any more: the name has to be resolved again.
-    fn forget_topic(&mut self, id: TopicId) {
-        let topics = &self.topics;
-        self.names.retain(|_, index| topics[index.0].id != id);
-    }
-
-    fn choose_partition(&mut self, topic: TopicIndex, record: &NewRecord<'_>) -> Result<u32> {
-        let topic = &self.topics[topic.0];
-        match (record.partition, record.key) {
-            (Some(PartitionId(number)), _) if number < topic.partitions.get() => Ok(number),
-            (Some(number), _) => {
-                let reason = format!(
-                    "partition {number} does not exist, the topic has {}",
-                    topic.partitions
-                );
-                Err(Error::InvalidRecord(reason.into()))
-            }
-            (None, Some(key)) => Ok(partition_for_key(key, topic.partitions)),
-            (None, None) => Ok(topic.sticky),
-        }
-    }
-
     /// Closes the open batch of a partition, so that it can be sent.
     fn close_batch(&mut self, index: usize) {
         let partition = &mut self.partitions[index];
         partition.close_batch();
         let topic = &mut self.topics[partition.topic.0];
         if topic.sticky == partition.number.0 {
-            topic.sticky = (topic.sticky + 1) % topic.partitions;
+            topic.sticky = (topic.sticky + 1) % topic.partitions();
         }
         self.make_ready(index);
         self.reschedule(index);

@@ -4,8 +4,9 @@
 //! is sent once: after a lost connection only the caller can tell whether to repeat it.
 
 use leveret_wire::native::{
-    CoreStatus, CreateTopic, CreateTopicOk, Level, ListOffsets, ListOffsetsOk, MetadataOk,
-    OffsetSpec, PartitionDescription, PartitionId, Request, Response, TopicId,
+    AlterTopic, AlterTopicOk, ConfigEntry, ConfigSource, CoreStatus, CreateTopic, CreateTopicOk,
+    Level, ListOffsets, ListOffsetsOk, MetadataOk, OffsetSpec, PartitionDescription, PartitionId,
+    Request, Response, TopicId,
 };
 
 use super::client::Client;
@@ -32,6 +33,55 @@ pub struct NewTopic {
     pub retention_bytes: Option<u64>,
     /// Milliseconds to keep records; the broker's default if `None`.
     pub retention_ms: Option<u64>,
+    /// Other settings by name, and their values; the broker's defaults otherwise. Not `durability`
+    /// or `retention.…` together with the fields above.
+    pub config: Vec<(String, String)>,
+}
+
+/// What to change of a topic; all of it happens, or nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicChanges {
+    /// Settings by name, and their values.
+    pub set: Vec<(String, String)>,
+    /// Settings that go back to the broker's default.
+    pub unset: Vec<String>,
+    /// How many partitions it is to have, more than it has. Producers use the new ones once
+    /// their `metadata_max_age` is over; a key may then go to another partition than before.
+    pub partitions: Option<u32>,
+}
+
+/// One setting of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicSetting {
+    /// Its name.
+    pub key: String,
+    /// The value in force.
+    pub value: String,
+    /// Where that comes from.
+    pub source: ConfigSource,
+    /// What it would be if it were unset.
+    pub default_value: String,
+    /// The broker's setting that is the default; `None` where that is built in.
+    pub default_from: Option<String>,
+}
+
+impl From<ConfigEntry<'_>> for TopicSetting {
+    fn from(entry: ConfigEntry<'_>) -> Self {
+        Self {
+            key: entry.key.to_owned(),
+            value: entry.value.to_owned(),
+            source: entry.source,
+            default_value: entry.default_value.to_owned(),
+            default_from: entry.default_from.map(str::to_owned),
+        }
+    }
+}
+
+fn borrowed(settings: &[(String, String)]) -> Vec<(&str, &str)> {
+    let settings = settings.iter();
+    settings
+        .map(|(key, value)| (&key[..], &value[..]))
+        .collect()
 }
 
 impl NewTopic {
@@ -44,6 +94,7 @@ impl NewTopic {
             level: None,
             retention_bytes: None,
             retention_ms: None,
+            config: Vec::new(),
         }
     }
 }
@@ -77,6 +128,8 @@ pub struct TopicDescription {
     pub retention_ms: Option<u64>,
     /// Its partitions, by number.
     pub partitions: Vec<PartitionDescription>,
+    /// Its settings, by name, if it was asked for by name.
+    pub config: Vec<TopicSetting>,
 }
 
 /// How the broker is.
@@ -121,7 +174,7 @@ impl Admin {
     /// Creates a topic; returns when every core of the broker knows it.
     ///
     /// # Errors
-    /// `TopicExists`, `InvalidTopicName`, `InvalidRequest`, or what the connection met.
+    /// `TopicExists`, `InvalidTopicName`, `InvalidConfig`, `InvalidRequest`, or what the connection met.
     pub async fn create_topic(&self, topic: &NewTopic) -> Result<CreateTopicOk> {
         let request = Request::CreateTopic(CreateTopic {
             name: &topic.name,
@@ -129,9 +182,28 @@ impl Admin {
             level: topic.level,
             retention_bytes: topic.retention_bytes,
             retention_ms: topic.retention_ms,
+            config: borrowed(&topic.config),
         });
         let decode = |frame: &Frame| match frame.response()? {
             Response::CreateTopic(created) => Ok(created),
+            other => Err(unexpected(&other)),
+        };
+        self.client.call(&request, decode).await
+    }
+
+    /// Alters a topic; returns when every core of the broker has it so.
+    ///
+    /// # Errors
+    /// `UnknownTopic`, `InvalidConfig`, `InvalidRequest`, or what the connection met.
+    pub async fn alter_topic(&self, name: &str, changes: &TopicChanges) -> Result<AlterTopicOk> {
+        let request = Request::AlterTopic(AlterTopic {
+            name,
+            set: borrowed(&changes.set),
+            unset: changes.unset.iter().map(String::as_str).collect(),
+            partitions: changes.partitions,
+        });
+        let decode = |frame: &Frame| match frame.response()? {
+            Response::AlterTopic(altered) => Ok(altered),
             other => Err(unexpected(&other)),
         };
         self.client.call(&request, decode).await
@@ -168,7 +240,8 @@ impl Admin {
         .await
     }
 
-    /// The topics of these names, in that order; all topics if there are none.
+    /// The topics of these names, in that order; all topics, without their `config`, if there are
+    /// none.
     ///
     /// # Errors
     /// `UnknownTopic`, or what the connection met.
@@ -184,6 +257,7 @@ impl Admin {
                     retention_bytes: topic.retention_bytes,
                     retention_ms: topic.retention_ms,
                     partitions: topic.partitions.iter().collect(),
+                    config: topic.config.into_iter().map(TopicSetting::from).collect(),
                 })
                 .collect()),
             other => Err(unexpected(&other)),

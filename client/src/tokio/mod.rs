@@ -19,14 +19,16 @@ mod producer;
 mod transfer;
 
 pub use admin::{
-    Admin, BrokerStatus, NewTopic, StoppedLog, TopicDescription, TopicListing, TopicMetadata,
+    Admin, BrokerStatus, NewTopic, StoppedLog, TopicChanges, TopicDescription, TopicListing,
+    TopicMetadata, TopicSetting,
 };
 pub use client::Client;
 pub use connection::Connection;
 pub use consumer::{Consumer, ConsumerOptions};
 pub use delivery::{Ack, Delivery};
 pub use leveret_wire::native::{
-    CoreStatus, FetchPartition, FetchedPartition, ListOffsetsOk, PartitionDescription, ProduceOk,
+    AlterTopicOk, ConfigSource, CoreStatus, FetchPartition, FetchedPartition, ListOffsetsOk,
+    PartitionDescription, ProduceOk,
 };
 pub use options::ClientOptions;
 pub use pending::Pending;

@@ -135,12 +135,18 @@ impl Producer {
             value: record.value.as_deref(),
             headers: &headers,
         };
+        let mut looked_again = false;
         loop {
             // Registered before the look, so that space made after the look is not missed.
             let space = self.shared().space.notified();
             match self.push(topic, &new)? {
                 Push::Taken(delivery) => return Ok(delivery),
                 Push::UnknownTopic => self.resolve(topic).await?,
+                // It may have grown since it was resolved.
+                Push::NoPartition(_) if !std::mem::replace(&mut looked_again, true) => {
+                    self.resolve(topic).await?;
+                }
+                Push::NoPartition(reason) => return Err(Error::InvalidRecord(reason.into())),
                 Push::Full => space.await,
             }
         }
@@ -189,6 +195,7 @@ impl Producer {
                 Ok(Push::Taken(delivery))
             }
             Err(PushError::Full) => Ok(Push::Full),
+            Err(error @ PushError::NoPartition { .. }) => Ok(Push::NoPartition(error.to_string())),
             Err(PushError::Invalid(error)) => Err(error),
         }
     }
@@ -205,9 +212,7 @@ impl Producer {
         let partitions = NonZeroU32::new(metadata.partitions)
             .ok_or_else(|| Error::protocol("a topic without partitions"))?;
         let mut state = shared.lock();
-        if state.core.topic(topic).is_none() {
-            state.core.add_topic(topic, metadata.topic_id, partitions);
-        }
+        state.core.add_topic(topic, metadata.topic_id, partitions);
         Ok(())
     }
 
@@ -219,6 +224,7 @@ impl Producer {
 enum Push {
     Taken(Delivery),
     UnknownTopic,
+    NoPartition(String),
     Full,
 }
 
@@ -379,8 +385,13 @@ async fn send(
     transmit: Transmit,
     queue: &mpsc::UnboundedSender<(u64, Result<Frame>)>,
 ) -> Result<()> {
+    let name;
     let (id, request, payload) = match transmit {
         Transmit::InitProducer(id) => (id, Request::InitProducer, Bytes::new()),
+        Transmit::Metadata { id, name: asked } => {
+            name = asked;
+            (id, Request::Metadata(&name), Bytes::new())
+        }
         Transmit::Produce { id, request, batch } => (id, Request::Produce(request), batch),
     };
     connection
@@ -391,6 +402,7 @@ async fn send(
 fn read_answer(frame: &Frame) -> Result<Answer> {
     match frame.response()? {
         Response::InitProducer(identity) => Ok(Answer::Identity(identity)),
+        Response::Metadata(metadata) => Ok(Answer::Metadata(metadata)),
         _ => produced(frame).map(Answer::Produced),
     }
 }

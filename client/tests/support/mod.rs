@@ -125,12 +125,16 @@ impl State {
         self.next_topic += 1;
         let id = TopicId(self.next_topic);
         self.topics.insert(name.to_owned(), id);
-        self.counts.insert(id, partitions);
-        for number in 0..partitions {
+        self.grow(id, partitions);
+        id
+    }
+
+    fn grow(&mut self, id: TopicId, partitions: u32) {
+        let before = self.counts.insert(id, partitions).unwrap_or(0);
+        for number in before..partitions {
             self.partitions
                 .insert((id, PartitionId(number)), Log::default());
         }
-        id
     }
 
     fn handle(&mut self, frame: &Frame) -> Verdict {
@@ -152,6 +156,17 @@ impl State {
                 topic_id: self.create(create.name, create.partitions),
                 partitions: create.partitions,
             }),
+            Request::AlterTopic(alter) => match (self.topics.get(alter.name), alter.partitions) {
+                (Some(id), Some(partitions)) => {
+                    let (topic_id, partitions) = (*id, partitions);
+                    self.grow(topic_id, partitions);
+                    Response::AlterTopic(AlterTopicOk {
+                        topic_id,
+                        partitions,
+                    })
+                }
+                _ => error(ErrorCode::InvalidRequest),
+            },
             Request::Metadata(name) => match self.topics.get(name) {
                 Some(id) => Response::Metadata(MetadataOk {
                     topic_id: *id,
@@ -245,10 +260,8 @@ impl State {
 
     fn list_offsets(&self, list: &ListOffsets) -> Response<'static> {
         let log = &self.partitions[&(list.topic_id, list.partition)];
-        let offset = match list.spec {
-            OffsetSpec::Earliest => log.start,
-            OffsetSpec::Latest => log.end,
-            OffsetSpec::Timestamp(at) => log
+        let records = || {
+            self.partitions[&(list.topic_id, list.partition)]
                 .batches
                 .iter()
                 .flat_map(|(_, _, batch)| {
@@ -258,6 +271,14 @@ impl State {
                         .map(|record| (record.timestamp, record.offset as u64))
                         .collect::<Vec<_>>()
                 })
+        };
+        let offset = match list.spec {
+            OffsetSpec::Earliest => log.start,
+            OffsetSpec::Latest => log.end,
+            OffsetSpec::MaxTimestamp => records()
+                .max_by_key(|(timestamp, offset)| (*timestamp, std::cmp::Reverse(*offset)))
+                .map_or(log.end, |(_, offset)| offset),
+            OffsetSpec::Timestamp(at) => records()
                 .find(|(timestamp, _)| *timestamp >= at)
                 .map_or(log.end, |(_, offset)| offset),
         };
@@ -282,6 +303,7 @@ impl Log {
                 base_offset: Offset(*offset),
                 log_start_offset: Offset(self.start),
                 duplicate: true,
+                append_time: None,
             });
         }
         if let Some((_, to, _)) = window.last()
@@ -303,6 +325,7 @@ impl Log {
             base_offset: Offset(base),
             log_start_offset: Offset(self.start),
             duplicate: false,
+            append_time: None,
         })
     }
 }

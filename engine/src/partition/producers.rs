@@ -138,7 +138,10 @@ impl Producers {
         match self.by_id.get_mut(&header.producer_id) {
             Some(producer) => {
                 self.by_age.remove(&producer.last_ordinal);
+                // A gap says that it had expired by then, also where the expiry was another.
+                let last = producer.window.last().last_sequence;
                 let goes_on = producer.epoch == header.producer_epoch
+                    && header.base_sequence == leveret_record::next_sequence(last)
                     && !producer.expired(meta.time, limits.expiry_ms);
                 if goes_on {
                     producer.window.push(batch);

@@ -50,7 +50,7 @@ pub(super) fn encode(producers: &Producers) -> Bytes {
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Producers, DecodeError> {
-    let (_, mut reader) = Reader::open_as(bytes, KIND, VERSION)?;
+    let (_, mut reader) = Reader::open_as(bytes, KIND, VERSION..=VERSION)?;
     let mut producers = Producers::default();
     for _ in 0..reader.count(PRODUCER_LEN + BATCH_LEN, "producers")? {
         let id = reader.i64("producer id")?;

@@ -168,6 +168,23 @@ fn a_silent_producer_expires_and_may_start_anywhere() {
 }
 
 #[test]
+fn a_replay_under_a_longer_expiry_remembers_no_more_than_the_log_says() {
+    let mut log = Logged::new();
+    assert_eq!(log.offer(header(1, 0, 0, 1), 0), appended(0));
+    // It has expired, and starts anywhere.
+    assert_eq!(log.offer(header(1, 0, 7, 1), 500), appended(1));
+    let limits = ProducerLimits {
+        expiry_ms: 1_000_000,
+        ..LIMITS
+    };
+    let replay = log.log.iter().map(|(meta, bytes)| (meta, &bytes[..]));
+    let longer = Partition::recover(None, replay, Offset(2), limits).unwrap();
+    assert_eq!(longer.snapshot(), log.partition.snapshot());
+    let again = longer.decide(&header(1, 0, 0, 1), WallMs(500));
+    assert!(again.is_err(), "what came before the gap is forgotten");
+}
+
+#[test]
 fn the_longest_silent_producer_makes_room() {
     let mut log = Logged::new();
     for id in [1, 2, 3] {

@@ -10,13 +10,16 @@ use leveret_storage::types::{Level, LogId, Offset, Ordinal, Term};
 use super::fetch::FetchKey;
 use super::reply::RequestId;
 use crate::partition::Partition;
+use crate::topology::TopicSettings;
 
 /// One partition of this core.
 pub(super) struct LogState {
     pub(super) machine: Partition,
     pub(super) term: Term,
-    /// Strongest promise of the log, and the one that makes its records visible.
-    pub(super) level: Level,
+    /// Its level is the strongest promise of the log, and the one that makes its records visible.
+    pub(super) settings: TopicSettings,
+    /// What readers may have seen under a weaker promise that the log made before.
+    pub(super) visible: Offset,
     /// Produces that wait for durability, in the order of their appends.
     pub(super) waiting: VecDeque<WaitingProduce>,
     /// Fetches that wait for records, each with the number of its part that reads this log.
@@ -44,6 +47,8 @@ pub(super) struct WaitingProduce {
     pub(super) level: Level,
     pub(super) base_offset: Offset,
     pub(super) until: Offset,
+    /// The broker's time, if the batch was stamped with it.
+    pub(super) append_time: Option<i64>,
     pub(super) duplicate: bool,
 }
 
@@ -52,12 +57,18 @@ impl LogState {
         Self {
             machine,
             term,
-            level: Level::default(),
+            settings: TopicSettings::default(),
+            visible: Offset::default(),
             waiting: VecDeque::new(),
             readers: BTreeSet::new(),
             stopped: None,
             counters: LogCounters::default(),
         }
+    }
+
+    /// Largest batch that it takes, bytes.
+    pub(super) fn max_batch_bytes(&self) -> usize {
+        self.settings.max_message_bytes as usize
     }
 
     /// The first waiting produce, if `frontiers` have passed it. Replies leave in the order of
@@ -68,9 +79,9 @@ impl LogState {
     }
 
     /// The offset below which everything may be read: what has become as durable as the log
-    /// promises.
+    /// promises, or was promised before.
     pub(super) fn high_watermark(&self, frontiers: &Frontiers) -> Offset {
-        at_level(frontiers, self.level).1
+        at_level(frontiers, self.settings.level).1.max(self.visible)
     }
 }
 

@@ -5,7 +5,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_record::{BatchError, DecompressLimit, batches, records};
 use leveret_storage::io::BufPool;
-use leveret_storage::store::{ReadData, ReadError, ReadOutcome, ReadToken, TimeOutcome};
+use leveret_storage::store::{ReadData, ReadError, ReadOutcome, ReadToken, TimeFound, TimeOutcome};
 use leveret_storage::types::{LogId, Now, Offset};
 use slab::Slab;
 
@@ -27,7 +27,10 @@ pub(super) type LookupKey = usize;
 struct Lookup {
     request: RequestId,
     log: LogId,
+    /// The first record with at least this timestamp is what is looked for.
     timestamp: i64,
+    /// Storage says what that timestamp is: the largest.
+    latest: bool,
     /// Where the scan goes on.
     from: Offset,
     /// High watermark when it began: it ends there.
@@ -76,39 +79,58 @@ impl<P: BufPool> Shard<P> {
         match spec {
             OffsetSpec::Earliest => self.reply(request, Reply::Offset(end(frontiers.start.1))),
             OffsetSpec::Latest => self.reply(request, Reply::Offset(end(high_watermark))),
-            OffsetSpec::Timestamp(timestamp) => {
+            OffsetSpec::Timestamp(_) | OffsetSpec::MaxTimestamp => {
+                let (timestamp, latest) = match spec {
+                    OffsetSpec::Timestamp(timestamp) => (timestamp, false),
+                    _ => (i64::MAX, true),
+                };
                 let key = self.lookups.insert(Lookup {
                     request,
                     log,
                     timestamp,
+                    latest,
                     from: frontiers.start.1,
                     until: high_watermark,
                     token: None,
                 });
-                match self.store.find_time(log, timestamp, high_watermark, now) {
-                    TimeOutcome::Found(offset) => self.lookup_found(key, Ok(Some(offset)), now),
-                    TimeOutcome::NotFound => self.lookup_found(key, Ok(None), now),
-                    TimeOutcome::Failed(error) => self.lookup_found(key, Err(error), now),
-                    TimeOutcome::Pending(token) => self.lookup_waits(key, token),
-                }
+                self.look_up(key, now);
             }
         }
         self.drain();
+    }
+
+    /// Asks storage where the scan begins.
+    fn look_up(&mut self, key: LookupKey, now: Now) {
+        let lookup = self.lookups.lookups[key];
+        let (log, until) = (lookup.log, lookup.until);
+        let outcome = match lookup.latest {
+            true => self.store.find_latest(log, lookup.timestamp, until, now),
+            false => self.store.find_time(log, lookup.timestamp, until, now),
+        };
+        match outcome {
+            TimeOutcome::Found(found) => self.lookup_found(key, Ok(Some(found)), now),
+            TimeOutcome::NotFound => self.lookup_found(key, Ok(None), now),
+            TimeOutcome::Failed(error) => self.lookup_found(key, Err(error), now),
+            TimeOutcome::Pending(token) => self.lookup_waits(key, token),
+        }
     }
 
     /// Storage has said where the scan begins.
     pub(super) fn lookup_found(
         &mut self,
         key: LookupKey,
-        result: Result<Option<Offset>, ReadError>,
+        result: Result<Option<TimeFound>, ReadError>,
         now: Now,
     ) {
         let lookup = &mut self.lookups.lookups[key];
         lookup.token = None;
         match result {
-            Ok(Some(offset)) => {
+            Ok(Some(found)) => {
                 // The span may begin below the start; the records there are gone for readers.
-                lookup.from = lookup.from.max(offset);
+                lookup.from = lookup.from.max(found.offset);
+                if lookup.latest {
+                    lookup.timestamp = found.timestamp;
+                }
                 self.scan(key, now);
             }
             Ok(None) => self.finish_lookup(key, Ok(None)),
@@ -150,7 +172,7 @@ impl<P: BufPool> Shard<P> {
         loop {
             let lookup = self.lookups.lookups[key];
             if lookup.from >= lookup.until {
-                return self.finish_lookup(key, Ok(None));
+                return self.not_in_scan(key, now);
             }
             let (log, from, until) = (lookup.log, lookup.from, lookup.until);
             let result = match self.store.read(log, from, until, SCAN_BYTES, now) {
@@ -162,6 +184,20 @@ impl<P: BufPool> Shard<P> {
                 return;
             }
         }
+    }
+
+    /// No reader may see the record that storage meant: it lies below the start, or is not visible
+    /// yet. What was looked for by its time is nowhere then, the latest is another one.
+    fn not_in_scan(&mut self, key: LookupKey, now: Now) {
+        let lookup = &mut self.lookups.lookups[key];
+        if !lookup.latest {
+            return self.finish_lookup(key, Ok(None));
+        }
+        let Some(frontiers) = self.store.frontiers(lookup.log) else {
+            return self.finish_lookup(key, Err(EngineError::UnknownLog));
+        };
+        lookup.from = frontiers.start.1;
+        self.look_up(key, now);
     }
 
     /// Looks through what was read; answers if that ends the look-up. Whether to read on.

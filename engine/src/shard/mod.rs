@@ -37,10 +37,10 @@ use leveret_storage::types::{LogId, LogKind, Mono, Now, Term};
 
 use crate::error::EngineError;
 use crate::partition::{Partition, ProducerLimits};
-use crate::topology::{TOPOLOGY_LOG, TopicSettings, TopologyLimits};
+use crate::topology::{TOPOLOGY_LOG, TopicConfig, TopicSettings, TopologySettings};
 use control::Control;
 use fetch::{FetchKey, Fetches};
-use log::LogState;
+use log::{LogState, frontiers_of};
 use lookup::{LookupKey, Lookups};
 use parked::Parked;
 
@@ -55,8 +55,6 @@ pub use stats::{LogStatus, ShardStats};
 /// Bounds of one shard. Every limit is a number here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardSettings {
-    /// Largest batch that is taken, bytes (`message.max.bytes`).
-    pub max_batch_bytes: usize,
     /// Bytes of batches that may wait for journal space.
     pub parked_bytes: usize,
     /// Batches that may wait for journal space.
@@ -65,32 +63,35 @@ pub struct ShardSettings {
     pub parked_ns: u64,
     /// Bounds of each partition's producers.
     pub producers: ProducerLimits,
-    /// Bounds of the topology; heeded on core 0.
-    pub topology: TopologyLimits,
-    /// A segment is closed before it grows beyond this, bytes.
-    pub segment_bytes: u64,
-    /// A segment is closed at this age, milliseconds.
-    pub segment_ms: u64,
+    /// Bounds of the topology, which core 0 heeds, and what topics get that do not say
+    /// otherwise, which every core does.
+    pub topology: TopologySettings,
     /// How far a compressed batch may grow while a look-up by time reads its records.
     pub decompress: DecompressLimit,
 }
 
 impl Default for ShardSettings {
-    /// Batches of 1 MiB; 32 MiB or 1,024 batches wait for up to 10 s; segments of 1 GiB or a
-    /// week.
+    /// 32 MiB or 1,024 batches wait for up to 10 s; topics as [`TopicSettings`] has it.
     fn default() -> Self {
-        let log = LogSettings::default();
         Self {
-            max_batch_bytes: 1 << 20,
             parked_bytes: 32 << 20,
             parked_requests: 1024,
             parked_ns: 10_000_000_000,
             producers: ProducerLimits::default(),
-            topology: TopologyLimits::default(),
-            segment_bytes: log.segment_bytes,
-            segment_ms: log.segment_ms,
+            topology: TopologySettings::default(),
             decompress: DecompressLimit::DEFAULT,
         }
+    }
+}
+
+/// What storage needs to know of a topic's settings.
+fn log_settings(settings: &TopicSettings) -> LogSettings {
+    LogSettings {
+        level: settings.level,
+        retention_bytes: settings.retention_bytes,
+        retention_ms: settings.retention_ms,
+        segment_bytes: settings.segment_bytes,
+        segment_ms: settings.segment_ms,
     }
 }
 
@@ -128,28 +129,42 @@ impl<P: BufPool> Shard<P> {
     ///
     /// # Panics
     /// If it is installed already.
-    pub fn install(&mut self, log: LogId, settings: &TopicSettings) {
-        let log_settings = LogSettings {
-            level: settings.level,
-            retention_bytes: settings.retention_bytes,
-            retention_ms: settings.retention_ms,
-            segment_bytes: self.settings.segment_bytes,
-            segment_ms: self.settings.segment_ms,
-        };
+    pub fn install(&mut self, log: LogId, config: &TopicConfig) {
+        let settings = config.over(&self.settings.topology.defaults);
         let mut state = match self.unclaimed.remove(&log) {
             Some(recovered) => {
-                self.store.configure(log, log_settings);
+                self.store.configure(log, log_settings(&settings));
                 recovered
             }
             None => {
-                self.store.create_log(log, LogKind::Topic, log_settings);
+                self.store
+                    .create_log(log, LogKind::Topic, log_settings(&settings));
                 let machine = Partition::new(Default::default(), self.settings.producers);
                 LogState::new(machine, Term::default())
             }
         };
-        state.level = settings.level;
+        state.settings = settings;
         let before = self.logs.insert(log, state);
         assert!(before.is_none(), "a partition is installed once");
+    }
+
+    /// A topic of this core's partition is configured otherwise from now on. Records that could
+    /// be read before can be read still. Unknown logs are ignored.
+    pub fn configure(&mut self, log: LogId, config: &TopicConfig, now: Now) {
+        self.now = now;
+        let settings = config.over(&self.settings.topology.defaults);
+        let Some(state) = self.logs.get_mut(&log) else {
+            return;
+        };
+        // A stronger promise would hide what is not yet as durable.
+        let frontiers = frontiers_of(&self.store, log);
+        state.visible = state.high_watermark(&frontiers);
+        state.settings = settings;
+        self.store.configure(log, log_settings(&settings));
+        self.store.expire(log, now);
+        // A weaker one may show more, and nothing else tells the readers.
+        self.wake_fetches(log, now);
+        self.drain();
     }
 
     /// After the topics that exist at the start are installed: removes recovered logs that belong

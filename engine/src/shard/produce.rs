@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use leveret_record::{BatchError, assign, validate_produce};
+use leveret_record::{BatchError, assign, stamp_append_time, validate_produce};
 use leveret_storage::io::BufPool;
 use leveret_storage::store::{AppendError, NewEntry};
 use leveret_storage::types::{EntryMeta, Level, LogId, Now, Offset};
 
+use super::Shard;
 use super::log::{WaitingProduce, frontiers_of};
 use super::parked::ParkedProduce;
 use super::reply::{Produced, Reply, RequestId};
-use super::{Shard, ShardSettings};
 use crate::error::EngineError;
 use crate::partition::{Decision, offsets_of};
+use crate::topology::TimestampType;
 
 impl<P: BufPool> Shard<P> {
     /// Appends one batch, whose reply leaves when it is durable in the sense of `level` or of the
@@ -30,10 +31,10 @@ impl<P: BufPool> Shard<P> {
         if self.stopping {
             return self.fail(request, EngineError::Stopping);
         }
-        if !self.logs.contains_key(&log) {
+        let Some(state) = self.logs.get(&log) else {
             return self.fail(request, EngineError::UnknownLog);
-        }
-        let header = match validate_produce(&batch, self.settings.max_batch_bytes) {
+        };
+        let header = match validate_produce(&batch, state.max_batch_bytes()) {
             Ok(header) => header,
             Err(error) => return self.fail(request, error.into()),
         };
@@ -75,16 +76,18 @@ impl<P: BufPool> Shard<P> {
             Ok(Decision::Duplicate {
                 base_offset,
                 next_offset,
-                ..
+                timestamp,
             }) => {
+                let stamped = state.settings.timestamps == TimestampType::LogAppend;
                 self.duplicates += 1;
                 self.await_frontier(
                     produce.log,
                     WaitingProduce {
                         request,
-                        level: produce.level.min(state.level),
+                        level: produce.level.min(state.settings.level),
                         base_offset,
                         until: next_offset,
+                        append_time: stamped.then_some(timestamp),
                         duplicate: true,
                     },
                 );
@@ -93,6 +96,9 @@ impl<P: BufPool> Shard<P> {
                 let epoch = i32::try_from(state.term.0).expect("leader epochs are 31 bits");
                 let base = i64::try_from(base_offset.0).expect("offsets are 63 bits");
                 assign(&mut produce.batch, base, epoch);
+                if state.settings.timestamps == TimestampType::LogAppend {
+                    stamp_append_time(&mut produce.batch, &mut produce.header, now.wall.0);
+                }
                 return self.append_at(base_offset, produce, now);
             }
         }
@@ -137,7 +143,8 @@ impl<P: BufPool> Shard<P> {
                 });
             }
             Err(refusal) => {
-                let error = refused(refusal, state.stopped.as_ref(), len, &self.settings);
+                let stopped = state.stopped.as_ref();
+                let error = refused(refusal, stopped, len, state.max_batch_bytes());
                 self.fail(request, error);
                 return Ok(());
             }
@@ -160,9 +167,13 @@ impl<P: BufPool> Shard<P> {
         }
         let waiting = WaitingProduce {
             request,
-            level: level.min(state.level),
+            level: level.min(state.settings.level),
             base_offset,
             until: meta.next_offset(),
+            append_time: header
+                .attributes
+                .is_log_append_time()
+                .then_some(header.max_timestamp),
             duplicate: false,
         };
         self.await_frontier(log, waiting);
@@ -192,6 +203,7 @@ impl<P: BufPool> Shard<P> {
             let produced = Produced {
                 base_offset: produce.base_offset,
                 start_offset: frontiers.start.1,
+                append_time: produce.append_time,
                 duplicate: produce.duplicate,
             };
             let reply = Reply::Produced(produced);
@@ -226,15 +238,12 @@ fn refused(
     refusal: AppendError,
     stopped: Option<&Arc<str>>,
     len: usize,
-    settings: &ShardSettings,
+    max: usize,
 ) -> EngineError {
     match (refusal, stopped) {
         (AppendError::Full, _) => EngineError::Overloaded,
         (AppendError::DiskFloor, _) => EngineError::DiskFull,
-        (AppendError::TooLarge, _) => EngineError::Batch(BatchError::TooLarge {
-            len,
-            max: settings.max_batch_bytes,
-        }),
+        (AppendError::TooLarge, _) => EngineError::Batch(BatchError::TooLarge { len, max }),
         (AppendError::UnknownLog, _) => EngineError::UnknownLog,
         (AppendError::Stopped, Some(reason)) => EngineError::LogStopped {
             reason: reason.to_string(),

@@ -35,6 +35,9 @@ pub struct Produced {
     pub base_offset: Offset,
     /// First offset of the log that can be read.
     pub start_offset: Offset,
+    /// The timestamp that the broker gave every record of it, milliseconds; only in a topic of
+    /// log append time.
+    pub append_time: Option<i64>,
     /// It had been appended before; nothing was appended now.
     pub duplicate: bool,
 }
@@ -77,7 +80,7 @@ impl FetchedRecords {
 /// What a look-up found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FoundOffset {
-    /// The offset; the high watermark if no record is as young as was asked.
+    /// The offset; the high watermark if there is no such record.
     pub offset: Offset,
     /// Timestamp of the record there, milliseconds; only for look-ups by time that found one.
     pub timestamp: Option<i64>,
@@ -92,6 +95,8 @@ pub enum OffsetSpec {
     Latest,
     /// That of the first record with a timestamp of at least so many milliseconds.
     Timestamp(i64),
+    /// That of the first record with the largest timestamp of all.
+    MaxTimestamp,
 }
 
 /// A fetch over partitions of one core.

@@ -1,41 +1,59 @@
 //! What can happen to the topology, and how it stands in log 0.
 //!
-//! Each entry is sealed (see `codec`) with version 1 and its own kind; bodies, little-endian:
+//! Each entry is sealed (see `codec`) with its own kind and version; bodies, little-endian:
 //!
 //! ```text
-//! kind 16  topic created
-//!   topic id u64 | created i64 ms | first log u64
-//!   level u8 (0 memory, 1 written, 2 synced)
-//!   retention bytes: flag u8, u64 | retention ms: flag u8, u64   flag 0: unlimited, value 0
+//! kind 16  topic created, version 2
+//!   topic id u64 | created i64 ms
 //!   name: length u16, bytes
+//!   config
+//!   runs u32, for each: first partition u32, its log u64   here one run, from partition 0
 //!   partitions u32, then the core of each: u16
-//! kind 17  topic deleted
+//! kind 17  topic deleted, version 1
 //!   topic id u64
-//! kind 18  producer ids reserved
+//! kind 18  producer ids reserved, version 1
 //!   first u64 | count u32
+//! kind 19  topic altered, version 1
+//!   topic id u64
+//!   config: all that is set from here on
+//!   partitions before u32 | log of the first new partition u64
+//!   new partitions u32, then the core of each: u16
+//!
+//! config: settings u32, by number, for each: number u16, value i64
 //! ```
+//!
+//! Version 1 of kind 16, which was never released, is not read.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use leveret_storage::types::{CoreId, Level, LogId, WallMs};
+use leveret_storage::types::{CoreId, LogId, WallMs};
 
-use super::{Topic, TopicId, TopicName, TopicSettings};
+use super::{LogRun, Topic, TopicConfig, TopicId, TopicKey, TopicName};
 use crate::codec::{DecodeError, Reader, Writer, check_version};
 
 const CREATED: u16 = 16;
 const DELETED: u16 = 17;
 const PRODUCER_IDS: u16 = 18;
+const ALTERED: u16 = 19;
+/// Of a topic, here and in a snapshot.
+pub(super) const TOPIC_VERSION: u16 = 2;
 const VERSION: u16 = 1;
-/// Bytes of a topic besides its name and cores.
-pub(super) const TOPIC_LEN: usize = 49;
+/// Bytes of a topic besides its name, settings, runs and cores.
+pub(super) const TOPIC_LEN: usize = 30;
+const SETTING_LEN: usize = 10;
+const RUN_LEN: usize = 12;
 const CORE_LEN: usize = 2;
+/// Bytes of an alteration besides its settings and cores.
+const ALTERED_LEN: usize = 28;
 
 /// One change of the topology: an entry of log 0, and the delta that every core installs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TopologyEntry {
     /// A topic exists from here on.
     TopicCreated(Arc<Topic>),
+    /// A topic is configured otherwise, or has more partitions.
+    TopicAltered(Arc<TopicAltered>),
     /// A topic and its logs are no more.
     TopicDeleted(TopicId),
     /// These producer ids belong to whoever asked for them.
@@ -47,14 +65,70 @@ pub enum TopologyEntry {
     },
 }
 
+/// What became of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicAltered {
+    /// The topic.
+    pub id: TopicId,
+    /// All that is set for it from here on.
+    pub config: TopicConfig,
+    /// Partitions that it had before: the number of the first new one.
+    pub partition: u32,
+    /// Log of the first new partition.
+    pub log: LogId,
+    /// The core of each new partition; may be empty.
+    pub cores: Vec<CoreId>,
+}
+
+impl TopicAltered {
+    /// How many partitions the topic has from here on.
+    #[must_use]
+    pub fn partitions(&self) -> u32 {
+        let added = u32::try_from(self.cores.len()).expect("partitions per topic are bounded");
+        self.partition + added
+    }
+
+    /// Log and core of the new partitions, in order.
+    pub fn added(&self) -> impl Iterator<Item = (LogId, CoreId)> + '_ {
+        let logs = (0..).map(|index| self.log.plus(index));
+        logs.zip(self.cores.iter().copied())
+    }
+
+    /// The topic, altered.
+    pub(super) fn of(&self, topic: &Topic) -> Topic {
+        assert_eq!(topic.partitions(), self.partition, "entries in order");
+        let mut topic = topic.clone();
+        topic.config = self.config.clone();
+        if !self.cores.is_empty() {
+            topic.runs.push(LogRun {
+                partition: self.partition,
+                log: self.log,
+            });
+            topic.cores.extend_from_slice(&self.cores);
+        }
+        topic
+    }
+}
+
 impl TopologyEntry {
     /// The bytes that stand in the log.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         match self {
             Self::TopicCreated(topic) => {
-                let mut writer = Writer::new(CREATED, VERSION, topic_len(topic));
+                let mut writer = Writer::new(CREATED, TOPIC_VERSION, topic_len(topic));
                 put_topic(&mut writer, topic);
+                writer.seal()
+            }
+            Self::TopicAltered(altered) => {
+                let settings = altered.config.0.len() * SETTING_LEN;
+                let len = ALTERED_LEN + settings + altered.cores.len() * CORE_LEN;
+                let mut writer = Writer::new(ALTERED, VERSION, len);
+                writer.u64(altered.id.0);
+                put_config(&mut writer, &altered.config);
+                writer.u32(altered.partition);
+                writer.u64(altered.log.0);
+                put_cores(&mut writer, &altered.cores);
                 writer.seal()
             }
             Self::TopicDeleted(id) => {
@@ -78,12 +152,15 @@ impl TopologyEntry {
     /// one does not write.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (kind, version, mut reader) = Reader::open(bytes)?;
-        if !matches!(kind, CREATED | DELETED | PRODUCER_IDS) {
-            return Err(DecodeError::UnknownKind(kind));
-        }
-        check_version(version, VERSION)?;
+        let versions = match kind {
+            CREATED => TOPIC_VERSION..=TOPIC_VERSION,
+            DELETED | PRODUCER_IDS | ALTERED => VERSION..=VERSION,
+            _ => return Err(DecodeError::UnknownKind(kind)),
+        };
+        check_version(version, versions)?;
         let entry = match kind {
             CREATED => Self::TopicCreated(Arc::new(get_topic(&mut reader)?)),
+            ALTERED => Self::TopicAltered(Arc::new(get_altered(&mut reader)?)),
             DELETED => Self::TopicDeleted(TopicId(reader.u64("topic id")?)),
             _ => Self::ProducerIdsReserved {
                 first: reader.u64("first producer id")?,
@@ -97,62 +174,127 @@ impl TopologyEntry {
 
 /// Bytes that a topic takes, about.
 pub(super) fn topic_len(topic: &Topic) -> usize {
-    TOPIC_LEN + topic.name.as_str().len() + topic.cores.len() * CORE_LEN
+    let settings = topic.config.0.len() * SETTING_LEN;
+    let logs = topic.runs.len() * RUN_LEN + topic.cores.len() * CORE_LEN;
+    TOPIC_LEN + topic.name.as_str().len() + settings + logs
 }
 
 pub(super) fn put_topic(writer: &mut Writer, topic: &Topic) {
     writer.u64(topic.id.0);
     writer.i64(topic.created.0);
-    writer.u64(topic.first_log.0);
-    writer.u8(match topic.settings.level {
-        Level::Memory => 0,
-        Level::Written => 1,
-        Level::Synced => 2,
-    });
-    writer.option_u64(topic.settings.retention_bytes);
-    writer.option_u64(topic.settings.retention_ms);
     writer.str(topic.name.as_str());
-    writer.count(topic.cores.len());
-    for core in &topic.cores {
-        writer.u16(core.0);
+    put_config(writer, &topic.config);
+    writer.count(topic.runs.len());
+    for run in &topic.runs {
+        writer.u32(run.partition);
+        writer.u64(run.log.0);
     }
+    put_cores(writer, &topic.cores);
 }
 
 pub(super) fn get_topic(reader: &mut Reader<'_>) -> Result<Topic, DecodeError> {
     let id = TopicId(reader.u64("topic id")?);
+    if id.0 == u64::MAX {
+        return Err(DecodeError::Invalid("topic id"));
+    }
     let created = WallMs(reader.i64("creation time")?);
-    let first_log = LogId(reader.u64("first log")?);
-    let level = match reader.u8("level")? {
-        0 => Level::Memory,
-        1 => Level::Written,
-        2 => Level::Synced,
-        _ => return Err(DecodeError::Invalid("level")),
-    };
-    let retention_bytes = reader.option_u64("retention bytes")?;
-    let retention_ms = reader.option_u64("retention ms")?;
     let name = TopicName::new(reader.str("topic name")?)
         .map_err(|_| DecodeError::Invalid("topic name"))?;
-    let partitions = reader.count(CORE_LEN, "partitions")?;
-    if partitions == 0 {
-        return Err(DecodeError::Invalid("partitions"));
-    }
-    let cores: Result<Vec<_>, _> = (0..partitions)
-        .map(|_| reader.u16("core").map(CoreId))
+    let config = get_config(reader)?;
+    let runs: Result<Vec<_>, _> = (0..reader.count(RUN_LEN, "runs of logs")?)
+        .map(|_| {
+            Ok(LogRun {
+                partition: reader.u32("first partition")?,
+                log: LogId(reader.u64("first log")?),
+            })
+        })
         .collect();
-    let in_range = first_log.0.checked_add(partitions as u64).is_some();
-    if first_log.0 == 0 || !in_range || id.0 == u64::MAX {
-        return Err(DecodeError::Invalid("topic id or first log"));
-    }
+    let runs = runs?;
+    let cores = get_cores(reader)?;
+    check_runs(&runs, cores.len())?;
     Ok(Topic {
         id,
         name,
-        settings: TopicSettings {
-            level,
-            retention_bytes,
-            retention_ms,
-        },
+        config,
         created,
-        first_log,
-        cores: cores?,
+        runs,
+        cores,
     })
+}
+
+/// Runs that hold each partition once, in ids that grow.
+fn check_runs(runs: &[LogRun], partitions: usize) -> Result<(), DecodeError> {
+    let end = u32::try_from(partitions).map_err(|_| DecodeError::Invalid("partitions"))?;
+    let ends = runs.iter().skip(1).map(|run| run.partition).chain([end]);
+    let (mut partition, mut log) = (0, LogId(1));
+    for (run, end) in runs.iter().zip(ends) {
+        if run.partition != partition || end <= partition || run.log < log {
+            return Err(DecodeError::Invalid("runs of logs"));
+        }
+        log = after(run.log, u64::from(end - partition))?;
+        partition = end;
+    }
+    match partition == end && end > 0 {
+        true => Ok(()),
+        false => Err(DecodeError::Invalid("partitions")),
+    }
+}
+
+/// The log id behind `count` from `log` on.
+fn after(log: LogId, count: u64) -> Result<LogId, DecodeError> {
+    let end = log.0.checked_add(count);
+    end.map(LogId).ok_or(DecodeError::Invalid("log id"))
+}
+
+fn get_altered(reader: &mut Reader<'_>) -> Result<TopicAltered, DecodeError> {
+    let altered = TopicAltered {
+        id: TopicId(reader.u64("topic id")?),
+        config: get_config(reader)?,
+        partition: reader.u32("partitions before")?,
+        log: LogId(reader.u64("first new log")?),
+        cores: get_cores(reader)?,
+    };
+    let added = u32::try_from(altered.cores.len()).ok();
+    let total = added.and_then(|added| altered.partition.checked_add(added));
+    after(altered.log, altered.cores.len() as u64)?;
+    match total {
+        Some(_) if altered.partition > 0 => Ok(altered),
+        _ => Err(DecodeError::Invalid("partitions")),
+    }
+}
+
+fn put_config(writer: &mut Writer, config: &TopicConfig) {
+    writer.count(config.0.len());
+    for (key, value) in &config.0 {
+        writer.u16(*key as u16);
+        writer.i64(*value);
+    }
+}
+
+fn get_config(reader: &mut Reader<'_>) -> Result<TopicConfig, DecodeError> {
+    let mut config = TopicConfig::default();
+    for _ in 0..reader.count(SETTING_LEN, "settings")? {
+        let key = TopicKey::numbered(reader.u16("setting")?);
+        let key = key.ok_or(DecodeError::Invalid("setting"))?;
+        let value = reader.i64("value of a setting")?;
+        let last = config.0.last_key_value().map(|(last, _)| *last);
+        if last >= Some(key) || !key.setting().form.admits(value) {
+            return Err(DecodeError::Invalid("settings"));
+        }
+        config.0.insert(key, value);
+    }
+    Ok(config)
+}
+
+fn put_cores(writer: &mut Writer, cores: &[CoreId]) {
+    writer.count(cores.len());
+    for core in cores {
+        writer.u16(core.0);
+    }
+}
+
+fn get_cores(reader: &mut Reader<'_>) -> Result<Vec<CoreId>, DecodeError> {
+    (0..reader.count(CORE_LEN, "partitions")?)
+        .map(|_| reader.u16("core").map(CoreId))
+        .collect()
 }

@@ -5,6 +5,7 @@
 //! concerns. It refuses to know protocols, connections and files: an entry says what changed, and
 //! that a client hears of it only after every core has installed it is the broker's business.
 
+mod config;
 mod entry;
 mod name;
 mod placement;
@@ -16,10 +17,14 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use leveret_storage::types::{CoreId, Level, LogId, WallMs};
+use leveret_storage::types::{CoreId, LogId, WallMs};
 use thiserror::Error;
 
-pub use entry::TopologyEntry;
+pub use config::{
+    ConfigEntry, ConfigSource, InvalidConfig, TOPIC_SETTINGS, TimestampType, TopicConfig, TopicKey,
+    TopicSetting, TopicSettings, ValueForm,
+};
+pub use entry::{TopicAltered, TopologyEntry};
 pub use name::{InvalidTopicName, MAX_NAME_LEN, TopicName};
 pub use placement::PlacementError;
 pub use producer_ids::ProducerIds;
@@ -38,52 +43,54 @@ impl std::fmt::Display for TopicId {
     }
 }
 
-/// What bounds the topology's memory.
+/// What bounds the topology's memory, and what topics get that do not say otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TopologyLimits {
+pub struct TopologySettings {
     /// Partitions that one topic may have.
     pub partitions_per_topic: u32,
     /// Partitions of all topics together.
     pub partitions: u32,
+    /// The broker's defaults.
+    pub defaults: TopicSettings,
 }
 
-impl Default for TopologyLimits {
+impl Default for TopologySettings {
     /// 10,000 per topic, 200,000 in all.
     fn default() -> Self {
         Self {
             partitions_per_topic: 10_000,
             partitions: 200_000,
+            defaults: TopicSettings::default(),
         }
     }
 }
 
-/// How a topic's records are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TopicSettings {
-    /// The strongest promise that an acknowledgement can make; a request may ask for less.
-    pub level: Level,
-    /// Bytes per partition above which the oldest segments go; `None` keeps all.
-    pub retention_bytes: Option<u64>,
-    /// Milliseconds after which records may go; `None` keeps all.
-    pub retention_ms: Option<u64>,
-}
-
-/// A topic as it was created.
+/// A topic as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
     /// Names it for ever.
     pub id: TopicId,
     /// Names it for people.
     pub name: TopicName,
-    /// How its records are kept.
-    pub settings: TopicSettings,
+    /// What was set for it.
+    pub config: TopicConfig,
     /// When it was created.
     pub created: WallMs,
-    /// Log of partition 0; partition `i` has the `i`-th log after it.
-    pub first_log: LogId,
+    /// Its logs, as runs of consecutive ids: one for each time that it got partitions. By
+    /// partition, the first is 0.
+    pub runs: Vec<LogRun>,
     /// For each partition the core that it was placed on, or after [`Topology::settle`] lives
     /// on.
     pub cores: Vec<CoreId>,
+}
+
+/// Partitions with consecutive log ids, up to the next run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogRun {
+    /// The first partition.
+    pub partition: u32,
+    /// Its log.
+    pub log: LogId,
 }
 
 impl Topic {
@@ -97,14 +104,32 @@ impl Topic {
     #[must_use]
     pub fn partition(&self, index: u32) -> Option<(LogId, CoreId)> {
         let core = self.cores.get(index as usize)?;
-        Some((self.first_log.plus(u64::from(index)), *core))
+        let after = self.runs.partition_point(|run| run.partition <= index);
+        let run = self.runs[after - 1];
+        Some((run.log.plus(u64::from(index - run.partition)), *core))
     }
 
     /// Log and core of every partition, in order.
     pub fn logs(&self) -> impl Iterator<Item = (LogId, CoreId)> + '_ {
-        let logs = (0..).map(|index| self.first_log.plus(index));
+        let ends = self.runs.iter().skip(1).map(|run| run.partition);
+        let runs = self.runs.iter().zip(ends.chain([self.partitions()]));
+        let logs = runs.flat_map(|(run, end)| {
+            let count = u64::from(end - run.partition);
+            (0..count).map(|index| run.log.plus(index))
+        });
         logs.zip(self.cores.iter().copied())
     }
+}
+
+/// What to change of a topic; all of it happens, or nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicChanges {
+    /// Settings to set, by name, and their values. See [`TOPIC_SETTINGS`].
+    pub set: Vec<(String, String)>,
+    /// Settings to give back to the broker's default.
+    pub unset: Vec<String>,
+    /// How many partitions it is to have, more than it has.
+    pub partitions: Option<u32>,
 }
 
 /// What a client or the broker wants of the topology.
@@ -116,8 +141,15 @@ pub enum Command {
         name: TopicName,
         /// How many partitions, at least 1.
         partitions: u32,
-        /// How its records are kept.
-        settings: TopicSettings,
+        /// Settings by name, and their values. See [`TOPIC_SETTINGS`].
+        config: Vec<(String, String)>,
+    },
+    /// Configure a topic anew, or give it more partitions.
+    AlterTopic {
+        /// The topic.
+        id: TopicId,
+        /// What changes.
+        changes: TopicChanges,
     },
     /// Remove a topic with all its records.
     DeleteTopic {
@@ -156,6 +188,17 @@ pub enum TopologyRefusal {
         /// The limit.
         most: u32,
     },
+    /// Partitions can only be added.
+    #[error("the topic has {present} partitions already; it can get more, not {asked}")]
+    NotMorePartitions {
+        /// Partitions that it has.
+        present: u32,
+        /// What was asked for.
+        asked: u32,
+    },
+    /// A setting is unknown, or cannot have that value.
+    #[error(transparent)]
+    Config(#[from] InvalidConfig),
     /// The broker has as many partitions as it may have.
     #[error("the broker holds {present} of at most {most} partitions; delete topics first")]
     TooManyPartitions {
@@ -177,20 +220,21 @@ pub enum TopologyRefusal {
 pub struct Topology {
     topics: BTreeMap<TopicId, Arc<Topic>>,
     by_name: BTreeMap<TopicName, TopicId>,
-    by_log: BTreeMap<LogId, TopicId>,
+    /// By the first log of each run.
+    by_log: BTreeMap<LogId, (TopicId, u32)>,
     next_topic: TopicId,
     next_log: LogId,
     next_producer: u64,
     partitions: u32,
     /// Partitions per core, for placement.
     loads: Vec<u32>,
-    limits: TopologyLimits,
+    settings: TopologySettings,
 }
 
 impl Topology {
     /// A topology without topics.
     #[must_use]
-    pub fn new(limits: TopologyLimits) -> Self {
+    pub fn new(settings: TopologySettings) -> Self {
         Self {
             topics: BTreeMap::new(),
             by_name: BTreeMap::new(),
@@ -200,7 +244,7 @@ impl Topology {
             next_producer: 0,
             partitions: 0,
             loads: Vec::new(),
-            limits,
+            settings,
         }
     }
 
@@ -219,10 +263,26 @@ impl Topology {
     /// The topic and partition number that a log belongs to.
     #[must_use]
     pub fn owner_of(&self, log: LogId) -> Option<(&Arc<Topic>, u32)> {
-        let (first, id) = self.by_log.range(..=log).next_back()?;
+        let (first, (id, partition)) = self.by_log.range(..=log).next_back()?;
         let topic = &self.topics[id];
-        let index = u32::try_from(log.0 - first.0).ok()?;
-        (index < topic.partitions()).then_some((topic, index))
+        let index = u32::try_from(log.0 - first.0)
+            .ok()?
+            .checked_add(*partition)?;
+        // Beyond its run, the partition of that number has another log, or there is none.
+        let (found, _) = topic.partition(index)?;
+        (found == log).then_some((topic, index))
+    }
+
+    /// What is in force for a topic: its own choices over the broker's defaults.
+    #[must_use]
+    pub fn settings_of(&self, topic: &Topic) -> TopicSettings {
+        topic.config.over(&self.settings.defaults)
+    }
+
+    /// Every setting of a topic with its value and where that comes from, by name.
+    #[must_use]
+    pub fn config_of(&self, topic: &Topic) -> Vec<ConfigEntry> {
+        topic.config.entries(&self.settings.defaults)
     }
 
     /// All topics by name.
@@ -253,16 +313,32 @@ impl Topology {
             Command::CreateTopic {
                 name,
                 partitions,
-                settings,
+                config,
             } => {
                 self.may_create(name, *partitions)?;
+                let defaults = &self.settings.defaults;
                 Ok(TopologyEntry::TopicCreated(Arc::new(Topic {
                     id: self.next_topic,
                     name: name.clone(),
-                    settings: *settings,
+                    config: TopicConfig::default().changed(config, &[], defaults)?,
                     created: now,
-                    first_log: self.next_log,
+                    runs: vec![LogRun {
+                        partition: 0,
+                        log: self.next_log,
+                    }],
                     cores: placement::spread(&self.loads, cores, *partitions),
+                })))
+            }
+            Command::AlterTopic { id, changes } => {
+                let topic = self.topics.get(id);
+                let topic = topic.ok_or(TopologyRefusal::UnknownTopic { id: *id })?;
+                let added = self.may_add(topic, changes.partitions)?;
+                Ok(TopologyEntry::TopicAltered(Arc::new(TopicAltered {
+                    id: *id,
+                    config: self.reconfigured(topic, changes)?,
+                    partition: topic.partitions(),
+                    log: self.next_log,
+                    cores: placement::spread(&self.loads, cores, added),
                 })))
             }
             Command::DeleteTopic { id } => match self.topics.contains_key(id) {
@@ -290,12 +366,18 @@ impl Topology {
         match entry {
             TopologyEntry::TopicCreated(topic) => {
                 assert!(topic.id >= self.next_topic, "topic ids grow");
-                assert!(topic.first_log >= self.next_log, "log ids grow");
-                self.next_topic = TopicId(topic.id.0 + 1);
-                self.next_log = topic.first_log.plus(topic.cores.len() as u64);
+                assert!(topic.runs[0].log >= self.next_log, "log ids grow");
                 self.insert(Arc::clone(topic));
             }
-            TopologyEntry::TopicDeleted(id) => self.remove(*id),
+            TopologyEntry::TopicAltered(altered) => {
+                let grows = altered.cores.is_empty() || altered.log >= self.next_log;
+                assert!(grows, "log ids grow");
+                let before = self.remove(altered.id);
+                self.insert(Arc::new(altered.of(&before)));
+            }
+            TopologyEntry::TopicDeleted(id) => {
+                self.remove(*id);
+            }
             TopologyEntry::ProducerIdsReserved { first, count } => {
                 assert!(*first >= self.next_producer, "producer ids grow");
                 self.next_producer = first + u64::from(*count);
@@ -308,36 +390,75 @@ impl Topology {
             let name = name.clone();
             return Err(TopologyRefusal::TopicExists { name, id });
         }
-        let most = self.limits.partitions_per_topic;
-        if partitions == 0 || partitions > most {
-            let asked = partitions;
+        self.may_hold(partitions, partitions)
+    }
+
+    /// How many partitions a topic gets that is to have `wanted`.
+    fn may_add(&self, topic: &Topic, wanted: Option<u32>) -> Result<u32, TopologyRefusal> {
+        let present = topic.partitions();
+        let Some(asked) = wanted else {
+            return Ok(0);
+        };
+        if asked <= present {
+            return Err(TopologyRefusal::NotMorePartitions { present, asked });
+        }
+        let added = asked - present;
+        self.may_hold(asked, added).map(|()| added)
+    }
+
+    /// Whether a topic may have `asked` partitions, `added` of them new.
+    fn may_hold(&self, asked: u32, added: u32) -> Result<(), TopologyRefusal> {
+        let most = self.settings.partitions_per_topic;
+        if asked == 0 || asked > most {
             return Err(TopologyRefusal::PartitionCount { asked, most });
         }
-        let most = self.limits.partitions;
-        if partitions > most.saturating_sub(self.partitions) {
+        let most = self.settings.partitions;
+        if added > most.saturating_sub(self.partitions) {
             let present = self.partitions;
             return Err(TopologyRefusal::TooManyPartitions { present, most });
         }
         Ok(())
     }
 
+    fn reconfigured(
+        &self,
+        topic: &Topic,
+        changes: &TopicChanges,
+    ) -> Result<TopicConfig, InvalidConfig> {
+        let defaults = &self.settings.defaults;
+        let config = topic
+            .config
+            .changed(&changes.set, &changes.unset, defaults)?;
+        let before = topic.config.over(defaults).level;
+        config::check_durability(before, config.over(defaults).level)?;
+        Ok(config)
+    }
+
     fn insert(&mut self, topic: Arc<Topic>) {
         let named = self.by_name.insert(topic.name.clone(), topic.id);
         assert!(named.is_none(), "topic names are unique");
-        self.by_log.insert(topic.first_log, topic.id);
+        for run in &topic.runs {
+            self.by_log.insert(run.log, (topic.id, run.partition));
+        }
+        let (newest, _) = topic.logs().last().expect("a topic has a partition");
+        self.next_log = self.next_log.max(newest.plus(1));
+        self.next_topic = self.next_topic.max(TopicId(topic.id.0 + 1));
         self.partitions += topic.partitions();
         placement::load(&mut self.loads, &topic.cores);
         self.topics.insert(topic.id, topic);
     }
 
-    fn remove(&mut self, id: TopicId) {
+    fn remove(&mut self, id: TopicId) -> Arc<Topic> {
         let topic = self
             .topics
             .remove(&id)
-            .expect("only a topic that exists is deleted");
+            .expect("only a topic that exists is deleted or altered");
         self.by_name.remove(&topic.name);
-        self.by_log.remove(&topic.first_log);
+        for run in &topic.runs {
+            self.by_log.remove(&run.log);
+        }
         self.partitions -= topic.partitions();
         placement::unload(&mut self.loads, &topic.cores);
+        topic
     }
 }

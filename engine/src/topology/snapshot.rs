@@ -1,10 +1,10 @@
 //! The whole topology as bytes, which stand for all entries below an ordinal.
 //!
-//! Sealed (see `codec`) with kind 3, version 1; the body, little-endian:
+//! Sealed (see `codec`) with kind 3, version 2; the body, little-endian:
 //!
 //! ```text
 //! next topic id u64 | next log u64 | next producer id u64
-//! topics u32, by id, each as in a `topic created` entry
+//! topics u32, by id, each as in a `topic created` entry, with any number of runs
 //! ```
 
 use std::sync::Arc;
@@ -13,13 +13,12 @@ use bytes::Bytes;
 use leveret_storage::types::{LogId, Ordinal};
 use thiserror::Error;
 
-use super::entry::{TOPIC_LEN, get_topic, put_topic, topic_len};
-use super::{TOPOLOGY_LOG, TopicId, Topology, TopologyEntry, TopologyLimits};
+use super::entry::{TOPIC_LEN, TOPIC_VERSION, get_topic, put_topic, topic_len};
+use super::{TOPOLOGY_LOG, Topic, TopicId, Topology, TopologyEntry, TopologySettings};
 use crate::codec::{DecodeError, Reader, Writer};
 
 /// Kind number of a sealed topology snapshot.
 const KIND: u16 = 3;
-const VERSION: u16 = 1;
 
 /// Why the topology cannot be rebuilt from what was recovered.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -51,11 +50,11 @@ impl Topology {
     pub fn recover<'a>(
         snapshot: Option<&[u8]>,
         replay: impl Iterator<Item = (Ordinal, &'a [u8])>,
-        limits: TopologyLimits,
+        settings: TopologySettings,
     ) -> Result<Self, TopologyError> {
         let mut topology = match snapshot {
-            Some(bytes) => decode(bytes, limits).map_err(TopologyError::Snapshot)?,
-            None => Self::new(limits),
+            Some(bytes) => decode(bytes, settings).map_err(TopologyError::Snapshot)?,
+            None => Self::new(settings),
         };
         for (ordinal, bytes) in replay {
             let entry = TopologyEntry::decode(bytes)
@@ -73,7 +72,7 @@ impl Topology {
     pub fn snapshot(&self) -> Bytes {
         let topics = self.topics.values();
         let capacity = 28 + topics.map(|topic| topic_len(topic)).sum::<usize>();
-        let mut writer = Writer::new(KIND, VERSION, capacity);
+        let mut writer = Writer::new(KIND, TOPIC_VERSION, capacity);
         writer.u64(self.next_topic.0);
         writer.u64(self.next_log.0);
         writer.u64(self.next_producer);
@@ -84,13 +83,22 @@ impl Topology {
         writer.seal()
     }
 
+    /// Whether id and name are free.
+    fn has_room_for(&self, topic: &Topic) -> bool {
+        topic.id >= self.next_topic && !self.by_name.contains_key(&topic.name)
+    }
+
     /// Whether [`Topology::apply`] would take the entry.
     fn fits(&self, entry: &TopologyEntry) -> bool {
         match entry {
             TopologyEntry::TopicCreated(topic) => {
-                topic.id >= self.next_topic
-                    && topic.first_log >= self.next_log
-                    && !self.by_name.contains_key(&topic.name)
+                let first = topic.runs.first();
+                first.is_some_and(|run| run.log >= self.next_log) && self.has_room_for(topic)
+            }
+            TopologyEntry::TopicAltered(altered) => {
+                let topic = self.topics.get(&altered.id);
+                let follows = topic.is_some_and(|t| t.partitions() == altered.partition);
+                follows && (altered.cores.is_empty() || altered.log >= self.next_log)
             }
             TopologyEntry::TopicDeleted(id) => self.topics.contains_key(id),
             TopologyEntry::ProducerIdsReserved { first, count } => {
@@ -100,18 +108,22 @@ impl Topology {
     }
 }
 
-fn decode(bytes: &[u8], limits: TopologyLimits) -> Result<Topology, DecodeError> {
-    let (_, mut reader) = Reader::open_as(bytes, KIND, VERSION)?;
-    let mut topology = Topology::new(limits);
+fn decode(bytes: &[u8], settings: TopologySettings) -> Result<Topology, DecodeError> {
+    let (_, mut reader) = Reader::open_as(bytes, KIND, TOPIC_VERSION..=TOPIC_VERSION)?;
+    let mut topology = Topology::new(settings);
     let next_topic = TopicId(reader.u64("next topic id")?);
     let next_log = LogId(reader.u64("next log")?);
     let next_producer = reader.u64("next producer id")?;
     for _ in 0..reader.count(TOPIC_LEN, "topics")? {
-        let created = TopologyEntry::TopicCreated(Arc::new(get_topic(&mut reader)?));
-        if !topology.fits(&created) {
+        // In the order of ids; logs need not be, since a topic may have grown.
+        let topic = get_topic(&mut reader)?;
+        let shares = topic
+            .logs()
+            .any(|(log, _)| topology.owner_of(log).is_some());
+        if shares || !topology.has_room_for(&topic) {
             return Err(DecodeError::Invalid("order of topics"));
         }
-        topology.apply(&created);
+        topology.insert(Arc::new(topic));
     }
     reader.end()?;
     if next_topic < topology.next_topic || next_log < topology.next_log {

@@ -4,23 +4,33 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec::DecodeError;
-use leveret_storage::types::Ordinal;
+use leveret_storage::types::{Level, Ordinal};
 
-const LIMITS: TopologyLimits = TopologyLimits {
+const LIMITS: TopologySettings = TopologySettings {
     partitions_per_topic: 8,
     partitions: 12,
+    defaults: TopicSettings {
+        level: Level::Synced,
+        retention_bytes: None,
+        retention_ms: Some(1000),
+        segment_bytes: 1 << 30,
+        segment_ms: 1 << 20,
+        max_message_bytes: 1 << 20,
+        timestamps: TimestampType::Create,
+    },
 };
 
 fn create(name: &str, partitions: u32) -> Command {
     Command::CreateTopic {
         name: name.parse().unwrap(),
         partitions,
-        settings: TopicSettings {
-            level: Level::Written,
-            retention_bytes: Some(1 << 30),
-            retention_ms: None,
-        },
+        config: pairs(&[("durability", "written"), ("retention.bytes", "4096")]),
     }
+}
+
+fn pairs(config: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    config.iter().map(owned).collect()
 }
 
 fn run(topology: &mut Topology, command: &Command) -> Result<TopologyEntry, TopologyRefusal> {
@@ -69,7 +79,7 @@ fn a_topic_is_found_by_id_name_and_log_until_it_is_deleted() {
     // Under the old name, everything is new.
     run(&mut topology, &create("b", 1)).unwrap();
     let again = topology.topic_named("b").unwrap();
-    assert_eq!((again.id, again.first_log), (TopicId(3), LogId(6)));
+    assert_eq!((again.id, again.runs[0].log), (TopicId(3), LogId(6)));
 }
 
 #[test]
@@ -194,6 +204,21 @@ fn entries_read_back_and_every_flipped_bit_is_found() {
 }
 
 #[test]
+fn bytes_of_before_the_first_release_are_named_as_such() {
+    let mut topology = Topology::new(LIMITS);
+    let entry = run(&mut topology, &create("a", 1)).unwrap();
+    let mut bytes = entry.encode().to_vec();
+    bytes[6] = 1;
+    let crc = crc32c::crc32c(&bytes[4..]);
+    bytes[..4].copy_from_slice(&crc.to_le_bytes());
+    let older = DecodeError::OlderVersion {
+        found: 1,
+        oldest: 2,
+    };
+    assert_eq!(TopologyEntry::decode(&bytes), Err(older));
+}
+
+#[test]
 fn the_layout_does_not_change_silently() {
     let mut topology = Topology::new(LIMITS);
     let entry = topology
@@ -203,21 +228,45 @@ fn the_layout_does_not_change_silently() {
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
     let topic = "0100000000000000\
                  0201000000000000\
-                 0100000000000000\
-                 01\
-                 010000004000000000\
-                 000000000000000000\
                  02006162\
-                 0200000000000100";
-    assert_eq!(hex(&entry.encode()[4..]), format!("10000100{topic}"));
+                 02000000\
+                 02000010000000000000\
+                 07000100000000000000\
+                 01000000\
+                 000000000100000000000000\
+                 02000000\
+                 00000100";
+    assert_eq!(hex(&entry.encode()[4..]), format!("10000200{topic}"));
     let counters = "0200000000000000\
                     0300000000000000\
                     0000000000000000";
     let snapshot = topology.snapshot();
     assert_eq!(
         hex(&snapshot[4..]),
-        format!("03000100{counters}01000000{topic}")
+        format!("03000200{counters}01000000{topic}")
     );
+}
+
+#[test]
+fn the_layout_of_an_alteration_does_not_change_silently() {
+    let mut topology = Topology::new(LIMITS);
+    run(&mut topology, &create("ab", 2)).unwrap();
+    let changes = TopicChanges {
+        unset: vec!["retention.bytes".to_owned()],
+        partitions: Some(3),
+        ..TopicChanges::default()
+    };
+    let id = TopicId(1);
+    let entry = run(&mut topology, &Command::AlterTopic { id, changes }).unwrap();
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let altered = "0100000000000000\
+                   01000000\
+                   07000100000000000000\
+                   02000000\
+                   0300000000000000\
+                   01000000\
+                   0000";
+    assert_eq!(hex(&entry.encode()[4..]), format!("13000100{altered}"));
 }
 
 #[test]
@@ -234,18 +283,33 @@ fn recovery_refuses_entries_that_contradict() {
     );
     let gone = TopologyEntry::TopicDeleted(TopicId(7)).encode();
     let error = Topology::recover(None, [(Ordinal(0), &gone[..])].into_iter(), LIMITS);
-    assert_eq!(
-        error.unwrap_err(),
-        TopologyError::Contradiction {
-            ordinal: Ordinal(0)
-        }
-    );
+    let contradiction = TopologyError::Contradiction {
+        ordinal: Ordinal(0),
+    };
+    assert_eq!(error.unwrap_err(), contradiction);
+    // An alteration of a topic that has another number of partitions, or of none.
+    for partition in [1, 2] {
+        let altered = TopologyEntry::TopicAltered(Arc::new(TopicAltered {
+            id: TopicId(1),
+            config: TopicConfig::default(),
+            partition,
+            log: LogId(9),
+            cores: vec![CoreId(0)],
+        }));
+        let bytes = altered.encode();
+        let entries = [(Ordinal(0), &created[..]), (Ordinal(1), &bytes[..])];
+        let found = Topology::recover(None, entries.into_iter(), LIMITS);
+        assert_eq!(found.is_ok(), partition == 1);
+        let alone = Topology::recover(None, [(Ordinal(0), &bytes[..])].into_iter(), LIMITS);
+        assert_eq!(alone.unwrap_err(), contradiction);
+    }
 }
 
 #[derive(Clone, Debug)]
 enum Step {
     Create(u8, u32),
     Delete(u64),
+    Alter(u64, Option<u32>, bool),
     Reserve(u32),
 }
 
@@ -253,6 +317,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (0..6u8, 0..10u32).prop_map(|(name, partitions)| Step::Create(name, partitions)),
         2 => (0..20u64).prop_map(Step::Delete),
+        3 => (0..20u64, prop::option::of(0..10u32), any::<bool>())
+            .prop_map(|(id, partitions, set)| Step::Alter(id, partitions, set)),
         1 => (0..3u32).prop_map(Step::Reserve),
     ]
 }
@@ -275,13 +341,24 @@ proptest! {
             let command = match step {
                 Step::Create(name, partitions) => create(&format!("t{name}"), partitions),
                 Step::Delete(id) => Command::DeleteTopic { id: TopicId(id) },
+                Step::Alter(id, partitions, set) => {
+                    let changes = TopicChanges {
+                        set: pairs(if set { &[("retention.ms", "7")] } else { &[] }),
+                        unset: if set { vec![] } else { vec!["retention.bytes".to_owned()] },
+                        partitions,
+                    };
+                    Command::AlterTopic { id: TopicId(id), changes }
+                }
                 Step::Reserve(count) => Command::ReserveProducerIds { count },
             };
             if let Ok(entry) = run(&mut topology, &command) {
-                if let TopologyEntry::TopicCreated(topic) = &entry {
-                    for (log, _) in topic.logs() {
-                        prop_assert!(logs_given.insert(log), "log ids are never reused");
-                    }
+                let given: Vec<_> = match &entry {
+                    TopologyEntry::TopicCreated(topic) => topic.logs().collect(),
+                    TopologyEntry::TopicAltered(altered) => altered.added().collect(),
+                    _ => Vec::new(),
+                };
+                for (log, _) in given {
+                    prop_assert!(logs_given.insert(log), "log ids are never reused");
                 }
                 log.push(entry.encode());
             }
@@ -291,6 +368,12 @@ proptest! {
             }
             let held: u32 = topology.topics().map(|topic| topic.partitions()).sum();
             prop_assert_eq!(held, topology.partitions());
+            for topic in topology.topics() {
+                for (index, (log, core)) in (0..).zip(topic.logs()) {
+                    prop_assert_eq!(topic.partition(index), Some((log, core)));
+                    prop_assert_eq!(topology.owner_of(log), Some((topic, index)));
+                }
+            }
             prop_assert!(held <= LIMITS.partitions);
         }
         let tail = log[from..].iter().enumerate();
@@ -302,8 +385,8 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), kind in 0..20u8) {
-        let mut sealed = vec![0, 0, 0, 0, kind, 0, 1, 0];
+    fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), kind in 0..21u8, version in 1..3u8) {
+        let mut sealed = vec![0, 0, 0, 0, kind, 0, version, 0];
         sealed.extend(&bytes);
         let crc = crc32c::crc32c(&sealed[4..]);
         sealed[..4].copy_from_slice(&crc.to_le_bytes());

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, OFlags};
 
+use super::Timed;
 use super::aligned::{AlignedBuf, BLOCK};
-use crate::latency::{Latencies, Percentiles};
+use crate::latency::Latencies;
 
 /// Bytes of one sequential request: direct writes peak here with [`IN_FLIGHT`] of them.
 const CHUNK: usize = 256 * 1024;
@@ -106,7 +107,7 @@ fn in_parallel(
 }
 
 /// Latency of one durable 4 KiB write at a time, for `duration`.
-pub(super) fn durable(directory: &Path, duration: Duration) -> io::Result<Percentiles> {
+pub(super) fn durable(directory: &Path, duration: Duration) -> io::Result<Timed> {
     let scratch = Scratch::new(directory, "durable");
     let (file, _) = scratch.open(OFlags::empty())?;
     let zeros = AlignedBuf::zeroed(CHUNK);
@@ -125,7 +126,6 @@ pub(super) fn durable(directory: &Path, duration: Duration) -> io::Result<Percen
         latencies.record(sent.elapsed(), 1);
         at = (at + BLOCK as u64) % RING;
     }
-    latencies
-        .percentiles()
+    Timed::new(latencies)
         .ok_or_else(|| io::Error::other("the duration was too short for one write"))
 }

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::about::About;
 use crate::failure::Failure;
-use crate::latency::Percentiles;
+use crate::latency::{Latencies, Percentiles, Point};
 use crate::units;
 
 /// What was measured.
@@ -24,16 +25,36 @@ pub(crate) struct RawReport {
     pub(crate) loopback_tcp_bytes_per_second: f64,
     /// Round trips of 1 KiB over 127.0.0.1, one at a time.
     pub(crate) loopback_round_trip_us: Percentiles,
+    pub(crate) loopback_round_trip_count: u64,
+    pub(crate) loopback_round_trip_points: Vec<Point>,
     /// O_DIRECT writes of 256 KiB, four in flight, into a preallocated file.
     pub(crate) direct_write_bytes_per_second: f64,
     /// O_DIRECT reads of 256 KiB, four in flight, of the same file.
     pub(crate) direct_read_bytes_per_second: f64,
     /// One 4 KiB write at a time, O_DIRECT and O_DSYNC, into a preallocated, pre-written file.
     pub(crate) durable_4k_us: Percentiles,
+    pub(crate) durable_4k_count: u64,
+    pub(crate) durable_4k_points: Vec<Point>,
     /// Whether the file system took O_DIRECT; without it the disk's figures are the page cache's.
     pub(crate) direct: bool,
     /// Where the disk was measured.
     pub(crate) directory: PathBuf,
+    #[serde(flatten)]
+    pub(crate) about: About,
+}
+
+/// What one kind of request took.
+struct Timed {
+    us: Percentiles,
+    latencies: Latencies,
+}
+
+impl Timed {
+    /// `None` if nothing was recorded.
+    fn new(latencies: Latencies) -> Option<Self> {
+        let us = latencies.percentiles()?;
+        Some(Self { us, latencies })
+    }
 }
 
 /// Measures for about three times `duration`.
@@ -49,6 +70,7 @@ pub(crate) fn measure(directory: &Path, duration: Duration) -> Result<RawReport,
             )
         }
     };
+    let about = About::now();
     eprintln!("loopback TCP ...");
     let tcp = tcp::measure(duration).map_err(failed("loopback TCP"))?;
     eprintln!("sequential O_DIRECT in {} ...", directory.display());
@@ -57,12 +79,17 @@ pub(crate) fn measure(directory: &Path, duration: Duration) -> Result<RawReport,
     let durable = disk::durable(directory, duration).map_err(failed("durable writes"))?;
     Ok(RawReport {
         loopback_tcp_bytes_per_second: tcp.bytes_per_second,
-        loopback_round_trip_us: tcp.round_trip,
+        loopback_round_trip_us: tcp.round_trip.us,
+        loopback_round_trip_count: tcp.round_trip.latencies.count(),
+        loopback_round_trip_points: tcp.round_trip.latencies.points(),
         direct_write_bytes_per_second: sequential.write_bytes_per_second,
         direct_read_bytes_per_second: sequential.read_bytes_per_second,
-        durable_4k_us: durable,
+        durable_4k_us: durable.us,
+        durable_4k_count: durable.latencies.count(),
+        durable_4k_points: durable.latencies.points(),
         direct: sequential.direct,
         directory: directory.to_owned(),
+        about,
     })
 }
 

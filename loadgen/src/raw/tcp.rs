@@ -4,8 +4,9 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use super::Timed;
 use crate::cpus;
-use crate::latency::{Latencies, Percentiles};
+use crate::latency::Latencies;
 
 /// Bytes of one write and one read of the stream.
 const CHUNK: usize = 256 * 1024;
@@ -15,7 +16,7 @@ const SMALL: usize = 1024;
 /// Figures of loopback.
 pub(super) struct Loopback {
     pub(super) bytes_per_second: f64,
-    pub(super) round_trip: Percentiles,
+    pub(super) round_trip: Timed,
 }
 
 /// Streams for `duration`, then plays ping-pong for half as long. The two ends are on different
@@ -85,7 +86,7 @@ fn echo(mut stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-fn ping(mut stream: &TcpStream, duration: Duration) -> io::Result<Percentiles> {
+fn ping(mut stream: &TcpStream, duration: Duration) -> io::Result<Timed> {
     let mut buf = [0; SMALL];
     let mut latencies = Latencies::default();
     let begin = Instant::now();
@@ -95,7 +96,6 @@ fn ping(mut stream: &TcpStream, duration: Duration) -> io::Result<Percentiles> {
         stream.read_exact(&mut buf)?;
         latencies.record(sent.elapsed(), 1);
     }
-    latencies
-        .percentiles()
+    Timed::new(latencies)
         .ok_or_else(|| io::Error::other("the duration was too short for one round trip"))
 }

@@ -14,13 +14,13 @@ use std::collections::BTreeMap;
 use leveret_engine::shard::{
     FetchPartition, FetchSpec, RequestId, Shard, ShardEvent, ShardSettings,
 };
-use leveret_engine::topology::{Command, TOPOLOGY_LOG, TopicName, TopicSettings};
+use leveret_engine::topology::{Command, TOPOLOGY_LOG, TopicName, TopicSettings, TopologySettings};
 use leveret_storage::types::{CoreId, Level, LogId, Mono, Now, Offset, WallMs};
 
 use crate::counters::Counters;
 use crate::disk::{Client, Crash, Disk, SimPool};
 use crate::plan::{PATIENCE, Plan, WALL};
-use crate::recovering::Ground;
+use crate::recovering::{Ground, Interrupt};
 use crate::rng::Rng;
 use crate::trace::{Trace, describe};
 use crate::violation::{Kind, Violation};
@@ -125,7 +125,8 @@ impl ShardWorld {
 
     /// Recovers and opens the shards; false if recovery was interrupted.
     fn start(&mut self, cores: usize) -> Result<bool, Violation> {
-        let interrupt = self.rng.chance(1, 5).then(|| self.rng.magnitude(1, 300));
+        let interrupt = self.rng.chance(1, 5);
+        let interrupt = interrupt.then(|| Interrupt::After(self.rng.magnitude(1, 300)));
         let salt = self.rng.next_u64();
         self.disk.change_speed();
         let ground = Ground {
@@ -143,7 +144,13 @@ impl ShardWorld {
         self.homes.clear();
         let now = self.now();
         let settings = ShardSettings {
-            segment_bytes: 64 << 10,
+            topology: TopologySettings {
+                defaults: TopicSettings {
+                    segment_bytes: 64 << 10,
+                    ..TopicSettings::default()
+                },
+                ..TopologySettings::default()
+            },
             ..ShardSettings::default()
         };
         for (index, core) in recovered.cores.into_iter().enumerate() {
@@ -175,7 +182,7 @@ impl ShardWorld {
         for (name, first_log) in &self.topics {
             if !topics
                 .iter()
-                .any(|t| t.name == *name && t.first_log == *first_log)
+                .any(|t| t.name == *name && t.runs[0].log == *first_log)
             {
                 let what = format!("topic {name:?} was acknowledged and is gone");
                 return Err(Violation::new(Kind::Lost, what));
@@ -184,7 +191,7 @@ impl ShardWorld {
         for topic in topics {
             for (log, core) in topic.logs() {
                 self.homes.insert(log, usize::from(core.0));
-                self.shards[usize::from(core.0)].install(log, &topic.settings);
+                self.shards[usize::from(core.0)].install(log, &topic.config);
             }
         }
         let now = self.now();
@@ -262,7 +269,7 @@ impl ShardWorld {
         let command = Command::CreateTopic {
             name,
             partitions: self.rng.between(1, 3) as u32,
-            settings: TopicSettings::default(),
+            config: Vec::new(),
         };
         let (cores, now) = (self.cores as u16, self.now());
         self.shards[0].submit(request, &command, cores, now);

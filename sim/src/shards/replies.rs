@@ -32,10 +32,10 @@ impl ShardWorld {
             (Asked::Create(name), Reply::Topology(TopologyEntry::TopicCreated(topic))) => {
                 for (log, core) in topic.logs() {
                     self.homes.insert(log, usize::from(core.0));
-                    self.shards[usize::from(core.0)].install(log, &topic.settings);
+                    self.shards[usize::from(core.0)].install(log, &topic.config);
                     self.add_senders(log);
                 }
-                self.topics.insert(name, topic.first_log);
+                self.topics.insert(name, topic.runs[0].log);
                 Ok(())
             }
             (Asked::Create(_), Reply::Failed(EngineError::Overloaded | EngineError::Stopping)) => {

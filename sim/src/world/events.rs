@@ -1,7 +1,7 @@
 //! What the workload asks of the stores, and what they answer, held against the oracle.
 
 use leveret_storage::store::{
-    AppendError, Event, Frontiers, ReadData, ReadError, ReadOutcome, TimeOutcome,
+    AppendError, Event, Frontiers, ReadData, ReadError, ReadOutcome, TimeFound, TimeOutcome,
 };
 use leveret_storage::types::{EntryMeta, Level, LogId, LogKind, Offset, Term};
 
@@ -91,7 +91,11 @@ impl World {
                 self.oracle.log_mut(log).append(ordinal, entry)?;
                 Ok(true)
             }
-            Err(AppendError::Full | AppendError::DiskFloor) => {
+            Err(error @ (AppendError::Full | AppendError::DiskFloor)) => {
+                self.trace.say(format_args!(
+                    "{:>12} core {core} {log:?} refused, {len} bytes: {error}",
+                    now.mono.0
+                ));
                 self.core(core).waiting.push_front(waiting);
                 Ok(false)
             }
@@ -235,10 +239,12 @@ impl World {
             until,
             follow,
         } = reading;
-        let truth = self.oracle.log(log);
-        if !truth.is_alive() {
+        if !self.oracle.log(log).is_alive() {
             return Ok(());
         }
+        // What moved meanwhile may be read before its event is heard.
+        self.hear_frontiers(log)?;
+        let truth = self.oracle.log(log);
         match result {
             Ok(data) => {
                 let next = truth.check_read(from, until, &data.chunks)?;
@@ -279,7 +285,7 @@ impl World {
         let core = self.home(log);
         let now = self.now();
         match self.core(core).store.find_time(log, timestamp, until, now) {
-            TimeOutcome::Found(offset) => self.check_time(log, timestamp, until, Ok(Some(offset))),
+            TimeOutcome::Found(found) => self.check_time(log, timestamp, until, Ok(Some(found))),
             TimeOutcome::NotFound => self.check_time(log, timestamp, until, Ok(None)),
             TimeOutcome::Failed(error) => self.check_time(log, timestamp, until, Err(error)),
             TimeOutcome::Pending(token) => {
@@ -295,7 +301,7 @@ impl World {
         log: LogId,
         timestamp: i64,
         until: Offset,
-        found: Result<Option<Offset>, ReadError>,
+        found: Result<Option<TimeFound>, ReadError>,
     ) -> Result<(), Violation> {
         let truth = self.oracle.log(log);
         if !truth.is_alive() || truth.is_memory_only() {
@@ -305,9 +311,12 @@ impl World {
         match found {
             Ok(found) => {
                 let start = self.frontiers(log).start.1;
-                self.oracle
-                    .log(log)
-                    .check_time(timestamp, start, until, found)
+                self.oracle.log(log).check_time(
+                    timestamp,
+                    start,
+                    until,
+                    found.map(|found| found.offset),
+                )
             }
             Err(ReadError::Io(_)) if self.plan.faults.read_errors > 0 => Ok(()),
             Err(error) => Err(Violation::new(

@@ -9,7 +9,7 @@ use super::{Crash, Process, Violation, World};
 use crate::disk::SimPool;
 use crate::oracle::Found;
 use crate::plan::LogPlan;
-use crate::recovering::Ground;
+use crate::recovering::{Ground, Interrupt};
 
 /// How far a recovery came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +22,15 @@ pub enum Started {
 
 impl World {
     /// Starts a process on `cores` cores: recovers, compares what was found, opens the stores.
-    /// With `interrupt`, stops after so many completed operations.
+    /// With `interrupt`, stops there.
     ///
     /// # Errors
     /// A broken promise.
-    pub fn start(&mut self, cores: usize, interrupt: Option<u64>) -> Result<Started, Violation> {
+    pub fn start(
+        &mut self,
+        cores: usize,
+        interrupt: Option<Interrupt>,
+    ) -> Result<Started, Violation> {
         self.starts += 1;
         self.disk.change_speed();
         let salt = self.rng.next_u64();

@@ -110,13 +110,21 @@ pub enum ReadOutcome {
     Failed(ReadError),
 }
 
+/// An entry, or a span of entries, that a look-up by time found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeFound {
+    /// Its first offset: scan on from here.
+    pub offset: Offset,
+    /// The largest timestamp in it, milliseconds.
+    pub timestamp: i64,
+}
+
 /// Answer to a look-up by time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimeOutcome {
-    /// First offset of the first entry, or span of entries, that holds a record at or after the
-    /// time: scan on from here.
-    Found(Offset),
-    /// All records below `until` are older.
+    /// The first entry, or span of entries, that holds such a record.
+    Found(TimeFound),
+    /// There is no such record below `until`.
     NotFound,
     /// [`Event::TimeDone`] follows with this token.
     Pending(ReadToken),
@@ -143,15 +151,15 @@ pub enum Event {
     TimeDone {
         /// Which.
         token: ReadToken,
-        /// The offset to scan on from, `None` if all records are older.
-        result: Result<Option<Offset>, ReadError>,
+        /// Where to scan on from, `None` if there is no such record.
+        result: Result<Option<TimeFound>, ReadError>,
     },
     /// The machine over this log shall hand in a snapshot, so that journal space can be freed.
     SnapshotWanted {
         /// Whose.
         log: LogId,
     },
-    /// The log's start has moved, durably.
+    /// The log's start has moved, durably: as far as [`Frontiers::start`] says.
     Trimmed {
         /// Whose.
         log: LogId,

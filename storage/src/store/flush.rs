@@ -235,7 +235,9 @@ impl<P: BufPool> Store<P> {
         let base = writer.base;
         let end = log.end_of(to);
         let mut stop = round_down(end);
-        if close {
+        // The fault that is switched on: the last block counts as written, and the next job, which
+        // begins at the boundary, writes it again.
+        if close || mutated(self.config.mutation, Mutation::RewrittenBlock) {
             stop = round_up(usize::try_from(end).expect("segment position")) as u64;
         }
         let mut extent = None;
@@ -293,10 +295,6 @@ impl<P: BufPool> Store<P> {
             "a block would be written twice: {kind:?} up to {to} ends at {end} of segment {base}, \
              written to {cursor}"
         );
-        let rewritten = mutated(self.config.mutation, Mutation::RewrittenBlock);
-        if rewritten && !close && end > stop {
-            stop += BLOCK as u64;
-        }
         files.job = Some(Job {
             kind,
             stage: Stage::Directory,

@@ -39,7 +39,7 @@ use bytes::Bytes;
 
 pub use api::{
     AppendError, Event, Frontiers, LogStats, NewEntry, ReadData, ReadError, ReadOutcome, ReadToken,
-    StoreStats, TimeOutcome,
+    StoreStats, TimeFound, TimeOutcome,
 };
 pub use config::{LogSettings, StoreConfig};
 
@@ -53,6 +53,7 @@ use cache::{IndexCache, SpanCache};
 use log::{LogState, Logs, Run, Snapshot, SnapshotBody, TailEntry};
 use ops::{Ops, Purpose};
 use prefill::Prefill;
+use reclaim::Remnants;
 use ring::{Advance, LogKey, Ring};
 
 /// Turns that one [`Store::poll_op`] takes without an operation coming of it. A turn that changes
@@ -94,8 +95,8 @@ pub struct Store<P: BufPool> {
     behind_jobs: usize,
     /// Journal space granted to entries that are not placed.
     granted: u64,
-    /// Journal bytes of the live entries and extents of all logs.
-    live_run_bytes: u64,
+    /// What logs with little in the journal have there together.
+    remnants: Remnants,
     /// What commits under way will move, in sequence.
     moves: VecDeque<(CommitSeq, Vec<Advance>)>,
     /// So many of them have moved `written`.
@@ -207,7 +208,7 @@ impl<P: BufPool> Store<P> {
             jobs: 0,
             behind_jobs: 0,
             granted: 0,
-            live_run_bytes: 0,
+            remnants: Remnants::new(config.copy_forward_bytes as u64),
             moves: VecDeque::new(),
             moves_written: 0,
             sync_through: recovered.next_seq,
@@ -315,8 +316,7 @@ impl<P: BufPool> Store<P> {
         prefix: bool,
     ) {
         let log = &mut self.logs[key];
-        self.live_run_bytes += bytes;
-        log.run_bytes += bytes;
+        self.remnants.change(log, log.run_bytes + bytes);
         if let Some(run) = log.runs.back_mut()
             && run.seq == seq
             && run.prefix == prefix

@@ -283,8 +283,8 @@ impl<P: BufPool> Store<P> {
             // From now on: a commit may be planned in several goes.
             run.seq = self.ring.next_seq();
             let moved = run.first;
-            log.run_bytes = log.run_bytes + bytes as u64 - old_bytes;
-            self.live_run_bytes = self.live_run_bytes + bytes as u64 - old_bytes;
+            let run_bytes = log.run_bytes + bytes as u64 - old_bytes;
+            self.remnants.change(log, run_bytes);
             self.ring.remove_live(seq);
             plan.add(record, bytes);
             plan.count += count - 1;
@@ -461,8 +461,7 @@ impl<P: BufPool> Store<P> {
         extent: Option<Bytes>,
     ) {
         let log = &mut self.logs[key];
-        log.run_bytes += bytes as u64;
-        self.live_run_bytes += bytes as u64;
+        self.remnants.change(log, log.run_bytes + bytes as u64);
         plan.live.push(key);
         let run = Run {
             first,

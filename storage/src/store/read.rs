@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::Store;
-use super::api::{Event, ReadData, ReadError, ReadOutcome, ReadToken};
+use super::api::{Event, ReadData, ReadError, ReadOutcome, ReadToken, TimeFound};
 use super::ops::Purpose;
 use super::ring::LogKey;
+use super::time::Target;
 use crate::format::index::Span;
 use crate::format::round_down;
 use crate::format::segments::SegmentId;
@@ -63,10 +64,12 @@ pub(super) enum Request {
     Time {
         key: LogKey,
         log: LogId,
-        timestamp: i64,
+        target: Target,
         until: Offset,
         /// Segments that end at or below this have been looked at.
         seen: Ordinal,
+        /// What they gave.
+        best: Option<TimeFound>,
     },
 }
 
@@ -176,14 +179,14 @@ impl<P: BufPool> Store<P> {
             Some(Request::Time {
                 key,
                 log,
-                timestamp,
+                target,
                 until,
                 ..
             }) => {
                 if self.logs.key(log) != Some(key) {
                     return self.time_done(token, Err(ReadError::UnknownLog));
                 }
-                match self.try_time(token, key, timestamp, until) {
+                match self.try_time(token, key, target, until) {
                     Ok(Step::Wait) => {}
                     Ok(Step::Done(found)) => self.time_done(token, Ok(found)),
                     Err(error) => self.time_done(token, Err(error)),
@@ -198,7 +201,7 @@ impl<P: BufPool> Store<P> {
         }
     }
 
-    fn time_done(&mut self, token: ReadToken, result: Result<Option<Offset>, ReadError>) {
+    fn time_done(&mut self, token: ReadToken, result: Result<Option<TimeFound>, ReadError>) {
         if self.reads.requests.remove(&token).is_some() {
             self.events.push_back(Event::TimeDone { token, result });
         }
@@ -478,17 +481,17 @@ impl<P: BufPool> Store<P> {
 }
 
 impl Reads {
-    /// How far a look-up by time has come.
-    pub(super) fn seen(&self, token: ReadToken) -> Ordinal {
+    /// How far a look-up by time has come, and what it has found.
+    pub(super) fn looked(&self, token: ReadToken) -> (Ordinal, Option<TimeFound>) {
         match self.requests.get(&token) {
-            Some(Request::Time { seen, .. }) => *seen,
-            _ => Ordinal(0),
+            Some(Request::Time { seen, best, .. }) => (*seen, *best),
+            _ => (Ordinal(0), None),
         }
     }
 
-    pub(super) fn set_seen(&mut self, token: ReadToken, end: Ordinal) {
-        if let Some(Request::Time { seen, .. }) = self.requests.get_mut(&token) {
-            *seen = end;
+    pub(super) fn set_looked(&mut self, token: ReadToken, end: Ordinal, found: Option<TimeFound>) {
+        if let Some(Request::Time { seen, best, .. }) = self.requests.get_mut(&token) {
+            (*seen, *best) = (end, found);
         }
     }
 

@@ -96,7 +96,6 @@ impl<P: BufPool> Store<P> {
         }
         self.reclaim_upto = end;
         let (mut copied, mut renewed) = (0, false);
-        let mut candidates = Vec::new();
         for key in found {
             let Some(log) = self.logs.get_mut(key) else {
                 continue;
@@ -111,21 +110,16 @@ impl<P: BufPool> Store<P> {
                 Fate::Flush => self.flush_for_space(key),
                 Fate::CopyPrefixes => self.copy(key, upto),
                 Fate::Copy(cost) => {
+                    // A window full of remnants gives nothing back by itself, but all of them
+                    // together fill less than a quarter of the ring: once round it, copying
+                    // frees three times what it costs.
                     copied += cost;
-                    candidates.push(key);
+                    self.copy(key, upto);
                 }
             }
         }
-        let worth_it = copied * 2 <= bytes;
         let spent = copied + u64::from(renewed) * BLOCK as u64;
         self.reclaim_credit = self.reclaim_credit.saturating_sub(spent);
-        for key in candidates {
-            if worth_it || !self.logs[key].can_flush() {
-                self.copy(key, upto);
-            } else {
-                self.flush_for_space(key);
-            }
-        }
     }
 
     fn copy(&mut self, key: LogKey, below: CommitSeq) {
@@ -209,11 +203,13 @@ impl<P: BufPool> Store<P> {
         self.queue_behind(key, close);
     }
 
-    /// Whether what the log has in the ring is rather moved than written to a segment of its own.
+    /// Whether what the log has in the ring is rather moved than written to a segment of its own:
+    /// it is little, so is what all such logs have, and the ring is not full of what lives.
     pub(super) fn is_little(&self, key: LogKey) -> bool {
-        let quarter = self.ring.usable() / 4;
-        self.logs[key].run_bytes < self.config.copy_forward_bytes as u64
-            && self.live_run_bytes < quarter
+        let room = self.ring.usable().saturating_sub(self.reserve());
+        self.remnants.counts(self.logs[key].run_bytes)
+            && self.remnants.bytes < room / 4
+            && self.remnants.all < room / 2
     }
 
     /// Whether a flush for space pads and closes the segment: a long remainder goes in whole
@@ -234,8 +230,7 @@ impl<P: BufPool> Store<P> {
             freed += run.bytes;
             self.ring.remove_live(run.seq);
         }
-        log.run_bytes -= freed;
-        self.live_run_bytes -= freed;
+        self.remnants.change(log, log.run_bytes - freed);
         self.stirred = true;
     }
 
@@ -311,6 +306,44 @@ impl<P: BufPool> Store<P> {
             self.ask_snapshot(key);
         }
         first < self.logs[key].flushed.0
+    }
+}
+
+/// What logs with little in the journal have there together: what copying moves once round the
+/// ring. Logs with much do not count, for they are written behind.
+#[derive(Debug)]
+pub(super) struct Remnants {
+    bytes: u64,
+    /// What all logs have there.
+    all: u64,
+    /// Fewer bytes than this are little.
+    little: u64,
+}
+
+impl Remnants {
+    pub(super) fn new(little: u64) -> Self {
+        Self {
+            bytes: 0,
+            all: 0,
+            little,
+        }
+    }
+
+    /// Whether a log with so many bytes in the journal has little there.
+    fn counts(&self, run_bytes: u64) -> bool {
+        run_bytes < self.little
+    }
+
+    /// The log has so many bytes in the journal from now on.
+    pub(super) fn change(&mut self, log: &mut LogState, run_bytes: u64) {
+        let before = std::mem::replace(&mut log.run_bytes, run_bytes);
+        self.all = self.all - before + run_bytes;
+        if self.counts(before) {
+            self.bytes -= before;
+        }
+        if self.counts(run_bytes) {
+            self.bytes += run_bytes;
+        }
     }
 }
 

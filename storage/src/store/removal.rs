@@ -4,7 +4,8 @@
 //! crash in between leaves nothing that recovery could mistake for a lost log.
 
 use super::Store;
-use super::api::Event;
+use super::api::{Event, ReadError};
+use super::files::Listing;
 use super::log::{Removal, RemovalStep};
 use super::ops::Purpose;
 use super::ring::LogKey;
@@ -96,12 +97,8 @@ impl<P: BufPool> Store<P> {
         let log = &mut self.logs[key];
         log.copy_below = None;
         self.reclaim_again = true;
-        let (runs, bytes) = (
-            std::mem::take(&mut log.runs),
-            std::mem::take(&mut log.run_bytes),
-        );
-        self.live_run_bytes -= bytes;
-        for run in runs {
+        self.remnants.change(log, 0);
+        for run in std::mem::take(&mut log.runs) {
             self.ring.remove_live(run.seq);
         }
         if let Some(old) = self.logs[key].checkpoint_seq.take() {
@@ -178,7 +175,13 @@ impl<P: BufPool> Store<P> {
                 if let Some(seq) = end {
                     self.ring.remove_live(seq);
                 }
-                self.logs.remove(key);
+                let files = self.logs.remove(key).files;
+                // A listing that is slower than the removal has nobody left to tell them.
+                if let Some(Listing::UnderWay(waiters)) = files.map(|files| files.listing) {
+                    for waiter in waiters {
+                        self.fail_waiter(waiter, ReadError::UnknownLog);
+                    }
+                }
                 return;
             }
         }

@@ -14,9 +14,10 @@
 //! 3. What cannot move yet waits for something that needs no rescue: a flush job (segment writes
 //!    alone), a snapshot (the machine's answer, and entries that have their grants), the end of a
 //!    log (its jobs). All of them end, and their end is heard here.
-//! 4. Live entries of all logs beyond a quarter of the ring are flushed, not moved; what logs
-//!    must always have in it fits, or recovery would have made the ring larger. So once round
-//!    the ring is enough to free what can be freed, and that is as far as the credit goes.
+//! 4. Entries are moved only of logs with little, and only while those take less than a quarter
+//!    of the ring and all live entries less than half, else flushed; what logs must always have
+//!    in it fits, or recovery would have made the ring larger. So once round the ring is enough
+//!    to free what can be freed, and that is as far as the credit goes.
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@ use super::files::Listing;
 use super::read::Waiter;
 use super::ring::LogKey;
 use crate::io::BufPool;
-use crate::types::{Level, LogId, LogKind, Offset, Ordinal};
+use crate::types::{Level, LogId, LogKind, Now, Offset, Ordinal};
 
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -104,10 +104,13 @@ impl<P: BufPool> Store<P> {
     }
 
     /// A checkpoint with a moved start is durable: segments wholly below it go.
-    pub(crate) fn trim_durable(&mut self, key: LogKey) {
+    /// `last`: no other one is on its way. It is told when all moves so far are durable, for the
+    /// start that people see is the furthest.
+    pub(crate) fn trim_durable(&mut self, key: LogKey, last: bool) {
         let log = &mut self.logs[key];
-        let id = log.id;
-        self.events.push_back(Event::Trimmed { log: id });
+        if last && log.checkpoint_start == log.start {
+            self.events.push_back(Event::Trimmed { log: log.id });
+        }
         if log.files.is_none() {
             return;
         }
@@ -161,6 +164,22 @@ impl<P: BufPool> Store<P> {
         }
         if kept_for_replay {
             self.ask_snapshot(key);
+        }
+    }
+
+    /// Drops at once what the log's settings say is too much or too old, rather than at its next
+    /// deadline. Ignored if there is no such log.
+    pub fn expire(&mut self, log: LogId, now: Now) {
+        self.now = now;
+        let Some(key) = self.logs.key(log) else {
+            return;
+        };
+        let state = &self.logs[key];
+        let limited =
+            state.settings.retention_bytes.is_some() || state.settings.retention_ms.is_some();
+        if limited && state.removal.is_none() && state.kind == LogKind::Topic {
+            self.stirred = true;
+            self.apply_retention(key);
         }
     }
 
@@ -221,6 +240,9 @@ impl<P: BufPool> Store<P> {
         let log = &self.logs[key];
         let files = log.files.as_ref().expect("checked above");
         let mut total: u64 = files.segments.iter().map(|segment| segment.bytes).sum();
+        // What a crash may still take does not count: less than is to be kept could remain.
+        let unsure = log.entries(log.durable.0, log.next.0);
+        total -= unsure.map(|entry| u64::from(entry.meta.len)).sum::<u64>();
         let mut start = log.start;
         let mut unread = None;
         for (at, segment) in files.segments.iter().enumerate() {

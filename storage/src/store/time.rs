@@ -1,16 +1,48 @@
-//! Looks up by time: the first place in a log that holds a record late enough.
+//! Looks up by time: the first place in a log that holds a record late enough, or the latest.
 //!
-//! Segments are asked in order, each once, and only those whose newest record is late enough;
-//! what lies behind them is in memory. It never reads an entry: the caller scans on from the
-//! span or entry found.
+//! Segments are asked in order, each once, and only those whose newest record may matter; what
+//! lies behind them is in memory. It never reads an entry: the caller scans on from the span or
+//! entry found.
 
 use super::Store;
-use super::api::{ReadError, ReadToken, TimeOutcome};
+use super::api::{ReadError, ReadToken, TimeFound, TimeOutcome};
 use super::read::{Request, Step, Waiter};
 use super::ring::LogKey;
 use crate::format::segments::SegmentId;
 use crate::io::BufPool;
 use crate::types::{LogId, Now, Offset, Ordinal};
+
+/// What a look-up looks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Target {
+    /// The first place with a record at or after this.
+    AtLeast(i64),
+    /// Among the places without a record at or after `below`, the first with the latest one.
+    Latest { below: i64 },
+}
+
+impl Target {
+    /// Whether a segment with that newest record may change the answer.
+    fn cares_for(self, newest: i64, best: Option<TimeFound>) -> bool {
+        match self {
+            Self::AtLeast(timestamp) => newest >= timestamp,
+            Self::Latest { .. } => best.is_none_or(|best| newest > best.timestamp),
+        }
+    }
+
+    /// Looks at a place; whether that ends the look-up.
+    fn look(self, place: TimeFound, best: &mut Option<TimeFound>) -> bool {
+        let (better, ends) = match self {
+            Self::AtLeast(timestamp) => (place.timestamp >= timestamp, true),
+            Self::Latest { below } => (place.timestamp < below, false),
+        };
+        if !better || !self.cares_for(place.timestamp, *best) {
+            return false;
+        }
+        *best = Some(place);
+        ends
+    }
+}
 
 impl<P: BufPool> Store<P> {
     /// Where to scan for the first record at or after `timestamp`, below `until`.
@@ -21,6 +53,17 @@ impl<P: BufPool> Store<P> {
         until: Offset,
         now: Now,
     ) -> TimeOutcome {
+        self.find(log, Target::AtLeast(timestamp), until, now)
+    }
+
+    /// Where to scan for the first of the latest records, below `until`. Places that hold a
+    /// record at or after `below` are passed over: `i64::MAX` at first, and what was found before
+    /// if no reader may see that record.
+    pub fn find_latest(&mut self, log: LogId, below: i64, until: Offset, now: Now) -> TimeOutcome {
+        self.find(log, Target::Latest { below }, until, now)
+    }
+
+    fn find(&mut self, log: LogId, target: Target, until: Offset, now: Now) -> TimeOutcome {
         self.now = now;
         let Some(key) = self.logs.key(log) else {
             return TimeOutcome::Failed(ReadError::UnknownLog);
@@ -28,12 +71,13 @@ impl<P: BufPool> Store<P> {
         let request = Request::Time {
             key,
             log,
-            timestamp,
+            target,
             until,
             seen: Ordinal(0),
+            best: None,
         };
         let token = self.reads.token(request);
-        match self.try_time(token, key, timestamp, until) {
+        match self.try_time(token, key, target, until) {
             Ok(Step::Wait) => TimeOutcome::Pending(token),
             Ok(Step::Done(found)) => {
                 self.reads.requests.remove(&token);
@@ -50,57 +94,63 @@ impl<P: BufPool> Store<P> {
         &mut self,
         token: ReadToken,
         key: LogKey,
-        timestamp: i64,
+        target: Target,
         until: Offset,
-    ) -> Result<Step<Option<Offset>>, ReadError> {
+    ) -> Result<Step<Option<TimeFound>>, ReadError> {
         let log = &self.logs[key];
         if log.removal.is_some() {
             return Err(ReadError::UnknownLog);
         }
         let (start, flushed, id) = (log.start, log.flushed, log.id);
+        let (seen, mut best) = self.reads.looked(token);
         if log.files.is_some() && start.0 < flushed.0 {
             let waiter = Waiter::Time(token);
             if !self.ensure_listed(key, waiter) {
                 return Ok(Step::Wait);
             }
             let files = self.logs[key].files.as_ref().expect("just checked");
-            let seen = self.reads.seen(token);
-            let candidates: Vec<(SegmentId, Ordinal)> = files
+            let candidates: Vec<(SegmentId, Option<i64>, Ordinal)> = files
                 .segments
                 .iter()
                 .filter(|segment| segment.id.base < flushed.0)
-                .filter(|segment| {
-                    let newest = segment.max_timestamp;
-                    newest.is_none_or(|newest| newest >= timestamp)
-                })
                 .map(|segment| {
                     let end = segment.end.map_or(flushed.0, |(end, _)| end);
-                    (segment.id, end.min(flushed.0))
+                    (segment.id, segment.max_timestamp, end.min(flushed.0))
                 })
-                .filter(|(_, end)| *end > start.0 && *end > seen)
+                .filter(|(_, _, end)| *end > start.0 && *end > seen)
                 .collect();
-            for (segment, end) in candidates {
+            for (segment, newest, end) in candidates {
+                if newest.is_some_and(|newest| !target.cares_for(newest, best)) {
+                    continue;
+                }
                 let Some(spans) = self.index_cache.get(id, segment) else {
                     self.load_index(key, segment, waiter);
                     return Ok(Step::Wait);
                 };
-                let hit = spans
-                    .iter()
-                    .find(|span| span.max_timestamp >= timestamp && span.end_ordinal() > start.0);
-                if let Some(span) = hit {
-                    let found = span.first_offset.max(start.1);
-                    return Ok(Step::Done((found < until).then_some(found)));
+                for span in spans.iter().filter(|span| span.end_ordinal() > start.0) {
+                    let place = TimeFound {
+                        offset: span.first_offset.max(start.1),
+                        timestamp: span.max_timestamp,
+                    };
+                    if place.offset < until && target.look(place, &mut best) {
+                        return Ok(Step::Done(best));
+                    }
                 }
-                self.reads.set_seen(token, end);
+                self.reads.set_looked(token, end, best);
             }
         }
         let log = &self.logs[key];
-        let hit = log.tail.iter().find(|entry| {
-            entry.meta.max_timestamp >= timestamp
-                && entry.meta.ordinal >= flushed.0
-                && entry.meta.next_offset() > start.1
-        });
-        let found = hit.map(|entry| entry.meta.first_offset.max(start.1));
-        Ok(Step::Done(found.filter(|found| *found < until)))
+        for entry in &log.tail {
+            let meta = &entry.meta;
+            let place = TimeFound {
+                offset: meta.first_offset.max(start.1),
+                timestamp: meta.max_timestamp,
+            };
+            let there = meta.ordinal >= flushed.0 && meta.next_offset() > start.1;
+            if there && place.offset < until && target.look(place, &mut best) {
+                break;
+            }
+        }
+        Ok(Step::Done(best))
     }
 }

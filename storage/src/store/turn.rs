@@ -247,8 +247,9 @@ impl<P: BufPool> Store<P> {
         let durable = self.ring.durable();
         while self.trims.front().is_some_and(|(seq, ..)| *seq < durable) {
             let (_, key, id) = self.trims.pop_front().expect("just seen");
+            let again = self.trims.iter().any(|(_, other, _)| *other == key);
             if self.logs.key(id) == Some(key) {
-                self.trim_durable(key);
+                self.trim_durable(key, !again);
             }
         }
         while self.obsolete.front().is_some_and(|(seq, _)| *seq < durable) {

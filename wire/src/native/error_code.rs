@@ -67,12 +67,14 @@ codes! {
     TopicExists = 12, false, "use the topic that exists, or choose another name";
     /// The name is empty, too long, or has characters that are not allowed.
     InvalidTopicName = 13, false, "use 1 to 249 of the characters a-z A-Z 0-9 . _ -";
+    /// There is no such topic setting, or it cannot have that value.
+    InvalidConfig = 14, false, "correct the setting; the message says what would be right";
     /// The batch's checksum does not fit its bytes.
     CorruptBatch = 20, false, "send the batch again; if it repeats, suspect the sender's memory or network";
     /// The batch is well transmitted and still not acceptable.
     InvalidBatch = 21, false, "send exactly one v2 batch that is not a control batch";
     /// The batch is longer than the broker takes.
-    MessageTooLarge = 22, false, "make batches smaller, or raise `message.max.bytes` of the broker";
+    MessageTooLarge = 22, false, "make batches smaller, or raise `max.message.bytes` of the topic or `message.max.bytes` of the broker";
     /// The batch's sequence leaves a gap after the producer's last one.
     OutOfOrderSequence = 23, false, "an earlier batch was lost: take a new producer id and go on";
     /// A newer producer has taken this producer id.

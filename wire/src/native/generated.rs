@@ -105,13 +105,14 @@ impl ::flatbuffers::SimpleToVerifyInSlice for Level {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_OFFSET_SPEC: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_OFFSET_SPEC: u8 = 2;
+pub const ENUM_MAX_OFFSET_SPEC: u8 = 3;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_OFFSET_SPEC: [OffsetSpec; 3] = [
+pub const ENUM_VALUES_OFFSET_SPEC: [OffsetSpec; 4] = [
   OffsetSpec::Earliest,
   OffsetSpec::Latest,
   OffsetSpec::Timestamp,
+  OffsetSpec::MaxTimestamp,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -122,13 +123,15 @@ impl OffsetSpec {
   pub const Earliest: Self = Self(0);
   pub const Latest: Self = Self(1);
   pub const Timestamp: Self = Self(2);
+  pub const MaxTimestamp: Self = Self(3);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 2;
+  pub const ENUM_MAX: u8 = 3;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::Earliest,
     Self::Latest,
     Self::Timestamp,
+    Self::MaxTimestamp,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -136,6 +139,7 @@ impl OffsetSpec {
       Self::Earliest => Some("Earliest"),
       Self::Latest => Some("Latest"),
       Self::Timestamp => Some("Timestamp"),
+      Self::MaxTimestamp => Some("MaxTimestamp"),
       _ => None,
     }
   }
@@ -190,6 +194,94 @@ impl<'a> ::flatbuffers::Verifiable for OffsetSpec {
 }
 
 impl ::flatbuffers::SimpleToVerifyInSlice for OffsetSpec {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_CONFIG_SOURCE: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_CONFIG_SOURCE: u8 = 2;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_CONFIG_SOURCE: [ConfigSource; 3] = [
+  ConfigSource::Topic,
+  ConfigSource::Broker,
+  ConfigSource::BuiltIn,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct ConfigSource(pub u8);
+#[allow(non_upper_case_globals)]
+impl ConfigSource {
+  pub const Topic: Self = Self(0);
+  pub const Broker: Self = Self(1);
+  pub const BuiltIn: Self = Self(2);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 2;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::Topic,
+    Self::Broker,
+    Self::BuiltIn,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::Topic => Some("Topic"),
+      Self::Broker => Some("Broker"),
+      Self::BuiltIn => Some("BuiltIn"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for ConfigSource {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for ConfigSource {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for ConfigSource {
+    type Output = ConfigSource;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for ConfigSource {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for ConfigSource {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for ConfigSource {}
 // struct PartitionDescription, aligned to 8
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq)]
@@ -1576,6 +1668,121 @@ impl ::core::fmt::Debug for Error<'_> {
       ds.finish()
   }
 }
+pub enum ConfigSettingOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct ConfigSetting<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for ConfigSetting<'a> {
+  type Inner = ConfigSetting<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> ConfigSetting<'a> {
+  pub const VT_KEY: ::flatbuffers::VOffsetT = 4;
+  pub const VT_VALUE: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    ConfigSetting { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ConfigSettingArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<ConfigSetting<'bldr>> {
+    let mut builder = ConfigSettingBuilder::new(_fbb);
+    if let Some(x) = args.value { builder.add_value(x); }
+    if let Some(x) = args.key { builder.add_key(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn key(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ConfigSetting::VT_KEY, None).unwrap()}
+  }
+  #[inline]
+  pub fn value(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ConfigSetting::VT_VALUE, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for ConfigSetting<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("key", Self::VT_KEY, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("value", Self::VT_VALUE, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ConfigSettingArgs<'a> {
+    pub key: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub value: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for ConfigSettingArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    ConfigSettingArgs {
+      key: None, // required field
+      value: None, // required field
+    }
+  }
+}
+
+pub struct ConfigSettingBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ConfigSettingBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_key(&mut self, key: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ConfigSetting::VT_KEY, key);
+  }
+  #[inline]
+  pub fn add_value(&mut self, value: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ConfigSetting::VT_VALUE, value);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ConfigSettingBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ConfigSettingBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<ConfigSetting<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, ConfigSetting::VT_KEY,"key");
+    self.fbb_.required(o, ConfigSetting::VT_VALUE,"value");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for ConfigSetting<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("ConfigSetting");
+      ds.field("key", &self.key());
+      ds.field("value", &self.value());
+      ds.finish()
+  }
+}
 pub enum CreateTopicOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -1597,6 +1804,7 @@ impl<'a> CreateTopic<'a> {
   pub const VT_LEVEL: ::flatbuffers::VOffsetT = 8;
   pub const VT_RETENTION_BYTES: ::flatbuffers::VOffsetT = 10;
   pub const VT_RETENTION_MS: ::flatbuffers::VOffsetT = 12;
+  pub const VT_CONFIG: ::flatbuffers::VOffsetT = 14;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -1610,6 +1818,7 @@ impl<'a> CreateTopic<'a> {
     let mut builder = CreateTopicBuilder::new(_fbb);
     if let Some(x) = args.retention_ms { builder.add_retention_ms(x); }
     if let Some(x) = args.retention_bytes { builder.add_retention_bytes(x); }
+    if let Some(x) = args.config { builder.add_config(x); }
     builder.add_partitions(args.partitions);
     if let Some(x) = args.name { builder.add_name(x); }
     builder.add_level(args.level);
@@ -1652,6 +1861,13 @@ impl<'a> CreateTopic<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u64>(CreateTopic::VT_RETENTION_MS, None)}
   }
+  #[inline]
+  pub fn config(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConfigSetting<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConfigSetting>>>>(CreateTopic::VT_CONFIG, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for CreateTopic<'_> {
@@ -1665,6 +1881,7 @@ impl ::flatbuffers::Verifiable for CreateTopic<'_> {
      .visit_field::<Level>("level", Self::VT_LEVEL, false)?
      .visit_field::<u64>("retention_bytes", Self::VT_RETENTION_BYTES, false)?
      .visit_field::<u64>("retention_ms", Self::VT_RETENTION_MS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ConfigSetting>>>>("config", Self::VT_CONFIG, false)?
      .finish();
     Ok(())
   }
@@ -1675,6 +1892,7 @@ pub struct CreateTopicArgs<'a> {
     pub level: Level,
     pub retention_bytes: Option<u64>,
     pub retention_ms: Option<u64>,
+    pub config: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConfigSetting<'a>>>>>,
 }
 impl<'a> Default for CreateTopicArgs<'a> {
   #[inline]
@@ -1685,6 +1903,7 @@ impl<'a> Default for CreateTopicArgs<'a> {
       level: Level::Default,
       retention_bytes: None,
       retention_ms: None,
+      config: None,
     }
   }
 }
@@ -1715,6 +1934,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CreateTopicBuilder<'a, 'b, A>
     self.fbb_.push_slot_always::<u64>(CreateTopic::VT_RETENTION_MS, retention_ms);
   }
   #[inline]
+  pub fn add_config(&mut self, config: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<ConfigSetting<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CreateTopic::VT_CONFIG, config);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CreateTopicBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     CreateTopicBuilder {
@@ -1738,6 +1961,7 @@ impl ::core::fmt::Debug for CreateTopic<'_> {
       ds.field("level", &self.level());
       ds.field("retention_bytes", &self.retention_bytes());
       ds.field("retention_ms", &self.retention_ms());
+      ds.field("config", &self.config());
       ds.finish()
   }
 }
@@ -1849,6 +2073,267 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CreateTopicOkBuilder<'a, 'b, 
 impl ::core::fmt::Debug for CreateTopicOk<'_> {
   fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
     let mut ds = f.debug_struct("CreateTopicOk");
+      ds.field("topic_id", &self.topic_id());
+      ds.field("partitions", &self.partitions());
+      ds.finish()
+  }
+}
+pub enum AlterTopicOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct AlterTopic<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for AlterTopic<'a> {
+  type Inner = AlterTopic<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> AlterTopic<'a> {
+  pub const VT_NAME: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SET: ::flatbuffers::VOffsetT = 6;
+  pub const VT_UNSET: ::flatbuffers::VOffsetT = 8;
+  pub const VT_PARTITIONS: ::flatbuffers::VOffsetT = 10;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    AlterTopic { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args AlterTopicArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<AlterTopic<'bldr>> {
+    let mut builder = AlterTopicBuilder::new(_fbb);
+    if let Some(x) = args.partitions { builder.add_partitions(x); }
+    if let Some(x) = args.unset { builder.add_unset(x); }
+    if let Some(x) = args.set { builder.add_set(x); }
+    if let Some(x) = args.name { builder.add_name(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn name(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(AlterTopic::VT_NAME, None).unwrap()}
+  }
+  #[inline]
+  pub fn set(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConfigSetting<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConfigSetting>>>>(AlterTopic::VT_SET, None)}
+  }
+  #[inline]
+  pub fn unset(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>>>(AlterTopic::VT_UNSET, None)}
+  }
+  #[inline]
+  pub fn partitions(&self) -> Option<u32> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(AlterTopic::VT_PARTITIONS, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for AlterTopic<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ConfigSetting>>>>("set", Self::VT_SET, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<&'_ str>>>>("unset", Self::VT_UNSET, false)?
+     .visit_field::<u32>("partitions", Self::VT_PARTITIONS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct AlterTopicArgs<'a> {
+    pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub set: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConfigSetting<'a>>>>>,
+    pub unset: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<&'a str>>>>,
+    pub partitions: Option<u32>,
+}
+impl<'a> Default for AlterTopicArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    AlterTopicArgs {
+      name: None, // required field
+      set: None,
+      unset: None,
+      partitions: None,
+    }
+  }
+}
+
+pub struct AlterTopicBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AlterTopicBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AlterTopic::VT_NAME, name);
+  }
+  #[inline]
+  pub fn add_set(&mut self, set: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<ConfigSetting<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AlterTopic::VT_SET, set);
+  }
+  #[inline]
+  pub fn add_unset(&mut self, unset: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<&'b  str>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AlterTopic::VT_UNSET, unset);
+  }
+  #[inline]
+  pub fn add_partitions(&mut self, partitions: u32) {
+    self.fbb_.push_slot_always::<u32>(AlterTopic::VT_PARTITIONS, partitions);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AlterTopicBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    AlterTopicBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<AlterTopic<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, AlterTopic::VT_NAME,"name");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for AlterTopic<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("AlterTopic");
+      ds.field("name", &self.name());
+      ds.field("set", &self.set());
+      ds.field("unset", &self.unset());
+      ds.field("partitions", &self.partitions());
+      ds.finish()
+  }
+}
+pub enum AlterTopicOkOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct AlterTopicOk<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for AlterTopicOk<'a> {
+  type Inner = AlterTopicOk<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> AlterTopicOk<'a> {
+  pub const VT_TOPIC_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_PARTITIONS: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    AlterTopicOk { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args AlterTopicOkArgs
+  ) -> ::flatbuffers::WIPOffset<AlterTopicOk<'bldr>> {
+    let mut builder = AlterTopicOkBuilder::new(_fbb);
+    builder.add_topic_id(args.topic_id);
+    builder.add_partitions(args.partitions);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn topic_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(AlterTopicOk::VT_TOPIC_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn partitions(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(AlterTopicOk::VT_PARTITIONS, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for AlterTopicOk<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("topic_id", Self::VT_TOPIC_ID, false)?
+     .visit_field::<u32>("partitions", Self::VT_PARTITIONS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct AlterTopicOkArgs {
+    pub topic_id: u64,
+    pub partitions: u32,
+}
+impl<'a> Default for AlterTopicOkArgs {
+  #[inline]
+  fn default() -> Self {
+    AlterTopicOkArgs {
+      topic_id: 0,
+      partitions: 0,
+    }
+  }
+}
+
+pub struct AlterTopicOkBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AlterTopicOkBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_topic_id(&mut self, topic_id: u64) {
+    self.fbb_.push_slot::<u64>(AlterTopicOk::VT_TOPIC_ID, topic_id, 0);
+  }
+  #[inline]
+  pub fn add_partitions(&mut self, partitions: u32) {
+    self.fbb_.push_slot::<u32>(AlterTopicOk::VT_PARTITIONS, partitions, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AlterTopicOkBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    AlterTopicOkBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<AlterTopicOk<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for AlterTopicOk<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("AlterTopicOk");
       ds.field("topic_id", &self.topic_id());
       ds.field("partitions", &self.partitions());
       ds.finish()
@@ -2450,6 +2935,173 @@ impl ::core::fmt::Debug for DescribeTopics<'_> {
       ds.finish()
   }
 }
+pub enum ConfigEntryOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct ConfigEntry<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for ConfigEntry<'a> {
+  type Inner = ConfigEntry<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> ConfigEntry<'a> {
+  pub const VT_KEY: ::flatbuffers::VOffsetT = 4;
+  pub const VT_VALUE: ::flatbuffers::VOffsetT = 6;
+  pub const VT_SOURCE: ::flatbuffers::VOffsetT = 8;
+  pub const VT_DEFAULT_VALUE: ::flatbuffers::VOffsetT = 10;
+  pub const VT_DEFAULT_FROM: ::flatbuffers::VOffsetT = 12;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    ConfigEntry { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ConfigEntryArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<ConfigEntry<'bldr>> {
+    let mut builder = ConfigEntryBuilder::new(_fbb);
+    if let Some(x) = args.default_from { builder.add_default_from(x); }
+    if let Some(x) = args.default_value { builder.add_default_value(x); }
+    if let Some(x) = args.value { builder.add_value(x); }
+    if let Some(x) = args.key { builder.add_key(x); }
+    builder.add_source(args.source);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn key(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ConfigEntry::VT_KEY, None).unwrap()}
+  }
+  #[inline]
+  pub fn value(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ConfigEntry::VT_VALUE, None).unwrap()}
+  }
+  #[inline]
+  pub fn source(&self) -> ConfigSource {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<ConfigSource>(ConfigEntry::VT_SOURCE, Some(ConfigSource::Topic)).unwrap()}
+  }
+  #[inline]
+  pub fn default_value(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ConfigEntry::VT_DEFAULT_VALUE, None).unwrap()}
+  }
+  #[inline]
+  pub fn default_from(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ConfigEntry::VT_DEFAULT_FROM, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for ConfigEntry<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("key", Self::VT_KEY, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("value", Self::VT_VALUE, true)?
+     .visit_field::<ConfigSource>("source", Self::VT_SOURCE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("default_value", Self::VT_DEFAULT_VALUE, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("default_from", Self::VT_DEFAULT_FROM, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ConfigEntryArgs<'a> {
+    pub key: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub value: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub source: ConfigSource,
+    pub default_value: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub default_from: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for ConfigEntryArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    ConfigEntryArgs {
+      key: None, // required field
+      value: None, // required field
+      source: ConfigSource::Topic,
+      default_value: None, // required field
+      default_from: None,
+    }
+  }
+}
+
+pub struct ConfigEntryBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ConfigEntryBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_key(&mut self, key: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ConfigEntry::VT_KEY, key);
+  }
+  #[inline]
+  pub fn add_value(&mut self, value: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ConfigEntry::VT_VALUE, value);
+  }
+  #[inline]
+  pub fn add_source(&mut self, source: ConfigSource) {
+    self.fbb_.push_slot::<ConfigSource>(ConfigEntry::VT_SOURCE, source, ConfigSource::Topic);
+  }
+  #[inline]
+  pub fn add_default_value(&mut self, default_value: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ConfigEntry::VT_DEFAULT_VALUE, default_value);
+  }
+  #[inline]
+  pub fn add_default_from(&mut self, default_from: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ConfigEntry::VT_DEFAULT_FROM, default_from);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ConfigEntryBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ConfigEntryBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<ConfigEntry<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, ConfigEntry::VT_KEY,"key");
+    self.fbb_.required(o, ConfigEntry::VT_VALUE,"value");
+    self.fbb_.required(o, ConfigEntry::VT_DEFAULT_VALUE,"default_value");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for ConfigEntry<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("ConfigEntry");
+      ds.field("key", &self.key());
+      ds.field("value", &self.value());
+      ds.field("source", &self.source());
+      ds.field("default_value", &self.default_value());
+      ds.field("default_from", &self.default_from());
+      ds.finish()
+  }
+}
 pub enum TopicDescriptionOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -2472,6 +3124,7 @@ impl<'a> TopicDescription<'a> {
   pub const VT_RETENTION_BYTES: ::flatbuffers::VOffsetT = 10;
   pub const VT_RETENTION_MS: ::flatbuffers::VOffsetT = 12;
   pub const VT_PARTITIONS: ::flatbuffers::VOffsetT = 14;
+  pub const VT_CONFIG: ::flatbuffers::VOffsetT = 16;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -2486,6 +3139,7 @@ impl<'a> TopicDescription<'a> {
     if let Some(x) = args.retention_ms { builder.add_retention_ms(x); }
     if let Some(x) = args.retention_bytes { builder.add_retention_bytes(x); }
     builder.add_topic_id(args.topic_id);
+    if let Some(x) = args.config { builder.add_config(x); }
     if let Some(x) = args.partitions { builder.add_partitions(x); }
     if let Some(x) = args.name { builder.add_name(x); }
     builder.add_level(args.level);
@@ -2535,6 +3189,13 @@ impl<'a> TopicDescription<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, PartitionDescription>>>(TopicDescription::VT_PARTITIONS, None).unwrap()}
   }
+  #[inline]
+  pub fn config(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConfigEntry<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConfigEntry>>>>(TopicDescription::VT_CONFIG, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for TopicDescription<'_> {
@@ -2549,6 +3210,7 @@ impl ::flatbuffers::Verifiable for TopicDescription<'_> {
      .visit_field::<u64>("retention_bytes", Self::VT_RETENTION_BYTES, false)?
      .visit_field::<u64>("retention_ms", Self::VT_RETENTION_MS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, PartitionDescription>>>("partitions", Self::VT_PARTITIONS, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ConfigEntry>>>>("config", Self::VT_CONFIG, false)?
      .finish();
     Ok(())
   }
@@ -2560,6 +3222,7 @@ pub struct TopicDescriptionArgs<'a> {
     pub retention_bytes: Option<u64>,
     pub retention_ms: Option<u64>,
     pub partitions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, PartitionDescription>>>,
+    pub config: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConfigEntry<'a>>>>>,
 }
 impl<'a> Default for TopicDescriptionArgs<'a> {
   #[inline]
@@ -2571,6 +3234,7 @@ impl<'a> Default for TopicDescriptionArgs<'a> {
       retention_bytes: None,
       retention_ms: None,
       partitions: None, // required field
+      config: None,
     }
   }
 }
@@ -2605,6 +3269,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TopicDescriptionBuilder<'a, '
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(TopicDescription::VT_PARTITIONS, partitions);
   }
   #[inline]
+  pub fn add_config(&mut self, config: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<ConfigEntry<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(TopicDescription::VT_CONFIG, config);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TopicDescriptionBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     TopicDescriptionBuilder {
@@ -2630,6 +3298,7 @@ impl ::core::fmt::Debug for TopicDescription<'_> {
       ds.field("retention_bytes", &self.retention_bytes());
       ds.field("retention_ms", &self.retention_ms());
       ds.field("partitions", &self.partitions());
+      ds.field("config", &self.config());
       ds.finish()
   }
 }
@@ -3314,6 +3983,7 @@ impl<'a> ProduceOk<'a> {
   pub const VT_BASE_OFFSET: ::flatbuffers::VOffsetT = 4;
   pub const VT_LOG_START_OFFSET: ::flatbuffers::VOffsetT = 6;
   pub const VT_DUPLICATE: ::flatbuffers::VOffsetT = 8;
+  pub const VT_APPEND_TIME: ::flatbuffers::VOffsetT = 10;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -3325,6 +3995,7 @@ impl<'a> ProduceOk<'a> {
     args: &'args ProduceOkArgs
   ) -> ::flatbuffers::WIPOffset<ProduceOk<'bldr>> {
     let mut builder = ProduceOkBuilder::new(_fbb);
+    builder.add_append_time(args.append_time);
     builder.add_log_start_offset(args.log_start_offset);
     builder.add_base_offset(args.base_offset);
     builder.add_duplicate(args.duplicate);
@@ -3353,6 +4024,13 @@ impl<'a> ProduceOk<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<bool>(ProduceOk::VT_DUPLICATE, Some(false)).unwrap()}
   }
+  #[inline]
+  pub fn append_time(&self) -> i64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<i64>(ProduceOk::VT_APPEND_TIME, Some(-1)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for ProduceOk<'_> {
@@ -3364,6 +4042,7 @@ impl ::flatbuffers::Verifiable for ProduceOk<'_> {
      .visit_field::<u64>("base_offset", Self::VT_BASE_OFFSET, false)?
      .visit_field::<u64>("log_start_offset", Self::VT_LOG_START_OFFSET, false)?
      .visit_field::<bool>("duplicate", Self::VT_DUPLICATE, false)?
+     .visit_field::<i64>("append_time", Self::VT_APPEND_TIME, false)?
      .finish();
     Ok(())
   }
@@ -3372,6 +4051,7 @@ pub struct ProduceOkArgs {
     pub base_offset: u64,
     pub log_start_offset: u64,
     pub duplicate: bool,
+    pub append_time: i64,
 }
 impl<'a> Default for ProduceOkArgs {
   #[inline]
@@ -3380,6 +4060,7 @@ impl<'a> Default for ProduceOkArgs {
       base_offset: 0,
       log_start_offset: 0,
       duplicate: false,
+      append_time: -1,
     }
   }
 }
@@ -3402,6 +4083,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ProduceOkBuilder<'a, 'b, A> {
     self.fbb_.push_slot::<bool>(ProduceOk::VT_DUPLICATE, duplicate, false);
   }
   #[inline]
+  pub fn add_append_time(&mut self, append_time: i64) {
+    self.fbb_.push_slot::<i64>(ProduceOk::VT_APPEND_TIME, append_time, -1);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ProduceOkBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     ProduceOkBuilder {
@@ -3422,6 +4107,7 @@ impl ::core::fmt::Debug for ProduceOk<'_> {
       ds.field("base_offset", &self.base_offset());
       ds.field("log_start_offset", &self.log_start_offset());
       ds.field("duplicate", &self.duplicate());
+      ds.field("append_time", &self.append_time());
       ds.finish()
   }
 }

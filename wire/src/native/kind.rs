@@ -49,6 +49,8 @@ kinds! {
     DescribeTopics = 0x0013,
     /// Resolves one topic name.
     Metadata = 0x0014,
+    /// Configures a topic anew, or adds partitions.
+    AlterTopic = 0x0015,
     /// Wants a producer id.
     InitProducer = 0x0020,
     /// Appends one record batch, its payload.
@@ -73,6 +75,8 @@ kinds! {
     DescribeTopicsOk = 0x8013,
     /// Answers `Metadata`.
     MetadataOk = 0x8014,
+    /// Answers `AlterTopic`.
+    AlterTopicOk = 0x8015,
     /// Answers `InitProducer`.
     InitProducerOk = 0x8020,
     /// Answers `Produce`.

@@ -36,12 +36,13 @@ pub use frame::{FrameError, FrameHeader, FrameLimits};
 pub use items::{Items, WireItem};
 pub use kind::Kind;
 pub use request::{
-    CreateTopic, Fetch, FetchPartition, Hello, ListOffsets, OffsetSpec, Produce, Request,
+    AlterTopic, CreateTopic, Fetch, FetchPartition, Hello, ListOffsets, OffsetSpec, Produce,
+    Request,
 };
 pub use response::{
-    CoreStatus, CreateTopicOk, ErrorResponse, FetchOk, FetchedPartition, HelloOk, InitProducerOk,
-    ListOffsetsOk, MetadataOk, PartitionDescription, ProduceOk, Response, StatusOk, StoppedLog,
-    TopicDescription, TopicSummary,
+    AlterTopicOk, ConfigEntry, ConfigSource, CoreStatus, CreateTopicOk, ErrorResponse, FetchOk,
+    FetchedPartition, HelloOk, InitProducerOk, ListOffsetsOk, MetadataOk, PartitionDescription,
+    ProduceOk, Response, StatusOk, StoppedLog, TopicDescription, TopicSummary,
 };
 pub use table::DecodeError;
 pub use types::{CorrelationId, Level, Offset, PartitionId, ProducerId, TopicId};

@@ -1,6 +1,6 @@
 //! What a client asks for.
 
-use flatbuffers::FlatBufferBuilder;
+use flatbuffers::{FlatBufferBuilder, ForwardsUOffset, Vector, WIPOffset};
 
 use super::Kind;
 use super::generated::leveret::native as fb;
@@ -17,11 +17,13 @@ pub enum Request<'a> {
     Ping,
     /// Creates a topic.
     CreateTopic(CreateTopic<'a>),
+    /// Configures a topic anew, or gives it more partitions.
+    AlterTopic(AlterTopic<'a>),
     /// Deletes the topic of that name and its records.
     DeleteTopic(&'a str),
     /// Names all topics.
     ListTopics,
-    /// Describes the topics of these names, or all if there are none.
+    /// Describes the topics of these names; all, without configuration, if there are none.
     DescribeTopics(Vec<&'a str>),
     /// Resolves the topic of that name.
     Metadata(&'a str),
@@ -53,7 +55,7 @@ pub struct Hello<'a> {
 }
 
 /// Creates a topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateTopic<'a> {
     /// Its name.
     pub name: &'a str,
@@ -65,6 +67,21 @@ pub struct CreateTopic<'a> {
     pub retention_bytes: Option<u64>,
     /// Milliseconds to keep records; the broker's default if `None`.
     pub retention_ms: Option<u64>,
+    /// Settings by name, and their values.
+    pub config: Vec<(&'a str, &'a str)>,
+}
+
+/// Alters a topic; all of it happens, or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlterTopic<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Settings by name, and their values.
+    pub set: Vec<(&'a str, &'a str)>,
+    /// Settings that go back to the broker's default.
+    pub unset: Vec<&'a str>,
+    /// How many partitions it is to have, more than it has.
+    pub partitions: Option<u32>,
 }
 
 /// Appends one record batch.
@@ -116,6 +133,8 @@ pub enum OffsetSpec {
     /// The first record whose timestamp is at or after this, in milliseconds since the Unix
     /// epoch.
     Timestamp(i64),
+    /// The first record with the largest timestamp.
+    MaxTimestamp,
 }
 
 /// Finds an offset.
@@ -137,6 +156,7 @@ impl<'a> Request<'a> {
             Self::Hello(_) => Kind::Hello,
             Self::Ping => Kind::Ping,
             Self::CreateTopic(_) => Kind::CreateTopic,
+            Self::AlterTopic(_) => Kind::AlterTopic,
             Self::DeleteTopic(_) => Kind::DeleteTopic,
             Self::ListTopics => Kind::ListTopics,
             Self::DescribeTopics(_) => Kind::DescribeTopics,
@@ -163,6 +183,7 @@ impl<'a> Request<'a> {
             Kind::Hello => Hello::decode(header).map(Self::Hello),
             Kind::Ping => root::<fb::Ping<'_>>(known, header).map(|_| Self::Ping),
             Kind::CreateTopic => CreateTopic::decode(header).map(Self::CreateTopic),
+            Kind::AlterTopic => AlterTopic::decode(header).map(Self::AlterTopic),
             Kind::DeleteTopic => root::<fb::DeleteTopic<'_>>(known, header)
                 .map(|table| Self::DeleteTopic(table.name())),
             Kind::ListTopics => root::<fb::ListTopics<'_>>(known, header).map(|_| Self::ListTopics),
@@ -187,6 +208,7 @@ impl<'a> Request<'a> {
                 fbb.finish_minimal(root);
             }
             Self::CreateTopic(create) => create.build(fbb),
+            Self::AlterTopic(alter) => alter.build(fbb),
             Self::DeleteTopic(name) => {
                 let name = Some(fbb.create_string(name));
                 let root = fb::DeleteTopic::create(fbb, &fb::DeleteTopicArgs { name });
@@ -256,6 +278,7 @@ impl<'a> CreateTopic<'a> {
             level: optional_level(Kind::CreateTopic, table.level())?,
             retention_bytes: table.retention_bytes(),
             retention_ms: table.retention_ms(),
+            config: settings(table.config()),
         })
     }
 
@@ -266,10 +289,66 @@ impl<'a> CreateTopic<'a> {
             level: raw_level(self.level),
             retention_bytes: self.retention_bytes,
             retention_ms: self.retention_ms,
+            config: build_settings(&self.config, fbb),
         };
         let root = fb::CreateTopic::create(fbb, &args);
         fbb.finish_minimal(root);
     }
+}
+
+impl<'a> AlterTopic<'a> {
+    fn decode(header: &'a [u8]) -> Result<Self, DecodeError> {
+        let table = root::<fb::AlterTopic<'_>>(Kind::AlterTopic, header)?;
+        let unset = table.unset().into_iter().flat_map(|keys| keys.iter());
+        Ok(Self {
+            name: table.name(),
+            set: settings(table.set()),
+            unset: unset.collect(),
+            partitions: table.partitions(),
+        })
+    }
+
+    fn build(&self, fbb: &mut FlatBufferBuilder<'_>) {
+        let unset: Vec<_> = self
+            .unset
+            .iter()
+            .map(|key| fbb.create_string(key))
+            .collect();
+        let args = fb::AlterTopicArgs {
+            name: Some(fbb.create_string(self.name)),
+            set: build_settings(&self.set, fbb),
+            unset: Some(fbb.create_vector(&unset)),
+            partitions: self.partitions,
+        };
+        let root = fb::AlterTopic::create(fbb, &args);
+        fbb.finish_minimal(root);
+    }
+}
+
+type Settings<'a> = Vector<'a, ForwardsUOffset<fb::ConfigSetting<'a>>>;
+
+fn settings<'a>(vector: Option<Settings<'a>>) -> Vec<(&'a str, &'a str)> {
+    let settings = vector.into_iter().flat_map(|settings| settings.iter());
+    settings
+        .map(|setting| (setting.key(), setting.value()))
+        .collect()
+}
+
+fn build_settings<'f>(
+    settings: &[(&str, &str)],
+    fbb: &mut FlatBufferBuilder<'f>,
+) -> Option<WIPOffset<Settings<'f>>> {
+    let settings: Vec<_> = settings
+        .iter()
+        .map(|(key, value)| {
+            let args = fb::ConfigSettingArgs {
+                key: Some(fbb.create_string(key)),
+                value: Some(fbb.create_string(value)),
+            };
+            fb::ConfigSetting::create(fbb, &args)
+        })
+        .collect();
+    (!settings.is_empty()).then(|| fbb.create_vector(&settings))
 }
 
 impl Produce {
@@ -351,6 +430,7 @@ impl ListOffsets {
             fb::OffsetSpec::Earliest => OffsetSpec::Earliest,
             fb::OffsetSpec::Latest => OffsetSpec::Latest,
             fb::OffsetSpec::Timestamp => OffsetSpec::Timestamp(table.timestamp()),
+            fb::OffsetSpec::MaxTimestamp => OffsetSpec::MaxTimestamp,
             _ => {
                 return Err(DecodeError::Field {
                     kind: Kind::ListOffsets,
@@ -370,6 +450,7 @@ impl ListOffsets {
             OffsetSpec::Earliest => (fb::OffsetSpec::Earliest, 0),
             OffsetSpec::Latest => (fb::OffsetSpec::Latest, 0),
             OffsetSpec::Timestamp(timestamp) => (fb::OffsetSpec::Timestamp, timestamp),
+            OffsetSpec::MaxTimestamp => (fb::OffsetSpec::MaxTimestamp, 0),
         };
         let args = fb::ListOffsetsArgs {
             topic_id: self.topic_id.0,

@@ -14,7 +14,7 @@ mod status;
 mod topics;
 
 pub use status::{CoreStatus, StatusOk, StoppedLog};
-pub use topics::{PartitionDescription, TopicDescription, TopicSummary};
+pub use topics::{ConfigEntry, ConfigSource, PartitionDescription, TopicDescription, TopicSummary};
 
 /// One response, borrowed from the frame that it came in or from whoever sends it.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,8 @@ pub enum Response<'a> {
     Pong,
     /// Every core knows the new topic.
     CreateTopic(CreateTopicOk),
+    /// Every core has the topic so.
+    AlterTopic(AlterTopicOk),
     /// No core knows that topic any more.
     DeleteTopic(TopicId),
     /// All topics, by name.
@@ -73,6 +75,15 @@ pub struct CreateTopicOk {
     pub partitions: u32,
 }
 
+/// A topic was altered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlterTopicOk {
+    /// Its id.
+    pub topic_id: TopicId,
+    /// How many partitions it has.
+    pub partitions: u32,
+}
+
 /// What requests for a topic need to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetadataOk {
@@ -102,6 +113,8 @@ pub struct ProduceOk {
     pub log_start_offset: Offset,
     /// Whether it was a repetition of a batch that had been appended.
     pub duplicate: bool,
+    /// Timestamp that the broker gave the records, in a topic of log append time.
+    pub append_time: Option<i64>,
 }
 
 /// One partition of a [`FetchOk`].
@@ -130,7 +143,7 @@ pub struct FetchOk<'a> {
 /// An offset that was looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListOffsetsOk {
-    /// The offset; the high watermark if no record is as late as the timestamp asked for.
+    /// The offset; the high watermark if there is no such record.
     pub offset: Offset,
     /// Milliseconds since the Unix epoch of the record there; `None` if there is none, or if no
     /// timestamp was asked for.
@@ -172,6 +185,7 @@ impl<'a> Response<'a> {
             Self::Hello(_) => Kind::HelloOk,
             Self::Pong => Kind::Pong,
             Self::CreateTopic(_) => Kind::CreateTopicOk,
+            Self::AlterTopic(_) => Kind::AlterTopicOk,
             Self::DeleteTopic(_) => Kind::DeleteTopicOk,
             Self::ListTopics(_) => Kind::ListTopicsOk,
             Self::DescribeTopics(_) => Kind::DescribeTopicsOk,
@@ -200,6 +214,12 @@ impl<'a> Response<'a> {
             Kind::Pong => root::<fb::Pong<'_>>(known, header).map(|_| Self::Pong),
             Kind::CreateTopicOk => root::<fb::CreateTopicOk<'_>>(known, header).map(|table| {
                 Self::CreateTopic(CreateTopicOk {
+                    topic_id: TopicId(table.topic_id()),
+                    partitions: table.partitions(),
+                })
+            }),
+            Kind::AlterTopicOk => root::<fb::AlterTopicOk<'_>>(known, header).map(|table| {
+                Self::AlterTopic(AlterTopicOk {
                     topic_id: TopicId(table.topic_id()),
                     partitions: table.partitions(),
                 })
@@ -237,6 +257,14 @@ impl<'a> Response<'a> {
                     partitions: created.partitions,
                 };
                 let root = fb::CreateTopicOk::create(fbb, &args);
+                fbb.finish_minimal(root);
+            }
+            Self::AlterTopic(altered) => {
+                let args = fb::AlterTopicOkArgs {
+                    topic_id: altered.topic_id.0,
+                    partitions: altered.partitions,
+                };
+                let root = fb::AlterTopicOk::create(fbb, &args);
                 fbb.finish_minimal(root);
             }
             Self::DeleteTopic(topic_id) => {
@@ -322,6 +350,7 @@ impl ProduceOk {
             base_offset: offset(kind, "base_offset", table.base_offset())?,
             log_start_offset: offset(kind, "log_start_offset", table.log_start_offset())?,
             duplicate: table.duplicate(),
+            append_time: Some(table.append_time()).filter(|time| *time != -1),
         })
     }
 
@@ -330,6 +359,7 @@ impl ProduceOk {
             base_offset: self.base_offset.0,
             log_start_offset: self.log_start_offset.0,
             duplicate: self.duplicate,
+            append_time: self.append_time.unwrap_or(-1),
         };
         let root = fb::ProduceOk::create(fbb, &args);
         fbb.finish_minimal(root);

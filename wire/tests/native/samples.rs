@@ -57,6 +57,13 @@ pub(crate) fn requests() -> Vec<Request<'static>> {
             level: Some(Level::Written),
             retention_bytes: Some(0),
             retention_ms: Some(86_400_000),
+            config: vec![("segment.ms", "60000")],
+        }),
+        Request::AlterTopic(AlterTopic {
+            name: "orders",
+            set: vec![("retention.ms", "-1"), ("durability", "written")],
+            unset: vec!["segment.ms"],
+            partitions: Some(12),
         }),
         Request::DeleteTopic("orders"),
         Request::ListTopics,
@@ -100,6 +107,10 @@ pub(crate) fn responses() -> Vec<Response<'static>> {
             topic_id: TopicId(5),
             partitions: 8,
         }),
+        Response::AlterTopic(AlterTopicOk {
+            topic_id: TopicId(5),
+            partitions: 12,
+        }),
         Response::DeleteTopic(TopicId(5)),
         Response::ListTopics(vec![TopicSummary {
             name: "orders",
@@ -113,6 +124,22 @@ pub(crate) fn responses() -> Vec<Response<'static>> {
             retention_bytes: Some(1 << 40),
             retention_ms: Some(0),
             partitions: Items::from(&DESCRIBED[..]),
+            config: vec![
+                ConfigEntry {
+                    key: "retention.ms",
+                    value: "-1",
+                    source: ConfigSource::Broker,
+                    default_value: "-1",
+                    default_from: Some("topic.retention.time"),
+                },
+                ConfigEntry {
+                    key: "message.timestamp.type",
+                    value: "LogAppendTime",
+                    source: ConfigSource::Topic,
+                    default_value: "CreateTime",
+                    default_from: None,
+                },
+            ],
         }]),
         Response::Metadata(MetadataOk {
             topic_id: TopicId(5),
@@ -127,6 +154,7 @@ pub(crate) fn responses() -> Vec<Response<'static>> {
             base_offset: Offset(123_456),
             log_start_offset: Offset(1),
             duplicate: true,
+            append_time: Some(1_700_000_000_000),
         }),
         Response::Fetch(FetchOk {
             partitions: Items::from(&FETCHED[..]),

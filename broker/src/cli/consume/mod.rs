@@ -1,7 +1,8 @@
 //! `leveret consume`: records of a topic on standard output.
 //!
 //! Where to start and, with `--until-end`, where to stop is asked once, before reading; so a
-//! wrong offset is told before anything is printed.
+//! wrong offset is told before anything is printed. Whoever follows a whole topic also reads the
+//! partitions that it gets meanwhile, from their beginning.
 
 mod base64;
 mod print;
@@ -19,6 +20,8 @@ use leveret_client::{
     PartitionId,
 };
 
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
 use self::print::Printer;
 use super::args::ConsumeArgs;
 use super::failure::Failure;
@@ -29,9 +32,15 @@ use super::start::StartAt;
 /// How long a broker may be away while it is followed.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// How often a topic that is followed is asked whether it has grown.
+const GROWTH_CHECK: Duration = Duration::from_secs(10);
+
 /// What is left to read.
 struct Reading {
     topic: String,
+    metadata: TopicMetadata,
+    /// The whole topic is followed: partitions that it gets belong to it.
+    grows: bool,
     /// Partitions with the offset at which each is done; `None` follows.
     open: BTreeMap<PartitionId, Option<Offset>>,
     /// Records that may still be printed.
@@ -48,7 +57,7 @@ pub(super) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
     let (mut consumer, mut reading) = prepare(&client, &args).await?;
     let mut printer = Printer::new(BufWriter::with_capacity(64 * 1024, io::stdout()), args.json);
     tokio::select! {
-        outcome = read(&mut consumer, &mut reading, &mut printer) => outcome?,
+        outcome = read(&client, &mut consumer, &mut reading, &mut printer) => outcome?,
         _ = tokio::signal::ctrl_c() => {}
     }
     printer.flush()?;
@@ -76,6 +85,8 @@ async fn prepare(client: &Client, args: &ConsumeArgs) -> Result<(Consumer, Readi
     });
     let mut reading = Reading {
         topic: args.topic.clone(),
+        metadata,
+        grows: args.partition.is_none() && !args.until_end,
         open: BTreeMap::new(),
         left: args.count,
         printed: 0,
@@ -157,12 +168,21 @@ async fn offset(
 }
 
 async fn read(
+    client: &Client,
     consumer: &mut Consumer,
     reading: &mut Reading,
     printer: &mut Printer<impl Write>,
 ) -> Result<(), Failure> {
+    let mut growth = interval_at(Instant::now() + GROWTH_CHECK, GROWTH_CHECK);
+    growth.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !reading.is_done() {
-        let batch = next_batch(consumer, printer).await?;
+        let batch = tokio::select! {
+            batch = next_batch(consumer, printer) => batch?,
+            _ = growth.tick(), if reading.grows => {
+                read_new_partitions(client, consumer, reading).await?;
+                continue;
+            }
+        };
         let partition = batch.partition;
         reading.print(&batch, printer)?;
         if reading.has_finished(&batch) {
@@ -170,6 +190,30 @@ async fn read(
             consumer.unassign(&reading.topic, partition)?;
         }
     }
+    Ok(())
+}
+
+/// Goes on with what the topic has got since it was looked at. That it cannot be looked at now, or
+/// was created again, is for the reading itself to meet.
+async fn read_new_partitions(
+    client: &Client,
+    consumer: &mut Consumer,
+    reading: &mut Reading,
+) -> Result<(), Failure> {
+    let Ok(found) = client.admin().metadata(&reading.topic).await else {
+        return Ok(());
+    };
+    let before = reading.metadata.partitions;
+    if found.topic_id != reading.metadata.topic_id || found.partitions <= before {
+        return Ok(());
+    }
+    let new: Vec<_> = (before..found.partitions).map(PartitionId).collect();
+    let beginning = leveret_client::StartAt::Beginning;
+    consumer.assign(&reading.topic, &new, beginning).await?;
+    reading
+        .open
+        .extend(new.iter().map(|number| (*number, None)));
+    reading.metadata = found;
     Ok(())
 }
 

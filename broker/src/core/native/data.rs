@@ -91,6 +91,7 @@ impl<P: BufPool> Core<P> {
             wire::OffsetSpec::Earliest => OffsetSpec::Earliest,
             wire::OffsetSpec::Latest => OffsetSpec::Latest,
             wire::OffsetSpec::Timestamp(timestamp) => OffsetSpec::Timestamp(timestamp),
+            wire::OffsetSpec::MaxTimestamp => OffsetSpec::MaxTimestamp,
         };
         let waiting = self.client(asker.conn, asker.correlation, asker.permit, 0, now);
         self.ask(owner, Call::Offset { log, spec }, waiting, now);

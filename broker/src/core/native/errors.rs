@@ -21,6 +21,7 @@ pub(super) fn code(error: &EngineError) -> ErrorCode {
         EngineError::Topology(refusal) => match refusal {
             TopologyRefusal::TopicExists { .. } => ErrorCode::TopicExists,
             TopologyRefusal::UnknownTopic { .. } => ErrorCode::UnknownTopic,
+            TopologyRefusal::Config(_) => ErrorCode::InvalidConfig,
             _ => ErrorCode::InvalidRequest,
         },
         EngineError::UnknownLog => ErrorCode::UnknownPartition,

@@ -79,6 +79,7 @@ impl<P: BufPool> Core<P> {
             Request::InitProducer => self.init_producer(asker, now),
             Request::Metadata(name) => self.metadata(asker, name, now),
             Request::CreateTopic(create) => self.create_topic(asker, &create, now),
+            Request::AlterTopic(alter) => self.alter_topic(asker, &alter, now),
             Request::DeleteTopic(name) => self.delete_topic(asker, name, now),
             Request::ListTopics => self.list_topics(asker),
             Request::DescribeTopics(names) => self.describe_topics(asker, &names, now),

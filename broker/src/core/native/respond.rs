@@ -7,12 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use leveret_engine::EngineError;
 use leveret_engine::shard::{FetchedPartition, Reply};
-use leveret_engine::topology::{Topic, TopologyEntry};
+use leveret_engine::topology::{ConfigEntry, ConfigSource, Topic, TopologyEntry};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{LogId, Now};
 use leveret_wire::native::{
-    self as wire, CorrelationId, CreateTopicOk, ErrorCode, ErrorResponse, FetchOk, ListOffsetsOk,
-    PartitionDescription, PartitionId, ProduceOk, Response, TopicDescription, TopicId,
+    self as wire, AlterTopicOk, CorrelationId, CreateTopicOk, ErrorCode, ErrorResponse, FetchOk,
+    ListOffsetsOk, PartitionDescription, PartitionId, ProduceOk, Response, TopicDescription,
+    TopicId,
 };
 
 use super::{Asker, errors, level_out};
@@ -91,6 +92,7 @@ impl<P: BufPool> Core<P> {
                 base_offset: wire::Offset(produced.base_offset.0),
                 log_start_offset: wire::Offset(produced.start_offset.0),
                 duplicate: produced.duplicate,
+                append_time: produced.append_time,
             }),
             Reply::Offset(found) => Response::ListOffsets(ListOffsetsOk {
                 offset: wire::Offset(found.offset.0),
@@ -118,6 +120,13 @@ impl<P: BufPool> Core<P> {
                     partitions: topic.partitions(),
                 };
                 self.respond(conn, correlation, &Response::CreateTopic(ok), &[]);
+            }
+            TopologyEntry::TopicAltered(altered) => {
+                let ok = AlterTopicOk {
+                    topic_id: TopicId(altered.id.0),
+                    partitions: altered.partitions(),
+                };
+                self.respond(conn, correlation, &Response::AlterTopic(ok), &[]);
             }
             TopologyEntry::TopicDeleted(id) => {
                 self.respond(
@@ -165,24 +174,33 @@ impl<P: BufPool> Core<P> {
         conn: ConnId,
         correlation: CorrelationId,
         topics: &[Arc<Topic>],
+        with_config: bool,
         reports: &BTreeMap<LogId, PartitionReport>,
     ) {
         let partitions: Vec<Vec<PartitionDescription>> = topics
             .iter()
             .map(|topic| describe(topic, reports))
             .collect();
-        let described =
-            topics
-                .iter()
-                .zip(&partitions)
-                .map(|(topic, partitions)| TopicDescription {
-                    name: topic.name.as_str(),
-                    topic_id: TopicId(topic.id.0),
-                    level: level_out(topic.settings.level),
-                    retention_bytes: topic.settings.retention_bytes,
-                    retention_ms: topic.settings.retention_ms,
-                    partitions: partitions.as_slice().into(),
-                });
+        let configs: Vec<Vec<ConfigEntry>> = topics
+            .iter()
+            .map(|topic| match with_config {
+                true => self.topology.config_of(topic),
+                false => Vec::new(),
+            })
+            .collect();
+        let lines = topics.iter().zip(&partitions).zip(&configs);
+        let described = lines.map(|((topic, partitions), config)| {
+            let settings = self.topology.settings_of(topic);
+            TopicDescription {
+                name: topic.name.as_str(),
+                topic_id: TopicId(topic.id.0),
+                level: level_out(settings.level),
+                retention_bytes: settings.retention_bytes,
+                retention_ms: settings.retention_ms,
+                partitions: partitions.as_slice().into(),
+                config: config.iter().map(config_out).collect(),
+            }
+        });
         let response = Response::DescribeTopics(described.collect());
         self.respond(conn, correlation, &response, &[]);
     }
@@ -269,6 +287,21 @@ fn fetched(
         None => {}
     }
     line
+}
+
+fn config_out(entry: &ConfigEntry) -> wire::ConfigEntry<'_> {
+    let setting = entry.key.setting();
+    wire::ConfigEntry {
+        key: setting.name,
+        value: &entry.value,
+        source: match entry.source {
+            ConfigSource::Topic => wire::ConfigSource::Topic,
+            ConfigSource::Broker(_) => wire::ConfigSource::Broker,
+            ConfigSource::BuiltIn => wire::ConfigSource::BuiltIn,
+        },
+        default_value: &entry.default,
+        default_from: setting.default_from,
+    }
 }
 
 fn describe(

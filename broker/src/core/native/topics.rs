@@ -1,13 +1,13 @@
-//! Metadata, CreateTopic, DeleteTopic, ListTopics, DescribeTopics: requests about topics.
+//! Metadata, CreateTopic, AlterTopic, DeleteTopic, ListTopics, DescribeTopics: requests about topics.
 
 use std::sync::Arc;
 
-use leveret_engine::topology::{Command, Topic, TopicName, TopicSettings};
+use leveret_engine::topology::{Command, Topic, TopicChanges, TopicKey, TopicName};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::native::{self as wire, ErrorCode, MetadataOk, Response, TopicSummary};
 
-use super::{Asker, level_in, level_out};
+use super::{Asker, level_out};
 use crate::core::Core;
 use crate::core::gather::Gathering;
 use crate::core::hop::Call;
@@ -21,7 +21,7 @@ impl<P: BufPool> Core<P> {
         let ok = MetadataOk {
             topic_id: wire::TopicId(topic.id.0),
             partitions: topic.partitions(),
-            level: level_out(topic.settings.level),
+            level: level_out(self.topology.settings_of(&topic).level),
         };
         self.respond(asker.conn, asker.correlation, &Response::Metadata(ok), &[]);
     }
@@ -33,22 +33,40 @@ impl<P: BufPool> Core<P> {
                 return self.refuse(asker, ErrorCode::InvalidTopicName, &error.to_string(), now);
             }
         };
-        let defaults = self.settings.topic_defaults;
-        let settings = TopicSettings {
-            level: create.level.map_or(defaults.level, level_in),
-            retention_bytes: create.retention_bytes.or(defaults.retention_bytes),
-            retention_ms: create.retention_ms.or(defaults.retention_ms),
-        };
+        let mut config = owned(&create.config);
+        let level = create.level.map(|level| level.name().to_owned());
+        let bytes = create.retention_bytes.map(|bytes| bytes.to_string());
+        let ms = create.retention_ms.map(|ms| ms.to_string());
+        for (key, value) in [
+            (TopicKey::Durability, level),
+            (TopicKey::RetentionBytes, bytes),
+            (TopicKey::RetentionMs, ms),
+        ] {
+            config.extend(value.map(|value| (key.setting().name.to_owned(), value)));
+        }
         let partitions = create.partitions;
         self.change(
             asker,
             Command::CreateTopic {
                 name,
                 partitions,
-                settings,
+                config,
             },
             now,
         );
+    }
+
+    pub(super) fn alter_topic(&mut self, asker: Asker, alter: &wire::AlterTopic<'_>, now: Now) {
+        let Some(topic) = self.topic_named(asker, alter.name, now) else {
+            return;
+        };
+        let changes = TopicChanges {
+            set: owned(&alter.set),
+            unset: alter.unset.iter().map(|key| (*key).to_owned()).collect(),
+            partitions: alter.partitions,
+        };
+        let id = topic.id;
+        self.change(asker, Command::AlterTopic { id, changes }, now);
     }
 
     pub(super) fn delete_topic(&mut self, asker: Asker, name: &str, now: Now) {
@@ -93,6 +111,8 @@ impl<P: BufPool> Core<P> {
         }
         let gathering = Gathering::Describe {
             topics,
+            // A list of all topics would not fit a frame with it.
+            with_config: !names.is_empty(),
             reports: Default::default(),
         };
         let gather = self.gather(asker.conn, asker.correlation, gathering);
@@ -112,4 +132,11 @@ impl<P: BufPool> Core<P> {
         }
         topic
     }
+}
+
+fn owned(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    let settings = settings.iter();
+    settings
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }

@@ -26,6 +26,9 @@ pub struct ProducerSettings {
     pub backoff_least: Duration,
     /// Most wait before a partition sends again after a failure. Default 1 s.
     pub backoff_most: Duration,
+    /// Age at which a topic's metadata is asked for again by whoever sends to it: how soon new
+    /// partitions are used. Default 30 s.
+    pub metadata_max_age: Duration,
     /// Compression of batches. Default none.
     pub compression: Compression,
     /// Level of the acknowledgements; the topic's own if `None`, the default.
@@ -48,6 +51,7 @@ impl Default for ProducerSettings {
             request_timeout: Duration::from_secs(30),
             backoff_least: Duration::from_millis(20),
             backoff_most: Duration::from_secs(1),
+            metadata_max_age: Duration::from_secs(30),
             compression: Compression::None,
             level: None,
             seed: 0,

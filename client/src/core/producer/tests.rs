@@ -3,8 +3,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use leveret_record::{BatchHeader, next_sequence, parse_header, records, verify};
-use leveret_wire::native::ProducerId;
+use leveret_record::{
+    BatchHeader, next_sequence, parse_header, partition_for_key, records, verify,
+};
+use leveret_wire::native::{Level, ProducerId, TopicId};
 
 use super::*;
 
@@ -57,6 +59,7 @@ fn produced(base_offset: u64) -> Result<Answer> {
         base_offset: Offset(base_offset),
         log_start_offset: Offset(0),
         duplicate: false,
+        append_time: None,
     }))
 }
 
@@ -79,7 +82,7 @@ fn next_batch(producer: &mut Producer<Tag>, now: Mono) -> Option<(RequestId, Bat
             assert_eq!(request.topic_id, TOPIC);
             Some((id, verify(&batch).unwrap()))
         }
-        Transmit::InitProducer(_) => panic!("no identity is due"),
+        other => panic!("only batches are due, not {other:?}"),
     }
 }
 
@@ -305,6 +308,96 @@ fn keys_choose_partitions_and_others_take_turns() {
         }
     }
     assert_eq!(seen.len(), 4);
+}
+
+fn metadata(topic_id: TopicId, partitions: u32) -> Result<Answer> {
+    Ok(Answer::Metadata(MetadataOk {
+        topic_id,
+        partitions,
+        level: Level::Synced,
+    }))
+}
+
+/// Pushes a record and gives the question for metadata that it gives rise to.
+fn question(producer: &mut Producer<Tag>, now: Mono, topic: TopicIndex) -> Option<RequestId> {
+    push(producer, now, topic, 0);
+    match producer.poll_transmit(now) {
+        Some(Transmit::Metadata { id, name }) => {
+            assert_eq!(&*name, "t");
+            Some(id)
+        }
+        Some(Transmit::InitProducer(_)) | None => None,
+        Some(other) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_topic_that_grows_is_heard_of_and_its_new_partitions_are_used() {
+    let age = settings().metadata_max_age;
+    let (mut producer, topic) = producer(settings(), 2);
+    let other = producer.add_topic("other", TopicId(8), NonZeroU32::new(3).unwrap());
+    let start = ms(7);
+    assert_eq!(question(&mut producer, start, topic), None);
+    let soon = start.after(age - Duration::from_millis(1));
+    assert_eq!(question(&mut producer, soon, topic), None);
+    // Nobody asks about a topic that nobody sends to.
+    let due = start.after(age);
+    assert_eq!(producer.poll_transmit(due), None);
+    let first = question(&mut producer, due, topic).expect("it is old");
+    assert_eq!(question(&mut producer, due, topic), None, "once at a time");
+    // A lost connection answers nothing: the next record asks again, a late answer is nothing.
+    producer.handle_disconnect(&Error::Closed("test"));
+    let again = question(&mut producer, due, topic).expect("asked again");
+    producer.handle_answer(due, first, metadata(TOPIC, 9));
+    producer.handle_answer(due, again, metadata(TOPIC, 4));
+    assert_eq!(
+        question(&mut producer, due, topic),
+        None,
+        "it is young again"
+    );
+
+    let at = |producer: &mut Producer<Tag>, topic, number| {
+        let record = NewRecord {
+            partition: Some(PartitionId(number)),
+            ..NewRecord::default()
+        };
+        let pushed = producer.push(due, topic, &record);
+        pushed.map(|pushed| pushed.partition.0)
+    };
+    assert_eq!(at(&mut producer, topic, 3).unwrap(), 3);
+    assert_eq!(at(&mut producer, other, 2).unwrap(), 2);
+    for (topic, known) in [(topic, 4), (other, 3)] {
+        let refused = at(&mut producer, topic, known).unwrap_err();
+        let known = NonZeroU32::new(known).unwrap();
+        let asked = known.get();
+        assert_eq!(refused, PushError::NoPartition { asked, known });
+    }
+    let key = (0..100u32)
+        .map(|n| n.to_string())
+        .find(|key| partition_for_key(key.as_bytes(), NonZeroU32::new(4).unwrap()) == 3)
+        .unwrap();
+    let record = NewRecord {
+        key: Some(key.as_bytes()),
+        ..NewRecord::default()
+    };
+    let pushed = producer.push(due, topic, &record).unwrap();
+    assert_eq!(pushed.partition, PartitionId(3));
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..100 {
+        let pushed = producer.push(due, topic, &NewRecord::default());
+        seen.insert(pushed.unwrap().partition);
+    }
+    assert_eq!(seen.len(), 4, "records without a key go there in turn");
+}
+
+#[test]
+fn a_topic_that_was_created_again_has_to_be_resolved_again() {
+    let age = settings().metadata_max_age;
+    let (mut producer, topic) = producer(settings(), 1);
+    assert_eq!(question(&mut producer, ms(0), topic), None);
+    let id = question(&mut producer, ms(0).after(age), topic).expect("it is old");
+    producer.handle_answer(ms(0).after(age), id, metadata(TopicId(99), 5));
+    assert_eq!(producer.topic("t"), None);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use leveret_storage::types::{Level, Offset, WallMs};
 
 use super::disk::{Disk, Pool};
 use super::*;
-use crate::topology::{Command, TopicSettings, TopologyEntry};
+use crate::topology::{Command, TopologyEntry};
 
 /// One core, as a broker would run it. Partition logs of topic `t` begin at 1.
 pub(super) struct Bench {
@@ -47,11 +47,12 @@ impl Bench {
         config: StoreConfig,
     ) -> Self {
         let mut bench = Self::start(Disk::default(), settings, config, Now::default());
-        let topic = TopicSettings {
-            level,
-            ..TopicSettings::default()
+        let word = match level {
+            Level::Memory => "memory",
+            Level::Written => "written",
+            Level::Synced => "synced",
         };
-        bench.create("t", partitions, topic);
+        bench.create("t", partitions, &[("durability", word)]);
         bench
     }
 
@@ -67,7 +68,7 @@ impl Bench {
         let topics: Vec<_> = shard.topology().unwrap().topics().cloned().collect();
         for topic in topics {
             for (log, _) in topic.logs() {
-                shard.install(log, &topic.settings);
+                shard.install(log, &topic.config);
             }
         }
         shard.drop_unclaimed(now);
@@ -164,18 +165,18 @@ impl Bench {
         Some(self.replies.remove(at).1)
     }
 
-    pub(super) fn create(&mut self, name: &str, partitions: u32, settings: TopicSettings) {
+    pub(super) fn create(&mut self, name: &str, partitions: u32, config: &[(&str, &str)]) {
         let name = name.parse().unwrap();
         let command = Command::CreateTopic {
             name,
             partitions,
-            settings,
+            config: owned(config),
         };
         let Reply::Topology(TopologyEntry::TopicCreated(topic)) = self.command(&command) else {
             panic!("not created");
         };
         for (log, _) in topic.logs() {
-            self.shard.install(log, &topic.settings);
+            self.shard.install(log, &topic.config);
         }
     }
 
@@ -305,6 +306,11 @@ pub(super) fn stamped(id: i64, base_sequence: i32, values: &[&[u8]]) -> Bytes {
         base_sequence,
     });
     builder.finish()
+}
+
+pub(super) fn owned(config: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    config.iter().map(owned).collect()
 }
 
 pub(super) fn produced(reply: &Reply) -> (u64, bool) {

@@ -209,6 +209,31 @@ fn look_ups_find_the_ends_and_the_first_record_of_a_time() {
 }
 
 #[test]
+fn the_largest_timestamp_is_found_wherever_it_is() {
+    for codec in [Compression::None, Compression::Lz4] {
+        let mut bench = Bench::new(1, Level::Synced);
+        assert_eq!(bench.find(1, OffsetSpec::MaxTimestamp), (0, None));
+        // Clocks of producers differ: the largest is in the middle, and comes twice.
+        for n in 0..30 {
+            let base = if n == 11 || n == 17 { 9000 } else { 1000 + n };
+            bench.produce(1, batch_at(base, &[b"a", b"b", &[0; 900]], codec));
+        }
+        assert_eq!(bench.find(1, OffsetSpec::MaxTimestamp), (35, Some(9002)));
+        // What is not visible yet does not count.
+        bench.disk.hold = true;
+        bench.send(1, batch_at(10_000, &[b"x"], codec), Level::Synced);
+        bench.run();
+        assert_eq!(bench.find(1, OffsetSpec::MaxTimestamp), (35, Some(9002)));
+        bench.disk.hold = false;
+        bench.run();
+        for _ in 0..2 {
+            assert_eq!(bench.find(1, OffsetSpec::MaxTimestamp), (90, Some(10_000)));
+            bench = bench.restart();
+        }
+    }
+}
+
+#[test]
 fn rotten_segments_give_an_error_and_never_other_bytes() {
     let mut bench = filled(100).restart();
     let whole = bench.fetch(1, 0, 1 << 20).unwrap();

@@ -1,6 +1,7 @@
 //! One core with the real storage on a device in memory.
 
 mod bench;
+mod config;
 mod consume;
 mod disk;
 mod history;

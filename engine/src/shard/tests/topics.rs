@@ -50,7 +50,7 @@ fn commands_are_decided_by_what_is_ordered_not_by_what_is_durable() {
     let create = Command::CreateTopic {
         name: "new".parse().unwrap(),
         partitions: 1,
-        settings: TopicSettings::default(),
+        config: Vec::new(),
     };
     let first = bench.request();
     bench.shard.submit(first, &create, 1, bench.now);
@@ -73,7 +73,7 @@ fn commands_are_decided_by_what_is_ordered_not_by_what_is_durable() {
 fn thousands_of_changes_survive_by_snapshots() {
     let mut bench = Bench::new(1, Level::Synced);
     for n in 0..400 {
-        bench.create("passing", 50, TopicSettings::default());
+        bench.create("passing", 50, &[]);
         let id = TopicId(n + 2);
         assert!(matches!(
             bench.command(&Command::DeleteTopic { id }),
@@ -141,7 +141,7 @@ fn a_deletion_during_a_read_of_the_device_answers_the_reader() {
 #[test]
 fn logs_of_a_deletion_that_was_cut_short_are_removed_at_the_next_start() {
     let mut bench = Bench::new(1, Level::Synced);
-    bench.create("doomed", 1, TopicSettings::default());
+    bench.create("doomed", 1, &[]);
     for _ in 0..8 {
         bench.produce(2, batch(&[&vec![1; 40_000]]));
     }

@@ -96,6 +96,43 @@ fn time_finds_the_first_place_that_is_late_enough() {
 }
 
 #[test]
+fn the_latest_record_is_found_where_clocks_went_back() {
+    let mut world = World::new(small(), 6);
+    world.topic(LOG, LogSettings::default());
+    assert_eq!(world.find_latest(LOG, i64::MAX), None);
+    // Up to 5,000 at the entries 70 and 75, down again; the youngest entry is the last but one.
+    let times = (0..200i64).map(|n| match n {
+        70 | 75 => 5000,
+        100 => 4000,
+        _ => 1000 - n,
+    });
+    for time in times {
+        world.now.wall.0 = time;
+        world.append(LOG, 900).unwrap();
+        world.sleep(10_000_000);
+    }
+    for restarted in [false, true] {
+        if restarted {
+            world.restart(LogSettings::default());
+        }
+        let near = |below, timestamp, entry: u64| {
+            move |world: &mut World| {
+                let found = world.find_latest(LOG, below).expect("there are records");
+                assert_eq!(found.timestamp, timestamp);
+                // A span holds about 3000 bytes: at most four of these entries.
+                let span = entry.saturating_sub(4) * 3..=entry * 3;
+                assert!(span.contains(&found.offset.0), "{found:?} for {entry}");
+            }
+        };
+        near(i64::MAX, 5000, 70)(&mut world);
+        near(5000, 4000, 100)(&mut world);
+        near(4000, 1000, 0)(&mut world);
+        assert_eq!(world.find_latest(LOG, i64::MIN), None);
+    }
+    assert!(world.store.stats().segment_bytes > 0 || world.files_of(LOG) > 0);
+}
+
+#[test]
 fn a_log_of_level_memory_never_meets_the_disk_and_forgets_its_oldest() {
     let config = crate::store::StoreConfig {
         memory_log_bytes: 4000,

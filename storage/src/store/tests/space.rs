@@ -26,7 +26,7 @@ fn what_slow_logs_left_is_copied_forward_and_not_written_to_tiny_segments() {
     world.topic(LOG, LogSettings::default());
     for log in 100..130 {
         world.topic(LogId(log), LogSettings::default());
-        world.append(LogId(log), 50).unwrap();
+        world.must_append(LogId(log), 50);
     }
     for _ in 0..1500 {
         world.must_append(LOG, 1000);

@@ -9,7 +9,7 @@ use crate::recovery::tests::disk::{Disk, Pool};
 use crate::recovery::{RecoveryConfig, recover};
 use crate::store::{
     AppendError, Event, LogSettings, NewEntry, ReadData, ReadError, ReadOutcome, Store,
-    StoreConfig, TimeOutcome,
+    StoreConfig, TimeFound, TimeOutcome,
 };
 use crate::types::{Level, LogId, LogKind, Mono, Now, Offset, Ordinal, Term, WallMs};
 
@@ -231,8 +231,19 @@ impl World {
 
     pub(super) fn find_time(&mut self, log: LogId, timestamp: i64) -> Option<Offset> {
         let until = self.store.frontiers(log).expect("log exists").durable.1;
-        match self.store.find_time(log, timestamp, until, self.now) {
-            TimeOutcome::Found(offset) => Some(offset),
+        let outcome = self.store.find_time(log, timestamp, until, self.now);
+        self.time_outcome(outcome).map(|found| found.offset)
+    }
+
+    pub(super) fn find_latest(&mut self, log: LogId, below: i64) -> Option<TimeFound> {
+        let until = self.store.frontiers(log).expect("log exists").durable.1;
+        let outcome = self.store.find_latest(log, below, until, self.now);
+        self.time_outcome(outcome)
+    }
+
+    fn time_outcome(&mut self, outcome: TimeOutcome) -> Option<TimeFound> {
+        match outcome {
+            TimeOutcome::Found(found) => Some(found),
             TimeOutcome::NotFound => None,
             TimeOutcome::Failed(error) => panic!("{error}"),
             TimeOutcome::Pending(token) => {

@@ -1,6 +1,6 @@
 //! Lists and descriptions of topics.
 
-use flatbuffers::FlatBufferBuilder;
+use flatbuffers::{FlatBufferBuilder, WIPOffset};
 
 use super::super::Kind;
 use super::super::generated::leveret::native as fb;
@@ -36,8 +36,34 @@ pub struct PartitionDescription {
     pub stopped: bool,
 }
 
+/// Where a topic's setting has its value from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigSource {
+    /// It was set for the topic.
+    Topic,
+    /// It is the broker's setting.
+    Broker,
+    /// It is built in.
+    BuiltIn,
+}
+
+/// One setting of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfigEntry<'a> {
+    /// Its name.
+    pub key: &'a str,
+    /// The value in force.
+    pub value: &'a str,
+    /// Where that comes from.
+    pub source: ConfigSource,
+    /// What it would be if it were unset.
+    pub default_value: &'a str,
+    /// The broker's setting that is the default; `None` where that is built in.
+    pub default_from: Option<&'a str>,
+}
+
 /// A topic in full.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicDescription<'a> {
     /// Its name.
     pub name: &'a str,
@@ -51,6 +77,8 @@ pub struct TopicDescription<'a> {
     pub retention_ms: Option<u64>,
     /// Its partitions, by number.
     pub partitions: Items<'a, PartitionDescription>,
+    /// Its settings, by name, if it was asked for by name.
+    pub config: Vec<ConfigEntry<'a>>,
 }
 
 impl WireItem for PartitionDescription {
@@ -119,9 +147,53 @@ pub(super) fn decode_descriptions(header: &[u8]) -> Result<Vec<TopicDescription<
                 retention_bytes: topic.retention_bytes(),
                 retention_ms: topic.retention_ms(),
                 partitions,
+                config: topic
+                    .config()
+                    .into_iter()
+                    .flat_map(|entries| entries.iter())
+                    .map(decode_entry)
+                    .collect::<Result<_, _>>()?,
             })
         })
         .collect()
+}
+
+fn decode_entry<'a>(entry: fb::ConfigEntry<'a>) -> Result<ConfigEntry<'a>, DecodeError> {
+    Ok(ConfigEntry {
+        key: entry.key(),
+        value: entry.value(),
+        source: match entry.source() {
+            fb::ConfigSource::Topic => ConfigSource::Topic,
+            fb::ConfigSource::Broker => ConfigSource::Broker,
+            fb::ConfigSource::BuiltIn => ConfigSource::BuiltIn,
+            _ => {
+                return Err(DecodeError::Field {
+                    kind: Kind::DescribeTopicsOk,
+                    field: "source",
+                });
+            }
+        },
+        default_value: entry.default_value(),
+        default_from: entry.default_from(),
+    })
+}
+
+fn build_entry<'f>(
+    entry: &ConfigEntry<'_>,
+    fbb: &mut FlatBufferBuilder<'f>,
+) -> WIPOffset<fb::ConfigEntry<'f>> {
+    let args = fb::ConfigEntryArgs {
+        key: Some(fbb.create_string(entry.key)),
+        value: Some(fbb.create_string(entry.value)),
+        source: match entry.source {
+            ConfigSource::Topic => fb::ConfigSource::Topic,
+            ConfigSource::Broker => fb::ConfigSource::Broker,
+            ConfigSource::BuiltIn => fb::ConfigSource::BuiltIn,
+        },
+        default_value: Some(fbb.create_string(entry.default_value)),
+        default_from: entry.default_from.map(|from| fbb.create_string(from)),
+    };
+    fb::ConfigEntry::create(fbb, &args)
 }
 
 pub(super) fn build_descriptions(
@@ -143,6 +215,12 @@ pub(super) fn build_descriptions(
                         0,
                     )
                 }));
+            let config: Vec<_> = topic
+                .config
+                .iter()
+                .map(|entry| build_entry(entry, fbb))
+                .collect();
+            let config = (!config.is_empty()).then(|| fbb.create_vector(&config));
             let args = fb::TopicDescriptionArgs {
                 name: Some(fbb.create_string(topic.name)),
                 topic_id: topic.topic_id.0,
@@ -150,6 +228,7 @@ pub(super) fn build_descriptions(
                 retention_bytes: topic.retention_bytes,
                 retention_ms: topic.retention_ms,
                 partitions: Some(partitions),
+                config,
             };
             fb::TopicDescription::create(fbb, &args)
         })

@@ -63,6 +63,7 @@ impl Model {
                 self.producers += 1;
                 (*id, identity(self.producers))
             }
+            Transmit::Metadata { id, .. } => (*id, metadata(TOPIC, 1)),
             Transmit::Produce { id, .. } if overloaded => (*id, refused(ErrorCode::Overloaded)),
             Transmit::Produce { id, batch, .. } => (*id, self.append(batch)),
         }

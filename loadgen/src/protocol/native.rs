@@ -1,0 +1,136 @@
+//! Leveret's own protocol, through the client crate.
+
+use bytes::Bytes;
+use leveret_client::tokio::FetchPartition;
+use leveret_client::{
+    Client, ClientOptions, ErrorCode, NewTopic, Offset, OffsetSpec, PartitionId, TopicId,
+};
+
+use super::{FetchLimits, REQUEST_TIMEOUT, Topic, Volume, Wanted};
+use crate::failure::Failure;
+
+/// A client, and the topic.
+pub(crate) struct Session {
+    client: Client,
+    topic_id: TopicId,
+    topic: String,
+    pub(super) partitions: u16,
+    pub(super) created: bool,
+}
+
+/// A connection that knows its topic.
+pub(crate) struct Connection {
+    connection: leveret_client::Connection,
+    topic_id: TopicId,
+}
+
+impl Session {
+    pub(super) async fn open(address: &str, topic: Topic, volume: Volume) -> Result<Self, Failure> {
+        if !topic.config.is_empty() {
+            return Err(Failure::new(
+                "the native protocol's topics take no configuration from here",
+                "leave --topic-config away, or use --protocol kafka",
+            ));
+        }
+        let client = Client::with_options(options(address, volume)).await?;
+        let mut new = NewTopic::new(&topic.name, u32::from(topic.partitions));
+        new.level = topic.level;
+        let created = match client.admin().create_topic(&new).await {
+            Ok(_) => true,
+            Err(error) if error.code() == Some(ErrorCode::TopicExists) && topic.may_exist => false,
+            Err(error) => return Err(error.into()),
+        };
+        let metadata = client.admin().metadata(&topic.name).await?;
+        let partitions = u16::try_from(metadata.partitions).map_err(|_| {
+            Failure::new("the topic has too many partitions", "choose one with fewer")
+        })?;
+        Ok(Self {
+            client,
+            topic_id: metadata.topic_id,
+            topic: topic.name,
+            partitions,
+            created,
+        })
+    }
+
+    pub(super) async fn connect(&self) -> Result<Connection, Failure> {
+        Ok(Connection {
+            connection: self.client.open_connection().await?,
+            topic_id: self.topic_id,
+        })
+    }
+
+    pub(super) async fn end(&self, partition: PartitionId) -> Result<Offset, Failure> {
+        let admin = self.client.admin();
+        let found = admin
+            .list_offsets(self.topic_id, partition, OffsetSpec::Latest)
+            .await?;
+        Ok(found.offset)
+    }
+
+    pub(super) async fn delete_topic(&self) -> Result<(), Failure> {
+        self.client.admin().delete_topic(&self.topic).await?;
+        Ok(())
+    }
+}
+
+impl Connection {
+    pub(super) async fn produce(
+        &self,
+        partition: PartitionId,
+        batch: Bytes,
+    ) -> Result<(), Failure> {
+        let pending = self
+            .connection
+            .produce_batch(self.topic_id, partition, None, batch)
+            .await?;
+        pending.await?;
+        Ok(())
+    }
+
+    pub(super) async fn fetch(
+        &self,
+        wanted: &[Wanted],
+        limits: FetchLimits,
+    ) -> Result<Vec<(PartitionId, Bytes)>, Failure> {
+        let wanted: Vec<_> = wanted
+            .iter()
+            .map(|wanted| FetchPartition {
+                partition: wanted.partition,
+                offset: wanted.from,
+                max_bytes: limits.bytes,
+            })
+            .collect();
+        let pending = self
+            .connection
+            .fetch(self.topic_id, &wanted, limits.bytes, 1, limits.wait_ms)
+            .await?;
+        let mut brought = Vec::with_capacity(wanted.len());
+        for (partition, batches) in pending.await?.partitions {
+            if let Some(code) = partition.error {
+                return Err(Failure::new(
+                    format!("reading failed: {code}"),
+                    code.remedy(),
+                ));
+            }
+            brought.push((partition.partition, batches));
+        }
+        Ok(brought)
+    }
+}
+
+/// Bounds that the load itself stays below, so that it is never the client that makes it wait.
+fn options(address: &str, volume: Volume) -> ClientOptions {
+    let mut options = ClientOptions::new(address);
+    options.client_name = "leveret-loadgen".to_owned();
+    options.max_queued_bytes = options.max_queued_bytes.max(2 * volume.in_flight_bytes);
+    options.max_in_flight = options.max_in_flight.max(65_536);
+    options.request_timeout = REQUEST_TIMEOUT;
+    options
+}
+
+impl From<leveret_client::Error> for Failure {
+    fn from(error: leveret_client::Error) -> Self {
+        Self::new(error.to_string(), error.remedy())
+    }
+}
