@@ -8,9 +8,9 @@ use leveret_broker::core::boundary::Protocol;
 use leveret_record::{BatchBuilder, Compression};
 use leveret_sim::rng::Rng;
 use leveret_wire::native::{
-    CorrelationId, CreateTopic, Encoder, Fetch, FetchPartition, FrameHeader, FrameLimits, Hello,
-    Items, Level, ListOffsets, Offset, OffsetSpec, PartitionId, Produce, Request, Response,
-    TopicId,
+    AlterTopic, CorrelationId, CreateTopic, Encoder, Fetch, FetchPartition, FrameHeader,
+    FrameLimits, Hello, Items, Level, ListOffsets, Offset, OffsetSpec, PartitionId, Produce,
+    Request, Response, TopicId,
 };
 
 use crate::Target;
@@ -76,6 +76,16 @@ pub(crate) fn requests(topic: u64) -> Vec<Vec<u8>> {
         level: Some(Level::Written),
         retention_bytes: Some(1 << 20),
         retention_ms: None,
+        config: vec![("segment.bytes", "1048576")],
+    };
+    let alter = AlterTopic {
+        name: "first",
+        set: vec![
+            ("retention.bytes", "2097152"),
+            ("max.message.bytes", "2048"),
+        ],
+        unset: vec!["segment.ms"],
+        partitions: Some(3),
     };
     let partitions = [0, 1].map(|partition| FetchPartition {
         offset: Offset(0),
@@ -101,6 +111,7 @@ pub(crate) fn requests(topic: u64) -> Vec<Vec<u8>> {
     let plain = [
         Request::Ping,
         Request::CreateTopic(create),
+        Request::AlterTopic(alter),
         Request::DeleteTopic("made"),
         Request::ListTopics,
         Request::DescribeTopics(vec!["first", "made"]),
@@ -150,6 +161,7 @@ pub(crate) fn prepared() -> (World, u64) {
         level: None,
         retention_bytes: None,
         retention_ms: None,
+        config: Vec::new(),
     };
     world.send(conn, &hello(), 1000);
     world.send(conn, &frame(&Request::CreateTopic(create), &[]), 1000);

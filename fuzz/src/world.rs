@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use leveret_broker::core::boundary::{Action, Behaviour, ConnId, Protocol};
 use leveret_broker::core::{Core, CoreSettings};
 use leveret_engine::shard::{Shard, ShardSettings};
-use leveret_engine::topology::{TOPOLOGY_LOG, TopicSettings, Topology, TopologyLimits};
+use leveret_engine::topology::{TOPOLOGY_LOG, TopicSettings, Topology, TopologySettings};
 use leveret_storage::recovery::{RecoveryConfig, recover};
 use leveret_storage::store::StoreConfig;
 use leveret_storage::types::{CoreId, Level, Mono, Now, WallMs};
@@ -87,9 +87,15 @@ impl World {
     pub(crate) fn start(mut disk: Disk) -> Result<Self, String> {
         let recovered = disk.drive(recover(recovery_config(), Pool))?;
         let recovered = recovered.map_err(|error| error.to_string())?;
-        let limits = TopologyLimits {
+        let topics = TopologySettings {
             partitions_per_topic: 16,
             partitions: 500,
+            defaults: TopicSettings {
+                max_message_bytes: MAX_BATCH as u32,
+                segment_bytes: 64 << 10,
+                retention_ms: None,
+                ..TopicSettings::default()
+            },
         };
         let logs = || recovered.cores.iter().flat_map(|core| &core.logs);
         let own = logs().find(|log| log.id == TOPOLOGY_LOG);
@@ -98,7 +104,7 @@ impl World {
         let mut topology = Topology::recover(
             snapshot.map(|(_, bytes)| &bytes[..]),
             entries.map(|(meta, bytes)| (meta.ordinal, &bytes[..])),
-            limits,
+            topics,
         )
         .map_err(|error| error.to_string())?;
         let placed = logs().filter(|log| log.id != TOPOLOGY_LOG);
@@ -107,9 +113,7 @@ impl World {
             .map_err(|error| error.to_string())?;
         let now = Mono(1);
         let shard = ShardSettings {
-            max_batch_bytes: MAX_BATCH,
-            segment_bytes: 64 << 10,
-            topology: limits,
+            topology: topics,
             ..ShardSettings::default()
         };
         let core = recovered.cores.into_iter().next().expect("one core");
@@ -122,11 +126,6 @@ impl World {
             request_bytes: REQUESTS,
             response_bytes: RESPONSES,
             cache_bytes: CACHE,
-            topic_defaults: TopicSettings {
-                level: Level::Synced,
-                retention_bytes: None,
-                retention_ms: None,
-            },
             data_dir: Arc::from("memory"),
             true_level: Level::Synced,
         };
