@@ -41,6 +41,9 @@ trait Target {
     fn run(&mut self, input: &[u8]) -> Result<String, String>;
 }
 
+/// Makes a target, which may take a while.
+type Make = fn() -> Box<dyn Target>;
+
 /// Feeds mutated inputs to decoders and sessions.
 #[derive(Debug, Parser)]
 #[command(after_help = "Exits with 0 if nothing was found, with 1 otherwise.")]
@@ -90,7 +93,7 @@ fn main() -> ExitCode {
             );
         }
     }
-    let make: [(&str, fn() -> Box<dyn Target>); 5] = [
+    let make: [(&str, Make); 5] = [
         ("batch", || Box::new(batch::Batches)),
         ("native-frame", || Box::new(wire::Native)),
         ("kafka-request", || Box::new(wire::Kafka)),
