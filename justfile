@@ -50,6 +50,23 @@ operations:
 kafka records="1000000":
     compat/kafka/run --records {{records}}
 
+# EIO at each site and full disks under the real broker, on the same file system.
+disk-faults *args:
+    compat/disk-faults/run {{args}}
+
+# Memory limit, thousands of connections, stalled readers, one enormous message, clock jumps.
+overload *args:
+    compat/overload/run {{args}}
+
+# Mutated bytes into every decoder and whole sessions, N seconds each.
+fuzz seconds="60" *targets:
+    cargo run --release -p leveret-fuzz -- --seconds {{seconds}} {{targets}}
+
+# All harder faults in turn, with a table at the end.
+torture minutes="10":
+    cargo build --release --workspace
+    compat/torture/run {{minutes}}
+
 # Floors, targets, figures and raw limits side by side, on an otherwise idle machine.
 figures *args:
     compat/figures/run {{args}}

@@ -54,9 +54,10 @@ class Broker:
         self.http = None
         self.native = None
         self.ready_seconds = None
+        self.program = LEVERET
 
     def start(self, timeout=60):
-        command = [LEVERET, "serve", "--data", self.data, "--native", self.listen,
+        command = [self.program, "serve", "--data", self.data, "--native", self.listen,
                    "--kafka", self.listen_kafka, "--http", self.listen_http, *self.flags]
         if self.cores:
             command += ["--cores", str(self.cores)]

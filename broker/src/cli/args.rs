@@ -243,6 +243,9 @@ pub(crate) struct ProduceArgs {
     /// How long a record may wait for its acknowledgement, over restarts of the broker
     #[arg(long, value_name = "TIME", default_value = "120s", value_parser = super::values::period_seconds)]
     pub(crate) timeout: Duration,
+    /// Most bytes of records without acknowledgement; a longer record is refused
+    #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = super::values::byte_size)]
+    pub(crate) buffer: u64,
     /// Print {"partition":…,"offset":…} for each acknowledged record, in the order of the input
     #[arg(long)]
     pub(crate) json: bool,

@@ -56,7 +56,7 @@ pub(super) fn check(
     io_uring_works()?;
     let io_memory = io_memory(limit(libc::RLIMIT_MEMLOCK)?, cores)?;
     let files = raise_files()?;
-    fs::create_dir_all(data).map_err(|source| RuntimeError::DataDir {
+    create_durably(data).map_err(|source| RuntimeError::DataDir {
         path: data.to_owned(),
         source,
     })?;
@@ -78,6 +78,30 @@ pub(super) fn check(
         io_memory,
         files,
     })
+}
+
+/// Makes the directory and what leads to it, and syncs each directory that gained an entry: all
+/// that storage syncs is for nothing if a power cut takes the directory around it.
+fn create_durably(dir: &Path) -> io::Result<()> {
+    let parent = match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create_durably(parent)?;
+            fs::create_dir(dir)?;
+        }
+        // An earlier run may have been cut off between making and syncing it.
+        Err(_) if dir.is_dir() => {}
+        made => made?,
+    }
+    match File::open(parent) {
+        Ok(parent) => parent.sync_all(),
+        // Whoever made it for us, as an ordinary user below a directory that we may not read.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Asks the kernel for a small ring, so that a refusal is told apart from lack of memory.
@@ -267,6 +291,20 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(refused.contains("ulimit -l"), "{refused}");
+    }
+
+    #[test]
+    fn a_data_directory_is_made_with_what_leads_to_it() {
+        let base = std::env::temp_dir().join(format!("leveret-made-{}", std::process::id()));
+        let dir = base.join("a/b");
+        for _ in 0..2 {
+            create_durably(&dir).unwrap();
+            assert!(dir.is_dir());
+        }
+        fs::write(base.join("file"), b"").unwrap();
+        assert!(create_durably(&base.join("file/c")).is_err());
+        assert!(create_durably(&base.join("file")).is_err());
+        fs::remove_dir_all(&base).unwrap();
     }
 
     #[test]

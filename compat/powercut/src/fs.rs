@@ -1,17 +1,16 @@
 //! The volume as a FUSE file system whose device takes its time.
 //!
 //! A write is visible when it arrives and answered later; between the two, and until it is synced
-//! unless it was a durable one, a power cut can take it. A lying device answers every sync
-//! without doing it. Nothing is cached by the kernel: every file is opened for direct I/O.
+//! unless it was a durable one, a power cut can take it. Nothing is cached by the kernel: every
+//! file is opened for direct I/O. Whether the device is honest, powered and free of faults is
+//! decided in [`super::device`] and [`super::faults`].
 //!
 //! Linux does not pass `syncfs` on to such a file system, so a process that is killed without a
 //! power cut and then restarted is not part of this check; the simulator has that case.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::ffi::OsStr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, UNIX_EPOCH};
 
 use fuser::{
     Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
@@ -19,193 +18,19 @@ use fuser::{
     ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow,
     WriteFlags,
 };
-use leveret_sim::disk::crash::Losses;
-use leveret_sim::disk::inode::Stamp;
+use leveret_sim::disk::inode::{SECTOR, Stamp};
 use leveret_sim::disk::tree::Node;
-use leveret_sim::rng::Rng;
 
+use crate::device::{Answer, Device, Effect, Power, PowerSwitch, Shared, State};
+use crate::faults::{Action, Class, Outcome};
 use crate::volume::{Volume, number};
-
-/// What the device does with a request to make something durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Device {
-    /// Does it.
-    Honest,
-    /// Says so and does not (the negative control: this must lose).
-    Lying,
-}
 
 /// Largest write that arrives in one piece. Bytes.
 const MAX_WRITE: u32 = 1 << 20;
 /// The kernel keeps no attribute or name.
 const NO_CACHE: Duration = Duration::ZERO;
-/// Space that the file system claims to have left. Blocks of 4 KiB.
-const FREE_BLOCKS: u64 = 16 << 20;
-
-enum Answer {
-    Written(ReplyWrite, u32),
-    Done(ReplyEmpty),
-}
-
-impl Answer {
-    fn ok(self) {
-        match self {
-            Self::Written(reply, len) => reply.written(len),
-            Self::Done(reply) => reply.ok(),
-        }
-    }
-
-    fn fail(self) {
-        match self {
-            Self::Written(reply, _) => reply.error(Errno::EIO),
-            Self::Done(reply) => reply.error(Errno::EIO),
-        }
-    }
-}
-
-/// What becomes durable when an operation completes.
-enum Effect {
-    None,
-    Range(u64, usize, usize, Stamp),
-    File(u64, Stamp),
-    Dir(u64, Stamp),
-}
-
-struct Pending {
-    effect: Effect,
-    answer: Answer,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Power {
-    On,
-    /// Nothing completes any more; what arrives waits for the process to be dead.
-    Going,
-    /// Everything fails.
-    Off,
-}
-
-struct State {
-    volume: Volume,
-    power: Power,
-    rng: Rng,
-    due: BinaryHeap<Reverse<(Instant, u64)>>,
-    pending: std::collections::BTreeMap<u64, Pending>,
-    next: u64,
-    unmounted: bool,
-}
-
-struct Shared {
-    state: Mutex<State>,
-    wake: Condvar,
-    device: Device,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere is reported where it happened.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn later(&self, state: &mut State, effect: Effect, answer: Answer) {
-        if state.power == Power::Off {
-            answer.fail();
-            return;
-        }
-        let micros = state.rng.magnitude(20, 600);
-        let stalled = state.rng.chance(1, 100);
-        let delay = Duration::from_micros(if stalled { micros * 20 } else { micros });
-        state.next += 1;
-        let id = state.next;
-        state.due.push(Reverse((Instant::now() + delay, id)));
-        state.pending.insert(id, Pending { effect, answer });
-        self.wake.notify_one();
-    }
-
-    /// The device: completes operations when their time has come, in that order.
-    fn run(&self) {
-        let mut state = self.lock();
-        while !state.unmounted {
-            let now = Instant::now();
-            let wait = match state.due.peek() {
-                Some(Reverse((at, _))) if *at <= now && state.power == Power::On => {
-                    let Some(Reverse((_, id))) = state.due.pop() else {
-                        continue;
-                    };
-                    let done = state.pending.remove(&id).expect("due once");
-                    if self.device == Device::Honest {
-                        state.make_durable(&done.effect);
-                    }
-                    drop(state);
-                    done.answer.ok();
-                    state = self.lock();
-                    continue;
-                }
-                Some(Reverse((at, _))) if state.power == Power::On => *at - now,
-                _ => Duration::from_millis(100),
-            };
-            let waited = self.wake.wait_timeout(state, wait);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
-
-impl State {
-    fn make_durable(&mut self, effect: &Effect) {
-        match *effect {
-            Effect::None => {}
-            Effect::Range(file, pos, len, stamp) => self.volume.sync_range(file, pos, len, stamp),
-            Effect::File(file, issued) => self.volume.sync(file, issued),
-            Effect::Dir(dir, issued) => self.volume.sync_dir(dir, issued),
-        }
-    }
-}
-
-/// Switches the power of a mounted volume.
-pub(crate) struct PowerSwitch {
-    shared: Arc<Shared>,
-}
-
-impl PowerSwitch {
-    /// From now on nothing completes: what is in flight will be torn. The caller kills the
-    /// process next.
-    pub(crate) fn freeze(&self) {
-        self.shared.lock().power = Power::Going;
-    }
-
-    /// Lets the killed process go: everything in flight fails, and so does what follows.
-    pub(crate) fn release(&self) {
-        let mut state = self.shared.lock();
-        state.power = Power::Off;
-        state.due.clear();
-        let pending = std::mem::take(&mut state.pending);
-        drop(state);
-        for (_, pending) in pending {
-            pending.answer.fail();
-        }
-    }
-
-    /// Loses what was not durable and switches the power on again.
-    #[must_use]
-    pub(crate) fn restore(&self) -> Losses {
-        let mut state = self.shared.lock();
-        let mut rng = state.rng.fork();
-        let losses = state.volume.cut(&mut rng);
-        state.power = Power::On;
-        losses
-    }
-
-    /// Makes everything durable, whatever the device: what an orderly unmount does.
-    pub(crate) fn settle(&self) {
-        self.shared.lock().volume.sync_all();
-    }
-
-    /// Ends the device's thread.
-    pub(crate) fn end(&self) {
-        self.shared.lock().unmounted = true;
-        self.shared.wake.notify_all();
-    }
-}
+/// The file system's block, bytes.
+const BLOCK: u64 = 4096;
 
 /// The file system; see the module.
 pub(crate) struct PowercutFs {
@@ -215,24 +40,8 @@ pub(crate) struct PowercutFs {
 /// A new, empty volume and its power switch; the device runs on a thread of its own.
 #[must_use]
 pub(crate) fn new(device: Device, seed: u64) -> (PowercutFs, PowerSwitch) {
-    let shared = Arc::new(Shared {
-        state: Mutex::new(State {
-            volume: Volume::default(),
-            power: Power::On,
-            rng: Rng::new(seed),
-            due: BinaryHeap::new(),
-            pending: std::collections::BTreeMap::new(),
-            next: 0,
-            unmounted: false,
-        }),
-        wake: Condvar::new(),
-        device,
-    });
-    let runner = Arc::clone(&shared);
-    std::thread::spawn(move || runner.run());
-    let switch = PowerSwitch {
-        shared: Arc::clone(&shared),
-    };
+    let shared = Shared::start(device, seed);
+    let switch = PowerSwitch::new(Arc::clone(&shared));
     (PowercutFs { shared }, switch)
 }
 
@@ -271,6 +80,29 @@ fn text(name: &OsStr) -> &str {
     name.to_str().unwrap_or("\u{fffd}")
 }
 
+/// Makes a file or directory, unless that is to fail.
+fn make(state: &mut State, parent: INodeNo, name: &str, is_dir: bool) -> Result<Node, Errno> {
+    let class = if is_dir {
+        Class::Directory
+    } else {
+        Class::of_file(name)
+    };
+    if let Some(Outcome::Fail(error)) = state.faults.meet_class(Action::Create, class) {
+        return Err(Errno::from_i32(error));
+    }
+    let node = state.volume.make(parent.0, name, is_dir);
+    let node = node.map_err(Errno::from_i32)?;
+    state.faults.know(number(node), class);
+    Ok(node)
+}
+
+/// Whether a file may become so long.
+fn has_room(state: &State, file: INodeNo, end: u64) -> bool {
+    let now = state.volume.node(file.0);
+    let len = now.map_or(0, |node| state.volume.len(node)) as u64;
+    end <= len || end - len <= state.free_bytes()
+}
+
 impl PowercutFs {
     /// The state, unless the power is off: then nothing answers but with an error.
     fn powered(&self) -> Result<MutexGuard<'_, State>, Errno> {
@@ -283,13 +115,14 @@ impl PowercutFs {
 
     fn entry(&self, parent: INodeNo, name: &OsStr, made: Option<bool>, reply: ReplyEntry) {
         let found = self.powered().and_then(|mut state| {
-            let volume = &mut state.volume;
             let node = match made {
-                Some(is_dir) => volume.make(parent.0, text(name), is_dir),
-                None => volume.look_up(parent.0, text(name)),
+                Some(is_dir) => make(&mut state, parent, text(name), is_dir)?,
+                None => {
+                    let found = state.volume.look_up(parent.0, text(name));
+                    found.map_err(Errno::from_i32)?
+                }
             };
-            let node = node.map_err(Errno::from_i32)?;
-            Ok(attributes(volume, node))
+            Ok(attributes(&state.volume, node))
         });
         match found {
             Ok(attr) => reply.entry(&NO_CACHE, &attr, Generation(0)),
@@ -297,14 +130,29 @@ impl PowercutFs {
         }
     }
 
+    fn sync(&self, ino: INodeNo, effect: fn(u64, Stamp) -> Effect, reply: ReplyEmpty) {
+        let mut state = self.shared.lock();
+        let answer = Answer::Done(reply);
+        let effect = match state.faults.meet_sync(ino.0) {
+            Some(Outcome::Fail(error)) => {
+                state.volume.fail_sync(ino.0);
+                answer.fail(Errno::from_i32(error));
+                return;
+            }
+            Some(Outcome::Ignore) => Effect::None,
+            None => effect(ino.0, state.volume.now()),
+        };
+        self.shared.later(&mut state, effect, answer);
+    }
+
     fn change(
         &self,
         reply: ReplyEmpty,
-        change: impl FnOnce(&mut Volume) -> Result<(), libc::c_int>,
+        change: impl FnOnce(&mut State) -> Result<(), libc::c_int>,
     ) {
         let done = self
             .powered()
-            .and_then(|mut state| change(&mut state.volume).map_err(Errno::from_i32));
+            .and_then(|mut state| change(&mut state).map_err(Errno::from_i32));
         match done {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(error),
@@ -380,11 +228,15 @@ impl Filesystem for PowercutFs {
     }
 
     fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.change(reply, |volume| volume.remove(parent.0, text(name), false));
+        self.change(reply, |state| {
+            state.volume.remove(parent.0, text(name), false)
+        });
     }
 
     fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.change(reply, |volume| volume.remove(parent.0, text(name), true));
+        self.change(reply, |state| {
+            state.volume.remove(parent.0, text(name), true)
+        });
     }
 
     fn rename(
@@ -401,8 +253,15 @@ impl Filesystem for PowercutFs {
             reply.error(Errno::EXDEV);
             return;
         }
-        self.change(reply, |volume| {
-            volume.rename(parent.0, text(name), text(newname))
+        self.change(reply, |state| {
+            state.volume.rename(parent.0, text(name), text(newname))?;
+            let node = state.volume.look_up(parent.0, text(newname))?;
+            if let Node::File(_) = node {
+                state
+                    .faults
+                    .know(number(node), Class::of_file(text(newname)));
+            }
+            Ok(())
         });
     }
 
@@ -421,10 +280,8 @@ impl Filesystem for PowercutFs {
         reply: ReplyCreate,
     ) {
         let made = self.powered().and_then(|mut state| {
-            let volume = &mut state.volume;
-            let node = volume.make(parent.0, text(name), false);
-            let node = node.map_err(Errno::from_i32)?;
-            Ok(attributes(volume, node))
+            let node = make(&mut state, parent, text(name), false)?;
+            Ok(attributes(&state.volume, node))
         });
         match made {
             Ok(attr) => reply.created(&NO_CACHE, &attr, Generation(0), HANDLE, DIRECT),
@@ -444,6 +301,9 @@ impl Filesystem for PowercutFs {
         reply: ReplyData,
     ) {
         let read = self.powered().and_then(|mut state| {
+            if let Some(Outcome::Fail(error)) = state.faults.meet(Action::Read, ino.0) {
+                return Err(Errno::from_i32(error));
+            }
             let read = state.volume.read(ino.0, offset as usize, size as usize);
             read.map_err(Errno::from_i32)
         });
@@ -470,21 +330,37 @@ impl Filesystem for PowercutFs {
             reply.error(Errno::EIO);
             return;
         }
-        let pos = offset as usize;
-        let stamp = match state.volume.write(ino.0, pos, data) {
-            Ok(stamp) => stamp,
-            Err(error) => {
-                reply.error(Errno::from_i32(error));
-                return;
-            }
-        };
-        let effect = if flags.0 & libc::O_DSYNC != 0 {
-            Effect::Range(ino.0, pos, data.len(), stamp)
-        } else {
-            Effect::None
-        };
         let answer = Answer::Written(reply, data.len() as u32);
-        self.shared.later(&mut state, effect, answer);
+        if !has_room(&state, ino, offset + data.len() as u64) {
+            answer.fail(Errno::ENOSPC);
+            return;
+        }
+        let fate = state.faults.meet_write(ino.0, offset, data);
+        let done = match fate {
+            None => data,
+            // What a failed write leaves behind is anybody's guess; one that only seems to be
+            // done leaves nothing.
+            Some(Outcome::Fail(libc::ENOSPC) | Outcome::Ignore) => &[],
+            Some(Outcome::Fail(_)) => &data[..data.len() / 2 / SECTOR * SECTOR],
+        };
+        let pos = offset as usize;
+        let written = state.volume.write(ino.0, pos, done);
+        match (fate, written) {
+            (Some(Outcome::Fail(error)), _) | (_, Err(error)) => {
+                answer.fail(Errno::from_i32(error));
+            }
+            (Some(Outcome::Ignore), Ok(_)) => {
+                self.shared.later(&mut state, Effect::None, answer);
+            }
+            (None, Ok(stamp)) => {
+                let effect = if flags.0 & libc::O_DSYNC != 0 {
+                    Effect::Range(ino.0, pos, data.len(), stamp)
+                } else {
+                    Effect::None
+                };
+                self.shared.later(&mut state, effect, answer);
+            }
+        }
     }
 
     fn fsync(
@@ -495,9 +371,7 @@ impl Filesystem for PowercutFs {
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let mut state = self.shared.lock();
-        let effect = Effect::File(ino.0, state.volume.now());
-        self.shared.later(&mut state, effect, Answer::Done(reply));
+        self.sync(ino, Effect::File, reply);
     }
 
     fn fsyncdir(
@@ -508,9 +382,7 @@ impl Filesystem for PowercutFs {
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let mut state = self.shared.lock();
-        let effect = Effect::Dir(ino.0, state.volume.now());
-        self.shared.later(&mut state, effect, Answer::Done(reply));
+        self.sync(ino, Effect::Dir, reply);
     }
 
     fn flush(
@@ -556,7 +428,9 @@ impl Filesystem for PowercutFs {
     }
 
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
-        reply.statfs(FREE_BLOCKS, FREE_BLOCKS, FREE_BLOCKS, 0, 0, 4096, 255, 4096);
+        let state = self.shared.lock();
+        let (all, free) = (state.faults.capacity() / BLOCK, state.free_bytes() / BLOCK);
+        reply.statfs(all, free, free, 0, 0, BLOCK as u32, 255, BLOCK as u32);
     }
 
     fn fallocate(
@@ -565,15 +439,17 @@ impl Filesystem for PowercutFs {
         _ino: INodeNo,
         _fh: FileHandle,
         _offset: u64,
-        _length: u64,
+        length: u64,
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        // Space is never short here; only a reservation beyond the end is asked for.
-        if mode == libc::FALLOC_FL_KEEP_SIZE {
-            reply.ok();
-        } else {
+        // Only a reservation beyond the end is asked for; it is granted and not kept.
+        if mode != libc::FALLOC_FL_KEEP_SIZE {
             reply.error(Errno::EOPNOTSUPP);
+        } else if length > self.shared.lock().free_bytes() {
+            reply.error(Errno::ENOSPC);
+        } else {
+            reply.ok();
         }
     }
 }

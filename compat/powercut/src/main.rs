@@ -8,6 +8,9 @@
 
 mod broker;
 mod check;
+mod control;
+mod device;
+mod faults;
 mod fs;
 mod load;
 mod volume;
@@ -17,22 +20,25 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use fuser::{Config, MountOption, Session};
 use leveret_sim::rng::Rng;
 
 use broker::{Broker, Launch};
 use check::{Verdict, check};
-use fs::{Device, PowerSwitch};
+use device::{Device, PowerSwitch};
 use load::{Load, Producer};
 
 /// Cuts the power under a running broker and checks that nothing acknowledged is lost.
 #[derive(Debug, Parser)]
 #[command(
     after_help = "Needs /dev/fuse and the right to mount. Exits with 0 if nothing was lost, with 1 otherwise, \
-                        and with 77 where it cannot run."
+                        and with 77 where it cannot run.",
+    subcommand_negates_reqs = true
 )]
 struct Args {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// How many times the power is cut
     #[arg(default_value_t = 20)]
     rounds: u32,
@@ -62,6 +68,15 @@ struct Args {
     check_every: u32,
 }
 
+#[derive(Debug, Subcommand)]
+enum Other {
+    /// Mounts the file system alone and obeys standard input: see `src/control.rs`
+    Mount {
+        /// An existing, empty directory
+        dir: PathBuf,
+    },
+}
+
 /// Tells a script that the check could not be made here.
 const CANNOT_RUN: u8 = 77;
 
@@ -84,7 +99,10 @@ fn main() -> ExitCode {
     let dir = args.dir.clone().unwrap_or_else(|| {
         std::env::temp_dir().join(format!("leveret-powercut-{}", std::process::id()))
     });
-    let mount = dir.join("mount");
+    let mount = match &args.other {
+        Some(Other::Mount { dir }) => dir.clone(),
+        None => dir.join("mount"),
+    };
     let mut config = Config::default();
     config.mount_options = vec![MountOption::FSName("leveret-powercut".to_owned())];
     let session = std::fs::create_dir_all(&mount)
@@ -97,13 +115,17 @@ fn main() -> ExitCode {
             return ExitCode::from(CANNOT_RUN);
         }
     };
-    let outcome = run(&args, &dir, &mount.join("data"), &switch);
+    let outcome = match args.other {
+        Some(Other::Mount { .. }) => control::run(&switch).map(|()| None),
+        None => run(&args, &dir, &mount.join("data"), &switch).map(Some),
+    };
     switch.end();
     if let Err(error) = session.umount_and_join() {
         eprintln!("powercut: unmount: {error}");
     }
     match outcome {
-        Ok(summary) => report(&args, &dir, &summary),
+        Ok(Some(summary)) => report(&args, &dir, &summary),
+        Ok(None) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("powercut: {error} (logs in {})", dir.display());
             ExitCode::FAILURE

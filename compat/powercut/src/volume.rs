@@ -72,6 +72,13 @@ impl Volume {
         }
     }
 
+    /// Bytes of all files that have a name.
+    #[must_use]
+    pub(crate) fn used(&self) -> u64 {
+        let nodes = self.dirs.values().flat_map(|dir| dir.names().values());
+        nodes.map(|node| self.len(*node) as u64).sum()
+    }
+
     fn directory(&mut self, dir: u64) -> Result<&mut Directory, c_int> {
         self.dirs.get_mut(&DirId(dir)).ok_or(ENOTDIR)
     }
@@ -196,6 +203,13 @@ impl Volume {
         inode.sync_range(start, sectors.len(), stamp);
         inode.set_len(len);
         Ok(stamp)
+    }
+
+    /// A failed sync: what it should have made durable never will be.
+    pub(crate) fn fail_sync(&mut self, file: u64) {
+        if let Ok(inode) = self.file(file) {
+            inode.fail_sync();
+        }
     }
 
     /// Cuts or extends a file.

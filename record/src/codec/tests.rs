@@ -235,3 +235,22 @@ fn nothing_is_no_compressed_stream() {
         }
     }
 }
+
+/// Such a pair once kept the reader busy for ever: room for nothing, doubled.
+#[test]
+fn a_zstd_frame_that_states_no_content_may_be_followed_by_one_that_has_some() {
+    let frame = |content: &[u8]| {
+        let mut out = bytes::BytesMut::new();
+        zstd::compress(&mut zstd_safe::CCtx::create(), content, &mut out);
+        out.to_vec()
+    };
+    let pair = [frame(b""), frame(b"content")].concat();
+    let read = decompress(Compression::Zstd, &pair, 100);
+    assert_eq!(read.as_deref(), Ok(&b"content"[..]));
+    let long = [frame(b""), frame(&text())].concat();
+    assert_eq!(
+        decompress(Compression::Zstd, &long, text().len()),
+        Ok(text())
+    );
+    assert!(decompress(Compression::Zstd, &long, 100).is_err());
+}

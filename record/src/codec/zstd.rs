@@ -32,7 +32,8 @@ pub(super) fn decompress(input: &[u8], output: &mut Output) -> Result<(), Refuse
             Ok(_) => return Ok(()),
             Err(code) if !is_too_small(code) => return Err(Refused::Invalid),
             Err(_) if capacity == output.limit => return Err(Refused::TooLarge),
-            Err(_) => capacity = capacity.saturating_mul(2),
+            // A frame may state that it holds nothing, and be followed by one that does.
+            Err(_) => capacity = capacity.saturating_mul(2).max(FIRST_OUTPUT_LEN),
         }
     }
 }

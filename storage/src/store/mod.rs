@@ -431,7 +431,11 @@ impl<P: BufPool> Store<P> {
     pub fn handle_completion(&mut self, id: OpId, result: IoResult<P::Buf>, now: Now) {
         self.now = now;
         self.stirred = true;
-        match self.ops.complete(id) {
+        let (purpose, shared) = self.ops.complete(id);
+        if let (true, Err(error)) = (shared, &result) {
+            self.fail_store(format!("directory sync failed: {}", error.message));
+        }
+        match purpose {
             Purpose::Commit { seq, durable } => self.commit_done(seq, durable, result),
             Purpose::JournalSync { file } => self.journal_synced(file, result),
             Purpose::Prefill { file } => self.prefilled(file, result),

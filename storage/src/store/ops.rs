@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::read::{IndexLoad, SpanLoad};
 use super::ring::LogKey;
-use crate::io::{FileName, Op, OpId};
+use crate::io::{Dir, FileName, Op, OpId};
 use crate::types::{CommitSeq, LogId};
 
 /// What a completed operation is a part of.
@@ -37,7 +37,8 @@ pub(crate) enum Purpose {
 /// The operations of one store.
 #[derive(Debug)]
 pub(crate) struct Ops<B> {
-    under_way: slab::Slab<Purpose>,
+    /// With each whether it syncs the directory that all logs share.
+    under_way: slab::Slab<(Purpose, bool)>,
     out: VecDeque<(OpId, Op<B>)>,
 }
 
@@ -53,7 +54,8 @@ impl<B> Default for Ops<B> {
 impl<B> Ops<B> {
     /// Queues an operation.
     pub(crate) fn push(&mut self, purpose: Purpose, op: Op<B>) {
-        let id = OpId(self.under_way.insert(purpose) as u64);
+        let shared = matches!(op, Op::SyncDir(Dir::Logs));
+        let id = OpId(self.under_way.insert((purpose, shared)) as u64);
         self.out.push_back((id, op));
     }
 
@@ -70,8 +72,10 @@ impl<B> Ops<B> {
         !self.out.is_empty()
     }
 
-    /// What the operation was for; it is over.
-    pub(crate) fn complete(&mut self, id: OpId) -> Purpose {
+    /// What the operation was for, and whether it was a sync that other logs rely on, too: a
+    /// failed one leaves their directories in doubt, and a later one may succeed without them.
+    /// It is over.
+    pub(crate) fn complete(&mut self, id: OpId) -> (Purpose, bool) {
         let key = usize::try_from(id.0).expect("operation ids are slab keys");
         self.under_way.remove(key)
     }

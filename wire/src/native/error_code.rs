@@ -54,7 +54,7 @@ macro_rules! codes {
 
 codes! {
     /// The frame broke the frame format; the connection closes after it.
-    BadFrame = 1, false, "the peer does not speak Leveret's native protocol; check the address and the client";
+    BadFrame = 1, false, "if a frame is too long, make records smaller or raise `message.max.bytes` of the broker; else check the address and the client, which may not speak Leveret's native protocol";
     /// No common protocol version, or a request that this version does not have.
     UnsupportedVersion = 2, false, "use a client and a broker of matching versions";
     /// The request's fields make no sense.

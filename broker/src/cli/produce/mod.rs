@@ -123,6 +123,7 @@ async fn send_lines(
 ) -> Result<(), Failure> {
     let mut settings = ProducerOptions {
         delivery_timeout: args.timeout,
+        buffer_bytes: usize::try_from(args.buffer).unwrap_or(usize::MAX),
         ..ProducerOptions::default()
     };
     if typed {

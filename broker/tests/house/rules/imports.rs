@@ -4,7 +4,7 @@ use super::Finding;
 use crate::tree::Tree;
 
 /// Crate folder and what it may name under `[dependencies]`.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("record", &[]),
     ("storage", &[]),
     ("wire", &["record"]),
@@ -16,6 +16,10 @@ const ARROWS: [(&str, &[&str]); 9] = [
     (
         "sim",
         &["broker", "client", "wire", "engine", "storage", "record"],
+    ),
+    (
+        "fuzz",
+        &["broker", "engine", "record", "sim", "storage", "wire"],
     ),
     ("compat/powercut", &["sim"]),
 ];

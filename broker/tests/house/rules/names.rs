@@ -67,6 +67,7 @@ const BANS: [Ban; 5] = [
             "record/tests/",
             "wire/tests/",
             "loadgen/src/raw/",
+            "fuzz/src/",
         ],
         instead: "unsafe stands in broker/src/runtime/, generated code and counting allocators of tests",
     },

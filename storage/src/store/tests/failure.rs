@@ -1,9 +1,9 @@
 //! Each line of the design's "Failure".
 
 use super::world::{LOG, World, small};
-use crate::io::{FileName, Op};
+use crate::io::{Dir, FileName, Op};
 use crate::store::{AppendError, Event, LogSettings, ReadError};
-use crate::types::{LogId, Offset};
+use crate::types::{LogId, LogKind, Offset};
 
 fn stopped(world: &World) -> bool {
     let is = |event: &Event| matches!(event, Event::Stopped { log, .. } if *log == LOG);
@@ -75,6 +75,27 @@ fn a_failed_segment_write_stops_its_log_and_nothing_else() {
 }
 
 #[test]
+fn a_failed_sync_of_the_directory_of_all_logs_is_fatal() {
+    let mut world = World::new(small(), 67);
+    world.topic(LOG, LogSettings::default());
+    world.fails = |op| matches!(op, Op::SyncDir(Dir::Logs));
+    let fatal = |event: &Event| matches!(event, Event::Fatal(why) if why.contains("directory"));
+    let mut accepted = 0;
+    while !world.events.iter().any(fatal) {
+        if world.append(LOG, 1000).is_ok() {
+            accepted += 1;
+        }
+        world.settle();
+        assert!(accepted < 1000, "the store goes on");
+    }
+    let end = world.store.frontiers(LOG).unwrap().durable;
+    world.fails = |_| false;
+    world.restart(LogSettings::default());
+    assert_eq!(world.store.frontiers(LOG).unwrap().durable, end);
+    world.check_log(LOG, 5000);
+}
+
+#[test]
 fn a_failed_bulk_write_gives_up_what_was_never_acknowledged() {
     let mut world = World::new(small(), 71);
     world.topic(LOG, LogSettings::default());
@@ -131,6 +152,10 @@ fn at_the_disk_floor_producing_stops_and_deleting_goes_on() {
     world.append(LOG, 100).unwrap();
     world.settle();
     assert_eq!(world.append(LOG, 100), Err(AppendError::DiskFloor));
+    let machine = LogId(0);
+    let settings = LogSettings::default();
+    world.store.create_log(machine, LogKind::Machine, settings);
+    world.append(machine, 100).unwrap();
     world.check_log(LOG, 100);
     world.store.trim(LOG, Offset(3));
     world.sleep(60_000_000);

@@ -1,0 +1,107 @@
+//! Record batches: every reader of them, each codec.
+
+use leveret_record::{
+    BatchBuilder, Compression, DecompressLimit, HEADER_LEN, Header, ProducerStamp, batches,
+    records, restamp, validate_produce, validate_records, verify,
+};
+use leveret_sim::rng::Rng;
+
+use crate::Target;
+use crate::allocator::{peak_of, within};
+
+const LIMIT: DecompressLimit = DecompressLimit {
+    max_len: 256 << 10,
+    max_ratio: 20,
+    ratio_floor: 8 << 10,
+};
+/// Bytes of a decoder's own state, whatever the input, and of errors' texts. As in
+/// `record/tests/allocation.rs`; zstd's own allocations are not counted here.
+const CODEC_STATE: usize = 200 << 10;
+const MAX_LEN: usize = 1 << 20;
+
+pub(crate) struct Batches;
+
+fn seed(codec: Compression, count: i64, value: usize) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(codec);
+    for number in 0..count {
+        let header = Header {
+            key: b"trace",
+            value: (number % 2 == 0).then_some(&b"abc"[..]),
+        };
+        let value = vec![b'v'; value];
+        let key = number.to_be_bytes();
+        let key = (number % 3 != 0).then_some(&key[..]);
+        builder
+            .push(1_000 + number, key, Some(&value), &[header])
+            .expect("a small batch");
+    }
+    if count % 2 == 0 {
+        builder.set_producer(ProducerStamp {
+            id: 7,
+            epoch: 0,
+            base_sequence: 3,
+        });
+    }
+    builder.finish().to_vec()
+}
+
+impl Target for Batches {
+    fn name(&self) -> &'static str {
+        "batch"
+    }
+
+    fn seeds(&self) -> Vec<Vec<u8>> {
+        let codecs = [
+            Compression::None,
+            Compression::Gzip,
+            Compression::Snappy,
+            Compression::Lz4,
+            Compression::Zstd,
+        ];
+        let sizes = [(1, 0), (5, 40), (40, 300)];
+        let all = codecs
+            .iter()
+            .flat_map(|codec| sizes.map(|(count, value)| seed(*codec, count, value)));
+        all.collect()
+    }
+
+    fn repair(&self, rng: &mut Rng, input: &mut Vec<u8>) {
+        if input.len() < HEADER_LEN || rng.chance(1, 8) {
+            return;
+        }
+        input[16] = 2;
+        let length = input.len() as i32 - 12;
+        input[8..12].copy_from_slice(&length.to_be_bytes());
+        let crc = crc32c::crc32c(&input[21..]);
+        input[17..21].copy_from_slice(&crc.to_be_bytes());
+    }
+
+    fn run(&mut self, input: &[u8]) -> Result<String, String> {
+        let (outcome, peak) = peak_of(|| {
+            let produced = validate_produce(input, MAX_LEN);
+            batches(input).for_each(drop);
+            let verified = verify(input).is_ok();
+            let checked = validate_records(input, LIMIT);
+            let read = records(input, LIMIT).map(|set| {
+                let whole = set.iter().flatten();
+                whole
+                    .map(|record| record.headers.iter().count())
+                    .sum::<usize>()
+            });
+            (produced.err(), verified, checked.err(), read.err())
+        });
+        let limit = LIMIT.for_input(input.len().saturating_sub(HEADER_LEN));
+        within(peak, limit + limit / 2 + CODEC_STATE)?;
+        let mut again = input.to_vec();
+        let stamp = ProducerStamp {
+            id: 1,
+            epoch: 1,
+            base_sequence: 1,
+        };
+        let stamped = restamp(&mut again, stamp).is_ok();
+        if stamped && verify(input).is_ok() && verify(&again).is_err() {
+            return Err("a batch with a new stamp has a wrong checksum".to_owned());
+        }
+        Ok(format!("{outcome:?} {stamped}"))
+    }
+}
