@@ -56,6 +56,17 @@ torture minutes="10":
     cargo build --release --workspace
     compat/torture/run {{minutes}}
 
+# The service: the unit, its sandbox, metrics, `leveret check`.
+operations:
+    compat/systemd/verify
+    compat/systemd/run
+    compat/http/run
+    compat/check/run
+
+# Real Kafka clients against the broker and each other.
+kafka records="1000000":
+    compat/kafka/run --records {{records}}
+
 # Floors, targets, figures and raw limits side by side, on an otherwise idle machine.
 figures *args:
     compat/figures/run {{args}}

@@ -3,6 +3,8 @@
 //! This joins configuration, storage's recovery, the engine and the runtime; it decides nothing
 //! that they could decide.
 
+use std::cell::OnceCell;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,12 +19,13 @@ use leveret_storage::recovery::{Recovered, RecoveredCore, Recovery, RecoveryConf
 use leveret_storage::store::StoreConfig;
 use leveret_storage::types::{Level, Now};
 
-use crate::config::Settings;
+use crate::config::{Advertise, Listen, Settings};
 use crate::core::boundary::Protocol;
-use crate::core::{Core, CoreSettings};
+use crate::core::{Core, CoreSettings, KafkaBroker, KafkaSettings};
+use crate::http::HttpServer;
 use crate::runtime::{
-    self, BootSetup, Bootstrap, CoreSetup, CpuChoice, DmaBuf, DmaPool, ListenerConfig, Ready,
-    RuntimeConfig, RuntimeError, StopHandle, TrueLevel,
+    self, BootSetup, Bootstrap, BoundAddr, CoreSetup, CpuChoice, DmaBuf, DmaPool, ListenerConfig,
+    ListenerCores, Ready, Reload, RuntimeConfig, RuntimeError, StopHandle, TrueLevel,
 };
 
 /// Size of one journal file, bytes; a smaller journal has smaller files.
@@ -30,43 +33,81 @@ const JOURNAL_FILE: u64 = 64 << 20;
 /// A ring needs a few files to turn in.
 const JOURNAL_FILES_MIN: u64 = 4;
 
-/// Serves until it is told to stop. `ready` is called once every core accepts connections.
+/// Serves until it is told to stop. `ready` is called once every core accepts connections, with
+/// the address of the HTTP server if there is one; `reload` on SIGHUP.
 ///
 /// # Errors
 /// [`RuntimeError`] with what keeps the broker from serving.
 pub fn serve(
     settings: &Settings,
     stop: &StopHandle,
-    ready: impl FnOnce(&Ready),
+    reload: Option<Reload>,
+    ready: impl FnOnce(&Ready, Option<SocketAddr>),
 ) -> Result<runtime::Exit, RuntimeError> {
-    let runtime = runtime_config(settings);
+    check_advertised(settings)?;
+    let mut runtime = runtime_config(settings);
+    runtime.reload = reload;
     let recovery = recovery_config(settings);
     let topology = topology_settings(settings);
+    let http = OnceCell::new();
     runtime::run(
         &runtime,
         stop,
         move |setup| StorageBootstrap::new(recovery, topology, setup),
         |setup| start_core(settings, setup),
-        ready,
+        |desk| {
+            if let Listen::At(addr) = settings.http_listen {
+                let server = HttpServer::start(addr, desk, stop.clone())?;
+                assert!(http.set(server).is_ok(), "started once");
+            }
+            Ok(())
+        },
+        |bound| {
+            http.get().inspect(|http| http.serving());
+            ready(bound, http.get().map(HttpServer::addr));
+        },
     )
+}
+
+/// Where these settings put cores.
+#[must_use]
+pub fn cpu_choice(settings: &Settings) -> CpuChoice {
+    match (&settings.cpus, settings.cores) {
+        (Some(list), _) => CpuChoice::List(list.0.iter().map(|cpu| *cpu as usize).collect()),
+        (None, Some(cores)) => CpuChoice::First(usize::from(cores.get())),
+        (None, None) => CpuChoice::All,
+    }
 }
 
 fn runtime_config(settings: &Settings) -> RuntimeConfig {
     let mut config = RuntimeConfig::new(settings.data.clone());
-    config.cpus = match (&settings.cpus, settings.cores) {
-        (Some(list), _) => CpuChoice::List(list.0.iter().map(|cpu| *cpu as usize).collect()),
-        (None, Some(cores)) => CpuChoice::First(usize::from(cores.get())),
-        (None, None) => CpuChoice::All,
-    };
-    config.listeners = vec![ListenerConfig {
-        protocol: Protocol::Native,
-        addr: settings.native_listen,
-        flag: "--native",
-    }];
+    config.cpus = cpu_choice(settings);
+    config.listeners = listeners(settings);
     config.require_direct_io = settings.disk_require_direct;
     config.max_connections =
         usize::try_from(settings.connections_max).expect("a bound that fits the address space");
     config
+}
+
+fn listeners(settings: &Settings) -> Vec<ListenerConfig> {
+    let mut all = vec![ListenerConfig {
+        protocol: Protocol::Native,
+        addr: settings.native_listen,
+        cores: ListenerCores::Share,
+        flag: "--native",
+    }];
+    if let Listen::At(addr) = settings.kafka_listen {
+        all.push(ListenerConfig {
+            protocol: Protocol::Kafka,
+            addr,
+            cores: match settings.kafka_advertise {
+                Advertise::Core => ListenerCores::Apart,
+                Advertise::Listen | Advertise::At { .. } => ListenerCores::Share,
+            },
+            flag: "--kafka",
+        });
+    }
+    all
 }
 
 fn recovery_config(settings: &Settings) -> RecoveryConfig {
@@ -200,7 +241,12 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         max_batch_bytes: u32::try_from(settings.message_max_bytes.0).expect("128 MiB at most"),
         request_bytes: bytes(settings.memory_requests_bytes.0),
         response_bytes: bytes(settings.memory_response_bytes.0),
+        hello_ns: millis(settings.connections_hello_timeout) * 1_000_000,
+        hello_max: settings
+            .connections_hello_max
+            .div_ceil(u32::from(setup.cores)) as usize,
         cache_bytes: bytes(settings.memory_cache_bytes.0),
+        kafka: kafka_settings(settings, &setup.addrs),
         data_dir: Arc::from(shown(&settings.data)),
         true_level: match setup.level {
             TrueLevel::Durable => Level::Synced,
@@ -230,6 +276,47 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         topology,
         setup.now,
     ))
+}
+
+/// What Kafka clients are told of this run.
+fn kafka_settings(settings: &Settings, addrs: &[BoundAddr]) -> KafkaSettings {
+    let bound = addrs.iter().find(|bound| bound.protocol == Protocol::Kafka);
+    let listened = bound.map_or(&[][..], |bound| &bound.cores);
+    let shown = |addr: &SocketAddr| KafkaBroker {
+        host: addr.ip().to_string(),
+        port: addr.port(),
+    };
+    let brokers = match &settings.kafka_advertise {
+        Advertise::Core => listened.iter().map(shown).collect(),
+        Advertise::Listen => listened.iter().take(1).map(shown).collect(),
+        Advertise::At { host, port } => Arc::from([KafkaBroker {
+            host: host.clone(),
+            port: *port,
+        }]),
+    };
+    KafkaSettings {
+        brokers,
+        auto_create: settings.kafka_auto_create,
+        auto_create_limit: settings.kafka_auto_create_limit,
+        partitions: settings.kafka_partitions,
+        request_bytes: u32::try_from(settings.kafka_request_bytes.0).expect("256 MiB at most"),
+    }
+}
+
+/// Kafka clients are told where to connect to, which has to be an address that exists.
+fn check_advertised(settings: &Settings) -> Result<(), RuntimeError> {
+    let unreachable = match settings.kafka_listen {
+        Listen::At(addr) => addr.ip().is_unspecified(),
+        Listen::Off => false,
+    };
+    if unreachable && !matches!(settings.kafka_advertise, Advertise::At { .. }) {
+        return Err(RuntimeError::Bootstrap(
+            "`kafka.listen` is every address of this machine, which no client can be told to connect \
+             to: set `kafka.advertise` to the host and port that clients reach it by"
+                .to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 /// The same on every core: core 0 decides by it, and all overlay a topic's own choices on it.

@@ -41,19 +41,24 @@ def say(*words):
 class Broker:
     """A broker process. Use as a context manager: it is killed at the end at the latest."""
 
-    def __init__(self, data, *flags, cores=None, native="127.0.0.1:0"):
+    def __init__(self, data, *flags, cores=None, native="127.0.0.1:0", kafka="off", http="off"):
         self.data = data
         self.flags = list(flags)
         self.cores = cores
         self.stderr_path = data.rstrip("/") + ".log"
         self.process = None
         self.listen = native
+        self.listen_kafka = kafka
+        self.kafka = None
+        self.listen_http = http
+        self.http = None
         self.native = None
         self.ready_seconds = None
         self.program = LEVERET
 
     def start(self, timeout=60):
-        command = [self.program, "serve", "--data", self.data, "--native", self.listen, *self.flags]
+        command = [self.program, "serve", "--data", self.data, "--native", self.listen,
+                   "--kafka", self.listen_kafka, "--http", self.listen_http, *self.flags]
         if self.cores:
             command += ["--cores", str(self.cores)]
         began = time.monotonic()
@@ -71,6 +76,8 @@ class Broker:
         self.ready = line.strip()
         words = dict(word.split("=", 1) for word in self.ready.split()[1:] if "=" in word)
         self.native = words["native"]
+        self.kafka = words.get("kafka")
+        self.http = words.get("http")
         return self
 
     def log_tail(self, lines=20):

@@ -54,9 +54,12 @@ impl OwnBroker {
             .arg("serve")
             .arg("--data")
             .arg(directory.join("data"));
-        command.args(["--native", "127.0.0.1:0"]);
+        let kafka = match args.protocol {
+            Protocol::Kafka => "127.0.0.1:0",
+            Protocol::Native => "off",
+        };
+        command.args(["--native", "127.0.0.1:0", "--kafka", kafka, "--http", "off"]);
         if args.protocol == Protocol::Kafka {
-            command.args(["--kafka", "127.0.0.1:0"]);
             // Natively the topic's creator says it.
             if let Some(level) = level {
                 command

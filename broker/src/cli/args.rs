@@ -15,7 +15,7 @@ use super::start::StartAt;
     version,
     about = "A durable message broker: topics that survive crashes and power cuts",
     long_about = "A durable message broker: topics that survive crashes and power cuts.\n\n\
-                  Without a command it serves, on 127.0.0.1:7654 with its data in ./leveret-data.",
+                  Without a command it serves, on 127.0.0.1:7654 (and Kafka clients on 127.0.0.1:9092) with its data in ./leveret-data.",
     after_help = TOP_EXAMPLES,
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true
@@ -49,6 +49,35 @@ pub(crate) enum Command {
     Consume(ConsumeArgs),
     /// Check every checksum and invariant of a data directory while no broker uses it
     Verify(VerifyArgs),
+    /// Print every setting with its value, default, bounds and meaning
+    #[command(after_help = CONFIG_EXAMPLES)]
+    Config(ConfigArgs),
+    /// Say what this machine lacks for full speed or durability, each with the remedy
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(ConfigArgs),
+}
+
+const CONFIG_EXAMPLES: &str = "The output is a configuration file: values that are not the default stand in it, the \
+others as comments.\n\nExamples:\n  \
+leveret config > leveret.toml                     # everything there is to set\n  \
+leveret config --config /etc/leveret/leveret.toml # what a broker with this file would use\n  \
+leveret config --json | jq -r '.[].key'";
+
+const CHECK_EXAMPLES: &str = "Checks for a broker with these settings, as the user that runs this. Exits with 1 \
+only if the broker could not start.\n\nExamples:\n  leveret check\n  leveret check --config /etc/leveret/leveret.toml --json";
+
+/// Settings to look at.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// TOML file with settings
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Any setting, as KEY=VALUE; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Default, Args)]
@@ -68,6 +97,12 @@ pub(crate) struct ServeArgs {
     /// Address of the native protocol; port 0 picks a free one [default: 127.0.0.1:7654]
     #[arg(long, value_name = "ADDR")]
     pub(crate) native: Option<String>,
+    /// Address of the Kafka protocol, or `off` [default: 127.0.0.1:9092]
+    #[arg(long, value_name = "ADDR|off")]
+    pub(crate) kafka: Option<String>,
+    /// Address of health, metrics and status over HTTP, or `off` [default: 127.0.0.1:7655]
+    #[arg(long, value_name = "ADDR|off")]
+    pub(crate) http: Option<String>,
     /// Any setting, as KEY=VALUE; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,

@@ -2,12 +2,15 @@
 //!
 //! `serve` turns flags into settings and hands them to the server; all other commands are ordinary
 //! clients of a running broker, through the client crate, except `verify`, which reads a data
-//! directory offline. What this refuses to do: it holds no broker logic, opens no data file of a
+//! directory offline, and `config` and `check`, which need no broker. What this refuses to do: it holds no broker logic, opens no data file of a
 //! running broker, and prints nothing on standard output but what the command is for.
 
 mod args;
+mod check;
+mod config;
 mod consume;
 mod failure;
+mod logging;
 mod output;
 mod produce;
 mod remote;
@@ -55,5 +58,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Produce(args) => remote::block_on(produce::run(args)),
         Command::Consume(args) => remote::block_on(consume::run(args)),
         Command::Verify(args) => verify::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Check(args) => check::run(&args),
     }
 }

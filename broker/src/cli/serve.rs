@@ -1,15 +1,16 @@
 //! `leveret serve`: flags and file to settings; the rest is the server's.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
 
 use leveret_broker::config::{self, ConfigError, Settings};
-use leveret_broker::core::boundary::Protocol;
-use leveret_broker::runtime::{Ready, StopHandle};
+use leveret_broker::runtime::{Ready, Reload, StopHandle};
 use leveret_broker::server;
-use tracing_subscriber::EnvFilter;
 
 use super::args::ServeArgs;
 use super::failure::Failure;
+use super::logging;
 
 /// The end of `leveret serve -h`.
 pub(super) fn short_help() -> String {
@@ -25,37 +26,46 @@ pub(super) fn long_help() -> String {
 }
 
 const HELP: &str = "Prints one line on standard output when ready:
-  ready native=ADDR data=DIR cores=LIST
-Logs go to standard error. SIGTERM and Ctrl-C stop it gracefully.
+  ready native=ADDR kafka=ADDR http=ADDR data=DIR cores=LIST
+Logs go to standard error. SIGTERM and Ctrl-C stop it gracefully; SIGHUP reads log.filter again from the file of
+--config.
 
 Examples:
   leveret serve --data /var/lib/leveret --cores 2
-  leveret serve --native 127.0.0.1:0 --set journal.bytes='256 MiB'
+  leveret serve --native 127.0.0.1:0 --kafka off --set journal.bytes='256 MiB'
 ";
 
 /// Serves until it is told to stop.
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let settings = settings(args)?;
-    start_logging(&settings.log_filter)?;
+    let levels = logging::start(&settings)?;
     let stop = StopHandle::new().map_err(|error| {
         Failure::new(
             format!("no descriptor to be had: {error}"),
             "raise the limit of open files with `ulimit -n`",
         )
     })?;
-    server::serve(&settings, &stop, |ready| announce(&settings, ready))
-        .map(drop)
-        .map_err(|error| Failure::Said(error.to_string()))
+    // Without a file there is nothing to read again, and a lost terminal ends the broker as usual.
+    let reload = args.config.clone().map(|path| {
+        let set = args.set.clone();
+        Reload::new(move || levels.read_again(&path, &set))
+    });
+    server::serve(&settings, &stop, reload, |ready, http| {
+        announce(&settings, ready, http);
+    })
+    .map(drop)
+    .map_err(|error| Failure::Said(error.to_string()))
 }
 
 /// Prints the one line of standard output: programs wait for it and read the address from it.
-fn announce(settings: &Settings, ready: &Ready) {
+fn announce(settings: &Settings, ready: &Ready, http: Option<SocketAddr>) {
     let mut line = String::from("ready");
-    for (protocol, address) in &ready.addrs {
-        let name = match protocol {
-            Protocol::Native => "native",
-        };
+    for bound in &ready.addrs[..] {
+        let (name, address) = (bound.protocol.name(), bound.cores[0]);
         line.push_str(&format!(" {name}={address}"));
+    }
+    if let Some(address) = http {
+        line.push_str(&format!(" http={address}"));
     }
     let cpus: Vec<String> = ready.cpus.iter().map(ToString::to_string).collect();
     line.push_str(&format!(
@@ -70,26 +80,17 @@ fn announce(settings: &Settings, ready: &Ready) {
     }
 }
 
-/// Log lines go to standard error, which standard output's one line must not be mixed with.
-fn start_logging(filter: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        Failure::new(
-            format!("`log.filter` cannot be `{filter}`: {error}"),
-            "write a level, such as info, or module=level pairs with commas",
-        )
-    })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    Ok(())
+fn refused(error: ConfigError) -> Failure {
+    Failure::new(
+        error.to_string(),
+        "`leveret serve --help` lists all settings",
+    )
 }
 
-/// Defaults, then the file, then `--set` in order, then the flags.
-pub(super) fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
+/// Defaults, then the file, then `--set` in order.
+pub(super) fn from_file(path: Option<&Path>, set: &[String]) -> Result<Settings, Failure> {
     let mut settings = Settings::default();
-    if let Some(path) = &args.config {
+    if let Some(path) = path {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Failure::new(
                 format!("cannot read {}: {error}", path.display()),
@@ -103,21 +104,23 @@ pub(super) fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
             )
         })?;
     }
-    let refused = |error: ConfigError| {
-        Failure::new(
-            error.to_string(),
-            "`leveret serve --help` lists all settings",
-        )
-    };
-    for assignment in &args.set {
+    for assignment in set {
         settings.apply_assignment(assignment).map_err(refused)?;
     }
+    Ok(settings)
+}
+
+/// Defaults, then the file, then `--set` in order, then the flags.
+pub(super) fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
+    let mut settings = from_file(args.config.as_deref(), &args.set)?;
     let data = args.data.as_ref().map(|path| path.display().to_string());
     let flags = [
         ("data", &data),
         ("cores", &args.cores),
         ("cpus", &args.cpus),
         ("native.listen", &args.native),
+        ("kafka.listen", &args.kafka),
+        ("http.listen", &args.http),
     ];
     for (key, value) in flags {
         if let Some(value) = value {

@@ -12,9 +12,9 @@ mod reference;
 mod settings;
 mod value;
 
-pub use reference::{markdown_table, plain_list, topic_markdown_table};
+pub use reference::{markdown_table, plain_list, topic_markdown_table, wrapped};
 pub use settings::{SETTINGS, Setting, Settings};
-pub use value::{ByteSize, CpuList, SettingValue};
+pub use value::{Advertise, ByteSize, CpuList, Listen, LogFormat, SettingValue};
 
 #[cfg(test)]
 mod tests;

@@ -68,7 +68,9 @@ fn bounds_or_form(setting: &Setting) -> String {
     }
 }
 
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+/// The words of a text in lines that are no longer than `width`, where words allow.
+#[must_use]
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("there is always a last line");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use leveret_storage::types::Level;
 
-use super::value::{ByteSize, CpuList, SettingValue, checked};
+use super::value::{Advertise, ByteSize, CpuList, Listen, LogFormat, SettingValue, checked};
 
 /// One setting, as it was declared.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct Setting {
     pub prose: &'static str,
     /// Parses, checks the bounds and stores; the error says what would be right.
     pub(super) assign: fn(&mut Settings, &str) -> Result<(), String>,
+    /// Its value among these, as it would be written.
+    pub shown: fn(&Settings) -> String,
 }
 
 macro_rules! bounds {
@@ -65,6 +67,7 @@ macro_rules! settings {
                     settings.$field = checked::<$type>(text, bounds!($($low, $high)?))?;
                     Ok(())
                 },
+                shown: |settings| settings.$field.written(),
             },
         )*];
 
@@ -95,9 +98,44 @@ settings! {
     "Where the native protocol listens; port 0 picks a free one. There is no authentication yet: \
      open it beyond this machine only where everybody may read and write. The same as --native.";
 
+    "kafka.listen": kafka_listen: Listen = "127.0.0.1:9092",
+    "Where Kafka clients are served; port 0 picks a free one, off serves none. There is no \
+     authentication yet, as with `native.listen`. The same as --kafka.";
+
+    "kafka.advertise": kafka_advertise: Advertise = "listen",
+    "What Kafka clients are told to connect to, which has to be reachable from where they are. \
+     listen: the address of `kafka.listen`. core: each core is a broker of its own, on the port of \
+     `kafka.listen` and those after it, so that every client goes straight to the core that owns a \
+     partition.";
+
+    "kafka.auto_create": kafka_auto_create: bool = "true",
+    "Whether a Kafka client that asks for a topic which does not exist makes it, if it allows that \
+     itself.";
+
+    "kafka.auto_create_limit": kafka_auto_create_limit: u32 = "1000" in "1" to "100000",
+    "Topics beyond which none is made that way, so that misspelt names cannot fill the broker.";
+
+    "kafka.partitions": kafka_partitions: u32 = "1" in "1" to "10000",
+    "Partitions of a topic that a Kafka client creates without saying how many.";
+
+    "kafka.request.bytes": kafka_request_bytes: ByteSize = "32 MiB" in "64 KiB" to "256 MiB",
+    "Longest request of a Kafka client, which may hold batches for many partitions; it closes the \
+     connection of a client that announces a longer one.";
+
+    "http.listen": http_listen: Listen = "127.0.0.1:7655",
+    "Where health, metrics and status are served over HTTP, to be read only; port 0 picks a free \
+     one, off serves none. Whoever reaches it sees topic names and figures. The same as --http.";
+
     "connections.max": connections_max: u32 = "10000" in "1" to "1000000",
     "Most connections at a time, of all cores together; more are closed as they come. What the \
      limit on open files leaves beside the log's own files may bound it further.";
+
+    "connections.hello.max": connections_hello_max: u32 = "2500" in "1" to "1000000",
+    "Most connections at a time, of all cores together, that have not said hello. When there are \
+     more, the one that has been silent longest is closed, so that silent ones keep nobody out.";
+
+    "connections.hello.timeout": connections_hello_timeout: Duration = "10 s" in "100 ms" to "5 min",
+    "How long a new connection may take to say hello before it is closed.";
 
     "message.max.bytes": message_max_bytes: ByteSize = "1 MiB" in "1 KiB" to "128 MiB",
     "Longest record batch that a producer may send, header included, as it is on the wire \
@@ -154,5 +192,9 @@ settings! {
 
     "log.filter": log_filter: String = "info",
     "What is logged to stderr: error, warn, info, debug or trace, or per module, such as \
-     `info,leveret_storage=debug`.";
+     `info,leveret_storage=debug`. After a change in the file, SIGHUP makes a running broker read \
+     it again.";
+
+    "log.format": log_format: LogFormat = "text",
+    "How log lines look: text for people, json for programs (an object a line).";
 }

@@ -29,6 +29,7 @@ fn declarations_are_sound() {
         let mut settings = defaults.clone();
         (setting.assign)(&mut settings, setting.default).expect("the default is in bounds");
         assert_eq!(settings, defaults);
+        assert_eq!((setting.shown)(&settings), setting.default);
     }
     for key in &keys {
         let table = format!("{key}.");
@@ -64,6 +65,30 @@ fn every_form_is_read() {
 }
 
 #[test]
+fn what_is_shown_is_read_as_the_same() {
+    let text = "cores = 3\ncpus = '0,2-3'\nhttp.listen = 'off'\nlog.format = 'json'\n\
+                topic.retention.time = 'none'\nsegment.time = 5401001\nmessage.max.bytes = 1025\n\
+                topic.retention.bytes = '3 TiB'\ndisk.floor.bytes = 0";
+    let settings = after(text).expect("valid");
+    let mut again = Settings::default();
+    for setting in SETTINGS {
+        let written = format!("{}={}", setting.key, (setting.shown)(&settings));
+        again.apply_assignment(&written).expect("read again");
+    }
+    assert_eq!(again, settings);
+}
+
+#[test]
+fn kafka_is_switched_off_or_advertised() {
+    let settings = after("kafka.listen = 'off'\nkafka.advertise = '[::1]:9'").expect("valid");
+    assert_eq!(settings.kafka_listen, Listen::Off);
+    let (host, port) = ("::1".to_owned(), 9);
+    assert_eq!(settings.kafka_advertise, Advertise::At { host, port });
+    let settings = after("kafka.advertise = 'core'").expect("valid");
+    assert_eq!(settings.kafka_advertise, Advertise::Core);
+}
+
+#[test]
 fn an_unknown_key_names_the_nearest() {
     let error = after("mesage.max_bytes = 1").expect_err("unknown");
     assert_eq!(
@@ -89,6 +114,11 @@ fn a_value_out_of_bounds_or_form_says_what_is_right() {
         ("cpus", "'1,1'"),
         ("cpus", "'0-4000000000'"),
         ("native.listen", "'7654'"),
+        ("kafka.listen", "'none'"),
+        ("kafka.advertise", "'broker'"),
+        ("kafka.advertise", "'a b:9092'"),
+        ("http.listen", "'none'"),
+        ("log.format", "'xml'"),
         ("topic.level", "'fsync'"),
         ("segment.time", "'7 weeks'"),
         ("segment.bytes", "-1"),

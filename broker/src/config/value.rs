@@ -19,6 +19,9 @@ pub trait SettingValue: Sized {
     /// What would have been right, as half a sentence.
     fn parse(text: &str) -> Result<Self, String>;
 
+    /// The written form, which [`SettingValue::parse`] reads as this value again.
+    fn written(&self) -> String;
+
     /// Where it stands between its bounds; `None` for a type that has none.
     fn magnitude(&self) -> Option<u128> {
         None
@@ -98,6 +101,18 @@ fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
+/// The number in the largest unit that divides it; a single day is 24 h.
+fn in_unit(number: u64, units: &[(&str, u64)]) -> String {
+    let largest = units
+        .iter()
+        .filter(|(_, factor)| number > 0 && number.is_multiple_of(*factor))
+        .filter(|(unit, factor)| *unit != "days" || number > *factor);
+    let (unit, factor) = largest
+        .max_by_key(|(_, factor)| *factor)
+        .unwrap_or(&units[0]);
+    format!("{} {unit}", number / factor)
+}
+
 impl SettingValue for ByteSize {
     const FORM: &'static str = "size such as 64 MiB";
 
@@ -106,6 +121,10 @@ impl SettingValue for ByteSize {
         bytes
             .map(Self)
             .ok_or_else(|| "it is a size, such as 65536 or \"64 MiB\"".to_owned())
+    }
+
+    fn written(&self) -> String {
+        in_unit(self.0, BYTE_UNITS)
     }
 
     fn magnitude(&self) -> Option<u128> {
@@ -122,6 +141,11 @@ impl SettingValue for Duration {
             .ok_or_else(|| "it is a time, such as \"500 ms\" or \"7 days\"".to_owned())
     }
 
+    fn written(&self) -> String {
+        let ms = u64::try_from(self.as_millis()).expect("it was read from a number of this size");
+        in_unit(ms, &TIME_UNITS[..TIME_UNITS.len() - 1])
+    }
+
     fn magnitude(&self) -> Option<u128> {
         Some(self.as_millis())
     }
@@ -132,6 +156,10 @@ impl SettingValue for u32 {
 
     fn parse(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "it is a whole number".to_owned())
+    }
+
+    fn written(&self) -> String {
+        self.to_string()
     }
 
     fn magnitude(&self) -> Option<u128> {
@@ -147,6 +175,10 @@ impl SettingValue for NonZeroU16 {
             .map_err(|_| "it is a whole number of at least 1".to_owned())
     }
 
+    fn written(&self) -> String {
+        self.to_string()
+    }
+
     fn magnitude(&self) -> Option<u128> {
         Some(u128::from(self.get()))
     }
@@ -158,6 +190,10 @@ impl SettingValue for bool {
     fn parse(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "it is true or false".to_owned())
     }
+
+    fn written(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl SettingValue for String {
@@ -165,6 +201,10 @@ impl SettingValue for String {
 
     fn parse(text: &str) -> Result<Self, String> {
         Ok(text.to_owned())
+    }
+
+    fn written(&self) -> String {
+        self.clone()
     }
 }
 
@@ -178,6 +218,10 @@ impl SettingValue for PathBuf {
             Ok(Self::from(text))
         }
     }
+
+    fn written(&self) -> String {
+        self.display().to_string()
+    }
 }
 
 impl SettingValue for SocketAddr {
@@ -189,6 +233,120 @@ impl SettingValue for SocketAddr {
             .map(|port| format!("127.0.0.1:{port}"));
         let address = written.as_deref().unwrap_or(text).parse();
         address.map_err(|_| "it is an IP address and a port, such as 127.0.0.1:7654".to_owned())
+    }
+
+    fn written(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// Where a listener listens that may be switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere.
+    Off,
+    /// There; port 0 picks a free one.
+    At(SocketAddr),
+}
+
+impl SettingValue for Listen {
+    const FORM: &'static str = "IP:PORT or off";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let address = SocketAddr::parse(text);
+        address
+            .map(Self::At)
+            .map_err(|reason| format!("{reason}, or off"))
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Self::Off => "off".to_owned(),
+            Self::At(address) => address.written(),
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: an object a line.
+    Json,
+}
+
+impl SettingValue for LogFormat {
+    const FORM: &'static str = "text or json";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("it is text or json".to_owned()),
+        }
+    }
+
+    fn written(&self) -> String {
+        let name = match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        };
+        name.to_owned()
+    }
+}
+
+/// What clients are told to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Advertise {
+    /// The address that is listened on.
+    Listen,
+    /// Each core on a port of its own.
+    Core,
+    /// This host and port, as they are written.
+    At {
+        /// A name or an address.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+}
+
+/// Longest host name that DNS knows.
+const MAX_HOST: usize = 253;
+
+impl SettingValue for Advertise {
+    const FORM: &'static str = "HOST:PORT, listen or core";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrong =
+            || "it is a host and a port, such as broker.example.org:9092, or listen, or core";
+        match text {
+            "listen" => return Ok(Self::Listen),
+            "core" => return Ok(Self::Core),
+            _ => {}
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port: u16 = port.parse().map_err(|_| wrong())?;
+        let written = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+        if host.is_empty() || host.len() > MAX_HOST || port == 0 || !host.chars().all(written) {
+            return Err(wrong().to_owned());
+        }
+        let host = host.to_owned();
+        Ok(Self::At { host, port })
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Self::Listen => "listen".to_owned(),
+            Self::Core => "core".to_owned(),
+            Self::At { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::At { host, port } => format!("{host}:{port}"),
+        }
     }
 }
 
@@ -202,6 +360,15 @@ impl SettingValue for Level {
             "memory" => Ok(Self::Memory),
             _ => Err("it is synced, written or memory".to_owned()),
         }
+    }
+
+    fn written(&self) -> String {
+        let name = match self {
+            Self::Synced => "synced",
+            Self::Written => "written",
+            Self::Memory => "memory",
+        };
+        name.to_owned()
     }
 }
 
@@ -230,6 +397,10 @@ impl SettingValue for CpuList {
         }
         Ok(Self(cpus))
     }
+
+    fn written(&self) -> String {
+        self.to_string()
+    }
 }
 
 impl fmt::Display for CpuList {
@@ -252,6 +423,10 @@ impl<T: SettingValue> SettingValue for Option<T> {
         T::parse(text)
             .map(Some)
             .map_err(|reason| format!("{reason}, or none"))
+    }
+
+    fn written(&self) -> String {
+        self.as_ref().map_or_else(|| "none".to_owned(), T::written)
     }
 
     fn magnitude(&self) -> Option<u128> {

@@ -24,6 +24,19 @@ pub struct ConnId {
 pub enum Protocol {
     /// The native FlatBuffers protocol.
     Native,
+    /// Kafka's.
+    Kafka,
+}
+
+impl Protocol {
+    /// What it is called in messages and in the ready line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Kafka => "kafka",
+        }
+    }
 }
 
 /// The buffer type of a behaviour's pool.
@@ -82,6 +95,10 @@ pub trait Behaviour {
     type Pool: BufPool;
     /// What cores tell each other.
     type Message: Send + 'static;
+    /// What an outside thread may ask a core about itself.
+    type Question: Send + 'static;
+    /// What it then hears.
+    type Insight: Send + 'static;
 
     /// A connection was accepted; its first bytes follow.
     fn handle_accept(&mut self, conn: ConnId, protocol: Protocol, peer: SocketAddr, now: Now);
@@ -101,6 +118,9 @@ pub trait Behaviour {
     fn handle_mesh(&mut self, from: CoreId, message: Self::Message, now: Now);
     /// Time has passed; called at or after [`Behaviour::poll_timeout`].
     fn handle_timeout(&mut self, now: Now);
+    /// Answer an outside thread at once. Nothing changes by it that anybody could notice, and it
+    /// costs no more than handling a request.
+    fn observe(&mut self, question: Self::Question, now: Now) -> Self::Insight;
     /// Begin a graceful stop: refuse new work, finish and make durable what was accepted, then
     /// [`Action::Stopped`].
     fn handle_stop(&mut self, now: Now);

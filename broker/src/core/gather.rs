@@ -1,28 +1,31 @@
-//! Requests that several cores answer: one part each, joined here in the order asked.
+//! Requests that several answers complete: one part each, joined here.
 //!
 //! A fetch over several cores is complete when one of them has records: the others are hurried,
-//! which makes them answer with what they have, after reads that are under way.
+//! which makes them answer with what they have, after reads that are under way. What the parts
+//! are and what they become together is the protocol's, in [`Gathering`].
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use leveret_engine::shard::{FetchedPartition, Reply, RequestId};
-use leveret_engine::topology::Topic;
+use leveret_engine::EngineError;
+use leveret_engine::shard::RequestId;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, LogId, Now};
-use leveret_wire::native::{CorrelationId, ErrorCode, PartitionId};
+use leveret_storage::types::{CoreId, Mono, Now};
 
 use super::Core;
 use super::boundary::ConnId;
 use super::hop::{Answer, Call, Message};
+use super::kafka::KafkaGathering;
+use super::native::NativeGathering;
 use super::pending::{Slot, Waiting};
-use super::status::{CoreReport, PartitionReport};
 
-/// One request whose parts come from several cores.
+/// One request whose parts are asked for one by one.
 pub(super) struct Gather {
     conn: ConnId,
-    correlation: CorrelationId,
-    missing: Vec<(CoreId, Slot)>,
+    /// Bytes that come back when it is answered.
+    permit: usize,
+    /// When it is answered without the parts that are missing then.
+    deadline: Option<Mono>,
+    /// Who owes each part, and where its answer arrives; `None` once it is there.
+    parts: Vec<Option<(CoreId, Slot)>>,
+    missing: usize,
     /// All parts have been asked for; before that a part that is there already completes nothing.
     asked: bool,
     /// There are records: no part needs to wait for more.
@@ -34,26 +37,28 @@ pub(super) struct Gather {
 
 /// What is gathered, and what of it is there.
 pub(super) enum Gathering {
-    /// Records, in the order of the request.
-    Fetch(Vec<FetchedPart>),
-    /// Where the partitions of these topics stand.
-    Describe {
-        topics: Vec<Arc<Topic>>,
-        with_config: bool,
-        reports: BTreeMap<LogId, PartitionReport>,
-    },
-    /// How each core is.
-    Status(Vec<CoreReport>),
+    Native(NativeGathering),
+    Kafka(KafkaGathering),
 }
 
-/// One partition of a fetch.
-#[derive(Default)]
-pub(super) struct FetchedPart {
-    pub(super) partition: PartitionId,
-    /// `None` if there is no such partition: then `error` says so.
-    pub(super) log: Option<LogId>,
-    pub(super) error: Option<ErrorCode>,
-    pub(super) fetched: Option<FetchedPartition>,
+/// What a part that has arrived means for the others.
+pub(super) enum Progress {
+    /// Nothing.
+    GoOn,
+    /// They need not wait for more records.
+    Enough,
+    /// They are no longer wanted: the whole request fails so.
+    Failed(EngineError),
+}
+
+impl Gathering {
+    /// Whether nobody needs the answer once the connection is gone.
+    fn is_fetch(&self) -> bool {
+        match self {
+            Self::Native(what) => what.is_fetch(),
+            Self::Kafka(what) => what.is_fetch(),
+        }
+    }
 }
 
 impl<P: BufPool> Core<P> {
@@ -62,7 +67,8 @@ impl<P: BufPool> Core<P> {
     pub(super) fn gather(
         &mut self,
         conn: ConnId,
-        correlation: CorrelationId,
+        permit: usize,
+        deadline: Option<Mono>,
         what: Gathering,
     ) -> usize {
         let session = self
@@ -70,59 +76,61 @@ impl<P: BufPool> Core<P> {
             .get(conn)
             .expect("a request comes from a connection");
         session.waiting += 1;
-        let fetch = matches!(what, Gathering::Fetch(_));
+        let fetch = what.is_fetch();
         let gather = self.gathers.insert(Gather {
             conn,
-            correlation,
-            missing: Vec::new(),
+            permit,
+            deadline,
+            parts: Vec::new(),
+            missing: 0,
             asked: false,
             enough: false,
             hurried: false,
             what,
         });
-        if fetch && let Some(session) = self.sessions.get(conn) {
+        if fetch {
             session.fetches.push(gather);
         }
         self.bound_peer(conn);
         gather
     }
 
+    /// Asks for the next part; parts are numbered from 0 in the order asked.
     pub(super) fn ask_part(&mut self, gather: usize, owner: CoreId, call: Call, now: Now) {
         // In place before the call: this core may answer while it is asked.
-        let slot = self.pending.add(Waiting::Part { gather, owner });
-        self.gathers[gather].missing.push((owner, slot));
+        let parts = self.gathers[gather].parts.len();
+        let part = u32::try_from(parts).expect("parts of a request are bounded by its bytes");
+        let slot = self
+            .pending
+            .add_timed(Waiting::Part { gather, part }, call.timed(now));
+        let gathering = &mut self.gathers[gather];
+        gathering.parts.push(Some((owner, slot)));
+        gathering.missing += 1;
         self.dispatch_call(owner, slot, call, now);
     }
 
-    /// One core's part is there.
-    pub(super) fn gathered(&mut self, key: usize, owner: CoreId, answer: Answer, now: Now) {
+    /// A part is there.
+    pub(super) fn gathered(&mut self, key: usize, part: u32, answer: Answer, now: Now) {
         let gather = &mut self.gathers[key];
-        gather.missing.retain(|(core, _)| *core != owner);
-        let enough = &mut gather.enough;
-        match (&mut gather.what, answer) {
-            (Gathering::Fetch(parts), Answer::Engine(Reply::Fetched(fetched))) => {
-                for one in fetched {
-                    *enough |= one
-                        .result
-                        .as_ref()
-                        .map_or(true, |records| !records.is_empty());
-                    let part = parts.iter_mut().find(|part| part.log == Some(one.log));
-                    part.expect("a core answers what it was asked").fetched = Some(one);
+        gather.parts[part as usize] = None;
+        gather.missing -= 1;
+        let progress = match &mut gather.what {
+            Gathering::Native(what) => what.take(answer),
+            Gathering::Kafka(what) => what.take(part as usize, answer),
+        };
+        match progress {
+            Progress::GoOn => {}
+            Progress::Enough => gather.enough = true,
+            Progress::Failed(error) => {
+                let conn = gather.conn;
+                match self.drop_gather(key, now) {
+                    Gathering::Native(what) => self.native_gather_failed(conn, &what, &error),
+                    Gathering::Kafka(_) => unreachable!("each partition fails by itself"),
                 }
-            }
-            (Gathering::Fetch(_), Answer::Engine(Reply::Failed(error))) => {
-                let (conn, correlation) = (gather.conn, gather.correlation);
-                self.cancel_gather(key);
-                self.respond_engine_error(conn, correlation, &error);
                 return self.request_done(conn, now);
             }
-            (Gathering::Describe { reports, .. }, Answer::Described(described)) => {
-                reports.extend(described.into_iter().map(|report| (report.log, report)));
-            }
-            (Gathering::Status(reports), Answer::Status(report)) => reports.push(*report),
-            (_, answer) => unreachable!("no part of this request: {answer:?}"),
         }
-        if gather.asked {
+        if self.gathers[key].asked {
             self.go_on_gathering(key, now);
         }
     }
@@ -137,7 +145,7 @@ impl<P: BufPool> Core<P> {
         if self.gathers[key].enough {
             self.hurry(key);
         }
-        if self.gathers[key].missing.is_empty() {
+        if self.gathers[key].missing == 0 {
             self.finish_gathering(key, now);
         }
     }
@@ -147,7 +155,8 @@ impl<P: BufPool> Core<P> {
         if std::mem::replace(&mut gather.hurried, true) {
             return;
         }
-        for (core, slot) in gather.missing.clone() {
+        let missing: Vec<_> = gather.parts.iter().flatten().copied().collect();
+        for (core, slot) in missing {
             if core == self.id {
                 self.shard.finish_fetch(RequestId(slot.0));
             } else {
@@ -156,45 +165,54 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    /// Answers the client: no part is missing.
+    /// Answers the client with what is there, which is everything unless a time-out passed.
     fn finish_gathering(&mut self, key: usize, now: Now) {
-        let Gather {
-            conn,
-            correlation,
-            what,
-            ..
-        } = self.gathers.remove(key);
-        if let Some(session) = self.sessions.get(conn) {
-            session.fetches.retain(|fetch| *fetch != key);
-        }
-        match what {
-            Gathering::Fetch(parts) => self.respond_fetched(conn, correlation, parts),
-            Gathering::Describe {
-                topics,
-                with_config,
-                reports,
-            } => {
-                self.respond_described(conn, correlation, &topics, with_config, &reports);
-            }
-            Gathering::Status(reports) => self.respond_status(conn, correlation, reports, now),
+        let conn = self.gathers[key].conn;
+        match self.drop_gather(key, now) {
+            Gathering::Native(what) => self.native_gathered(conn, what, now),
+            Gathering::Kafka(what) => self.kafka_gathered(conn, what, now),
         }
         self.request_done(conn, now);
     }
 
+    /// The requests whose time-out has passed are answered without what is missing.
+    pub(super) fn give_up_gathers(&mut self, now: Now) {
+        let late = |gather: &Gather| gather.deadline.is_some_and(|at| at <= now.mono);
+        let gathers = self.gathers.iter().filter(|(_, gather)| late(gather));
+        let keys: Vec<usize> = gathers.map(|(key, _)| key).collect();
+        keys.into_iter()
+            .for_each(|key| self.finish_gathering(key, now));
+    }
+
+    /// Whether a gather has a time-out that has not passed yet.
+    pub(super) fn gathers_have_deadlines(&self) -> bool {
+        self.gathers
+            .iter()
+            .any(|(_, gather)| gather.deadline.is_some())
+    }
+
     /// Nobody wants the fetch any more.
-    pub(super) fn cancel_gather(&mut self, key: usize) {
-        let Gather { conn, missing, .. } = self.gathers.remove(key);
-        if let Some(session) = self.sessions.get(conn) {
+    pub(super) fn cancel_gather(&mut self, key: usize, now: Now) {
+        self.drop_gather(key, now);
+    }
+
+    /// Forgets a gather, whatever is missing; the permit comes back.
+    fn drop_gather(&mut self, key: usize, now: Now) -> Gathering {
+        let gather = self.gathers.remove(key);
+        if let Some(session) = self.sessions.get(gather.conn) {
             session.fetches.retain(|fetch| *fetch != key);
         }
-        for (core, slot) in missing {
+        let fetch = gather.what.is_fetch();
+        for (core, slot) in gather.parts.into_iter().flatten() {
             self.pending.take(slot);
             if core == self.id {
                 self.shard.cancel(RequestId(slot.0));
-            } else {
+            } else if fetch {
                 self.send(core, Message::Cancel(slot));
             }
         }
+        self.give_back_permit(gather.permit, now);
+        gather.what
     }
 
     /// Every fetch answers with what it has.

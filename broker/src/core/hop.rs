@@ -12,7 +12,7 @@ use leveret_storage::types::{CoreId, Level, LogId, Now};
 
 use super::boundary::Action;
 use super::installs::InstallNumber;
-use super::pending::{Slot, Waiting};
+use super::pending::{Slot, Timed, Waiting};
 use super::status::{CoreReport, PartitionReport};
 use super::{Core, ForeignFetch};
 
@@ -64,6 +64,17 @@ pub enum Call {
     Status,
 }
 
+impl Call {
+    /// Whether and how its time until the answer is counted.
+    pub(super) fn timed(&self, now: Now) -> Option<Timed> {
+        match self {
+            Self::Produce { .. } => Some(Timed::Produce(now.mono)),
+            Self::Fetch(_) => Some(Timed::Fetch(now.mono)),
+            _ => None,
+        }
+    }
+}
+
 /// What came of a call.
 #[derive(Debug)]
 pub enum Answer {
@@ -79,7 +90,7 @@ impl<P: BufPool> Core<P> {
     /// Has `owner` carry out `call` for whoever is `waiting`; the answer arrives at
     /// [`Core::answered`].
     pub(super) fn ask(&mut self, owner: CoreId, call: Call, waiting: Waiting, now: Now) {
-        let slot = self.pending.add(waiting);
+        let slot = self.pending.add_timed(waiting, call.timed(now));
         self.dispatch_call(owner, slot, call, now);
     }
 
@@ -156,6 +167,10 @@ impl<P: BufPool> Core<P> {
 
     /// An answer is there: it goes to whoever waits in that slot, if anybody still does.
     pub(super) fn answered(&mut self, slot: Slot, answer: Answer, now: Now) {
+        if let Some(timed) = self.pending.timed(slot) {
+            let failed = matches!(answer, Answer::Engine(Reply::Failed(_)));
+            self.latencies.note(timed, failed, now.mono);
+        }
         let Some(waiting) = self.pending.take(slot) else {
             return;
         };
@@ -164,15 +179,15 @@ impl<P: BufPool> Core<P> {
                 self.foreign_fetches.remove(&ForeignFetch { core, slot });
                 self.send(core, Message::Answer(slot, answer));
             }
-            Waiting::Part { gather, owner } => self.gathered(gather, owner, answer, now),
-            Waiting::Client {
+            Waiting::Part { gather, part } => self.gathered(gather, part, answer, now),
+            Waiting::Native {
                 conn,
                 correlation,
                 permit,
                 ..
             } => {
                 self.give_back_permit(permit, now);
-                self.answer_client(conn, correlation, answer, now);
+                self.native_answered(conn, correlation, answer, now);
             }
         }
     }

@@ -6,16 +6,14 @@ use bytes::{Buf, BytesMut};
 use leveret_engine::shard::RequestId;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};
-use leveret_wire::native::{CorrelationId, ErrorCode, FrameHeader, FrameLimits, Kind};
+use leveret_wire::native::CorrelationId;
 
 use super::Core;
-use super::boundary::{Action, ConnId};
-use super::intake::{self, Step};
+use super::boundary::{Action, ConnId, Protocol};
+use super::intake::{self, Frame, Look, Step};
 use super::pending::{Slot, Waiting};
-use super::session::{Blocked, Stage};
+use super::session::{Blocked, Large};
 
-/// A connection that has not said hello by then is closed, nanoseconds.
-const HELLO_DEADLINE: u64 = 10_000_000_000;
 /// A large frame that is not complete by then closes its connection, nanoseconds.
 const BODY_DEADLINE: u64 = 60_000_000_000;
 /// Requests of one connection that may wait for their answers.
@@ -26,22 +24,36 @@ const ARENA: usize = 256 * 1024;
 /// What has a coarse deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
-    /// The connection's hello.
+    /// The connection's first words.
     Hello(ConnId),
-    /// The large frame with this correlation that the connection was sending.
-    Body(ConnId, CorrelationId),
+    /// The large frame of this number that the connection was sending.
+    Body(ConnId, u32),
 }
 
 impl<P: BufPool> Core<P> {
-    pub(super) fn accept(&mut self, conn: ConnId, peer: SocketAddr, now: Now) {
-        tracing::debug!(core = self.id.0, %peer, "connection accepted");
-        self.sessions.open(conn);
+    pub(super) fn accept(&mut self, conn: ConnId, protocol: Protocol, peer: SocketAddr, now: Now) {
+        tracing::debug!(core = self.id.0, %peer, protocol = protocol.name(), "connection accepted");
+        self.accepted += 1;
+        self.sessions.open(conn, protocol);
         if self.stop.begun() {
             self.actions.push_back(Action::Close(conn));
             return;
         }
-        self.deadlines
-            .set(now.mono.after(HELLO_DEADLINE), Due::Hello(conn));
+        let deadline = now.mono.after(self.settings.hello_ns);
+        self.deadlines.set(deadline, Due::Hello(conn));
+        self.bound_greeting();
+    }
+
+    /// Closes the connection that has been longest without a hello while too many have said none:
+    /// who means well says it at once.
+    fn bound_greeting(&mut self) {
+        while self.sessions.greeting() > self.settings.hello_max {
+            let oldest = self.sessions.oldest_greeting();
+            let oldest = oldest.expect("each that is counted is listed");
+            self.hello_evictions += 1;
+            let message = "too many connections have not said hello";
+            self.too_late(oldest, message);
+        }
     }
 
     pub(super) fn receive(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
@@ -70,7 +82,7 @@ impl<P: BufPool> Core<P> {
 
     fn keep(&mut self, conn: ConnId, rest: &[u8]) {
         if let Some(session) = self.sessions.get(conn)
-            && session.stage != Stage::Closing
+            && !session.closing
         {
             session.rx.extend_from_slice(rest);
         }
@@ -79,65 +91,68 @@ impl<P: BufPool> Core<P> {
     /// Takes whole frames from the start of `input` until it ends or something blocks. Returns
     /// the bytes used.
     fn consume(&mut self, conn: ConnId, input: &[u8], now: Now) -> usize {
-        let limits = FrameLimits::for_requests(self.settings.max_batch_bytes);
         let mut used = 0;
         loop {
             let rest = &input[used..];
             let Some(session) = self.sessions.get(conn) else {
                 return input.len();
             };
-            if session.stage == Stage::Closing {
+            if session.closing {
                 return input.len();
             }
             if session.blocked.is_some() || rest.is_empty() {
                 return used;
             }
-            match intake::look(rest, &limits) {
-                Ok(Step::NeedMore) => return used,
-                Ok(Step::Whole(header)) => {
-                    let Some(permit) = self.permit(conn, header.payload_len()) else {
-                        return used;
-                    };
-                    let payload = self.copy_payload(&rest[header.payload_range()]);
-                    self.dispatch(
-                        conn,
-                        &header,
-                        &rest[header.header_range()],
-                        payload,
-                        permit,
-                        now,
-                    );
-                    used += header.frame_len();
-                }
-                Ok(Step::Large(header)) => {
-                    if session.stage == Stage::ExpectHello || header.kind != Kind::Produce.as_u16()
-                    {
-                        let message = "only Produce may be longer than 16 KiB";
-                        self.refuse_frame(conn, header.correlation, ErrorCode::BadFrame, message);
-                        return input.len();
-                    }
-                    if self.permit(conn, header.frame_len()).is_none() {
-                        return used;
-                    }
-                    self.begin_large(conn, header, rest, now);
-                    return input.len();
-                }
-                Err(error) => {
-                    let message = error.to_string();
-                    self.refuse_frame(conn, CorrelationId(0), ErrorCode::BadFrame, &message);
-                    return input.len();
-                }
+            let look = match session.protocol() {
+                Protocol::Native => self.look_native(conn, rest),
+                Protocol::Kafka => self.look_kafka(conn, rest),
+            };
+            let frame = match look {
+                Look::NeedMore => return used,
+                Look::Refused => return input.len(),
+                Look::Frame(frame) => frame,
+            };
+            let step = intake::step(frame, rest.len());
+            if step == Step::NeedMore || !self.permit(conn, frame.permit) {
+                return used;
             }
+            if step == Step::Large {
+                self.begin_large(conn, frame, rest, now);
+                return input.len();
+            }
+            self.take_whole(conn, &rest[..frame.len], frame.permit, now);
+            used += frame.len;
         }
     }
 
-    /// Takes a permit, or blocks the connection until there is one.
-    fn permit(&mut self, conn: ConnId, bytes: usize) -> Option<usize> {
+    /// Takes a frame that arrived whole and lies where it was received.
+    fn take_whole(&mut self, conn: ConnId, frame: &[u8], permit: usize, now: Now) {
+        match self.sessions.get(conn).map(|session| session.protocol()) {
+            Some(Protocol::Native) => self.native_whole(conn, frame, permit, now),
+            Some(Protocol::Kafka) => {
+                let frame = self.copy(frame);
+                self.kafka_frame(conn, frame, permit, now);
+            }
+            None => self.give_back_permit(permit, now),
+        }
+    }
+
+    /// Takes a frame that was received into place.
+    fn take_large(&mut self, conn: ConnId, frame: BytesMut, permit: usize, now: Now) {
+        match self.sessions.get(conn).map(|session| session.protocol()) {
+            Some(Protocol::Native) => self.native_large(conn, frame, permit, now),
+            Some(Protocol::Kafka) => self.kafka_frame(conn, frame, permit, now),
+            None => self.give_back_permit(permit, now),
+        }
+    }
+
+    /// Takes a permit, or blocks the connection until there is one. Whether it was taken.
+    fn permit(&mut self, conn: ConnId, bytes: usize) -> bool {
         if bytes == 0 || self.permits.take(conn, bytes) {
-            return Some(bytes);
+            return true;
         }
         self.block(conn, Blocked::Permit);
-        None
+        false
     }
 
     pub(super) fn give_back_permit(&mut self, bytes: usize, now: Now) {
@@ -154,43 +169,45 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    fn copy_payload(&mut self, payload: &[u8]) -> BytesMut {
-        if payload.is_empty() {
+    /// A copy of a small frame or of a part of it, many to an allocation.
+    pub(super) fn copy(&mut self, bytes: &[u8]) -> BytesMut {
+        if bytes.is_empty() {
             return BytesMut::new();
         }
-        if self.arena.capacity() < payload.len() {
-            self.arena = BytesMut::with_capacity(ARENA.max(payload.len()));
+        if self.arena.capacity() < bytes.len() {
+            self.arena = BytesMut::with_capacity(ARENA.max(bytes.len()));
         }
-        self.arena.extend_from_slice(payload);
+        self.arena.extend_from_slice(bytes);
         self.arena.split()
     }
 
-    fn begin_large(&mut self, conn: ConnId, header: FrameHeader, so_far: &[u8], now: Now) {
-        let (into, len) = intake::place(&header, so_far);
+    fn begin_large(&mut self, conn: ConnId, frame: Frame, so_far: &[u8], now: Now) {
+        let (into, len) = intake::place(frame, so_far);
         let session = self.sessions.get(conn).expect("looked at by the caller");
-        session.large = Some(header);
-        self.deadlines.set(
-            now.mono.after(BODY_DEADLINE),
-            Due::Body(conn, header.correlation),
-        );
+        session.larges = session.larges.wrapping_add(1);
+        let number = session.larges;
+        session.large = Some(Large {
+            permit: frame.permit,
+            number,
+        });
+        self.deadlines
+            .set(now.mono.after(BODY_DEADLINE), Due::Body(conn, number));
         self.actions.push_back(Action::Receive { conn, into, len });
     }
 
-    pub(super) fn receive_body(&mut self, conn: ConnId, mut frame: BytesMut, now: Now) {
+    pub(super) fn receive_body(&mut self, conn: ConnId, frame: BytesMut, now: Now) {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
-        let header = session
+        let large = session
             .large
             .take()
             .expect("the driver hands back what was asked for");
-        if session.stage == Stage::Closing {
-            self.give_back_permit(header.frame_len(), now);
+        if session.closing {
+            self.give_back_permit(large.permit, now);
             return;
         }
-        let payload = frame.split_off(header.payload_range().start);
-        let head = &frame[header.header_range()];
-        self.dispatch(conn, &header, head, payload, header.frame_len(), now);
+        self.take_large(conn, frame, large.permit, now);
     }
 
     pub(super) fn block(&mut self, conn: ConnId, why: Blocked) {
@@ -225,7 +242,8 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
-        if session.unsent + session.out.len() > most || session.waiting >= MAX_WAITING {
+        let unsent = session.unsent + session.out.len();
+        if unsent > most || session.waiting >= MAX_WAITING || session.has_fetches_enough() {
             self.block(conn, Blocked::Peer);
         }
     }
@@ -235,8 +253,10 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
-        let eased = session.unsent + session.out.len() <= most / 2;
-        if session.blocked == Some(Blocked::Peer) && eased && session.waiting < MAX_WAITING / 2 {
+        let eased = session.unsent + session.out.len() <= most / 2
+            && session.waiting < MAX_WAITING / 2
+            && !session.has_fetches_enough();
+        if session.blocked == Some(Blocked::Peer) && eased {
             self.unblock(conn, Blocked::Peer, now);
         }
     }
@@ -263,42 +283,65 @@ impl<P: BufPool> Core<P> {
         };
         self.permits.leave(conn);
         if let Some(large) = session.large {
-            self.give_back_permit(large.frame_len(), now);
+            self.give_back_permit(large.permit, now);
         }
         for gather in session.fetches {
-            self.cancel_gather(gather);
+            self.cancel_gather(gather, now);
         }
     }
 
     pub(super) fn deadline_passed(&mut self, due: Due) {
-        match due {
-            Due::Hello(conn) => {
-                let Some(session) = self.sessions.get(conn) else {
-                    return;
-                };
-                if session.stage == Stage::ExpectHello {
-                    let message = "no hello within 10 s";
-                    self.refuse_frame(conn, CorrelationId(0), ErrorCode::Timeout, message);
-                }
-            }
-            Due::Body(conn, correlation) => {
-                let Some(session) = self.sessions.get(conn) else {
-                    return;
-                };
-                if session
-                    .large
-                    .is_some_and(|large| large.correlation == correlation)
-                {
-                    let message = "the frame was not complete within 60 s";
-                    self.refuse_frame(conn, correlation, ErrorCode::Timeout, message);
-                }
-            }
+        let (conn, message) = match due {
+            Due::Hello(conn) => (conn, "no hello in time"),
+            Due::Body(conn, _) => (conn, "the frame was not complete within 60 s"),
+        };
+        let Some(session) = self.sessions.get(conn) else {
+            return;
+        };
+        let late = match due {
+            Due::Hello(_) => !session.greeted,
+            Due::Body(_, number) => session.large.is_some_and(|large| large.number == number),
+        };
+        if late {
+            self.too_late(conn, message);
+        }
+    }
+
+    /// Ends a connection that took too long, in its protocol's way.
+    fn too_late(&mut self, conn: ConnId, message: &str) {
+        match self.sessions.get(conn).map(|session| session.protocol()) {
+            Some(Protocol::Native) => self.native_too_late(conn, message),
+            Some(Protocol::Kafka) => self.kafka_end(conn, message),
+            None => {}
+        }
+    }
+
+    /// Hands what was encoded for the connection to the driver.
+    pub(super) fn flush(&mut self, conn: ConnId) {
+        let Some(session) = self.sessions.get(conn) else {
+            return;
+        };
+        if !session.out.is_empty() {
+            let bytes = session.take_out();
+            self.actions.push_back(Action::Send { conn, bytes });
+        }
+    }
+
+    /// Closes a connection once what it was given to send has left.
+    pub(super) fn end(&mut self, conn: ConnId) {
+        self.flush(conn);
+        if let Some(session) = self.sessions.get(conn)
+            && !session.closing
+        {
+            session.closing = true;
+            session.rx.clear();
+            self.actions.push_back(Action::Close(conn));
         }
     }
 
     /// A client's request has waited too long: it is answered now, and its late answer dropped.
     pub(super) fn give_up(&mut self, slot: Slot, now: Now) {
-        if let Some(Waiting::Client {
+        if let Some(Waiting::Native {
             conn,
             correlation,
             permit,
@@ -306,14 +349,24 @@ impl<P: BufPool> Core<P> {
         }) = self.pending.take(slot)
         {
             self.shard.cancel(RequestId(slot.0));
+            self.latencies.gave_up();
             self.give_back_permit(permit, now);
-            let message = "the request's time-out passed; a batch may still become durable";
-            self.respond_error(conn, correlation, ErrorCode::Timeout, message);
+            self.native_gave_up(conn, correlation);
             self.request_done(conn, now);
         }
     }
 
-    /// Remembers that a client's request will be answered, within `timeout_ms` if that is not 0.
+    /// When a request with this time-out is given up; `None` for 0, which is none.
+    pub(super) fn give_up_at(&mut self, timeout_ms: u32, now: Now) -> Option<Mono> {
+        let deadline = (timeout_ms > 0).then(|| now.mono.after(u64::from(timeout_ms) * 1_000_000));
+        if deadline.is_some() && self.sweep.is_none() {
+            self.sweep = Some(now.mono.after(super::SWEEP));
+        }
+        deadline
+    }
+
+    /// Remembers that a native client's request will be answered, within `timeout_ms` if that is
+    /// not 0.
     pub(super) fn client(
         &mut self,
         conn: ConnId,
@@ -322,18 +375,14 @@ impl<P: BufPool> Core<P> {
         timeout_ms: u32,
         now: Now,
     ) -> Waiting {
+        let deadline = self.give_up_at(timeout_ms, now);
         let session = self
             .sessions
             .get(conn)
             .expect("a request comes from a connection");
         session.waiting += 1;
-        let deadline: Option<Mono> =
-            (timeout_ms > 0).then(|| now.mono.after(u64::from(timeout_ms) * 1_000_000));
-        if deadline.is_some() && self.sweep.is_none() {
-            self.sweep = Some(now.mono.after(super::SWEEP));
-        }
         self.bound_peer(conn);
-        Waiting::Client {
+        Waiting::Native {
             conn,
             correlation,
             permit,

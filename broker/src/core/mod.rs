@@ -1,9 +1,10 @@
 //! One core's behaviour: sessions, routing between cores, and the engine's machines, joined.
 //!
 //! In the order of a request's way: [`boundary`] says what drives a core, `inbound` makes frames
-//! of received bytes, `native` makes calls of frames, [`hop`] brings a call to the core that owns
-//! what it concerns and its answer back, `gather` joins the answers of several cores, and
-//! `native` encodes what goes out. It refuses to touch the kernel, to read a clock and to wait.
+//! of received bytes, `native` and `kafka` make calls of frames, [`hop`] brings a call to the core
+//! that owns what it concerns and its answer back, `gather` joins the answers of several cores,
+//! and the protocol encodes what goes out. It refuses to touch the kernel, to read a clock and to
+//! wait.
 
 pub mod boundary;
 mod deadlines;
@@ -12,12 +13,15 @@ pub mod hop;
 mod inbound;
 mod installs;
 mod intake;
+mod kafka;
+mod latencies;
 mod meter;
 mod native;
+pub mod observe;
 mod pending;
 mod permits;
 mod session;
-mod status;
+pub mod status;
 mod stop;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -36,7 +40,10 @@ use deadlines::Deadlines;
 use gather::Gather;
 use hop::Message;
 use installs::Installs;
+pub use kafka::{KafkaBroker, KafkaSettings};
+use latencies::Latencies;
 use meter::{Meter, Totals};
+use observe::{Insight, Question};
 use pending::{Pending, Slot};
 use permits::Permits;
 use session::Sessions;
@@ -77,6 +84,11 @@ pub struct Core<P: BufPool> {
     /// Small payloads are copied here, many to an allocation.
     arena: BytesMut,
     meter: Meter,
+    latencies: Latencies,
+    /// Connections closed because too many had not said hello.
+    hello_evictions: u64,
+    /// Connections ever accepted.
+    accepted: u64,
     stopped: StoppedLogs,
     stop: Stop,
     started: Mono,
@@ -123,6 +135,9 @@ impl<P: BufPool> Core<P> {
             encoder: Encoder::new(),
             arena: BytesMut::new(),
             meter: Meter::new(now.mono),
+            latencies: Latencies::default(),
+            hello_evictions: 0,
+            accepted: 0,
             stopped: StoppedLogs::new(),
             stop: Stop::new(cores),
             started: now.mono,
@@ -157,16 +172,20 @@ impl<P: BufPool> Core<P> {
         for slot in self.pending.expired(now.mono) {
             self.give_up(slot, now);
         }
-        self.sweep = (!self.pending.is_empty()).then(|| now.mono.after(SWEEP));
+        self.give_up_gathers(now);
+        let waiting = !self.pending.is_empty() || self.gathers_have_deadlines();
+        self.sweep = waiting.then(|| now.mono.after(SWEEP));
     }
 }
 
 impl<P: BufPool> Behaviour for Core<P> {
     type Pool = P;
     type Message = Message;
+    type Question = Question;
+    type Insight = Insight;
 
-    fn handle_accept(&mut self, conn: ConnId, _: Protocol, peer: SocketAddr, now: Now) {
-        self.accept(conn, peer, now);
+    fn handle_accept(&mut self, conn: ConnId, protocol: Protocol, peer: SocketAddr, now: Now) {
+        self.accept(conn, protocol, peer, now);
     }
 
     fn handle_received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
@@ -206,6 +225,10 @@ impl<P: BufPool> Behaviour for Core<P> {
         }
         self.sweep(now);
         self.settle(now);
+    }
+
+    fn observe(&mut self, question: Question, now: Now) -> Insight {
+        self.tell(question, now)
     }
 
     fn handle_stop(&mut self, now: Now) {

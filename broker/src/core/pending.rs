@@ -16,35 +16,56 @@ pub struct Slot(pub u64);
 /// Who asked, and what to do with the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waiting {
-    /// A client's request that one answer completes. `permit` bytes come back with it; a
+    /// A native client's request that one answer completes. `permit` bytes come back with it; a
     /// produce is given up at `deadline`.
-    Client {
+    Native {
         conn: ConnId,
         correlation: CorrelationId,
         permit: usize,
         deadline: Option<Mono>,
     },
-    /// One core's part of a request that several cores answer.
-    Part { gather: usize, owner: CoreId },
+    /// A part of a request that several answers complete.
+    Part { gather: usize, part: u32 },
     /// Another core's request, carried out here for it.
     Peer { core: CoreId, slot: Slot },
+}
+
+/// What of a client's is timed from here until its answer: when it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timed {
+    /// A batch to append.
+    Produce(Mono),
+    /// One core's part of a fetch.
+    Fetch(Mono),
 }
 
 /// The waiting requests of one core.
 #[derive(Default)]
 pub(super) struct Pending {
-    entries: Slab<(u32, Waiting)>,
+    entries: Slab<(u32, Waiting, Option<Timed>)>,
     uses: u32,
 }
 
 impl Pending {
     pub(super) fn add(&mut self, waiting: Waiting) -> Slot {
+        self.add_timed(waiting, None)
+    }
+
+    /// As [`Pending::add`]; what `timed` says comes back by [`Pending::timed`].
+    pub(super) fn add_timed(&mut self, waiting: Waiting, timed: Option<Timed>) -> Slot {
         self.uses = self.uses.wrapping_add(1);
-        slot_of(self.uses, self.entries.insert((self.uses, waiting)))
+        let index = self.entries.insert((self.uses, waiting, timed));
+        slot_of(self.uses, index)
+    }
+
+    /// Since when the request in this slot is timed, if it still waits and is.
+    pub(super) fn timed(&self, slot: Slot) -> Option<Timed> {
+        let (uses, _, timed) = self.entries.get(index_of(slot))?;
+        (u64::from(*uses) == slot.0 >> 32).then_some(*timed)?
     }
 
     pub(super) fn get(&self, slot: Slot) -> Option<Waiting> {
-        let (uses, waiting) = self.entries.get(index_of(slot))?;
+        let (uses, waiting, _) = self.entries.get(index_of(slot))?;
         (u64::from(*uses) == slot.0 >> 32).then_some(*waiting)
     }
 
@@ -56,13 +77,13 @@ impl Pending {
     /// The clients' requests whose deadline has passed. Looks at all that wait, so call it
     /// seldom; what waits is bounded by what clients have under way.
     pub(super) fn expired(&self, now: Mono) -> Vec<Slot> {
-        let late = |waiting: &Waiting| matches!(waiting, Waiting::Client { deadline: Some(at), .. } if *at <= now);
+        let late = |waiting: &Waiting| matches!(waiting, Waiting::Native { deadline: Some(at), .. } if *at <= now);
         let entries = self
             .entries
             .iter()
-            .filter(|(_, (_, waiting))| late(waiting));
+            .filter(|(_, (_, waiting, _))| late(waiting));
         entries
-            .map(|(index, (uses, _))| slot_of(*uses, index))
+            .map(|(index, (uses, _, _))| slot_of(*uses, index))
             .collect()
     }
 
@@ -97,5 +118,9 @@ mod tests {
         assert_eq!(index_of(first), index_of(second));
         assert_eq!(pending.take(first), None);
         assert_eq!(pending.get(second), Some(waiting));
+        assert_eq!(pending.timed(second), None);
+        let third = pending.add_timed(waiting, Some(Timed::Produce(Mono(7))));
+        assert_eq!(pending.timed(third), Some(Timed::Produce(Mono(7))));
+        assert_eq!(pending.timed(Slot(third.0 + (1 << 32))), None);
     }
 }

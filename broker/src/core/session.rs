@@ -1,20 +1,17 @@
-//! What a core knows of one native connection, and the slots that connections live in.
+//! What a core knows of one connection whatever it speaks, and the slots that connections live in.
+//!
+//! What only one protocol keeps of a connection is that protocol's, in [`Talk`].
+
+use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use leveret_wire::native::FrameHeader;
 
-use super::boundary::ConnId;
+use super::boundary::{ConnId, Protocol};
+use super::kafka::KafkaTalk;
+use super::native::NativeTalk;
 
-/// How far a connection has come. Named for what may come next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Nothing but `Hello` is taken.
-    ExpectHello,
-    /// Any request but `Hello`.
-    ExpectRequest,
-    /// The last response has been given to send; whatever arrives is dropped.
-    Closing,
-}
+/// Fetches of one Kafka connection that may wait or read at once.
+const KAFKA_FETCHES: usize = 4;
 
 /// Why no further request of a connection is looked at just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +24,42 @@ pub(super) enum Blocked {
     Peer,
 }
 
+/// What a protocol keeps of a connection.
+#[derive(Debug)]
+pub(super) enum Talk {
+    Native(NativeTalk),
+    Kafka(KafkaTalk),
+}
+
+/// A frame that is being received into place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Large {
+    /// Bytes of its permit.
+    pub(super) permit: usize,
+    /// Which of the connection's, so that a deadline finds the one that it was set for.
+    pub(super) number: u32,
+}
+
 /// One connection.
 pub(super) struct Session {
     pub(super) conn: ConnId,
-    pub(super) stage: Stage,
+    pub(super) talk: Talk,
+    /// The peer has proved to speak the protocol.
+    pub(super) greeted: bool,
+    /// It counts among those that have not.
+    counted: bool,
+    /// The last response has been given to send; whatever arrives is dropped.
+    pub(super) closing: bool,
     pub(super) blocked: Option<Blocked>,
     /// Received and not yet looked at: a partial frame, or what came while blocked.
     pub(super) rx: BytesMut,
-    /// The frame that is being received into place, and its permit in bytes.
-    pub(super) large: Option<FrameHeader>,
+    pub(super) large: Option<Large>,
+    /// Large frames so far.
+    pub(super) larges: u32,
     /// Encoded in this turn and not yet given to the driver.
     pub(super) out: BytesMut,
-    /// Given to the driver and not yet sent, bytes.
+    /// Bytes of answers that are complete and not sent: given to the driver, or waiting for
+    /// their turn.
     pub(super) unsent: usize,
     /// Requests that wait for their answers.
     pub(super) waiting: usize,
@@ -47,17 +68,40 @@ pub(super) struct Session {
 }
 
 impl Session {
-    fn new(conn: ConnId) -> Self {
+    fn new(conn: ConnId, protocol: Protocol) -> Self {
         Self {
             conn,
-            stage: Stage::ExpectHello,
+            talk: match protocol {
+                Protocol::Native => Talk::Native(NativeTalk::default()),
+                Protocol::Kafka => Talk::Kafka(KafkaTalk::default()),
+            },
+            greeted: false,
+            counted: true,
+            closing: false,
             blocked: None,
             rx: BytesMut::new(),
             large: None,
+            larges: 0,
             out: BytesMut::new(),
             unsent: 0,
             waiting: 0,
             fetches: Vec::new(),
+        }
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        match self.talk {
+            Talk::Native(_) => Protocol::Native,
+            Talk::Kafka(_) => Protocol::Kafka,
+        }
+    }
+
+    /// Whether no further fetch may be under way. Answers of a Kafka connection leave in the order
+    /// of its requests, so complete ones would pile up behind one that waits.
+    pub(super) fn has_fetches_enough(&self) -> bool {
+        match self.talk {
+            Talk::Native(_) => false,
+            Talk::Kafka(_) => self.fetches.len() >= KAFKA_FETCHES,
         }
     }
 
@@ -74,20 +118,70 @@ impl Session {
 pub(super) struct Sessions {
     slots: Vec<Option<Box<Session>>>,
     open: usize,
+    /// Connections that have not said hello.
+    greeting: usize,
+    /// Those, the oldest first, and some that have said it or gone meanwhile.
+    arrivals: VecDeque<ConnId>,
 }
 
 impl Sessions {
-    pub(super) fn open(&mut self, conn: ConnId) {
+    pub(super) fn open(&mut self, conn: ConnId, protocol: Protocol) {
         let slot = conn.slot as usize;
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
-        let old = self.slots[slot].replace(Box::new(Session::new(conn)));
+        let old = self.slots[slot].replace(Box::new(Session::new(conn, protocol)));
         assert!(
             old.is_none(),
             "the driver reused the slot of an open connection"
         );
         self.open += 1;
+        self.greeting += 1;
+        // No more are kept than are counted, plus those that a slow one is in front of.
+        if self.arrivals.len() > 2 * self.greeting {
+            let mut arrivals = std::mem::take(&mut self.arrivals);
+            arrivals.retain(|conn| self.is_greeting(*conn));
+            self.arrivals = arrivals;
+        }
+        self.arrivals.push_back(conn);
+    }
+
+    /// The connection has said hello, in its protocol's way.
+    pub(super) fn greeted(&mut self, conn: ConnId) {
+        if let Some(session) = self.get(conn) {
+            session.greeted = true;
+        }
+        self.uncount(conn);
+    }
+
+    /// The connection is none of those that have not said hello.
+    fn uncount(&mut self, conn: ConnId) {
+        if let Some(session) = self.get(conn)
+            && session.counted
+        {
+            session.counted = false;
+            self.greeting -= 1;
+        }
+    }
+
+    /// How many connections have not said hello.
+    pub(super) fn greeting(&self) -> usize {
+        self.greeting
+    }
+
+    /// Takes the one of them that has been there longest out of their number.
+    pub(super) fn oldest_greeting(&mut self) -> Option<ConnId> {
+        while let Some(conn) = self.arrivals.pop_front() {
+            if self.is_greeting(conn) {
+                self.uncount(conn);
+                return Some(conn);
+            }
+        }
+        None
+    }
+
+    fn is_greeting(&mut self, conn: ConnId) -> bool {
+        self.get(conn).is_some_and(|session| session.counted)
     }
 
     /// The session of a connection that is still there.
@@ -98,11 +192,57 @@ impl Sessions {
 
     pub(super) fn close(&mut self, conn: ConnId) -> Option<Box<Session>> {
         self.get(conn)?;
+        self.uncount(conn);
         self.open -= 1;
         self.slots[conn.slot as usize].take()
     }
 
     pub(super) fn len(&self) -> usize {
         self.open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conn(slot: u32) -> ConnId {
+        ConnId {
+            slot,
+            generation: 0,
+        }
+    }
+
+    #[test]
+    fn the_oldest_that_said_no_hello_is_found_and_counted_once() {
+        let mut sessions = Sessions::default();
+        (0..4).for_each(|slot| sessions.open(conn(slot), Protocol::Native));
+        sessions.greeted(conn(0));
+        sessions.greeted(conn(0));
+        sessions.close(conn(1));
+        assert_eq!(sessions.greeting(), 2);
+        assert_eq!(sessions.oldest_greeting(), Some(conn(2)));
+        assert_eq!(sessions.greeting(), 1);
+        sessions.close(conn(2));
+        assert_eq!(sessions.greeting(), 1, "it was not counted any more");
+        assert_eq!(sessions.oldest_greeting(), Some(conn(3)));
+        assert_eq!((sessions.greeting(), sessions.oldest_greeting()), (0, None));
+        assert_eq!(sessions.len(), 2);
+    }
+
+    #[test]
+    fn who_came_is_forgotten_behind_a_slow_one_too() {
+        let mut sessions = Sessions::default();
+        sessions.open(conn(0), Protocol::Native);
+        for generation in 0..1000 {
+            let quick = ConnId {
+                slot: 1,
+                generation,
+            };
+            sessions.open(quick, Protocol::Kafka);
+            sessions.close(quick);
+        }
+        assert!(sessions.arrivals.len() < 8, "{}", sessions.arrivals.len());
+        assert_eq!(sessions.oldest_greeting(), Some(conn(0)));
     }
 }

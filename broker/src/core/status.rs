@@ -7,6 +7,7 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Level, LogId, Now, Offset};
 
 use super::Core;
+use super::kafka::KafkaSettings;
 use super::meter::{Rates, Totals};
 
 /// What a core needs to know of the configuration and of its surroundings.
@@ -23,8 +24,14 @@ pub struct CoreSettings {
     /// Bytes of answers that one connection may have waiting to be sent; also the most that one
     /// fetch gives.
     pub response_bytes: usize,
+    /// How long a new connection may take to say hello, nanoseconds.
+    pub hello_ns: u64,
+    /// Connections of this core that may have said no hello yet.
+    pub hello_max: usize,
     /// Bytes of records that are kept in memory.
     pub cache_bytes: usize,
+    /// What Kafka clients are told.
+    pub kafka: KafkaSettings,
     /// The data directory, for people.
     pub data_dir: Arc<str>,
     /// The strongest level that its file system can truly give.
@@ -90,6 +97,14 @@ impl<P: BufPool> Core<P> {
     }
 
     pub(super) fn report(&mut self, now: Now) -> CoreReport {
+        CoreReport {
+            stopped: self.stopped.clone().into_iter().collect(),
+            ..self.summary(now)
+        }
+    }
+
+    /// A report that names no stopped log.
+    pub(super) fn summary(&mut self, now: Now) -> CoreReport {
         let stats = self.shard.stats();
         let totals = Totals::of(&stats);
         CoreReport {
@@ -103,7 +118,7 @@ impl<P: BufPool> Core<P> {
             journal_size: stats.store.ring_total,
             totals,
             rates: self.meter.rates(totals, now.mono),
-            stopped: self.stopped.clone().into_iter().collect(),
+            stopped: Vec::new(),
         }
     }
 

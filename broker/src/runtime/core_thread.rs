@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use glommio::{LocalExecutorBuilder, Placement, PoolPlacement};
 
 use super::bootstrap::{self, BootSetup, Bootstrap};
 use super::clock::{Clock, MonoClock};
+use super::desk::Desk;
 use super::disk::{Disk, DmaPool};
 use super::driver::{Driver, Stop, core_id};
 use super::guard::AbortOnPanic;
@@ -18,8 +20,9 @@ use super::mesh::Mesh;
 use super::preflight::TrueLevel;
 use super::ring::{Ring, SharedRing};
 use super::shared::{Shared, StopHandle};
-use super::socket::{Listener, Sockets};
+use super::socket::{BoundAddr, Listener, Sockets};
 use super::supervisor::Report;
+use super::turns::Turns;
 use super::wake::{Ear, Notify};
 use super::{CoreSetup, RuntimeConfig, RuntimeError, fatal};
 use crate::core::boundary::Behaviour;
@@ -52,7 +55,7 @@ pub(super) struct First<R, F> {
 }
 
 /// One core before it runs.
-pub(super) struct CoreThread<'a, R, M> {
+pub(super) struct CoreThread<'a, R, M, Q, A> {
     pub(super) core: usize,
     pub(super) cpu: usize,
     /// Where the kernel's workers may run.
@@ -61,11 +64,15 @@ pub(super) struct CoreThread<'a, R, M> {
     pub(super) limits: Limits,
     pub(super) level: TrueLevel,
     pub(super) listeners: Vec<Listener>,
+    /// Where all of them came to listen.
+    pub(super) addrs: Arc<[BoundAddr]>,
     pub(super) mesh: Mesh<M>,
     /// What this core starts from; hangs up if the bootstrap failed.
     pub(super) recovered: Receiver<R>,
     pub(super) report: Sender<Report>,
     pub(super) shared: &'a Shared,
+    /// Where other threads ask it.
+    pub(super) desk: &'a Desk<Q, A>,
     pub(super) stop: &'a StopHandle,
     pub(super) clock: MonoClock,
 }
@@ -78,7 +85,13 @@ struct Devices {
     disk: Disk,
 }
 
-impl<R: Send, M: Send + 'static> CoreThread<'_, R, M> {
+impl<R, M, Q, A> CoreThread<'_, R, M, Q, A>
+where
+    R: Send,
+    M: Send + 'static,
+    Q: Send + 'static,
+    A: Send + 'static,
+{
     /// Runs the core to its end and reports how that was.
     pub(super) fn run<T, B, F>(
         self,
@@ -86,7 +99,7 @@ impl<R: Send, M: Send + 'static> CoreThread<'_, R, M> {
         make_core: impl Fn(CoreSetup<R>) -> Result<B, String>,
     ) where
         T: Bootstrap<Recovered = R>,
-        B: Behaviour<Pool = DmaPool, Message = M>,
+        B: Behaviour<Pool = DmaPool, Message = M, Question = Q, Insight = A>,
         F: FnOnce(BootSetup) -> T,
     {
         let _guard = AbortOnPanic("a core");
@@ -95,9 +108,11 @@ impl<R: Send, M: Send + 'static> CoreThread<'_, R, M> {
             self.stop,
             &self.shared.signals[self.core],
         );
+        let (desk, core) = (self.desk, self.core);
         let result = self
             .executor()
             .and_then(|executor| executor.run(self.serve(first, make_core)));
+        desk.close(core);
         // An ended core does not stand still.
         signal.prepare_sleep(u64::MAX);
         tell(&report, stop, Report::Ended(result));
@@ -127,7 +142,7 @@ impl<R: Send, M: Send + 'static> CoreThread<'_, R, M> {
     ) -> Result<(), RuntimeError>
     where
         T: Bootstrap<Recovered = R>,
-        B: Behaviour<Pool = DmaPool, Message = M>,
+        B: Behaviour<Pool = DmaPool, Message = M, Question = Q, Insight = A>,
         F: FnOnce(BootSetup) -> T,
     {
         let _guard = AbortOnPanic("a core");
@@ -153,7 +168,7 @@ impl<R: Send, M: Send + 'static> CoreThread<'_, R, M> {
     ) -> Result<(), RuntimeError>
     where
         T: Bootstrap<Recovered = R>,
-        B: Behaviour<Pool = DmaPool, Message = M>,
+        B: Behaviour<Pool = DmaPool, Message = M, Question = Q, Insight = A>,
         F: FnOnce(BootSetup) -> T,
     {
         tell(&self.report, self.stop, Report::Prepared);
@@ -168,6 +183,7 @@ impl<R: Send, M: Send + 'static> CoreThread<'_, R, M> {
                 cpu: self.cpu,
                 pool: devices.disk.pool(),
                 level: self.level,
+                addrs: Arc::clone(&self.addrs),
                 recovered,
                 now: clock.now(),
             };
@@ -266,7 +282,7 @@ impl<R: Send, M: Send + 'static> CoreThread<'_, R, M> {
     /// Serves. From here on a failure cannot be undone by stopping one core.
     async fn drive<B>(self, behaviour: B, sockets: Sockets, devices: &Devices, clock: &mut Clock)
     where
-        B: Behaviour<Pool = DmaPool, Message = M>,
+        B: Behaviour<Pool = DmaPool, Message = M, Question = Q, Insight = A>,
     {
         let driver = Driver {
             core: self.core,
@@ -278,6 +294,8 @@ impl<R: Send, M: Send + 'static> CoreThread<'_, R, M> {
             clock,
             notify: &devices.notify,
             shared: self.shared,
+            desk: self.desk,
+            turns: Turns::default(),
             spin: self.limits.spin,
             stop: Stop::default(),
             completions: Vec::new(),

@@ -100,8 +100,27 @@ pub(super) fn for_workers(cores: &[usize]) -> io::Result<libc::cpu_set_t> {
     Ok(set)
 }
 
+/// Runs the calling thread on these CPUs only, and less eagerly than others.
+pub(super) fn run_on(cpus: &libc::cpu_set_t) -> io::Result<()> {
+    /// In between: a busy core takes most of a CPU that both want.
+    const NICENESS: libc::c_int = 10;
+    #[expect(unsafe_code, reason = "sched_setaffinity(2) and setpriority(2)")]
+    // SAFETY: the set is live and its true size is given; 0 is the calling thread.
+    let results = unsafe {
+        [
+            libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), cpus),
+            libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS),
+        ]
+    };
+    if results == [0, 0] {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// The CPUs in the process's affinity mask, ascending.
-fn allowed() -> io::Result<Vec<usize>> {
+pub(super) fn allowed() -> io::Result<Vec<usize>> {
     #[expect(unsafe_code, reason = "sched_getaffinity(2) fills a plain bit set")]
     // SAFETY: the set is plain old data, valid when zero, and its true size is given.
     let set = unsafe {

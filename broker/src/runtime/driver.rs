@@ -14,12 +14,14 @@ use std::time::Duration;
 use leveret_storage::types::{CoreId, Mono, Now};
 
 use super::clock::Clock;
+use super::desk::{Answered, Desk, DriverInsight};
 use super::disk::{Disk, DmaBuf, DmaPool};
 use super::mesh::Mesh;
 use super::ring::{Done, SharedRing};
 use super::shared::Shared;
 use super::socket::Sockets;
 use super::tag::Kind;
+use super::turns::Turns;
 use super::wake::{Notify, pass_through_reactor};
 use super::{RuntimeError, fatal};
 use crate::core::boundary::{Action, Behaviour};
@@ -44,6 +46,8 @@ pub(super) struct Driver<'a, B: Behaviour> {
     pub(super) clock: &'a mut Clock,
     pub(super) notify: &'a Rc<Notify>,
     pub(super) shared: &'a Shared,
+    pub(super) desk: &'a Desk<B::Question, B::Insight>,
+    pub(super) turns: Turns,
     /// How long to look for work before sleeping.
     pub(super) spin: Duration,
     pub(super) stop: Stop,
@@ -107,6 +111,7 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
     fn turn(&mut self) -> Result<Next, RuntimeError> {
         self.shared.signals[self.core].begin_turn();
         let now = self.clock.now();
+        self.turns.begin(now.mono);
         if self.stop == Stop::No && self.shared.stopping() {
             self.stop = Stop::Told;
             self.behaviour.handle_stop(now);
@@ -114,12 +119,13 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
         let more =
             self.receive_messages(now) | self.receive_from_ring(now)? | self.receive_from_disk(now);
         self.fire_timers(now)?;
+        self.answer_question(now);
         let settled = self.carry_out_actions(now)?;
         let shared = self.shared;
         let overflow = self.mesh.flush(|to| shared.signals[to].wake_if_asleep());
         self.sockets.queue(&mut self.behaviour, now, settled)?;
         self.disk.queue()?;
-        if more || !settled {
+        if more || !settled || self.desk.is_asked(self.core) {
             return Ok(Next::Turn);
         }
         if self.has_ended() {
@@ -169,6 +175,26 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
             self.behaviour.handle_completion(op, result, now);
         }
         true
+    }
+
+    fn answer_question(&mut self, now: Now) {
+        if !self.desk.is_asked(self.core) {
+            return;
+        }
+        let driver = DriverInsight {
+            turns: self.turns.clone(),
+            stalls: self.shared.signals[self.core]
+                .stalls
+                .load(Ordering::Relaxed),
+            refused: self.sockets.refused(),
+            unsent: self.sockets.unsent(),
+            disk_operations: self.disk.outstanding(),
+        };
+        let behaviour = &mut self.behaviour;
+        self.desk.answer(self.core, |question| Answered {
+            driver,
+            answer: behaviour.observe(question, now),
+        });
     }
 
     fn fire_timers(&mut self, now: Now) -> Result<(), RuntimeError> {
@@ -232,6 +258,7 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
     /// Until when to sleep: `None` not at all, `Some(None)` for as long as nothing happens.
     fn time_to_sleep(&mut self, retry: Option<u64>) -> Option<Option<Mono>> {
         let now = self.clock.mono();
+        self.turns.sleep(now);
         let timers = [self.behaviour.poll_timeout(), self.sockets.next_timeout()];
         let retry = retry.map(|nanos| now.after(nanos));
         let deadline = timers.into_iter().flatten().chain(retry).min();
@@ -247,7 +274,8 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
         let signal = &self.shared.signals[self.core];
         signal.prepare_sleep(deadline.map_or(u64::MAX, |at| at.0));
         let stop = self.stop == Stop::No && self.shared.stopping();
-        if stop || self.mesh.has_inbound() || self.disk.has_work() {
+        let asked = self.desk.is_asked(self.core);
+        if stop || asked || self.mesh.has_inbound() || self.disk.has_work() {
             return None;
         }
         let now = self.clock.mono();
@@ -302,6 +330,7 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
         self.has_socket_work()
             || self.mesh.has_inbound()
             || self.disk.has_work()
+            || self.desk.is_asked(self.core)
             || (self.stop == Stop::No && self.shared.stopping())
     }
 }

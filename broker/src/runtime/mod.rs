@@ -13,6 +13,7 @@ mod bootstrap;
 mod clock;
 mod core_thread;
 mod cpus;
+mod desk;
 mod disk;
 mod driver;
 mod error;
@@ -20,21 +21,24 @@ mod guard;
 mod mesh;
 mod preflight;
 mod ring;
+mod service;
 mod shared;
 mod socket;
 mod supervisor;
+pub mod survey;
 mod tag;
+mod turns;
 mod wake;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use leveret_storage::types::{CoreId, Now};
 
-use crate::core::boundary::{Behaviour, Protocol};
+use crate::core::boundary::Behaviour;
 use clock::MonoClock;
 use core_thread::{CoreThread, First, Limits};
 use mesh::Mesh;
@@ -43,11 +47,14 @@ use supervisor::{Milestones, Signals};
 
 pub use bootstrap::{BootSetup, Bootstrap};
 pub use cpus::CpuChoice;
+pub use desk::{Answered, AskError, Desk, DriverInsight};
 pub use disk::{DmaBuf, DmaPool};
 pub use error::RuntimeError;
 pub use preflight::TrueLevel;
 pub use shared::StopHandle;
-pub use socket::ListenerConfig;
+pub use socket::{BoundAddr, ListenerConfig, ListenerCores};
+pub use supervisor::Reload;
+pub use turns::Turns;
 
 /// What the runtime needs to know to start.
 #[derive(Clone, Debug)]
@@ -72,6 +79,8 @@ pub struct RuntimeConfig {
     pub stop_deadline: Duration,
     /// Whether SIGTERM and SIGINT stop the broker. The calling thread must then be the first.
     pub handle_signals: bool,
+    /// What SIGHUP does; `None` leaves it alone, which ends the process.
+    pub reload: Option<Reload>,
 }
 
 impl RuntimeConfig {
@@ -88,6 +97,7 @@ impl RuntimeConfig {
             idle_spin: Duration::ZERO,
             stop_deadline: Duration::from_millis(4_500),
             handle_signals: true,
+            reload: None,
         }
     }
 }
@@ -110,6 +120,8 @@ pub struct CoreSetup<R> {
     pub pool: DmaPool,
     /// What the data directory's file system can promise.
     pub level: TrueLevel,
+    /// The listeners with their true ports.
+    pub addrs: Arc<[BoundAddr]>,
     /// What the bootstrap found for this core.
     pub recovered: R,
     /// When it starts.
@@ -120,7 +132,7 @@ pub struct CoreSetup<R> {
 #[derive(Clone, Debug)]
 pub struct Ready {
     /// The listeners with their true ports.
-    pub addrs: Vec<(Protocol, SocketAddr)>,
+    pub addrs: Arc<[BoundAddr]>,
     /// The CPU of each core.
     pub cpus: Vec<usize>,
     /// What `synced` means here.
@@ -141,7 +153,8 @@ pub struct Exit {
 /// Runs a broker until it is stopped: checks the machine, binds the listeners, runs the
 /// bootstrap on the first core, makes one behaviour per core on its thread and drives it.
 ///
-/// `ready` is called on this thread when every core accepts connections. A core's panic, a
+/// `beside` is called on this thread before any core begins, with the desk where other threads
+/// ask cores; `ready` when every core accepts connections. A core's panic, a
 /// [`Fatal`](crate::core::boundary::Action::Fatal) action, a second signal and a stop that
 /// misses its deadline end the process, non-zero, with a line on stderr.
 ///
@@ -152,6 +165,7 @@ pub fn run<T, B>(
     stop: &StopHandle,
     make_bootstrap: impl FnOnce(BootSetup) -> T + Send,
     make_core: impl Fn(CoreSetup<T::Recovered>) -> Result<B, String> + Send + Clone,
+    beside: impl FnOnce(Desk<B::Question, B::Insight>) -> Result<(), RuntimeError>,
     ready: impl FnOnce(&Ready),
 ) -> Result<Exit, RuntimeError>
 where
@@ -162,13 +176,19 @@ where
     let cores = cpus.len();
     let preflight = preflight::check(&config.data, cores, config.require_direct_io)?;
     let bound = socket::bind_all(&config.listeners, cores)?;
-    let signals = config.handle_signals.then(Signals::block).transpose()?;
+    let reload = config.reload.as_ref();
+    let signals = config
+        .handle_signals
+        .then(|| Signals::block(reload.is_some()));
+    let signals = signals.transpose()?;
     let limits = limits(config, preflight.files, cores, preflight.io_memory);
     let workers = cpus::for_workers(&cpus)?;
     let shared = Shared::new(cores)?;
+    let desk = Desk::new(&shared.signals, workers);
+    beside(desk.clone())?;
     let clock = MonoClock::start();
     let ready_now = Ready {
-        addrs: bound.addrs,
+        addrs: bound.addrs.into(),
         cpus: cpus.clone(),
         level: preflight.level,
     };
@@ -199,10 +219,12 @@ where
                 limits,
                 level: preflight.level,
                 listeners,
+                addrs: Arc::clone(&ready_now.addrs),
                 mesh,
                 recovered,
                 report: report.clone(),
                 shared: &shared,
+                desk: &desk,
                 stop,
                 clock,
             };
@@ -224,7 +246,7 @@ where
         let signals = signals.as_ref();
         let deadline = config.stop_deadline;
         supervisor::watch(
-            &shared, stop, signals, &reports, clock, deadline, milestones,
+            &shared, stop, signals, reload, &reports, clock, deadline, milestones,
         )
     })?;
     drop(preflight.lock);

@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 
 use super::RuntimeError;
 
+/// Locked memory of one core with which all that it asks for is granted.
+const FULL_MEMLOCK_PER_CORE: u64 = RINGS * IO_MEMORY * 4 / 3;
 /// Locked memory without which glommio does not start.
 const LEAST_MEMLOCK: u64 = 512 * 1024;
 /// Locked memory of one core: its four rings and the least registered memory, measured.
 const LEAST_MEMLOCK_PER_CORE: u64 = 384 * 1024;
 /// Open files without which a broker is of no use.
-const LEAST_FILES: u64 = 256;
+pub(super) const LEAST_FILES: u64 = 256;
 /// Registered I/O memory per core that is asked for where the limit allows.
 const IO_MEMORY: u64 = 2 * 1024 * 1024;
 /// Below this glommio's slab is of no use; it then takes plain aligned memory.
@@ -59,7 +61,7 @@ pub(super) fn check(
         source,
     })?;
     let lock = lock(data)?;
-    let level = true_level(data)?;
+    let level = true_level(data, "probe-direct")?;
     if level == TrueLevel::PageCache {
         if require_direct_io {
             return Err(RuntimeError::NoDirectIo(data.to_owned()));
@@ -103,7 +105,7 @@ fn create_durably(dir: &Path) -> io::Result<()> {
 }
 
 /// Asks the kernel for a small ring, so that a refusal is told apart from lack of memory.
-fn io_uring_works() -> Result<(), RuntimeError> {
+pub(super) fn io_uring_works() -> Result<(), RuntimeError> {
     match io_uring::IoUring::new(4) {
         Ok(_) => Ok(()),
         Err(source) => {
@@ -125,7 +127,7 @@ fn io_uring_works() -> Result<(), RuntimeError> {
 }
 
 /// Soft and hard limit; `u64::MAX` means none.
-fn limit(which: libc::__rlimit_resource_t) -> io::Result<libc::rlimit> {
+pub(super) fn limit(which: libc::__rlimit_resource_t) -> io::Result<libc::rlimit> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -143,8 +145,8 @@ fn limit(which: libc::__rlimit_resource_t) -> io::Result<libc::rlimit> {
 /// The share of the locked memory limit for each executor's registered buffers: three quarters
 /// of it, as rings and buffer rings count too.
 fn io_memory(limit: libc::rlimit, cores: usize) -> Result<usize, RuntimeError> {
+    let (least, _) = memlock_wanted(cores);
     let cores = u64::try_from(cores).expect("a small number");
-    let least = LEAST_MEMLOCK.max(LEAST_MEMLOCK_PER_CORE * cores);
     if limit.rlim_cur < least {
         return Err(RuntimeError::Memlock {
             limit: limit.rlim_cur,
@@ -154,6 +156,13 @@ fn io_memory(limit: libc::rlimit, cores: usize) -> Result<usize, RuntimeError> {
     let share = (limit.rlim_cur / 4).saturating_mul(3) / (RINGS * cores);
     let bytes = share.clamp(LEAST_IO_MEMORY, IO_MEMORY) / 4096 * 4096;
     Ok(usize::try_from(bytes).expect("at most a few MiB"))
+}
+
+/// What so many cores need of locked memory to start, and what they would use.
+pub(super) fn memlock_wanted(cores: usize) -> (u64, u64) {
+    let cores = u64::try_from(cores).expect("a small number");
+    let least = LEAST_MEMLOCK.max(LEAST_MEMLOCK_PER_CORE * cores);
+    (least, FULL_MEMLOCK_PER_CORE * cores)
 }
 
 /// Raises the soft limit on open files to the hard one, as any process may.
@@ -201,7 +210,7 @@ fn lock(data: &Path) -> Result<File, RuntimeError> {
 
 /// Finds out whether direct I/O is real here. tmpfs accepts the flag and ignores it, so its
 /// magic number counts too.
-fn true_level(data: &Path) -> Result<TrueLevel, RuntimeError> {
+pub(super) fn true_level(data: &Path, probe: &str) -> Result<TrueLevel, RuntimeError> {
     let failed = |source| RuntimeError::DataDir {
         path: data.to_owned(),
         source,
@@ -209,7 +218,7 @@ fn true_level(data: &Path) -> Result<TrueLevel, RuntimeError> {
     if is_memory_file_system(data).map_err(failed)? {
         return Ok(TrueLevel::PageCache);
     }
-    let probe = data.join("probe-direct");
+    let probe = data.join(probe);
     let opened = OpenOptions::new()
         .create(true)
         .truncate(true)
@@ -273,6 +282,9 @@ mod tests {
         assert_eq!(io_memory(limit_of(u64::MAX), 64).unwrap(), 2 * 1024 * 1024);
         let two = io_memory(limit_of(mib(8)), 2).unwrap();
         assert!(two >= 1024 * 1024 && two * 2 * 3 < 8 * 1024 * 1024, "{two}");
+        let (_, full) = memlock_wanted(4);
+        assert_eq!(io_memory(limit_of(full), 4).unwrap() as u64, IO_MEMORY);
+        assert!((io_memory(limit_of(full - mib(1)), 4).unwrap() as u64) < IO_MEMORY);
         assert_eq!(io_memory(limit_of(mib(8)), 21).unwrap(), 96 * 1024);
         assert!(io_memory(limit_of(mib(8)), 22).is_err());
         let refused = io_memory(limit_of(LEAST_MEMLOCK - 1), 1)

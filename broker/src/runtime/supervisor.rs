@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use leveret_storage::types::Mono;
 
 use super::clock::MonoClock;
+use super::service::ServiceManager;
 use super::shared::{Shared, StopHandle};
 use super::{RuntimeError, fatal};
 
@@ -26,6 +28,23 @@ pub(super) enum Report {
     Ended(Result<(), RuntimeError>),
 }
 
+/// What SIGHUP does, on the supervisor's thread: it must be quick.
+#[derive(Clone)]
+pub struct Reload(Arc<dyn Fn() + Send + Sync>);
+
+impl Reload {
+    /// Calls this.
+    pub fn new(call: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(call))
+    }
+}
+
+impl std::fmt::Debug for Reload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reload")
+    }
+}
+
 /// Callbacks into the start sequence.
 pub(super) struct Milestones<P, S> {
     /// All cores are prepared.
@@ -35,10 +54,15 @@ pub(super) struct Milestones<P, S> {
 }
 
 /// Watches until every core has ended. Returns the first failure.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the supervisor watches over all of it"
+)]
 pub(super) fn watch<P: FnOnce(), S: FnOnce()>(
     shared: &Shared,
     stop: &StopHandle,
     signals: Option<&Signals>,
+    reload: Option<&Reload>,
     reports: &Receiver<Report>,
     clock: MonoClock,
     stop_deadline: Duration,
@@ -51,9 +75,16 @@ pub(super) fn watch<P: FnOnce(), S: FnOnce()>(
     let mut failure = Ok(());
     let mut stop_by: Option<Mono> = None;
     let mut watchdog = Watchdog::new(cores);
+    let mut manager = ServiceManager::from_environment(cores);
     while ended < cores {
         wait(stop, signals)?;
-        for _ in 0..signals.map_or(Ok(0), Signals::take)? {
+        let taken = signals.map_or(Ok(Taken::default()), Signals::take)?;
+        if taken.reload
+            && let Some(reload) = reload
+        {
+            (reload.0)();
+        }
+        for _ in 0..taken.stops {
             if stop.stop() {
                 fatal("asked to stop again: ending at once, without a graceful stop");
             }
@@ -62,6 +93,7 @@ pub(super) fn watch<P: FnOnce(), S: FnOnce()>(
         if (stop.is_requested() || shared.stopping()) && stop_by.is_none() {
             stop_by = Some(clock.now().after(nanos(stop_deadline)));
             shared.stop();
+            manager.stopping();
         }
         loop {
             match reports.try_recv() {
@@ -89,6 +121,7 @@ pub(super) fn watch<P: FnOnce(), S: FnOnce()>(
             && let Some(ready) = serving.take()
         {
             ready();
+            manager.ready();
         }
         let now = clock.now();
         if stop_by.is_some_and(|by| by < now) {
@@ -98,6 +131,7 @@ pub(super) fn watch<P: FnOnce(), S: FnOnce()>(
             ));
         }
         watchdog.look(shared, now);
+        manager.vouch(shared, now);
     }
     failure
 }
@@ -145,7 +179,16 @@ fn drain(fd: std::os::fd::RawFd) -> io::Result<()> {
     }
 }
 
-/// SIGTERM and SIGINT, taken out of the ordinary delivery for all threads started from here on.
+/// Signals that have arrived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Taken {
+    /// SIGTERM and SIGINT.
+    stops: usize,
+    /// SIGHUP.
+    reload: bool,
+}
+
+/// SIGTERM and SIGINT, and SIGHUP where it means something, taken out of the ordinary delivery for all threads started from here on.
 pub(super) struct Signals {
     fd: OwnedFd,
     before: libc::sigset_t,
@@ -153,7 +196,7 @@ pub(super) struct Signals {
 
 impl Signals {
     /// Blocks them on this thread, and so on those that it starts.
-    pub(super) fn block() -> io::Result<Self> {
+    pub(super) fn block(reload: bool) -> io::Result<Self> {
         #[expect(unsafe_code, reason = "signal masks and signalfd(2)")]
         // SAFETY: sets are plain old data filled by the calls; the descriptor is ours alone.
         unsafe {
@@ -162,6 +205,9 @@ impl Signals {
             libc::sigemptyset(&raw mut wanted);
             libc::sigaddset(&raw mut wanted, libc::SIGTERM);
             libc::sigaddset(&raw mut wanted, libc::SIGINT);
+            if reload {
+                libc::sigaddset(&raw mut wanted, libc::SIGHUP);
+            }
             let blocked =
                 libc::pthread_sigmask(libc::SIG_BLOCK, &raw const wanted, &raw mut before);
             if blocked != 0 {
@@ -179,10 +225,11 @@ impl Signals {
         }
     }
 
-    /// Takes the signals that have arrived and returns how many.
-    fn take(&self) -> io::Result<usize> {
+    /// Takes the signals that have arrived.
+    fn take(&self) -> io::Result<Taken> {
+        let mut taken = Taken::default();
         let mut buffer = [0u8; size_of::<libc::signalfd_siginfo>()];
-        for taken in 0.. {
+        loop {
             #[expect(unsafe_code, reason = "read(2) of a signalfd")]
             // SAFETY: the buffer lives through the call and holds one record.
             let read = unsafe {
@@ -197,8 +244,13 @@ impl Signals {
                 let none = error.kind() == io::ErrorKind::WouldBlock;
                 return if none { Ok(taken) } else { Err(error) };
             }
+            // The number is the record's first field (signalfd(2)).
+            let number = i32::from_ne_bytes(*buffer.first_chunk().expect("a whole record"));
+            match number {
+                libc::SIGHUP => taken.reload = true,
+                _ => taken.stops += 1,
+            }
         }
-        unreachable!("a signal is pending at most once per number")
     }
 }
 
@@ -257,14 +309,19 @@ mod tests {
             let sent = unsafe { libc::pthread_kill(libc::pthread_self(), signal) };
             assert_eq!(sent, 0);
         };
-        let signals = Signals::block().unwrap();
-        assert_eq!(signals.take().unwrap(), 0);
+        let signals = Signals::block(true).unwrap();
+        assert_eq!(signals.take().unwrap(), Taken::default());
         raise(libc::SIGTERM);
         raise(libc::SIGINT);
-        assert_eq!(signals.take().unwrap(), 2);
-        assert_eq!(signals.take().unwrap(), 0);
+        raise(libc::SIGHUP);
+        let all = Taken {
+            stops: 2,
+            reload: true,
+        };
+        assert_eq!(signals.take().unwrap(), all);
+        assert_eq!(signals.take().unwrap(), Taken::default());
         drop(signals);
-        let again = Signals::block().unwrap();
+        let again = Signals::block(true).unwrap();
         #[expect(unsafe_code, reason = "reads a signal set")]
         // SAFETY: the set was filled by `block`.
         let blocked = unsafe { libc::sigismember(&raw const again.before, libc::SIGTERM) };

@@ -15,9 +15,14 @@ fn outcomes(dir: &TestDir, steps: Vec<Step>) -> Vec<Outcome> {
     let (tell, told) = mpsc::channel();
     let stop = StopHandle::new().unwrap();
     let make = |setup| Script::new(setup, steps, tell).failing("enough");
-    let ended = run(&config(dir, 2), &stop, make, Toy::new, |_| {
-        panic!("never ready")
-    });
+    let ended = run(
+        &config(dir, 2),
+        &stop,
+        make,
+        Toy::new,
+        |_| Ok(()),
+        |_| panic!("never ready"),
+    );
     match ended {
         Err(RuntimeError::Bootstrap(line)) => assert_eq!(line, "enough"),
         other => panic!("{other:?}"),
@@ -227,7 +232,15 @@ fn a_second_broker_on_the_directory_or_the_port_is_refused() {
         let (tell, _told) = mpsc::channel();
         let make = |setup| Script::new(setup, Vec::new(), tell);
         let stop = StopHandle::new().unwrap();
-        run(&config, &stop, make, Toy::new, |_| panic!("never ready")).unwrap_err()
+        run(
+            &config,
+            &stop,
+            make,
+            Toy::new,
+            |_| Ok(()),
+            |_| panic!("never ready"),
+        )
+        .unwrap_err()
     };
     let same_dir = start(config(&dir, 1)).to_string();
     assert!(same_dir.contains("another broker"), "{same_dir}");
@@ -251,7 +264,7 @@ fn a_core_that_cannot_be_made_ends_the_others_too() {
         id if id == last => Err("cannot be".to_owned()),
         _ => Toy::new(setup),
     };
-    match run(&config(&dir, 2), &stop, make, core, |_| {}) {
+    match run(&config(&dir, 2), &stop, make, core, |_| Ok(()), |_| {}) {
         Err(RuntimeError::Bootstrap(line)) => assert_eq!(line, "cannot be"),
         other => panic!("{other:?}"),
     }
@@ -282,7 +295,14 @@ fn memory_backed_directories_are_told_apart() {
     let (tell, _told) = mpsc::channel();
     let make = |setup| Script::new(setup, Vec::new(), tell);
     let stop = StopHandle::new().unwrap();
-    let refused = run(&on_shm, &stop, make, Toy::new, |_| panic!("never ready"));
+    let refused = run(
+        &on_shm,
+        &stop,
+        make,
+        Toy::new,
+        |_| Ok(()),
+        |_| panic!("never ready"),
+    );
     assert!(
         matches!(refused, Err(RuntimeError::NoDirectIo(_))),
         "{refused:?}"

@@ -1,5 +1,6 @@
 //! The runtime under a toy behaviour: real sockets on loopback, real files, one and two cores.
 
+mod beside;
 mod boot;
 mod disk;
 mod measure;
@@ -14,8 +15,11 @@ use std::time::Duration;
 
 use leveret_broker::core::boundary::Protocol;
 use leveret_broker::runtime::{
-    CpuChoice, Exit, ListenerConfig, Ready, RuntimeConfig, RuntimeError, StopHandle, run,
+    CpuChoice, Desk, Exit, ListenerConfig, ListenerCores, Ready, RuntimeConfig, RuntimeError,
+    StopHandle, run,
 };
+
+use leveret_storage::types::CoreId;
 
 use boot::Script;
 use toy::Toy;
@@ -54,6 +58,7 @@ pub(crate) fn config(dir: &TestDir, cores: usize) -> RuntimeConfig {
     config.listeners = vec![ListenerConfig {
         protocol: Protocol::Native,
         addr: "127.0.0.1:0".parse().unwrap(),
+        cores: ListenerCores::Share,
         flag: "--native",
     }];
     config
@@ -62,6 +67,7 @@ pub(crate) fn config(dir: &TestDir, cores: usize) -> RuntimeConfig {
 /// A running toy broker.
 pub(crate) struct Broker {
     pub(crate) ready: Ready,
+    pub(crate) desk: Desk<u32, (CoreId, u32)>,
     stop: StopHandle,
     thread: JoinHandle<Result<Exit, RuntimeError>>,
 }
@@ -70,6 +76,7 @@ impl Broker {
     pub(crate) fn start(config: RuntimeConfig) -> Self {
         let stop = StopHandle::new().unwrap();
         let (told, ready) = mpsc::channel();
+        let (gave, desk) = mpsc::channel();
         let handle = stop.clone();
         let thread = std::thread::spawn(move || {
             let (outcomes, _unread) = mpsc::channel();
@@ -78,21 +85,27 @@ impl Broker {
                 &handle,
                 |setup| Script::new(setup, Vec::new(), outcomes),
                 Toy::new,
+                |desk| {
+                    gave.send(desk).unwrap();
+                    Ok(())
+                },
                 |ready| told.send(ready.clone()).unwrap(),
             )
         });
         let ready = ready
             .recv_timeout(Duration::from_secs(10))
             .expect("the broker starts");
+        let desk = desk.recv().expect("it is given before");
         Self {
             ready,
+            desk,
             stop,
             thread,
         }
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.ready.addrs[0].1
+        self.ready.addrs[0].cores[0]
     }
 
     pub(crate) fn connect(&self) -> TcpStream {

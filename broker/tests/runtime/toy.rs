@@ -151,6 +151,8 @@ fn with_core(core: CoreId, payload: &[u8]) -> Vec<u8> {
 impl Behaviour for Toy {
     type Pool = DmaPool;
     type Message = Message;
+    type Question = u32;
+    type Insight = (CoreId, u32);
 
     fn handle_accept(&mut self, conn: ConnId, _: Protocol, peer: SocketAddr, _: Now) {
         assert!(peer.ip().is_loopback());
@@ -231,6 +233,10 @@ impl Behaviour for Toy {
             self.actions.push_back(Action::Resume(conn));
             self.reply(conn, PAUSE, &[]);
         }
+    }
+
+    fn observe(&mut self, question: u32, _: Now) -> (CoreId, u32) {
+        (self.core, question + 1)
     }
 
     fn handle_stop(&mut self, _: Now) {

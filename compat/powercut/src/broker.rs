@@ -51,7 +51,14 @@ impl Launch {
             .arg("serve")
             .arg("--data")
             .arg(&self.data)
-            .args(["--native", &self.address.to_string()])
+            .args([
+                "--native",
+                &self.address.to_string(),
+                "--kafka",
+                "off",
+                "--http",
+                "off",
+            ])
             .args(["--cores", &cores.to_string()])
             // The smallest ring, so that it laps within a run.
             .args(["--set", "journal.bytes=16 MiB"])

@@ -38,6 +38,8 @@ pub(super) struct Part {
     pub(super) log: LogId,
     /// The offset to read on from.
     pub(super) next: Offset,
+    /// What was asked for.
+    pub(super) asked: Offset,
     pub(super) chunks: Vec<Bytes>,
     pub(super) error: Option<EngineError>,
     /// Where the pending read would go on, and how many bytes are set aside for it.
@@ -50,6 +52,7 @@ impl Fetch {
         let part = |p: super::reply::FetchPartition| Part {
             log: p.log,
             next: p.offset,
+            asked: p.offset,
             chunks: Vec::new(),
             error: None,
             reading: None,

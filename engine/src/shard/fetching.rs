@@ -21,6 +21,7 @@ impl<P: BufPool> Shard<P> {
     /// If a request of that id is under way.
     pub fn fetch(&mut self, request: RequestId, spec: FetchSpec, now: Now) {
         self.now = now;
+        self.note_lag(&spec);
         let key = self.fetches.insert(Fetch::new(request, spec, now));
         for part in 0..self.fetches.get_mut(key).parts.len() {
             self.read_part(key, part, now);
@@ -168,6 +169,9 @@ impl<P: BufPool> Shard<P> {
                 };
                 state.counters.bytes_out += records.len() as u64;
                 self.counters.bytes_out += records.len() as u64;
+                let given = part.next.0.saturating_sub(part.asked.0);
+                state.counters.records_out += given;
+                self.counters.records_out += given;
                 Ok(records)
             }
         };

@@ -39,6 +39,8 @@ pub struct LogCounters {
     pub bytes_in: u64,
     /// Bytes of the batches fetched.
     pub bytes_out: u64,
+    /// Offsets from the first asked for to the end of the batches fetched.
+    pub records_out: u64,
 }
 
 /// A produce whose reply leaves when the log is durable up to `until`.

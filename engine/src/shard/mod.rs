@@ -31,6 +31,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_record::DecompressLimit;
+use leveret_storage::histogram::Histogram;
 use leveret_storage::io::{BufPool, IoResult, Op, OpId};
 use leveret_storage::store::{Event, LogSettings, ReadToken, Store};
 use leveret_storage::types::{LogId, LogKind, Mono, Now, Term};
@@ -120,6 +121,8 @@ pub struct Shard<P: BufPool> {
     events: VecDeque<ShardEvent>,
     counters: LogCounters,
     duplicates: u64,
+    /// How far behind fetches were when they came, records.
+    fetch_lag: Histogram,
     stopping: bool,
 }
 

@@ -101,6 +101,7 @@ impl<P: BufPool> Shard<P> {
             events: VecDeque::new(),
             counters: Default::default(),
             duplicates: 0,
+            fetch_lag: Default::default(),
             stopping: false,
         })
     }

@@ -1,11 +1,13 @@
 //! What people want to see of a shard; counted, never walked for.
 
+use leveret_storage::histogram::Histogram;
 use leveret_storage::io::BufPool;
 use leveret_storage::store::StoreStats;
 use leveret_storage::types::{LogId, Offset};
 
 use super::Shard;
 use super::log::{LogCounters, frontiers_of};
+use super::reply::FetchSpec;
 
 /// One partition, for `leveret status` and topic descriptions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,29 @@ impl<P: BufPool> Shard<P> {
             stopped: state.stopped.as_deref().map(str::to_owned),
             counters: state.counters,
         })
+    }
+
+    /// How many records lay between the offset that a fetch asked for and the high watermark when
+    /// it came, for each partition of each fetch: 0 is a reader that has everything.
+    #[must_use]
+    pub fn fetch_lag(&self) -> &Histogram {
+        &self.fetch_lag
+    }
+
+    /// How long commits of the journal took, nanoseconds.
+    #[must_use]
+    pub fn commit_times(&self) -> &Histogram {
+        self.store.commit_times()
+    }
+
+    /// A fetch has come. An offset beyond the end counts as no lag; it is refused.
+    pub(super) fn note_lag(&mut self, spec: &FetchSpec) {
+        for part in &spec.partitions {
+            if let Some(state) = self.logs.get(&part.log) {
+                let end = state.high_watermark(&frontiers_of(&self.store, part.log));
+                self.fetch_lag.record(end.0.saturating_sub(part.offset.0));
+            }
+        }
     }
 
     /// What this core holds and has done.

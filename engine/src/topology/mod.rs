@@ -15,6 +15,7 @@ mod snapshot;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use leveret_storage::types::{CoreId, LogId, WallMs};
@@ -288,6 +289,13 @@ impl Topology {
     /// All topics by name.
     pub fn topics(&self) -> impl ExactSizeIterator<Item = &Arc<Topic>> {
         self.by_name.values().map(|id| &self.topics[id])
+    }
+
+    /// The topics by name whose names come after this one.
+    pub fn topics_after(&self, name: Option<&TopicName>) -> impl Iterator<Item = &Arc<Topic>> {
+        let from = name.map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str()));
+        let named = self.by_name.range::<str, _>((from, Bound::Unbounded));
+        named.map(|(_, id)| &self.topics[id])
     }
 
     /// Partitions of all topics together.

@@ -65,6 +65,17 @@ fn a_topic_is_found_by_id_name_and_log_until_it_is_deleted() {
     run(&mut topology, &create("a", 2)).unwrap();
     let b = Arc::clone(topology.topic_named("b").unwrap());
     assert_eq!(topology.topic(b.id), Some(&b));
+    let after = |name: Option<&str>| {
+        let name = name.map(|name| TopicName::new(name).unwrap());
+        let topics = topology.topics_after(name.as_ref());
+        topics
+            .map(|topic| topic.name.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(after(None), ["a", "b"]);
+    assert_eq!(after(Some("a")), ["b"]);
+    assert_eq!(after(Some("aa")), ["b"]);
+    assert!(after(Some("b")).is_empty());
     assert_eq!(b.partition(2), Some((LogId(3), CoreId(0))));
     assert_eq!(b.partition(3), None);
     assert_eq!(topology.owner_of(LogId(0)), None);

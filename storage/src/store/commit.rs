@@ -256,6 +256,7 @@ impl<P: BufPool> Store<P> {
         if let Some(commit) = self.ring.get(seq) {
             let took = self.now.mono.since(commit.issued);
             self.commit_ns = (self.commit_ns * 7 + took) / 8;
+            self.commit_times.record(took);
         }
         self.last_commit_at = self.now.mono;
         self.ring.complete(seq, durable);
@@ -294,7 +295,7 @@ impl<P: BufPool> Store<P> {
             log.durable = log.durable.max(advance.next);
         }
         if (log.written, log.durable) != before {
-            self.rescue_credit = self.ring.usable();
+            self.rescue_credit = 2 * self.ring.usable();
             self.queue_frontier(advance.log);
             self.consider_behind(advance.log);
         }

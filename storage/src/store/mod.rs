@@ -45,6 +45,7 @@ pub use config::{LogSettings, StoreConfig};
 
 use crate::format::commit::JournalId;
 use crate::format::record::{CHECKPOINT_LEN, ENTRY_HEADER};
+use crate::histogram::Histogram;
 use crate::io::{BLOCK, BufPool, FileName, IoResult, Op, OpId};
 use crate::mutation::{Mutation, mutated};
 use crate::recovery::{RecoveredCore, RecoveredLog};
@@ -106,6 +107,7 @@ pub struct Store<P: BufPool> {
     sync_under_way: bool,
     lazy_sync_at: Option<Mono>,
     commit_ns: u64,
+    commit_times: Histogram,
     last_commit_at: Mono,
     last_commit_empty: bool,
     reclaim_pass: u64,
@@ -215,6 +217,7 @@ impl<P: BufPool> Store<P> {
             sync_under_way: false,
             lazy_sync_at: None,
             commit_ns: 200_000,
+            commit_times: Histogram::default(),
             last_commit_at: now.mono,
             last_commit_empty: false,
             reclaim_pass: 0,
@@ -222,7 +225,7 @@ impl<P: BufPool> Store<P> {
             reclaim_upto: 0,
             last_space: CommitSeq(0),
             reclaim_credit: ring.usable(),
-            rescue_credit: ring.usable(),
+            rescue_credit: 2 * ring.usable(),
             trims: VecDeque::new(),
             obsolete: VecDeque::new(),
             ends: VecDeque::new(),
@@ -510,6 +513,12 @@ impl<P: BufPool> Store<P> {
             logs: self.logs.len() as u64,
             ..self.stats
         }
+    }
+
+    /// How long commits took from their issue to the device's answer, nanoseconds.
+    #[must_use]
+    pub fn commit_times(&self) -> &Histogram {
+        &self.commit_times
     }
 
     /// What a log takes up; `None` if there is no such log.

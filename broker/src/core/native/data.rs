@@ -7,9 +7,10 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Level, LogId, Now, Offset};
 use leveret_wire::native::{self as wire, ErrorCode, InitProducerOk, PartitionId, ProducerId};
 
+use super::gathered::{FetchedPart, Gathered, NativeGathering};
 use super::{Asker, level_in};
 use crate::core::Core;
-use crate::core::gather::{FetchedPart, Gathering};
+use crate::core::gather::Gathering;
 use crate::core::hop::Call;
 
 /// Longest that a fetch may ask to wait, milliseconds.
@@ -71,7 +72,7 @@ impl<P: BufPool> Core<P> {
             fetch.max_wait_ms.min(MAX_FETCH_WAIT)
         };
         let max_bytes = (fetch.max_bytes as usize).min(self.settings.response_bytes);
-        let gather = self.gather(asker.conn, asker.correlation, Gathering::Fetch(parts));
+        let gather = self.gather_native(asker, Gathered::Fetch(parts));
         for (owner, partitions) in by_core {
             let spec = FetchSpec {
                 partitions,
@@ -82,6 +83,13 @@ impl<P: BufPool> Core<P> {
             self.ask_part(gather, owner, Call::Fetch(spec), now);
         }
         self.all_asked(gather, now);
+    }
+
+    /// Begins to gather what several cores answer.
+    pub(super) fn gather_native(&mut self, asker: Asker, what: Gathered) -> usize {
+        let correlation = asker.correlation;
+        let gathering = Gathering::Native(NativeGathering { correlation, what });
+        self.gather(asker.conn, asker.permit, None, gathering)
     }
 
     pub(super) fn list_offsets(&mut self, asker: Asker, lookup: &wire::ListOffsets, now: Now) {

@@ -1,11 +1,11 @@
 //! The handshake: one protocol version is agreed on, or the connection ends.
 
 use leveret_storage::io::BufPool;
-use leveret_wire::native::{ErrorCode, FrameLimits, Hello, HelloOk, PROTOCOL_VERSION, Response};
+use leveret_wire::native::{ErrorCode, Hello, HelloOk, PROTOCOL_VERSION, Response};
 
-use super::Asker;
+use super::{Asker, NativeTalk};
 use crate::core::Core;
-use crate::core::session::Stage;
+use crate::core::session::Talk;
 
 impl<P: BufPool> Core<P> {
     pub(super) fn hello(&mut self, asker: Asker, hello: &Hello<'_>) {
@@ -26,9 +26,10 @@ impl<P: BufPool> Core<P> {
             "hello"
         );
         if let Some(session) = self.sessions.get(conn) {
-            session.stage = Stage::ExpectRequest;
+            session.talk = Talk::Native(NativeTalk::ExpectRequest);
         }
-        let limits = FrameLimits::for_requests(self.settings.max_batch_bytes);
+        self.sessions.greeted(conn);
+        let limits = self.frame_limits();
         let ok = HelloOk {
             version: PROTOCOL_VERSION,
             server_version: env!("CARGO_PKG_VERSION"),

@@ -5,8 +5,10 @@
 
 mod data;
 mod errors;
+mod gathered;
 mod hello;
 mod respond;
+mod session;
 mod status;
 mod topics;
 
@@ -20,7 +22,10 @@ use std::sync::Arc;
 
 use super::Core;
 use super::boundary::ConnId;
-use super::session::Stage;
+use super::session::Talk;
+
+pub(super) use gathered::NativeGathering;
+pub(super) use session::NativeTalk;
 
 /// Whose request it is, and what comes back with its answer.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +37,7 @@ struct Asker {
 
 impl<P: BufPool> Core<P> {
     /// Takes one frame whose payload holds `permit` bytes of the budget.
-    pub(super) fn dispatch(
+    fn dispatch(
         &mut self,
         conn: ConnId,
         frame: &FrameHeader,
@@ -59,15 +64,18 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.get(conn) else {
             return self.give_back_permit(permit, now);
         };
-        match (session.stage, &request) {
-            (Stage::ExpectHello, Request::Hello(hello)) => return self.hello(asker, hello),
-            (Stage::ExpectHello, _) => {
+        let Talk::Native(talk) = session.talk else {
+            unreachable!("native frames come of native connections");
+        };
+        match (talk, &request) {
+            _ if session.closing => return self.give_back_permit(permit, now),
+            (NativeTalk::ExpectHello, Request::Hello(hello)) => return self.hello(asker, hello),
+            (NativeTalk::ExpectHello, _) => {
                 let message = "the first frame must be Hello";
                 self.give_back_permit(permit, now);
                 return self.refuse_frame(conn, frame.correlation, ErrorCode::BadFrame, message);
             }
-            (Stage::Closing, _) => return self.give_back_permit(permit, now),
-            (Stage::ExpectRequest, _) => {}
+            (NativeTalk::ExpectRequest, _) => {}
         }
         if self.stop.begun() {
             return self.refuse(asker, ErrorCode::Stopping, "the broker is stopping", now);

@@ -16,12 +16,12 @@ use leveret_wire::native::{
     TopicId,
 };
 
+use super::gathered::FetchedPart;
 use super::{Asker, errors, level_out};
 use crate::core::Core;
 use crate::core::boundary::{Action, ConnId};
-use crate::core::gather::FetchedPart;
 use crate::core::hop::Answer;
-use crate::core::session::{Blocked, Stage};
+use crate::core::session::Blocked;
 use crate::core::status::PartitionReport;
 
 impl<P: BufPool> Core<P> {
@@ -36,7 +36,7 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
-        if session.stage == Stage::Closing {
+        if session.closing {
             return;
         }
         let first = session.out.is_empty();
@@ -60,19 +60,8 @@ impl<P: BufPool> Core<P> {
         self.bound_peer(conn);
     }
 
-    /// Hands what was encoded for the connection to the driver.
-    pub(in crate::core) fn flush(&mut self, conn: ConnId) {
-        let Some(session) = self.sessions.get(conn) else {
-            return;
-        };
-        if !session.out.is_empty() {
-            let bytes = session.take_out();
-            self.actions.push_back(Action::Send { conn, bytes });
-        }
-    }
-
     /// Completes one of a client's waiting requests.
-    pub(in crate::core) fn answer_client(
+    pub(in crate::core) fn native_answered(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
@@ -144,7 +133,7 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    pub(in crate::core) fn respond_fetched(
+    pub(super) fn respond_fetched(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
@@ -169,7 +158,7 @@ impl<P: BufPool> Core<P> {
         );
     }
 
-    pub(in crate::core) fn respond_described(
+    pub(super) fn respond_described(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
@@ -205,7 +194,7 @@ impl<P: BufPool> Core<P> {
         self.respond(conn, correlation, &response, &[]);
     }
 
-    pub(in crate::core) fn respond_engine_error(
+    pub(super) fn respond_engine_error(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
@@ -214,7 +203,13 @@ impl<P: BufPool> Core<P> {
         self.respond_error(conn, correlation, errors::code(error), &error.to_string());
     }
 
-    pub(in crate::core) fn respond_error(
+    /// Answers a request whose time-out has passed.
+    pub(in crate::core) fn native_gave_up(&mut self, conn: ConnId, correlation: CorrelationId) {
+        let message = "the request's time-out passed; a batch may still become durable";
+        self.respond_error(conn, correlation, ErrorCode::Timeout, message);
+    }
+
+    fn respond_error(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
@@ -232,7 +227,7 @@ impl<P: BufPool> Core<P> {
     }
 
     /// The connection cannot go on: it hears why and is closed.
-    pub(in crate::core) fn refuse_frame(
+    pub(super) fn refuse_frame(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
@@ -240,14 +235,7 @@ impl<P: BufPool> Core<P> {
         message: &str,
     ) {
         self.respond_error(conn, correlation, code, message);
-        self.flush(conn);
-        if let Some(session) = self.sessions.get(conn)
-            && session.stage != Stage::Closing
-        {
-            session.stage = Stage::Closing;
-            session.rx.clear();
-            self.actions.push_back(Action::Close(conn));
-        }
+        self.end(conn);
     }
 }
 

@@ -6,24 +6,23 @@ use leveret_wire::native::{
     CoreStatus, CorrelationId, PartitionId, Response, StatusOk, StoppedLog,
 };
 
+use super::gathered::Gathered;
 use super::{Asker, level_out};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
-use crate::core::gather::Gathering;
 use crate::core::hop::Call;
 use crate::core::status::CoreReport;
 
 impl<P: BufPool> Core<P> {
     pub(super) fn ask_status(&mut self, asker: Asker, now: Now) {
-        let gathering = Gathering::Status(Vec::new());
-        let gather = self.gather(asker.conn, asker.correlation, gathering);
+        let gather = self.gather_native(asker, Gathered::Status(Vec::new()));
         for core in (0..self.cores).map(CoreId) {
             self.ask_part(gather, core, Call::Status, now);
         }
         self.all_asked(gather, now);
     }
 
-    pub(in crate::core) fn respond_status(
+    pub(super) fn respond_status(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,

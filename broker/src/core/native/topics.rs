@@ -7,9 +7,9 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::native::{self as wire, ErrorCode, MetadataOk, Response, TopicSummary};
 
+use super::gathered::Gathered;
 use super::{Asker, level_out};
 use crate::core::Core;
-use crate::core::gather::Gathering;
 use crate::core::hop::Call;
 use crate::core::session::Blocked;
 
@@ -109,13 +109,13 @@ impl<P: BufPool> Core<P> {
         for (log, core) in topics.iter().flat_map(|topic| topic.logs()) {
             by_core[usize::from(core.0)].push(log);
         }
-        let gathering = Gathering::Describe {
+        let gathered = Gathered::Describe {
             topics,
             // A list of all topics would not fit a frame with it.
             with_config: !names.is_empty(),
             reports: Default::default(),
         };
-        let gather = self.gather(asker.conn, asker.correlation, gathering);
+        let gather = self.gather_native(asker, gathered);
         for (core, logs) in (0..).map(CoreId).zip(by_core) {
             if !logs.is_empty() {
                 self.ask_part(gather, core, Call::Describe(logs), now);

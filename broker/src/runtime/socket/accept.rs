@@ -55,6 +55,7 @@ impl Sockets {
             // SAFETY: the kernel made it for us alone.
             let stream = TcpStream::from(unsafe { OwnedFd::from_raw_fd(done.result) });
             if self.live() >= self.limit {
+                self.refused += 1;
                 if !std::mem::replace(&mut self.refusing, true) {
                     tracing::warn!(
                         limit = self.limit,

@@ -68,6 +68,8 @@ pub(super) struct Conn {
     body: Option<Body>,
     sending: bool,
     queue: VecDeque<Bytes>,
+    /// Bytes given to send that the kernel has not taken.
+    pub(super) unsent: usize,
     gathered: Option<Box<Gathered>>,
 }
 
@@ -85,6 +87,7 @@ impl Conn {
             body: None,
             sending: false,
             queue: VecDeque::new(),
+            unsent: 0,
             gathered: None,
         }
     }
@@ -99,6 +102,7 @@ impl Conn {
     }
 
     pub(super) fn push(&mut self, bytes: Bytes) {
+        self.unsent += bytes.len();
         self.queue.push_back(bytes);
     }
 
@@ -203,6 +207,7 @@ impl Conn {
     /// The kernel gave the write back, having taken so many bytes.
     pub(super) fn end_send(&mut self, mut sent: usize) {
         assert!(std::mem::take(&mut self.sending), "a send completes once");
+        self.unsent -= sent;
         while sent > 0 {
             let front = self
                 .queue

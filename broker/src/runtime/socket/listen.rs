@@ -26,8 +26,29 @@ pub struct ListenerConfig {
     pub protocol: Protocol,
     /// Where; port 0 lets the kernel choose one.
     pub addr: SocketAddr,
+    /// Which cores answer there.
+    pub cores: ListenerCores,
     /// The flag that changes the address, for the message when it is taken.
     pub flag: &'static str,
+}
+
+/// How a listener's connections find a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerCores {
+    /// All cores listen on one port, and the kernel spreads connections.
+    Share,
+    /// Core `i` alone listens on the `i`-th port from the address's on (or, for port 0, on a port
+    /// of its own), so that a client reaches the core that it means.
+    Apart,
+}
+
+/// Where a listener came to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundAddr {
+    /// Who speaks there.
+    pub protocol: Protocol,
+    /// The true address of each core, all equal if they share it.
+    pub cores: Vec<SocketAddr>,
 }
 
 /// One core's socket of a listener.
@@ -41,7 +62,7 @@ pub(in crate::runtime) struct Bound {
     /// Each core's sockets.
     pub(in crate::runtime) per_core: Vec<Vec<Listener>>,
     /// The addresses with their true ports.
-    pub(in crate::runtime) addrs: Vec<(Protocol, SocketAddr)>,
+    pub(in crate::runtime) addrs: Vec<BoundAddr>,
 }
 
 /// Binds every address once per core.
@@ -52,27 +73,42 @@ pub(in crate::runtime) fn bind_all(
     let mut per_core: Vec<Vec<Listener>> = (0..cores).map(|_| Vec::new()).collect();
     let mut addrs = Vec::new();
     for config in configs {
-        let (sockets, addr) =
-            bind_patiently(config.addr, cores).map_err(|source| RuntimeError::Listen {
-                protocol: name(config.protocol),
-                addr: config.addr,
+        let protocol = config.protocol;
+        let mut bound = BoundAddr {
+            protocol,
+            cores: Vec::with_capacity(cores),
+        };
+        for (addr, sharers) in shares(config, cores) {
+            let failed = |source| RuntimeError::Listen {
+                protocol: protocol.name(),
+                addr,
                 flag: config.flag,
                 source,
-            })?;
-        addrs.push((config.protocol, addr));
-        for (core, socket) in per_core.iter_mut().zip(sockets) {
-            core.push(Listener {
-                socket,
-                protocol: config.protocol,
-            });
+            };
+            let (sockets, addr) = bind_patiently(addr, sharers).map_err(failed)?;
+            for socket in sockets {
+                per_core[bound.cores.len()].push(Listener { socket, protocol });
+                bound.cores.push(addr);
+            }
         }
+        addrs.push(bound);
     }
     Ok(Bound { per_core, addrs })
 }
 
-fn name(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Native => "native",
+/// The addresses of a listener, each with the number of cores that share it, in the cores' order.
+fn shares(config: &ListenerConfig, cores: usize) -> Vec<(SocketAddr, usize)> {
+    let own = |core| {
+        let mut addr = config.addr;
+        if addr.port() != 0 {
+            // Beyond the last port nothing can be bound; the error names the address.
+            addr.set_port(addr.port().saturating_add(core));
+        }
+        (addr, 1)
+    };
+    match config.cores {
+        ListenerCores::Share => vec![(config.addr, cores)],
+        ListenerCores::Apart => (0u16..).map(own).take(cores).collect(),
     }
 }
 
@@ -133,8 +169,29 @@ mod tests {
         [ListenerConfig {
             protocol: Protocol::Native,
             addr,
+            cores: ListenerCores::Share,
             flag: "--native",
         }]
+    }
+
+    #[test]
+    fn cores_apart_have_a_port_each() {
+        let [mut config] = native("127.0.0.1:0".parse().unwrap());
+        config.cores = ListenerCores::Apart;
+        let bound = bind_all(&[config.clone()], 2).unwrap();
+        let [first, second] = bound.addrs[0].cores[..] else {
+            panic!("{:?}", bound.addrs)
+        };
+        assert_ne!(first.port(), second.port());
+        config.addr.set_port(20000);
+        let ports = shares(&config, 3);
+        assert_eq!(
+            ports
+                .iter()
+                .map(|(addr, n)| (addr.port(), *n))
+                .collect::<Vec<_>>(),
+            [(20000, 1), (20001, 1), (20002, 1)]
+        );
     }
 
     #[test]
@@ -142,7 +199,7 @@ mod tests {
         let any = "127.0.0.1:0".parse().unwrap();
         let bound = bind_all(&native(any), 2).unwrap();
         assert_eq!(bound.per_core.len(), 2);
-        let addr = bound.addrs[0].1;
+        let addr = bound.addrs[0].cores[1];
         assert_ne!(addr.port(), 0);
         let refused = match bind_all(&native(addr), 1) {
             Ok(_) => panic!("the port was shared"),
@@ -164,7 +221,7 @@ mod tests {
             drop(predecessor);
         });
         let bound = bind_all(&native(addr), 1).unwrap();
-        assert_eq!(bound.addrs[0].1, addr);
+        assert_eq!(bound.addrs[0].cores, [addr]);
         gone.join().unwrap();
     }
 }

@@ -22,7 +22,7 @@ use super::tag::{Kind, tag};
 use crate::core::boundary::{Behaviour, ConnId};
 use conn::{Conn, Stage};
 
-pub use listen::ListenerConfig;
+pub use listen::{BoundAddr, ListenerConfig, ListenerCores};
 pub(super) use listen::{Listener, bind_all};
 
 /// How long a closed connection may take to send its rest and to hear the peer's end.
@@ -58,6 +58,10 @@ pub(super) struct Sockets {
     grace: u64,
     /// The connection limit is reached and that was said.
     refusing: bool,
+    /// Connections refused because of it.
+    refused: u64,
+    /// Bytes that all connections have waiting to be sent.
+    unsent: usize,
 }
 
 impl Sockets {
@@ -81,7 +85,19 @@ impl Sockets {
             closing: VecDeque::new(),
             grace: GRACE,
             refusing: false,
+            refused: 0,
+            unsent: 0,
         }
+    }
+
+    /// Connections refused because too many were open.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Bytes given to send that the kernel has not taken.
+    pub(super) fn unsent(&self) -> usize {
+        self.unsent
     }
 
     /// Begins to accept connections.
@@ -98,6 +114,7 @@ impl Sockets {
         if bytes.is_empty() {
             return;
         }
+        self.unsent += bytes.len();
         conn.push(bytes);
         if !std::mem::replace(&mut conn.listed_to_send, true) {
             self.to_send.push(id.slot);
@@ -344,6 +361,8 @@ impl Sockets {
         let conn = self.conn(slot);
         let sent = usize::try_from(done.result).unwrap_or(0);
         conn.end_send(sent);
+        self.unsent -= sent;
+        let conn = self.conn(slot);
         if done.result < 0 && !retried(-done.result) {
             self.end(behaviour, slot, now);
             self.settle(behaviour, slot, now);
@@ -403,6 +422,7 @@ impl Sockets {
         else {
             return;
         };
+        self.unsent -= conn.unsent;
         drop(conn);
         let id = ConnId {
             slot,

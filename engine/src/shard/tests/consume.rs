@@ -261,3 +261,20 @@ fn rotten_segments_give_an_error_and_never_other_bytes() {
         "the rest is served"
     );
 }
+
+#[test]
+fn a_readers_lag_is_counted_when_its_fetch_comes() {
+    let mut bench = filled(3);
+    let zero = |bench: &Bench| bench.shard.fetch_lag().buckets().next().expect("zero").1;
+    bench.fetch(1, 0, 1 << 20).expect("readable");
+    let lag = bench.shard.fetch_lag();
+    assert_eq!((lag.count(), lag.sum(), zero(&bench)), (1, 6, 0));
+    bench
+        .fetch(1, 6, 1 << 20)
+        .expect("the end can be asked for");
+    bench.fetch(1, 7, 1 << 20).expect_err("beyond the end");
+    let lag = bench.shard.fetch_lag();
+    assert_eq!((lag.count(), lag.sum(), zero(&bench)), (3, 6, 2));
+    assert!(bench.shard.commit_times().count() > 0, "commits are timed");
+    assert_eq!(bench.shard.stats().counters.records_out, 6);
+}

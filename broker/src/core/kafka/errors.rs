@@ -1,0 +1,70 @@
+//! The engine's refusals as Kafka's error codes.
+
+use leveret_engine::EngineError;
+use leveret_engine::partition::AppendRefusal;
+use leveret_engine::topology::TopologyRefusal;
+use leveret_record::BatchError;
+use leveret_wire::kafka::ErrorCode;
+
+pub(super) fn code(error: &EngineError) -> ErrorCode {
+    match error {
+        EngineError::Batch(error) => batch(error),
+        EngineError::Append(refusal) => match refusal {
+            AppendRefusal::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+            AppendRefusal::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+            AppendRefusal::Transactional => ErrorCode::InvalidTxnState,
+        },
+        EngineError::Topology(refusal) => match refusal {
+            TopologyRefusal::TopicExists { .. } => ErrorCode::TopicAlreadyExists,
+            TopologyRefusal::UnknownTopic { .. } => ErrorCode::UnknownTopicOrPartition,
+            TopologyRefusal::PartitionCount { .. } | TopologyRefusal::NotMorePartitions { .. } => {
+                ErrorCode::InvalidPartitions
+            }
+            TopologyRefusal::Config(_) => ErrorCode::InvalidConfig,
+            TopologyRefusal::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
+            TopologyRefusal::ProducerIds { .. } => ErrorCode::UnknownServerError,
+        },
+        EngineError::UnknownLog => ErrorCode::UnknownTopicOrPartition,
+        EngineError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        // Not appended, and worth trying again: what this code means to every client.
+        EngineError::Overloaded => ErrorCode::NotEnoughReplicas,
+        EngineError::Stopping => ErrorCode::NotLeaderOrFollower,
+        EngineError::DiskFull | EngineError::LogStopped { .. } | EngineError::Storage { .. } => {
+            ErrorCode::KafkaStorageError
+        }
+    }
+}
+
+fn batch(error: &BatchError) -> ErrorCode {
+    match error {
+        BatchError::Truncated { .. } | BatchError::BadLength { .. } | BatchError::BadCrc { .. } => {
+            ErrorCode::CorruptMessage
+        }
+        BatchError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        BatchError::UnknownCompression { .. } => ErrorCode::UnsupportedCompressionType,
+        BatchError::LogAppendTime | BatchError::BadTimestamp { .. } => ErrorCode::InvalidTimestamp,
+        _ => ErrorCode::InvalidRecord,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_tried_again_is_told_so() {
+        for error in [
+            EngineError::Overloaded,
+            EngineError::DiskFull,
+            EngineError::Stopping,
+        ] {
+            assert!(code(&error).is_retriable(), "{error}");
+        }
+        let refusal = AppendRefusal::OutOfOrderSequence {
+            producer_id: 1,
+            expected: 2,
+            found: 3,
+        };
+        assert!(!code(&refusal.into()).is_retriable());
+    }
+}

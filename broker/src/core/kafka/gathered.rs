@@ -1,0 +1,127 @@
+//! What is gathered for a Kafka request: each API's own, and who asked.
+
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{Mono, Now};
+
+use super::Asker;
+use super::changes::Changes;
+use super::fetch::Fetching;
+use super::init_producer_id::Initing;
+use super::list_offsets::Listing;
+use super::metadata::Describing;
+use super::produce::Producing;
+use crate::core::Core;
+use crate::core::boundary::ConnId;
+use crate::core::gather::{Gathering, Progress};
+use crate::core::hop::Answer;
+use crate::core::session::Blocked;
+
+/// A Kafka request that waits for one or more answers.
+pub(in crate::core) struct KafkaGathering {
+    asker: Asker,
+    what: Gathered,
+}
+
+/// What of the answer is there.
+pub(super) enum Gathered {
+    Produce(Producing),
+    Fetch(Fetching),
+    ListOffsets(Listing),
+    Metadata(Describing),
+    CreateTopics(Changes),
+    DeleteTopics(Changes),
+    CreatePartitions(Changes),
+    AlterConfigs(Changes),
+    IncrementalAlterConfigs(Changes),
+    InitProducerId(Initing),
+}
+
+impl KafkaGathering {
+    pub(in crate::core) fn is_fetch(&self) -> bool {
+        matches!(self.what, Gathered::Fetch(_))
+    }
+
+    /// A part is there.
+    pub(in crate::core) fn take(&mut self, part: usize, answer: Answer) -> Progress {
+        let reply = match answer {
+            Answer::Engine(reply) => reply,
+            answer => unreachable!("no part of this request: {answer:?}"),
+        };
+        match &mut self.what {
+            Gathered::Fetch(what) => return what.take(part, reply),
+            Gathered::Produce(what) => what.take(part, reply),
+            Gathered::ListOffsets(what) => what.take(part, reply),
+            Gathered::Metadata(what) => what.take(part, reply),
+            Gathered::CreateTopics(what)
+            | Gathered::DeleteTopics(what)
+            | Gathered::CreatePartitions(what)
+            | Gathered::AlterConfigs(what)
+            | Gathered::IncrementalAlterConfigs(what) => what.take(part, reply),
+            Gathered::InitProducerId(what) => what.take(reply),
+        }
+        Progress::GoOn
+    }
+
+    fn changes_topology(&self) -> bool {
+        match self.what {
+            Gathered::Produce(_)
+            | Gathered::Fetch(_)
+            | Gathered::ListOffsets(_)
+            | Gathered::InitProducerId(_) => false,
+            Gathered::Metadata(_)
+            | Gathered::CreateTopics(_)
+            | Gathered::DeleteTopics(_)
+            | Gathered::CreatePartitions(_)
+            | Gathered::AlterConfigs(_)
+            | Gathered::IncrementalAlterConfigs(_) => true,
+        }
+    }
+}
+
+impl<P: BufPool> Core<P> {
+    /// Begins to gather. Later requests of the connection wait for changes of the topology, which
+    /// they must see, and for nothing else.
+    pub(super) fn kafka_gather(
+        &mut self,
+        asker: Asker,
+        deadline: Option<Mono>,
+        what: Gathered,
+    ) -> usize {
+        let gathering = KafkaGathering { asker, what };
+        let blocks = gathering.changes_topology();
+        let what = Gathering::Kafka(gathering);
+        let gather = self.gather(asker.conn, asker.permit, deadline, what);
+        if blocks {
+            self.block(asker.conn, Blocked::Topology);
+        }
+        gather
+    }
+
+    /// Answers the client with what is there.
+    pub(in crate::core) fn kafka_gathered(
+        &mut self,
+        conn: ConnId,
+        gathering: KafkaGathering,
+        now: Now,
+    ) {
+        let blocks = gathering.changes_topology();
+        let asker = gathering.asker;
+        match gathering.what {
+            Gathered::Produce(what) => self.kafka_produced(asker, &what),
+            Gathered::Fetch(what) => self.kafka_fetched(asker, what),
+            Gathered::ListOffsets(what) => self.kafka_listed(asker, &what),
+            Gathered::Metadata(what) => self.kafka_described(asker, &what),
+            Gathered::CreateTopics(what) => self.kafka_created(asker, &what),
+            Gathered::DeleteTopics(what) => self.kafka_deleted(asker, &what),
+            Gathered::CreatePartitions(what) => self.kafka_partitioned(asker, &what),
+            Gathered::AlterConfigs(what) => self.kafka_altered(asker, &what),
+            Gathered::IncrementalAlterConfigs(what) => {
+                self.kafka_incrementally_altered(asker, &what);
+            }
+            Gathered::InitProducerId(what) => self.kafka_inited(asker, what),
+        }
+        if blocks {
+            self.unblock(conn, Blocked::Topology, now);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Kafka's part of a session: its frames, and answers in the order of the requests.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::{Bytes, BytesMut};
+use leveret_storage::io::BufPool;
+use leveret_storage::types::Now;
+use leveret_wire::kafka::{
+    self as wire, FetchResponse, HeaderError, LENGTH_PREFIX, Request, RequestHeader, Response,
+    encode_response,
+};
+
+use super::Asker;
+use super::lane::Lane;
+use crate::core::Core;
+use crate::core::boundary::{Action, ConnId};
+use crate::core::intake::{Frame, Look};
+use crate::core::session::{Session, Talk};
+
+/// Longest request other than Produce, bytes. What is kept of one is up to some dozen times its
+/// length.
+const SMALL_REQUEST: usize = 1 << 20;
+/// How the header of Produce begins.
+const PRODUCE: &[u8] = &(wire::ApiKey::Produce as i16).to_be_bytes();
+
+/// What a Kafka connection keeps.
+#[derive(Debug, Default)]
+pub(in crate::core) struct KafkaTalk {
+    lane: Lane,
+}
+
+/// What became of reading a frame.
+enum Read<'a> {
+    Request(RequestHeader<'a>, Request<'a>),
+    Header(HeaderError),
+    Body(wire::DecodeError),
+}
+
+impl<P: BufPool> Core<P> {
+    /// The frame at the start of `input`.
+    pub(in crate::core) fn look_kafka(&mut self, conn: ConnId, input: &[u8]) -> Look {
+        match wire::frame_len(input, self.settings.kafka.request_bytes) {
+            Ok(Some(len)) if len <= SMALL_REQUEST => Look::Frame(Frame { len, permit: len }),
+            Ok(Some(len)) => match input.get(LENGTH_PREFIX..LENGTH_PREFIX + 2) {
+                Some(PRODUCE) => Look::Frame(Frame { len, permit: len }),
+                Some(_) => {
+                    self.kafka_end(conn, "only Produce may be longer than 1 MiB");
+                    Look::Refused
+                }
+                None => Look::NeedMore,
+            },
+            Ok(None) => Look::NeedMore,
+            Err(error) => {
+                self.kafka_end(conn, &error.to_string());
+                Look::Refused
+            }
+        }
+    }
+
+    /// Takes one frame, of which `permit` bytes are held until its request is answered.
+    pub(in crate::core) fn kafka_frame(
+        &mut self,
+        conn: ConnId,
+        frame: BytesMut,
+        permit: usize,
+        now: Now,
+    ) {
+        // The bytes are a stranger's: if the codec has a mistake it costs that connection only.
+        let read = catch_unwind(AssertUnwindSafe(|| read(&frame)));
+        let (header, request) = match read {
+            Ok(Read::Request(header, request)) => (header, request),
+            Ok(Read::Header(HeaderError::UnsupportedVersion {
+                api: wire::ApiKey::ApiVersions,
+                correlation_id,
+                ..
+            })) => {
+                let asker = self.kafka_asker(conn, 0, correlation_id, permit);
+                return self.refuse_api_versions(asker, now);
+            }
+            Ok(Read::Header(error)) => return self.kafka_drop(conn, permit, &error, now),
+            Ok(Read::Body(error)) => return self.kafka_drop(conn, permit, &error, now),
+            Err(_) => return self.kafka_drop(conn, permit, &"reading a request failed", now),
+        };
+        self.sessions.greeted(conn);
+        if self.stop.begun() {
+            return self.kafka_drop(conn, permit, &"the broker is stopping", now);
+        }
+        if let Request::Produce(produce) = request {
+            // Its batches are cut out of the frame, which nothing may borrow then.
+            let plan = self.plan_produce(&produce, header.version, &frame);
+            let (version, correlation) = (header.version, header.correlation_id);
+            return self.kafka_produce(conn, version, correlation, permit, plan, frame, now);
+        }
+        let asker = self.kafka_asker(conn, header.version, header.correlation_id, permit);
+        self.kafka_dispatch(asker, &request, now);
+    }
+
+    /// Who asks, with the next turn of the connection.
+    pub(super) fn kafka_asker(
+        &mut self,
+        conn: ConnId,
+        version: i16,
+        correlation: i32,
+        permit: usize,
+    ) -> Asker {
+        let turn = self
+            .kafka_talk(conn)
+            .map_or(0, |talk| talk.lane.take_turn());
+        Asker {
+            conn,
+            version,
+            correlation,
+            turn,
+            permit,
+        }
+    }
+
+    fn kafka_talk(&mut self, conn: ConnId) -> Option<&mut KafkaTalk> {
+        self.sessions.get(conn).map(talk_of)
+    }
+
+    /// Answers a request at once.
+    pub(super) fn kafka_answer(&mut self, asker: Asker, response: &impl Response, now: Now) {
+        self.kafka_respond(asker, response);
+        self.give_back_permit(asker.permit, now);
+    }
+
+    /// Gives a response to send when its turn comes.
+    pub(super) fn kafka_respond<R: Response>(&mut self, asker: Asker, response: &R) {
+        let conn = asker.conn;
+        let Some(session) = self.sessions.get(conn).filter(|session| !session.closing) else {
+            return;
+        };
+        if talk_of(session).lane.is_next(asker.turn) {
+            let first = session.out.is_empty();
+            encode_response(&mut session.out, asker.version, asker.correlation, response);
+            talk_of(session).lane.pass();
+            if first {
+                self.unflushed.push(conn);
+            }
+            return self.send_kept(conn);
+        }
+        encode_response(&mut self.arena, asker.version, asker.correlation, response);
+        let answer = vec![self.arena.split().freeze()];
+        self.keep_answer(asker, answer);
+    }
+
+    /// Gives a fetch's answer to send when its turn comes; the batches leave uncopied.
+    pub(super) fn kafka_respond_fetch(
+        &mut self,
+        asker: Asker,
+        response: &FetchResponse<'_>,
+        records: Vec<Vec<Bytes>>,
+    ) {
+        let mut cuts = Vec::with_capacity(records.len());
+        let (version, correlation) = (asker.version, asker.correlation);
+        response.encode(&mut self.arena, &mut cuts, version, correlation);
+        let head = self.arena.split().freeze();
+        let mut answer = Vec::new();
+        wire::interleave(head, &cuts, records, |bytes| answer.push(bytes));
+        self.keep_answer(asker, answer);
+    }
+
+    /// Keeps an answer for its turn, and sends what has its turn now.
+    fn keep_answer(&mut self, asker: Asker, answer: Vec<Bytes>) {
+        let conn = asker.conn;
+        let Some(session) = self.sessions.get(conn).filter(|session| !session.closing) else {
+            return;
+        };
+        session.unsent += answer.iter().map(Bytes::len).sum::<usize>();
+        talk_of(session).lane.keep(asker.turn, answer);
+        self.send_kept(conn);
+        self.bound_peer(conn);
+    }
+
+    fn send_kept(&mut self, conn: ConnId) {
+        while let Some(answer) = self.kafka_talk(conn).and_then(|talk| talk.lane.pop_kept()) {
+            self.flush(conn);
+            let sends = answer.into_iter().map(|bytes| Action::Send { conn, bytes });
+            self.actions.extend(sends);
+        }
+    }
+
+    /// The connection cannot go on; Kafka's protocol has no words for it.
+    pub(in crate::core) fn kafka_end(&mut self, conn: ConnId, why: &str) {
+        tracing::debug!(core = self.id.0, why, "a Kafka connection is closed");
+        self.end(conn);
+    }
+
+    fn kafka_drop(&mut self, conn: ConnId, permit: usize, why: &dyn std::fmt::Display, now: Now) {
+        self.kafka_end(conn, &why.to_string());
+        self.give_back_permit(permit, now);
+    }
+}
+
+fn talk_of(session: &mut Session) -> &mut KafkaTalk {
+    match &mut session.talk {
+        Talk::Kafka(talk) => talk,
+        Talk::Native(_) => unreachable!("Kafka's frames come of Kafka connections"),
+    }
+}
+
+fn read(frame: &[u8]) -> Read<'_> {
+    let (header, mut body) = match RequestHeader::parse(frame) {
+        Ok(parsed) => parsed,
+        Err(error) => return Read::Header(error),
+    };
+    match Request::decode(header.api, &mut body) {
+        Ok(request) => Read::Request(header, request),
+        Err(error) => Read::Body(error),
+    }
+}

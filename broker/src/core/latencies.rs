@@ -1,0 +1,35 @@
+//! How long clients' requests wait for their answers on this core, counted once per request.
+
+use leveret_storage::histogram::Histogram;
+use leveret_storage::types::Mono;
+
+use super::pending::Timed;
+
+/// Times from a request's arrival to its answer, nanoseconds.
+#[derive(Clone, Debug, Default)]
+pub struct Latencies {
+    /// Of each batch that was to be appended, refused ones too.
+    pub produce: Histogram,
+    /// Of each core's part of a fetch; the time that it waited for records is in it.
+    pub fetch: Histogram,
+    /// Batches that were refused, or whose time-out passed.
+    pub produce_failed: u64,
+}
+
+impl Latencies {
+    /// The answer to what was timed is there.
+    pub(super) fn note(&mut self, timed: Timed, failed: bool, now: Mono) {
+        match timed {
+            Timed::Produce(since) => {
+                self.produce.record(now.since(since));
+                self.produce_failed += u64::from(failed);
+            }
+            Timed::Fetch(since) => self.fetch.record(now.since(since)),
+        }
+    }
+
+    /// A batch's time-out has passed. Its answer is not waited for, so it has no time.
+    pub(super) fn gave_up(&mut self) {
+        self.produce_failed += 1;
+    }
+}

@@ -1,0 +1,182 @@
+//! What a thread that is no core (the HTTP server) may ask of one, and what it hears.
+//!
+//! Every answer is bounded: what grows with the number of topics is asked for page by page, so
+//! that no turn of a core walks over all of them. Nothing is changed by being asked.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use leveret_engine::shard::ShardStats;
+use leveret_engine::topology::{Topic, TopicName, TopicSettings};
+use leveret_storage::histogram::Histogram;
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{Level, LogId, Now};
+
+use super::Core;
+pub use super::latencies::Latencies;
+use super::status::{CoreReport, PartitionReport};
+
+/// Topics that one answer names at most.
+const TOPICS: usize = 64;
+/// Partitions that one answer describes at most; ask for no more.
+pub const LOGS: usize = 256;
+/// Stopped logs that one answer names at most.
+const STOPPED: usize = 64;
+
+/// A question to one core.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// Whether it turns.
+    Alive,
+    /// How it is.
+    Core,
+    /// What is the same on every core.
+    Broker,
+    /// Topics by name, after this one.
+    Topics(Option<TopicName>),
+    /// Where these partitions of that core stand, [`LOGS`] of them at most.
+    Logs(Vec<LogId>),
+    /// Its logs that stopped, after this one.
+    Stopped(Option<LogId>),
+}
+
+/// The answer to a [`Question`].
+#[derive(Clone, Debug)]
+pub enum Insight {
+    /// It does.
+    Alive,
+    /// How the core is.
+    Core(Box<CoreInsight>),
+    /// The broker as a whole.
+    Broker(BrokerInsight),
+    /// The next topics; none if there are no more.
+    Topics(Vec<KnownTopic>),
+    /// Partitions in the order asked.
+    Logs(Vec<PartitionReport>),
+    /// The next stopped logs; none if there are no more.
+    Stopped(Vec<StoppedLog>),
+}
+
+/// One core in numbers.
+#[derive(Clone, Debug)]
+pub struct CoreInsight {
+    /// What `leveret status` tells; without the stopped logs.
+    pub report: CoreReport,
+    /// Logs that stopped.
+    pub stopped_logs: usize,
+    /// Bytes that requests under way hold.
+    pub requests_used: usize,
+    /// Bytes that they may hold.
+    pub requests_budget: usize,
+    /// Bytes that records may take in memory.
+    pub cache_budget: usize,
+    /// Connections accepted since the start.
+    pub accepted: u64,
+    /// Connections that have not said hello.
+    pub greeting: usize,
+    /// Connections closed since the start because too many had not said hello.
+    pub hello_evictions: u64,
+    /// How long requests took.
+    pub latencies: Latencies,
+    /// How long commits took, nanoseconds.
+    pub commit_times: Histogram,
+    /// How far behind fetches were, records.
+    pub fetch_lag: Histogram,
+    /// Its partitions and its store.
+    pub stats: ShardStats,
+}
+
+/// The broker as every core knows it.
+#[derive(Clone, Debug)]
+pub struct BrokerInsight {
+    /// Since the start, milliseconds.
+    pub uptime_ms: u64,
+    /// The data directory, for people.
+    pub data_dir: Arc<str>,
+    /// The strongest level that its file system can truly give.
+    pub true_level: Level,
+    /// Topics that exist.
+    pub topics: usize,
+    /// Partitions of all of them.
+    pub partitions: u32,
+}
+
+/// A topic and the settings that are in force for it.
+#[derive(Clone, Debug)]
+pub struct KnownTopic {
+    /// Its name, id and partitions.
+    pub topic: Arc<Topic>,
+    /// How its records are kept.
+    pub settings: TopicSettings,
+}
+
+/// A log that takes no more records.
+#[derive(Clone, Debug)]
+pub struct StoppedLog {
+    /// Its id, to ask for the next ones.
+    pub log: LogId,
+    /// Its topic and partition; `None` for a log of the broker's own.
+    pub place: Option<(TopicName, u32)>,
+    /// What failed.
+    pub reason: String,
+}
+
+impl<P: BufPool> Core<P> {
+    pub(super) fn tell(&mut self, question: Question, now: Now) -> Insight {
+        match question {
+            Question::Alive => Insight::Alive,
+            Question::Core => Insight::Core(Box::new(self.insight(now))),
+            Question::Broker => Insight::Broker(BrokerInsight {
+                uptime_ms: now.mono.since(self.started) / 1_000_000,
+                data_dir: self.settings.data_dir.clone(),
+                true_level: self.settings.true_level,
+                topics: self.topology.topics().len(),
+                partitions: self.topology.partitions(),
+            }),
+            Question::Topics(after) => {
+                let topics = self.topology.topics_after(after.as_ref());
+                let known = |topic: &Arc<Topic>| KnownTopic {
+                    topic: topic.clone(),
+                    settings: self.topology.settings_of(topic),
+                };
+                Insight::Topics(topics.take(TOPICS).map(known).collect())
+            }
+            Question::Logs(logs) => {
+                let described = logs.iter().take(LOGS).map(|log| self.describe(*log));
+                Insight::Logs(described.collect())
+            }
+            Question::Stopped(after) => Insight::Stopped(self.stopped_after(after)),
+        }
+    }
+
+    fn insight(&mut self, now: Now) -> CoreInsight {
+        CoreInsight {
+            report: self.summary(now),
+            stopped_logs: self.stopped.len(),
+            requests_used: self.permits.held(),
+            requests_budget: self.permits.total(),
+            cache_budget: self.settings.cache_bytes,
+            accepted: self.accepted,
+            greeting: self.sessions.greeting(),
+            hello_evictions: self.hello_evictions,
+            latencies: self.latencies.clone(),
+            commit_times: self.shard.commit_times().clone(),
+            fetch_lag: self.shard.fetch_lag().clone(),
+            stats: self.shard.stats(),
+        }
+    }
+
+    fn stopped_after(&self, after: Option<LogId>) -> Vec<StoppedLog> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let logs = self.stopped.range((from, Bound::Unbounded));
+        let named = |(log, reason): (&LogId, &String)| StoppedLog {
+            log: *log,
+            place: self
+                .topology
+                .owner_of(*log)
+                .map(|(topic, partition)| (topic.name.clone(), partition)),
+            reason: reason.clone(),
+        };
+        logs.take(STOPPED).map(named).collect()
+    }
+}

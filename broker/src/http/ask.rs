@@ -1,0 +1,134 @@
+//! Questions to the cores, each with a deadline: a core that does not answer is named.
+
+use std::time::Duration;
+
+use leveret_storage::types::CoreId;
+
+use super::CoreDesk;
+use crate::core::observe::{
+    BrokerInsight, CoreInsight, Insight, KnownTopic, LOGS, Question, StoppedLog,
+};
+use crate::core::status::PartitionReport;
+use crate::runtime::{Answered, AskError, DriverInsight};
+use leveret_engine::topology::TopicName;
+use leveret_storage::types::LogId;
+
+/// How long a core has for one answer; a turn takes well under a millisecond.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unanswered {
+    /// The core has ended or is overrun.
+    #[error("core {}: {reason}", core.0)]
+    Refused {
+        /// Which.
+        core: CoreId,
+        /// Its reason.
+        reason: AskError,
+    },
+    /// It does not turn, or does not serve yet.
+    #[error("core {} did not answer within {DEADLINE:?}", .0.0)]
+    Late(CoreId),
+}
+
+/// One core in numbers.
+pub(super) struct CoreNumbers {
+    pub(super) driver: DriverInsight,
+    pub(super) core: Box<CoreInsight>,
+}
+
+fn cores(desk: &CoreDesk) -> impl Iterator<Item = CoreId> + use<> {
+    (0..desk.cores()).map(CoreId)
+}
+
+async fn ask(
+    desk: &CoreDesk,
+    core: CoreId,
+    question: Question,
+) -> Result<Answered<Insight>, Unanswered> {
+    match tokio::time::timeout(DEADLINE, desk.ask(core, question)).await {
+        Ok(Ok(answered)) => Ok(answered),
+        Ok(Err(reason)) => Err(Unanswered::Refused { core, reason }),
+        Err(_) => Err(Unanswered::Late(core)),
+    }
+}
+
+/// Takes the answer that belongs to a question.
+macro_rules! expect {
+    ($answered:expr, $insight:path) => {
+        match $answered.answer {
+            $insight(answer) => answer,
+            other => unreachable!("a core answers what it was asked: {other:?}"),
+        }
+    };
+}
+
+/// Whether every core turns.
+pub(super) async fn all_alive(desk: &CoreDesk) -> Result<(), Unanswered> {
+    for core in cores(desk) {
+        ask(desk, core, Question::Alive).await?;
+    }
+    Ok(())
+}
+
+/// Every core in numbers, in their order.
+pub(super) async fn numbers(desk: &CoreDesk) -> Result<Vec<CoreNumbers>, Unanswered> {
+    let mut all = Vec::new();
+    for core in cores(desk) {
+        let answered = ask(desk, core, Question::Core).await?;
+        all.push(CoreNumbers {
+            driver: answered.driver.clone(),
+            core: expect!(answered, Insight::Core),
+        });
+    }
+    Ok(all)
+}
+
+/// The broker as a whole.
+pub(super) async fn broker(desk: &CoreDesk) -> Result<BrokerInsight, Unanswered> {
+    let answered = ask(desk, CoreId(0), Question::Broker).await?;
+    Ok(expect!(answered, Insight::Broker))
+}
+
+/// All topics by name, a page at a time; those that come and go meanwhile may be missing.
+pub(super) async fn topics(desk: &CoreDesk) -> Result<Vec<KnownTopic>, Unanswered> {
+    let mut all: Vec<KnownTopic> = Vec::new();
+    loop {
+        let after: Option<TopicName> = all.last().map(|known| known.topic.name.clone());
+        let answered = ask(desk, CoreId(0), Question::Topics(after)).await?;
+        let page = expect!(answered, Insight::Topics);
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}
+
+/// Where partitions of one core stand, in the order given.
+pub(super) async fn logs(
+    desk: &CoreDesk,
+    core: CoreId,
+    logs: &[LogId],
+) -> Result<Vec<PartitionReport>, Unanswered> {
+    let mut all = Vec::with_capacity(logs.len());
+    for page in logs.chunks(LOGS) {
+        let answered = ask(desk, core, Question::Logs(page.to_vec())).await?;
+        all.extend(expect!(answered, Insight::Logs));
+    }
+    Ok(all)
+}
+
+/// The logs of one core that stopped.
+pub(super) async fn stopped(desk: &CoreDesk, core: CoreId) -> Result<Vec<StoppedLog>, Unanswered> {
+    let mut all: Vec<StoppedLog> = Vec::new();
+    loop {
+        let after = all.last().map(|stopped| stopped.log);
+        let answered = ask(desk, core, Question::Stopped(after)).await?;
+        let page = expect!(answered, Insight::Stopped);
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}

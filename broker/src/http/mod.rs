@@ -1,0 +1,124 @@
+//! Health, metrics and status over HTTP, for operators and their tools. Everything can only be
+//! read; nothing changes by a request.
+//!
+//! It runs on a thread of its own beside the cores and asks them through the runtime's
+//! [`Desk`], so that a scrape costs a core no more than a few requests, however the answer is
+//! written out. What a client can hold here is bounded: connections, bytes of a request, time.
+//!
+//! In the order of a request: `listen` takes connections, `routes` finds the answer's maker,
+//! `ask` asks the cores, `metrics` and `status` write what they said.
+
+mod ask;
+mod listen;
+mod metrics;
+mod process;
+mod routes;
+mod status;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use crate::core::observe::{Insight, Question};
+use crate::runtime::{Desk, RuntimeError, StopHandle};
+
+/// Where the broker's cores are asked.
+pub type CoreDesk = Desk<Question, Insight>;
+
+/// What is served, and the state that is not the cores'.
+pub(crate) struct Served {
+    desk: CoreDesk,
+    stop: StopHandle,
+    serving: AtomicBool,
+}
+
+/// A running HTTP server. It ends when this is dropped.
+pub struct HttpServer {
+    addr: SocketAddr,
+    served: Arc<Served>,
+    /// Hangs up to end the thread.
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl HttpServer {
+    /// Listens, and serves from a thread of its own, which inherits the caller's signal mask.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Listen`] if the address cannot be had.
+    pub fn start(addr: SocketAddr, desk: CoreDesk, stop: StopHandle) -> Result<Self, RuntimeError> {
+        let refused = |source| RuntimeError::Listen {
+            protocol: "http",
+            addr,
+            flag: "--http",
+            source,
+        };
+        let listener = listen::bind(addr).map_err(refused)?;
+        let bound = listener.local_addr().map_err(refused)?;
+        let served = Arc::new(Served {
+            desk,
+            stop,
+            serving: AtomicBool::new(false),
+        });
+        let (end, ended) = oneshot::channel();
+        let for_thread = Arc::clone(&served);
+        let thread = std::thread::Builder::new()
+            .name("http".to_owned())
+            .spawn(move || {
+                if let Err(error) = run(listener, for_thread, ended) {
+                    tracing::error!(%error, "HTTP is not served any more");
+                }
+            })?;
+        Ok(Self {
+            addr: bound,
+            served,
+            end: Some(end),
+            thread: Some(thread),
+        })
+    }
+
+    /// Where it listens, with its true port.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Every core accepts connections from now on.
+    pub fn serving(&self) {
+        self.served.serving.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        self.end = None;
+        if let Some(thread) = self.thread.take() {
+            // Its panic is on stderr already.
+            let _panicked = thread.join();
+        }
+    }
+}
+
+fn run(
+    listener: std::net::TcpListener,
+    served: Arc<Served>,
+    ended: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    if let Err(error) = served.desk.step_aside() {
+        tracing::debug!(%error, "the HTTP thread stays where it is");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, async {
+        tokio::select! {
+            result = listen::serve(listener, served) => result,
+            _hung_up = ended => Ok(()),
+        }
+    })
+}
