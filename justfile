@@ -39,17 +39,6 @@ crash rounds="20":
 powercut rounds="5":
     compat/powercut/run {{rounds}}
 
-# The service: the unit, its sandbox, metrics, `leveret check`.
-operations:
-    compat/systemd/verify
-    compat/systemd/run
-    compat/http/run
-    compat/check/run
-
-# Real Kafka clients against the broker and each other.
-kafka records="1000000":
-    compat/kafka/run --records {{records}}
-
 # EIO at each site and full disks under the real broker, on the same file system.
 disk-faults *args:
     compat/disk-faults/run {{args}}
@@ -66,6 +55,17 @@ fuzz seconds="60" *targets:
 torture minutes="10":
     cargo build --release --workspace
     compat/torture/run {{minutes}}
+
+# The service: the unit, its sandbox, metrics, `leveret check`.
+operations:
+    compat/systemd/verify
+    compat/systemd/run
+    compat/http/run
+    compat/check/run
+
+# Real Kafka clients against the broker and each other.
+kafka records="1000000":
+    compat/kafka/run --records {{records}}
 
 # Floors, targets, figures and raw limits side by side, on an otherwise idle machine.
 figures *args:
