@@ -1,7 +1,8 @@
 //! Bytes to messages and back, sans-io.
 //!
 //! [`native`] is Leveret's own protocol: a fixed frame header, a FlatBuffers header, untouched
-//! record batches. This crate knows how messages look and not what they mean: it checks no topic
+//! record batches. [`kafka`] is the broker's side of Kafka's. This crate knows how messages look and not what they mean: it checks no topic
 //! name, no offset and no batch, opens no socket and keeps no session.
 
+pub mod kafka;
 pub mod native;

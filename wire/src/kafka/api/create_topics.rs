@@ -1,0 +1,184 @@
+//! CreateTopics (19): creates topics.
+
+use crate::kafka::{
+    ApiKey, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Uuid, Writer,
+};
+
+/// Which topics are to be created.
+#[derive(Clone, Copy, Debug)]
+pub struct CreateTopicsRequest<'a> {
+    /// The topics.
+    pub topics: Array<'a, CreatableTopic<'a>>,
+    /// How long the broker may take, milliseconds.
+    pub timeout_ms: i32,
+    /// Whether only to say if they could be.
+    pub validate_only: bool,
+}
+
+/// A topic to be created.
+#[derive(Clone, Copy, Debug)]
+pub struct CreatableTopic<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// How many partitions; -1 for the broker's default (from version 4) or where `assignments`
+    /// tell.
+    pub num_partitions: i32,
+    /// How many replicas; -1 likewise.
+    pub replication_factor: i16,
+    /// Which brokers are to have which partition; empty: as the broker likes.
+    pub assignments: Array<'a, ReplicaAssignment<'a>>,
+    /// Its settings, where they differ from the broker's defaults.
+    pub configs: Array<'a, CreatableConfig<'a>>,
+}
+
+/// Which brokers are to have a partition.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplicaAssignment<'a> {
+    /// The partition.
+    pub partition: i32,
+    /// The brokers.
+    pub broker_ids: Array<'a, i32>,
+}
+
+/// A setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreatableConfig<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its value; `None` for null.
+    pub value: Option<&'a str>,
+}
+
+impl<'a> CreateTopicsRequest<'a> {
+    pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let request = Self {
+            topics: reader.array()?,
+            timeout_ms: reader.i32()?,
+            validate_only: reader.bool()?,
+        };
+        reader.skip_tags()?;
+        Ok(request)
+    }
+}
+
+impl<'a> Element<'a> for CreatableTopic<'a> {
+    const MIN_LEN: usize = 10;
+
+    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let topic = Self {
+            name: reader.string()?,
+            num_partitions: reader.i32()?,
+            replication_factor: reader.i16()?,
+            assignments: reader.array()?,
+            configs: reader.array()?,
+        };
+        reader.skip_tags()?;
+        Ok(topic)
+    }
+}
+
+impl<'a> Element<'a> for ReplicaAssignment<'a> {
+    const MIN_LEN: usize = 6;
+
+    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let assignment = Self {
+            partition: reader.i32()?,
+            broker_ids: reader.array()?,
+        };
+        reader.skip_tags()?;
+        Ok(assignment)
+    }
+}
+
+impl<'a> Element<'a> for CreatableConfig<'a> {
+    const MIN_LEN: usize = 3;
+
+    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let config = Self {
+            name: reader.string()?,
+            value: reader.nullable_string()?,
+        };
+        reader.skip_tags()?;
+        Ok(config)
+    }
+}
+
+/// What became of it.
+#[derive(Clone, Debug)]
+pub struct CreateTopicsResponse<'a> {
+    /// How long the client shall be quiet, milliseconds.
+    pub throttle_time_ms: i32,
+    /// By topic.
+    pub topics: Vec<CreatedTopic<'a>>,
+}
+
+/// What became of one topic.
+#[derive(Clone, Debug)]
+pub struct CreatedTopic<'a> {
+    /// Its name.
+    pub name: Text<'a>,
+    /// Its id. From version 7.
+    pub id: Uuid,
+    /// Whether it was created.
+    pub error: ErrorCode,
+    /// What to tell the user.
+    pub error_message: Option<Text<'a>>,
+    /// How many partitions it has, or -1. From version 5.
+    pub num_partitions: i32,
+    /// How many replicas it has, or -1. From version 5.
+    pub replication_factor: i16,
+    /// All its settings; `None` if they are not to be told. From version 5.
+    pub configs: Option<Vec<CreatedTopicConfig<'a>>>,
+}
+
+/// A setting of a topic as it is in force.
+#[derive(Clone, Debug)]
+pub struct CreatedTopicConfig<'a> {
+    /// Its name.
+    pub name: Text<'a>,
+    /// Its value.
+    pub value: Option<Text<'a>>,
+    /// Whether it cannot be changed.
+    pub read_only: bool,
+    /// Where the value comes from.
+    pub source: super::describe_configs::ConfigSource,
+    /// Whether the value is secret.
+    pub is_sensitive: bool,
+}
+
+impl Response for CreateTopicsResponse<'_> {
+    const API: ApiKey = ApiKey::CreateTopics;
+
+    fn write(&self, w: &mut Writer<'_>) {
+        w.i32(self.throttle_time_ms);
+        w.array(&self.topics, topic);
+        w.no_tags();
+    }
+}
+
+fn topic(w: &mut Writer<'_>, topic: &CreatedTopic<'_>) {
+    w.string(&topic.name);
+    if w.version() >= 7 {
+        w.uuid(topic.id);
+    }
+    w.error(topic.error);
+    w.nullable_string(topic.error_message.as_deref());
+    if w.version() >= 5 {
+        w.i32(topic.num_partitions);
+        w.i16(topic.replication_factor);
+        match &topic.configs {
+            Some(configs) => w.array(configs, config),
+            None => w.null_array(),
+        }
+    }
+    w.no_tags();
+}
+
+fn config(w: &mut Writer<'_>, config: &CreatedTopicConfig<'_>) {
+    w.string(&config.name);
+    w.nullable_string(config.value.as_deref());
+    w.bool(config.read_only);
+    w.i8(config.source as i8);
+    w.bool(config.is_sensitive);
+    w.no_tags();
+}

@@ -1,0 +1,121 @@
+//! IncrementalAlterConfigs (44): changes single settings of a topic.
+
+use super::alter_configs::{AlteredResource, altered};
+use super::describe_configs::ResourceType;
+use crate::kafka::{ApiKey, Array, DecodeError, Element, Reader, Response, Writer};
+
+/// Whose settings are to be changed.
+#[derive(Clone, Copy, Debug)]
+pub struct IncrementalAlterConfigsRequest<'a> {
+    /// The topics and brokers.
+    pub resources: Array<'a, IncrementalAlterConfigsResource<'a>>,
+    /// Whether only to say if they could be.
+    pub validate_only: bool,
+}
+
+/// A topic or broker whose settings are to be changed.
+#[derive(Clone, Copy, Debug)]
+pub struct IncrementalAlterConfigsResource<'a> {
+    /// What it is.
+    pub resource_type: ResourceType,
+    /// Its name.
+    pub name: &'a str,
+    /// The changes; all other settings stay.
+    pub configs: Array<'a, IncrementalConfig<'a>>,
+}
+
+/// A change of a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IncrementalConfig<'a> {
+    /// The setting's name.
+    pub name: &'a str,
+    /// What to do with it.
+    pub operation: ConfigOperation,
+    /// The value to do it with; `None` for null.
+    pub value: Option<&'a str>,
+}
+
+/// What to do with a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigOperation {
+    /// It gets the value.
+    Set,
+    /// It falls back to its default.
+    Delete,
+    /// The value's words join the list.
+    Append,
+    /// The value's words leave the list.
+    Subtract,
+    /// A number that stands for nothing.
+    Unknown(i8),
+}
+
+impl ConfigOperation {
+    const fn from_i8(value: i8) -> Self {
+        match value {
+            0 => Self::Set,
+            1 => Self::Delete,
+            2 => Self::Append,
+            3 => Self::Subtract,
+            other => Self::Unknown(other),
+        }
+    }
+}
+
+impl<'a> IncrementalAlterConfigsRequest<'a> {
+    pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let request = Self {
+            resources: reader.array()?,
+            validate_only: reader.bool()?,
+        };
+        reader.skip_tags()?;
+        Ok(request)
+    }
+}
+
+impl<'a> Element<'a> for IncrementalAlterConfigsResource<'a> {
+    const MIN_LEN: usize = 4;
+
+    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let resource = Self {
+            resource_type: ResourceType(reader.i8()?),
+            name: reader.string()?,
+            configs: reader.array()?,
+        };
+        reader.skip_tags()?;
+        Ok(resource)
+    }
+}
+
+impl<'a> Element<'a> for IncrementalConfig<'a> {
+    const MIN_LEN: usize = 4;
+
+    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let config = Self {
+            name: reader.string()?,
+            operation: ConfigOperation::from_i8(reader.i8()?),
+            value: reader.nullable_string()?,
+        };
+        reader.skip_tags()?;
+        Ok(config)
+    }
+}
+
+/// What became of it.
+#[derive(Clone, Debug)]
+pub struct IncrementalAlterConfigsResponse<'a> {
+    /// How long the client shall be quiet, milliseconds.
+    pub throttle_time_ms: i32,
+    /// By topic or broker.
+    pub resources: Vec<AlteredResource<'a>>,
+}
+
+impl Response for IncrementalAlterConfigsResponse<'_> {
+    const API: ApiKey = ApiKey::IncrementalAlterConfigs;
+
+    fn write(&self, w: &mut Writer<'_>) {
+        w.i32(self.throttle_time_ms);
+        w.array(&self.resources, altered);
+        w.no_tags();
+    }
+}

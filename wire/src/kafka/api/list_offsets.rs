@@ -1,0 +1,160 @@
+//! ListOffsets (2): finds offsets by timestamp.
+
+use crate::kafka::{
+    ApiKey, Array, DecodeError, Element, ErrorCode, Isolation, Reader, Response, Text, Writer,
+};
+
+/// Which offsets are to be found.
+#[derive(Clone, Copy, Debug)]
+pub struct ListOffsetsRequest<'a> {
+    /// -1 for consumers; the asking broker otherwise.
+    pub replica_id: i32,
+    /// Which records count. From version 2.
+    pub isolation: Isolation,
+    /// By topic.
+    pub topics: Array<'a, ListOffsetsTopic<'a>>,
+    /// How long the broker may look, milliseconds. From version 10; 0 before.
+    pub timeout_ms: i32,
+}
+
+/// What is to be found in one topic.
+#[derive(Clone, Copy, Debug)]
+pub struct ListOffsetsTopic<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// By partition.
+    pub partitions: Array<'a, ListOffsetsPartition>,
+}
+
+/// What is to be found in one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListOffsetsPartition {
+    /// Its number.
+    pub index: i32,
+    /// The leader epoch that the client knows, or -1. From version 4.
+    pub current_leader_epoch: i32,
+    /// Milliseconds; the first record not older is wanted. Or [`LATEST`](Self::LATEST) and its
+    /// like.
+    pub timestamp: i64,
+}
+
+impl ListOffsetsPartition {
+    /// Wants the offset after the last record.
+    pub const LATEST: i64 = -1;
+    /// Wants the first offset.
+    pub const EARLIEST: i64 = -2;
+    /// Wants the offset of the record with the highest timestamp. From version 7.
+    pub const MAX_TIMESTAMP: i64 = -3;
+    /// Wants the first offset that lies on the broker itself. From version 8.
+    pub const EARLIEST_LOCAL: i64 = -4;
+    /// Wants the last offset that lies in tiered storage. From version 9.
+    pub const LATEST_TIERED: i64 = -5;
+    /// Wants the first offset that tiered storage does not have yet. From version 11.
+    pub const EARLIEST_PENDING_UPLOAD: i64 = -6;
+}
+
+impl<'a> ListOffsetsRequest<'a> {
+    pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let version = reader.version();
+        let request = Self {
+            replica_id: reader.i32()?,
+            isolation: match version {
+                2.. => Isolation::from_i8(reader.i8()?),
+                _ => Isolation::ReadUncommitted,
+            },
+            topics: reader.array()?,
+            timeout_ms: if version >= 10 { reader.i32()? } else { 0 },
+        };
+        reader.skip_tags()?;
+        Ok(request)
+    }
+}
+
+impl<'a> Element<'a> for ListOffsetsTopic<'a> {
+    const MIN_LEN: usize = 3;
+
+    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let topic = Self {
+            name: reader.string()?,
+            partitions: reader.array()?,
+        };
+        reader.skip_tags()?;
+        Ok(topic)
+    }
+}
+
+impl<'a> Element<'a> for ListOffsetsPartition {
+    const MIN_LEN: usize = 12;
+
+    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let partition = Self {
+            index: reader.i32()?,
+            current_leader_epoch: match reader.version() {
+                4.. => reader.i32()?,
+                _ => -1,
+            },
+            timestamp: reader.i64()?,
+        };
+        reader.skip_tags()?;
+        Ok(partition)
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct ListOffsetsResponse<'a> {
+    /// How long the client shall be quiet, milliseconds. From version 2.
+    pub throttle_time_ms: i32,
+    /// By topic.
+    pub topics: Vec<ListedTopic<'a>>,
+}
+
+/// What was found in one topic.
+#[derive(Clone, Debug)]
+pub struct ListedTopic<'a> {
+    /// Its name.
+    pub name: Text<'a>,
+    /// By partition.
+    pub partitions: Vec<ListedPartition>,
+}
+
+/// What was found in one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedPartition {
+    /// Its number.
+    pub index: i32,
+    /// Whether it could be searched.
+    pub error: ErrorCode,
+    /// The record's timestamp, or -1 where no record is meant. Milliseconds.
+    pub timestamp: i64,
+    /// The offset, or -1 if there is none.
+    pub offset: i64,
+    /// The leader epoch of the record, or -1. From version 4.
+    pub leader_epoch: i32,
+}
+
+impl Response for ListOffsetsResponse<'_> {
+    const API: ApiKey = ApiKey::ListOffsets;
+
+    fn write(&self, w: &mut Writer<'_>) {
+        let version = w.version();
+        if version >= 2 {
+            w.i32(self.throttle_time_ms);
+        }
+        w.array(&self.topics, |w, topic| {
+            w.string(&topic.name);
+            w.array(&topic.partitions, |w, partition| {
+                w.i32(partition.index);
+                w.error(partition.error);
+                w.i64(partition.timestamp);
+                w.i64(partition.offset);
+                if version >= 4 {
+                    w.i32(partition.leader_epoch);
+                }
+                w.no_tags();
+            });
+            w.no_tags();
+        });
+        w.no_tags();
+    }
+}
