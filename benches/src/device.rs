@@ -81,7 +81,12 @@ impl Device {
     fn run(&mut self, op: Op<Vec<u8>>) -> IoResult<Vec<u8>> {
         match op {
             Op::Create { file, .. } => {
-                self.files.insert(file, Vec::new());
+                if self.files.insert(file, Vec::new()).is_some() {
+                    return Err(IoError {
+                        kind: IoErrorKind::Exists,
+                        message: format!("{file}: exists"),
+                    });
+                }
             }
             Op::MakeDir(dir) => {
                 self.dirs.insert(dir);
