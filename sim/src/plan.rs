@@ -88,8 +88,12 @@ impl Plan {
         let mut geometry = geometry(rng);
         if mutation == Some(Mutation::FreedBeforeLiveFrom) {
             // What is in flight must be able to take more than what appends leave free.
-            geometry.max_commit_bytes = 2 * 4096;
-            geometry.in_flight = 4;
+            geometry = Geometry {
+                file_bytes: 16 * 4096,
+                files: 3,
+                max_commit_bytes: 2 * 4096,
+                in_flight: 16,
+            };
         }
         let logs = match rng.below(8) {
             0 => 24,
@@ -110,6 +114,15 @@ impl Plan {
             },
             faults: Faults::default(),
         };
+        if mutation == Some(Mutation::FreedBeforeLiveFrom) {
+            plan.store.parallel_commit_bytes = 1 << 10;
+            plan.store.bulk_bytes = 1 << 20;
+            plan.logs.retain(|log| log.kind == LogKind::Topic);
+            for log in &mut plan.logs {
+                log.settings.level = Level::Synced;
+                (log.sizes, log.burst, log.weaker) = ((500, 5_000), 30, 0);
+            }
+        }
         if mutation == Some(Mutation::NoFirstSync) {
             // Only the superblock can be adopted unsynced: all else is written again.
             plan.interrupts = Interrupts {

@@ -67,7 +67,7 @@ impl<P: BufPool> Store<P> {
             }
             self.granted += grant;
             self.logs[key].granted += grant;
-            self.rescue_credit = self.ring.usable();
+            self.rescue_credit = 2 * self.ring.usable();
         }
         self.stats.appends += 1;
         let ordinal = self.push_entry(key, &entry);

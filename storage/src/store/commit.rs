@@ -294,7 +294,7 @@ impl<P: BufPool> Store<P> {
             log.durable = log.durable.max(advance.next);
         }
         if (log.written, log.durable) != before {
-            self.rescue_credit = self.ring.usable();
+            self.rescue_credit = 2 * self.ring.usable();
             self.queue_frontier(advance.log);
             self.consider_behind(advance.log);
         }

@@ -222,7 +222,7 @@ impl<P: BufPool> Store<P> {
             reclaim_upto: 0,
             last_space: CommitSeq(0),
             reclaim_credit: ring.usable(),
-            rescue_credit: ring.usable(),
+            rescue_credit: 2 * ring.usable(),
             trims: VecDeque::new(),
             obsolete: VecDeque::new(),
             ends: VecDeque::new(),

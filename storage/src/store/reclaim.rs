@@ -96,6 +96,7 @@ impl<P: BufPool> Store<P> {
         }
         self.reclaim_upto = end;
         let (mut copied, mut renewed) = (0, false);
+        let mut candidates = Vec::new();
         for key in found {
             let Some(log) = self.logs.get_mut(key) else {
                 continue;
@@ -110,12 +111,21 @@ impl<P: BufPool> Store<P> {
                 Fate::Flush => self.flush_for_space(key),
                 Fate::CopyPrefixes => self.copy(key, upto),
                 Fate::Copy(cost) => {
-                    // A window full of remnants gives nothing back by itself, but all of them
-                    // together fill less than a quarter of the ring: once round it, copying
-                    // frees three times what it costs.
                     copied += cost;
-                    self.copy(key, upto);
+                    candidates.push(key);
                 }
+            }
+        }
+        // A window full of remnants gives nothing back by itself, but all of them together fill
+        // less than a quarter of the ring: once round it, copying frees three times what it
+        // costs. Only where appends wait for space must this window give some back. (A ring that
+        // holds less than a window is full of grants, not of remnants.)
+        let worth_it = !self.space_wanted || copied * 2 <= bytes.max(window);
+        for key in candidates {
+            if worth_it || !self.logs[key].can_flush() {
+                self.copy(key, upto);
+            } else {
+                self.flush_for_space(key);
             }
         }
         let spent = copied + u64::from(renewed) * BLOCK as u64;
@@ -205,11 +215,12 @@ impl<P: BufPool> Store<P> {
 
     /// Whether what the log has in the ring is rather moved than written to a segment of its own:
     /// it is little, so is what all such logs have, and the ring is not full of what lives.
-    pub(super) fn is_little(&self, key: LogKey) -> bool {
-        let room = self.ring.usable().saturating_sub(self.reserve());
+    fn is_little(&self, key: LogKey) -> bool {
+        let ring = self.ring.capacity();
+        let most = ring / if self.space_wanted { 4 } else { 2 };
         self.remnants.counts(self.logs[key].run_bytes)
-            && self.remnants.bytes < room / 4
-            && self.remnants.all < room / 2
+            && self.remnants.bytes < ring / 4
+            && self.remnants.all < most
     }
 
     /// Whether a flush for space pads and closes the segment: a long remainder goes in whole
@@ -329,8 +340,13 @@ impl Remnants {
         }
     }
 
+    /// What all logs have in the journal, whether little or much.
+    pub(super) fn all(&self) -> u64 {
+        self.all
+    }
+
     /// Whether a log with so many bytes in the journal has little there.
-    fn counts(&self, run_bytes: u64) -> bool {
+    pub(super) fn counts(&self, run_bytes: u64) -> bool {
         run_bytes < self.little
     }
 

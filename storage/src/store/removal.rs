@@ -72,7 +72,7 @@ impl<P: BufPool> Store<P> {
         log.wants_checkpoint = false;
         log.wants_snapshot = false;
         log.wants_end = true;
-        self.rescue_credit = self.ring.usable();
+        self.rescue_credit = 2 * self.ring.usable();
         self.queue_control(key);
     }
 

@@ -14,10 +14,12 @@
 //! 3. What cannot move yet waits for something that needs no rescue: a flush job (segment writes
 //!    alone), a snapshot (the machine's answer, and entries that have their grants), the end of a
 //!    log (its jobs). All of them end, and their end is heard here.
-//! 4. Entries are moved only of logs with little, and only while those take less than a quarter
-//!    of the ring and all live entries less than half, else flushed; what logs must always have
-//!    in it fits, or recovery would have made the ring larger. So once round the ring is enough
-//!    to free what can be freed, and that is as far as the credit goes.
+//! 4. A rescue moves entries only of logs with little, and only while all live entries together
+//!    take less than a quarter of what the reserve leaves of the ring; else they are flushed. What
+//!    logs must always have in it fits, or recovery would have made the ring larger. So twice
+//!    round the ring is enough to free what can be freed: that is how far the credit goes. (A log
+//!    that has stopped cannot flush: its records stay, and may leave too little of a very small
+//!    ring.)
 
 use std::collections::BTreeMap;
 
@@ -100,10 +102,12 @@ impl<P: BufPool> Store<P> {
                 let mut keys = commit.logs.clone();
                 keys.sort_unstable();
                 keys.dedup();
-                for key in keys {
-                    if !self.find_in(&mut found, key, seq) {
-                        return best.map(|(_, found, gain)| (found, gain));
-                    }
+                // All of them, so that what some wait for is under way at the same time.
+                let waiting = keys
+                    .into_iter()
+                    .filter(|key| !self.find_in(&mut found, *key, seq));
+                if waiting.count() > 0 {
+                    return best.map(|(_, found, gain)| (found, gain));
                 }
                 found.upto = seq.plus(1);
                 let (gain, len) = (self.ring.gain(found.upto), commit_len(found.bytes) as u64);
@@ -196,7 +200,15 @@ impl<P: BufPool> Store<P> {
     /// Whether the log's entries go to its segment, and its records wait for that.
     fn flushes_instead(&mut self, key: LogKey) -> bool {
         let log = &self.logs[key];
-        if self.is_little(key) || !log.can_flush() {
+        // Once round the ring without success, less may stay: in a very small one the reserve is
+        // much of it.
+        let usable = self.ring.usable();
+        let open = match self.rescue_credit <= usable {
+            true => usable.saturating_sub(self.reserve()),
+            false => self.ring.capacity(),
+        };
+        let little = self.remnants.counts(log.run_bytes) && self.remnants.all() < open / 4;
+        if little || !log.can_flush() {
             return false;
         }
         let busy = log.files.as_ref().is_some_and(|files| files.job.is_some());

@@ -133,6 +133,11 @@ impl Ring {
         }
     }
 
+    /// Bytes of all its files.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.file_bytes * self.files
+    }
+
     /// Bytes of commits that the ring takes.
     pub(crate) fn usable(&self) -> u64 {
         self.usable
@@ -165,7 +170,7 @@ impl Ring {
 
     /// Times that the ring began again at its first file.
     pub(crate) fn laps(&self) -> u64 {
-        self.head / (self.file_bytes * self.files)
+        self.head / self.capacity()
     }
 
     /// Sequence of the commit to come.

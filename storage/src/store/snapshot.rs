@@ -30,7 +30,7 @@ impl<P: BufPool> Store<P> {
     /// If `bytes` exceeds [`SNAPSHOT_MAX`].
     pub fn put_snapshot(&mut self, log: LogId, bytes: Bytes) {
         assert!(bytes.len() <= SNAPSHOT_MAX as usize, "snapshot too large");
-        self.rescue_credit = self.ring.usable();
+        self.rescue_credit = 2 * self.ring.usable();
         let Some(key) = self.logs.key(log) else {
             return;
         };
@@ -149,7 +149,7 @@ impl<P: BufPool> Store<P> {
             Step::SyncDirs(_) => {
                 pending.writing = None;
                 pending.bytes = Bytes::new();
-                self.rescue_credit = self.ring.usable();
+                self.rescue_credit = 2 * self.ring.usable();
                 if log.removal.is_some() {
                     log.pending_snapshot = None;
                     self.place_end(key);

@@ -121,7 +121,7 @@ impl<P: BufPool> Store<P> {
     /// A flush job of the log has ended: what waited for it goes on.
     pub(crate) fn after_job(&mut self, key: LogKey) {
         self.stirred = true;
-        self.rescue_credit = self.ring.usable();
+        self.rescue_credit = 2 * self.ring.usable();
         let log = &mut self.logs[key];
         if log.removal == Some(Removal::Wanted) {
             self.place_end(key);
