@@ -71,6 +71,14 @@ kafka records="1000000":
 figures *args:
     compat/figures/run {{args}}
 
+# What the inside costs, on an otherwise idle machine. A filter chooses: `just bench append`.
+bench *args:
+    cargo bench -p leveret-benches -- {{args}}
+
+# Two commits' benches in turn, the ratio of each with its range: `just bench-compare main HEAD 'append|commit' --rounds 5`.
+bench-compare a b *args:
+    benches/compare {{a}} {{b}} {{args}}
+
 # Every line of the cargo registry's sources through the broker and back, killed twice.
 real-input *args:
     compat/real-input/run {{args}}

@@ -4,7 +4,7 @@ use super::Finding;
 use crate::tree::Tree;
 
 /// Crate folder and what it may name under `[dependencies]`.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("record", &[]),
     ("storage", &[]),
     ("wire", &["record"]),
@@ -20,6 +20,13 @@ const ARROWS: [(&str, &[&str]); 10] = [
     (
         "fuzz",
         &["broker", "engine", "record", "sim", "storage", "wire"],
+    ),
+    // All but the simulator, which compiles storage's hooks for broken rules in.
+    (
+        "benches",
+        &[
+            "broker", "client", "loadgen", "wire", "engine", "storage", "record",
+        ],
     ),
     ("compat/powercut", &["sim"]),
 ];
