@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use leveret_broker::core::boundary::{Action, Behaviour, ConnId, Protocol};
-use leveret_broker::core::{Core, CoreSettings};
+use leveret_broker::core::{Core, CoreSettings, KafkaBroker, KafkaSettings};
 use leveret_engine::shard::{Shard, ShardSettings};
 use leveret_engine::topology::{TOPOLOGY_LOG, TopicSettings, Topology, TopologySettings};
 use leveret_storage::recovery::{RecoveryConfig, recover};
@@ -126,6 +126,18 @@ impl World {
             request_bytes: REQUESTS,
             response_bytes: RESPONSES,
             cache_bytes: CACHE,
+            hello_ns: 10_000_000_000,
+            hello_max: 1000,
+            kafka: KafkaSettings {
+                brokers: Arc::from([KafkaBroker {
+                    host: "127.0.0.1".to_owned(),
+                    port: 9092,
+                }]),
+                auto_create: true,
+                auto_create_limit: 16,
+                partitions: 1,
+                request_bytes: 128 << 10,
+            },
             data_dir: Arc::from("memory"),
             true_level: Level::Synced,
         };
