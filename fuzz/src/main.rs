@@ -8,6 +8,7 @@
 mod allocator;
 mod batch;
 mod disk;
+mod kafka_session;
 mod mutate;
 mod naive;
 mod session;
@@ -93,11 +94,14 @@ fn main() -> ExitCode {
             );
         }
     }
-    let make: [(&str, Make); 5] = [
+    let make: [(&str, Make); 6] = [
         ("batch", || Box::new(batch::Batches)),
         ("native-frame", || Box::new(wire::Native)),
         ("kafka-request", || Box::new(wire::Kafka)),
         ("recovery", || Box::new(storage::Recovery::new())),
+        ("kafka-session", || {
+            Box::new(kafka_session::KafkaSession::new())
+        }),
         ("native-session", || Box::new(session::NativeSession::new())),
     ];
     let mut passed = 0;

@@ -22,10 +22,10 @@ use crate::wire::Native;
 use crate::world::{CACHE, MAX_BATCH, REQUESTS, RESPONSES, World};
 
 /// Inputs that one core hears before it is replaced by a fresh one.
-const PER_WORLD: u32 = 200;
+pub(crate) const PER_WORLD: u32 = 200;
 /// What a run may take beside the budgets: journal and segment buffers, the disk's own files,
 /// what the peer's bytes and answers take in the harness, tables that grow.
-const BESIDE: usize = 3 << 20;
+pub(crate) const BESIDE: usize = 3 << 20;
 const LIMITS: FrameLimits = FrameLimits::for_responses(1 << 20);
 
 /// A frame of a request, with its payload.
@@ -297,7 +297,9 @@ impl Target for NativeSession {
         within(peak, bound)?;
         let kinds = answers(&out)?;
         // A topic that the input deleted is not there for the good client.
-        let gone = kinds.iter().any(|kind| kind == "DeleteTopicOk");
+        let gone = kinds
+            .iter()
+            .any(|kind| kind == "DeleteTopicOk" || kind == "AlterTopicOk");
         if !gone {
             good_client(&mut world, topic)?;
             self.world = Some((world, topic));

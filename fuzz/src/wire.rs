@@ -135,7 +135,8 @@ impl Target for Kafka {
     }
 }
 
-fn kafka_frame(api: kafka::ApiKey, version: i16, body: &[u8]) -> Vec<u8> {
+/// A request frame without a client id.
+pub(crate) fn kafka_frame(api: kafka::ApiKey, version: i16, body: &[u8]) -> Vec<u8> {
     let tags: &[u8] = if api.is_flexible(version) { b"\0" } else { b"" };
     let length = (10 + tags.len() + body.len()) as i32;
     let fields = [
