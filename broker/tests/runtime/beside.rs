@@ -29,7 +29,8 @@ fn every_core_answers_and_tells_of_its_loop() {
                 block_on(async { tokio::time::timeout(asked, desk.ask(core, round)).await });
             let answered = answered.expect("a core that sleeps is woken").unwrap();
             assert_eq!(answered.answer, (core, round + 1));
-            assert!(answered.driver.turns.lengths.count() > 0);
+            // The first question may find a core in its first turn.
+            assert!(round == 0 || answered.driver.turns.lengths.count() > 0);
             assert_eq!(answered.driver.unsent, 0);
         }
         // Now with something under way as well, and with everything asleep.

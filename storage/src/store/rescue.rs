@@ -13,7 +13,9 @@
 //!    the reserve is for. No two rescues are in flight, so the reserve is large enough.
 //! 3. What cannot move yet waits for something that needs no rescue: a flush job (segment writes
 //!    alone), a snapshot (the machine's answer, and entries that have their grants), the end of a
-//!    log (its jobs). All of them end, and their end is heard here.
+//!    log (its jobs). All of them end, and their end is heard here. A snapshot that itself waits
+//!    for space, and is of too early a state to let the records go, is no such thing: a later one
+//!    is asked for, and takes its place.
 //! 4. A rescue moves entries only of logs with little, and only while all live entries together
 //!    take less than a quarter of what the reserve leaves of the ring; else they are flushed. What
 //!    logs must always have in it fits, or recovery would have made the ring larger. So twice
@@ -170,7 +172,8 @@ impl<P: BufPool> Store<P> {
                 let first = run.first.max(after.journal);
                 if run.prefix || first < log.tail_first() || (held && !log.gave_up()) {
                     // Its snapshot takes it out of the journal.
-                    self.ask_snapshot(key);
+                    let last = run.last;
+                    self.ask_snapshot_past(key, last);
                     return false;
                 }
                 if !held && self.flushes_instead(key) {

@@ -10,7 +10,7 @@ use super::ops::Purpose;
 use super::ring::LogKey;
 use crate::format::snapshot::{INLINE_MAX, SNAPSHOT_MAX, SnapshotId, encode, file_len};
 use crate::io::{BufPool, Dir, FileName, IoResult, Op};
-use crate::types::LogId;
+use crate::types::{LogId, Ordinal};
 
 /// Steps of writing a snapshot file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl<P: BufPool> Store<P> {
             return;
         };
         let state = &mut self.logs[key];
-        state.asked_snapshot = false;
+        let asked = std::mem::take(&mut state.asked_snapshot);
         if state.is_unborn() && state.pending_bytes == 0 {
             return;
         }
@@ -43,12 +43,25 @@ impl<P: BufPool> Store<P> {
             // The machine has applied entries that were given up: its state is nobody's.
             return;
         }
+        let ordinal = state.next.0;
         let in_file = |pending: &PendingSnapshot| matches!(pending.body, SnapshotBody::File { .. });
-        if state.removal.is_some() || state.pending_snapshot.as_deref().is_some_and(in_file) {
+        let pending = state.pending_snapshot.as_deref().filter(|p| in_file(p));
+        let replaces =
+            |old: &PendingSnapshot| asked && old.writing.is_none() && old.ordinal < ordinal;
+        if state.removal.is_some() || pending.is_some_and(|old| !replaces(old)) {
             // The one that has a file will do; another is asked for when it is needed.
             return;
         }
-        let ordinal = state.next.0;
+        let replaced = pending.map(|old| FileName::Snapshot {
+            log,
+            ordinal: old.ordinal,
+            generation: self.journal.generation,
+        });
+        if let Some(file) = replaced {
+            // No record points to it, and none will.
+            state.pending_snapshot = None;
+            self.ops.remove(file);
+        }
         let inline = self.config.inline_snapshot_bytes.min(INLINE_MAX);
         if bytes.len() <= inline.min(self.max_body() / 4) {
             let body = SnapshotBody::Inline(bytes);
@@ -160,11 +173,28 @@ impl<P: BufPool> Store<P> {
         }
     }
 
+    /// Asks the log's machine for a snapshot, unless one is on its way.
     pub(crate) fn ask_snapshot(&mut self, key: LogKey) {
+        if self.logs[key].pending_snapshot.is_none() {
+            self.ask_newer_snapshot(key);
+        }
+    }
+
+    /// Asks for a snapshot that holds the entry `last`. One that is complete, and only waits for
+    /// space in the journal, does not do if it does not hold it: what it waits for may be the
+    /// space that the entry takes.
+    pub(super) fn ask_snapshot_past(&mut self, key: LogKey, last: Ordinal) {
+        let pending = self.logs[key].pending_snapshot.as_ref();
+        if pending.is_none_or(|pending| pending.writing.is_none() && pending.ordinal <= last) {
+            self.ask_newer_snapshot(key);
+        }
+    }
+
+    fn ask_newer_snapshot(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
         let given_up = log.stopped && log.placed < log.next.0;
-        let waiting = log.pending_snapshot.is_some() || given_up || log.removal.is_some();
-        if !waiting && !std::mem::replace(&mut log.asked_snapshot, true) {
+        let cannot = given_up || log.removal.is_some();
+        if !cannot && !std::mem::replace(&mut log.asked_snapshot, true) {
             let log = log.id;
             self.events.push_back(Event::SnapshotWanted { log });
         }

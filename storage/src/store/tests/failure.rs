@@ -3,7 +3,7 @@
 use super::world::{LOG, World, small};
 use crate::io::{Dir, FileName, Op};
 use crate::store::{AppendError, Event, LogSettings, ReadError};
-use crate::types::{LogId, LogKind, Offset};
+use crate::types::{Level, LogId, LogKind, Offset};
 
 fn stopped(world: &World) -> bool {
     let is = |event: &Event| matches!(event, Event::Stopped { log, .. } if *log == LOG);
@@ -31,6 +31,80 @@ fn a_failed_journal_write_is_fatal_and_acknowledges_nothing() {
     assert!(world.events.iter().any(fatal));
     assert_eq!(world.store.frontiers(LOG).unwrap().durable.1, Offset(3));
     assert_eq!(world.append(LOG, 1), Err(AppendError::Stopped));
+}
+
+#[test]
+fn a_failed_journal_sync_is_fatal_and_makes_nothing_durable() {
+    let mut world = World::new(small(), 63);
+    world.topic(LOG, LogSettings::default());
+    world.append(LOG, 100).unwrap();
+    world.settle();
+    let written = |world: &mut World| {
+        world.append_at(LOG, 100, Level::Written).unwrap();
+        world.settle();
+        let before = world.store.frontiers(LOG).unwrap();
+        assert!(before.durable < before.written, "{before:?}");
+        world.sleep(60_000_000);
+        (before, world.store.frontiers(LOG).unwrap())
+    };
+    // With a sound device the sync comes by itself, and counts.
+    let (before, after) = written(&mut world);
+    assert_eq!(after.durable, before.written);
+    assert!(!world.events.iter().any(|e| matches!(e, Event::Fatal(_))));
+    world.fails = |op| matches!(op, Op::Sync(FileName::Journal { .. }));
+    let (before, after) = written(&mut world);
+    let fatal = |event: &Event| matches!(event, Event::Fatal(why) if why.contains("the test's"));
+    assert!(world.events.iter().any(fatal));
+    assert_eq!(after.durable, before.durable);
+    assert_eq!(world.append(LOG, 1), Err(AppendError::Stopped));
+    // It is not tried again, for a second sync may lie.
+    world.fails = |_| false;
+    world.sleep(60_000_000);
+    assert_eq!(world.store.frontiers(LOG).unwrap().durable, before.durable);
+}
+
+#[test]
+fn a_failed_index_write_stops_its_log_and_nothing_else() {
+    let mut world = World::new(small(), 69);
+    let other = LogId(8);
+    world.topic(LOG, LogSettings::default());
+    world.topic(other, LogSettings::default());
+    world.fails = |op| {
+        matches!(
+            op,
+            Op::Write {
+                file: FileName::Index { log: LOG, .. },
+                ..
+            }
+        )
+    };
+    for round in 0.. {
+        assert!(round < 1000, "the log never stops");
+        if stopped(&world) {
+            break;
+        }
+        world.append(LOG, 1000).unwrap();
+        world.settle();
+    }
+    assert_eq!(world.append(LOG, 1), Err(AppendError::Stopped));
+    // What was acknowledged is read on, from memory and the journal.
+    world.check_log(LOG, 5000);
+    for _ in 0..300 {
+        world.must_append(other, 1000);
+        world.settle();
+    }
+    assert!(world.files_of(other) > 0);
+    let others = |e: &Event| matches!(e, Event::Stopped { log, .. } if *log != LOG);
+    assert!(!world.events.iter().any(others));
+    assert!(!world.events.iter().any(|e| matches!(e, Event::Fatal(_))));
+    world.check_log(LOG, 5000);
+    world.check_log(other, 5000);
+    let end = world.store.frontiers(LOG).unwrap().durable;
+    world.fails = |_| false;
+    world.restart(LogSettings::default());
+    assert_eq!(world.store.frontiers(LOG).unwrap().durable, end);
+    world.check_log(LOG, 5000);
+    world.append(LOG, 1000).unwrap();
 }
 
 #[test]

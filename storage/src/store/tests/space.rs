@@ -195,3 +195,37 @@ fn journal_files_are_filled_ahead_and_never_where_the_ring_stands() {
     world.restart(LogSettings::default());
     world.check_log(LOG, 1 << 20);
 }
+
+#[test]
+fn a_snapshot_that_waits_for_space_does_not_keep_the_ring_full() {
+    for seed in 1..60 {
+        let mut world = World::new(small(), seed * 1009);
+        world.topic(LOG, LogSettings::default());
+        let mut full = 0;
+        for _ in 0..200 {
+            let len = usize::try_from(1 + world.random(14_000)).unwrap();
+            if world.append(LOG, len).is_err() {
+                // What waits goes on only when there is space.
+                full += 1;
+                world.settle();
+                assert!(
+                    world.append(LOG, len).is_ok(),
+                    "seed {seed}: {}",
+                    world.standing()
+                );
+            }
+            if world.random(6) == 0 {
+                // Too large for the journal: it takes a while, and others are appended meanwhile.
+                let state = bytes::Bytes::from(vec![1; 5000]);
+                world.store.put_snapshot(LOG, state);
+            }
+            world.issue();
+            if world.random(3) == 0 {
+                world.complete_one();
+            }
+        }
+        assert!(full > 0, "the ring is never full");
+        world.settle();
+        world.check_log(LOG, 1 << 20);
+    }
+}
