@@ -46,9 +46,8 @@ impl<P: BufPool> Store<P> {
         let ordinal = state.next.0;
         let in_file = |pending: &PendingSnapshot| matches!(pending.body, SnapshotBody::File { .. });
         let pending = state.pending_snapshot.as_deref().filter(|p| in_file(p));
-        let replaces = |old: &PendingSnapshot| {
-            asked && old.writing.is_none() && old.ordinal < ordinal
-        };
+        let replaces =
+            |old: &PendingSnapshot| asked && old.writing.is_none() && old.ordinal < ordinal;
         if state.removal.is_some() || pending.is_some_and(|old| !replaces(old)) {
             // The one that has a file will do; another is asked for when it is needed.
             return;
