@@ -22,6 +22,8 @@ pub(super) struct World {
     pub(super) events: Vec<Event>,
     /// Fails the operations that it is true for.
     pub(super) fails: fn(&Op<Vec<u8>>) -> bool,
+    /// Keeps the operations that it is true for in flight.
+    pub(super) holds: fn(&Op<Vec<u8>>) -> bool,
     /// Free space that the disk reports.
     pub(super) free: u64,
     /// Answers `SnapshotWanted`.
@@ -71,6 +73,7 @@ impl World {
             disk,
             events: Vec::new(),
             fails: |_| false,
+            holds: |_| false,
             free: 1 << 40,
             snapshots: true,
             accepted: BTreeMap::new(),
@@ -150,13 +153,14 @@ impl World {
         }
     }
 
-    /// Completes one operation in flight, any one. `false`: there is none.
+    /// Completes one operation in flight, any one that is not held. `false`: there is none.
     pub(super) fn complete_one(&mut self) -> bool {
-        if self.in_flight.is_empty() {
+        let free = |(at, (_, op)): (usize, &(OpId, _))| (!(self.holds)(op)).then_some(at);
+        let free: Vec<usize> = self.in_flight.iter().enumerate().filter_map(free).collect();
+        if free.is_empty() {
             return false;
         }
-        let count = self.in_flight.len() as u64;
-        let at = usize::try_from(self.random(count)).unwrap();
+        let at = free[usize::try_from(self.random(free.len() as u64)).unwrap()];
         let (id, op) = self.in_flight.swap_remove(at);
         self.now.mono = self.now.mono.after(50_000);
         let failed = (self.fails)(&op);
@@ -184,14 +188,14 @@ impl World {
         }
     }
 
-    /// Until nothing is in flight.
+    /// Until nothing is in flight but what is held.
     pub(super) fn settle(&mut self) {
         for _ in 0..200_000 {
             self.issue();
             if !self.complete_one() {
                 self.take_events();
                 self.issue();
-                if self.in_flight.is_empty() {
+                if self.in_flight.iter().all(|(_, op)| (self.holds)(op)) {
                     return;
                 }
             }
