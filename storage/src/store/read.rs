@@ -247,7 +247,7 @@ impl<P: BufPool> Store<P> {
         let Some(segment) = self.find_segment(key, from, waiter) else {
             return Ok(Step::Wait);
         };
-        let id = self.logs[key].id;
+        let (id, durable) = (self.logs[key].id, self.logs[key].durable.0);
         let Some(spans) = self.index_cache.get(id, segment) else {
             self.load_index(key, segment, waiter);
             return Ok(Step::Wait);
@@ -260,7 +260,8 @@ impl<P: BufPool> Store<P> {
         for span in &spans[at..] {
             let len = span.length as usize;
             let enough = bytes + len > max_bytes.min(self.config.read_bytes);
-            if !wanted.is_empty() && (enough || span.first_offset >= until) {
+            let beyond = span.first_offset >= until || span.first_ordinal >= durable;
+            if !wanted.is_empty() && (enough || beyond) {
                 break;
             }
             bytes += len;
@@ -282,6 +283,7 @@ impl<P: BufPool> Store<P> {
             let Some(chunk) = self.span_cache.get(id, segment, span.position) else {
                 break;
             };
+            let chunk = self.visible(key, span, chunk);
             data.bytes += chunk.len();
             data.chunks.push(chunk);
         }
@@ -443,14 +445,31 @@ impl<P: BufPool> Store<P> {
         }
         let mut data = ReadData::default();
         for (span, bytes) in spans.iter().zip(good).skip(at) {
-            let more = data.bytes + bytes.len() > max_bytes || span.first_offset >= until;
+            let hidden = span.first_ordinal >= self.logs[key].durable.0;
+            let beyond = span.first_offset >= until || hidden;
+            let more = data.bytes + bytes.len() > max_bytes || beyond;
             if !data.chunks.is_empty() && more {
                 break;
             }
-            data.bytes += bytes.len();
-            data.chunks.push(bytes.clone());
+            let chunk = self.visible(key, span, bytes.clone());
+            data.bytes += chunk.len();
+            data.chunks.push(chunk);
         }
         self.read_done(token, Ok(data));
+    }
+
+    /// What a reader may see of a span's bytes. A segment can hold entries whose commits are only
+    /// written: recovery would not find them there, so that a crash may still take them. They
+    /// are read from memory, which they leave no earlier than that.
+    fn visible(&self, key: LogKey, span: &Span, bytes: Bytes) -> Bytes {
+        let log = &self.logs[key];
+        let durable = log.durable.0;
+        if span.end_ordinal() <= durable {
+            return bytes;
+        }
+        assert!(span.first_ordinal < durable, "a span of nothing durable");
+        let end = log.entry(durable).pos - span.position;
+        bytes.slice(..usize::try_from(end).expect("within one span"))
     }
 
     /// The bytes of the leading spans that are what was written, and what is wrong with the

@@ -292,15 +292,16 @@ impl<P: BufPool> Store<P> {
         }
     }
 
-    /// Takes entries out of memory that a segment holds and no replay needs; whether there are
-    /// more that could go.
+    /// Takes durable entries out of memory that a segment holds and no replay needs; whether there
+    /// are more that could go.
     fn evict(&mut self, key: LogKey, budget: usize) -> bool {
         let log = &mut self.logs[key];
         let replay = log
             .snapshot
             .as_ref()
             .map_or(0, |snapshot| snapshot.ordinal.0);
-        let bound = log.flushed.0.0.min(replay);
+        // What is not durable is not read from segments; see `visible`.
+        let bound = log.flushed.0.min(log.durable.0).0.min(replay);
         let mut freed = 0;
         while self.tail_bytes - freed > budget
             && log

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::world::{LOG, World, small};
-use crate::store::{LogSettings, ReadError, ReadOutcome};
+use crate::io::{FileName, Op};
+use crate::store::{LogSettings, ReadError, ReadOutcome, StoreConfig};
 use crate::types::{Level, LogId, Offset};
 
 #[test]
@@ -247,4 +248,44 @@ proptest! {
             world.check_log(LogId(log), 7000);
         }
     }
+}
+
+#[test]
+fn what_a_segment_holds_before_it_is_durable_is_not_served_with_the_rest_of_its_span() {
+    let config = StoreConfig {
+        tail_cache_bytes: 8 << 10,
+        ..small()
+    };
+    let mut world = World::new(config, 101);
+    world.topic(LOG, LogSettings::default());
+    world.append(LOG, 900).unwrap();
+    world.settle();
+    // Written and in the segment, but the commits are not synced.
+    world.holds = |op| matches!(op, Op::Sync(FileName::Journal { .. }));
+    for _ in 0..20 {
+        world.append_at(LOG, 900, Level::Written).unwrap();
+        world.settle();
+    }
+    // No replay needs them either, so that all leave memory that may.
+    let state = bytes::Bytes::from_static(b"state");
+    world.store.put_snapshot(LOG, state);
+    world.append_at(LOG, 900, Level::Written).unwrap();
+    world.settle();
+    let frontiers = world.store.frontiers(LOG).unwrap();
+    assert_eq!(frontiers.durable.1, Offset(3));
+    assert!(world.store.stats().segment_bytes > 0);
+    assert!(
+        world.store.logs[world.store.logs.key(LOG).unwrap()]
+            .tail_first()
+            .0
+            == 1
+    );
+    let data = world.read(LOG, Offset(0), 1 << 20).unwrap();
+    assert_eq!(data.bytes, 900);
+    world.holds = |_| false;
+    world.settle();
+    let frontiers = world.store.frontiers(LOG).unwrap();
+    assert_eq!(frontiers.durable, frontiers.ordered);
+    assert!(world.read(LOG, Offset(0), 1 << 20).unwrap().bytes > 900);
+    world.check_log(LOG, 1 << 20);
 }
