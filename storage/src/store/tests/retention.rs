@@ -1,7 +1,8 @@
 //! The start moves by size, by age and on demand, and files go only after that is durable.
 
 use super::world::{LOG, World, small};
-use crate::store::{Event, LogSettings};
+use crate::io::{FileName, Op};
+use crate::store::{Event, LogSettings, ReadOutcome};
 use crate::types::{LogId, Offset};
 
 fn fill(world: &mut World, entries: usize) {
@@ -133,7 +134,11 @@ fn segments_stay_until_the_start_that_passed_them_is_durable_whoever_lists_them(
     world.holds = |op| matches!(op, Op::Write { .. });
     world.settle();
     assert!(world.waits_for(commit) && !world.waits_for(list));
-    assert_eq!(world.files_of(LOG), before, "a crash would bring the start back");
+    assert_eq!(
+        world.files_of(LOG),
+        before,
+        "a crash would bring the start back"
+    );
     world.holds = |_| false;
     world.settle();
     assert!(world.events.contains(&Event::Trimmed { log: LOG }));
