@@ -118,15 +118,19 @@ impl<P: BufPool> Store<P> {
         self.remove_below_start(key);
     }
 
-    /// Removes the segments below the start that no replay needs. A machine is rebuilt from the
-    /// entries after its snapshot, also from those that readers do not see any more: such a
-    /// segment stays until a snapshot has passed it, durably.
+    /// Removes the segments below the start that no replay needs, once the checkpoint that says so
+    /// is durable. A machine is rebuilt from the entries after its snapshot, also from those that
+    /// readers do not see any more: such a segment stays until a snapshot has passed it, durably.
     pub(crate) fn remove_below_start(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
         let (id, start) = (log.id, log.checkpoint_start.0);
         let snapshot = log.snapshot.as_deref();
         let replayed = snapshot.map_or(Ordinal(0), |snapshot| snapshot.ordinal);
-        let placed = snapshot.map(|snapshot| snapshot.seq);
+        // A listing that something else asked for can end here before the commit that moved the
+        // start is durable.
+        let placed = snapshot
+            .map(|snapshot| snapshot.seq)
+            .max(log.checkpoint_seq);
         let Some(files) = log.files.as_mut() else {
             return;
         };

@@ -1,7 +1,8 @@
 //! The start moves by size, by age and on demand, and files go only after that is durable.
 
 use super::world::{LOG, World, small};
-use crate::store::{Event, LogSettings};
+use crate::io::{FileName, Op};
+use crate::store::{Event, LogSettings, ReadOutcome};
 use crate::types::{LogId, Offset};
 
 fn fill(world: &mut World, entries: usize) {
@@ -101,4 +102,49 @@ fn a_dropped_log_leaves_no_file_and_does_not_come_back() {
     world.restart(settings);
     assert_eq!(world.store.frontiers(LOG), None);
     world.check_log(LogId(8), 1000);
+}
+
+#[test]
+fn segments_stay_until_the_start_that_passed_them_is_durable_whoever_lists_them() {
+    let mut world = World::new(small(), 103);
+    world.topic(LOG, LogSettings::default());
+    for _ in 0..40 {
+        world.must_append(LOG, 1000);
+        world.settle();
+    }
+    // No replay needs them.
+    let state = bytes::Bytes::from_static(b"state");
+    world.store.put_snapshot(LOG, state);
+    world.sleep(60_000_000);
+    world.restart(LogSettings::default());
+    let before = world.files_of(LOG);
+    assert!(before > 0);
+    // A read asks what segments there are, and then the start moves.
+    let list = |op: &Op<_>| matches!(op, Op::List(_));
+    let commit = |op: &Op<_>| {
+        let journal = |file: &FileName| matches!(file, FileName::Journal { .. });
+        matches!(op, Op::Write { file, .. } if journal(file))
+    };
+    let end = world.store.frontiers(LOG).unwrap().durable.1;
+    let now = world.now;
+    let read = world.store.read(LOG, Offset(0), end, 1, now);
+    assert!(matches!(read, ReadOutcome::Pending(_)), "{read:?}");
+    world.holds = |op| matches!(op, Op::List(_)) || matches!(op, Op::Write { .. });
+    world.settle();
+    world.store.trim(LOG, end);
+    world.append(LOG, 100).unwrap();
+    world.settle();
+    assert!(world.waits_for(list) && world.waits_for(commit));
+    world.holds = |op| matches!(op, Op::Write { .. });
+    world.settle();
+    assert!(world.waits_for(commit) && !world.waits_for(list));
+    assert_eq!(
+        world.files_of(LOG),
+        before,
+        "a crash would bring the start back"
+    );
+    world.holds = |_| false;
+    world.settle();
+    assert!(world.events.contains(&Event::Trimmed { log: LOG }));
+    assert_eq!(world.files_of(LOG), 0);
 }

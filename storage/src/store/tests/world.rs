@@ -188,6 +188,11 @@ impl World {
         }
     }
 
+    /// Whether an operation for which `is` is true is in flight.
+    pub(super) fn waits_for(&self, is: fn(&Op<Vec<u8>>) -> bool) -> bool {
+        self.in_flight.iter().any(|(_, op)| is(op))
+    }
+
     /// Until nothing is in flight but what is held.
     pub(super) fn settle(&mut self) {
         for _ in 0..200_000 {
