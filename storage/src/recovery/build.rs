@@ -146,17 +146,14 @@ impl<P: BufPool> JournalWriter<P> {
     /// Zero-fills the rest of the file that the ring stands in, which the live store cannot do
     /// beside its commits: the first ones would each extend the file, and take twice as long.
     async fn fill(&mut self) -> Result<(), RecoveryError> {
+        let file = self.file(self.at.file);
         let prepared = &mut self.prepared[usize::from(self.at.file)];
         while *prepared < self.geometry.file_bytes {
             let len = FILL.min(self.geometry.file_bytes - *prepared);
             let mut buf = self.io.buffer(usize::try_from(len).expect("one fill"));
             buf.as_mut().fill(0);
             let write = Op::Write {
-                file: FileName::Journal {
-                    generation: self.id.generation,
-                    core: self.id.core,
-                    index: self.at.file,
-                },
+                file,
                 pos: *prepared,
                 buf,
                 durable: false,
