@@ -21,8 +21,13 @@
 //! what the broker calls final, never buffers beyond its declared bounds, and knows neither how
 //! the broker stores records nor where.
 
+#[cfg(all(feature = "glommio", not(target_os = "linux")))]
+compile_error!("the feature `glommio` needs Linux, whose io_uring glommio is made of");
+
 pub mod core;
 mod error;
+#[cfg(all(feature = "glommio", target_os = "linux"))]
+pub mod glommio;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
@@ -34,10 +39,10 @@ pub use leveret_wire::native::{
     ProduceOk, ProducerId, TopicId,
 };
 
-pub use self::core::{ConsumeError, ConsumedBatch, ConsumedRecord, Fetched, OutOfRange, StartAt};
-#[cfg(feature = "tokio")]
-pub use self::tokio::{
-    Ack, Admin, BrokerStatus, Client, ClientOptions, Connection, Consumer, ConsumerOptions,
-    Delivery, NewTopic, Pending, Producer, ProducerOptions, ProducerRecord, StoppedLog,
+pub use self::core::{
+    Ack, BrokerStatus, ClientOptions, ConsumeError, ConsumedBatch, ConsumedRecord, ConsumerOptions,
+    Fetched, NewTopic, OutOfRange, ProducerOptions, ProducerRecord, StartAt, StoppedLog,
     TopicChanges, TopicDescription, TopicListing, TopicMetadata, TopicSetting,
 };
+#[cfg(feature = "tokio")]
+pub use self::tokio::{Admin, Client, Connection, Consumer, Delivery, Pending, Producer};

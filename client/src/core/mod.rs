@@ -9,14 +9,20 @@
 
 use std::fmt;
 
+pub(crate) mod admin;
 mod backoff;
 mod consumer;
 mod fetched;
 mod frames;
+mod options;
 mod producer;
 mod session;
 mod time;
 
+pub use admin::{
+    BrokerStatus, NewTopic, StoppedLog, TopicChanges, TopicDescription, TopicListing,
+    TopicMetadata, TopicSetting,
+};
 pub use backoff::Backoff;
 pub use consumer::{
     ConsumeError, ConsumedBatch, ConsumedRecord, Consumer, ConsumerAnswer, ConsumerSettings,
@@ -24,9 +30,11 @@ pub use consumer::{
 };
 pub use fetched::Fetched;
 pub use frames::{Frame, FrameBuffer};
+pub use options::{ClientOptions, ConsumerOptions, ProducerOptions};
+pub(crate) use producer::produced;
 pub use producer::{
-    Answer, Appended, Completion, MAX_IN_FLIGHT, NewRecord, Producer, ProducerSettings, PushError,
-    Pushed, TopicIndex, Transmit,
+    Ack, Answer, Appended, Completion, MAX_IN_FLIGHT, NewRecord, Producer, ProducerRecord,
+    ProducerSettings, PushError, Pushed, TopicIndex, Transmit,
 };
 pub use session::{ServerHello, Session, SessionOptions, TooManyInFlight};
 pub use time::Mono;

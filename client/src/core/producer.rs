@@ -20,21 +20,24 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_record::BatchBuilder;
 use leveret_wire::native::{
-    ErrorCode, InitProducerOk, MetadataOk, Offset, PartitionId, Produce, ProduceOk,
+    ErrorCode, InitProducerOk, MetadataOk, Offset, PartitionId, Produce, ProduceOk, Response,
 };
 use thiserror::Error as ThisError;
 
-use super::{Backoff, Mono, RequestId};
+use super::frames::unexpected;
+use super::{Backoff, Frame, Mono, RequestId};
 use crate::{Error, Result};
 
 mod batch;
 mod partition;
+mod record;
 mod settings;
 mod topics;
 
 pub use batch::NewRecord;
 use batch::OpenBatch;
 use partition::{Completed, Identity, Partition, Step};
+pub use record::ProducerRecord;
 pub use settings::{MAX_IN_FLIGHT, ProducerSettings};
 use topics::Topic;
 
@@ -76,6 +79,25 @@ pub enum Answer {
     Produced(ProduceOk),
 }
 
+impl Answer {
+    /// What a frame says.
+    pub(crate) fn read(frame: &Frame) -> Result<Self> {
+        match frame.response()? {
+            Response::InitProducer(identity) => Ok(Self::Identity(identity)),
+            Response::Metadata(metadata) => Ok(Self::Metadata(metadata)),
+            _ => produced(frame).map(Self::Produced),
+        }
+    }
+}
+
+/// What the answer to a batch says.
+pub(crate) fn produced(frame: &Frame) -> Result<ProduceOk> {
+    match frame.response()? {
+        Response::Produce(produced) => Ok(produced),
+        other => Err(unexpected(&other)),
+    }
+}
+
 /// Where a batch was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
@@ -83,6 +105,25 @@ pub struct Appended {
     pub partition: PartitionId,
     /// Offset of the batch's first record; the others follow without gaps.
     pub base_offset: Offset,
+}
+
+impl Appended {
+    /// Where the batch's record of that number is.
+    pub(crate) fn ack(self, index: u32) -> Ack {
+        Ack {
+            partition: self.partition,
+            offset: Offset(self.base_offset.0 + u64::from(index)),
+        }
+    }
+}
+
+/// Where a record was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// Its partition.
+    pub partition: PartitionId,
+    /// Its offset.
+    pub offset: Offset,
 }
 
 /// A batch has come to its end.

@@ -11,6 +11,7 @@ use leveret_record::{assign, batches, next_sequence, verify};
 use leveret_wire::native::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 
 /// Ways to misbehave, each counted down per produce request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +33,8 @@ pub(crate) struct Faults {
 pub(crate) struct FakeBroker {
     pub(crate) address: String,
     pub(crate) state: Arc<Mutex<State>>,
+    /// Its thread ends when this goes.
+    _running: oneshot::Sender<()>,
 }
 
 #[derive(Default)]
@@ -39,6 +42,8 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     pub(crate) produces: u64,
     pub(crate) connections: u64,
+    /// Connections that are open now.
+    pub(crate) open: u64,
     pub(crate) duplicates: u64,
     pub(crate) producers: i64,
     topics: BTreeMap<String, TopicId>,
@@ -63,21 +68,28 @@ enum Verdict {
 }
 
 impl FakeBroker {
+    /// On a thread of its own, whatever runs the client.
     pub(crate) async fn start(faults: Faults) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let state = Arc::new(Mutex::new(State {
             faults,
             ..State::default()
         }));
         let accepted = Arc::clone(&state);
-        tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                accepted.lock().unwrap().connections += 1;
-                tokio::spawn(serve(socket, Arc::clone(&accepted)));
-            }
+        let (running, stop) = oneshot::channel();
+        std::thread::spawn(move || {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.enable_all().build().unwrap().block_on(async move {
+                tokio::spawn(accept(listener, accepted));
+                drop(stop.await);
+            });
         });
-        Self { address, state }
+        Self {
+            address,
+            state,
+            _running: running,
+        }
     }
 
     pub(crate) fn create_topic(&self, name: &str, partitions: u32) -> TopicId {
@@ -334,7 +346,24 @@ fn error(code: ErrorCode) -> Response<'static> {
     Response::Error(ErrorResponse::new(code, "as asked for"))
 }
 
-async fn serve(mut socket: TcpStream, state: Arc<Mutex<State>>) {
+async fn accept(listener: std::net::TcpListener, state: Arc<Mutex<State>>) {
+    listener.set_nonblocking(true).unwrap();
+    let listener = TcpListener::from_std(listener).unwrap();
+    while let Ok((socket, _)) = listener.accept().await {
+        {
+            let mut state = state.lock().unwrap();
+            state.connections += 1;
+            state.open += 1;
+        }
+        let state = Arc::clone(&state);
+        tokio::spawn(async move {
+            serve(socket, &state).await;
+            state.lock().unwrap().open -= 1;
+        });
+    }
+}
+
+async fn serve(mut socket: TcpStream, state: &Mutex<State>) {
     let mut buffer = FrameBuffer::new(FrameLimits::for_requests(1 << 20));
     let mut encoder = Encoder::new();
     loop {

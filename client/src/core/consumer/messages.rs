@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use leveret_record::{Record, RecordSet};
 use leveret_wire::native::{
-    FetchPartition, ListOffsets, ListOffsetsOk, Offset, PartitionId, TopicId,
+    FetchPartition, ListOffsets, ListOffsetsOk, Offset, PartitionId, Response, TopicId,
 };
 
-use crate::Error;
-use crate::core::{Fetched, RequestId};
+use crate::core::frames::unexpected;
+use crate::core::{Fetched, Frame, RequestId};
+use crate::{Error, Result};
 
 /// Something to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,17 @@ pub enum ConsumerAnswer {
     Offset(ListOffsetsOk),
     /// For `Fetch`.
     Fetched(Fetched),
+}
+
+impl ConsumerAnswer {
+    /// What a frame says.
+    pub(crate) fn read(frame: &Frame) -> Result<Self> {
+        match frame.response()? {
+            Response::ListOffsets(found) => Ok(Self::Offset(found)),
+            Response::Fetch(_) => Fetched::decode(frame).map(Self::Fetched),
+            other => Err(unexpected(&other)),
+        }
+    }
 }
 
 /// A record that was read.

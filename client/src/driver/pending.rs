@@ -4,9 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use ::tokio::sync::{mpsc, oneshot};
-use leveret_wire::native::{ProduceOk, Response};
-
+use super::rt::{mpsc, oneshot};
 use crate::core::Frame;
 use crate::{Error, Result};
 
@@ -60,18 +58,4 @@ impl Reply {
             Self::Queue(sender, number) => drop(sender.send((number, answer))),
         }
     }
-}
-
-pub(super) fn produced(frame: &Frame) -> Result<ProduceOk> {
-    match frame.response()? {
-        Response::Produce(produced) => Ok(produced),
-        other => Err(unexpected(&other)),
-    }
-}
-
-pub(super) fn unexpected(response: &Response<'_>) -> Error {
-    Error::protocol(format_args!(
-        "an answer of kind {} where another was due",
-        response.kind().name()
-    ))
 }

@@ -1,30 +1,22 @@
 //! The two loops of a connection: bytes in, bytes out.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 
-use ::tokio::io::{AsyncReadExt, AsyncWriteExt};
-use ::tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use bytes::{Buf, Bytes};
 use leveret_wire::native::FrameLimits;
 
 use super::connection::Shared;
+use super::rt::{Reader, Writer};
 use crate::Error;
 use crate::core::FrameBuffer;
 
-/// Slices handed to one vectored write.
-const MAX_SLICES: usize = 64;
-
 /// Reads and delivers until the connection ends; returns why it did.
-pub(super) async fn read_frames(
-    mut socket: OwnedReadHalf,
-    limits: FrameLimits,
-    shared: &Shared,
-) -> Error {
+pub(super) async fn read_frames(mut socket: Reader, limits: FrameLimits, shared: &Shared) -> Error {
     let mut buffer = FrameBuffer::new(limits);
     let mut frames = Vec::new();
     loop {
-        match socket.read_buf(buffer.space()).await {
+        match socket.read(buffer.space()).await {
             Ok(0) => return Error::Disconnected("the broker closed it".into()),
             Ok(_) => {}
             Err(error) => return Error::Disconnected(error.to_string().into()),
@@ -46,7 +38,7 @@ pub(super) async fn read_frames(
 }
 
 /// Writes what is queued until the connection ends; returns why it did.
-pub(super) async fn write_frames(mut socket: OwnedWriteHalf, shared: &Shared) -> Error {
+pub(super) async fn write_frames(mut socket: Writer, shared: &Shared) -> Error {
     let mut chunks = VecDeque::new();
     loop {
         if let Err(error) = shared.take_queued(&mut chunks) {
@@ -62,15 +54,9 @@ pub(super) async fn write_frames(mut socket: OwnedWriteHalf, shared: &Shared) ->
     }
 }
 
-async fn write_all(socket: &mut OwnedWriteHalf, chunks: &mut VecDeque<Bytes>) -> io::Result<()> {
+async fn write_all(socket: &mut Writer, chunks: &mut VecDeque<Bytes>) -> io::Result<()> {
     while !chunks.is_empty() {
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let mut filled = 0;
-        for (slice, chunk) in slices.iter_mut().zip(chunks.iter()) {
-            *slice = IoSlice::new(chunk);
-            filled += 1;
-        }
-        let written = socket.write_vectored(&slices[..filled]).await?;
+        let written = socket.write(chunks).await?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }

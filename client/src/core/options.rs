@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
-use crate::core::{Backoff, SessionOptions};
+use super::{Backoff, ConsumerSettings, ProducerSettings, SessionOptions};
 
-/// Settings of a [`Client`](super::Client) and all connections that it opens.
+/// How a producer behaves.
+pub type ProducerOptions = ProducerSettings;
+
+/// How a consumer behaves.
+pub type ConsumerOptions = ConsumerSettings;
+
+/// Settings of a client and all connections that it opens.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// `host:port` of any core of the broker.
@@ -51,7 +57,7 @@ impl ClientOptions {
         }
     }
 
-    pub(super) fn session(&self) -> SessionOptions {
+    pub(crate) fn session(&self) -> SessionOptions {
         SessionOptions {
             client_name: self.client_name.clone(),
             max_in_flight: self.max_in_flight,
@@ -59,7 +65,7 @@ impl ClientOptions {
     }
 
     /// Waits for the `number`th user of this client: each has a sequence of its own.
-    pub(super) fn backoff(&self, number: u64) -> Backoff {
+    pub(crate) fn backoff(&self, number: u64) -> Backoff {
         let seed = self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Backoff::new(self.backoff_least, self.backoff_most, seed)
     }

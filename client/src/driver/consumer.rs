@@ -6,25 +6,21 @@
 
 use std::sync::Arc;
 
-use ::tokio::sync::mpsc;
-use ::tokio::time::{Instant, sleep_until};
 use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_wire::native::{Fetch, Items, Offset, PartitionId, Request, Response, TopicId};
+use leveret_wire::native::{Fetch, Items, Offset, PartitionId, Request, TopicId};
 
 use super::client::{Client, millis};
 use super::clock::Clock;
 use super::connection::Connection;
-use super::pending::unexpected;
+use super::race::{Either, race, until};
+use super::rt::{Instant, Pace, mpsc, sleep_until};
 use crate::core::{
-    self, ConsumedBatch, ConsumedRecord, ConsumerAnswer, ConsumerSettings, ConsumerTransmit,
-    Fetched, Frame, RequestId, StartAt,
+    self, ConsumedBatch, ConsumedRecord, ConsumerAnswer, ConsumerOptions, ConsumerSettings,
+    ConsumerTransmit, Frame, RequestId, StartAt,
 };
 use crate::{Error, Result};
-
-/// How a consumer behaves.
-pub type ConsumerOptions = ConsumerSettings;
 
 /// Reads records of assigned partitions, each partition in order.
 pub struct Consumer {
@@ -37,6 +33,8 @@ pub struct Consumer {
     unsent: Option<ConsumerTransmit>,
     /// Whether the core may have something to send.
     dirty: bool,
+    /// An owner that never waits lets the connection have its turn before each batch.
+    pace: Pace,
 }
 
 /// A connection and the answers that come over it.
@@ -58,6 +56,7 @@ impl Consumer {
             link: None,
             unsent: None,
             dirty: true,
+            pace: Pace::new(),
         }
     }
 
@@ -197,6 +196,7 @@ impl Consumer {
         if !self.dirty {
             return Ok(());
         }
+        self.pace.pay().await;
         loop {
             if self.unsent.is_none() {
                 self.unsent = self.core.poll_transmit(self.clock.now());
@@ -219,6 +219,7 @@ impl Consumer {
             }
         }
         self.dirty = false;
+        self.pace.owe();
         Ok(())
     }
 
@@ -242,6 +243,7 @@ impl Consumer {
 
     /// Waits until something happens.
     async fn wait(&mut self) -> Result<()> {
+        self.pace.forgive();
         if self.core.is_finished() {
             return Err(Error::NotAssigned);
         }
@@ -257,21 +259,20 @@ impl Consumer {
             self.dirty = true;
             return Ok(());
         };
-        let silent_until = link.progress + patience;
-        let far = silent_until + patience;
-        ::tokio::select! {
-            biased;
-            Some((number, frame)) = link.answers.recv() => {
+        let silent = (link.in_flight > 0).then_some(link.progress + patience);
+        let next = timer.into_iter().chain(silent).min();
+        match race(link.answers.recv(), until(next)).await {
+            Either::First(Some((number, frame))) => {
                 link.answered();
                 let now = self.clock.now();
                 handle_answer(&mut self.core, now, number, frame);
             }
-            () = sleep_until(timer.unwrap_or(far)), if timer.is_some() => {}
-            () = sleep_until(silent_until), if link.in_flight > 0 => {
+            Either::First(None) => unreachable!("the link itself can send"),
+            Either::Second(()) if timer == next => {}
+            Either::Second(()) => {
                 let after_ms = millis(patience);
                 self.disconnect(&Error::NoResponse { after_ms });
             }
-            else => return Err(Error::NotAssigned),
         }
         self.dirty = true;
         Ok(())
@@ -343,10 +344,6 @@ fn handle_answer(
     number: u64,
     frame: Result<Frame>,
 ) {
-    let answer = frame.and_then(|frame| match frame.response()? {
-        Response::ListOffsets(found) => Ok(ConsumerAnswer::Offset(found)),
-        Response::Fetch(_) => Fetched::decode(&frame).map(ConsumerAnswer::Fetched),
-        other => Err(unexpected(&other)),
-    });
+    let answer = frame.and_then(|frame| ConsumerAnswer::read(&frame));
     core.handle_answer(now, RequestId(number), answer);
 }

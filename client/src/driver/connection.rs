@@ -4,31 +4,24 @@
 //! learns why.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ::tokio::net::TcpStream;
-use ::tokio::sync::{Notify, mpsc, oneshot};
-use ::tokio::time::timeout;
 use bytes::{Bytes, BytesMut};
 use leveret_wire::native::{
     Fetch, FetchPartition, FrameLimits, Items, Level, PartitionId, Produce, ProduceOk, Request,
     TopicId,
 };
 
-use super::options::ClientOptions;
-use super::pending::{self, Pending, Reply};
+use super::pending::{Pending, Reply};
+use super::race::{Either, race, timeout};
+use super::rt::{self, COPY_LEN, Lock, Notify, Ptr, mpsc, oneshot};
 use super::transfer::{read_frames, write_frames};
-use crate::core::{Fetched, Frame, ServerHello, Session};
+use crate::core::{ClientOptions, Fetched, Frame, ServerHello, Session, produced};
 use crate::{Error, Result};
-
-/// Payloads up to this length are copied beside their header: cheaper than a slice of their own
-/// in the vectored write.
-const COPY_LEN: usize = 2048;
 
 /// A connection to a broker. Clones share it; it closes when the last one goes.
 #[derive(Clone)]
 pub struct Connection {
-    handle: Arc<Handle>,
+    handle: Ptr<Handle>,
 }
 
 struct Handle {
@@ -38,7 +31,7 @@ struct Handle {
 }
 
 /// Ends both tasks when dropped.
-struct Closer(Arc<Shared>);
+struct Closer(Ptr<Shared>);
 
 impl Drop for Closer {
     fn drop(&mut self) {
@@ -48,7 +41,7 @@ impl Drop for Closer {
 
 /// What the handles and the two tasks share.
 pub(super) struct Shared {
-    state: Mutex<State>,
+    state: Lock<State>,
     /// The writer has something to do.
     queued: Notify,
     /// Callers that found no room may look again.
@@ -84,33 +77,28 @@ impl Connection {
     }
 
     async fn open_unbounded(options: &ClientOptions) -> Result<Self> {
-        let socket = TcpStream::connect(&options.address)
+        let (reader, writer) = rt::connect(&options.address)
             .await
             .map_err(|error| connect_error(options, error))?;
-        socket
-            .set_nodelay(true)
-            .map_err(|error| connect_error(options, error))?;
         let (opened, hello) = oneshot::channel();
-        let shared = Arc::new(Shared::new(options, opened));
-        let (reader, writer) = socket.into_split();
+        let shared = Ptr::new(Shared::new(options, opened));
         let limits = FrameLimits::for_responses(options.max_response_bytes);
-        let read = Arc::clone(&shared);
-        ::tokio::spawn(async move {
-            let reason = ::tokio::select! {
-                reason = read_frames(reader, limits, &read) => reason,
-                () = read.failed.notified() => return,
-            };
-            read.fail(reason);
+        let read = Ptr::clone(&shared);
+        rt::spawn(async move {
+            let reading = read_frames(reader, limits, &read);
+            if let Either::First(reason) = race(reading, read.failed.notified()).await {
+                read.fail(reason);
+            }
         });
-        let write = Arc::clone(&shared);
-        ::tokio::spawn(async move {
+        let write = Ptr::clone(&shared);
+        rt::spawn(async move {
             let reason = write_frames(writer, &write).await;
             write.fail(reason);
         });
         let closer = Closer(shared);
         let server = hello.await.map_err(|_| Error::Closed("connection"))??;
         Ok(Self {
-            handle: Arc::new(Handle {
+            handle: Ptr::new(Handle {
                 closer,
                 server,
                 request_timeout_ms: u32::try_from(options.request_timeout.as_millis())
@@ -128,7 +116,7 @@ impl Connection {
     /// Why the connection failed; `None` while it has not.
     #[must_use]
     pub fn failure(&self) -> Option<Error> {
-        self.shared().lock().failure.clone()
+        self.shared().state.lock().failure.clone()
     }
 
     /// Sends one record batch, already encoded, to a partition. Waits for room in the queue, not
@@ -149,7 +137,7 @@ impl Connection {
             level,
             timeout_ms: self.handle.request_timeout_ms,
         });
-        self.send(&request, batch, pending::produced).await
+        self.send(&request, batch, produced).await
     }
 
     /// Asks for record batches. Waits for room in the queue, not for the response.
@@ -220,7 +208,7 @@ impl Shared {
         let mut tail = BytesMut::new();
         let session = Session::new(&options.session(), &mut tail);
         let shared = Self {
-            state: Mutex::new(State {
+            state: Lock::new(State {
                 session,
                 tail,
                 chunks: VecDeque::new(),
@@ -240,7 +228,7 @@ impl Shared {
     /// Ends the connection, once: everybody who waits learns `reason`.
     pub(super) fn fail(&self, reason: Error) {
         let (replies, opened) = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if state.failure.is_some() {
                 return;
             }
@@ -266,7 +254,7 @@ impl Shared {
         }
         let mut deliveries = Vec::with_capacity(frames.len());
         let outcome = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             frames
                 .drain(..)
                 .try_for_each(|frame| state.handle_frame(frame, &mut deliveries))
@@ -280,7 +268,7 @@ impl Shared {
 
     /// Moves everything that is queued to `chunks`.
     pub(super) fn take_queued(&self, chunks: &mut VecDeque<Bytes>) -> Result<()> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
@@ -299,7 +287,7 @@ impl Shared {
 
     /// Queues a request, or gives `reply` back if there is no room.
     fn queue(&self, request: &Request<'_>, payload: &Bytes, reply: Reply) -> Result<Option<Reply>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
@@ -312,11 +300,6 @@ impl Shared {
         drop(state);
         self.queued.notify_one();
         Ok(None)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while it was held is a bug of ours; its invariants are checked by assertions.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
