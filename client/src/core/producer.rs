@@ -66,7 +66,7 @@ pub enum Transmit {
 }
 
 /// What came back for a [`Transmit`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// For `InitProducer`.
     Identity(InitProducerOk),

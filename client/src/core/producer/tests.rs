@@ -315,6 +315,7 @@ fn metadata(topic_id: TopicId, partitions: u32) -> Result<Answer> {
         topic_id,
         partitions,
         level: Level::Synced,
+        cores: Vec::new(),
     }))
 }
 
