@@ -14,6 +14,7 @@ mod consumer;
 mod fetched;
 mod frames;
 mod producer;
+mod routes;
 mod session;
 mod time;
 
@@ -28,6 +29,7 @@ pub use producer::{
     Answer, Appended, Completion, MAX_IN_FLIGHT, NewRecord, Producer, ProducerSettings, PushError,
     Pushed, TopicIndex, Transmit,
 };
+pub use routes::{Route, Routes};
 pub use session::{ServerHello, Session, SessionOptions, TooManyInFlight};
 pub use time::Mono;
 
