@@ -208,6 +208,29 @@ impl<P: BufPool> Behaviour for Core<P> {
         self.settle(now);
     }
 
+    fn handle_departed(&mut self, conn: ConnId, now: Now) -> BytesMut {
+        let received = self.depart(conn);
+        self.settle(now);
+        received
+    }
+
+    fn handle_stayed(&mut self, conn: ConnId, now: Now) {
+        self.stay(conn, now);
+        self.settle(now);
+    }
+
+    fn handle_arrived(
+        &mut self,
+        conn: ConnId,
+        protocol: Protocol,
+        peer: SocketAddr,
+        received: &[u8],
+        now: Now,
+    ) {
+        self.arrive(conn, protocol, peer, received, now);
+        self.settle(now);
+    }
+
     fn handle_completion(&mut self, op: OpId, result: IoResult<BufOf<Self>>, now: Now) {
         self.shard.handle_completion(op, result, now);
         self.settle(now);

@@ -20,6 +20,8 @@ pub(super) enum Blocked {
     Permit,
     /// A change of the topology is under way; later requests must see it.
     Topology,
+    /// It is about to leave for another core.
+    Departure,
     /// Too much is on its way to the peer, or too many requests wait for their answers.
     Peer,
 }
@@ -46,6 +48,8 @@ pub(super) struct Session {
     pub(super) talk: Talk,
     /// The peer has proved to speak the protocol.
     pub(super) greeted: bool,
+    /// It stays with this core, whatever core it names.
+    pub(super) settled: bool,
     /// It counts among those that have not.
     counted: bool,
     /// The last response has been given to send; whatever arrives is dropped.
@@ -76,6 +80,7 @@ impl Session {
                 Protocol::Kafka => Talk::Kafka(KafkaTalk::default()),
             },
             greeted: false,
+            settled: false,
             counted: true,
             closing: false,
             blocked: None,
@@ -125,7 +130,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn open(&mut self, conn: ConnId, protocol: Protocol) {
+    pub(super) fn open(&mut self, conn: ConnId, protocol: Protocol) -> &mut Session {
         let slot = conn.slot as usize;
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
@@ -144,6 +149,7 @@ impl Sessions {
             self.arrivals = arrivals;
         }
         self.arrivals.push_back(conn);
+        self.get(conn).expect("just opened")
     }
 
     /// The connection has said hello, in its protocol's way.
@@ -216,7 +222,9 @@ mod tests {
     #[test]
     fn the_oldest_that_said_no_hello_is_found_and_counted_once() {
         let mut sessions = Sessions::default();
-        (0..4).for_each(|slot| sessions.open(conn(slot), Protocol::Native));
+        for slot in 0..4 {
+            sessions.open(conn(slot), Protocol::Native);
+        }
         sessions.greeted(conn(0));
         sessions.greeted(conn(0));
         sessions.close(conn(1));

@@ -116,6 +116,9 @@ per_core! {
     |n| Gauge(n.core.greeting as u64);
     "leveret_connections_accepted": "Connections accepted",
     |n| Counter(n.core.accepted);
+    "leveret_connections_handed_over":
+    "Connections that another core accepted and handed over to this one, which they named",
+    |n| Counter(n.driver.handed_over);
     "leveret_connections_refused": "Connections refused because too many were open",
     |n| Counter(n.driver.refused);
     "leveret_connections_silent_closed":

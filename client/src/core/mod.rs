@@ -16,6 +16,7 @@ mod fetched;
 mod frames;
 mod options;
 mod producer;
+mod routes;
 mod session;
 mod time;
 
@@ -36,6 +37,7 @@ pub use producer::{
     Ack, Answer, Appended, Completion, MAX_IN_FLIGHT, NewRecord, Producer, ProducerRecord,
     ProducerSettings, PushError, Pushed, TopicIndex, Transmit,
 };
+pub use routes::{Route, Routes};
 pub use session::{ServerHello, Session, SessionOptions, TooManyInFlight};
 pub use time::Mono;
 

@@ -61,6 +61,9 @@ pub enum Transmit {
     Produce {
         /// Comes back with the answer.
         id: RequestId,
+        /// The core that owns the partition, if that is known. What is in flight of a partition
+        /// always has the same.
+        core: Option<u16>,
         /// The header.
         request: Produce,
         /// The payload.
@@ -69,7 +72,7 @@ pub enum Transmit {
 }
 
 /// What came back for a [`Transmit`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// For `InitProducer`.
     Identity(InitProducerOk),
@@ -355,7 +358,11 @@ impl<T: Default> Producer<T> {
                     let id = self.request(Target::Identity(index));
                     return Some(Transmit::InitProducer(id));
                 }
-                Step::Send { serial, batch } => {
+                Step::Send {
+                    serial,
+                    batch,
+                    core,
+                } => {
                     let request = Produce {
                         topic_id: partition.topic_id,
                         partition: partition.number,
@@ -368,7 +375,12 @@ impl<T: Default> Producer<T> {
                         serial,
                     });
                     self.make_ready(index);
-                    return Some(Transmit::Produce { id, request, batch });
+                    return Some(Transmit::Produce {
+                        id,
+                        core,
+                        request,
+                        batch,
+                    });
                 }
             }
         }
@@ -467,6 +479,7 @@ impl<T: Default> Producer<T> {
     pub fn handle_disconnect(&mut self, reason: &Error) {
         self.in_flight.clear();
         self.forget_questions();
+        self.doubt_owners();
         if let Shared::Asked = self.identity {
             self.identity = Shared::Wanted(None);
         }

@@ -71,13 +71,18 @@ const HELLO: u64 = 0;
 impl<T> Session<T> {
     /// A session whose first frame is appended to `out`.
     pub fn new(options: &SessionOptions, out: &mut BytesMut) -> Self {
+        Self::on_core(options, None, out)
+    }
+
+    /// The same, asking the broker to have it served by `core`; the answer says which core does.
+    pub fn on_core(options: &SessionOptions, core: Option<u16>, out: &mut BytesMut) -> Self {
         let mut encoder = Encoder::new();
         let hello = Request::Hello(Hello {
             min_version: PROTOCOL_VERSION,
             max_version: PROTOCOL_VERSION,
             client_name: &options.client_name,
             client_version: env!("CARGO_PKG_VERSION"),
-            core: None,
+            core,
         });
         encoder.request(out, CorrelationId(HELLO), &hello, 0);
         Self {

@@ -353,7 +353,9 @@ async fn send(
             name = asked;
             (id, Request::Metadata(&name), Bytes::new())
         }
-        Transmit::Produce { id, request, batch } => (id, Request::Produce(request), batch),
+        Transmit::Produce {
+            id, request, batch, ..
+        } => (id, Request::Produce(request), batch),
     };
     connection
         .send_numbered(&request, payload, queue, id.0)

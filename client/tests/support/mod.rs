@@ -184,6 +184,7 @@ impl State {
                     topic_id: *id,
                     partitions: self.counts[id],
                     level: Level::Synced,
+                    cores: Vec::new(),
                 }),
                 None => error(ErrorCode::UnknownTopic),
             },

@@ -3515,6 +3515,7 @@ impl<'a> MetadataOk<'a> {
   pub const VT_TOPIC_ID: ::flatbuffers::VOffsetT = 4;
   pub const VT_PARTITIONS: ::flatbuffers::VOffsetT = 6;
   pub const VT_LEVEL: ::flatbuffers::VOffsetT = 8;
+  pub const VT_CORES: ::flatbuffers::VOffsetT = 10;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -3523,10 +3524,11 @@ impl<'a> MetadataOk<'a> {
   #[allow(unused_mut)]
   pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
     _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args MetadataOkArgs
+    args: &'args MetadataOkArgs<'args>
   ) -> ::flatbuffers::WIPOffset<MetadataOk<'bldr>> {
     let mut builder = MetadataOkBuilder::new(_fbb);
     builder.add_topic_id(args.topic_id);
+    if let Some(x) = args.cores { builder.add_cores(x); }
     builder.add_partitions(args.partitions);
     builder.add_level(args.level);
     builder.finish()
@@ -3554,6 +3556,13 @@ impl<'a> MetadataOk<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<Level>(MetadataOk::VT_LEVEL, Some(Level::Default)).unwrap()}
   }
+  #[inline]
+  pub fn cores(&self) -> Option<::flatbuffers::Vector<'a, u16>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u16>>>(MetadataOk::VT_CORES, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for MetadataOk<'_> {
@@ -3565,22 +3574,25 @@ impl ::flatbuffers::Verifiable for MetadataOk<'_> {
      .visit_field::<u64>("topic_id", Self::VT_TOPIC_ID, false)?
      .visit_field::<u32>("partitions", Self::VT_PARTITIONS, false)?
      .visit_field::<Level>("level", Self::VT_LEVEL, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u16>>>("cores", Self::VT_CORES, false)?
      .finish();
     Ok(())
   }
 }
-pub struct MetadataOkArgs {
+pub struct MetadataOkArgs<'a> {
     pub topic_id: u64,
     pub partitions: u32,
     pub level: Level,
+    pub cores: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u16>>>,
 }
-impl<'a> Default for MetadataOkArgs {
+impl<'a> Default for MetadataOkArgs<'a> {
   #[inline]
   fn default() -> Self {
     MetadataOkArgs {
       topic_id: 0,
       partitions: 0,
       level: Level::Default,
+      cores: None,
     }
   }
 }
@@ -3603,6 +3615,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MetadataOkBuilder<'a, 'b, A> 
     self.fbb_.push_slot::<Level>(MetadataOk::VT_LEVEL, level, Level::Default);
   }
   #[inline]
+  pub fn add_cores(&mut self, cores: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u16>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MetadataOk::VT_CORES, cores);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MetadataOkBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     MetadataOkBuilder {
@@ -3623,6 +3639,7 @@ impl ::core::fmt::Debug for MetadataOk<'_> {
       ds.field("topic_id", &self.topic_id());
       ds.field("partitions", &self.partitions());
       ds.field("level", &self.level());
+      ds.field("cores", &self.cores());
       ds.finish()
   }
 }

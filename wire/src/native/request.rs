@@ -50,7 +50,8 @@ pub struct Hello<'a> {
     pub client_name: &'a str,
     /// Its version; for logs.
     pub client_version: &'a str,
-    /// Reserved: the core that the connection would best be handed over to.
+    /// The core that is to serve the connection, if it is not to stay where it was accepted. A
+    /// number that is no core's means nothing.
     pub core: Option<u16>,
 }
 

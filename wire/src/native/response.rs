@@ -85,7 +85,7 @@ pub struct AlterTopicOk {
 }
 
 /// What requests for a topic need to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetadataOk {
     /// Its id.
     pub topic_id: TopicId,
@@ -93,6 +93,10 @@ pub struct MetadataOk {
     pub partitions: u32,
     /// What its acknowledgements promise.
     pub level: Level,
+    /// The core that owns each partition, by its number: a hint, as any core takes any request,
+    /// and the next start of the broker may place them otherwise. Empty from a broker that does
+    /// not say.
+    pub cores: Vec<u16>,
 }
 
 /// A new producer's identity.
@@ -279,6 +283,7 @@ impl<'a> Response<'a> {
                     topic_id: metadata.topic_id.0,
                     partitions: metadata.partitions,
                     level: raw_level(Some(metadata.level)),
+                    cores: Some(fbb.create_vector(&metadata.cores)),
                 };
                 let root = fb::MetadataOk::create(fbb, &args);
                 fbb.finish_minimal(root);
@@ -338,6 +343,9 @@ impl MetadataOk {
             topic_id: TopicId(table.topic_id()),
             partitions: table.partitions(),
             level: level(Kind::MetadataOk, table.level())?,
+            cores: table
+                .cores()
+                .map_or_else(Vec::new, |cores| cores.iter().collect()),
         })
     }
 }

@@ -143,8 +143,9 @@ pub(crate) fn responses() -> Vec<Response<'static>> {
         }]),
         Response::Metadata(MetadataOk {
             topic_id: TopicId(5),
-            partitions: 8,
+            partitions: 3,
             level: Level::Synced,
+            cores: vec![1, 0, 258],
         }),
         Response::InitProducer(InitProducerOk {
             producer_id: ProducerId(12),

@@ -22,6 +22,7 @@ impl<P: BufPool> Core<P> {
             topic_id: wire::TopicId(topic.id.0),
             partitions: topic.partitions(),
             level: level_out(self.topology.settings_of(&topic).level),
+            cores: topic.cores.iter().map(|core| core.0).collect(),
         };
         self.respond(asker.conn, asker.correlation, &Response::Metadata(ok), &[]);
     }
