@@ -14,11 +14,12 @@ use leveret_wire::native::{
     SubscribePartition,
 };
 
-use super::subscriptions::{Cursor, Subscription};
+use super::subscriptions::{Cursor, Room, Subscription};
 use super::{Asker, errors};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
 use crate::core::hop::Message;
+use crate::core::session::Blocked;
 
 impl<P: BufPool> Core<P> {
     pub(super) fn subscribe(&mut self, asker: Asker, subscribe: &Subscribe<'_>, now: Now) {
@@ -160,14 +161,13 @@ impl<P: BufPool> Core<P> {
             return false;
         };
         let room = self.room(conn);
-        let Some(session) = self.sessions.get(conn) else {
-            return false;
-        };
-        let alone = session.subscribed.reserved == 0;
+        let max_batch = self.settings.max_batch_bytes as usize;
         let cursor = *self.subscriptions.cursor(number).expect("ready ones live");
         let subscription = self.subscriptions.get(key);
-        let max_batch = self.settings.max_batch_bytes as usize;
-        let Some(allowance) = subscription.allowance(&cursor, room, alone, max_batch) else {
+        let Some(allowance) = subscription.allowance(&cursor, room, max_batch) else {
+            return false;
+        };
+        let Some(session) = self.sessions.get(conn) else {
             return false;
         };
         subscription.ready.pop_front();
@@ -186,15 +186,22 @@ impl<P: BufPool> Core<P> {
         true
     }
 
-    /// Bytes that may be given to the peer beside what is unsent and what is being read.
-    fn room(&mut self, conn: ConnId) -> usize {
+    /// What may be given to the peer beside what is unsent and what is being read.
+    fn room(&mut self, conn: ConnId) -> Room {
         let most = self.settings.response_bytes;
         match self.sessions.get(conn) {
-            Some(session) if !session.closing => {
+            // While its requests wait for the peer, pushes do, too: else they would keep it full.
+            Some(session) if !session.closing && session.blocked != Some(Blocked::Peer) => {
                 let taken = session.unsent + session.out.len() + session.subscribed.reserved;
-                most.saturating_sub(taken)
+                Room {
+                    bytes: most.saturating_sub(taken),
+                    idle: taken == 0,
+                }
             }
-            _ => 0,
+            _ => Room {
+                bytes: 0,
+                idle: false,
+            },
         }
     }
 
@@ -234,7 +241,7 @@ impl<P: BufPool> Core<P> {
             let conn = self.subscriptions.get(cursor.subscription).conn;
             let room = self.room(conn);
             let subscription = self.subscriptions.get(cursor.subscription);
-            if !reserved && subscription.available(room) == 0 {
+            if !reserved && subscription.available().min(room.bytes) == 0 {
                 // Nothing was set aside for the end of a log that grew: it is read again when
                 // there is credit.
                 subscription.ready.push_back(number);

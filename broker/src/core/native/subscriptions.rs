@@ -55,6 +55,14 @@ pub(super) struct Cursor {
     pub(super) reserved: usize,
 }
 
+/// What may be given to a peer beside what it has not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) bytes: usize,
+    /// Nothing is unsent or being read for it, and something may be.
+    pub(super) idle: bool,
+}
+
 /// A read that may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Allowance {
@@ -92,30 +100,27 @@ impl Subscription {
         self.credit <= most
     }
 
-    /// Bytes that may be pushed beside the reads under way, with so much room towards the peer.
-    pub(super) fn available(&self, room: usize) -> usize {
-        let left = self.credit - signed(self.reserved);
-        usize::try_from(left).unwrap_or(0).min(room)
+    /// Bytes of credit beside what is set aside.
+    pub(super) fn available(&self) -> usize {
+        usize::try_from(self.credit - signed(self.reserved)).unwrap_or(0)
     }
 
-    /// How much may be read of a partition now. So that credit falls below zero by less than one
-    /// batch, and the peer's bound is passed by less than one, a read may only be longer than
-    /// what is available if no other is under way; `alone` says that of the connection.
+    /// How much may be read of a partition now. A read may come to a whole batch, so one begins
+    /// only where that fits, or where nothing else counts: so credit falls below zero by less than
+    /// one batch, and a connection with little room gets few large reads rather than many small
+    /// ones.
     pub(super) fn allowance(
         &self,
         cursor: &Cursor,
-        room: usize,
-        alone: bool,
+        room: Room,
         max_batch: usize,
     ) -> Option<Allowance> {
-        let available = self.available(room);
-        let bytes = available.min(cursor.max_bytes.max(1));
+        let credit = self.available();
+        let bytes = credit.min(room.bytes).min(cursor.max_bytes);
         let reserve = bytes.max(max_batch);
-        if reserve <= available {
-            return Some(Allowance { bytes, reserve });
-        }
-        let reserve = available;
-        (available > 0 && alone).then_some(Allowance { bytes, reserve })
+        let fits_credit = reserve <= credit || (credit > 0 && self.reserved == 0);
+        let fits_peer = reserve <= room.bytes || room.idle;
+        (fits_credit && fits_peer).then_some(Allowance { bytes, reserve })
     }
 
     pub(super) fn reserve(&mut self, bytes: usize) {
@@ -213,19 +218,27 @@ mod tests {
 
     #[test]
     fn credit_and_room_bound_what_is_read() {
-        let allowed = |credit, room, alone| {
-            let allowance = with_credit(credit).allowance(&cursor(0, 3000), room, alone, 1000);
+        let allowed = |credit, bytes, idle| {
+            let room = Room { bytes, idle };
+            let allowance = with_credit(credit).allowance(&cursor(0, 3000), room, 1000);
             allowance.map(|allowance| (allowance.bytes, allowance.reserve))
         };
         assert_eq!(allowed(0, 9000, true), None);
-        assert_eq!(allowed(9000, 0, true), None);
+        assert_eq!(allowed(9000, 0, false), None);
         assert_eq!(allowed(9000, 9000, false), Some((3000, 3000)));
         assert_eq!(allowed(2000, 9000, false), Some((2000, 2000)));
         assert_eq!(allowed(9000, 1500, false), Some((1500, 1500)));
-        // Less than a batch may need: alone, or not at all.
-        assert_eq!(allowed(999, 9000, false), None);
-        assert_eq!(allowed(999, 9000, true), Some((999, 999)));
-        assert_eq!(allowed(9000, 1, true), Some((1, 1)));
+        // A batch may need more than there is.
+        assert_eq!(allowed(999, 9000, false), Some((999, 1000)));
+        assert_eq!(allowed(9000, 999, false), None);
+        assert_eq!(allowed(9000, 999, true), Some((999, 1000)));
+        let mut busy = with_credit(2000);
+        busy.reserve(1500);
+        let room = Room {
+            bytes: 9000,
+            idle: false,
+        };
+        assert_eq!(busy.allowance(&cursor(0, 3000), room, 1000), None);
     }
 
     #[test]
@@ -234,10 +247,11 @@ mod tests {
         for credit in [1, 500, 1000, 1001, 2500, 10_000] {
             let mut subscription = with_credit(credit);
             let mut reads = Vec::new();
-            loop {
-                let alone = reads.is_empty();
-                let allowance = subscription.allowance(&cursor(0, 700), 1 << 20, alone, BATCH);
-                let Some(allowance) = allowance else { break };
+            let room = Room {
+                bytes: 1 << 20,
+                idle: false,
+            };
+            while let Some(allowance) = subscription.allowance(&cursor(0, 700), room, BATCH) {
                 subscription.reserve(allowance.reserve);
                 reads.push(allowance);
             }
