@@ -309,6 +309,7 @@ impl<P: BufPool> Core<P> {
         };
         session.unsent = session.unsent.saturating_sub(bytes);
         self.relieve(conn, now);
+        self.push_on(conn, now);
     }
 
     /// One request of the connection fewer waits for its answer.
@@ -329,6 +330,9 @@ impl<P: BufPool> Core<P> {
         }
         for gather in session.fetches {
             self.cancel_gather(gather, now);
+        }
+        for subscription in session.subscribed.keys {
+            self.drop_subscription(subscription);
         }
     }
 

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::boundary::{ConnId, Protocol};
 use super::kafka::KafkaTalk;
-use super::native::NativeTalk;
+use super::native::{NativeTalk, Subscribed};
 
 /// Fetches of one Kafka connection that may wait or read at once.
 const KAFKA_FETCHES: usize = 4;
@@ -69,6 +69,8 @@ pub(super) struct Session {
     pub(super) waiting: usize,
     /// Gathers of fetches among them, which nobody needs once the connection is gone.
     pub(super) fetches: Vec<usize>,
+    /// What is pushed to it.
+    pub(super) subscribed: Subscribed,
 }
 
 impl Session {
@@ -91,6 +93,7 @@ impl Session {
             unsent: 0,
             waiting: 0,
             fetches: Vec::new(),
+            subscribed: Subscribed::default(),
         }
     }
 

@@ -6,6 +6,7 @@ use flatbuffers::FlatBufferBuilder;
 
 use super::generated::leveret::native as fb;
 use super::items::{Items, WireItem};
+use super::push::Push;
 use super::table::{DecodeError, level, offset, raw_level, root};
 use super::types::{Level, Offset, PartitionId, ProducerId, TopicId};
 use super::{ErrorCode, Kind};
@@ -43,6 +44,12 @@ pub enum Response<'a> {
     Fetch(FetchOk<'a>),
     /// The offset asked for.
     ListOffsets(ListOffsetsOk),
+    /// The subscription stands; pushes follow.
+    Subscribed,
+    /// One of a subscription's deliveries; the payload is its batches.
+    Push(Push),
+    /// The subscription has ended, and this is its last frame.
+    Unsubscribed,
     /// How the broker is.
     Status(StatusOk<'a>),
     /// The request failed as a whole.
@@ -198,13 +205,16 @@ impl<'a> Response<'a> {
             Self::Produce(_) => Kind::ProduceOk,
             Self::Fetch(_) => Kind::FetchOk,
             Self::ListOffsets(_) => Kind::ListOffsetsOk,
+            Self::Subscribed => Kind::SubscribeOk,
+            Self::Push(_) => Kind::Push,
+            Self::Unsubscribed => Kind::UnsubscribeOk,
             Self::Status(_) => Kind::StatusOk,
             Self::Error(_) => Kind::Error,
         }
     }
 
-    /// Reads the FlatBuffers header of a frame of that kind. `ProduceOk` and `FetchOk` allocate
-    /// nothing.
+    /// Reads the FlatBuffers header of a frame of that kind. `ProduceOk`, `FetchOk` and
+    /// `Push` allocate nothing.
     ///
     /// # Errors
     /// [`DecodeError`], if the kind is no response or the header is not its table.
@@ -213,6 +223,7 @@ impl<'a> Response<'a> {
         match known {
             Kind::ProduceOk => ProduceOk::decode(header).map(Self::Produce),
             Kind::FetchOk => FetchOk::decode(header).map(Self::Fetch),
+            Kind::Push => Push::decode(header).map(Self::Push),
             Kind::Error => ErrorResponse::decode(header).map(Self::Error),
             Kind::HelloOk => HelloOk::decode(header).map(Self::Hello),
             Kind::Pong => root::<fb::Pong<'_>>(known, header).map(|_| Self::Pong),
@@ -240,6 +251,12 @@ impl<'a> Response<'a> {
                 })
             }),
             Kind::ListOffsetsOk => ListOffsetsOk::decode(header).map(Self::ListOffsets),
+            Kind::SubscribeOk => {
+                root::<fb::SubscribeOk<'_>>(known, header).map(|_| Self::Subscribed)
+            }
+            Kind::UnsubscribeOk => {
+                root::<fb::UnsubscribeOk<'_>>(known, header).map(|_| Self::Unsubscribed)
+            }
             Kind::StatusOk => StatusOk::decode(header).map(Self::Status),
             _ => Err(DecodeError::Kind(kind)),
         }
@@ -249,6 +266,7 @@ impl<'a> Response<'a> {
         match self {
             Self::Produce(produced) => produced.build(fbb),
             Self::Fetch(fetched) => fetched.build(fbb),
+            Self::Push(push) => push.build(fbb),
             Self::Error(error) => error.build(fbb),
             Self::Hello(hello) => hello.build(fbb),
             Self::Pong => {
@@ -302,6 +320,14 @@ impl<'a> Response<'a> {
                     timestamp: found.timestamp.unwrap_or(-1),
                 };
                 let root = fb::ListOffsetsOk::create(fbb, &args);
+                fbb.finish_minimal(root);
+            }
+            Self::Subscribed => {
+                let root = fb::SubscribeOk::create(fbb, &fb::SubscribeOkArgs {});
+                fbb.finish_minimal(root);
+            }
+            Self::Unsubscribed => {
+                let root = fb::UnsubscribeOk::create(fbb, &fb::UnsubscribeOkArgs {});
                 fbb.finish_minimal(root);
             }
             Self::Status(status) => status.build(fbb),

@@ -72,6 +72,6 @@ impl<P: BufPool> Core<P> {
             core: self.id.0,
             cores: self.cores,
         };
-        self.respond(conn, correlation, &Response::Hello(ok), &[]);
+        self.respond(conn, correlation, &Response::Hello(ok));
     }
 }
