@@ -29,7 +29,7 @@ pub use producer::{
     Answer, Appended, Completion, MAX_IN_FLIGHT, NewRecord, Producer, ProducerSettings, PushError,
     Pushed, TopicIndex, Transmit,
 };
-pub use routes::{Route, Routes};
+pub use routes::{Route, Routes, SoleOwner};
 pub use session::{ServerHello, Session, SessionOptions, TooManyInFlight};
 pub use time::Mono;
 

@@ -1,8 +1,8 @@
 //! The core driven by tokio over TCP.
 //!
 //! [`Connection`] is one socket with a reader and a writer task; [`Client`] opens them, again
-//! after a failure; [`Admin`] works on the client's own connection, [`Producer`] and
-//! [`Consumer`] each on one of their own.
+//! after a failure; [`Admin`] works on the client's own connection, [`Consumer`] on one of its own,
+//! and [`Producer`] on one for each core that owns a partition it sends to.
 //!
 //! Refuses to: decide protocol behaviour (the core does), start a runtime, or hold more memory
 //! than the options declare.
@@ -13,6 +13,7 @@ mod clock;
 mod connection;
 mod consumer;
 mod delivery;
+mod links;
 mod options;
 mod pending;
 mod producer;

@@ -1,6 +1,6 @@
 //! The producer: any number of tasks send, one task talks to the broker.
 //!
-//! Batching, order and retries are the core's; this keeps a connection, tells the core the time,
+//! Batching, order and retries are the core's; this keeps the connections, tells the core the time,
 //! and wakes whoever waits.
 
 use std::future::Future;
@@ -18,10 +18,9 @@ use super::client::Client;
 use super::clock::{Clock, wall_ms};
 use super::connection::Connection;
 use super::delivery::{Delivery, Outcome};
+use super::links::Links;
 use super::pending::{produced, unexpected};
-use crate::core::{
-    self, Answer, Frame, NewRecord, ProducerSettings, PushError, RequestId, Transmit,
-};
+use crate::core::{self, Answer, Frame, NewRecord, ProducerSettings, PushError, Transmit};
 use crate::{Error, Result};
 
 /// How a producer behaves.
@@ -60,7 +59,7 @@ impl ProducerRecord {
     }
 }
 
-/// Sends records. Clones share buffer, connection and identity; when the last one goes, records
+/// Sends records. Clones share buffer, connections and identity; when the last one goes, records
 /// without an outcome fail with [`Error::Closed`] ([`flush`](Self::flush) first).
 #[derive(Clone)]
 pub struct Producer {
@@ -212,7 +211,8 @@ impl Producer {
         let partitions = NonZeroU32::new(metadata.partitions)
             .ok_or_else(|| Error::protocol("a topic without partitions"))?;
         let mut state = shared.lock();
-        state.core.add_topic(topic, metadata.topic_id, partitions);
+        let index = state.core.add_topic(topic, metadata.topic_id, partitions);
+        state.core.set_owners(index, &metadata.cores);
         Ok(())
     }
 
@@ -251,7 +251,7 @@ impl Shared {
             let reason = match self.meanwhile(self.client.open_connection()).await? {
                 Ok(connection) => {
                     backoff.reset();
-                    self.talk(&connection).await?
+                    self.talk(connection).await?
                 }
                 Err(error) => error,
             };
@@ -262,30 +262,28 @@ impl Shared {
         }
     }
 
-    /// Sends and receives until the connection fails; returns why it did.
-    async fn talk(&self, connection: &Connection) -> Result<Error, Closed> {
+    /// Sends and receives until a connection fails; returns why it did.
+    async fn talk(&self, first: Connection) -> Result<Error, Closed> {
         let (queue, mut answers) = mpsc::unbounded_channel();
-        let mut progress = Instant::now();
+        let mut links = Links::new(&self.client, first);
         loop {
             while let Some(transmit) = self.next_transmit() {
-                if let Err(error) = self.meanwhile(send(connection, transmit, &queue)).await? {
+                let sending = send(&mut links, transmit, &queue);
+                if let Err(error) = self.meanwhile(sending).await? {
                     return Ok(error);
                 }
             }
-            let silent_until = progress + self.client.options().request_timeout;
-            match self.wait(&mut answers, silent_until).await? {
+            match self.wait(&mut answers, &mut links).await? {
                 Event::Answered => {
-                    progress = Instant::now();
-                    if let Some(error) = connection.failure() {
+                    if let Some(error) = links.failure() {
                         return Ok(error);
                     }
                 }
-                Event::Woken if self.lock().core.in_flight() == 0 => progress = Instant::now(),
                 Event::Woken => {}
                 Event::Silent => {
-                    return Ok(Error::NoResponse {
-                        after_ms: super::client::millis(progress.elapsed()),
-                    });
+                    let patience = self.client.options().request_timeout;
+                    let after_ms = super::client::millis(patience);
+                    return Ok(Error::NoResponse { after_ms });
                 }
             }
         }
@@ -297,21 +295,21 @@ impl Shared {
     }
 
     /// Waits for the next thing to happen, and lets the core deal with it.
-    async fn wait(&self, answers: &mut Answers, silent_until: Instant) -> Result<Event, Closed> {
+    async fn wait(&self, answers: &mut Answers, links: &mut Links) -> Result<Event, Closed> {
         let mut received = Vec::new();
-        let (timer, in_flight) = {
-            let state = self.lock();
-            (state.core.poll_timeout(), state.core.in_flight())
-        };
+        let timer = self.lock().core.poll_timeout();
+        let silent_at = links.silent_at();
         ::tokio::select! {
             biased;
             _ = answers.recv_many(&mut received, 1024) => {
-                self.handle_answers(received);
+                self.handle_answers(received, links);
                 return Ok(Event::Answered);
             }
             () = self.wake.notified() => {}
             () = self.sleep_until(timer) => self.handle_timeout(),
-            () = sleep_until(silent_until), if in_flight > 0 => return Ok(Event::Silent),
+            () = sleep_until(silent_at.unwrap_or_else(Instant::now)), if silent_at.is_some() => {
+                return Ok(Event::Silent);
+            }
         }
         if self.lock().closed {
             return Err(Closed);
@@ -350,12 +348,13 @@ impl Shared {
         self.settle(&mut state);
     }
 
-    fn handle_answers(&self, received: Vec<(u64, Result<Frame>)>) {
+    fn handle_answers(&self, received: Vec<(u64, Result<Frame>)>, links: &mut Links) {
         let now = self.clock.now();
         let mut state = self.lock();
         for (number, frame) in received {
             let answer = frame.and_then(|frame| read_answer(&frame));
-            state.core.handle_answer(now, RequestId(number), answer);
+            let id = links.answered(number);
+            state.core.handle_answer(now, id, answer);
         }
         self.settle(&mut state);
     }
@@ -381,24 +380,25 @@ enum Event {
 }
 
 async fn send(
-    connection: &Connection,
+    links: &mut Links,
     transmit: Transmit,
     queue: &mpsc::UnboundedSender<(u64, Result<Frame>)>,
 ) -> Result<()> {
     let name;
-    let (id, request, payload) = match transmit {
-        Transmit::InitProducer(id) => (id, Request::InitProducer, Bytes::new()),
+    let (id, core, request, payload) = match transmit {
+        Transmit::InitProducer(id) => (id, None, Request::InitProducer, Bytes::new()),
         Transmit::Metadata { id, name: asked } => {
             name = asked;
-            (id, Request::Metadata(&name), Bytes::new())
+            (id, None, Request::Metadata(&name), Bytes::new())
         }
         Transmit::Produce {
-            id, request, batch, ..
-        } => (id, Request::Produce(request), batch),
+            id,
+            core,
+            request,
+            batch,
+        } => (id, core, Request::Produce(request), batch),
     };
-    connection
-        .send_numbered(&request, payload, queue, id.0)
-        .await
+    links.send(core, &request, payload, queue, id).await
 }
 
 fn read_answer(frame: &Frame) -> Result<Answer> {
