@@ -37,7 +37,7 @@ pub use producer::{
     Ack, Answer, Appended, Completion, MAX_IN_FLIGHT, NewRecord, Producer, ProducerRecord,
     ProducerSettings, PushError, Pushed, TopicIndex, Transmit,
 };
-pub use routes::{Route, Routes};
+pub use routes::{Route, Routes, SoleOwner};
 pub use session::{ServerHello, Session, SessionOptions, TooManyInFlight};
 pub use time::Mono;
 

@@ -36,6 +36,10 @@ pub struct ClientOptions {
     pub max_queued_bytes: usize,
     /// Longest payload of one response.
     pub max_response_bytes: u32,
+    /// Whether a producer opens a connection to each core of the broker that owns a partition it
+    /// sends to, and a consumer its connection to the core that owns all it reads: so requests
+    /// need no hop inside the broker. Without it each has one connection, to any core.
+    pub connection_per_core: bool,
 }
 
 impl ClientOptions {
@@ -54,6 +58,7 @@ impl ClientOptions {
             max_in_flight: SessionOptions::default().max_in_flight,
             max_queued_bytes: 16 << 20,
             max_response_bytes: 192 << 20,
+            connection_per_core: true,
         }
     }
 

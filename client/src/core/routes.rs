@@ -79,6 +79,38 @@ impl Routes {
     }
 }
 
+/// The core that owns everything that is to go over one connection, if it is one core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SoleOwner {
+    /// Nothing was named.
+    #[default]
+    Nobody,
+    /// All of it is this core's.
+    Core(u16),
+    /// It is several cores', or not known whose.
+    Several,
+}
+
+impl SoleOwner {
+    /// One thing more, and the core that owns it, if that is known.
+    pub fn add(&mut self, owner: Option<u16>) {
+        *self = match (*self, owner) {
+            (Self::Nobody, Some(core)) => Self::Core(core),
+            (Self::Core(one), Some(core)) if one == core => *self,
+            _ => Self::Several,
+        };
+    }
+
+    /// The core to be served by.
+    #[must_use]
+    pub fn core(self) -> Option<u16> {
+        match self {
+            Self::Core(core) => Some(core),
+            Self::Nobody | Self::Several => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +134,19 @@ mod tests {
         assert!(routes.handle_opened(0, Some(&server(0))));
         assert_eq!(routes.route(Some(0)), Route::Core(0));
         assert_eq!(routes.route(Some(3)), Route::Open(3));
+    }
+
+    #[test]
+    fn a_sole_owner_is_one_that_owns_all() {
+        let of = |owners: &[Option<u16>]| {
+            let mut sole = SoleOwner::default();
+            owners.iter().for_each(|owner| sole.add(*owner));
+            sole.core()
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[Some(1), Some(1)]), Some(1));
+        assert_eq!(of(&[Some(1), Some(0), Some(1)]), None);
+        assert_eq!(of(&[Some(1), None]), None);
     }
 
     #[test]

@@ -103,7 +103,18 @@ impl Client {
     /// # Errors
     /// As [`Connection::open`].
     pub async fn open_connection(&self) -> Result<Connection> {
-        Connection::open(&self.inner.options).await
+        self.open_connection_for(None).await
+    }
+
+    /// The same for requests about what `core` owns: served there, if the options want that and
+    /// the broker can.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub async fn open_connection_for(&self, core: Option<u16>) -> Result<Connection> {
+        let options = &self.inner.options;
+        let core = core.filter(|_| options.connection_per_core);
+        Connection::open_on(options, core).await
     }
 
     pub(super) fn backoff(&self) -> Backoff {

@@ -70,18 +70,28 @@ impl Connection {
     /// [`Error::Connect`] if there is no such broker, [`Error::Broker`] or [`Error::Protocol`] if
     /// it will not speak with us.
     pub async fn open(options: &ClientOptions) -> Result<Self> {
-        match timeout(options.connect_timeout, Self::open_unbounded(options)).await {
+        Self::open_on(options, None).await
+    }
+
+    /// The same, asking to be served by `core` of the broker; [`server`](Self::server) says which
+    /// core it is.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_on(options: &ClientOptions, core: Option<u16>) -> Result<Self> {
+        let opening = Self::open_unbounded(options, core);
+        match timeout(options.connect_timeout, opening).await {
             Ok(result) => result,
             Err(_) => Err(connect_error(options, "no answer in time")),
         }
     }
 
-    async fn open_unbounded(options: &ClientOptions) -> Result<Self> {
+    async fn open_unbounded(options: &ClientOptions, core: Option<u16>) -> Result<Self> {
         let (reader, writer) = rt::connect(&options.address)
             .await
             .map_err(|error| connect_error(options, error))?;
         let (opened, hello) = oneshot::channel();
-        let shared = Ptr::new(Shared::new(options, opened));
+        let shared = Ptr::new(Shared::new(options, core, opened));
         let limits = FrameLimits::for_responses(options.max_response_bytes);
         let read = Ptr::clone(&shared);
         rt::spawn(async move {
@@ -204,9 +214,13 @@ impl Connection {
 }
 
 impl Shared {
-    fn new(options: &ClientOptions, opened: oneshot::Sender<Result<ServerHello>>) -> Self {
+    fn new(
+        options: &ClientOptions,
+        core: Option<u16>,
+        opened: oneshot::Sender<Result<ServerHello>>,
+    ) -> Self {
         let mut tail = BytesMut::new();
-        let session = Session::new(&options.session(), &mut tail);
+        let session = Session::on_core(&options.session(), core, &mut tail);
         let shared = Self {
             state: Lock::new(State {
                 session,

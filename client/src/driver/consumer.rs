@@ -18,7 +18,7 @@ use super::race::{Either, race, until};
 use super::rt::{Instant, Pace, mpsc, sleep_until};
 use crate::core::{
     self, ConsumedBatch, ConsumedRecord, ConsumerAnswer, ConsumerOptions, ConsumerSettings,
-    ConsumerTransmit, Frame, RequestId, StartAt,
+    ConsumerTransmit, Frame, RequestId, SoleOwner, StartAt,
 };
 use crate::{Error, Result};
 
@@ -29,6 +29,8 @@ pub struct Consumer {
     core: core::Consumer,
     topics: HashMap<String, (Arc<str>, TopicId), FixedState>,
     link: Option<Link>,
+    /// Whose the partitions are that were ever assigned.
+    owner: SoleOwner,
     /// Taken from the core and not sent yet: survives a cancelled call.
     unsent: Option<ConsumerTransmit>,
     /// Whether the core may have something to send.
@@ -54,6 +56,7 @@ impl Consumer {
             core: core::Consumer::new(options),
             topics: HashMap::with_hasher(FixedState::default()),
             link: None,
+            owner: SoleOwner::default(),
             unsent: None,
             dirty: true,
             pace: Pace::new(),
@@ -97,6 +100,8 @@ impl Consumer {
             partitions
         };
         for partition in chosen {
+            self.owner
+                .add(metadata.cores.get(partition.0 as usize).copied());
             self.core
                 .assign(Arc::clone(&name), metadata.topic_id, *partition, start);
         }
@@ -208,7 +213,8 @@ impl Consumer {
                 Some(link) => link,
                 None => {
                     let limit = self.client.options().retry_timeout;
-                    let connect = || self.client.open_connection();
+                    let core = self.owner.core();
+                    let connect = || self.client.open_connection_for(core);
                     let connection = self.client.retry(limit, connect).await?;
                     self.link.insert(Link::new(connection))
                 }

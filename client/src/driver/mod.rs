@@ -7,8 +7,8 @@
 //! between threads is a bound on every `spawn`, and cannot be a parameter itself.
 //!
 //! [`Connection`] is one socket with a reader and a writer task; [`Client`] opens them, again
-//! after a failure; [`Admin`] works on the client's own connection, [`Producer`] and
-//! [`Consumer`] each on one of their own.
+//! after a failure; [`Admin`] works on the client's own connection, [`Consumer`] on one of its own,
+//! and [`Producer`] on one for each core that owns a partition it sends to.
 //!
 //! Refuses to: decide protocol behaviour (the core does), name a runtime, start one, or hold
 //! more memory than the options declare.
@@ -21,6 +21,7 @@ mod clock;
 mod connection;
 mod consumer;
 mod delivery;
+mod links;
 mod pending;
 mod producer;
 mod race;

@@ -1,6 +1,6 @@
 //! The producer: any number of tasks send, one task talks to the broker.
 //!
-//! Batching, order and retries are the core's; this keeps a connection, tells the core the time,
+//! Batching, order and retries are the core's; this keeps the connections, tells the core the time,
 //! and wakes whoever waits.
 
 use std::future::Future;
@@ -15,15 +15,15 @@ use super::client::Client;
 use super::clock::{Clock, wall_ms};
 use super::connection::Connection;
 use super::delivery::{Delivery, Outcome};
+use super::links::Links;
 use super::race::{Either, race, until};
-use super::rt::{self, Instant, Lock, Notify, Pace, Ptr, mpsc, sleep};
+use super::rt::{self, Lock, Notify, Pace, Ptr, mpsc, sleep};
 use crate::core::{
-    self, Answer, Frame, NewRecord, ProducerOptions, ProducerRecord, PushError, RequestId,
-    Transmit, admin,
+    self, Answer, Frame, NewRecord, ProducerOptions, ProducerRecord, PushError, Transmit, admin,
 };
 use crate::{Error, Result};
 
-/// Sends records. Clones share buffer, connection and identity; when the last one goes, records
+/// Sends records. Clones share buffer, connections and identity; when the last one goes, records
 /// without an outcome fail with [`Error::Closed`] ([`flush`](Self::flush) first).
 #[derive(Clone)]
 pub struct Producer {
@@ -179,7 +179,8 @@ impl Producer {
         let partitions = NonZeroU32::new(metadata.partitions)
             .ok_or_else(|| Error::protocol("a topic without partitions"))?;
         let mut state = shared.state.lock();
-        state.core.add_topic(topic, metadata.topic_id, partitions);
+        let index = state.core.add_topic(topic, metadata.topic_id, partitions);
+        state.core.set_owners(index, &metadata.cores);
         Ok(())
     }
 
@@ -213,7 +214,7 @@ impl Shared {
             let reason = match self.meanwhile(self.client.open_connection()).await? {
                 Ok(connection) => {
                     backoff.reset();
-                    self.talk(&connection).await?
+                    self.talk(connection).await?
                 }
                 Err(error) => error,
             };
@@ -224,32 +225,28 @@ impl Shared {
         }
     }
 
-    /// Sends and receives until the connection fails; returns why it did.
-    async fn talk(&self, connection: &Connection) -> Result<Error, Closed> {
+    /// Sends and receives until a connection fails; returns why it did.
+    async fn talk(&self, first: Connection) -> Result<Error, Closed> {
         let (queue, mut answers) = mpsc::unbounded_channel();
-        let mut progress = Instant::now();
+        let mut links = Links::new(&self.client, first);
         loop {
             while let Some(transmit) = self.next_transmit() {
-                if let Err(error) = self.meanwhile(send(connection, transmit, &queue)).await? {
+                let sending = send(&mut links, transmit, &queue);
+                if let Err(error) = self.meanwhile(sending).await? {
                     return Ok(error);
                 }
             }
-            let silent_until = progress + self.client.options().request_timeout;
-            match self.wait(&mut answers, silent_until).await? {
+            match self.wait(&mut answers, &mut links).await? {
                 Event::Answered => {
-                    progress = Instant::now();
-                    if let Some(error) = connection.failure() {
+                    if let Some(error) = links.failure() {
                         return Ok(error);
                     }
                 }
-                Event::Woken if self.state.lock().core.in_flight() == 0 => {
-                    progress = Instant::now()
-                }
                 Event::Woken => {}
                 Event::Silent => {
-                    return Ok(Error::NoResponse {
-                        after_ms: super::client::millis(progress.elapsed()),
-                    });
+                    let patience = self.client.options().request_timeout;
+                    let after_ms = super::client::millis(patience);
+                    return Ok(Error::NoResponse { after_ms });
                 }
             }
         }
@@ -261,19 +258,15 @@ impl Shared {
     }
 
     /// Waits for the next thing to happen, and lets the core deal with it.
-    async fn wait(&self, answers: &mut Answers, silent_until: Instant) -> Result<Event, Closed> {
+    async fn wait(&self, answers: &mut Answers, links: &mut Links) -> Result<Event, Closed> {
         let mut received = Vec::new();
-        let (timer, in_flight) = {
-            let state = self.state.lock();
-            (state.core.poll_timeout(), state.core.in_flight())
-        };
+        let timer = self.state.lock().core.poll_timeout();
         let timer = timer.map(|at| self.clock.instant(at));
-        let silent = (in_flight > 0).then_some(silent_until);
-        let next = timer.into_iter().chain(silent).min();
+        let next = timer.into_iter().chain(links.silent_at()).min();
         let woken = race(self.wake.notified(), until(next));
         match race(answers.recv_many(&mut received, 1024), woken).await {
             Either::First(_) => {
-                self.handle_answers(received);
+                self.handle_answers(received, links);
                 return Ok(Event::Answered);
             }
             Either::Second(Either::First(())) => self.pace.forgive(),
@@ -311,12 +304,13 @@ impl Shared {
         self.settle(&mut state);
     }
 
-    fn handle_answers(&self, received: Vec<(u64, Result<Frame>)>) {
+    fn handle_answers(&self, received: Vec<(u64, Result<Frame>)>, links: &mut Links) {
         let now = self.clock.now();
         let mut state = self.state.lock();
         for (number, frame) in received {
             let answer = frame.and_then(|frame| Answer::read(&frame));
-            state.core.handle_answer(now, RequestId(number), answer);
+            let id = links.answered(number);
+            state.core.handle_answer(now, id, answer);
         }
         self.settle(&mut state);
     }
@@ -342,22 +336,23 @@ enum Event {
 }
 
 async fn send(
-    connection: &Connection,
+    links: &mut Links,
     transmit: Transmit,
     queue: &mpsc::UnboundedSender<(u64, Result<Frame>)>,
 ) -> Result<()> {
     let name;
-    let (id, request, payload) = match transmit {
-        Transmit::InitProducer(id) => (id, Request::InitProducer, Bytes::new()),
+    let (id, core, request, payload) = match transmit {
+        Transmit::InitProducer(id) => (id, None, Request::InitProducer, Bytes::new()),
         Transmit::Metadata { id, name: asked } => {
             name = asked;
-            (id, Request::Metadata(&name), Bytes::new())
+            (id, None, Request::Metadata(&name), Bytes::new())
         }
         Transmit::Produce {
-            id, request, batch, ..
-        } => (id, Request::Produce(request), batch),
+            id,
+            core,
+            request,
+            batch,
+        } => (id, core, Request::Produce(request), batch),
     };
-    connection
-        .send_numbered(&request, payload, queue, id.0)
-        .await
+    links.send(core, &request, payload, queue, id).await
 }

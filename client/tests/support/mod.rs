@@ -49,6 +49,14 @@ pub(crate) struct State {
     topics: BTreeMap<String, TopicId>,
     partitions: BTreeMap<(TopicId, PartitionId), Log>,
     counts: BTreeMap<TopicId, u32>,
+    /// Cores that there are, if not one; partition `n` is owned by core `n` modulo their number.
+    pub(crate) cores: u16,
+    /// Connections are served by core 0 whatever core they name.
+    pub(crate) stay: bool,
+    /// For each batch appended, its partition and the core of the connection that it came by.
+    pub(crate) came_by: Vec<(u32, u16)>,
+    /// By core, how many connections it serves or served.
+    pub(crate) served: BTreeMap<u16, u64>,
     next_topic: u64,
 }
 
@@ -149,17 +157,24 @@ impl State {
         }
     }
 
-    fn handle(&mut self, frame: &Frame) -> Verdict {
+    /// `core` serves the connection; a `Hello` may change that.
+    fn handle(&mut self, frame: &Frame, core: &mut u16) -> Verdict {
+        let cores = self.cores.max(1);
         let request = Request::decode(frame.kind, &frame.header).unwrap();
         let response = match request {
-            Request::Hello(_) => Response::Hello(HelloOk {
-                version: PROTOCOL_VERSION,
-                server_version: "fake",
-                max_frame_len: 1 << 21,
-                max_batch_len: 1 << 20,
-                core: 0,
-                cores: 1,
-            }),
+            Request::Hello(hello) => {
+                let named = hello.core.filter(|core| !self.stay && *core < cores);
+                *core = named.unwrap_or(0);
+                *self.served.entry(*core).or_default() += 1;
+                Response::Hello(HelloOk {
+                    version: PROTOCOL_VERSION,
+                    server_version: "fake",
+                    max_frame_len: 1 << 21,
+                    max_batch_len: 1 << 20,
+                    core: *core,
+                    cores,
+                })
+            }
             Request::Ping => Response::Pong,
             Request::CreateTopic(create) if self.topics.contains_key(create.name) => {
                 error(ErrorCode::TopicExists)
@@ -184,7 +199,7 @@ impl State {
                     topic_id: *id,
                     partitions: self.counts[id],
                     level: Level::Synced,
-                    cores: Vec::new(),
+                    cores: (0..self.counts[id]).map(|n| n as u16 % cores).collect(),
                 }),
                 None => error(ErrorCode::UnknownTopic),
             },
@@ -195,7 +210,7 @@ impl State {
                     producer_epoch: 0,
                 })
             }
-            Request::Produce(produce) => return self.produce(&produce, &frame.payload),
+            Request::Produce(produce) => return self.produce(&produce, &frame.payload, *core),
             Request::Fetch(fetch) => return self.fetch(&fetch),
             Request::ListOffsets(list) => self.list_offsets(&list),
             _ => error(ErrorCode::InvalidRequest),
@@ -203,7 +218,7 @@ impl State {
         Verdict::Answer(response, Bytes::new())
     }
 
-    fn produce(&mut self, produce: &Produce, payload: &Bytes) -> Verdict {
+    fn produce(&mut self, produce: &Produce, payload: &Bytes, core: u16) -> Verdict {
         self.produces += 1;
         let faults = self.faults;
         let due = |every: u64| every > 0 && self.produces.is_multiple_of(every);
@@ -231,6 +246,7 @@ impl State {
         }
         let response = match log.append(payload, faults.append_duplicates) {
             Ok(produced) => {
+                self.came_by.push((produce.partition.0, core));
                 self.duplicates += u64::from(produced.duplicate);
                 Response::Produce(produced)
             }
@@ -367,11 +383,12 @@ async fn accept(listener: std::net::TcpListener, state: Arc<Mutex<State>>) {
 async fn serve(mut socket: TcpStream, state: &Mutex<State>) {
     let mut buffer = FrameBuffer::new(FrameLimits::for_requests(1 << 20));
     let mut encoder = Encoder::new();
+    let mut core = 0;
     loop {
         let mut out = BytesMut::new();
         let mut waits = true;
         while let Some(frame) = buffer.next_frame().unwrap() {
-            let verdict = state.lock().unwrap().handle(&frame);
+            let verdict = state.lock().unwrap().handle(&frame, &mut core);
             match verdict {
                 Verdict::Answer(response, payload) => {
                     encoder.response(&mut out, frame.correlation, &response, payload.len());
