@@ -394,9 +394,8 @@ async fn send(
         }
         Transmit::Produce { id, request, batch } => (id, Request::Produce(request), batch),
     };
-    connection
-        .send_numbered(&request, payload, queue, id.0)
-        .await
+    let sent = connection.send_numbered(&request, payload, queue, id.0);
+    sent.await.map(drop)
 }
 
 fn read_answer(frame: &Frame) -> Result<Answer> {
