@@ -27,7 +27,7 @@ pub use admin::{
 pub use backoff::Backoff;
 pub use consumer::{
     ConsumeError, ConsumedBatch, ConsumedRecord, Consumer, ConsumerAnswer, ConsumerSettings,
-    ConsumerTransmit, OutOfRange, StartAt,
+    ConsumerTransmit, OutOfRange, PushedBatches, StartAt,
 };
 pub use fetched::Fetched;
 pub use frames::{Frame, FrameBuffer};

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use leveret_wire::native::{
-    Fetch, FetchPartition, FrameLimits, Items, Level, PartitionId, Produce, ProduceOk, Request,
-    TopicId,
+    CorrelationId, Fetch, FetchPartition, FrameLimits, Items, Level, PartitionId, Produce,
+    ProduceOk, Request, TopicId,
 };
 
 use super::pending::{Pending, Reply};
@@ -61,6 +61,12 @@ struct State {
     /// Whether the handshake is done, and who waits for it.
     opened: Option<oneshot::Sender<Result<ServerHello>>>,
     failure: Option<Error>,
+}
+
+/// What became of a request.
+enum Queued {
+    Sent(CorrelationId),
+    NoRoom(Reply),
 }
 
 impl Connection {
@@ -184,25 +190,48 @@ impl Connection {
         Ok(Pending::new(receiver, decode))
     }
 
-    /// Sends any request whose response goes, with `number`, to a queue of responses.
+    /// Sends any request whose responses go, with `number`, to a queue of responses. Returns its
+    /// correlation.
     pub(super) async fn send_numbered(
         &self,
         request: &Request<'_>,
         payload: Bytes,
         queue: &mpsc::UnboundedSender<(u64, Result<Frame>)>,
         number: u64,
-    ) -> Result<()> {
+    ) -> Result<CorrelationId> {
         let reply = Reply::Queue(queue.clone(), number);
         self.submit(request, payload, reply).await
     }
 
-    async fn submit(&self, request: &Request<'_>, payload: Bytes, mut reply: Reply) -> Result<()> {
+    /// Sends what concerns a subscription and is not answered by itself. Waits for nothing: it is
+    /// small and seldom.
+    pub(super) fn follow_up(
+        &self,
+        correlation: CorrelationId,
+        request: &Request<'_>,
+    ) -> Result<()> {
+        let mut state = self.shared().state.lock();
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        state.follow_up(correlation, request);
+        drop(state);
+        self.shared().queued.notify_one();
+        Ok(())
+    }
+
+    async fn submit(
+        &self,
+        request: &Request<'_>,
+        payload: Bytes,
+        mut reply: Reply,
+    ) -> Result<CorrelationId> {
         loop {
             // Registered before the look, so that room made after the look is not missed.
             let room = self.shared().room.notified();
             match self.shared().queue(request, &payload, reply)? {
-                None => return Ok(()),
-                Some(refused) => reply = refused,
+                Queued::Sent(correlation) => return Ok(correlation),
+                Queued::NoRoom(refused) => reply = refused,
             }
             room.await;
         }
@@ -300,7 +329,7 @@ impl Shared {
     }
 
     /// Queues a request, or gives `reply` back if there is no room.
-    fn queue(&self, request: &Request<'_>, payload: &Bytes, reply: Reply) -> Result<Option<Reply>> {
+    fn queue(&self, request: &Request<'_>, payload: &Bytes, reply: Reply) -> Result<Queued> {
         let mut state = self.state.lock();
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
@@ -308,19 +337,20 @@ impl Shared {
         let full =
             state.queued_bytes > 0 && state.queued_bytes + payload.len() > self.max_queued_bytes;
         if full || !state.session.has_room() {
-            return Ok(Some(reply));
+            return Ok(Queued::NoRoom(reply));
         }
-        state.queue(request, payload, reply);
+        let correlation = state.queue(request, payload, reply);
         drop(state);
         self.queued.notify_one();
-        Ok(None)
+        Ok(Queued::Sent(correlation))
     }
 }
 
 impl State {
-    fn queue(&mut self, request: &Request<'_>, payload: &Bytes, reply: Reply) {
+    fn queue(&mut self, request: &Request<'_>, payload: &Bytes, reply: Reply) -> CorrelationId {
         let before = self.tail.len();
-        self.session
+        let correlation = self
+            .session
             .request(&mut self.tail, request, payload.len(), reply)
             .expect("room was checked");
         self.queued_bytes += self.tail.len() - before + payload.len();
@@ -330,6 +360,13 @@ impl State {
             self.flush_tail();
             self.chunks.push_back(payload.clone());
         }
+        correlation
+    }
+
+    fn follow_up(&mut self, correlation: CorrelationId, request: &Request<'_>) {
+        let before = self.tail.len();
+        self.session.follow_up(&mut self.tail, correlation, request);
+        self.queued_bytes += self.tail.len() - before;
     }
 
     fn flush_tail(&mut self) {
@@ -339,7 +376,11 @@ impl State {
     }
 
     fn handle_frame(&mut self, frame: Frame, deliveries: &mut Vec<(Reply, Frame)>) -> Result<()> {
-        if let Some(delivery) = self.session.handle_frame(frame)? {
+        if let Some(subscriber) = self.session.subscriber(&frame)? {
+            let reply = subscriber.again();
+            let reply = reply.ok_or_else(|| Error::protocol("several answers to one request"))?;
+            deliveries.push((reply, frame));
+        } else if let Some(delivery) = self.session.handle_frame(frame)? {
             deliveries.push(delivery);
         } else if let (Some(opened), Some(server)) = (self.opened.take(), self.session.server()) {
             drop(opened.send(Ok(server.clone())));

@@ -1,24 +1,27 @@
-//! The consumer: one owner reads records, the next fetches are on their way meanwhile.
+//! The consumer: one owner reads records, the next ones are pushed meanwhile.
 //!
-//! Positions and planning are the core's; this keeps a connection and tells the core the time.
-//! It has no task of its own: fetches are sent, and answers taken, while the owner awaits
-//! [`Consumer::next`] (the connection's tasks receive what comes in between).
+//! Positions, subscriptions and credit are the core's; this keeps a connection and tells the core
+//! the time. It has no task of its own: requests are sent, and answers taken, while the owner
+//! awaits [`Consumer::next`] (the connection's tasks receive what comes in between, which credit
+//! bounds).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_wire::native::{Fetch, Items, Offset, PartitionId, Request, TopicId};
+use leveret_wire::native::{
+    CorrelationId, Items, Kind, Offset, PartitionId, Request, Subscribe, TopicId,
+};
 
 use super::client::{Client, millis};
 use super::clock::Clock;
 use super::connection::Connection;
 use super::race::{Either, race, until};
-use super::rt::{Instant, Pace, mpsc, sleep_until};
+use super::rt::{Pace, mpsc, sleep_until};
 use crate::core::{
-    self, ConsumedBatch, ConsumedRecord, ConsumerAnswer, ConsumerOptions, ConsumerSettings,
-    ConsumerTransmit, Frame, RequestId, SoleOwner, StartAt,
+    self, ConsumedBatch, ConsumedRecord, ConsumerAnswer, ConsumerOptions, ConsumerTransmit, Frame,
+    Mono, RequestId, SoleOwner, StartAt,
 };
 use crate::{Error, Result};
 
@@ -44,8 +47,8 @@ struct Link {
     connection: Connection,
     queue: mpsc::UnboundedSender<(u64, Result<Frame>)>,
     answers: mpsc::UnboundedReceiver<(u64, Result<Frame>)>,
-    in_flight: usize,
-    progress: Instant,
+    /// The correlations of the subscriptions that stand.
+    subscriptions: HashMap<u64, CorrelationId, FixedState>,
 }
 
 impl Consumer {
@@ -138,7 +141,7 @@ impl Consumer {
         self.core.position(*id, partition)
     }
 
-    /// A partition's high watermark as of its last fetch; `None` before the first.
+    /// A partition's high watermark as of its last records; `None` before the first.
     #[must_use]
     pub fn high_watermark(&self, topic: &str, partition: PartitionId) -> Option<Offset> {
         let (_, id) = self.topics.get(topic)?;
@@ -219,7 +222,7 @@ impl Consumer {
                     self.link.insert(Link::new(connection))
                 }
             };
-            match link.send(transmit, self.core.settings()).await {
+            match link.send(transmit).await {
                 Ok(()) => self.unsent = None,
                 Err(error) => self.disconnect(&error),
             }
@@ -236,8 +239,7 @@ impl Consumer {
         };
         while let Ok((number, frame)) = link.answers.try_recv() {
             let now = self.clock.now();
-            link.answered();
-            handle_answer(&mut self.core, now, number, frame);
+            link.take(&mut self.core, now, number, frame);
             self.dirty = true;
         }
         if self.dirty
@@ -256,7 +258,7 @@ impl Consumer {
         let now = self.clock.now();
         let clock = self.clock;
         let timer = self.core.poll_timeout(now).map(|at| clock.instant(at));
-        let patience = self.client.options().request_timeout + self.core.settings().max_wait;
+        let patience = self.client.options().request_timeout;
         let Some(link) = &mut self.link else {
             match timer {
                 Some(at) => sleep_until(at).await,
@@ -265,13 +267,15 @@ impl Consumer {
             self.dirty = true;
             return Ok(());
         };
-        let silent = (link.in_flight > 0).then_some(link.progress + patience);
+        let silent = self
+            .core
+            .waits_since()
+            .map(|at| clock.instant(at) + patience);
         let next = timer.into_iter().chain(silent).min();
         match race(link.answers.recv(), until(next)).await {
             Either::First(Some((number, frame))) => {
-                link.answered();
                 let now = self.clock.now();
-                handle_answer(&mut self.core, now, number, frame);
+                link.take(&mut self.core, now, number, frame);
             }
             Either::First(None) => unreachable!("the link itself can send"),
             Either::Second(()) if timer == next => {}
@@ -301,55 +305,58 @@ impl Link {
             connection,
             queue,
             answers,
-            in_flight: 0,
-            progress: Instant::now(),
+            subscriptions: HashMap::with_hasher(FixedState::default()),
         }
     }
 
-    async fn send(
-        &mut self,
-        transmit: &ConsumerTransmit,
-        settings: &ConsumerSettings,
-    ) -> Result<()> {
+    async fn send(&mut self, transmit: &ConsumerTransmit) -> Result<()> {
         let (id, request) = match transmit {
             ConsumerTransmit::ListOffsets { id, request } => (id, Request::ListOffsets(*request)),
-            ConsumerTransmit::Fetch {
+            ConsumerTransmit::Ping { id } => (id, Request::Ping),
+            ConsumerTransmit::Subscribe {
                 id,
-                topic_id,
+                credit,
                 partitions,
             } => {
-                let fetch = Fetch {
-                    topic_id: *topic_id,
-                    max_bytes: settings.max_bytes,
-                    min_bytes: settings.min_bytes,
-                    max_wait_ms: u32::try_from(settings.max_wait.as_millis()).unwrap_or(u32::MAX),
+                let subscribe = Subscribe {
+                    credit: *credit,
                     partitions: Items::from(&partitions[..]),
                 };
-                (id, Request::Fetch(fetch))
+                (id, Request::Subscribe(subscribe))
+            }
+            ConsumerTransmit::Credit {
+                subscription,
+                bytes,
+            } => return self.follow_up(*subscription, &Request::Credit(*bytes)),
+            ConsumerTransmit::Unsubscribe { subscription } => {
+                return self.follow_up(*subscription, &Request::Unsubscribe);
             }
         };
-        self.connection
-            .send_numbered(&request, Bytes::new(), &self.queue, id.0)
-            .await?;
-        if self.in_flight == 0 {
-            self.progress = Instant::now();
+        let sent = self
+            .connection
+            .send_numbered(&request, Bytes::new(), &self.queue, id.0);
+        let correlation = sent.await?;
+        if matches!(request, Request::Subscribe(_)) {
+            self.subscriptions.insert(id.0, correlation);
         }
-        self.in_flight += 1;
         Ok(())
     }
 
-    fn answered(&mut self) {
-        self.in_flight -= 1;
-        self.progress = Instant::now();
+    fn follow_up(&self, subscription: RequestId, request: &Request<'_>) -> Result<()> {
+        match self.subscriptions.get(&subscription.0) {
+            Some(correlation) => self.connection.follow_up(*correlation, request),
+            // Its last frame waits to be taken.
+            None => Ok(()),
+        }
     }
-}
 
-fn handle_answer(
-    core: &mut core::Consumer,
-    now: crate::core::Mono,
-    number: u64,
-    frame: Result<Frame>,
-) {
-    let answer = frame.and_then(|frame| ConsumerAnswer::read(&frame));
-    core.handle_answer(now, RequestId(number), answer);
+    /// Gives the core an answer.
+    fn take(&mut self, core: &mut core::Consumer, now: Mono, number: u64, frame: Result<Frame>) {
+        let goes_on = |frame: &Frame| Kind::from_u16(frame.kind).is_some_and(Kind::goes_on);
+        if !frame.as_ref().is_ok_and(goes_on) {
+            self.subscriptions.remove(&number);
+        }
+        let answer = frame.and_then(|frame| ConsumerAnswer::read(&frame));
+        core.handle_answer(now, RequestId(number), answer);
+    }
 }

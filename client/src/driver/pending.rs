@@ -51,6 +51,14 @@ pub(super) enum Reply {
 }
 
 impl Reply {
+    /// For one of several responses; `None` where only one can be taken.
+    pub(super) fn again(&self) -> Option<Self> {
+        match self {
+            Self::One(_) => None,
+            Self::Queue(sender, number) => Some(Self::Queue(sender.clone(), *number)),
+        }
+    }
+
     /// Delivers. A receiver that has gone away does not want it any more.
     pub(super) fn deliver(self, answer: Result<Frame>) {
         match self {

@@ -36,6 +36,8 @@ macro_rules! each {
             damaged_bytes_are_an_error_and_never_a_record,
             batches_come_whole_and_verified,
             topics_are_created_and_known,
+            cuts_within_pushes_lose_nothing_and_repeat_nothing,
+            no_more_is_pushed_than_the_buffer_takes,
             batches_go_to_the_core_that_owns_their_partition,
             a_broker_that_hands_nothing_over_is_sent_everything_by_the_first_connection,
             connections_to_several_cores_that_fail_lose_and_reorder_nothing,
@@ -364,6 +366,47 @@ pub(crate) async fn everything_is_read_once_and_in_order() {
         consumer.high_watermark("t", PartitionId(0)),
         Some(Offset(300))
     );
+}
+
+pub(crate) async fn cuts_within_pushes_lose_nothing_and_repeat_nothing() {
+    let (broker, client) = filled(3, 900).await;
+    broker.state.lock().unwrap().faults.cut_pushes = 5;
+    let mut consumer = client.consumer(ConsumerOptions {
+        max_partition_bytes: 1000,
+        buffer_bytes: 4000,
+        ..ConsumerOptions::default()
+    });
+    consumer.assign("t", &[], StartAt::Beginning).await.unwrap();
+    let mut next = [0i64; 3];
+    for _ in 0..900 {
+        let read = consumer.next().await.unwrap();
+        let partition = read.partition.0 as usize;
+        assert_eq!(read.record.offset, next[partition]);
+        next[partition] += 1;
+    }
+    assert_eq!(next, [300; 3]);
+    let state = broker.state.lock().unwrap();
+    assert!(state.connections > 10, "{} connections", state.connections);
+}
+
+pub(crate) async fn no_more_is_pushed_than_the_buffer_takes() {
+    let (broker, client) = filled(2, 900).await;
+    let buffer = 3000;
+    let mut consumer = client.consumer(ConsumerOptions {
+        buffer_bytes: buffer,
+        ..ConsumerOptions::default()
+    });
+    consumer.assign("t", &[], StartAt::Beginning).await.unwrap();
+    consumer.next().await.unwrap();
+    sleep(Duration::from_millis(100)).await;
+    let pushed = broker.state.lock().unwrap().pushed_bytes;
+    // A first batch has been taken out of it, and one may pass it.
+    assert!(pushed <= buffer + 2 * 400 + 1000, "{pushed} bytes");
+    for _ in 1..900 {
+        consumer.next().await.unwrap();
+    }
+    let pushed = broker.state.lock().unwrap().pushed_bytes;
+    assert!(pushed > 5 * buffer, "{pushed}: the bound mattered");
 }
 
 pub(crate) async fn seeks_land_where_they_should() {

@@ -1,6 +1,8 @@
 //! A broker in memory, made of wire types: enough of one to produce to and consume from, and
 //! able to misbehave on request.
 
+mod subscriptions;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,6 +14,8 @@ use leveret_wire::native::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+
+use subscriptions::Subscriptions;
 
 /// Ways to misbehave, each counted down per produce request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,6 +30,8 @@ pub(crate) struct Faults {
     pub(crate) lose_sequences: u64,
     /// Never answer a produce request.
     pub(crate) silent: bool,
+    /// Every so many pushes: cut the connection within the push.
+    pub(crate) cut_pushes: u64,
     /// Treat every batch as new: the negative control for idempotence.
     pub(crate) append_duplicates: bool,
 }
@@ -46,6 +52,8 @@ pub(crate) struct State {
     pub(crate) open: u64,
     pub(crate) duplicates: u64,
     pub(crate) producers: i64,
+    pub(crate) pushes: u64,
+    pub(crate) pushed_bytes: usize,
     topics: BTreeMap<String, TopicId>,
     partitions: BTreeMap<(TopicId, PartitionId), Log>,
     counts: BTreeMap<TopicId, u32>,
@@ -70,7 +78,6 @@ struct Log {
 
 enum Verdict {
     Answer(Response<'static>, Bytes),
-    FetchOk(Vec<FetchedPartition>, Bytes),
     Silence,
     Cut,
 }
@@ -211,7 +218,6 @@ impl State {
                 })
             }
             Request::Produce(produce) => return self.produce(&produce, &frame.payload, *core),
-            Request::Fetch(fetch) => return self.fetch(&fetch),
             Request::ListOffsets(list) => self.list_offsets(&list),
             _ => error(ErrorCode::InvalidRequest),
         };
@@ -256,35 +262,6 @@ impl State {
             return Verdict::Cut;
         }
         Verdict::Answer(response, Bytes::new())
-    }
-
-    fn fetch(&mut self, fetch: &Fetch<'_>) -> Verdict {
-        let mut payload = BytesMut::new();
-        let mut partitions = Vec::new();
-        for wanted in fetch.partitions.iter() {
-            let log = &self.partitions[&(fetch.topic_id, wanted.partition)];
-            let before = payload.len();
-            let outside = wanted.offset.0 < log.start || wanted.offset.0 > log.end;
-            if !outside {
-                for (_, next, batch) in &log.batches {
-                    let taken = payload.len() - before;
-                    let fits = taken + batch.len() <= wanted.max_bytes as usize;
-                    if *next > wanted.offset.0 && (fits || payload.is_empty()) {
-                        payload.extend_from_slice(batch);
-                    } else if *next > wanted.offset.0 {
-                        break;
-                    }
-                }
-            }
-            partitions.push(FetchedPartition {
-                partition: wanted.partition,
-                error: outside.then_some(ErrorCode::OffsetOutOfRange),
-                high_watermark: Offset(log.end),
-                log_start_offset: Offset(log.start),
-                payload_len: (payload.len() - before) as u32,
-            });
-        }
-        Verdict::FetchOk(partitions, payload.freeze())
     }
 
     fn list_offsets(&self, list: &ListOffsets) -> Response<'static> {
@@ -384,25 +361,16 @@ async fn serve(mut socket: TcpStream, state: &Mutex<State>) {
     let mut buffer = FrameBuffer::new(FrameLimits::for_requests(1 << 20));
     let mut encoder = Encoder::new();
     let mut core = 0;
+    let mut subscriptions = Subscriptions::default();
     loop {
         let mut out = BytesMut::new();
-        let mut waits = true;
         while let Some(frame) = buffer.next_frame().unwrap() {
+            if subscriptions.take(&frame, &mut encoder, &mut out) {
+                continue;
+            }
             let verdict = state.lock().unwrap().handle(&frame, &mut core);
             match verdict {
                 Verdict::Answer(response, payload) => {
-                    encoder.response(&mut out, frame.correlation, &response, payload.len());
-                    out.extend_from_slice(&payload);
-                }
-                Verdict::FetchOk(partitions, payload) => {
-                    // An empty answer comes late, as a long poll would.
-                    waits &= payload.is_empty();
-                    if waits {
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                    }
-                    let response = Response::Fetch(FetchOk {
-                        partitions: Items::from(&partitions[..]),
-                    });
                     encoder.response(&mut out, frame.correlation, &response, payload.len());
                     out.extend_from_slice(&payload);
                 }
@@ -410,12 +378,20 @@ async fn serve(mut socket: TcpStream, state: &Mutex<State>) {
                 Verdict::Cut => return,
             }
         }
+        if !subscriptions.push(state, &mut encoder, &mut out) {
+            // The last push does not arrive whole.
+            out.truncate(out.len() - 1);
+            let _ = socket.write_all(&out).await;
+            return;
+        }
         if socket.write_all(&out).await.is_err() {
             return;
         }
-        match socket.read_buf(buffer.space()).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
+        // Now and then it looks whether there is something to push.
+        let pause = Duration::from_millis(2);
+        let received = tokio::time::timeout(pause, socket.read_buf(buffer.space()));
+        if let Ok(Ok(0) | Err(_)) = received.await {
+            return;
         }
     }
 }
