@@ -15,6 +15,7 @@ mod consumer;
 mod fetched;
 mod frames;
 mod options;
+pub(crate) mod outbox;
 mod producer;
 mod routes;
 mod session;

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use leveret_wire::native::{
     CorrelationId, Fetch, FetchPartition, FrameLimits, Items, Level, PartitionId, Produce,
     ProduceOk, Request, TopicId,
@@ -15,6 +15,7 @@ use super::pending::{Pending, Reply};
 use super::race::{Either, race, timeout};
 use super::rt::{self, COPY_LEN, Lock, Notify, Ptr, mpsc, oneshot};
 use super::transfer::{read_frames, write_frames};
+use crate::core::outbox::Outbox;
 use crate::core::{ClientOptions, Fetched, Frame, ServerHello, Session, produced};
 use crate::{Error, Result};
 
@@ -48,16 +49,12 @@ pub(super) struct Shared {
     room: Notify,
     /// The connection has failed.
     failed: Notify,
-    max_queued_bytes: usize,
 }
 
 struct State {
     session: Session<Reply>,
-    /// Encoded headers and small payloads behind the last chunk.
-    tail: BytesMut,
-    /// Chunks that wait for the writer.
-    chunks: VecDeque<Bytes>,
-    queued_bytes: usize,
+    /// What waits for the writer.
+    outbox: Outbox,
     /// Whether the handshake is done, and who waits for it.
     opened: Option<oneshot::Sender<Result<ServerHello>>>,
     failure: Option<Error>,
@@ -248,21 +245,20 @@ impl Shared {
         core: Option<u16>,
         opened: oneshot::Sender<Result<ServerHello>>,
     ) -> Self {
-        let mut tail = BytesMut::new();
-        let session = Session::on_core(&options.session(), core, &mut tail);
+        let mut outbox = Outbox::new(options.max_queued_bytes, COPY_LEN);
+        let session = outbox.push(&Bytes::new(), |out| {
+            Session::on_core(&options.session(), core, out)
+        });
         let shared = Self {
             state: Lock::new(State {
                 session,
-                tail,
-                chunks: VecDeque::new(),
-                queued_bytes: 0,
+                outbox,
                 opened: Some(opened),
                 failure: None,
             }),
             queued: Notify::new(),
             room: Notify::new(),
             failed: Notify::new(),
-            max_queued_bytes: options.max_queued_bytes,
         };
         shared.queued.notify_one();
         shared
@@ -276,7 +272,7 @@ impl Shared {
                 return;
             }
             state.failure = Some(reason.clone());
-            state.chunks.clear();
+            state.outbox.clear();
             (state.session.close(), state.opened.take())
         };
         if let Some(opened) = opened {
@@ -315,9 +311,7 @@ impl Shared {
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
-        state.flush_tail();
-        chunks.append(&mut state.chunks);
-        state.queued_bytes = 0;
+        state.outbox.take(chunks);
         drop(state);
         self.room.notify_waiters();
         Ok(())
@@ -334,9 +328,7 @@ impl Shared {
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
-        let full =
-            state.queued_bytes > 0 && state.queued_bytes + payload.len() > self.max_queued_bytes;
-        if full || !state.session.has_room() {
+        if !state.outbox.has_room(payload.len()) || !state.session.has_room() {
             return Ok(Queued::NoRoom(reply));
         }
         let correlation = state.queue(request, payload, reply);
@@ -348,31 +340,20 @@ impl Shared {
 
 impl State {
     fn queue(&mut self, request: &Request<'_>, payload: &Bytes, reply: Reply) -> CorrelationId {
-        let before = self.tail.len();
-        let correlation = self
-            .session
-            .request(&mut self.tail, request, payload.len(), reply)
-            .expect("room was checked");
-        self.queued_bytes += self.tail.len() - before + payload.len();
-        if payload.len() <= COPY_LEN {
-            self.tail.extend_from_slice(payload);
-        } else {
-            self.flush_tail();
-            self.chunks.push_back(payload.clone());
-        }
-        correlation
+        let Self {
+            session, outbox, ..
+        } = self;
+        let queued = outbox.push(payload, |out| {
+            session.request(out, request, payload.len(), reply)
+        });
+        queued.expect("room was checked")
     }
 
     fn follow_up(&mut self, correlation: CorrelationId, request: &Request<'_>) {
-        let before = self.tail.len();
-        self.session.follow_up(&mut self.tail, correlation, request);
-        self.queued_bytes += self.tail.len() - before;
-    }
-
-    fn flush_tail(&mut self) {
-        if !self.tail.is_empty() {
-            self.chunks.push_back(self.tail.split().freeze());
-        }
+        let session = &mut self.session;
+        self.outbox.push(&Bytes::new(), |out| {
+            session.follow_up(out, correlation, request);
+        });
     }
 
     fn handle_frame(&mut self, frame: Frame, deliveries: &mut Vec<(Reply, Frame)>) -> Result<()> {

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::io;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use leveret_wire::native::FrameLimits;
 
 use super::connection::Shared;
 use super::rt::{Reader, Writer};
 use crate::Error;
 use crate::core::FrameBuffer;
+use crate::core::outbox::drop_written;
 
 /// Reads and delivers until the connection ends; returns why it did.
 pub(super) async fn read_frames(mut socket: Reader, limits: FrameLimits, shared: &Shared) -> Error {
@@ -63,33 +64,4 @@ async fn write_all(socket: &mut Writer, chunks: &mut VecDeque<Bytes>) -> io::Res
         drop_written(chunks, written);
     }
     Ok(())
-}
-
-fn drop_written(chunks: &mut VecDeque<Bytes>, mut written: usize) {
-    while let Some(first) = chunks.front_mut() {
-        if first.len() > written {
-            first.advance(written);
-            return;
-        }
-        written -= first.len();
-        chunks.pop_front();
-    }
-    assert_eq!(written, 0, "more was written than there was");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_written_goes_and_the_rest_stays() {
-        let mut chunks: VecDeque<Bytes> =
-            [&b"abc"[..], b"de", b"fgh"].map(Bytes::from_static).into();
-        drop_written(&mut chunks, 4);
-        assert_eq!(chunks, [&b"e"[..], b"fgh"]);
-        drop_written(&mut chunks, 1);
-        assert_eq!(chunks, [&b"fgh"[..]]);
-        drop_written(&mut chunks, 3);
-        assert!(chunks.is_empty());
-    }
 }
