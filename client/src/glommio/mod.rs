@@ -18,6 +18,13 @@
 //! # }
 //! ```
 //!
+//! A thread cannot be given what belongs to another's executor:
+//!
+//! ```compile_fail,E0277
+//! fn given<T: Send>() {}
+//! given::<leveret_client::glommio::Client>();
+//! ```
+//!
 //! Two things are otherwise than with tokio. An executor runs nothing any more when its main
 //! future has ended: await the deliveries or [`Producer::flush`] before, and drop there what was
 //! opened there, since sockets are closed by tasks. And glommio looks at sockets
