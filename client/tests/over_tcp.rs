@@ -512,7 +512,10 @@ async fn a_consumer_of_one_cores_partitions_is_served_there() {
             .assign("t", &partitions, StartAt::Beginning)
             .await
             .unwrap();
-        assert_eq!(&consumer.next().await.unwrap().record.value.unwrap()[..], b"x");
+        assert_eq!(
+            &consumer.next().await.unwrap().record.value.unwrap()[..],
+            b"x"
+        );
         let mut wanted = before;
         *wanted.entry(expected).or_default() += 1;
         assert_eq!(broker.state.lock().unwrap().served, wanted);
