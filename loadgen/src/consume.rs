@@ -91,17 +91,20 @@ pub(crate) async fn read(
     recorder: &Rc<Recorder>,
     tally: &Rc<RefCell<Tally>>,
 ) -> Result<(), Failure> {
+    let shares = share(ranges, connections.into(), target.polls_together());
     let mut readers = Vec::new();
-    for _ in 0..connections {
+    for number in 0..usize::from(connections) {
+        let own = shares.iter().filter(|(_, reader)| *reader == number);
+        let partitions = own.flat_map(|(ranges, _)| ranges.iter().map(|range| range.partition));
         readers.push(Rc::new(Reader {
-            connection: target.connect().await?,
+            connection: target.connect(partitions).await?,
             recorder: Rc::clone(recorder),
             clock,
             tally: Rc::clone(tally),
         }));
     }
     let mut tasks = JoinSet::new();
-    for (together, reader) in share(ranges, readers.len(), target.polls_together()) {
+    for (together, reader) in shares {
         tasks.spawn_local(Rc::clone(&readers[reader]).read_ranges(together));
     }
     while let Some(ended) = tasks.join_next().await {

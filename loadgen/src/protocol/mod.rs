@@ -65,11 +65,13 @@ pub(crate) struct Topic {
     pub(crate) config: Vec<(String, String)>,
 }
 
-/// What a connection of the load may have to hold.
+/// What a connection of the load is like.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Volume {
-    /// Bytes of the batches that one connection has in flight.
+pub(crate) struct How {
+    /// Bytes of the batches that it has in flight.
     pub(crate) in_flight_bytes: usize,
+    /// Any core of the broker may serve it, not only the one that owns its partitions.
+    pub(crate) any_core: bool,
 }
 
 /// Where to go on reading.
@@ -109,10 +111,10 @@ impl Session {
         protocol: Protocol,
         address: &str,
         topic: Topic,
-        volume: Volume,
+        how: How,
     ) -> Result<Self, Failure> {
         Ok(match protocol {
-            Protocol::Native => Self::Native(native::Session::open(address, topic, volume).await?),
+            Protocol::Native => Self::Native(native::Session::open(address, topic, how).await?),
             Protocol::Kafka => Self::Kafka(kafka::Session::open(address, topic).await?),
         })
     }
@@ -133,13 +135,24 @@ impl Session {
         }
     }
 
-    /// One more connection, for the load.
+    /// How many of the broker's cores serve the connections so far; `None` if it does not say.
+    pub(crate) fn cores_used(&self) -> Option<usize> {
+        match self {
+            Self::Native(session) => Some(session.cores_used()),
+            Self::Kafka(_) => None,
+        }
+    }
+
+    /// One more connection, for the load on these partitions.
     ///
     /// # Errors
     /// If the broker takes none.
-    pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
+    pub(crate) async fn connect(
+        &self,
+        partitions: impl Iterator<Item = PartitionId>,
+    ) -> Result<Connection, Failure> {
         Ok(match self {
-            Self::Native(session) => Connection::Native(session.connect().await?),
+            Self::Native(session) => Connection::Native(session.connect(partitions).await?),
             Self::Kafka(session) => Connection::Kafka(session.connect().await?),
         })
     }

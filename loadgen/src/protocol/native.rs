@@ -1,12 +1,16 @@
 //! Leveret's own protocol, through the client crate.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
+use leveret_client::core::SoleOwner;
 use leveret_client::tokio::FetchPartition;
 use leveret_client::{
     Client, ClientOptions, ErrorCode, NewTopic, Offset, OffsetSpec, PartitionId, TopicId,
 };
 
-use super::{FetchLimits, REQUEST_TIMEOUT, Topic, Volume, Wanted};
+use super::{FetchLimits, How, REQUEST_TIMEOUT, Topic, Wanted};
 use crate::failure::Failure;
 
 /// A client, and the topic.
@@ -16,6 +20,10 @@ pub(crate) struct Session {
     topic: String,
     pub(super) partitions: u16,
     pub(super) created: bool,
+    /// The core that owns each partition.
+    owners: Vec<u16>,
+    /// Cores that serve connections of the load.
+    used: RefCell<BTreeSet<u16>>,
 }
 
 /// A connection that knows its topic.
@@ -25,14 +33,14 @@ pub(crate) struct Connection {
 }
 
 impl Session {
-    pub(super) async fn open(address: &str, topic: Topic, volume: Volume) -> Result<Self, Failure> {
+    pub(super) async fn open(address: &str, topic: Topic, how: How) -> Result<Self, Failure> {
         if !topic.config.is_empty() {
             return Err(Failure::new(
                 "the native protocol's topics take no configuration from here",
                 "leave --topic-config away, or use --protocol kafka",
             ));
         }
-        let client = Client::with_options(options(address, volume)).await?;
+        let client = Client::with_options(options(address, how)).await?;
         let mut new = NewTopic::new(&topic.name, u32::from(topic.partitions));
         new.level = topic.level;
         let created = match client.admin().create_topic(&new).await {
@@ -50,12 +58,27 @@ impl Session {
             topic: topic.name,
             partitions,
             created,
+            owners: metadata.cores,
+            used: RefCell::default(),
         })
     }
 
-    pub(super) async fn connect(&self) -> Result<Connection, Failure> {
+    pub(super) fn cores_used(&self) -> usize {
+        self.used.borrow().len()
+    }
+
+    pub(super) async fn connect(
+        &self,
+        partitions: impl Iterator<Item = PartitionId>,
+    ) -> Result<Connection, Failure> {
+        let mut owner = SoleOwner::default();
+        for partition in partitions {
+            owner.add(self.owners.get(partition.0 as usize).copied());
+        }
+        let connection = self.client.open_connection_for(owner.core()).await?;
+        self.used.borrow_mut().insert(connection.server().core);
         Ok(Connection {
-            connection: self.client.open_connection().await?,
+            connection,
             topic_id: self.topic_id,
         })
     }
@@ -120,12 +143,13 @@ impl Connection {
 }
 
 /// Bounds that the load itself stays below, so that it is never the client that makes it wait.
-fn options(address: &str, volume: Volume) -> ClientOptions {
+fn options(address: &str, how: How) -> ClientOptions {
     let mut options = ClientOptions::new(address);
     options.client_name = "leveret-loadgen".to_owned();
-    options.max_queued_bytes = options.max_queued_bytes.max(2 * volume.in_flight_bytes);
+    options.max_queued_bytes = options.max_queued_bytes.max(2 * how.in_flight_bytes);
     options.max_in_flight = options.max_in_flight.max(65_536);
     options.request_timeout = REQUEST_TIMEOUT;
+    options.connection_per_core = !how.any_core;
     options
 }
 
