@@ -12,11 +12,12 @@ use ::tokio::time::timeout;
 use bytes::{Bytes, BytesMut};
 use leveret_wire::native::{
     CorrelationId, Fetch, FetchPartition, FrameLimits, Items, Level, PartitionId, Produce,
-    ProduceOk, Request, TopicId,
+    ProduceOk, Request, SubscribePartition, TopicId,
 };
 
 use super::options::ClientOptions;
 use super::pending::{self, Pending, Reply};
+use super::subscription::Subscription;
 use super::transfer::{read_frames, write_frames};
 use crate::core::{Fetched, Frame, ServerHello, Session};
 use crate::{Error, Result};
@@ -178,6 +179,19 @@ impl Connection {
             partitions: Items::from(partitions),
         });
         self.send(&request, Bytes::new(), Fetched::decode).await
+    }
+
+    /// Has record batches pushed as they become visible: at most `credit` bytes, which may be
+    /// passed by one batch, until more credit is given.
+    ///
+    /// # Errors
+    /// What the broker says, or why the connection failed.
+    pub async fn subscribe(
+        &self,
+        credit: u64,
+        partitions: &[SubscribePartition],
+    ) -> Result<Subscription> {
+        Subscription::open(self.clone(), credit, partitions).await
     }
 
     /// Sends any request; `decode` makes the result of its response.

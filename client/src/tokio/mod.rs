@@ -16,6 +16,7 @@ mod delivery;
 mod options;
 mod pending;
 mod producer;
+mod subscription;
 mod transfer;
 
 pub use admin::{
@@ -28,8 +29,9 @@ pub use consumer::{Consumer, ConsumerOptions};
 pub use delivery::{Ack, Delivery};
 pub use leveret_wire::native::{
     AlterTopicOk, ConfigSource, CoreStatus, FetchPartition, FetchedPartition, ListOffsetsOk,
-    PartitionDescription, ProduceOk,
+    PartitionDescription, ProduceOk, Push, SubscribePartition,
 };
 pub use options::ClientOptions;
 pub use pending::Pending;
 pub use producer::{Producer, ProducerOptions, ProducerRecord};
+pub use subscription::Subscription;

@@ -342,9 +342,9 @@ async fn serve(mut socket: TcpStream, state: Arc<Mutex<State>>) {
         }
         // Now and then it looks whether there is something to push.
         let pause = Duration::from_millis(2);
-        match tokio::time::timeout(pause, socket.read_buf(buffer.space())).await {
-            Ok(Ok(0) | Err(_)) => return,
-            Ok(Ok(_)) | Err(_) => {}
+        let read = socket.read_buf(buffer.space());
+        if let Ok(Ok(0) | Err(_)) = tokio::time::timeout(pause, read).await {
+            return;
         }
     }
 }
