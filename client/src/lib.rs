@@ -47,4 +47,6 @@ pub use self::core::{
     TopicChanges, TopicDescription, TopicListing, TopicMetadata, TopicSetting,
 };
 #[cfg(feature = "tokio")]
-pub use self::tokio::{Admin, Client, Connection, Consumer, Delivery, Pending, Producer};
+pub use self::tokio::{
+    Admin, Client, Connection, Consumer, Delivery, Pending, Producer, Subscription,
+};

@@ -72,9 +72,9 @@ impl Target {
         self.session.partitions()
     }
 
-    /// Whether a connection's partitions have to be asked for in one fetch.
-    pub(crate) fn polls_together(&self) -> bool {
-        self.protocol.answers_in_order()
+    /// Most partitions that are read together.
+    pub(crate) fn feed_partitions(&self) -> usize {
+        self.protocol.feed_partitions()
     }
 
     /// Whether the broker is one of ours.

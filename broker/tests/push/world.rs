@@ -329,7 +329,10 @@ impl World {
                 self.mesh.push_back((from, to, message));
             }
             Action::Pause(_) | Action::Resume(_) | Action::Stopped => {}
-            Action::Close(_) | Action::Receive { .. } | Action::Fatal(_) => {
+            Action::Close(_)
+            | Action::HandOver { .. }
+            | Action::Receive { .. }
+            | Action::Fatal(_) => {
                 panic!("not in these tests: {action:?}")
             }
         }

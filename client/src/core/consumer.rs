@@ -3,8 +3,8 @@
 //!
 //! Partitions whose position is known are subscribed to, as many as there are at a time; the
 //! broker then pushes their records by itself. Credit is what the buffer has room for, and is
-//! given back as records are handed out. A seek ends the partition's subscription, and what is left
-//! of it is asked for anew. Records below the position (a batch comes whole) are skipped. Batches
+//! given back as records are handed out. A subscription that brings
+//! what is not wanted any more, after a seek, is ended, and what is left of it asked for anew. Records below the position (a batch comes whole) are skipped. Batches
 //! are verified before any record of them is handed out.
 //!
 //! Refuses to: hand out a record twice or out of order, guess where to go on when the log no
@@ -308,6 +308,10 @@ impl Consumer {
             subscription.partition_ended(pushed.push.index);
         }
         let Some(assignment) = self.subscribed(id, assigned) else {
+            // It was left before.
+            if let Some(subscription) = self.subscriptions.get(id) {
+                subscription.end();
+            }
             return;
         };
         if let Some(code) = pushed.push.error {
@@ -377,7 +381,7 @@ impl Consumer {
         let assignment = self.assignments.get_mut(&key);
         let left = assignment.and_then(|assignment| assignment.subscription.take());
         if let Some(subscription) = left.and_then(|id| self.subscriptions.get(id)) {
-            subscription.end();
+            subscription.leave();
         }
     }
 

@@ -8,12 +8,13 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use leveret_wire::native::{
     CorrelationId, Fetch, FetchPartition, FrameLimits, Items, Level, PartitionId, Produce,
-    ProduceOk, Request, TopicId,
+    ProduceOk, Request, SubscribePartition, TopicId,
 };
 
 use super::pending::{Pending, Reply};
 use super::race::{Either, race, timeout};
 use super::rt::{self, COPY_LEN, Lock, Notify, Ptr, mpsc, oneshot};
+use super::subscription::Subscription;
 use super::transfer::{read_frames, write_frames};
 use crate::core::outbox::Outbox;
 use crate::core::{ClientOptions, Fetched, Frame, ServerHello, Session, produced};
@@ -173,6 +174,19 @@ impl Connection {
             partitions: Items::from(partitions),
         });
         self.send(&request, Bytes::new(), Fetched::decode).await
+    }
+
+    /// Has record batches pushed as they become visible: at most `credit` bytes, which may be
+    /// passed by one batch, until more credit is given.
+    ///
+    /// # Errors
+    /// What the broker says, or why the connection failed.
+    pub async fn subscribe(
+        &self,
+        credit: u64,
+        partitions: &[SubscribePartition],
+    ) -> Result<Subscription> {
+        Subscription::open(self.clone(), credit, partitions).await
     }
 
     /// Sends any request; `decode` makes the result of its response.

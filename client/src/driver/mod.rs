@@ -25,6 +25,7 @@ mod links;
 mod pending;
 mod producer;
 mod race;
+mod subscription;
 mod transfer;
 
 pub use self::admin::Admin;
@@ -34,11 +35,12 @@ pub use self::consumer::Consumer;
 pub use self::delivery::Delivery;
 pub use self::pending::Pending;
 pub use self::producer::Producer;
+pub use self::subscription::Subscription;
 pub use crate::core::{
     Ack, BrokerStatus, ClientOptions, ConsumerOptions, NewTopic, ProducerOptions, ProducerRecord,
     StoppedLog, TopicChanges, TopicDescription, TopicListing, TopicMetadata, TopicSetting,
 };
 pub use leveret_wire::native::{
     AlterTopicOk, ConfigSource, CoreStatus, FetchPartition, FetchedPartition, ListOffsetsOk,
-    PartitionDescription, ProduceOk,
+    PartitionDescription, ProduceOk, Push, SubscribePartition,
 };

@@ -389,8 +389,8 @@ async fn serve(mut socket: TcpStream, state: &Mutex<State>) {
         }
         // Now and then it looks whether there is something to push.
         let pause = Duration::from_millis(2);
-        let received = tokio::time::timeout(pause, socket.read_buf(buffer.space()));
-        if let Ok(Ok(0) | Err(_)) = received.await {
+        let read = socket.read_buf(buffer.space());
+        if let Ok(Ok(0) | Err(_)) = tokio::time::timeout(pause, read).await {
             return;
         }
     }

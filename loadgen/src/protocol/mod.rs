@@ -44,10 +44,14 @@ impl Protocol {
         }
     }
 
-    /// Whether the requests of one connection are answered strictly one after another, so that a
-    /// fetch that waits for records keeps all later ones waiting.
-    pub(crate) fn answers_in_order(self) -> bool {
-        self == Self::Kafka
+    /// Most partitions that one [`Feed`] reads. Kafka answers the requests of a connection strictly
+    /// one after another, so that a fetch that waits for records keeps all later ones waiting:
+    /// one has to ask for all.
+    pub(crate) fn feed_partitions(self) -> usize {
+        match self {
+            Self::Native => native::FEED_PARTITIONS,
+            Self::Kafka => usize::MAX,
+        }
     }
 }
 
@@ -81,7 +85,7 @@ pub(crate) struct Wanted {
     pub(crate) from: Offset,
 }
 
-/// How much a fetch may bring, and how long it may wait for anything.
+/// How much a fetch or a push may bring, and how long it may wait for anything.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FetchLimits {
     /// Bytes, of all partitions together; a first batch that is longer comes nevertheless.
@@ -197,19 +201,41 @@ impl Connection {
         }
     }
 
-    /// Waits for batches of these partitions: whole ones, back to back, the first perhaps from
-    /// below the offset.
+    /// Begins to read these partitions: a subscription where the protocol has such a thing.
     ///
     /// # Errors
-    /// Why a partition, or the connection, failed.
-    pub(crate) async fn fetch(
+    /// What the broker says, or why the connection failed.
+    pub(crate) async fn feed(
         &self,
         wanted: &[Wanted],
         limits: FetchLimits,
+    ) -> Result<Feed<'_>, Failure> {
+        match self {
+            Self::Native(connection) => connection.feed(wanted, limits).await.map(Feed::Native),
+            Self::Kafka(connection) => Ok(Feed::Kafka(connection, limits)),
+        }
+    }
+}
+
+/// A reading of some partitions that is under way.
+pub(crate) enum Feed<'a> {
+    Native(native::Feed),
+    Kafka(&'a kafka::Connection, FetchLimits),
+}
+
+impl Feed<'_> {
+    /// Waits for batches: whole ones, back to back, the first perhaps from below its offset.
+    /// `wanted` says, if it is asked, which of the partitions are still to be read, and how far each has come.
+    ///
+    /// # Errors
+    /// Why a partition, or the connection, failed.
+    pub(crate) async fn next(
+        &mut self,
+        wanted: impl FnOnce() -> Vec<Wanted>,
     ) -> Result<Vec<(PartitionId, Bytes)>, Failure> {
         match self {
-            Self::Native(connection) => connection.fetch(wanted, limits).await,
-            Self::Kafka(connection) => connection.fetch(wanted, limits).await,
+            Self::Native(feed) => feed.next().await.map(|brought| vec![brought]),
+            Self::Kafka(connection, limits) => connection.fetch(&wanted(), *limits).await,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use leveret_client::core::SoleOwner;
-use leveret_client::tokio::FetchPartition;
+use leveret_client::tokio::{SubscribePartition, Subscription};
 use leveret_client::{
     Client, ClientOptions, ErrorCode, NewTopic, Offset, OffsetSpec, PartitionId, TopicId,
 };
@@ -31,6 +31,18 @@ pub(crate) struct Connection {
     connection: leveret_client::Connection,
     topic_id: TopicId,
 }
+
+/// What is pushed of some partitions.
+pub(crate) struct Feed {
+    subscription: Subscription,
+    partitions: Vec<PartitionId>,
+}
+
+/// A subscription takes no more.
+pub(super) const FEED_PARTITIONS: usize = 512;
+
+/// How many of the largest pushes may be on their way.
+const CREDIT: u64 = 4;
 
 impl Session {
     pub(super) async fn open(address: &str, topic: Topic, how: How) -> Result<Self, Failure> {
@@ -111,34 +123,46 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) async fn fetch(
+    pub(super) async fn feed(
         &self,
         wanted: &[Wanted],
         limits: FetchLimits,
-    ) -> Result<Vec<(PartitionId, Bytes)>, Failure> {
-        let wanted: Vec<_> = wanted
+    ) -> Result<Feed, Failure> {
+        let asked: Vec<_> = wanted
             .iter()
-            .map(|wanted| FetchPartition {
+            .map(|wanted| SubscribePartition {
+                topic_id: self.topic_id,
                 partition: wanted.partition,
                 offset: wanted.from,
                 max_bytes: limits.bytes,
             })
             .collect();
-        let pending = self
-            .connection
-            .fetch(self.topic_id, &wanted, limits.bytes, 1, limits.wait_ms)
-            .await?;
-        let mut brought = Vec::with_capacity(wanted.len());
-        for (partition, batches) in pending.await?.partitions {
-            if let Some(code) = partition.error {
-                return Err(Failure::new(
-                    format!("reading failed: {code}"),
-                    code.remedy(),
-                ));
-            }
-            brought.push((partition.partition, batches));
+        let credit = CREDIT * u64::from(limits.bytes);
+        Ok(Feed {
+            subscription: self.connection.subscribe(credit, &asked).await?,
+            partitions: wanted.iter().map(|wanted| wanted.partition).collect(),
+        })
+    }
+}
+
+impl Feed {
+    pub(super) async fn next(&mut self) -> Result<(PartitionId, Bytes), Failure> {
+        let pushed = self.subscription.next().await?;
+        if let Some(code) = pushed.push.error {
+            return Err(Failure::new(
+                format!("reading failed: {code}"),
+                code.remedy(),
+            ));
         }
-        Ok(brought)
+        let partition = self.partitions.get(pushed.push.index as usize);
+        let partition = *partition.ok_or_else(|| {
+            Failure::new(
+                "a push of a partition that was not subscribed to",
+                "report it as a fault of the broker",
+            )
+        })?;
+        self.subscription.credit(pushed.batches.len() as u64)?;
+        Ok((partition, pushed.batches))
     }
 }
 

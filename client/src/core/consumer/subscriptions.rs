@@ -25,6 +25,8 @@ pub(super) struct Subscription {
     /// By place in the request; `None` once the broker has ended the partition.
     keys: Vec<Option<Assigned>>,
     live: usize,
+    /// Of those, how many are not wanted any more, at least.
+    left: usize,
     /// The broker has said that it stands.
     confirmed: bool,
     /// Credit given less what has come.
@@ -56,6 +58,15 @@ impl Subscription {
         self.keys[index as usize] = None;
         self.live -= 1;
         if self.live == 0 {
+            self.end();
+        }
+    }
+
+    /// One of its partitions is not wanted any more. It stands on for the others until it pushes
+    /// what is not wanted.
+    pub(super) fn leave(&mut self) {
+        self.left += 1;
+        if self.left >= self.live {
             self.end();
         }
     }
@@ -111,6 +122,7 @@ impl Subscriptions {
         let credit = share.saturating_sub(self.orphaned(buffered));
         let subscription = Subscription {
             live: keys.len(),
+            left: 0,
             keys: keys.into_iter().map(Some).collect(),
             confirmed: false,
             credit: signed(credit),

@@ -184,6 +184,27 @@ fn a_seek_drops_what_came_and_what_is_on_its_way() {
 }
 
 #[test]
+fn what_is_left_alone_does_not_end_the_others_subscription() {
+    let mut consumer = consumer(ConsumerSettings::default(), 3);
+    let before = subscribed(&mut consumer).id;
+    consumer.unassign(TOPIC, PartitionId(1));
+    assert_eq!(consumer.poll_transmit(NOW), None);
+    start(&mut consumer, 2, StartAt::Offset(Offset(7)));
+    let beside = subscribed(&mut consumer);
+    assert_eq!(beside.partitions.len(), 1);
+    push(&mut consumer, before, 0, batch(0, 1));
+    assert_eq!(consumer.poll_transmit(NOW), None);
+    // Until it brings what nobody wants.
+    push(&mut consumer, before, 1, batch(0, 1));
+    unsubscribed(&mut consumer, before);
+    assert_eq!(subscribed(&mut consumer).partitions.len(), 1);
+    assert_eq!(read_offsets(&mut consumer), [0]);
+    // With nothing wanted of it, it ends at once.
+    consumer.unassign(TOPIC, PartitionId(2));
+    unsubscribed(&mut consumer, beside.id);
+}
+
+#[test]
 fn credit_is_what_the_buffer_has_room_for() {
     let len = batch(0, 1).len();
     let mut consumer = consumer(buffer(4 * len), 1);
