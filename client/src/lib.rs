@@ -1,7 +1,7 @@
 //! The native Leveret client: produce, consume, administer.
 //!
 //! [`core`] is the protocol's behaviour without I/O and without a clock: sessions, batching,
-//! idempotent retries, fetch planning. With the feature `tokio` (on by default) [`Client`] and
+//! idempotent retries, subscriptions and their credit. With the feature `tokio` (on by default) [`Client`] and
 //! what it opens drive it over TCP.
 //!
 //! ```no_run
