@@ -1,9 +1,9 @@
 //! The native Leveret client: produce, consume, administer.
 //!
 //! [`core`] is the protocol's behaviour without I/O and without a clock: sessions, batching,
-//! idempotent retries, fetch planning. `Client` and what it opens drive it over TCP: with the
-//! feature `tokio` (on by default) on a runtime of tokio's, here and in `tokio`; with the feature
-//! `glommio` (Linux only) on a glommio executor, in `glommio`. Neither needs the other.
+//! idempotent retries, subscriptions and their credit. `Client` and what it opens drive it over
+//! TCP: with the feature `tokio` (on by default) on a runtime of tokio's, here and in `tokio`; with
+//! the feature `glommio` (Linux only) on a glommio executor, in `glommio`. Neither needs the other.
 //!
 #![cfg_attr(feature = "tokio", doc = "```no_run")]
 #![cfg_attr(not(feature = "tokio"), doc = "```ignore")]

@@ -73,7 +73,7 @@ per_core! {
     "From a fetch's arrival to its answer, the wait for records included",
     |n| Times(&n.core.latencies.fetch, 14, 35);
     "leveret_fetch_lag_records":
-    "Records between a partition's high watermark and the offset that a fetch asks for",
+    "Records between a partition's high watermark and the offset that a fetch, or a push, reads from",
     |n| Numbers(&n.core.fetch_lag, 30);
 
     "leveret_commit_duration_seconds": "From a journal commit's issue to the device's answer",
