@@ -130,7 +130,8 @@ impl BatchBuilder {
             return Err(BuildError::BatchFull { len });
         }
         if self.count == 0 {
-            self.buffer.reserve(HEADER_LEN + self.expected.max(framed_len(body_len)));
+            self.buffer
+                .reserve(HEADER_LEN + self.expected.max(framed_len(body_len)));
             self.buffer.put_bytes(0, HEADER_LEN);
             self.base_timestamp = timestamp;
             self.max_timestamp = timestamp;
