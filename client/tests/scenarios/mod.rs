@@ -2,19 +2,22 @@
 //! of order. The same for every driver: who includes this says which `Client` it is, and how to
 //! `sleep`.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod cores;
+mod reading;
+
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use leveret_client::{
-    ClientOptions, ConsumerOptions, Error, ErrorCode, NewTopic, Offset, OutOfRange, PartitionId,
-    ProducerOptions, ProducerRecord, StartAt, TopicChanges, TopicId,
+    ClientOptions, ConsumerOptions, Error, ErrorCode, NewTopic, PartitionId, ProducerOptions,
+    ProducerRecord, StartAt, TopicChanges,
 };
 
 use super::runtime::{Client, sleep};
-use super::support::{FakeBroker, Faults, State};
+use super::support::{FakeBroker, Faults};
+pub(crate) use {cores::*, reading::*};
 
 /// Makes a test of each scenario, which `$run` runs to its end.
 macro_rules! each {
@@ -35,6 +38,7 @@ macro_rules! each {
             a_lost_position_is_an_error_or_a_jump_as_told,
             damaged_bytes_are_an_error_and_never_a_record,
             batches_come_whole_and_verified,
+            a_subscription_brings_what_credit_allows_and_ends_when_dropped,
             topics_are_created_and_known,
             cuts_within_pushes_lose_nothing_and_repeat_nothing,
             no_more_is_pushed_than_the_buffer_takes,
@@ -318,176 +322,6 @@ pub(crate) async fn a_dropped_producer_fails_what_it_holds() {
     assert_eq!(delivery.await.unwrap_err(), Error::Closed("producer"));
 }
 
-pub(crate) async fn filled(partitions: u32, records: usize) -> (FakeBroker, Client) {
-    let broker = FakeBroker::start(Faults::default()).await;
-    broker.create_topic("t", partitions);
-    let client = Client::with_options(options(&broker)).await.unwrap();
-    let producer = client.producer(small_batches());
-    for number in 0..records {
-        let record = ProducerRecord {
-            partition: Some(PartitionId(number as u32 % partitions)),
-            timestamp: Some(1000 + number as i64),
-            key: Some(format!("{number}").into()),
-            headers: vec![("h".into(), None), ("h".into(), Some("x".into()))],
-            ..ProducerRecord::value(value(number))
-        };
-        drop(producer.send("t", record).await.unwrap());
-    }
-    producer.flush().await.unwrap();
-    (broker, client)
-}
-
-pub(crate) async fn everything_is_read_once_and_in_order() {
-    let (_broker, client) = filled(3, 900).await;
-    let mut consumer = client.consumer(ConsumerOptions {
-        max_partition_bytes: 1000,
-        ..ConsumerOptions::default()
-    });
-    consumer.assign("t", &[], StartAt::Beginning).await.unwrap();
-    let mut next = [0u64; 3];
-    for _ in 0..900 {
-        let read = consumer.next().await.unwrap();
-        let partition = read.partition.0;
-        let number = next[partition as usize] * 3 + u64::from(partition);
-        assert_eq!(read.record.offset as u64, next[partition as usize]);
-        assert_eq!(
-            read.record.value.as_deref(),
-            Some(&value(number as usize)[..])
-        );
-        assert_eq!(read.record.headers().len(), 2);
-        next[partition as usize] += 1;
-        let position = consumer.position("t", read.partition).unwrap();
-        assert_eq!(position.0, next[partition as usize]);
-    }
-    assert_eq!(next, [300; 3]);
-    let more = within(Duration::from_millis(50), consumer.next()).await;
-    assert!(more.is_none(), "there is nothing more: {more:?}");
-    assert_eq!(
-        consumer.high_watermark("t", PartitionId(0)),
-        Some(Offset(300))
-    );
-}
-
-pub(crate) async fn cuts_within_pushes_lose_nothing_and_repeat_nothing() {
-    let (broker, client) = filled(3, 900).await;
-    broker.state.lock().unwrap().faults.cut_pushes = 5;
-    let mut consumer = client.consumer(ConsumerOptions {
-        max_partition_bytes: 1000,
-        buffer_bytes: 4000,
-        ..ConsumerOptions::default()
-    });
-    consumer.assign("t", &[], StartAt::Beginning).await.unwrap();
-    let mut next = [0i64; 3];
-    for _ in 0..900 {
-        let read = consumer.next().await.unwrap();
-        let partition = read.partition.0 as usize;
-        assert_eq!(read.record.offset, next[partition]);
-        next[partition] += 1;
-    }
-    assert_eq!(next, [300; 3]);
-    let state = broker.state.lock().unwrap();
-    assert!(state.connections > 10, "{} connections", state.connections);
-}
-
-pub(crate) async fn no_more_is_pushed_than_the_buffer_takes() {
-    let (broker, client) = filled(2, 900).await;
-    let buffer = 3000;
-    let mut consumer = client.consumer(ConsumerOptions {
-        buffer_bytes: buffer,
-        ..ConsumerOptions::default()
-    });
-    consumer.assign("t", &[], StartAt::Beginning).await.unwrap();
-    consumer.next().await.unwrap();
-    sleep(Duration::from_millis(100)).await;
-    let pushed = broker.state.lock().unwrap().pushed_bytes;
-    // A first batch has been taken out of it, and one may pass it.
-    assert!(pushed <= buffer + 2 * 400 + 1000, "{pushed} bytes");
-    for _ in 1..900 {
-        consumer.next().await.unwrap();
-    }
-    let pushed = broker.state.lock().unwrap().pushed_bytes;
-    assert!(pushed > 5 * buffer, "{pushed}: the bound mattered");
-}
-
-pub(crate) async fn seeks_land_where_they_should() {
-    let (_broker, client) = filled(1, 200).await;
-    let mut consumer = client.consumer(ConsumerOptions::default());
-    let zero = PartitionId(0);
-    consumer
-        .assign("t", &[zero], StartAt::Offset(Offset(123)))
-        .await
-        .unwrap();
-    assert_eq!(consumer.next().await.unwrap().record.offset, 123);
-    assert_eq!(consumer.next().await.unwrap().record.offset, 124);
-    consumer.seek("t", zero, StartAt::Timestamp(1050)).unwrap();
-    assert_eq!(consumer.next().await.unwrap().record.offset, 50);
-    consumer.seek("t", zero, StartAt::Beginning).unwrap();
-    assert_eq!(consumer.next().await.unwrap().record.offset, 0);
-    consumer.seek("t", zero, StartAt::End).unwrap();
-    let nothing = within(Duration::from_millis(50), consumer.next()).await;
-    assert!(nothing.is_none());
-    let producer = client.producer(small_batches());
-    drop(
-        producer
-            .send("t", ProducerRecord::value("new"))
-            .await
-            .unwrap(),
-    );
-    assert_eq!(consumer.next().await.unwrap().record.offset, 200);
-}
-
-pub(crate) async fn a_lost_position_is_an_error_or_a_jump_as_told() {
-    let (broker, client) = filled(1, 200).await;
-    broker.trim(TopicId(1), 0);
-    let start = StartAt::Offset(Offset(0));
-    let mut strict = client.consumer(ConsumerOptions::default());
-    strict.assign("t", &[], start).await.unwrap();
-    let error = strict.next().await.unwrap_err();
-    assert_eq!(error.code(), Some(ErrorCode::OffsetOutOfRange));
-    assert_eq!(strict.next().await.unwrap_err(), Error::NotAssigned);
-    strict
-        .seek("t", PartitionId(0), StartAt::Beginning)
-        .unwrap();
-    let first = strict.next().await.unwrap().record.offset;
-    assert!(first > 0);
-    let mut lenient = client.consumer(ConsumerOptions {
-        out_of_range: OutOfRange::Earliest,
-        ..ConsumerOptions::default()
-    });
-    lenient.assign("t", &[], start).await.unwrap();
-    assert_eq!(lenient.next().await.unwrap().record.offset, first);
-}
-
-pub(crate) async fn damaged_bytes_are_an_error_and_never_a_record() {
-    let (broker, client) = filled(1, 200).await;
-    broker.damage(TopicId(1), 0);
-    let mut consumer = client.consumer(ConsumerOptions::default());
-    consumer.assign("t", &[], StartAt::Beginning).await.unwrap();
-    let error = consumer.next().await.unwrap_err();
-    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
-}
-
-pub(crate) async fn batches_come_whole_and_verified() {
-    let (_broker, client) = filled(1, 200).await;
-    let mut consumer = client.consumer(ConsumerOptions::default());
-    consumer
-        .assign("t", &[], StartAt::Offset(Offset(3)))
-        .await
-        .unwrap();
-    let mut records = 0;
-    let mut first = true;
-    while records < 200 {
-        let batch = consumer.next_batch().await.unwrap();
-        if first {
-            assert_eq!(batch.from, Offset(3));
-            first = false;
-        }
-        records += batch.records.iter().map(Result::unwrap).count();
-    }
-    assert_eq!(records, 200);
-    assert_eq!(consumer.position("t", PartitionId(0)), Some(Offset(200)));
-}
-
 pub(crate) async fn topics_are_created_and_known() {
     let broker = FakeBroker::start(Faults::default()).await;
     let client = Client::with_options(options(&broker)).await.unwrap();
@@ -500,96 +334,4 @@ pub(crate) async fn topics_are_created_and_known() {
         .await
         .unwrap_err();
     assert_eq!(again.code(), Some(ErrorCode::TopicExists));
-}
-
-/// Sends 500 records to each of four partitions of a broker of two cores that `prepare` has
-/// changed. Which connections each partition's batches came by, and how many there were of each
-/// core.
-async fn produce_to_two_cores(
-    per_core: bool,
-    prepare: fn(&mut State),
-) -> (BTreeSet<(u32, u16)>, BTreeMap<u16, u64>) {
-    let broker = FakeBroker::start(Faults::default()).await;
-    {
-        let mut state = broker.state.lock().unwrap();
-        state.cores = 2;
-        prepare(&mut state);
-    }
-    let topic = broker.create_topic("t", 4);
-    let client = Client::with_options(ClientOptions {
-        connection_per_core: per_core,
-        ..options(&broker)
-    });
-    let producer = client.await.unwrap().producer(small_batches());
-    for number in 0..2000 {
-        let record = ProducerRecord {
-            partition: Some(PartitionId(number as u32 % 4)),
-            ..ProducerRecord::value(value(number))
-        };
-        drop(producer.send("t", record).await.unwrap());
-    }
-    producer.flush().await.unwrap();
-    for partition in 0..4 {
-        let expected: Vec<_> = (partition..2000).step_by(4).map(value).collect();
-        let stored = broker.values(topic, partition as u32);
-        assert!(stored == expected, "partition {partition}");
-    }
-    let state = broker.state.lock().unwrap();
-    let came_by = state.came_by.iter().copied().collect();
-    (came_by, state.served.clone())
-}
-
-pub(crate) async fn batches_go_to_the_core_that_owns_their_partition() {
-    let (came_by, served) = produce_to_two_cores(true, |_| {}).await;
-    assert_eq!(came_by, BTreeSet::from([(0, 0), (1, 1), (2, 0), (3, 1)]));
-    // The client's own, and the producer's two.
-    assert_eq!(served, BTreeMap::from([(0, 2), (1, 1)]));
-    // The control: by one connection they all come by the core that took it.
-    let (came_by, served) = produce_to_two_cores(false, |_| {}).await;
-    assert_eq!(came_by, BTreeSet::from([(0, 0), (1, 0), (2, 0), (3, 0)]));
-    assert_eq!(served, BTreeMap::from([(0, 2)]));
-}
-
-pub(crate) async fn a_broker_that_hands_nothing_over_is_sent_everything_by_the_first_connection() {
-    let (came_by, served) = produce_to_two_cores(true, |state| state.stay = true).await;
-    assert_eq!(came_by, BTreeSet::from([(0, 0), (1, 0), (2, 0), (3, 0)]));
-    assert_eq!(served, BTreeMap::from([(0, 3)]), "one was tried, once");
-}
-
-pub(crate) async fn connections_to_several_cores_that_fail_lose_and_reorder_nothing() {
-    let (_, served) = produce_to_two_cores(true, |state| {
-        state.faults.cut_after_append = 11;
-        state.faults.cut_before_append = 7;
-    })
-    .await;
-    assert!(served[&0] > 5 && served[&1] > 5, "{served:?}");
-}
-
-pub(crate) async fn a_consumer_of_one_cores_partitions_is_served_there() {
-    for (partitions, expected) in [(&[1, 3][..], 1), (&[1, 2][..], 0)] {
-        let broker = FakeBroker::start(Faults::default()).await;
-        broker.state.lock().unwrap().cores = 2;
-        broker.create_topic("t", 4);
-        let client = Client::with_options(options(&broker)).await.unwrap();
-        let producer = client.producer(small_batches());
-        let record = ProducerRecord {
-            partition: Some(PartitionId(1)),
-            ..ProducerRecord::value("x")
-        };
-        producer.send("t", record).await.unwrap().await.unwrap();
-        let before = broker.state.lock().unwrap().served.clone();
-        let mut consumer = client.consumer(ConsumerOptions::default());
-        let partitions: Vec<_> = partitions.iter().copied().map(PartitionId).collect();
-        consumer
-            .assign("t", &partitions, StartAt::Beginning)
-            .await
-            .unwrap();
-        assert_eq!(
-            &consumer.next().await.unwrap().record.value.unwrap()[..],
-            b"x"
-        );
-        let mut wanted = before;
-        *wanted.entry(expected).or_default() += 1;
-        assert_eq!(broker.state.lock().unwrap().served, wanted);
-    }
 }
