@@ -1,5 +1,10 @@
 //! Topics, offsets and status, as values that outlive their frames: the requests that they make
 //! and what is read out of responses.
+//!
+//! What reads a response fails with what the broker says instead, or with [`Error::Protocol`] if
+//! it says something else.
+//!
+//! [`Error::Protocol`]: crate::Error::Protocol
 
 use leveret_wire::native::{
     AlterTopic, AlterTopicOk, ConfigEntry, ConfigSource, CoreStatus, CreateTopic, CreateTopicOk,
@@ -82,7 +87,9 @@ impl NewTopic {
         }
     }
 
-    pub(crate) fn request(&self) -> Request<'_> {
+    /// What asks for it.
+    #[must_use]
+    pub fn request(&self) -> Request<'_> {
         Request::CreateTopic(CreateTopic {
             name: &self.name,
             partitions: self.partitions,
@@ -96,7 +103,8 @@ impl NewTopic {
 
 impl TopicChanges {
     /// What asks for these changes of the topic of that name.
-    pub(crate) fn request<'a>(&'a self, name: &'a str) -> Request<'a> {
+    #[must_use]
+    pub fn request<'a>(&'a self, name: &'a str) -> Request<'a> {
         Request::AlterTopic(AlterTopic {
             name,
             set: borrowed(&self.set),
@@ -180,42 +188,66 @@ fn borrowed(settings: &[(String, String)]) -> Vec<(&str, &str)> {
         .collect()
 }
 
-pub(crate) fn created(frame: &Frame) -> Result<CreateTopicOk> {
+/// A topic was created.
+///
+/// # Errors
+/// See the module.
+pub fn created(frame: &Frame) -> Result<CreateTopicOk> {
     match frame.response()? {
         Response::CreateTopic(created) => Ok(created),
         other => Err(unexpected(&other)),
     }
 }
 
-pub(crate) fn altered(frame: &Frame) -> Result<AlterTopicOk> {
+/// A topic was altered.
+///
+/// # Errors
+/// See the module.
+pub fn altered(frame: &Frame) -> Result<AlterTopicOk> {
     match frame.response()? {
         Response::AlterTopic(altered) => Ok(altered),
         other => Err(unexpected(&other)),
     }
 }
 
-pub(crate) fn deleted(frame: &Frame) -> Result<TopicId> {
+/// A topic was deleted.
+///
+/// # Errors
+/// See the module.
+pub fn deleted(frame: &Frame) -> Result<TopicId> {
     match frame.response()? {
         Response::DeleteTopic(topic_id) => Ok(topic_id),
         other => Err(unexpected(&other)),
     }
 }
 
-pub(crate) fn metadata(frame: &Frame) -> Result<TopicMetadata> {
+/// A topic's metadata.
+///
+/// # Errors
+/// See the module.
+pub fn metadata(frame: &Frame) -> Result<TopicMetadata> {
     match frame.response()? {
         Response::Metadata(metadata) => Ok(metadata),
         other => Err(unexpected(&other)),
     }
 }
 
-pub(crate) fn offset(frame: &Frame) -> Result<ListOffsetsOk> {
+/// An offset that was looked up.
+///
+/// # Errors
+/// See the module.
+pub fn offset(frame: &Frame) -> Result<ListOffsetsOk> {
     match frame.response()? {
         Response::ListOffsets(found) => Ok(found),
         other => Err(unexpected(&other)),
     }
 }
 
-pub(crate) fn listed(frame: &Frame) -> Result<Vec<TopicListing>> {
+/// All topics.
+///
+/// # Errors
+/// See the module.
+pub fn listed(frame: &Frame) -> Result<Vec<TopicListing>> {
     match frame.response()? {
         Response::ListTopics(topics) => Ok(topics
             .into_iter()
@@ -229,7 +261,11 @@ pub(crate) fn listed(frame: &Frame) -> Result<Vec<TopicListing>> {
     }
 }
 
-pub(crate) fn described(frame: &Frame) -> Result<Vec<TopicDescription>> {
+/// Topics in full.
+///
+/// # Errors
+/// See the module.
+pub fn described(frame: &Frame) -> Result<Vec<TopicDescription>> {
     match frame.response()? {
         Response::DescribeTopics(topics) => Ok(topics
             .into_iter()
@@ -247,7 +283,11 @@ pub(crate) fn described(frame: &Frame) -> Result<Vec<TopicDescription>> {
     }
 }
 
-pub(crate) fn status(frame: &Frame) -> Result<BrokerStatus> {
+/// How the broker is.
+///
+/// # Errors
+/// See the module.
+pub fn status(frame: &Frame) -> Result<BrokerStatus> {
     match frame.response()? {
         Response::Status(status) => Ok(BrokerStatus {
             version: status.version.to_owned(),

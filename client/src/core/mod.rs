@@ -9,13 +9,13 @@
 
 use std::fmt;
 
-pub(crate) mod admin;
+pub mod admin;
 mod backoff;
 mod consumer;
 mod fetched;
 mod frames;
 mod options;
-pub(crate) mod outbox;
+mod outbox;
 mod producer;
 mod routes;
 mod session;
@@ -33,10 +33,10 @@ pub use consumer::{
 pub use fetched::Fetched;
 pub use frames::{Frame, FrameBuffer};
 pub use options::{ClientOptions, ConsumerOptions, ProducerOptions};
-pub(crate) use producer::produced;
+pub use outbox::{Outbox, drop_written};
 pub use producer::{
     Ack, Answer, Appended, Completion, MAX_IN_FLIGHT, NewRecord, Producer, ProducerRecord,
-    ProducerSettings, PushError, Pushed, TopicIndex, Transmit,
+    ProducerSettings, PushError, Pushed, TopicIndex, Transmit, produced,
 };
 pub use routes::{Route, Routes, SoleOwner};
 pub use session::{ServerHello, Session, SessionOptions, TooManyInFlight};

@@ -62,7 +62,9 @@ impl ClientOptions {
         }
     }
 
-    pub(crate) fn session(&self) -> SessionOptions {
+    /// What a session of its connections needs to know.
+    #[must_use]
+    pub fn session(&self) -> SessionOptions {
         SessionOptions {
             client_name: self.client_name.clone(),
             max_in_flight: self.max_in_flight,
@@ -70,7 +72,8 @@ impl ClientOptions {
     }
 
     /// Waits for the `number`th user of this client: each has a sequence of its own.
-    pub(crate) fn backoff(&self, number: u64) -> Backoff {
+    #[must_use]
+    pub fn backoff(&self, number: u64) -> Backoff {
         let seed = self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Backoff::new(self.backoff_least, self.backoff_most, seed)
     }

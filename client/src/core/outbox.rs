@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 /// What a connection has queued.
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub struct Outbox {
     /// Headers and small payloads behind the last chunk.
     tail: BytesMut,
     chunks: VecDeque<Bytes>,
@@ -20,7 +20,8 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// An empty one for `max_len` bytes, or one longer frame. Payloads up to `copy_len` bytes are
     /// copied beside their header, longer ones are pieces of their own.
-    pub(crate) fn new(max_len: usize, copy_len: usize) -> Self {
+    #[must_use]
+    pub fn new(max_len: usize, copy_len: usize) -> Self {
         Self {
             tail: BytesMut::new(),
             chunks: VecDeque::new(),
@@ -31,16 +32,13 @@ impl Outbox {
     }
 
     /// Whether a payload of that length may be queued now.
-    pub(crate) fn has_room(&self, payload_len: usize) -> bool {
+    #[must_use]
+    pub fn has_room(&self, payload_len: usize) -> bool {
         self.len == 0 || self.len + payload_len <= self.max_len
     }
 
     /// Queues what `encode` appends and the payload behind it.
-    pub(crate) fn push<T>(
-        &mut self,
-        payload: &Bytes,
-        encode: impl FnOnce(&mut BytesMut) -> T,
-    ) -> T {
+    pub fn push<T>(&mut self, payload: &Bytes, encode: impl FnOnce(&mut BytesMut) -> T) -> T {
         let before = self.tail.len();
         let encoded = encode(&mut self.tail);
         self.len += self.tail.len() - before + payload.len();
@@ -54,14 +52,14 @@ impl Outbox {
     }
 
     /// Moves all of it to the end of `chunks`.
-    pub(crate) fn take(&mut self, chunks: &mut VecDeque<Bytes>) {
+    pub fn take(&mut self, chunks: &mut VecDeque<Bytes>) {
         self.flush_tail();
         chunks.append(&mut self.chunks);
         self.len = 0;
     }
 
     /// Forgets all of it.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.take(&mut VecDeque::new());
     }
 
@@ -76,7 +74,7 @@ impl Outbox {
 ///
 /// # Panics
 /// If there are not as many.
-pub(crate) fn drop_written(chunks: &mut VecDeque<Bytes>, mut written: usize) {
+pub fn drop_written(chunks: &mut VecDeque<Bytes>, mut written: usize) {
     while let Some(first) = chunks.front_mut() {
         if first.len() > written {
             first.advance(written);

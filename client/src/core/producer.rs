@@ -84,7 +84,10 @@ pub enum Answer {
 
 impl Answer {
     /// What a frame says.
-    pub(crate) fn read(frame: &Frame) -> Result<Self> {
+    ///
+    /// # Errors
+    /// What the broker says instead, or [`Error::Protocol`] if it answers nothing of a producer's.
+    pub fn read(frame: &Frame) -> Result<Self> {
         match frame.response()? {
             Response::InitProducer(identity) => Ok(Self::Identity(identity)),
             Response::Metadata(metadata) => Ok(Self::Metadata(metadata)),
@@ -94,7 +97,10 @@ impl Answer {
 }
 
 /// What the answer to a batch says.
-pub(crate) fn produced(frame: &Frame) -> Result<ProduceOk> {
+///
+/// # Errors
+/// What the broker says instead, or [`Error::Protocol`] if it answers something else.
+pub fn produced(frame: &Frame) -> Result<ProduceOk> {
     match frame.response()? {
         Response::Produce(produced) => Ok(produced),
         other => Err(unexpected(&other)),
@@ -112,7 +118,8 @@ pub struct Appended {
 
 impl Appended {
     /// Where the batch's record of that number is.
-    pub(crate) fn ack(self, index: u32) -> Ack {
+    #[must_use]
+    pub fn ack(self, index: u32) -> Ack {
         Ack {
             partition: self.partition,
             offset: Offset(self.base_offset.0 + u64::from(index)),

@@ -16,8 +16,7 @@ use super::race::{Either, race, timeout};
 use super::rt::{self, COPY_LEN, Lock, Notify, Ptr, mpsc, oneshot};
 use super::subscription::Subscription;
 use super::transfer::{read_frames, write_frames};
-use crate::core::outbox::Outbox;
-use crate::core::{ClientOptions, Fetched, Frame, ServerHello, Session, produced};
+use crate::core::{ClientOptions, Fetched, Frame, Outbox, ServerHello, Session, produced};
 use crate::{Error, Result};
 
 /// A connection to a broker. Clones share it; it closes when the last one goes.

@@ -9,8 +9,7 @@ use leveret_wire::native::FrameLimits;
 use super::connection::Shared;
 use super::rt::{Reader, Writer};
 use crate::Error;
-use crate::core::FrameBuffer;
-use crate::core::outbox::drop_written;
+use crate::core::{FrameBuffer, drop_written};
 
 /// Reads and delivers until the connection ends; returns why it did.
 pub(super) async fn read_frames(mut socket: Reader, limits: FrameLimits, shared: &Shared) -> Error {
