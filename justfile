@@ -63,6 +63,11 @@ operations:
     compat/http/run
     compat/check/run
 
+# The client under glommio: alone, beside tokio's, and against a running broker.
+client-glommio:
+    cargo build --release -p leveret-broker
+    .ci/client-glommio
+
 # Real Kafka clients against the broker and each other.
 kafka records="1000000":
     compat/kafka/run --records {{records}}

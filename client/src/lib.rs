@@ -1,10 +1,12 @@
 //! The native Leveret client: produce, consume, administer.
 //!
 //! [`core`] is the protocol's behaviour without I/O and without a clock: sessions, batching,
-//! idempotent retries, fetch planning. With the feature `tokio` (on by default) [`Client`] and
-//! what it opens drive it over TCP.
+//! idempotent retries, subscriptions and their credit. `Client` and what it opens drive it over
+//! TCP: with the feature `tokio` (on by default) on a runtime of tokio's, here and in `tokio`; with
+//! the feature `glommio` (Linux only) on a glommio executor, in `glommio`. Neither needs the other.
 //!
-//! ```no_run
+#![cfg_attr(feature = "tokio", doc = "```no_run")]
+#![cfg_attr(not(feature = "tokio"), doc = "```ignore")]
 //! # async fn example() -> leveret_client::Result<()> {
 //! use leveret_client::{Client, ProducerOptions, ProducerRecord};
 //!
@@ -21,8 +23,13 @@
 //! what the broker calls final, never buffers beyond its declared bounds, and knows neither how
 //! the broker stores records nor where.
 
+#[cfg(all(feature = "glommio", not(target_os = "linux")))]
+compile_error!("the feature `glommio` needs Linux, whose io_uring glommio is made of");
+
 pub mod core;
 mod error;
+#[cfg(all(feature = "glommio", target_os = "linux"))]
+pub mod glommio;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
@@ -34,10 +41,12 @@ pub use leveret_wire::native::{
     ProduceOk, ProducerId, TopicId,
 };
 
-pub use self::core::{ConsumeError, ConsumedBatch, ConsumedRecord, Fetched, OutOfRange, StartAt};
+pub use self::core::{
+    Ack, BrokerStatus, ClientOptions, ConsumeError, ConsumedBatch, ConsumedRecord, ConsumerOptions,
+    Fetched, NewTopic, OutOfRange, ProducerOptions, ProducerRecord, StartAt, StoppedLog,
+    TopicChanges, TopicDescription, TopicListing, TopicMetadata, TopicSetting,
+};
 #[cfg(feature = "tokio")]
 pub use self::tokio::{
-    Ack, Admin, BrokerStatus, Client, ClientOptions, Connection, Consumer, ConsumerOptions,
-    Delivery, NewTopic, Pending, Producer, ProducerOptions, ProducerRecord, StoppedLog,
-    TopicChanges, TopicDescription, TopicListing, TopicMetadata, TopicSetting,
+    Admin, Client, Connection, Consumer, Delivery, Pending, Producer, Subscription,
 };

@@ -9,8 +9,8 @@ use leveret_record::{BatchBuilder, Compression};
 use leveret_sim::rng::Rng;
 use leveret_wire::native::{
     AlterTopic, CorrelationId, CreateTopic, Encoder, Fetch, FetchPartition, FrameHeader,
-    FrameLimits, Hello, Items, Level, ListOffsets, Offset, OffsetSpec, PartitionId, Produce,
-    Request, Response, TopicId,
+    FrameLimits, Hello, Items, Level, ListOffsets, MAX_CREDIT, Offset, OffsetSpec, PartitionId,
+    Produce, Request, Response, Subscribe, SubscribePartition, TopicId,
 };
 
 use crate::Target;
@@ -108,7 +108,24 @@ pub(crate) fn requests(topic: u64) -> Vec<Vec<u8>> {
             spec,
         })
     };
+    let pushed = [0, 1, 7].map(|partition| SubscribePartition {
+        topic_id: TopicId(topic),
+        partition: PartitionId(partition),
+        offset: Offset(0),
+        max_bytes: 64 << 10,
+    });
+    let subscribe = |credit| {
+        Request::Subscribe(Subscribe {
+            credit,
+            partitions: Items::from(&pushed[..]),
+        })
+    };
     let plain = [
+        subscribe(0),
+        Request::Credit(1),
+        Request::Unsubscribe,
+        subscribe(MAX_CREDIT - 100),
+        Request::Credit(100),
         Request::Ping,
         Request::CreateTopic(create),
         Request::AlterTopic(alter),

@@ -275,7 +275,9 @@ impl World {
                     self.core.handle_disconnected(id, now);
                 }
             }
-            Action::Mesh { .. } => panic!("a message to another core where there is one"),
+            Action::Mesh { .. } | Action::HandOver { .. } => {
+                panic!("something for another core where there is one")
+            }
             Action::Fatal(line) => panic!("the core ends on a disk without faults: {line}"),
             Action::Stopped => {}
         }

@@ -82,6 +82,9 @@ pub(crate) struct BrokerArgs {
     /// What to speak to it
     #[arg(long, value_enum, value_name = "PROTOCOL", default_value = "native")]
     pub(crate) protocol: Protocol,
+    /// Let any core of the broker serve a connection, not the one that owns its partitions (native)
+    #[arg(long)]
+    pub(crate) any_core: bool,
     /// Process of the broker at --connect, if it is on this machine: for its CPU time and writes
     #[arg(long, value_name = "PID", requires = "connect")]
     pub(crate) pid: Option<NonZeroU32>,
@@ -105,6 +108,7 @@ impl BrokerArgs {
         Self {
             connect: Some(address),
             protocol,
+            any_core: false,
             pid,
             broker: None,
             cores: NonZeroU16::MIN,

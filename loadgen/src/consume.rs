@@ -1,4 +1,4 @@
-//! The reading side: long polls under way for all partitions, every record looked at.
+//! The reading side: subscriptions or long polls for all partitions, every record looked at.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use crate::recorder::Recorder;
 use crate::tally::Tally;
 use crate::target::Target;
 
-/// Bytes asked for at a time, and how long the broker may wait for any.
+/// Bytes at a time, and how long the broker may wait for any.
 const FETCH: FetchLimits = FetchLimits {
     bytes: 4 << 20,
     wait_ms: 500,
@@ -25,7 +25,7 @@ const FETCH: FetchLimits = FetchLimits {
 /// What counts as arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Clock {
-    /// A fetch's round trip, for as many messages as it brought.
+    /// A fetch's round trip, or the wait for a push, for as many messages as it brought.
     RoundTrip,
     /// From each message's intended time until it was read here.
     Intended,
@@ -91,17 +91,20 @@ pub(crate) async fn read(
     recorder: &Rc<Recorder>,
     tally: &Rc<RefCell<Tally>>,
 ) -> Result<(), Failure> {
+    let shares = share(ranges, connections.into(), target.feed_partitions());
     let mut readers = Vec::new();
-    for _ in 0..connections {
+    for number in 0..usize::from(connections) {
+        let own = shares.iter().filter(|(_, reader)| *reader == number);
+        let partitions = own.flat_map(|(ranges, _)| ranges.iter().map(|range| range.partition));
         readers.push(Rc::new(Reader {
-            connection: target.connect().await?,
+            connection: target.connect(partitions).await?,
             recorder: Rc::clone(recorder),
             clock,
             tally: Rc::clone(tally),
         }));
     }
     let mut tasks = JoinSet::new();
-    for (together, reader) in share(ranges, readers.len(), target.polls_together()) {
+    for (together, reader) in shares {
         tasks.spawn_local(Rc::clone(&readers[reader]).read_ranges(together));
     }
     while let Some(ended) = tasks.join_next().await {
@@ -110,22 +113,25 @@ pub(crate) async fn read(
     Ok(())
 }
 
-/// Which ranges are polled together, and by which reader: each on its own, or all of one reader.
-fn share(ranges: Vec<Range>, readers: usize, together: bool) -> Vec<(Vec<Range>, usize)> {
-    let readers_in_turn = (0..readers).cycle();
-    if !together {
-        return ranges
-            .into_iter()
-            .map(|range| vec![range])
-            .zip(readers_in_turn)
-            .collect();
+/// Which ranges are read together, at most so many, and by which reader.
+fn share(ranges: Vec<Range>, readers: usize, most: usize) -> Vec<(Vec<Range>, usize)> {
+    let mut shares = vec![Vec::new(); readers];
+    for (range, reader) in ranges.into_iter().zip((0..readers).cycle()) {
+        shares[reader].push(range);
     }
-    let mut shares: Vec<_> = (0..readers).map(|reader| (Vec::new(), reader)).collect();
-    for (range, reader) in ranges.into_iter().zip(readers_in_turn) {
-        shares[reader].0.push(range);
+    let mut together = Vec::new();
+    for (reader, share) in shares.iter().enumerate() {
+        together.extend(share.chunks(most).map(|ranges| (ranges.to_vec(), reader)));
     }
-    shares.retain(|(ranges, _)| !ranges.is_empty());
-    shares
+    together
+}
+
+fn wanted(ranges: &[Range]) -> Vec<Wanted> {
+    let wanted = ranges.iter().map(|range| Wanted {
+        partition: range.partition,
+        from: range.from,
+    });
+    wanted.collect()
 }
 
 impl Range {
@@ -136,6 +142,11 @@ impl Range {
 
 impl Reader {
     async fn read_ranges(self: Rc<Self>, mut ranges: Vec<Range>) -> Result<(), Failure> {
+        ranges.retain(|range| !range.is_read());
+        if ranges.is_empty() {
+            return Ok(());
+        }
+        let mut feed = self.connection.feed(&wanted(&ranges), FETCH).await?;
         loop {
             ranges.retain(|range| !range.is_read());
             if ranges.is_empty() {
@@ -144,14 +155,7 @@ impl Reader {
             // Brokers serve them in this order until a fetch is full: each is the first in turn.
             ranges.rotate_left(1);
             let sent = Instant::now();
-            let wanted: Vec<_> = ranges
-                .iter()
-                .map(|range| Wanted {
-                    partition: range.partition,
-                    from: range.from,
-                })
-                .collect();
-            for (partition, batches) in self.connection.fetch(&wanted, FETCH).await? {
+            for (partition, batches) in feed.next(|| wanted(&ranges)).await? {
                 // What nobody asked for is not looked at.
                 if let Some(range) = ranges.iter_mut().find(|r| r.partition == partition) {
                     self.take(range, sent, batches)?;
@@ -160,7 +164,7 @@ impl Reader {
         }
     }
 
-    /// Looks at every record of a fetch's batches and moves the range behind them.
+    /// Looks at every record of the batches and moves the range behind them.
     fn take(&self, range: &mut Range, sent: Instant, payload: Bytes) -> Result<(), Failure> {
         let mut count = 0;
         let damaged = |error| {
@@ -207,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_range_has_a_reader_alone_or_with_others() {
+    fn every_range_has_a_reader_with_as_many_as_may_be() {
         let ranges = |count| {
             (0..count)
                 .map(|number| Range {
@@ -221,10 +225,10 @@ mod tests {
             let numbers: Vec<_> = together.iter().map(|r| r.partition.0).collect();
             (numbers, *reader)
         };
-        let alone: Vec<_> = share(ranges(3), 2, false).iter().map(numbers).collect();
-        assert_eq!(alone, [(vec![0], 0), (vec![1], 1), (vec![2], 0)]);
-        let together: Vec<_> = share(ranges(3), 2, true).iter().map(numbers).collect();
-        assert_eq!(together, [(vec![0, 2], 0), (vec![1], 1)]);
-        assert_eq!(share(ranges(1), 4, true).len(), 1);
+        let all: Vec<_> = share(ranges(3), 2, 512).iter().map(numbers).collect();
+        assert_eq!(all, [(vec![0, 2], 0), (vec![1], 1)]);
+        let few: Vec<_> = share(ranges(5), 2, 2).iter().map(numbers).collect();
+        assert_eq!(few, [(vec![0, 2], 0), (vec![4], 0), (vec![1, 3], 1)]);
+        assert_eq!(share(ranges(1), 4, usize::MAX).len(), 1);
     }
 }

@@ -93,7 +93,7 @@ pub(crate) async fn send(
     let mut tasks = JoinSet::new();
     for (number, own) in (0..).zip(streams) {
         let lane = Rc::new(Lane {
-            connection: target.connect().await?,
+            connection: target.connect(own.iter().map(|s| s.partition)).await?,
             number,
             state: RefCell::new(LaneState {
                 maker: BatchMaker::new(plan.size, u64::from(number) + 1, recorder.start),

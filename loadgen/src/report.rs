@@ -42,6 +42,9 @@ pub(crate) struct Report {
     pub(crate) size: usize,
     pub(crate) batch: u32,
     pub(crate) connections: u16,
+    /// Cores of the broker that served connections of the load; `null` if it does not say.
+    #[serde(default)]
+    pub(crate) cores_used: Option<usize>,
     /// `null` in an open loop.
     pub(crate) in_flight: Option<u16>,
     pub(crate) partitions: u16,
@@ -62,13 +65,22 @@ pub(crate) struct Report {
     pub(crate) about: About,
 }
 
+/// Cores of the broker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cores {
+    /// That it was started with, if it was.
+    pub(crate) started: Option<u16>,
+    /// That served connections of the load, if it says.
+    pub(crate) used: Option<usize>,
+}
+
 impl Report {
     /// Of a run that was planned like this and measured that.
     pub(crate) fn new(
         plan: &Plan,
         measured: &Measured,
         faults: Option<Faults>,
-        broker_cores: Option<u16>,
+        cores: Cores,
         about: About,
     ) -> Self {
         let seconds = measured.elapsed.as_secs_f64();
@@ -103,10 +115,11 @@ impl Report {
             size: plan.size,
             batch: plan.batch,
             connections: plan.connections,
+            cores_used: cores.used,
             in_flight: plan.rate.is_none().then_some(plan.in_flight),
             partitions: plan.partitions,
             rate: plan.rate,
-            broker_cores,
+            broker_cores: cores.started,
             topic_config: plan.topic_config.clone(),
             latency_points: measured.latencies.points(),
             series: measured.series.clone(),
@@ -118,8 +131,10 @@ impl Report {
     pub(crate) fn print(&self) {
         let pace = self.pace();
         let cores = self.cores();
+        let to = self.cores_used.map(|n| format!(" to {n} core(s)"));
+        let to = to.unwrap_or_default();
         println!(
-            "{} ({}): {} B x {}, {} connection(s), {pace}, {} partition(s), {}, {cores}",
+            "{} ({}): {} B x {}, {} connection(s){to}, {pace}, {} partition(s), {}, {cores}",
             self.mode,
             self.protocol,
             self.size,
@@ -212,7 +227,7 @@ pub(crate) mod tests {
             "loadgen_cpu_seconds": 0.1, "durability": "synced",
             "lost": 0, "duplicated": 0, "out_of_order": 0,
             "size": 100, "batch": 1, "connections": 2, "in_flight": null,
-            "partitions": 3, "rate": 1000, "broker_cores": 1,
+            "partitions": 3, "rate": 1000, "broker_cores": 1, "cores_used": 1,
             "latency_points": latencies.points(),
             "series": (1..=seconds).map(second).collect::<Vec<_>>(),
             "command": "leveret-loadgen e2e", "started": 1_798_761_599_u64,
@@ -258,6 +273,7 @@ pub(crate) mod tests {
             "latency_points",
             "series",
             "topic_config",
+            "cores_used",
             "command",
         ] {
             assert!(keys.remove(new).is_some(), "{new}");

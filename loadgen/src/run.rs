@@ -16,7 +16,7 @@ use crate::latency::Latencies;
 use crate::plan::{Mode, Plan};
 use crate::produce::{self, Sent};
 use crate::recorder::{Measured, Recorder};
-use crate::report::Report;
+use crate::report::{Cores, Report};
 use crate::tally::{Faults, Tally};
 use crate::target::Target;
 
@@ -105,6 +105,10 @@ async fn carry_out(
         Mode::EndToEnd => end_to_end(&plan, &target).await,
     };
     let (measured, faults) = outcome.map_err(|failure| target.explain(failure))?;
+    let cores = Cores {
+        started: cores,
+        used: target.session.cores_used(),
+    };
     target.close().await?;
     Ok(Outcome {
         report: Report::new(&plan, &measured, faults, cores, about),

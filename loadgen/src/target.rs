@@ -2,13 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use leveret_client::Level;
+use leveret_client::{Level, PartitionId};
 
 use crate::args::{BrokerArgs, WorkArgs};
 use crate::broker::OwnBroker;
 use crate::failure::Failure;
 use crate::plan::Plan;
-use crate::protocol::{Connection, Protocol, Session, Topic, Volume};
+use crate::protocol::{Connection, How, Protocol, Session, Topic};
 
 /// A broker and a topic.
 pub(crate) struct Target {
@@ -41,7 +41,11 @@ impl Target {
             (None, None) => unreachable!("without an address a broker was started"),
         };
         let topic = topic(work, plan.partitions, plan.level);
-        let session = Session::open(broker.protocol, address, topic, volume(plan)).await?;
+        let how = How {
+            in_flight_bytes: in_flight_bytes(plan),
+            any_core: broker.any_core,
+        };
+        let session = Session::open(broker.protocol, address, topic, how).await?;
         let delete = session.created() && !work.keep && own.is_none();
         Ok(Self {
             session,
@@ -52,12 +56,15 @@ impl Target {
         })
     }
 
-    /// A connection of its own.
+    /// A connection for requests about these partitions.
     ///
     /// # Errors
     /// If the broker takes none.
-    pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
-        self.session.connect().await
+    pub(crate) async fn connect(
+        &self,
+        partitions: impl Iterator<Item = PartitionId>,
+    ) -> Result<Connection, Failure> {
+        self.session.connect(partitions).await
     }
 
     /// As many as the topic has, which may have existed before.
@@ -65,9 +72,9 @@ impl Target {
         self.session.partitions()
     }
 
-    /// Whether a connection's partitions have to be asked for in one fetch.
-    pub(crate) fn polls_together(&self) -> bool {
-        self.protocol.answers_in_order()
+    /// Most partitions that are read together.
+    pub(crate) fn feed_partitions(&self) -> usize {
+        self.protocol.feed_partitions()
     }
 
     /// Whether the broker is one of ours.
@@ -119,9 +126,7 @@ fn unique_name() -> String {
     format!("loadgen-{}-{time}", std::process::id())
 }
 
-fn volume(plan: &Plan) -> Volume {
+fn in_flight_bytes(plan: &Plan) -> usize {
     let batch_bytes = plan.batch as usize * (plan.size + 32) + 128;
-    Volume {
-        in_flight_bytes: usize::from(plan.in_flight) * batch_bytes,
-    }
+    usize::from(plan.in_flight) * batch_bytes
 }

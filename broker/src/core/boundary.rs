@@ -76,6 +76,16 @@ pub enum Action<Buf, Message> {
     /// Close the connection once what was given to send has left, or after a short grace.
     /// [`Behaviour::handle_disconnected`] follows.
     Close(ConnId),
+    /// Let another core serve the connection, if that can be done at once; otherwise it stays.
+    /// [`Behaviour::handle_departed`] or [`Behaviour::handle_stayed`] follows, before anything
+    /// else is heard of the connection; neither, if it has ended meanwhile. Until then the
+    /// connection is paused and nothing was ever given to send.
+    HandOver {
+        /// The connection.
+        conn: ConnId,
+        /// The core that is to serve it; never the sender itself.
+        to: CoreId,
+    },
     /// Deliver a message to another core, in order, never lost while the process lives.
     Mesh {
         /// Receiving core; never the sender itself.
@@ -110,6 +120,22 @@ pub trait Behaviour {
     fn handle_sent(&mut self, conn: ConnId, bytes: usize, now: Now);
     /// The connection is gone (peer, error, or our own close). Nothing more of it follows.
     fn handle_disconnected(&mut self, conn: ConnId, now: Now);
+    /// The connection leaves for the core that [`Action::HandOver`] named; nothing more of it
+    /// follows here. What was received and not used goes with it, in order.
+    fn handle_departed(&mut self, conn: ConnId, now: Now) -> BytesMut;
+    /// The connection could not be handed over and is this core's to serve.
+    fn handle_stayed(&mut self, conn: ConnId, now: Now);
+    /// A connection that another core handed over is this core's to serve, or one of its own
+    /// comes back because the other had no room. Its first bytes are those that the core which it
+    /// left had [received](Behaviour::handle_departed); it is not handed over again.
+    fn handle_arrived(
+        &mut self,
+        conn: ConnId,
+        protocol: Protocol,
+        peer: SocketAddr,
+        received: &[u8],
+        now: Now,
+    );
     /// A disk operation ended.
     fn handle_completion(&mut self, op: OpId, result: IoResult<BufOf<Self>>, now: Now)
     where

@@ -5,7 +5,8 @@
 //! cores cannot wait for each other in a ring.
 
 use bytes::BytesMut;
-use leveret_engine::shard::{FetchSpec, OffsetSpec, Reply, RequestId};
+use leveret_engine::EngineError;
+use leveret_engine::shard::{FetchSpec, OffsetSpec, Reply, RequestId, Watch, WatchId, Watched};
 use leveret_engine::topology::{Command, TopologyEntry};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Level, LogId, Now};
@@ -27,6 +28,12 @@ pub enum Message {
     Hurry(Slot),
     /// Nobody wants the answer to that fetch any more.
     Cancel(Slot),
+    /// Watch one of your partitions for me.
+    Watch(WatchId, Watch),
+    /// I want no answer to that watch any more.
+    Unwatch(WatchId),
+    /// The answer to the watch that you gave this number.
+    Watched(u64, Result<Watched, EngineError>),
     /// A durable change of the topology; from core 0.
     Install(InstallNumber, TopologyEntry),
     /// The change is in force here; to core 0.
@@ -156,6 +163,9 @@ impl<P: BufPool> Core<P> {
                     self.pending.take(own);
                 }
             }
+            Message::Watch(id, watch) => self.shard.watch(id, watch, now),
+            Message::Unwatch(id) => self.shard.unwatch(id),
+            Message::Watched(number, answer) => self.watched(number, answer, now),
             Message::Install(number, entry) => {
                 self.install(&entry, now);
                 self.send(from, Message::Installed(number));
@@ -200,6 +210,18 @@ impl<P: BufPool> Core<P> {
             match reply {
                 Reply::Topology(entry) => self.set_out(slot, entry, now),
                 reply => self.answered(slot, Answer::Engine(reply), now),
+            }
+        }
+    }
+
+    /// The engine's answers to watches go to the cores that asked; those to this core's own may
+    /// begin further ones, as far as their connections have room.
+    pub(super) fn take_watched_logs(&mut self, now: Now) {
+        while let Some((id, answer)) = self.shard.poll_watched() {
+            if id.asker == self.id {
+                self.watched(id.number, answer, now);
+            } else {
+                self.send(id.asker, Message::Watched(id.number, answer));
             }
         }
     }

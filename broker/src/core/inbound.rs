@@ -44,6 +44,48 @@ impl<P: BufPool> Core<P> {
         self.bound_greeting();
     }
 
+    /// Takes in a connection that another core accepted.
+    pub(super) fn arrive(
+        &mut self,
+        conn: ConnId,
+        protocol: Protocol,
+        peer: SocketAddr,
+        received: &[u8],
+        now: Now,
+    ) {
+        tracing::debug!(core = self.id.0, %peer, protocol = protocol.name(), "connection taken over");
+        let session = self.sessions.open(conn, protocol);
+        session.settled = true;
+        if self.stop.begun() {
+            self.actions.push_back(Action::Close(conn));
+            return;
+        }
+        let deadline = now.mono.after(self.settings.hello_ns);
+        self.deadlines.set(deadline, Due::Hello(conn));
+        // Before looking whether too many have said no hello: it brings its own.
+        self.receive(conn, received, now);
+        self.bound_greeting();
+    }
+
+    /// Lets a connection go to the core that it named, with what it has sent so far.
+    pub(super) fn depart(&mut self, conn: ConnId) -> BytesMut {
+        let session = self.sessions.close(conn);
+        let session = session.expect("the driver knows which are open");
+        assert!(
+            session.blocked == Some(Blocked::Departure) && session.waiting == 0,
+            "only one that was handed over goes"
+        );
+        session.rx
+    }
+
+    /// The connection is served here although it named another core.
+    pub(super) fn stay(&mut self, conn: ConnId, now: Now) {
+        if let Some(session) = self.sessions.get(conn) {
+            session.settled = true;
+        }
+        self.unblock(conn, Blocked::Departure, now);
+    }
+
     /// Closes the connection that has been longest without a hello while too many have said none:
     /// who means well says it at once.
     fn bound_greeting(&mut self) {
@@ -267,6 +309,7 @@ impl<P: BufPool> Core<P> {
         };
         session.unsent = session.unsent.saturating_sub(bytes);
         self.relieve(conn, now);
+        self.push_on(conn, now);
     }
 
     /// One request of the connection fewer waits for its answer.
@@ -287,6 +330,9 @@ impl<P: BufPool> Core<P> {
         }
         for gather in session.fetches {
             self.cancel_gather(gather, now);
+        }
+        for subscription in session.subscribed.keys {
+            self.drop_subscription(subscription);
         }
     }
 

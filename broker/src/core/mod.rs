@@ -43,6 +43,7 @@ use installs::Installs;
 pub use kafka::{KafkaBroker, KafkaSettings};
 use latencies::Latencies;
 use meter::{Meter, Totals};
+use native::Subscriptions;
 use observe::{Insight, Question};
 use pending::{Pending, Slot};
 use permits::Permits;
@@ -74,6 +75,7 @@ pub struct Core<P: BufPool> {
     pending: Pending,
     gathers: Slab<Gather>,
     foreign_fetches: BTreeMap<ForeignFetch, Slot>,
+    subscriptions: Subscriptions,
     permits: Permits,
     deadlines: Deadlines<inbound::Due>,
     sweep: Option<Mono>,
@@ -127,6 +129,7 @@ impl<P: BufPool> Core<P> {
             pending: Pending::default(),
             gathers: Slab::new(),
             foreign_fetches: BTreeMap::new(),
+            subscriptions: Subscriptions::default(),
             permits: Permits::new(settings.request_bytes),
             deadlines: Deadlines::default(),
             sweep: None,
@@ -151,6 +154,7 @@ impl<P: BufPool> Core<P> {
             self.meter.note(Totals::of(&self.shard.stats()), now.mono);
         }
         self.take_replies(now);
+        self.take_watched_logs(now);
         while let Some(event) = self.shard.poll_event() {
             match event {
                 ShardEvent::LogStopped { log, reason } => {
@@ -205,6 +209,29 @@ impl<P: BufPool> Behaviour for Core<P> {
 
     fn handle_disconnected(&mut self, conn: ConnId, now: Now) {
         self.disconnected(conn, now);
+        self.settle(now);
+    }
+
+    fn handle_departed(&mut self, conn: ConnId, now: Now) -> BytesMut {
+        let received = self.depart(conn);
+        self.settle(now);
+        received
+    }
+
+    fn handle_stayed(&mut self, conn: ConnId, now: Now) {
+        self.stay(conn, now);
+        self.settle(now);
+    }
+
+    fn handle_arrived(
+        &mut self,
+        conn: ConnId,
+        protocol: Protocol,
+        peer: SocketAddr,
+        received: &[u8],
+        now: Now,
+    ) {
+        self.arrive(conn, protocol, peer, received, now);
         self.settle(now);
     }
 

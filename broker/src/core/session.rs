@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::boundary::{ConnId, Protocol};
 use super::kafka::KafkaTalk;
-use super::native::NativeTalk;
+use super::native::{NativeTalk, Subscribed};
 
 /// Fetches of one Kafka connection that may wait or read at once.
 const KAFKA_FETCHES: usize = 4;
@@ -20,6 +20,8 @@ pub(super) enum Blocked {
     Permit,
     /// A change of the topology is under way; later requests must see it.
     Topology,
+    /// It is about to leave for another core.
+    Departure,
     /// Too much is on its way to the peer, or too many requests wait for their answers.
     Peer,
 }
@@ -46,6 +48,8 @@ pub(super) struct Session {
     pub(super) talk: Talk,
     /// The peer has proved to speak the protocol.
     pub(super) greeted: bool,
+    /// It stays with this core, whatever core it names.
+    pub(super) settled: bool,
     /// It counts among those that have not.
     counted: bool,
     /// The last response has been given to send; whatever arrives is dropped.
@@ -65,6 +69,8 @@ pub(super) struct Session {
     pub(super) waiting: usize,
     /// Gathers of fetches among them, which nobody needs once the connection is gone.
     pub(super) fetches: Vec<usize>,
+    /// What is pushed to it.
+    pub(super) subscribed: Subscribed,
 }
 
 impl Session {
@@ -76,6 +82,7 @@ impl Session {
                 Protocol::Kafka => Talk::Kafka(KafkaTalk::default()),
             },
             greeted: false,
+            settled: false,
             counted: true,
             closing: false,
             blocked: None,
@@ -86,6 +93,7 @@ impl Session {
             unsent: 0,
             waiting: 0,
             fetches: Vec::new(),
+            subscribed: Subscribed::default(),
         }
     }
 
@@ -125,7 +133,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn open(&mut self, conn: ConnId, protocol: Protocol) {
+    pub(super) fn open(&mut self, conn: ConnId, protocol: Protocol) -> &mut Session {
         let slot = conn.slot as usize;
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
@@ -144,6 +152,7 @@ impl Sessions {
             self.arrivals = arrivals;
         }
         self.arrivals.push_back(conn);
+        self.get(conn).expect("just opened")
     }
 
     /// The connection has said hello, in its protocol's way.
@@ -216,7 +225,9 @@ mod tests {
     #[test]
     fn the_oldest_that_said_no_hello_is_found_and_counted_once() {
         let mut sessions = Sessions::default();
-        (0..4).for_each(|slot| sessions.open(conn(slot), Protocol::Native));
+        for slot in 0..4 {
+            sessions.open(conn(slot), Protocol::Native);
+        }
         sessions.greeted(conn(0));
         sessions.greeted(conn(0));
         sessions.close(conn(1));

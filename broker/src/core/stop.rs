@@ -58,6 +58,7 @@ impl<P: BufPool> Core<P> {
         );
         self.stop.begun = Some(now.mono);
         self.hurry_all();
+        self.end_subscriptions();
     }
 
     /// Takes the next step of a stop that has begun, if it can be taken.

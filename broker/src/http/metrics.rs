@@ -73,7 +73,7 @@ per_core! {
     "From a fetch's arrival to its answer, the wait for records included",
     |n| Times(&n.core.latencies.fetch, 14, 35);
     "leveret_fetch_lag_records":
-    "Records between a partition's high watermark and the offset that a fetch asks for",
+    "Records between a partition's high watermark and the offset that a fetch, or a push, reads from",
     |n| Numbers(&n.core.fetch_lag, 30);
 
     "leveret_commit_duration_seconds": "From a journal commit's issue to the device's answer",
@@ -116,6 +116,9 @@ per_core! {
     |n| Gauge(n.core.greeting as u64);
     "leveret_connections_accepted": "Connections accepted",
     |n| Counter(n.core.accepted);
+    "leveret_connections_handed_over":
+    "Connections that another core accepted and handed over to this one, which they named",
+    |n| Counter(n.driver.handed_over);
     "leveret_connections_refused": "Connections refused because too many were open",
     |n| Counter(n.driver.refused);
     "leveret_connections_silent_closed":

@@ -14,7 +14,7 @@ use super::bootstrap::{self, BootSetup, Bootstrap};
 use super::clock::{Clock, MonoClock};
 use super::desk::Desk;
 use super::disk::{Disk, DmaPool};
-use super::driver::{Driver, Stop, core_id};
+use super::driver::{Driver, Parcel, Stop, core_id};
 use super::guard::AbortOnPanic;
 use super::mesh::Mesh;
 use super::preflight::TrueLevel;
@@ -66,7 +66,7 @@ pub(super) struct CoreThread<'a, R, M, Q, A> {
     pub(super) listeners: Vec<Listener>,
     /// Where all of them came to listen.
     pub(super) addrs: Arc<[BoundAddr]>,
-    pub(super) mesh: Mesh<M>,
+    pub(super) mesh: Mesh<Parcel<M>>,
     /// What this core starts from; hangs up if the bootstrap failed.
     pub(super) recovered: Receiver<R>,
     pub(super) report: Sender<Report>,

@@ -37,6 +37,8 @@ pub struct DriverInsight {
     pub stalls: u64,
     /// Connections refused because too many were open.
     pub refused: u64,
+    /// Connections that other cores accepted and handed over to this one.
+    pub handed_over: u64,
     /// Bytes of answers that wait to be sent.
     pub unsent: usize,
     /// Disk operations under way.
@@ -183,6 +185,7 @@ mod tests {
                 turns: Turns::default(),
                 stalls: 0,
                 refused: 0,
+                handed_over: 0,
                 unsent: 0,
                 disk_operations: 0,
             },

@@ -19,12 +19,12 @@ use super::disk::{Disk, DmaBuf, DmaPool};
 use super::mesh::Mesh;
 use super::ring::{Done, SharedRing};
 use super::shared::Shared;
-use super::socket::Sockets;
+use super::socket::{Sockets, Traveller};
 use super::tag::Kind;
 use super::turns::Turns;
 use super::wake::{Notify, pass_through_reactor};
 use super::{RuntimeError, fatal};
-use crate::core::boundary::{Action, Behaviour};
+use crate::core::boundary::{Action, Behaviour, ConnId};
 
 /// Bounds of one turn. A turn at all its bounds takes well under a millisecond, so that disk
 /// completions and timers never wait long.
@@ -35,6 +35,14 @@ const ACTIONS: usize = 1024;
 /// How soon to look again whether a full ring to another core has room.
 const OVERFLOW_RETRY: u64 = 50_000;
 
+/// What cores send each other.
+pub(super) enum Parcel<M> {
+    /// A message of the behaviour's.
+    Message(M),
+    /// A connection that is to be served by the receiver.
+    Connection(Box<Traveller>),
+}
+
 /// One core's loop and what it drives.
 pub(super) struct Driver<'a, B: Behaviour> {
     pub(super) core: usize,
@@ -42,7 +50,7 @@ pub(super) struct Driver<'a, B: Behaviour> {
     pub(super) ring: SharedRing,
     pub(super) sockets: Sockets,
     pub(super) disk: &'a Disk,
-    pub(super) mesh: Mesh<B::Message>,
+    pub(super) mesh: Mesh<Parcel<B::Message>>,
     pub(super) clock: &'a mut Clock,
     pub(super) notify: &'a Rc<Notify>,
     pub(super) shared: &'a Shared,
@@ -141,10 +149,15 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
 
     fn receive_messages(&mut self, now: Now) -> bool {
         for _ in 0..MESSAGES {
-            let Some((from, message)) = self.mesh.receive() else {
+            let Some((from, parcel)) = self.mesh.receive() else {
                 return false;
             };
-            self.behaviour.handle_mesh(core_id(from), message, now);
+            match parcel {
+                Parcel::Message(message) => {
+                    self.behaviour.handle_mesh(core_id(from), message, now);
+                }
+                Parcel::Connection(traveller) => self.take_in(from, *traveller, now),
+            }
         }
         true
     }
@@ -187,6 +200,7 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
                 .stalls
                 .load(Ordering::Relaxed),
             refused: self.sockets.refused(),
+            handed_over: self.sockets.handed_over(),
             unsent: self.sockets.unsent(),
             disk_operations: self.disk.outstanding(),
         };
@@ -234,7 +248,11 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
             Action::Pause(conn) => self.sockets.pause(conn),
             Action::Resume(conn) => self.sockets.resume(conn),
             Action::Close(conn) => self.sockets.close(conn, now.mono),
-            Action::Mesh { to, message } => self.mesh.send(usize::from(to.0), message),
+            Action::HandOver { conn, to } => self.hand_over(conn, to, now),
+            Action::Mesh { to, message } => {
+                let parcel = Parcel::Message(message);
+                self.mesh.send(usize::from(to.0), parcel);
+            }
             Action::Fatal(line) => fatal(&line),
             Action::Stopped => {
                 assert!(self.stop == Stop::Told, "a core stops once, when told to");
@@ -245,6 +263,36 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
             }
         }
         Ok(())
+    }
+
+    /// Sends a connection to another core, or tells the behaviour that it stays. Hand-overs are
+    /// not bounded by a core's credits as its messages are, so none waits for room.
+    fn hand_over(&mut self, conn: ConnId, to: CoreId, now: Now) {
+        let to = usize::from(to.0);
+        if !self.sockets.is_open(conn) {
+            return;
+        }
+        if self.mesh.has_room(to)
+            && let Some(traveller) = self.sockets.release(&mut self.behaviour, conn, now)
+        {
+            self.mesh.send(to, Parcel::Connection(Box::new(traveller)));
+        } else {
+            self.behaviour.handle_stayed(conn, now);
+        }
+    }
+
+    /// Takes another core's connection in, or sends it back, once, if there is no room.
+    fn take_in(&mut self, from: usize, traveller: Traveller, now: Now) {
+        let Some(refused) = self.sockets.take_in(&mut self.behaviour, traveller, now) else {
+            return;
+        };
+        match refused.sent_back() {
+            Some(traveller) if self.mesh.has_room(from) => {
+                self.mesh
+                    .send(from, Parcel::Connection(Box::new(traveller)));
+            }
+            _ => self.sockets.refuse(),
+        }
     }
 
     fn has_ended(&mut self) -> bool {

@@ -64,13 +64,17 @@ struct Sender<T> {
 }
 
 impl<T> Sender<T> {
-    fn try_send(&mut self, message: T) -> Result<(), T> {
+    fn has_room(&mut self) -> bool {
         let capacity = self.ring.slots.len();
         if self.tail - self.head == capacity {
             self.head = self.ring.head.0.load(Ordering::Acquire);
-            if self.tail - self.head == capacity {
-                return Err(message);
-            }
+        }
+        self.tail - self.head < capacity
+    }
+
+    fn try_send(&mut self, message: T) -> Result<(), T> {
+        if !self.has_room() {
+            return Err(message);
         }
         #[expect(
             unsafe_code,
@@ -202,6 +206,17 @@ impl<T: Send> Mesh<T> {
         }
     }
 
+    /// Whether what is sent to that core now goes into the ring and waits behind nothing.
+    ///
+    /// # Panics
+    /// If `to` is the sender itself or no core.
+    pub(super) fn has_room(&mut self, to: usize) -> bool {
+        let outlet = self.outlets[to]
+            .as_mut()
+            .expect("a core sends to another core");
+        outlet.overflow.is_empty() && outlet.sender.has_room()
+    }
+
     /// Moves overflow into rings that have room again, and calls `wake` for each core that has
     /// something new. Returns whether overflow is left.
     pub(super) fn flush(&mut self, mut wake: impl FnMut(usize)) -> bool {
@@ -256,6 +271,7 @@ mod tests {
         }
         let mut woken = Vec::new();
         assert!(a.flush(|to| woken.push(to)), "seven of eleven do not fit");
+        assert!(!a.has_room(1));
         let mut got = Vec::new();
         while let Some((from, n)) = b.receive() {
             assert_eq!(from, 0);
@@ -265,6 +281,7 @@ mod tests {
         assert_eq!(got, (0..11).collect::<Vec<_>>());
         assert!(woken.iter().all(|&to| to == 1) && woken.len() >= 2);
         assert!(!a.flush(|_| panic!("nothing new")));
+        assert!(a.has_room(1));
         assert!(!b.has_inbound());
     }
 

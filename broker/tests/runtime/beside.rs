@@ -6,14 +6,7 @@ use std::time::Duration;
 use leveret_broker::runtime::AskError;
 use leveret_storage::types::CoreId;
 
-use super::{Broker, TestDir, config, toy, up_to};
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build();
-    runtime.unwrap().block_on(future)
-}
+use super::{Broker, TestDir, block_on, config, toy, up_to};
 
 #[test]
 fn every_core_answers_and_tells_of_its_loop() {

@@ -3,6 +3,7 @@
 mod beside;
 mod boot;
 mod disk;
+mod hand_over;
 mod measure;
 mod net;
 mod toy;
@@ -23,6 +24,13 @@ use leveret_storage::types::CoreId;
 
 use boot::Script;
 use toy::Toy;
+
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    runtime.unwrap().block_on(future)
+}
 
 /// A directory of one test, removed at the end.
 pub(crate) struct TestDir(PathBuf);

@@ -14,7 +14,7 @@ fn send(stream: &mut TcpStream, kind: u8, payload: &[u8]) {
     stream.write_all(&frame).unwrap();
 }
 
-fn receive(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+pub(super) fn receive(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     let mut header = [0; 5];
     stream.read_exact(&mut header).expect("an answer");
     let mut payload = vec![0; u32::from_le_bytes(header[1..].try_into().unwrap()) as usize];
@@ -22,7 +22,7 @@ fn receive(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     (header[0], payload)
 }
 
-fn call(stream: &mut TcpStream, kind: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn call(stream: &mut TcpStream, kind: u8, payload: &[u8]) -> Vec<u8> {
     send(stream, kind, payload);
     let (answered, payload) = receive(stream);
     assert_eq!(answered, kind);
@@ -30,7 +30,7 @@ fn call(stream: &mut TcpStream, kind: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Bytes that differ at every position that a mistake could confuse.
-fn pattern(len: usize, seed: usize) -> Vec<u8> {
+pub(super) fn pattern(len: usize, seed: usize) -> Vec<u8> {
     (0..len)
         .map(|n| u8::try_from((n * 7 + n / 251 + seed) % 256).unwrap())
         .collect()

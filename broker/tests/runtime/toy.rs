@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use leveret_broker::core::boundary::{Action, Behaviour, ConnId, Protocol};
@@ -20,6 +22,19 @@ pub(crate) const WRITE: u8 = b'w';
 pub(crate) const PAUSE: u8 = b'p';
 /// Answered, then closed by the core.
 pub(crate) const CLOSE: u8 = b'c';
+/// Names a core to be served by; answered with the number of the core that does, and 1 if the
+/// connection was handed over to it.
+pub(crate) const NAME: u8 = b'n';
+/// Answered when nobody holds [`GATE`]; until then the core does nothing.
+pub(crate) const STALL: u8 = b's';
+
+/// Holds up cores that were told to stall.
+pub(crate) static GATE: Mutex<()> = Mutex::new(());
+/// One was.
+pub(crate) static STALLED: AtomicBool = AtomicBool::new(false);
+
+/// The question for the number of connections; any other is answered with the next number.
+pub(crate) const CONNECTIONS: u32 = u32::MAX;
 
 const HEADER: usize = 5;
 const DIRECT: usize = 16 * 1024;
@@ -36,6 +51,13 @@ struct Conn {
     /// Kind of the body that is received into place.
     body: Option<u8>,
     sent: usize,
+    /// Its first frame was looked at.
+    begun: bool,
+    /// It is about to be handed over.
+    leaving: bool,
+    /// It was handed over, or could not be.
+    settled: bool,
+    arrived: bool,
 }
 
 /// One toy core.
@@ -50,6 +72,7 @@ pub(crate) struct Toy {
     next_op: u64,
     opened: bool,
     stopping: bool,
+    stopped: bool,
 }
 
 impl Toy {
@@ -65,6 +88,7 @@ impl Toy {
             next_op: 0,
             opened: false,
             stopping: false,
+            stopped: false,
         };
         let create = Op::Create {
             file: toy.file(),
@@ -126,11 +150,56 @@ impl Toy {
                 self.pauses
                     .insert(now.mono.after(u64::from(ms) * 1_000_000), conn);
             }
+            NAME => {
+                let arrived = u8::from(self.conns[&conn].arrived);
+                self.reply(conn, kind, &with_core(self.core, &[arrived]));
+            }
+            STALL => {
+                STALLED.store(true, Ordering::Release);
+                drop(GATE.lock().unwrap_or_else(PoisonError::into_inner));
+                self.reply(conn, kind, &[]);
+            }
             CLOSE => {
                 self.reply(conn, kind, &payload);
                 self.actions.push_back(Action::Close(conn));
             }
             other => panic!("a frame of kind {other}"),
+        }
+    }
+
+    /// Takes the whole frames that are there.
+    fn look(&mut self, id: ConnId, now: Now) {
+        while let Some(conn) = self.conns.get_mut(&id).filter(|c| c.buffer.len() >= HEADER) {
+            let kind = conn.buffer[0];
+            let len = u32::from_le_bytes(conn.buffer[1..HEADER].try_into().unwrap()) as usize;
+            if conn.buffer.len() < HEADER + len {
+                if len > DIRECT {
+                    let mut into = BytesMut::with_capacity(len);
+                    into.extend_from_slice(&conn.buffer[HEADER..]);
+                    let missing = len - into.len();
+                    conn.buffer.clear();
+                    conn.body = Some(kind);
+                    let receive = Action::Receive {
+                        conn: id,
+                        into,
+                        len: missing,
+                    };
+                    self.actions.push_back(receive);
+                }
+                return;
+            }
+            let to = CoreId(u16::from(
+                conn.buffer[HEADER..].first().copied().unwrap_or(0),
+            ));
+            let first = !std::mem::replace(&mut conn.begun, true) && !conn.settled;
+            if kind == NAME && first && to != self.core && to.0 < self.cores {
+                conn.leaving = true;
+                self.actions.push_back(Action::Pause(id));
+                self.actions.push_back(Action::HandOver { conn: id, to });
+                return;
+            }
+            let frame: Vec<u8> = conn.buffer.drain(..HEADER + len).collect();
+            self.frame(id, kind, frame[HEADER..].to_vec(), now);
         }
     }
 
@@ -165,29 +234,9 @@ impl Behaviour for Toy {
     fn handle_received(&mut self, id: ConnId, bytes: &[u8], now: Now) {
         let conn = self.conns.get_mut(&id).expect("an accepted connection");
         assert!(conn.body.is_none(), "the body goes into place");
+        assert!(!conn.leaving, "a connection that leaves is paused");
         conn.buffer.extend_from_slice(bytes);
-        while let Some(conn) = self.conns.get_mut(&id).filter(|c| c.buffer.len() >= HEADER) {
-            let kind = conn.buffer[0];
-            let len = u32::from_le_bytes(conn.buffer[1..HEADER].try_into().unwrap()) as usize;
-            if conn.buffer.len() < HEADER + len {
-                if len > DIRECT {
-                    let mut into = BytesMut::with_capacity(len);
-                    into.extend_from_slice(&conn.buffer[HEADER..]);
-                    let missing = len - into.len();
-                    conn.buffer.clear();
-                    conn.body = Some(kind);
-                    let receive = Action::Receive {
-                        conn: id,
-                        into,
-                        len: missing,
-                    };
-                    self.actions.push_back(receive);
-                }
-                return;
-            }
-            let frame: Vec<u8> = conn.buffer.drain(..HEADER + len).collect();
-            self.frame(id, kind, frame[HEADER..].to_vec(), now);
-        }
+        self.look(id, now);
     }
 
     fn handle_body(&mut self, id: ConnId, body: BytesMut, now: Now) {
@@ -205,6 +254,38 @@ impl Behaviour for Toy {
 
     fn handle_disconnected(&mut self, conn: ConnId, _: Now) {
         assert!(self.conns.remove(&conn).is_some(), "disconnected once");
+    }
+
+    fn handle_departed(&mut self, conn: ConnId, _: Now) -> BytesMut {
+        let conn = self.conns.remove(&conn).expect("an accepted connection");
+        assert!(conn.leaving, "nobody asked for it");
+        BytesMut::from(&conn.buffer[..])
+    }
+
+    fn handle_stayed(&mut self, id: ConnId, now: Now) {
+        let conn = self.conns.get_mut(&id).expect("an accepted connection");
+        assert!(std::mem::take(&mut conn.leaving), "nobody asked for it");
+        conn.settled = true;
+        self.actions.push_back(Action::Resume(id));
+        self.look(id, now);
+    }
+
+    fn handle_arrived(
+        &mut self,
+        id: ConnId,
+        protocol: Protocol,
+        peer: SocketAddr,
+        received: &[u8],
+        now: Now,
+    ) {
+        assert!(received.len() <= 2 * DIRECT, "few bytes travel");
+        self.handle_accept(id, protocol, peer, now);
+        let conn = self.conns.get_mut(&id).expect("just inserted");
+        (conn.settled, conn.arrived) = (true, true);
+        if self.stopped {
+            return self.actions.push_back(Action::Close(id));
+        }
+        self.handle_received(id, received, now);
     }
 
     fn handle_completion(&mut self, op: OpId, result: IoResult<DmaBuf>, _: Now) {
@@ -236,11 +317,13 @@ impl Behaviour for Toy {
     }
 
     fn observe(&mut self, question: u32, _: Now) -> (CoreId, u32) {
-        (self.core, question + 1)
+        let connections = u32::try_from(self.conns.len()).unwrap();
+        let answer = question.checked_add(1).unwrap_or(connections);
+        (self.core, answer)
     }
 
     fn handle_stop(&mut self, _: Now) {
-        self.stopping = true;
+        (self.stopping, self.stopped) = (true, true);
         self.finish_if_stopping();
     }
 

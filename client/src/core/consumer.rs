@@ -1,35 +1,39 @@
-//! A consumer's behaviour: where it stands in each partition, what to fetch next, what to hand
-//! out.
+//! A consumer's behaviour: where it stands in each partition, what to subscribe to, how much may
+//! come, what to hand out.
 //!
-//! A partition has at most one request in flight; while its records wait to be handed out the
-//! next fetch is already on its way, up to a bound of buffered bytes. Records below the position
-//! (a batch comes whole) are skipped. Batches are verified before any record of them is handed
-//! out.
+//! Partitions whose position is known are subscribed to, as many as there are at a time; the
+//! broker then pushes their records by itself. Credit is what the buffer has room for, and is
+//! given back as records are handed out. A subscription that brings
+//! what is not wanted any more, after a seek, is ended, and what is left of it asked for anew. Records below the position (a batch comes whole) are skipped. Batches
+//! are verified before any record of them is handed out.
 //!
 //! Refuses to: hand out a record twice or out of order, guess where to go on when the log no
 //! longer has the position (unless told), commit positions anywhere, or resolve topic names.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_record::{Record, RecordSet};
-use leveret_wire::native::{
-    ErrorCode, FetchPartition, FetchedPartition, ListOffsets, Offset, PartitionId, TopicId,
-};
+use leveret_wire::native::{ErrorCode, Offset, PartitionId, TopicId};
 
 use super::{Backoff, Mono, RequestId};
 use crate::{Error, Result};
 
 mod assignment;
 mod messages;
+mod planning;
 mod settings;
+mod subscriptions;
 
 use assignment::Assignment;
-pub use messages::{ConsumeError, ConsumedBatch, ConsumedRecord, ConsumerAnswer, ConsumerTransmit};
+pub use messages::{
+    ConsumeError, ConsumedBatch, ConsumedRecord, ConsumerAnswer, ConsumerTransmit, PushedBatches,
+};
 pub use settings::{ConsumerSettings, OutOfRange, StartAt};
+use subscriptions::{Assigned, Subscription, Subscriptions};
 
 /// What can be handed out.
 type Ready<T> = Result<T, ConsumeError>;
@@ -41,28 +45,30 @@ pub(super) type Key = (TopicId, PartitionId);
 pub struct Consumer {
     settings: ConsumerSettings,
     assignments: BTreeMap<Key, Assignment>,
-    /// Where the next plan starts, so that all partitions get their turn.
-    turn: Option<Key>,
-    in_flight: HashMap<u64, Asked, FixedState>,
+    /// Those that something is to be done for, at once or later: neither stopped, nor being looked
+    /// up, nor subscribed to.
+    unsettled: BTreeSet<Key>,
+    look_ups: HashMap<u64, Assigned, FixedState>,
+    subscriptions: Subscriptions,
+    ping: Option<u64>,
+    /// When the broker last said something.
+    heard_at: Mono,
+    /// When the first of what is awaited was asked for.
+    asked_at: Mono,
     next_request: u64,
     next_generation: u64,
     /// Batches and failures in the order in which they came.
-    fetched: VecDeque<Ready<Slice>>,
+    came: VecDeque<Ready<Slice>>,
     buffered: usize,
     /// What is left of the batch whose records are being handed out.
     current: Option<Current>,
-}
-
-/// What a request in flight is for: assignments with their generations.
-enum Asked {
-    Offset((Key, u64)),
-    Fetch(Vec<(Key, u64)>),
 }
 
 /// A batch that waits to be handed out.
 struct Slice {
     key: Key,
     generation: u64,
+    subscription: u64,
     batch: Bytes,
 }
 
@@ -80,11 +86,15 @@ impl Consumer {
         Self {
             settings,
             assignments: BTreeMap::new(),
-            turn: None,
-            in_flight: HashMap::with_hasher(FixedState::default()),
+            unsettled: BTreeSet::new(),
+            look_ups: HashMap::with_hasher(FixedState::default()),
+            subscriptions: Subscriptions::default(),
+            ping: None,
+            heard_at: Mono(0),
+            asked_at: Mono(0),
             next_request: 0,
             next_generation: 0,
-            fetched: VecDeque::new(),
+            came: VecDeque::new(),
             buffered: 0,
             current: None,
         }
@@ -100,6 +110,7 @@ impl Consumer {
     /// from it and not handed out is dropped.
     pub fn assign(&mut self, topic: Arc<str>, id: TopicId, partition: PartitionId, start: StartAt) {
         let key = (id, partition);
+        self.leave(key);
         self.drop_buffered(key);
         let generation = self.next_generation;
         self.next_generation += 1;
@@ -110,12 +121,16 @@ impl Consumer {
         );
         self.assignments
             .insert(key, Assignment::new(topic, generation, start, backoff));
+        self.unsettled.insert(key);
     }
 
     /// Stops reading a partition.
     pub fn unassign(&mut self, id: TopicId, partition: PartitionId) {
-        self.drop_buffered((id, partition));
-        self.assignments.remove(&(id, partition));
+        let key = (id, partition);
+        self.leave(key);
+        self.drop_buffered(key);
+        self.assignments.remove(&key);
+        self.unsettled.remove(&key);
     }
 
     /// Stops reading all partitions of a topic.
@@ -139,7 +154,7 @@ impl Consumer {
     /// Whether nothing will come any more: no partition is read, or all have stopped.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.fetched.is_empty() && self.assignments.values().all(Assignment::is_stopped)
+        self.came.is_empty() && self.assignments.values().all(Assignment::is_stopped)
     }
 
     /// The offset after the last record that was handed out, or where reading will start;
@@ -149,7 +164,7 @@ impl Consumer {
         self.assignments.get(&(id, partition))?.position()
     }
 
-    /// The partition's high watermark as of its last fetch; `None` before the first.
+    /// The partition's high watermark as of its last records; `None` before the first.
     #[must_use]
     pub fn high_watermark(&self, id: TopicId, partition: PartitionId) -> Option<Offset> {
         self.assignments.get(&(id, partition))?.high_watermark
@@ -163,34 +178,27 @@ impl Consumer {
 
     /// The next request to send, while there is a connection.
     pub fn poll_transmit(&mut self, now: Mono) -> Option<ConsumerTransmit> {
-        let look_up = self
-            .assignments
-            .iter()
-            .find_map(|(key, assignment)| Some((*key, assignment.wants_look_up(now)?)));
-        if let Some((key, spec)) = look_up {
-            let request = ListOffsets {
-                topic_id: key.0,
-                partition: key.1,
-                spec,
-            };
-            let asked = Asked::Offset(self.make_busy(key));
-            let id = self.request(asked);
-            return Some(ConsumerTransmit::ListOffsets { id, request });
+        let before = self.awaited();
+        let transmit = self.plan(now);
+        if before == 0 {
+            self.asked_at = now;
         }
-        if self.buffered >= self.settings.buffer_bytes {
-            return None;
-        }
-        self.plan_fetch(now)
+        transmit
     }
 
     /// When [`poll_transmit`](Self::poll_transmit) may say something new without anything else
     /// happening.
     #[must_use]
     pub fn poll_timeout(&self, now: Mono) -> Option<Mono> {
-        self.assignments
-            .values()
-            .filter_map(|assignment| assignment.retry_at.filter(|at| *at > now))
-            .min()
+        let retry = |key: &Key| self.assignments[key].retry_at;
+        let retries = self.unsettled.iter().filter_map(retry);
+        retries.chain(self.ping_at()).filter(|at| *at > now).min()
+    }
+
+    /// Since when the broker owes an answer and has said nothing; `None` if it owes none.
+    #[must_use]
+    pub fn waits_since(&self) -> Option<Mono> {
+        (self.awaited() > 0).then_some(self.heard_at.max(self.asked_at))
     }
 
     /// The next record.
@@ -237,183 +245,186 @@ impl Consumer {
 
     /// The answer to a request, or why there is none.
     pub fn handle_answer(&mut self, now: Mono, id: RequestId, answer: Result<ConsumerAnswer>) {
-        let Some(asked) = self.in_flight.remove(&id.0) else {
-            return;
-        };
-        match (asked, answer) {
-            (Asked::Offset(key), Ok(ConsumerAnswer::Offset(found))) => {
-                if let Some(assignment) = self.current_assignment(key) {
-                    assignment.handle_offset(found.offset);
-                }
-            }
-            (Asked::Fetch(keys), Ok(ConsumerAnswer::Fetched(fetched)))
-                if fetched.partitions.len() == keys.len() =>
-            {
-                for (key, (partition, batches)) in keys.into_iter().zip(fetched.partitions) {
-                    self.handle_partition(now, key, &partition, &batches);
-                }
-            }
-            (asked, answer) => {
-                let error = answer
-                    .err()
-                    .unwrap_or_else(|| Error::protocol("an answer that does not fit its request"));
-                match asked {
-                    Asked::Offset(key) => self.fail_all(now, &[key], &error),
-                    Asked::Fetch(keys) => self.fail_all(now, &keys, &error),
-                }
+        self.heard_at = self.heard_at.max(now);
+        if let Some(assigned) = self.look_ups.remove(&id.0) {
+            self.handle_look_up(now, assigned, answer);
+        } else if self.ping == Some(id.0) {
+            self.ping = None;
+        } else if let Some(subscription) = self.subscriptions.get(id.0) {
+            match answer {
+                Ok(ConsumerAnswer::Subscribed) => subscription.confirm(),
+                Ok(ConsumerAnswer::Pushed(pushed)) => self.handle_push(now, id.0, &pushed),
+                Ok(ConsumerAnswer::Unsubscribed) => self.handle_end(now, id.0, None),
+                Ok(_) => self.handle_end(now, id.0, Some(&misfit())),
+                Err(error) => self.handle_end(now, id.0, Some(&error)),
             }
         }
     }
 
     /// The connection was lost: nothing in flight will be answered.
     pub fn handle_disconnect(&mut self) {
-        self.in_flight.clear();
-        for assignment in self.assignments.values_mut() {
-            assignment.busy = false;
+        self.look_ups.clear();
+        self.subscriptions.clear();
+        self.ping = None;
+        for (key, assignment) in &mut self.assignments {
+            assignment.subscription = None;
+            if !assignment.is_stopped() {
+                self.unsettled.insert(*key);
+            }
         }
     }
 
-    /// One fetch for all idle partitions of the topic whose turn it is.
-    fn plan_fetch(&mut self, now: Mono) -> Option<ConsumerTransmit> {
-        let first = self.next_idle(now)?;
-        let topic_id = first.0;
-        let max_bytes = self.settings.max_partition_bytes;
-        let of_topic = |from: Key, to: Key| {
-            self.assignments
-                .range(from..=to)
-                .filter_map(|(key, assignment)| Some((*key, assignment.wants_fetch(now)?)))
-        };
-        let last = (topic_id, PartitionId(u32::MAX));
-        let chosen: Vec<(Key, Offset)> = of_topic(first, last)
-            .chain(of_topic((topic_id, PartitionId(0)), first).filter(|(key, _)| *key != first))
-            .take(MAX_PARTITIONS)
-            .collect();
-        let partitions = chosen
-            .iter()
-            .map(|(key, offset)| FetchPartition {
-                offset: *offset,
-                partition: key.1,
-                max_bytes,
-            })
-            .collect();
-        self.turn = Some(first);
-        let asked = chosen
-            .into_iter()
-            .map(|(key, _)| self.make_busy(key))
-            .collect();
-        let id = self.request(Asked::Fetch(asked));
-        Some(ConsumerTransmit::Fetch {
-            id,
-            topic_id,
-            partitions,
-        })
-    }
-
-    /// The first partition after the last turn's that wants a fetch.
-    fn next_idle(&self, now: Mono) -> Option<Key> {
-        let wants =
-            |(key, assignment): (&Key, &Assignment)| assignment.wants_fetch(now).map(|_| *key);
-        let Some(turn) = self.turn else {
-            return self.assignments.iter().find_map(wants);
-        };
-        self.assignments
-            .range(turn..)
-            .skip_while(|(key, _)| **key == turn)
-            .chain(self.assignments.range(..=turn))
-            .find_map(wants)
-    }
-
-    fn make_busy(&mut self, key: Key) -> (Key, u64) {
-        let assignment = self.assignments.get_mut(&key).expect("chosen from the map");
-        assignment.busy = true;
-        (key, assignment.generation)
-    }
-
-    fn request(&mut self, asked: Asked) -> RequestId {
+    fn next_id(&mut self) -> RequestId {
         let id = self.next_request;
         self.next_request += 1;
-        self.in_flight.insert(id, asked);
         RequestId(id)
     }
 
-    /// The assignment that a request was made for, if it still stands, now idle.
-    fn current_assignment(&mut self, (key, generation): (Key, u64)) -> Option<&mut Assignment> {
-        let assignment = self.assignments.get_mut(&key)?;
-        if assignment.generation != generation {
-            return None;
+    fn handle_look_up(&mut self, now: Mono, assigned: Assigned, answer: Result<ConsumerAnswer>) {
+        match answer {
+            Ok(ConsumerAnswer::Offset(found)) => {
+                if let Some(assignment) = self.current_assignment(assigned) {
+                    assignment.handle_offset(found.offset);
+                    self.unsettled.insert(assigned.0);
+                }
+            }
+            Ok(_) => self.fail(now, assigned, &misfit()),
+            Err(error) => self.fail(now, assigned, &error),
         }
-        assignment.busy = false;
-        Some(assignment)
     }
 
-    fn handle_partition(
-        &mut self,
-        now: Mono,
-        key: (Key, u64),
-        partition: &FetchedPartition,
-        batches: &Bytes,
-    ) {
+    fn handle_push(&mut self, now: Mono, id: u64, pushed: &PushedBatches) {
         let policy = self.settings.out_of_range;
-        let Some(assignment) = self.current_assignment(key) else {
+        let Some(subscription) = self.subscriptions.get(id) else {
             return;
         };
-        if partition.partition != key.0.1 {
-            let error = Error::protocol("a fetch lists other partitions than it was asked for");
-            self.fail_all(now, &[key], &error);
-            return;
+        subscription.came(pushed.batches.len());
+        let Some(assigned) = subscription.at(pushed.push.index) else {
+            subscription.end();
+            let live: Vec<Assigned> = subscription.live().collect();
+            return self.fail_all(now, id, live, &misfit());
+        };
+        if pushed.push.error.is_some() {
+            subscription.partition_ended(pushed.push.index);
         }
-        if let Some(code) = partition.error {
+        let Some(assignment) = self.subscribed(id, assigned) else {
+            // It was left before.
+            if let Some(subscription) = self.subscriptions.get(id) {
+                subscription.end();
+            }
+            return;
+        };
+        if let Some(code) = pushed.push.error {
+            assignment.subscription = None;
             if code == ErrorCode::OffsetOutOfRange && assignment.jump(policy) {
-                return;
+                self.unsettled.insert(assigned.0);
+            } else {
+                self.fail(now, assigned, &Error::broker(code, code.name()));
             }
-            let error = Error::broker(code, code.name());
-            self.fail_all(now, &[key], &error);
             return;
         }
-        assignment.high_watermark = Some(partition.high_watermark);
-        match assignment.handle_batches(batches) {
-            Ok(slices) => {
-                self.buffered += slices.iter().map(Bytes::len).sum::<usize>();
-                self.fetched.extend(slices.into_iter().map(|batch| {
-                    Ok(Slice {
-                        key: key.0,
-                        generation: key.1,
-                        batch,
-                    })
-                }));
+        assignment.high_watermark = Some(pushed.push.high_watermark);
+        match assignment.handle_batches(&pushed.batches) {
+            Ok(slices) => self.keep(id, assigned, slices),
+            Err(error) => {
+                self.leave(assigned.0);
+                self.fail(now, assigned, &error);
             }
-            Err(error) => self.fail_all(now, &[key], &error),
+        }
+    }
+
+    fn keep(&mut self, id: u64, (key, generation): Assigned, slices: Vec<Bytes>) {
+        let bytes = slices.iter().map(Bytes::len).sum();
+        self.buffered += bytes;
+        let subscription = self.subscriptions.get(id);
+        subscription.expect("it has just pushed").keep(bytes);
+        let slices = slices.into_iter().map(|batch| {
+            Ok(Slice {
+                key,
+                generation,
+                subscription: id,
+                batch,
+            })
+        });
+        self.came.extend(slices);
+    }
+
+    /// A subscription is no more: asked for, or for a reason.
+    fn handle_end(&mut self, now: Mono, id: u64, reason: Option<&Error>) {
+        let ended = self.subscriptions.remove(id);
+        let live: Vec<Assigned> = ended.iter().flat_map(Subscription::live).collect();
+        if let Some(error) = reason {
+            return self.fail_all(now, id, live, error);
+        }
+        for assigned in live {
+            if let Some(assignment) = self.subscribed(id, assigned) {
+                assignment.subscription = None;
+                self.unsettled.insert(assigned.0);
+            }
+        }
+    }
+
+    /// The assignment that a request was made for, if it still stands.
+    fn current_assignment(&mut self, (key, generation): Assigned) -> Option<&mut Assignment> {
+        let assignment = self.assignments.get_mut(&key)?;
+        (assignment.generation == generation).then_some(assignment)
+    }
+
+    /// The same, if that subscription brings it.
+    fn subscribed(&mut self, id: u64, assigned: Assigned) -> Option<&mut Assignment> {
+        let assignment = self.current_assignment(assigned)?;
+        (assignment.subscription == Some(id)).then_some(assignment)
+    }
+
+    /// The partition's subscription, if it has one, brings nothing for it any more.
+    fn leave(&mut self, key: Key) {
+        let assignment = self.assignments.get_mut(&key);
+        let left = assignment.and_then(|assignment| assignment.subscription.take());
+        if let Some(subscription) = left.and_then(|id| self.subscriptions.get(id)) {
+            subscription.leave();
+        }
+    }
+
+    fn fail_all(&mut self, now: Mono, id: u64, all: Vec<Assigned>, error: &Error) {
+        for assigned in all {
+            if let Some(assignment) = self.subscribed(id, assigned) {
+                assignment.subscription = None;
+                self.fail(now, assigned, error);
+            }
         }
     }
 
     /// Tries again later, or reports and stops.
-    fn fail_all(&mut self, now: Mono, keys: &[(Key, u64)], error: &Error) {
-        for key in keys {
-            let Some(assignment) = self.current_assignment(*key) else {
-                continue;
-            };
-            if error.is_retriable() {
-                assignment.retry(now);
-                continue;
-            }
-            assignment.stop();
-            let topic = Arc::clone(&assignment.topic);
-            self.fetched.push_back(Err(ConsumeError {
-                topic,
-                partition: key.0.1,
-                error: error.clone(),
-            }));
+    fn fail(&mut self, now: Mono, assigned: Assigned, error: &Error) {
+        let Some(assignment) = self.current_assignment(assigned) else {
+            return;
+        };
+        let key = assigned.0;
+        if error.is_retriable() {
+            assignment.retry(now);
+            self.unsettled.insert(key);
+            return;
         }
+        assignment.stop();
+        let topic = Arc::clone(&assignment.topic);
+        self.unsettled.remove(&key);
+        self.came.push_back(Err(ConsumeError {
+            topic,
+            partition: key.1,
+            error: error.clone(),
+        }));
     }
 
     /// Takes the next slice that still matters and opens it.
     fn open_slice(&mut self) -> Option<Ready<(Slice, ConsumedBatch)>> {
         loop {
-            let slice = match self.fetched.pop_front()? {
+            let slice = match self.came.pop_front()? {
                 Ok(slice) => slice,
                 Err(error) => return Some(Err(error)),
             };
             self.buffered -= slice.batch.len();
+            self.subscriptions
+                .take(slice.subscription, slice.batch.len());
             let Some(assignment) = self.assignments.get(&slice.key) else {
                 continue;
             };
@@ -421,7 +432,7 @@ impl Consumer {
                 continue;
             }
             let topic = Arc::clone(&assignment.topic);
-            let from = assignment.position().expect("it has been fetched from");
+            let from = assignment.position().expect("it has been read");
             let opened = RecordSet::from_bytes(slice.batch.clone(), self.settings.decompress);
             return Some(match opened {
                 Ok(records) => {
@@ -466,6 +477,8 @@ impl Consumer {
     }
 
     fn damaged(&mut self, key: Key, topic: Arc<str>, reason: &impl ToString) -> ConsumeError {
+        self.leave(key);
+        self.unsettled.remove(&key);
         if let Some(assignment) = self.assignments.get_mut(&key) {
             assignment.stop();
         }
@@ -491,10 +504,11 @@ impl Consumer {
     }
 
     fn drop_buffered(&mut self, key: Key) {
-        let buffered = &mut self.buffered;
-        self.fetched.retain(|entry| match entry {
+        let (buffered, subscriptions) = (&mut self.buffered, &mut self.subscriptions);
+        self.came.retain(|entry| match entry {
             Ok(slice) if slice.key == key => {
                 *buffered -= slice.batch.len();
+                subscriptions.take(slice.subscription, slice.batch.len());
                 false
             }
             _ => true,
@@ -509,8 +523,9 @@ impl Consumer {
     }
 }
 
-/// Most partitions of one fetch: so many fit the bound on request headers.
-const MAX_PARTITIONS: usize = 2000;
+fn misfit() -> Error {
+    Error::protocol("an answer that does not fit its request")
+}
 
 #[cfg(test)]
 mod tests;

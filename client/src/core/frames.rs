@@ -84,3 +84,11 @@ impl FrameBuffer {
         }))
     }
 }
+
+/// The error for a response of another kind than the one that was due.
+pub(crate) fn unexpected(response: &Response<'_>) -> Error {
+    Error::protocol(format_args!(
+        "an answer of kind {} where another was due",
+        response.kind().name()
+    ))
+}

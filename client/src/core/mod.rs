@@ -9,25 +9,36 @@
 
 use std::fmt;
 
+pub mod admin;
 mod backoff;
 mod consumer;
 mod fetched;
 mod frames;
+mod options;
+mod outbox;
 mod producer;
+mod routes;
 mod session;
 mod time;
 
+pub use admin::{
+    BrokerStatus, NewTopic, StoppedLog, TopicChanges, TopicDescription, TopicListing,
+    TopicMetadata, TopicSetting,
+};
 pub use backoff::Backoff;
 pub use consumer::{
     ConsumeError, ConsumedBatch, ConsumedRecord, Consumer, ConsumerAnswer, ConsumerSettings,
-    ConsumerTransmit, OutOfRange, StartAt,
+    ConsumerTransmit, OutOfRange, PushedBatches, StartAt,
 };
 pub use fetched::Fetched;
 pub use frames::{Frame, FrameBuffer};
+pub use options::{ClientOptions, ConsumerOptions, ProducerOptions};
+pub use outbox::{Outbox, drop_written};
 pub use producer::{
-    Answer, Appended, Completion, MAX_IN_FLIGHT, NewRecord, Producer, ProducerSettings, PushError,
-    Pushed, TopicIndex, Transmit,
+    Ack, Answer, Appended, Completion, MAX_IN_FLIGHT, NewRecord, Producer, ProducerRecord,
+    ProducerSettings, PushError, Pushed, TopicIndex, Transmit, produced,
 };
+pub use routes::{Route, Routes, SoleOwner};
 pub use session::{ServerHello, Session, SessionOptions, TooManyInFlight};
 pub use time::Mono;
 

@@ -20,21 +20,24 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_record::BatchBuilder;
 use leveret_wire::native::{
-    ErrorCode, InitProducerOk, MetadataOk, Offset, PartitionId, Produce, ProduceOk,
+    ErrorCode, InitProducerOk, MetadataOk, Offset, PartitionId, Produce, ProduceOk, Response,
 };
 use thiserror::Error as ThisError;
 
-use super::{Backoff, Mono, RequestId};
+use super::frames::unexpected;
+use super::{Backoff, Frame, Mono, RequestId};
 use crate::{Error, Result};
 
 mod batch;
 mod partition;
+mod record;
 mod settings;
 mod topics;
 
 pub use batch::NewRecord;
 use batch::OpenBatch;
 use partition::{Completed, Identity, Partition, Step};
+pub use record::ProducerRecord;
 pub use settings::{MAX_IN_FLIGHT, ProducerSettings};
 use topics::Topic;
 
@@ -58,6 +61,9 @@ pub enum Transmit {
     Produce {
         /// Comes back with the answer.
         id: RequestId,
+        /// The core that owns the partition, if that is known. What is in flight of a partition
+        /// always has the same.
+        core: Option<u16>,
         /// The header.
         request: Produce,
         /// The payload.
@@ -66,7 +72,7 @@ pub enum Transmit {
 }
 
 /// What came back for a [`Transmit`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// For `InitProducer`.
     Identity(InitProducerOk),
@@ -76,6 +82,31 @@ pub enum Answer {
     Produced(ProduceOk),
 }
 
+impl Answer {
+    /// What a frame says.
+    ///
+    /// # Errors
+    /// What the broker says instead, or [`Error::Protocol`] if it answers nothing of a producer's.
+    pub fn read(frame: &Frame) -> Result<Self> {
+        match frame.response()? {
+            Response::InitProducer(identity) => Ok(Self::Identity(identity)),
+            Response::Metadata(metadata) => Ok(Self::Metadata(metadata)),
+            _ => produced(frame).map(Self::Produced),
+        }
+    }
+}
+
+/// What the answer to a batch says.
+///
+/// # Errors
+/// What the broker says instead, or [`Error::Protocol`] if it answers something else.
+pub fn produced(frame: &Frame) -> Result<ProduceOk> {
+    match frame.response()? {
+        Response::Produce(produced) => Ok(produced),
+        other => Err(unexpected(&other)),
+    }
+}
+
 /// Where a batch was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
@@ -83,6 +114,26 @@ pub struct Appended {
     pub partition: PartitionId,
     /// Offset of the batch's first record; the others follow without gaps.
     pub base_offset: Offset,
+}
+
+impl Appended {
+    /// Where the batch's record of that number is.
+    #[must_use]
+    pub fn ack(self, index: u32) -> Ack {
+        Ack {
+            partition: self.partition,
+            offset: Offset(self.base_offset.0 + u64::from(index)),
+        }
+    }
+}
+
+/// Where a record was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// Its partition.
+    pub partition: PartitionId,
+    /// Its offset.
+    pub offset: Offset,
 }
 
 /// A batch has come to its end.
@@ -314,7 +365,11 @@ impl<T: Default> Producer<T> {
                     let id = self.request(Target::Identity(index));
                     return Some(Transmit::InitProducer(id));
                 }
-                Step::Send { serial, batch } => {
+                Step::Send {
+                    serial,
+                    batch,
+                    core,
+                } => {
                     let request = Produce {
                         topic_id: partition.topic_id,
                         partition: partition.number,
@@ -327,7 +382,12 @@ impl<T: Default> Producer<T> {
                         serial,
                     });
                     self.make_ready(index);
-                    return Some(Transmit::Produce { id, request, batch });
+                    return Some(Transmit::Produce {
+                        id,
+                        core,
+                        request,
+                        batch,
+                    });
                 }
             }
         }
@@ -426,6 +486,7 @@ impl<T: Default> Producer<T> {
     pub fn handle_disconnect(&mut self, reason: &Error) {
         self.in_flight.clear();
         self.forget_questions();
+        self.doubt_owners();
         if let Shared::Asked = self.identity {
             self.identity = Shared::Wanted(None);
         }

@@ -6,7 +6,9 @@
 use bytes::BytesMut;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_wire::native::{CorrelationId, Encoder, Hello, PROTOCOL_VERSION, Request, Response};
+use leveret_wire::native::{
+    CorrelationId, Encoder, Hello, Kind, PROTOCOL_VERSION, Request, Response,
+};
 use thiserror::Error as ThisError;
 
 use super::Frame;
@@ -60,9 +62,16 @@ enum State {
 pub struct Session<T> {
     state: State,
     encoder: Encoder,
-    in_flight: HashMap<u64, T, FixedState>,
+    in_flight: HashMap<u64, Waiting<T>, FixedState>,
     next_correlation: u64,
     max_in_flight: usize,
+}
+
+/// A request without its last response.
+struct Waiting<T> {
+    token: T,
+    /// Several frames may answer it.
+    subscription: bool,
 }
 
 /// Correlation of the handshake; requests count from the next.
@@ -71,13 +80,18 @@ const HELLO: u64 = 0;
 impl<T> Session<T> {
     /// A session whose first frame is appended to `out`.
     pub fn new(options: &SessionOptions, out: &mut BytesMut) -> Self {
+        Self::on_core(options, None, out)
+    }
+
+    /// The same, asking the broker to have it served by `core`; the answer says which core does.
+    pub fn on_core(options: &SessionOptions, core: Option<u16>, out: &mut BytesMut) -> Self {
         let mut encoder = Encoder::new();
         let hello = Request::Hello(Hello {
             min_version: PROTOCOL_VERSION,
             max_version: PROTOCOL_VERSION,
             client_name: &options.client_name,
             client_version: env!("CARGO_PKG_VERSION"),
-            core: None,
+            core,
         });
         encoder.request(out, CorrelationId(HELLO), &hello, 0);
         Self {
@@ -111,7 +125,7 @@ impl<T> Session<T> {
     }
 
     /// Appends a request to `out`; the caller sends `payload_len` bytes after it. The token comes
-    /// back with the response, or from [`close`](Self::close).
+    /// back with the response, or from [`close`](Self::close). Returns the request's correlation.
     ///
     /// # Errors
     /// [`TooManyInFlight`], with nothing changed.
@@ -124,7 +138,7 @@ impl<T> Session<T> {
         request: &Request<'_>,
         payload_len: usize,
         token: T,
-    ) -> Result<(), TooManyInFlight> {
+    ) -> Result<CorrelationId, TooManyInFlight> {
         assert!(!matches!(self.state, State::Closed), "request after close");
         if !self.has_room() {
             return Err(TooManyInFlight);
@@ -133,9 +147,48 @@ impl<T> Session<T> {
         self.next_correlation += 1;
         self.encoder
             .request(out, CorrelationId(correlation), request, payload_len);
-        let previous = self.in_flight.insert(correlation, token);
+        let waiting = Waiting {
+            token,
+            subscription: matches!(request, Request::Subscribe(_)),
+        };
+        let previous = self.in_flight.insert(correlation, waiting);
         assert!(previous.is_none(), "correlations are not used twice");
-        Ok(())
+        Ok(CorrelationId(correlation))
+    }
+
+    /// Appends to `out` what concerns the subscription of that correlation: `Credit`,
+    /// `Unsubscribe`. Nothing, if it has ended.
+    ///
+    /// # Panics
+    /// If the session is closed.
+    pub fn follow_up(
+        &mut self,
+        out: &mut BytesMut,
+        correlation: CorrelationId,
+        request: &Request<'_>,
+    ) {
+        assert!(!matches!(self.state, State::Closed), "request after close");
+        if self.in_flight.contains_key(&correlation.0) {
+            self.encoder.request(out, correlation, request, 0);
+        }
+    }
+
+    /// The token of the subscription that a frame belongs to and that goes on after it; `None` if
+    /// the frame is for [`handle_frame`](Self::handle_frame).
+    ///
+    /// # Errors
+    /// The broker pushed what nobody subscribed to; the caller closes the connection.
+    pub fn subscriber(&self, frame: &Frame) -> Result<Option<&T>> {
+        if !Kind::from_u16(frame.kind).is_some_and(Kind::goes_on) {
+            return Ok(None);
+        }
+        match self.in_flight.get(&frame.correlation.0) {
+            Some(waiting) if waiting.subscription => Ok(Some(&waiting.token)),
+            _ => Err(Error::protocol(format_args!(
+                "a push for {}, which is no subscription",
+                frame.correlation
+            ))),
+        }
     }
 
     /// Takes a frame from the broker. Returns the token that it answers and the frame, or `None`
@@ -153,7 +206,7 @@ impl<T> Session<T> {
             return Err(Error::protocol("a response before the handshake"));
         }
         match self.in_flight.remove(&frame.correlation.0) {
-            Some(token) => Ok(Some((token, frame))),
+            Some(waiting) => Ok(Some((waiting.token, frame))),
             None => Err(Error::protocol(format_args!(
                 "a response to request {}, which is not in flight",
                 frame.correlation
@@ -165,9 +218,10 @@ impl<T> Session<T> {
     /// first.
     pub fn close(&mut self) -> Vec<T> {
         self.state = State::Closed;
-        let mut left: Vec<(u64, T)> = self.in_flight.drain().collect();
+        let mut left: Vec<(u64, Waiting<T>)> = self.in_flight.drain().collect();
         left.sort_unstable_by_key(|(correlation, _)| *correlation);
-        left.into_iter().map(|(_, token)| token).collect()
+        let tokens = left.into_iter().map(|(_, waiting)| waiting.token);
+        tokens.collect()
     }
 
     fn handle_hello(&mut self, frame: &Frame) -> Result<()> {

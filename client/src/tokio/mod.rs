@@ -1,35 +1,11 @@
-//! The core driven by tokio over TCP.
-//!
-//! [`Connection`] is one socket with a reader and a writer task; [`Client`] opens them, again
-//! after a failure; [`Admin`] works on the client's own connection, [`Producer`] and
-//! [`Consumer`] each on one of their own.
-//!
-//! Refuses to: decide protocol behaviour (the core does), start a runtime, or hold more memory
-//! than the options declare.
+//! The core driven by tokio over TCP: for any runtime of tokio's, of one thread or many.
 
-mod admin;
-mod client;
-mod clock;
-mod connection;
-mod consumer;
-mod delivery;
-mod options;
-mod pending;
-mod producer;
-mod transfer;
+#[allow(
+    clippy::duplicate_mod,
+    reason = "one text for each runtime: docs/decisions/0008"
+)]
+#[path = "../driver/mod.rs"]
+mod driver;
+mod rt;
 
-pub use admin::{
-    Admin, BrokerStatus, NewTopic, StoppedLog, TopicChanges, TopicDescription, TopicListing,
-    TopicMetadata, TopicSetting,
-};
-pub use client::Client;
-pub use connection::Connection;
-pub use consumer::{Consumer, ConsumerOptions};
-pub use delivery::{Ack, Delivery};
-pub use leveret_wire::native::{
-    AlterTopicOk, ConfigSource, CoreStatus, FetchPartition, FetchedPartition, ListOffsetsOk,
-    PartitionDescription, ProduceOk,
-};
-pub use options::ClientOptions;
-pub use pending::Pending;
-pub use producer::{Producer, ProducerOptions, ProducerRecord};
+pub use self::driver::*;

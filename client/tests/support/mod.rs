@@ -1,6 +1,8 @@
 //! A broker in memory, made of wire types: enough of one to produce to and consume from, and
 //! able to misbehave on request.
 
+mod subscriptions;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +13,9 @@ use leveret_record::{assign, batches, next_sequence, verify};
 use leveret_wire::native::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use subscriptions::Subscriptions;
 
 /// Ways to misbehave, each counted down per produce request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +30,8 @@ pub(crate) struct Faults {
     pub(crate) lose_sequences: u64,
     /// Never answer a produce request.
     pub(crate) silent: bool,
+    /// Every so many pushes: cut the connection within the push.
+    pub(crate) cut_pushes: u64,
     /// Treat every batch as new: the negative control for idempotence.
     pub(crate) append_duplicates: bool,
 }
@@ -32,6 +39,8 @@ pub(crate) struct Faults {
 pub(crate) struct FakeBroker {
     pub(crate) address: String,
     pub(crate) state: Arc<Mutex<State>>,
+    /// Its thread ends when this goes.
+    _running: oneshot::Sender<()>,
 }
 
 #[derive(Default)]
@@ -39,11 +48,23 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     pub(crate) produces: u64,
     pub(crate) connections: u64,
+    /// Connections that are open now.
+    pub(crate) open: u64,
     pub(crate) duplicates: u64,
     pub(crate) producers: i64,
+    pub(crate) pushes: u64,
+    pub(crate) pushed_bytes: usize,
     topics: BTreeMap<String, TopicId>,
     partitions: BTreeMap<(TopicId, PartitionId), Log>,
     counts: BTreeMap<TopicId, u32>,
+    /// Cores that there are, if not one; partition `n` is owned by core `n` modulo their number.
+    pub(crate) cores: u16,
+    /// Connections are served by core 0 whatever core they name.
+    pub(crate) stay: bool,
+    /// For each batch appended, its partition and the core of the connection that it came by.
+    pub(crate) came_by: Vec<(u32, u16)>,
+    /// By core, how many connections it serves or served.
+    pub(crate) served: BTreeMap<u16, u64>,
     next_topic: u64,
 }
 
@@ -57,27 +78,33 @@ struct Log {
 
 enum Verdict {
     Answer(Response<'static>, Bytes),
-    FetchOk(Vec<FetchedPartition>, Bytes),
     Silence,
     Cut,
 }
 
 impl FakeBroker {
+    /// On a thread of its own, whatever runs the client.
     pub(crate) async fn start(faults: Faults) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let state = Arc::new(Mutex::new(State {
             faults,
             ..State::default()
         }));
         let accepted = Arc::clone(&state);
-        tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                accepted.lock().unwrap().connections += 1;
-                tokio::spawn(serve(socket, Arc::clone(&accepted)));
-            }
+        let (running, stop) = oneshot::channel();
+        std::thread::spawn(move || {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.enable_all().build().unwrap().block_on(async move {
+                tokio::spawn(accept(listener, accepted));
+                drop(stop.await);
+            });
         });
-        Self { address, state }
+        Self {
+            address,
+            state,
+            _running: running,
+        }
     }
 
     pub(crate) fn create_topic(&self, name: &str, partitions: u32) -> TopicId {
@@ -137,17 +164,24 @@ impl State {
         }
     }
 
-    fn handle(&mut self, frame: &Frame) -> Verdict {
+    /// `core` serves the connection; a `Hello` may change that.
+    fn handle(&mut self, frame: &Frame, core: &mut u16) -> Verdict {
+        let cores = self.cores.max(1);
         let request = Request::decode(frame.kind, &frame.header).unwrap();
         let response = match request {
-            Request::Hello(_) => Response::Hello(HelloOk {
-                version: PROTOCOL_VERSION,
-                server_version: "fake",
-                max_frame_len: 1 << 21,
-                max_batch_len: 1 << 20,
-                core: 0,
-                cores: 1,
-            }),
+            Request::Hello(hello) => {
+                let named = hello.core.filter(|core| !self.stay && *core < cores);
+                *core = named.unwrap_or(0);
+                *self.served.entry(*core).or_default() += 1;
+                Response::Hello(HelloOk {
+                    version: PROTOCOL_VERSION,
+                    server_version: "fake",
+                    max_frame_len: 1 << 21,
+                    max_batch_len: 1 << 20,
+                    core: *core,
+                    cores,
+                })
+            }
             Request::Ping => Response::Pong,
             Request::CreateTopic(create) if self.topics.contains_key(create.name) => {
                 error(ErrorCode::TopicExists)
@@ -172,6 +206,7 @@ impl State {
                     topic_id: *id,
                     partitions: self.counts[id],
                     level: Level::Synced,
+                    cores: (0..self.counts[id]).map(|n| n as u16 % cores).collect(),
                 }),
                 None => error(ErrorCode::UnknownTopic),
             },
@@ -182,15 +217,14 @@ impl State {
                     producer_epoch: 0,
                 })
             }
-            Request::Produce(produce) => return self.produce(&produce, &frame.payload),
-            Request::Fetch(fetch) => return self.fetch(&fetch),
+            Request::Produce(produce) => return self.produce(&produce, &frame.payload, *core),
             Request::ListOffsets(list) => self.list_offsets(&list),
             _ => error(ErrorCode::InvalidRequest),
         };
         Verdict::Answer(response, Bytes::new())
     }
 
-    fn produce(&mut self, produce: &Produce, payload: &Bytes) -> Verdict {
+    fn produce(&mut self, produce: &Produce, payload: &Bytes, core: u16) -> Verdict {
         self.produces += 1;
         let faults = self.faults;
         let due = |every: u64| every > 0 && self.produces.is_multiple_of(every);
@@ -218,6 +252,7 @@ impl State {
         }
         let response = match log.append(payload, faults.append_duplicates) {
             Ok(produced) => {
+                self.came_by.push((produce.partition.0, core));
                 self.duplicates += u64::from(produced.duplicate);
                 Response::Produce(produced)
             }
@@ -227,35 +262,6 @@ impl State {
             return Verdict::Cut;
         }
         Verdict::Answer(response, Bytes::new())
-    }
-
-    fn fetch(&mut self, fetch: &Fetch<'_>) -> Verdict {
-        let mut payload = BytesMut::new();
-        let mut partitions = Vec::new();
-        for wanted in fetch.partitions.iter() {
-            let log = &self.partitions[&(fetch.topic_id, wanted.partition)];
-            let before = payload.len();
-            let outside = wanted.offset.0 < log.start || wanted.offset.0 > log.end;
-            if !outside {
-                for (_, next, batch) in &log.batches {
-                    let taken = payload.len() - before;
-                    let fits = taken + batch.len() <= wanted.max_bytes as usize;
-                    if *next > wanted.offset.0 && (fits || payload.is_empty()) {
-                        payload.extend_from_slice(batch);
-                    } else if *next > wanted.offset.0 {
-                        break;
-                    }
-                }
-            }
-            partitions.push(FetchedPartition {
-                partition: wanted.partition,
-                error: outside.then_some(ErrorCode::OffsetOutOfRange),
-                high_watermark: Offset(log.end),
-                log_start_offset: Offset(log.start),
-                payload_len: (payload.len() - before) as u32,
-            });
-        }
-        Verdict::FetchOk(partitions, payload.freeze())
     }
 
     fn list_offsets(&self, list: &ListOffsets) -> Response<'static> {
@@ -334,28 +340,37 @@ fn error(code: ErrorCode) -> Response<'static> {
     Response::Error(ErrorResponse::new(code, "as asked for"))
 }
 
-async fn serve(mut socket: TcpStream, state: Arc<Mutex<State>>) {
+async fn accept(listener: std::net::TcpListener, state: Arc<Mutex<State>>) {
+    listener.set_nonblocking(true).unwrap();
+    let listener = TcpListener::from_std(listener).unwrap();
+    while let Ok((socket, _)) = listener.accept().await {
+        {
+            let mut state = state.lock().unwrap();
+            state.connections += 1;
+            state.open += 1;
+        }
+        let state = Arc::clone(&state);
+        tokio::spawn(async move {
+            serve(socket, &state).await;
+            state.lock().unwrap().open -= 1;
+        });
+    }
+}
+
+async fn serve(mut socket: TcpStream, state: &Mutex<State>) {
     let mut buffer = FrameBuffer::new(FrameLimits::for_requests(1 << 20));
     let mut encoder = Encoder::new();
+    let mut core = 0;
+    let mut subscriptions = Subscriptions::default();
     loop {
         let mut out = BytesMut::new();
-        let mut waits = true;
         while let Some(frame) = buffer.next_frame().unwrap() {
-            let verdict = state.lock().unwrap().handle(&frame);
+            if subscriptions.take(&frame, &mut encoder, &mut out) {
+                continue;
+            }
+            let verdict = state.lock().unwrap().handle(&frame, &mut core);
             match verdict {
                 Verdict::Answer(response, payload) => {
-                    encoder.response(&mut out, frame.correlation, &response, payload.len());
-                    out.extend_from_slice(&payload);
-                }
-                Verdict::FetchOk(partitions, payload) => {
-                    // An empty answer comes late, as a long poll would.
-                    waits &= payload.is_empty();
-                    if waits {
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                    }
-                    let response = Response::Fetch(FetchOk {
-                        partitions: Items::from(&partitions[..]),
-                    });
                     encoder.response(&mut out, frame.correlation, &response, payload.len());
                     out.extend_from_slice(&payload);
                 }
@@ -363,12 +378,20 @@ async fn serve(mut socket: TcpStream, state: Arc<Mutex<State>>) {
                 Verdict::Cut => return,
             }
         }
+        if !subscriptions.push(state, &mut encoder, &mut out) {
+            // The last push does not arrive whole.
+            out.truncate(out.len() - 1);
+            let _ = socket.write_all(&out).await;
+            return;
+        }
         if socket.write_all(&out).await.is_err() {
             return;
         }
-        match socket.read_buf(buffer.space()).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
+        // Now and then it looks whether there is something to push.
+        let pause = Duration::from_millis(2);
+        let read = socket.read_buf(buffer.space());
+        if let Ok(Ok(0) | Err(_)) = tokio::time::timeout(pause, read).await {
+            return;
         }
     }
 }

@@ -210,7 +210,7 @@ impl<P: BufPool> Shard<P> {
 }
 
 /// Up to where the log may be read from `from`; `None` if there is nothing yet.
-fn readable(
+pub(super) fn readable(
     state: &LogState,
     frontiers: &Frontiers,
     from: Offset,
@@ -243,7 +243,7 @@ fn take(fetch: &mut Fetch, index: usize, state: &LogState, data: ReadData, until
     }
 }
 
-fn not_a_batch(error: &BatchError, state: &LogState, from: Offset) -> EngineError {
+pub(super) fn not_a_batch(error: &BatchError, state: &LogState, from: Offset) -> EngineError {
     EngineError::Storage {
         reason: format!(
             "bytes at offset {from} of a log that goes up to {} are no batch: {error}",

@@ -9,6 +9,7 @@ use leveret_storage::types::{Level, LogId, Offset, Ordinal, Term};
 
 use super::fetch::FetchKey;
 use super::reply::RequestId;
+use super::watching::Watchers;
 use crate::partition::Partition;
 use crate::topology::TopicSettings;
 
@@ -24,6 +25,7 @@ pub(super) struct LogState {
     pub(super) waiting: VecDeque<WaitingProduce>,
     /// Fetches that wait for records, each with the number of its part that reads this log.
     pub(super) readers: BTreeSet<(FetchKey, u32)>,
+    pub(super) watchers: Watchers,
     pub(super) stopped: Option<Arc<str>>,
     pub(super) counters: LogCounters,
 }
@@ -63,6 +65,7 @@ impl LogState {
             visible: Offset::default(),
             waiting: VecDeque::new(),
             readers: BTreeSet::new(),
+            watchers: Watchers::default(),
             stopped: None,
             counters: LogCounters::default(),
         }

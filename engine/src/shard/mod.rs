@@ -3,12 +3,12 @@
 //!
 //! A shard joins; it does not decide. [`Partition`] says whether a
 //! batch may be appended and where, [`Topology`](crate::topology::Topology) which logs there are,
-//! `fetch` when a fetch has enough, storage what is durable. It refuses to know other cores,
+//! `fetch` when a fetch has enough, `watching` when a watch has something, storage what is durable. It refuses to know other cores,
 //! connections and protocols, waits for nothing, and walks over all of its logs never: what waits
 //! is indexed by log, by request and by deadline.
 //!
-//! Drive it like storage: after any call take `poll_op`, then `poll_reply` and `poll_event` until
-//! they are empty, and call `handle_timeout` at `poll_timeout`.
+//! Drive it like storage: after any call take `poll_op`, then `poll_reply`, `poll_watched` and
+//! `poll_event` until they are empty, and call `handle_timeout` at `poll_timeout`.
 
 mod control;
 mod fetch;
@@ -24,6 +24,7 @@ mod stats;
 mod tests;
 mod topology;
 mod trim;
+mod watching;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -44,6 +45,7 @@ use fetch::{FetchKey, Fetches};
 use log::{LogState, frontiers_of};
 use lookup::{LookupKey, Lookups};
 use parked::Parked;
+use watching::Watches;
 
 pub use log::LogCounters;
 pub use open::OpenError;
@@ -52,6 +54,7 @@ pub use reply::{
     Reply, RequestId, ShardEvent,
 };
 pub use stats::{LogStatus, ShardStats};
+pub use watching::{Watch, WatchId, Watched};
 
 /// Bounds of one shard. Every limit is a number here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +104,7 @@ fn log_settings(settings: &TopicSettings) -> LogSettings {
 enum Reader {
     Fetch { key: FetchKey, part: u32 },
     Lookup(LookupKey),
+    Watch(WatchId),
 }
 
 /// One core's partitions and its store.
@@ -116,8 +120,10 @@ pub struct Shard<P: BufPool> {
     parked: Parked,
     fetches: Fetches,
     lookups: Lookups,
+    watches: Watches,
     readers: HashMap<ReadToken, Reader, FixedState>,
     replies: VecDeque<(RequestId, Reply)>,
+    watched: VecDeque<(WatchId, Result<Watched, EngineError>)>,
     events: VecDeque<ShardEvent>,
     counters: LogCounters,
     duplicates: u64,
@@ -167,6 +173,7 @@ impl<P: BufPool> Shard<P> {
         self.store.expire(log, now);
         // A weaker one may show more, and nothing else tells the readers.
         self.wake_fetches(log, now);
+        self.wake_watches(log, now);
         self.drain();
     }
 
@@ -194,6 +201,9 @@ impl<P: BufPool> Shard<P> {
         for (key, part) in state.readers {
             self.fail_part(key, part, EngineError::UnknownLog);
         }
+        for id in state.watchers.into_ids() {
+            self.watch_failed(id, EngineError::UnknownLog);
+        }
         self.store.drop_log(log);
         self.drain();
     }
@@ -216,6 +226,7 @@ impl<P: BufPool> Shard<P> {
             self.fetches.get_mut(key).hurry();
             self.finish_if_complete(key);
         }
+        self.end_watches();
         self.now = now;
         self.store.begin_stop(now);
         self.drain();
@@ -254,7 +265,8 @@ impl<P: BufPool> Shard<P> {
     /// replies or events that nobody has taken yet.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {
-        if !self.replies.is_empty() || !self.events.is_empty() {
+        let silent = self.replies.is_empty() && self.watched.is_empty() && self.events.is_empty();
+        if !silent {
             return Some(self.now.mono);
         }
         let own = [self.fetches.next_deadline(), self.parked.next_deadline()];
@@ -299,16 +311,20 @@ impl<P: BufPool> Shard<P> {
             Event::Frontier { log } => {
                 self.release_produces(log);
                 self.wake_fetches(log, now);
+                self.wake_watches(log, now);
             }
             Event::ReadDone { token, result } => match self.readers.remove(&token) {
                 Some(Reader::Fetch { key, part }) => self.part_read(key, part, result, now),
                 Some(Reader::Lookup(key)) => self.lookup_read(key, result, now),
+                Some(Reader::Watch(id)) => self.watch_read(id, result),
                 // Its asker was cancelled.
                 None => {}
             },
             Event::TimeDone { token, result } => match self.readers.remove(&token) {
                 Some(Reader::Lookup(key)) => self.lookup_found(key, result, now),
-                Some(Reader::Fetch { .. }) => unreachable!("fetches do not look up times"),
+                Some(Reader::Fetch { .. } | Reader::Watch(_)) => {
+                    unreachable!("only look-ups look up times")
+                }
                 None => {}
             },
             Event::SnapshotWanted { log } => self.take_snapshot(log),

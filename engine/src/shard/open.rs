@@ -15,6 +15,7 @@ use super::fetch::Fetches;
 use super::log::LogState;
 use super::lookup::Lookups;
 use super::parked::Parked;
+use super::watching::Watches;
 use super::{Shard, ShardSettings};
 use crate::partition::{Partition, ReplayError};
 use crate::topology::{TOPOLOGY_LOG, Topology, TopologyError};
@@ -97,6 +98,8 @@ impl<P: BufPool> Shard<P> {
             fetches: Fetches::default(),
             lookups: Lookups::default(),
             readers: HashMap::default(),
+            watches: Watches::default(),
+            watched: VecDeque::new(),
             replies: VecDeque::new(),
             events: VecDeque::new(),
             counters: Default::default(),

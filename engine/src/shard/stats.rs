@@ -63,8 +63,8 @@ impl<P: BufPool> Shard<P> {
         })
     }
 
-    /// How many records lay between the offset that a fetch asked for and the high watermark when
-    /// it came, for each partition of each fetch: 0 is a reader that has everything.
+    /// How many records lay between the offset that a fetch or a watch asked for and the high
+    /// watermark when it came, for each partition of each fetch: 0 is a reader that has everything.
     #[must_use]
     pub fn fetch_lag(&self) -> &Histogram {
         &self.fetch_lag

@@ -17,6 +17,17 @@ pub(super) struct Batches {
     pub(super) next: Offset,
 }
 
+impl Batches {
+    /// No batches, where `next` was asked for.
+    pub(super) fn none(next: Offset) -> Self {
+        Self {
+            chunks: Vec::new(),
+            bytes: 0,
+            next,
+        }
+    }
+}
+
 /// The batches of `data` that hold a record at or above `from` and none at or above `until`,
 /// which lies between two batches.
 ///

@@ -44,10 +44,14 @@ impl Protocol {
         }
     }
 
-    /// Whether the requests of one connection are answered strictly one after another, so that a
-    /// fetch that waits for records keeps all later ones waiting.
-    pub(crate) fn answers_in_order(self) -> bool {
-        self == Self::Kafka
+    /// Most partitions that one [`Feed`] reads. Kafka answers the requests of a connection strictly
+    /// one after another, so that a fetch that waits for records keeps all later ones waiting:
+    /// one has to ask for all.
+    pub(crate) fn feed_partitions(self) -> usize {
+        match self {
+            Self::Native => native::FEED_PARTITIONS,
+            Self::Kafka => usize::MAX,
+        }
     }
 }
 
@@ -65,11 +69,13 @@ pub(crate) struct Topic {
     pub(crate) config: Vec<(String, String)>,
 }
 
-/// What a connection of the load may have to hold.
+/// What a connection of the load is like.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Volume {
-    /// Bytes of the batches that one connection has in flight.
+pub(crate) struct How {
+    /// Bytes of the batches that it has in flight.
     pub(crate) in_flight_bytes: usize,
+    /// Any core of the broker may serve it, not only the one that owns its partitions.
+    pub(crate) any_core: bool,
 }
 
 /// Where to go on reading.
@@ -79,7 +85,7 @@ pub(crate) struct Wanted {
     pub(crate) from: Offset,
 }
 
-/// How much a fetch may bring, and how long it may wait for anything.
+/// How much a fetch or a push may bring, and how long it may wait for anything.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FetchLimits {
     /// Bytes, of all partitions together; a first batch that is longer comes nevertheless.
@@ -109,10 +115,10 @@ impl Session {
         protocol: Protocol,
         address: &str,
         topic: Topic,
-        volume: Volume,
+        how: How,
     ) -> Result<Self, Failure> {
         Ok(match protocol {
-            Protocol::Native => Self::Native(native::Session::open(address, topic, volume).await?),
+            Protocol::Native => Self::Native(native::Session::open(address, topic, how).await?),
             Protocol::Kafka => Self::Kafka(kafka::Session::open(address, topic).await?),
         })
     }
@@ -133,13 +139,24 @@ impl Session {
         }
     }
 
-    /// One more connection, for the load.
+    /// How many of the broker's cores serve the connections so far; `None` if it does not say.
+    pub(crate) fn cores_used(&self) -> Option<usize> {
+        match self {
+            Self::Native(session) => Some(session.cores_used()),
+            Self::Kafka(_) => None,
+        }
+    }
+
+    /// One more connection, for the load on these partitions.
     ///
     /// # Errors
     /// If the broker takes none.
-    pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
+    pub(crate) async fn connect(
+        &self,
+        partitions: impl Iterator<Item = PartitionId>,
+    ) -> Result<Connection, Failure> {
         Ok(match self {
-            Self::Native(session) => Connection::Native(session.connect().await?),
+            Self::Native(session) => Connection::Native(session.connect(partitions).await?),
             Self::Kafka(session) => Connection::Kafka(session.connect().await?),
         })
     }
@@ -184,19 +201,41 @@ impl Connection {
         }
     }
 
-    /// Waits for batches of these partitions: whole ones, back to back, the first perhaps from
-    /// below the offset.
+    /// Begins to read these partitions: a subscription where the protocol has such a thing.
     ///
     /// # Errors
-    /// Why a partition, or the connection, failed.
-    pub(crate) async fn fetch(
+    /// What the broker says, or why the connection failed.
+    pub(crate) async fn feed(
         &self,
         wanted: &[Wanted],
         limits: FetchLimits,
+    ) -> Result<Feed<'_>, Failure> {
+        match self {
+            Self::Native(connection) => connection.feed(wanted, limits).await.map(Feed::Native),
+            Self::Kafka(connection) => Ok(Feed::Kafka(connection, limits)),
+        }
+    }
+}
+
+/// A reading of some partitions that is under way.
+pub(crate) enum Feed<'a> {
+    Native(native::Feed),
+    Kafka(&'a kafka::Connection, FetchLimits),
+}
+
+impl Feed<'_> {
+    /// Waits for batches: whole ones, back to back, the first perhaps from below its offset.
+    /// `wanted` says, if it is asked, which of the partitions are still to be read, and how far each has come.
+    ///
+    /// # Errors
+    /// Why a partition, or the connection, failed.
+    pub(crate) async fn next(
+        &mut self,
+        wanted: impl FnOnce() -> Vec<Wanted>,
     ) -> Result<Vec<(PartitionId, Bytes)>, Failure> {
         match self {
-            Self::Native(connection) => connection.fetch(wanted, limits).await,
-            Self::Kafka(connection) => connection.fetch(wanted, limits).await,
+            Self::Native(feed) => feed.next().await.map(|brought| vec![brought]),
+            Self::Kafka(connection, limits) => connection.fetch(&wanted(), *limits).await,
         }
     }
 }

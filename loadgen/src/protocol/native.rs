@@ -1,12 +1,16 @@
 //! Leveret's own protocol, through the client crate.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
-use leveret_client::tokio::FetchPartition;
+use leveret_client::core::SoleOwner;
+use leveret_client::tokio::{SubscribePartition, Subscription};
 use leveret_client::{
     Client, ClientOptions, ErrorCode, NewTopic, Offset, OffsetSpec, PartitionId, TopicId,
 };
 
-use super::{FetchLimits, REQUEST_TIMEOUT, Topic, Volume, Wanted};
+use super::{FetchLimits, How, REQUEST_TIMEOUT, Topic, Wanted};
 use crate::failure::Failure;
 
 /// A client, and the topic.
@@ -16,6 +20,10 @@ pub(crate) struct Session {
     topic: String,
     pub(super) partitions: u16,
     pub(super) created: bool,
+    /// The core that owns each partition.
+    owners: Vec<u16>,
+    /// Cores that serve connections of the load.
+    used: RefCell<BTreeSet<u16>>,
 }
 
 /// A connection that knows its topic.
@@ -24,15 +32,27 @@ pub(crate) struct Connection {
     topic_id: TopicId,
 }
 
+/// What is pushed of some partitions.
+pub(crate) struct Feed {
+    subscription: Subscription,
+    partitions: Vec<PartitionId>,
+}
+
+/// A subscription takes no more.
+pub(super) const FEED_PARTITIONS: usize = 512;
+
+/// How many of the largest pushes may be on their way.
+const CREDIT: u64 = 4;
+
 impl Session {
-    pub(super) async fn open(address: &str, topic: Topic, volume: Volume) -> Result<Self, Failure> {
+    pub(super) async fn open(address: &str, topic: Topic, how: How) -> Result<Self, Failure> {
         if !topic.config.is_empty() {
             return Err(Failure::new(
                 "the native protocol's topics take no configuration from here",
                 "leave --topic-config away, or use --protocol kafka",
             ));
         }
-        let client = Client::with_options(options(address, volume)).await?;
+        let client = Client::with_options(options(address, how)).await?;
         let mut new = NewTopic::new(&topic.name, u32::from(topic.partitions));
         new.level = topic.level;
         let created = match client.admin().create_topic(&new).await {
@@ -50,12 +70,27 @@ impl Session {
             topic: topic.name,
             partitions,
             created,
+            owners: metadata.cores,
+            used: RefCell::default(),
         })
     }
 
-    pub(super) async fn connect(&self) -> Result<Connection, Failure> {
+    pub(super) fn cores_used(&self) -> usize {
+        self.used.borrow().len()
+    }
+
+    pub(super) async fn connect(
+        &self,
+        partitions: impl Iterator<Item = PartitionId>,
+    ) -> Result<Connection, Failure> {
+        let mut owner = SoleOwner::default();
+        for partition in partitions {
+            owner.add(self.owners.get(partition.0 as usize).copied());
+        }
+        let connection = self.client.open_connection_for(owner.core()).await?;
+        self.used.borrow_mut().insert(connection.server().core);
         Ok(Connection {
-            connection: self.client.open_connection().await?,
+            connection,
             topic_id: self.topic_id,
         })
     }
@@ -88,44 +123,57 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) async fn fetch(
+    pub(super) async fn feed(
         &self,
         wanted: &[Wanted],
         limits: FetchLimits,
-    ) -> Result<Vec<(PartitionId, Bytes)>, Failure> {
-        let wanted: Vec<_> = wanted
+    ) -> Result<Feed, Failure> {
+        let asked: Vec<_> = wanted
             .iter()
-            .map(|wanted| FetchPartition {
+            .map(|wanted| SubscribePartition {
+                topic_id: self.topic_id,
                 partition: wanted.partition,
                 offset: wanted.from,
                 max_bytes: limits.bytes,
             })
             .collect();
-        let pending = self
-            .connection
-            .fetch(self.topic_id, &wanted, limits.bytes, 1, limits.wait_ms)
-            .await?;
-        let mut brought = Vec::with_capacity(wanted.len());
-        for (partition, batches) in pending.await?.partitions {
-            if let Some(code) = partition.error {
-                return Err(Failure::new(
-                    format!("reading failed: {code}"),
-                    code.remedy(),
-                ));
-            }
-            brought.push((partition.partition, batches));
+        let credit = CREDIT * u64::from(limits.bytes);
+        Ok(Feed {
+            subscription: self.connection.subscribe(credit, &asked).await?,
+            partitions: wanted.iter().map(|wanted| wanted.partition).collect(),
+        })
+    }
+}
+
+impl Feed {
+    pub(super) async fn next(&mut self) -> Result<(PartitionId, Bytes), Failure> {
+        let pushed = self.subscription.next().await?;
+        if let Some(code) = pushed.push.error {
+            return Err(Failure::new(
+                format!("reading failed: {code}"),
+                code.remedy(),
+            ));
         }
-        Ok(brought)
+        let partition = self.partitions.get(pushed.push.index as usize);
+        let partition = *partition.ok_or_else(|| {
+            Failure::new(
+                "a push of a partition that was not subscribed to",
+                "report it as a fault of the broker",
+            )
+        })?;
+        self.subscription.credit(pushed.batches.len() as u64)?;
+        Ok((partition, pushed.batches))
     }
 }
 
 /// Bounds that the load itself stays below, so that it is never the client that makes it wait.
-fn options(address: &str, volume: Volume) -> ClientOptions {
+fn options(address: &str, how: How) -> ClientOptions {
     let mut options = ClientOptions::new(address);
     options.client_name = "leveret-loadgen".to_owned();
-    options.max_queued_bytes = options.max_queued_bytes.max(2 * volume.in_flight_bytes);
+    options.max_queued_bytes = options.max_queued_bytes.max(2 * how.in_flight_bytes);
     options.max_in_flight = options.max_in_flight.max(65_536);
     options.request_timeout = REQUEST_TIMEOUT;
+    options.connection_per_core = !how.any_core;
     options
 }
 

@@ -59,6 +59,12 @@ kinds! {
     Fetch = 0x0022,
     /// Finds an offset.
     ListOffsets = 0x0023,
+    /// Wants record batches as they become visible.
+    Subscribe = 0x0024,
+    /// Lets a subscription go on; no response of its own.
+    Credit = 0x0025,
+    /// Ends a subscription.
+    Unsubscribe = 0x0026,
     /// How the broker is.
     Status = 0x0030,
     /// Answers `Hello`.
@@ -85,6 +91,12 @@ kinds! {
     FetchOk = 0x8022,
     /// Answers `ListOffsets`.
     ListOffsetsOk = 0x8023,
+    /// Answers `Subscribe`; `Push` frames follow.
+    SubscribeOk = 0x8024,
+    /// One of a subscription's deliveries; its payload is record batches.
+    Push = 0x8025,
+    /// Answers `Unsubscribe`: the subscription's last frame.
+    UnsubscribeOk = 0x8026,
     /// Answers `Status`.
     StatusOk = 0x8030,
     /// Answers any request that failed as a whole.
@@ -104,10 +116,16 @@ impl Kind {
         self.as_u16() < 0x8000
     }
 
+    /// Whether more frames with the same correlation follow a response of this kind.
+    #[must_use]
+    pub const fn goes_on(self) -> bool {
+        matches!(self, Self::SubscribeOk | Self::Push)
+    }
+
     /// Whether frames of this kind may have a payload; all others must not.
     #[must_use]
     pub const fn has_payload(self) -> bool {
-        matches!(self, Self::Produce | Self::FetchOk)
+        matches!(self, Self::Produce | Self::FetchOk | Self::Push)
     }
 }
 

@@ -25,6 +25,7 @@ mod frame;
 mod generated;
 mod items;
 mod kind;
+mod push;
 mod request;
 mod response;
 mod table;
@@ -35,6 +36,9 @@ pub use error_code::ErrorCode;
 pub use frame::{FrameError, FrameHeader, FrameLimits};
 pub use items::{Items, WireItem};
 pub use kind::Kind;
+pub use push::{
+    MAX_CREDIT, MAX_SUBSCRIPTION_PARTITIONS, MAX_SUBSCRIPTIONS, Push, Subscribe, SubscribePartition,
+};
 pub use request::{
     AlterTopic, CreateTopic, Fetch, FetchPartition, Hello, ListOffsets, OffsetSpec, Produce,
     Request,

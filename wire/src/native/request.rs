@@ -5,6 +5,7 @@ use flatbuffers::{FlatBufferBuilder, ForwardsUOffset, Vector, WIPOffset};
 use super::Kind;
 use super::generated::leveret::native as fb;
 use super::items::{Items, WireItem};
+use super::push::{Subscribe, build_credit, decode_credit};
 use super::table::{DecodeError, offset, optional_level, raw_level, root};
 use super::types::{Level, Offset, PartitionId, TopicId};
 
@@ -35,6 +36,13 @@ pub enum Request<'a> {
     Fetch(Fetch<'a>),
     /// Finds an offset.
     ListOffsets(ListOffsets),
+    /// Wants record batches as they become visible.
+    Subscribe(Subscribe<'a>),
+    /// Adds payload bytes to the credit of the subscription with this frame's correlation. It has
+    /// no response.
+    Credit(u64),
+    /// Ends the subscription with this frame's correlation.
+    Unsubscribe,
     /// Asks how the broker is.
     Status,
 }
@@ -50,7 +58,8 @@ pub struct Hello<'a> {
     pub client_name: &'a str,
     /// Its version; for logs.
     pub client_version: &'a str,
-    /// Reserved: the core that the connection would best be handed over to.
+    /// The core that is to serve the connection, if it is not to stay where it was accepted. A
+    /// number that is no core's means nothing.
     pub core: Option<u16>,
 }
 
@@ -165,12 +174,15 @@ impl<'a> Request<'a> {
             Self::Produce(_) => Kind::Produce,
             Self::Fetch(_) => Kind::Fetch,
             Self::ListOffsets(_) => Kind::ListOffsets,
+            Self::Subscribe(_) => Kind::Subscribe,
+            Self::Credit(_) => Kind::Credit,
+            Self::Unsubscribe => Kind::Unsubscribe,
             Self::Status => Kind::Status,
         }
     }
 
-    /// Reads the FlatBuffers header of a frame of that kind. `Produce` and `Fetch` allocate
-    /// nothing.
+    /// Reads the FlatBuffers header of a frame of that kind. `Produce`, `Fetch`,
+    /// `Subscribe` and `Credit` allocate nothing.
     ///
     /// # Errors
     /// [`DecodeError`], if the kind is no request or the header is not its table.
@@ -194,6 +206,11 @@ impl<'a> Request<'a> {
             }
             Kind::InitProducer => {
                 root::<fb::InitProducer<'_>>(known, header).map(|_| Self::InitProducer)
+            }
+            Kind::Subscribe => Subscribe::decode(header).map(Self::Subscribe),
+            Kind::Credit => decode_credit(header).map(Self::Credit),
+            Kind::Unsubscribe => {
+                root::<fb::Unsubscribe<'_>>(known, header).map(|_| Self::Unsubscribe)
             }
             Kind::Status => root::<fb::Status<'_>>(known, header).map(|_| Self::Status),
             _ => Err(DecodeError::Kind(kind)),
@@ -236,6 +253,12 @@ impl<'a> Request<'a> {
             Self::Produce(produce) => produce.build(fbb),
             Self::Fetch(fetch) => fetch.build(fbb),
             Self::ListOffsets(list) => list.build(fbb),
+            Self::Subscribe(subscribe) => subscribe.build(fbb),
+            Self::Credit(bytes) => build_credit(*bytes, fbb),
+            Self::Unsubscribe => {
+                let root = fb::Unsubscribe::create(fbb, &fb::UnsubscribeArgs {});
+                fbb.finish_minimal(root);
+            }
             Self::Status => {
                 let root = fb::Status::create(fbb, &fb::StatusArgs {});
                 fbb.finish_minimal(root);

@@ -6,6 +6,7 @@ use flatbuffers::FlatBufferBuilder;
 
 use super::generated::leveret::native as fb;
 use super::items::{Items, WireItem};
+use super::push::Push;
 use super::table::{DecodeError, level, offset, raw_level, root};
 use super::types::{Level, Offset, PartitionId, ProducerId, TopicId};
 use super::{ErrorCode, Kind};
@@ -43,6 +44,12 @@ pub enum Response<'a> {
     Fetch(FetchOk<'a>),
     /// The offset asked for.
     ListOffsets(ListOffsetsOk),
+    /// The subscription stands; pushes follow.
+    Subscribed,
+    /// One of a subscription's deliveries; the payload is its batches.
+    Push(Push),
+    /// The subscription has ended, and this is its last frame.
+    Unsubscribed,
     /// How the broker is.
     Status(StatusOk<'a>),
     /// The request failed as a whole.
@@ -85,7 +92,7 @@ pub struct AlterTopicOk {
 }
 
 /// What requests for a topic need to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetadataOk {
     /// Its id.
     pub topic_id: TopicId,
@@ -93,6 +100,10 @@ pub struct MetadataOk {
     pub partitions: u32,
     /// What its acknowledgements promise.
     pub level: Level,
+    /// The core that owns each partition, by its number: a hint, as any core takes any request,
+    /// and the next start of the broker may place them otherwise. Empty from a broker that does
+    /// not say.
+    pub cores: Vec<u16>,
 }
 
 /// A new producer's identity.
@@ -194,13 +205,16 @@ impl<'a> Response<'a> {
             Self::Produce(_) => Kind::ProduceOk,
             Self::Fetch(_) => Kind::FetchOk,
             Self::ListOffsets(_) => Kind::ListOffsetsOk,
+            Self::Subscribed => Kind::SubscribeOk,
+            Self::Push(_) => Kind::Push,
+            Self::Unsubscribed => Kind::UnsubscribeOk,
             Self::Status(_) => Kind::StatusOk,
             Self::Error(_) => Kind::Error,
         }
     }
 
-    /// Reads the FlatBuffers header of a frame of that kind. `ProduceOk` and `FetchOk` allocate
-    /// nothing.
+    /// Reads the FlatBuffers header of a frame of that kind. `ProduceOk`, `FetchOk` and
+    /// `Push` allocate nothing.
     ///
     /// # Errors
     /// [`DecodeError`], if the kind is no response or the header is not its table.
@@ -209,6 +223,7 @@ impl<'a> Response<'a> {
         match known {
             Kind::ProduceOk => ProduceOk::decode(header).map(Self::Produce),
             Kind::FetchOk => FetchOk::decode(header).map(Self::Fetch),
+            Kind::Push => Push::decode(header).map(Self::Push),
             Kind::Error => ErrorResponse::decode(header).map(Self::Error),
             Kind::HelloOk => HelloOk::decode(header).map(Self::Hello),
             Kind::Pong => root::<fb::Pong<'_>>(known, header).map(|_| Self::Pong),
@@ -236,6 +251,12 @@ impl<'a> Response<'a> {
                 })
             }),
             Kind::ListOffsetsOk => ListOffsetsOk::decode(header).map(Self::ListOffsets),
+            Kind::SubscribeOk => {
+                root::<fb::SubscribeOk<'_>>(known, header).map(|_| Self::Subscribed)
+            }
+            Kind::UnsubscribeOk => {
+                root::<fb::UnsubscribeOk<'_>>(known, header).map(|_| Self::Unsubscribed)
+            }
             Kind::StatusOk => StatusOk::decode(header).map(Self::Status),
             _ => Err(DecodeError::Kind(kind)),
         }
@@ -245,6 +266,7 @@ impl<'a> Response<'a> {
         match self {
             Self::Produce(produced) => produced.build(fbb),
             Self::Fetch(fetched) => fetched.build(fbb),
+            Self::Push(push) => push.build(fbb),
             Self::Error(error) => error.build(fbb),
             Self::Hello(hello) => hello.build(fbb),
             Self::Pong => {
@@ -279,6 +301,7 @@ impl<'a> Response<'a> {
                     topic_id: metadata.topic_id.0,
                     partitions: metadata.partitions,
                     level: raw_level(Some(metadata.level)),
+                    cores: Some(fbb.create_vector(&metadata.cores)),
                 };
                 let root = fb::MetadataOk::create(fbb, &args);
                 fbb.finish_minimal(root);
@@ -297,6 +320,14 @@ impl<'a> Response<'a> {
                     timestamp: found.timestamp.unwrap_or(-1),
                 };
                 let root = fb::ListOffsetsOk::create(fbb, &args);
+                fbb.finish_minimal(root);
+            }
+            Self::Subscribed => {
+                let root = fb::SubscribeOk::create(fbb, &fb::SubscribeOkArgs {});
+                fbb.finish_minimal(root);
+            }
+            Self::Unsubscribed => {
+                let root = fb::UnsubscribeOk::create(fbb, &fb::UnsubscribeOkArgs {});
                 fbb.finish_minimal(root);
             }
             Self::Status(status) => status.build(fbb),
@@ -338,6 +369,9 @@ impl MetadataOk {
             topic_id: TopicId(table.topic_id()),
             partitions: table.partitions(),
             level: level(Kind::MetadataOk, table.level())?,
+            cores: table
+                .cores()
+                .map_or_else(Vec::new, |cores| cores.iter().collect()),
         })
     }
 }

@@ -1,6 +1,9 @@
 //! `docs/wire-format.md` says what the code does.
 
-use leveret_wire::native::{DEFAULT_PORT, ErrorCode, FrameLimits, Kind};
+use leveret_wire::native::{
+    DEFAULT_PORT, ErrorCode, FrameLimits, Kind, MAX_CREDIT, MAX_SUBSCRIPTION_PARTITIONS,
+    MAX_SUBSCRIPTIONS,
+};
 
 const DOCUMENT: &str = include_str!("../../../docs/wire-format.md");
 
@@ -32,7 +35,12 @@ fn every_error_code_stands_in_the_document_with_its_number() {
 fn the_bounds_stand_in_the_document() {
     let request = format!("at most {} KiB", FrameLimits::MAX_REQUEST_HEADER >> 10);
     let response = format!("at most {} MiB", FrameLimits::MAX_RESPONSE_HEADER >> 20);
-    for text in [request, response, format!("Default port: {DEFAULT_PORT}")] {
+    let subscription = format!(
+        "at most {} GiB of credit at a time and {MAX_SUBSCRIPTION_PARTITIONS} partitions, a connection {MAX_SUBSCRIPTIONS} subscriptions",
+        MAX_CREDIT >> 30,
+    );
+    let port = format!("Default port: {DEFAULT_PORT}");
+    for text in [request, response, subscription, port] {
         assert!(DOCUMENT.contains(&text), "{text} is missing");
     }
 }

@@ -7,9 +7,10 @@ use leveret_wire::native::{FrameHeader, FrameLimits, Request, Response};
 
 use super::samples::{request_frame, requests, response_frame, responses};
 
-/// `CreateTopic` and `ProduceOk` as they were written before their tables grew.
+/// `CreateTopic`, `ProduceOk` and `MetadataOk` as they were written before their tables grew.
 const SHORT_CREATE: &str = "5c0000000100100000000000480000000700000000000000180000000000000000000e00240008000c000700100018000e000000000000021c000000080000000000000000000000005c26050000000000000000060000006f72646572730000";
 const SHORT_PRODUCED: &str = "3c00000001002180000000002800000007000000000000001000000000000a0018000800100007000a0000000000000140e20100000000000100000000000000";
+const SHORT_METADATA: &str = "3c0000000100148000000000280000000700000000000000140000000000000000000a0014000c00080007000a00000000000001080000000500000000000000";
 
 fn line(name: &str, frame: &[u8]) -> String {
     let mut line = format!("{name} ");
@@ -64,4 +65,9 @@ fn frames_of_before_a_table_grew_are_read() {
         (produced.base_offset.0, produced.append_time),
         (123_456, None)
     );
+    let (kind, header) = header_of(SHORT_METADATA);
+    let Ok(Response::Metadata(metadata)) = Response::decode(kind, &header) else {
+        panic!("not read");
+    };
+    assert_eq!((metadata.partitions, metadata.cores), (8, vec![]));
 }

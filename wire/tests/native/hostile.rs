@@ -54,6 +54,51 @@ fn an_offset_beyond_i64_is_refused() {
     );
 }
 
+/// What a subscription of so many partitions from `offset`, with that credit, decodes to.
+fn subscribed(partitions: usize, offset: u64, credit: u64) -> Result<usize, DecodeError> {
+    let partition = SubscribePartition {
+        topic_id: TopicId(1),
+        partition: PartitionId(0),
+        offset: Offset(offset),
+        max_bytes: 1,
+    };
+    let partitions = vec![partition; partitions];
+    let subscribe = Subscribe {
+        credit,
+        partitions: Items::from(&partitions[..]),
+    };
+    let frame = request_frame(&Request::Subscribe(subscribe), 0);
+    let header = FrameHeader::parse(&frame, &LIMITS).unwrap().unwrap();
+    match Request::decode(header.kind, &frame[header.header_range()])? {
+        Request::Subscribe(subscribe) => Ok(subscribe.partitions.len()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_subscription_is_within_its_bounds_or_refused() {
+    let refused = |field| {
+        let kind = Kind::Subscribe;
+        Err(DecodeError::Field { kind, field })
+    };
+    let most = MAX_SUBSCRIPTION_PARTITIONS;
+    assert_eq!(subscribed(most, 0, MAX_CREDIT), Ok(most));
+    assert_eq!(subscribed(1, 0, 0), Ok(1));
+    assert_eq!(subscribed(0, 0, 0), refused("partitions"));
+    assert_eq!(subscribed(most + 1, 0, 0), refused("partitions"));
+    assert_eq!(subscribed(1, 1 << 63, 0), refused("offset"));
+    assert_eq!(subscribed(1, 0, MAX_CREDIT + 1), refused("credit"));
+    let frame = request_frame(&Request::Credit(MAX_CREDIT + 1), 0);
+    let header = FrameHeader::parse(&frame, &LIMITS).unwrap().unwrap();
+    assert_eq!(
+        Request::decode(header.kind, &frame[header.header_range()]),
+        Err(DecodeError::Field {
+            kind: Kind::Credit,
+            field: "bytes"
+        })
+    );
+}
+
 #[test]
 fn an_unknown_kind_and_an_empty_header_are_refused() {
     assert_eq!(Request::decode(0x7777, &[]), Err(DecodeError::Kind(0x7777)));

@@ -32,6 +32,21 @@ const FETCHED: [FetchedPartition; 2] = [
     },
 ];
 
+pub(crate) const SUBSCRIBED: [SubscribePartition; 2] = [
+    SubscribePartition {
+        topic_id: TopicId(0x1122_3344_5566_7788),
+        partition: PartitionId(3),
+        offset: Offset(0x0102_0304_0506_0708),
+        max_bytes: 65_536,
+    },
+    SubscribePartition {
+        topic_id: TopicId(9),
+        partition: PartitionId(4),
+        offset: Offset(0),
+        max_bytes: 1,
+    },
+];
+
 const DESCRIBED: [PartitionDescription; 1] = [PartitionDescription {
     partition: PartitionId(0),
     core: 1,
@@ -88,6 +103,12 @@ pub(crate) fn requests() -> Vec<Request<'static>> {
             partition: PartitionId(1),
             spec: OffsetSpec::Timestamp(-5),
         }),
+        Request::Subscribe(Subscribe {
+            credit: 1 << 20,
+            partitions: Items::from(&SUBSCRIBED[..]),
+        }),
+        Request::Credit(65_537),
+        Request::Unsubscribe,
         Request::Status,
     ]
 }
@@ -143,8 +164,9 @@ pub(crate) fn responses() -> Vec<Response<'static>> {
         }]),
         Response::Metadata(MetadataOk {
             topic_id: TopicId(5),
-            partitions: 8,
+            partitions: 3,
             level: Level::Synced,
+            cores: vec![1, 0, 258],
         }),
         Response::InitProducer(InitProducerOk {
             producer_id: ProducerId(12),
@@ -163,6 +185,14 @@ pub(crate) fn responses() -> Vec<Response<'static>> {
             offset: Offset(44),
             timestamp: Some(1_700_000_000_000),
         }),
+        Response::Subscribed,
+        Response::Push(Push {
+            index: 1,
+            error: Some(ErrorCode::OffsetOutOfRange),
+            high_watermark: Offset(1000),
+            log_start_offset: Offset(10),
+        }),
+        Response::Unsubscribed,
         Response::Status(status()),
         Response::Error(ErrorResponse::new(
             ErrorCode::UnknownTopic,

@@ -83,15 +83,16 @@ async fn prepare(client: &Client, args: &ConsumeArgs) -> Result<(Consumer, Readi
         },
         ..ConsumerOptions::default()
     });
+    let chosen = chosen(args, &metadata)?;
     let mut reading = Reading {
         topic: args.topic.clone(),
-        metadata,
+        metadata: metadata.clone(),
         grows: args.partition.is_none() && !args.until_end,
         open: BTreeMap::new(),
         left: args.count,
         printed: 0,
     };
-    for partition in chosen(args, &metadata)? {
+    for partition in chosen {
         let end = offset(&admin, &metadata, partition, OffsetSpec::Latest).await?;
         let start = start(&admin, &metadata, partition, args.from, end).await?;
         if args.until_end && start >= end {

@@ -126,7 +126,7 @@ impl<P: BufPool> Core<P> {
             producer_id: ProducerId(id),
             producer_epoch: 0,
         };
-        self.respond(conn, correlation, &wire::Response::InitProducer(ok), &[]);
+        self.respond(conn, correlation, &wire::Response::InitProducer(ok));
     }
 }
 

@@ -1,13 +1,47 @@
-//! The handshake: one protocol version is agreed on, or the connection ends.
+//! The handshake: one protocol version is agreed on, or the connection ends; and the core that
+//! the client names is given the connection to serve.
 
 use leveret_storage::io::BufPool;
-use leveret_wire::native::{ErrorCode, Hello, HelloOk, PROTOCOL_VERSION, Response};
+use leveret_storage::types::CoreId;
+use leveret_wire::native::{ErrorCode, Hello, HelloOk, Kind, PROTOCOL_VERSION, Request, Response};
 
 use super::{Asker, NativeTalk};
 use crate::core::Core;
-use crate::core::session::Talk;
+use crate::core::boundary::{Action, ConnId};
+use crate::core::session::{Blocked, Talk};
 
 impl<P: BufPool> Core<P> {
+    /// Whether the connection leaves for the core that its first frame, a `Hello`, names. The
+    /// frame is kept then, to go along.
+    pub(super) fn hands_over(&mut self, conn: ConnId, frame: &[u8], head: &[u8]) -> bool {
+        let (own, cores) = (self.id.0, self.cores);
+        let stopping = self.stop.begun();
+        let Some(session) = self.sessions.get(conn) else {
+            return false;
+        };
+        let first = matches!(session.talk, Talk::Native(NativeTalk::ExpectHello));
+        if !first || session.settled || session.closing || stopping {
+            return false;
+        }
+        // What cannot be read is refused by whoever has the connection.
+        let Ok(Request::Hello(hello)) = Request::decode(Kind::Hello.as_u16(), head) else {
+            return false;
+        };
+        let Some(to) = hello.core.filter(|core| *core != own && *core < cores) else {
+            return false;
+        };
+        assert!(
+            session.rx.is_empty(),
+            "what is looked at was taken out of it"
+        );
+        session.rx.extend_from_slice(frame);
+        self.sessions.greeted(conn);
+        self.block(conn, Blocked::Departure);
+        let to = CoreId(to);
+        self.actions.push_back(Action::HandOver { conn, to });
+        true
+    }
+
     pub(super) fn hello(&mut self, asker: Asker, hello: &Hello<'_>) {
         let Asker {
             conn, correlation, ..
@@ -38,6 +72,6 @@ impl<P: BufPool> Core<P> {
             core: self.id.0,
             cores: self.cores,
         };
-        self.respond(conn, correlation, &Response::Hello(ok), &[]);
+        self.respond(conn, correlation, &Response::Hello(ok));
     }
 }

@@ -7,9 +7,11 @@ mod data;
 mod errors;
 mod gathered;
 mod hello;
+mod push;
 mod respond;
 mod session;
 mod status;
+mod subscriptions;
 mod topics;
 
 use bytes::BytesMut;
@@ -26,6 +28,7 @@ use super::session::Talk;
 
 pub(super) use gathered::NativeGathering;
 pub(super) use session::NativeTalk;
+pub(super) use subscriptions::{Subscribed, Subscriptions};
 
 /// Whose request it is, and what comes back with its answer.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +61,8 @@ impl<P: BufPool> Core<P> {
                     wire::DecodeError::Kind(_) => ErrorCode::UnsupportedVersion,
                     _ => ErrorCode::InvalidRequest,
                 };
+                // The answer is the last frame of its correlation.
+                self.end_subscription(conn, frame.correlation);
                 return self.refuse(asker, code, &error.to_string(), now);
             }
         };
@@ -77,12 +82,17 @@ impl<P: BufPool> Core<P> {
             }
             (NativeTalk::ExpectRequest, _) => {}
         }
-        if self.stop.begun() {
+        // A stop has ended all subscriptions; what still comes for one is not answered.
+        let of_subscription = matches!(request, Request::Credit(_) | Request::Unsubscribe);
+        if self.stop.begun() && !of_subscription {
             return self.refuse(asker, ErrorCode::Stopping, "the broker is stopping", now);
         }
         match request {
             Request::Produce(produce) => self.produce(asker, &produce, payload, now),
             Request::Fetch(fetch) => self.fetch(asker, &fetch, now),
+            Request::Subscribe(subscribe) => self.subscribe(asker, &subscribe, now),
+            Request::Credit(bytes) => self.credit(asker, bytes, now),
+            Request::Unsubscribe => self.unsubscribe(asker, now),
             Request::ListOffsets(lookup) => self.list_offsets(asker, &lookup, now),
             Request::InitProducer => self.init_producer(asker, now),
             Request::Metadata(name) => self.metadata(asker, name, now),
@@ -92,7 +102,7 @@ impl<P: BufPool> Core<P> {
             Request::ListTopics => self.list_topics(asker),
             Request::DescribeTopics(names) => self.describe_topics(asker, &names, now),
             Request::Status => self.ask_status(asker, now),
-            Request::Ping => self.respond(conn, frame.correlation, &wire::Response::Pong, &[]),
+            Request::Ping => self.respond(conn, frame.correlation, &wire::Response::Pong),
             Request::Hello(_) => {
                 self.refuse(
                     asker,

@@ -25,13 +25,23 @@ use crate::core::session::Blocked;
 use crate::core::status::PartitionReport;
 
 impl<P: BufPool> Core<P> {
-    /// Gives a response to send; `payload` follows it uncopied.
+    /// Gives a response to send.
     pub(super) fn respond(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
         response: &Response<'_>,
-        payload: &[Bytes],
+    ) {
+        self.respond_with(conn, correlation, response, Vec::new());
+    }
+
+    /// Gives a response to send; `payload` follows it uncopied.
+    pub(super) fn respond_with(
+        &mut self,
+        conn: ConnId,
+        correlation: CorrelationId,
+        response: &Response<'_>,
+        payload: Vec<Bytes>,
     ) {
         let Some(session) = self.sessions.get(conn) else {
             return;
@@ -52,10 +62,8 @@ impl<P: BufPool> Core<P> {
         let head = session.take_out();
         session.unsent += len;
         self.actions.push_back(Action::Send { conn, bytes: head });
-        let sends = payload
-            .iter()
-            .cloned()
-            .map(|bytes| Action::Send { conn, bytes });
+        let sends = payload.into_iter();
+        let sends = sends.map(|bytes| Action::Send { conn, bytes });
         self.actions.extend(sends);
         self.bound_peer(conn);
     }
@@ -97,7 +105,7 @@ impl<P: BufPool> Core<P> {
             }
             Reply::Fetched(_) => unreachable!("fetches are gathered"),
         };
-        self.respond(conn, correlation, &response, &[]);
+        self.respond(conn, correlation, &response);
     }
 
     fn answer_change(&mut self, conn: ConnId, correlation: CorrelationId, entry: &TopologyEntry) {
@@ -108,22 +116,17 @@ impl<P: BufPool> Core<P> {
                     topic_id,
                     partitions: topic.partitions(),
                 };
-                self.respond(conn, correlation, &Response::CreateTopic(ok), &[]);
+                self.respond(conn, correlation, &Response::CreateTopic(ok));
             }
             TopologyEntry::TopicAltered(altered) => {
                 let ok = AlterTopicOk {
                     topic_id: TopicId(altered.id.0),
                     partitions: altered.partitions(),
                 };
-                self.respond(conn, correlation, &Response::AlterTopic(ok), &[]);
+                self.respond(conn, correlation, &Response::AlterTopic(ok));
             }
             TopologyEntry::TopicDeleted(id) => {
-                self.respond(
-                    conn,
-                    correlation,
-                    &Response::DeleteTopic(TopicId(id.0)),
-                    &[],
-                );
+                self.respond(conn, correlation, &Response::DeleteTopic(TopicId(id.0)));
             }
             TopologyEntry::ProducerIdsReserved { first, count } => {
                 self.producer_ids.refill(*first, *count);
@@ -150,12 +153,8 @@ impl<P: BufPool> Core<P> {
             ));
         }
         let partitions = partitions.as_slice().into();
-        self.respond(
-            conn,
-            correlation,
-            &Response::Fetch(FetchOk { partitions }),
-            &payload,
-        );
+        let response = Response::Fetch(FetchOk { partitions });
+        self.respond_with(conn, correlation, &response, payload);
     }
 
     pub(super) fn respond_described(
@@ -191,7 +190,7 @@ impl<P: BufPool> Core<P> {
             }
         });
         let response = Response::DescribeTopics(described.collect());
-        self.respond(conn, correlation, &response, &[]);
+        self.respond(conn, correlation, &response);
     }
 
     pub(super) fn respond_engine_error(
@@ -209,7 +208,7 @@ impl<P: BufPool> Core<P> {
         self.respond_error(conn, correlation, ErrorCode::Timeout, message);
     }
 
-    fn respond_error(
+    pub(super) fn respond_error(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
@@ -217,7 +216,7 @@ impl<P: BufPool> Core<P> {
         message: &str,
     ) {
         let error = ErrorResponse::new(code, message);
-        self.respond(conn, correlation, &Response::Error(error), &[]);
+        self.respond(conn, correlation, &Response::Error(error));
     }
 
     /// The request fails before anything waits for it; its permit comes back.

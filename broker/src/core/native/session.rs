@@ -53,8 +53,12 @@ impl<P: BufPool> Core<P> {
         now: Now,
     ) {
         let header = self.header_of(frame);
-        let payload = self.copy(&frame[header.payload_range()]);
         let head = &frame[header.header_range()];
+        if header.kind == Kind::Hello.as_u16() && self.hands_over(conn, frame, head) {
+            // It is looked at again, here or there.
+            return self.give_back_permit(permit, now);
+        }
+        let payload = self.copy(&frame[header.payload_range()]);
         self.dispatch(conn, &header, head, payload, permit, now);
     }
 

@@ -57,7 +57,7 @@ impl<P: BufPool> Core<P> {
             cores: reports.iter().map(core_status).collect(),
             stopped_logs: stopped_logs.collect(),
         });
-        self.respond(conn, correlation, &response, &[]);
+        self.respond(conn, correlation, &response);
     }
 }
 

@@ -22,8 +22,9 @@ impl<P: BufPool> Core<P> {
             topic_id: wire::TopicId(topic.id.0),
             partitions: topic.partitions(),
             level: level_out(self.topology.settings_of(&topic).level),
+            cores: topic.cores.iter().map(|core| core.0).collect(),
         };
-        self.respond(asker.conn, asker.correlation, &Response::Metadata(ok), &[]);
+        self.respond(asker.conn, asker.correlation, &Response::Metadata(ok));
     }
 
     pub(super) fn create_topic(&mut self, asker: Asker, create: &wire::CreateTopic<'_>, now: Now) {
@@ -91,7 +92,7 @@ impl<P: BufPool> Core<P> {
             partitions: topic.partitions(),
         });
         let response = Response::ListTopics(summaries.collect());
-        self.respond(asker.conn, asker.correlation, &response, &[]);
+        self.respond(asker.conn, asker.correlation, &response);
     }
 
     pub(super) fn describe_topics(&mut self, asker: Asker, names: &[&str], now: Now) {

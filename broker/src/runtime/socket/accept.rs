@@ -55,18 +55,12 @@ impl Sockets {
             // SAFETY: the kernel made it for us alone.
             let stream = TcpStream::from(unsafe { OwnedFd::from_raw_fd(done.result) });
             if self.live() >= self.limit {
-                self.refused += 1;
-                if !std::mem::replace(&mut self.refusing, true) {
-                    tracing::warn!(
-                        limit = self.limit,
-                        "connections are refused: too many are open"
-                    );
-                }
+                self.refuse();
             } else if let Ok(peer) = stream.peer_addr() {
                 // Without it replies wait for acknowledgements; a peer that is gone has none.
                 let _gone = stream.set_nodelay(true);
                 self.refusing = false;
-                let id = self.insert(Conn::new(stream));
+                let id = self.insert(Conn::new(stream, protocol));
                 behaviour.handle_accept(id, protocol, peer, now);
                 self.want_receive(id.slot);
             }
@@ -83,7 +77,18 @@ impl Sockets {
         self.arm_accepts()
     }
 
-    fn insert(&mut self, conn: Conn) -> ConnId {
+    /// Counts a connection that is closed because too many are open.
+    pub(in crate::runtime) fn refuse(&mut self) {
+        self.refused += 1;
+        if !std::mem::replace(&mut self.refusing, true) {
+            tracing::warn!(
+                limit = self.limit,
+                "connections are refused: too many are open"
+            );
+        }
+    }
+
+    pub(super) fn insert(&mut self, conn: Conn) -> ConnId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
                 generation: 0,

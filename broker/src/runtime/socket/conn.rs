@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd;
 use bytes::{Buf, Bytes, BytesMut};
 use io_uring::{opcode, squeue, types::Fd};
 
+use crate::core::boundary::Protocol;
 use crate::runtime::ring::{BUFFER, GROUP};
 
 /// Chunks gathered into one vectored write. Beyond some dozens the copy dominates.
@@ -54,6 +55,8 @@ struct Gathered {
 /// One connection.
 pub(super) struct Conn {
     stream: TcpStream,
+    /// What is spoken.
+    pub(super) protocol: Protocol,
     pub(super) stage: Stage,
     pub(super) paused: bool,
     /// The peer has finished sending.
@@ -74,9 +77,10 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream, protocol: Protocol) -> Self {
         Self {
             stream,
+            protocol,
             stage: Stage::Open,
             paused: false,
             peer_done: false,
@@ -95,6 +99,17 @@ impl Conn {
     /// Whether the kernel holds no operation of this connection.
     pub(super) fn is_quiet(&self) -> bool {
         self.receiving == Receiving::Nothing && !self.sending
+    }
+
+    /// Whether a body is being received into place.
+    pub(super) fn expects_body(&self) -> bool {
+        self.body.is_some()
+    }
+
+    /// The socket of a connection of which the kernel holds nothing; it is not closed.
+    pub(super) fn into_stream(self) -> TcpStream {
+        assert!(self.is_quiet(), "the kernel uses what would be dropped");
+        self.stream
     }
 
     pub(super) fn has_to_send(&self) -> bool {

@@ -8,6 +8,7 @@
 
 mod accept;
 mod conn;
+mod hand_over;
 mod listen;
 
 use std::collections::VecDeque;
@@ -22,6 +23,7 @@ use super::tag::{Kind, tag};
 use crate::core::boundary::{Behaviour, ConnId};
 use conn::{Conn, Stage};
 
+pub(super) use hand_over::Traveller;
 pub use listen::{BoundAddr, ListenerConfig, ListenerCores};
 pub(super) use listen::{Listener, bind_all};
 
@@ -60,6 +62,8 @@ pub(super) struct Sockets {
     refusing: bool,
     /// Connections refused because of it.
     refused: u64,
+    /// Connections that other cores have handed over.
+    handed_over: u64,
     /// Bytes that all connections have waiting to be sent.
     unsent: usize,
 }
@@ -86,6 +90,7 @@ impl Sockets {
             grace: GRACE,
             refusing: false,
             refused: 0,
+            handed_over: 0,
             unsent: 0,
         }
     }
@@ -93,6 +98,11 @@ impl Sockets {
     /// Connections refused because too many were open.
     pub(super) fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// Connections that other cores accepted and handed over to this one.
+    pub(super) fn handed_over(&self) -> u64 {
+        self.handed_over
     }
 
     /// Bytes given to send that the kernel has not taken.

@@ -20,12 +20,24 @@ const SANS_IO: &[&str] = &[
     "broker/src/core/",
 ];
 
-const BANS: [Ban; 5] = [
+const BANS: [Ban; 6] = [
     Ban {
-        words: &["glommio"],
+        words: &["glommio::", "use glommio", "crate glommio"],
         within: &[""],
-        except: &["broker/src/runtime/", "broker/tests/house/"],
-        instead: "only broker/src/runtime/ names the runtime",
+        except: &[
+            "broker/src/runtime/",
+            "broker/tests/house/",
+            "client/src/glommio/",
+            "client/tests/over_glommio.rs",
+            "client/examples/glommio.rs",
+        ],
+        instead: "only broker/src/runtime/ and the client's driver for it name the runtime",
+    },
+    Ban {
+        words: &["tokio::"],
+        within: &["client/src/driver/"],
+        except: &[],
+        instead: "the driver's text asks its `rt`, whichever runtime that is",
     },
     Ban {
         words: &["io_uring::", "libc::"],
@@ -111,11 +123,14 @@ fn forbidden_names_are_found_and_comments_are_not() {
         ("storage/src/b.rs", "use std::collections::HashMap;\n"),
         ("sim/src/c.rs", "use glommio::x;\n"),
         ("client/src/d.rs", "#![allow(unsafe_code)]\n"),
+        ("client/src/driver/f.rs", "::glommio::spawn_local(x);\n"),
+        ("client/src/driver/g.rs", "tokio::spawn(x);\n"),
+        ("client/src/glommio/h.rs", "use ::glommio::timer::Timer;\n"),
         (
             "broker/src/runtime/e.rs",
             "use glommio::x; #![allow(unsafe_code)]\n",
         ),
     ]);
     let found = check(&tree);
-    assert_eq!(found.len(), 4, "{found:?}");
+    assert_eq!(found.len(), 6, "{found:?}");
 }

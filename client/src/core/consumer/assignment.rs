@@ -10,7 +10,7 @@ use super::{OutOfRange, StartAt};
 use crate::core::{Backoff, Mono};
 use crate::{Error, Result};
 
-/// Where fetching goes on.
+/// Where reading goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Position {
     /// To be looked up first.
@@ -25,12 +25,12 @@ pub(super) struct Assignment {
     pub(super) topic: Arc<str>,
     /// Tells answers to this assignment from answers to one before a seek.
     pub(super) generation: u64,
-    /// Whether a request of it is in flight.
-    pub(super) busy: bool,
+    /// The subscription that brings it, if one does.
+    pub(super) subscription: Option<u64>,
     /// Not to be asked for before.
     pub(super) retry_at: Option<Mono>,
     pub(super) high_watermark: Option<Offset>,
-    fetch_at: Position,
+    read_at: Position,
     /// The offset after the last record handed out.
     handed_out: Option<Offset>,
     backoff: Backoff,
@@ -38,7 +38,7 @@ pub(super) struct Assignment {
 
 impl Assignment {
     pub(super) fn new(topic: Arc<str>, generation: u64, start: StartAt, backoff: Backoff) -> Self {
-        let fetch_at = match start {
+        let read_at = match start {
             StartAt::Offset(offset) => Position::At(offset),
             StartAt::Beginning => Position::Find(OffsetSpec::Earliest),
             StartAt::End => Position::Find(OffsetSpec::Latest),
@@ -47,10 +47,10 @@ impl Assignment {
         Self {
             topic,
             generation,
-            busy: false,
+            subscription: None,
             retry_at: None,
             high_watermark: None,
-            fetch_at,
+            read_at,
             handed_out: match start {
                 StartAt::Offset(offset) => Some(offset),
                 _ => None,
@@ -64,34 +64,35 @@ impl Assignment {
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.fetch_at == Position::Stopped
+        self.read_at == Position::Stopped
     }
 
     pub(super) fn wants_look_up(&self, now: Mono) -> Option<OffsetSpec> {
-        match self.fetch_at {
-            Position::Find(spec) if self.is_idle(now) => Some(spec),
+        match self.read_at {
+            Position::Find(spec) if self.is_due(now) => Some(spec),
             _ => None,
         }
     }
 
-    pub(super) fn wants_fetch(&self, now: Mono) -> Option<Offset> {
-        match self.fetch_at {
-            Position::At(offset) if self.is_idle(now) => Some(offset),
+    /// The offset to subscribe from.
+    pub(super) fn wants_subscription(&self, now: Mono) -> Option<Offset> {
+        match self.read_at {
+            Position::At(offset) if self.is_due(now) => Some(offset),
             _ => None,
         }
     }
 
     pub(super) fn handle_offset(&mut self, offset: Offset) {
         self.worked();
-        self.fetch_at = Position::At(offset);
+        self.read_at = Position::At(offset);
         self.handed_out = Some(offset);
     }
 
-    /// Cuts fetched bytes into batches, without those below the position, and moves on.
+    /// Cuts pushed bytes into batches, without those below the position, and moves on.
     pub(super) fn handle_batches(&mut self, bytes: &Bytes) -> Result<Vec<Bytes>> {
         self.worked();
-        let Position::At(mut position) = self.fetch_at else {
-            unreachable!("only a partition with a position is fetched");
+        let Position::At(mut position) = self.read_at else {
+            unreachable!("only a partition with a position is subscribed to");
         };
         let mut slices = Vec::new();
         for batch in batches(bytes) {
@@ -108,7 +109,7 @@ impl Assignment {
         if slices.is_empty() && !bytes.is_empty() {
             return Err(self.damaged("batches that were not asked for"));
         }
-        self.fetch_at = Position::At(position);
+        self.read_at = Position::At(position);
         Ok(slices)
     }
 
@@ -123,7 +124,7 @@ impl Assignment {
             OutOfRange::Earliest => OffsetSpec::Earliest,
             OutOfRange::Latest => OffsetSpec::Latest,
         };
-        self.fetch_at = Position::Find(spec);
+        self.read_at = Position::Find(spec);
         true
     }
 
@@ -132,11 +133,11 @@ impl Assignment {
     }
 
     pub(super) fn stop(&mut self) {
-        self.fetch_at = Position::Stopped;
+        self.read_at = Position::Stopped;
     }
 
-    fn is_idle(&self, now: Mono) -> bool {
-        !self.busy && self.retry_at.is_none_or(|at| at <= now)
+    fn is_due(&self, now: Mono) -> bool {
+        self.retry_at.is_none_or(|at| at <= now)
     }
 
     fn worked(&mut self) {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use leveret_record::{Record, RecordSet};
 use leveret_wire::native::{
-    FetchPartition, ListOffsets, ListOffsetsOk, Offset, PartitionId, TopicId,
+    ListOffsets, ListOffsetsOk, Offset, PartitionId, Push, Response, SubscribePartition,
 };
 
-use crate::Error;
-use crate::core::{Fetched, RequestId};
+use crate::core::frames::unexpected;
+use crate::core::{Frame, RequestId};
+use crate::{Error, Result};
 
 /// Something to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,14 +22,31 @@ pub enum ConsumerTransmit {
         /// The request.
         request: ListOffsets,
     },
-    /// Fetch from some partitions of one topic.
-    Fetch {
+    /// Subscribe to some partitions.
+    Subscribe {
+        /// Comes back with every answer.
+        id: RequestId,
+        /// Bytes that may come.
+        credit: u64,
+        /// Which partitions, from where.
+        partitions: Vec<SubscribePartition>,
+    },
+    /// Give a subscription credit; it has no answer.
+    Credit {
+        /// Its `Subscribe`.
+        subscription: RequestId,
+        /// So many bytes more.
+        bytes: u64,
+    },
+    /// End a subscription; the answer is its last.
+    Unsubscribe {
+        /// Its `Subscribe`.
+        subscription: RequestId,
+    },
+    /// Ask whether the broker is there.
+    Ping {
         /// Comes back with the answer.
         id: RequestId,
-        /// The topic.
-        topic_id: TopicId,
-        /// Which partitions, from where.
-        partitions: Vec<FetchPartition>,
     },
 }
 
@@ -37,8 +55,43 @@ pub enum ConsumerTransmit {
 pub enum ConsumerAnswer {
     /// For `ListOffsets`.
     Offset(ListOffsetsOk),
-    /// For `Fetch`.
-    Fetched(Fetched),
+    /// For `Subscribe`, first.
+    Subscribed,
+    /// For `Subscribe`, then, any number of times.
+    Pushed(PushedBatches),
+    /// For `Unsubscribe`, with the id of `Subscribe`.
+    Unsubscribed,
+    /// For `Ping`.
+    Pong,
+}
+
+impl ConsumerAnswer {
+    /// What a frame says.
+    ///
+    /// # Errors
+    /// What the broker says instead, or [`Error::Protocol`] if it answers nothing of a consumer's.
+    pub fn read(frame: &Frame) -> Result<Self> {
+        match frame.response()? {
+            Response::Push(push) => Ok(Self::Pushed(PushedBatches {
+                push,
+                batches: frame.payload.clone(),
+            })),
+            Response::ListOffsets(found) => Ok(Self::Offset(found)),
+            Response::Subscribed => Ok(Self::Subscribed),
+            Response::Unsubscribed => Ok(Self::Unsubscribed),
+            Response::Pong => Ok(Self::Pong),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+/// What a subscription brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushedBatches {
+    /// Of which partition, and where that stands.
+    pub push: Push,
+    /// Record batches back to back.
+    pub batches: Bytes,
 }
 
 /// A record that was read.

@@ -8,23 +8,21 @@ use leveret_wire::native::Offset;
 /// How a consumer behaves: every bound and wait, with its default.
 #[derive(Clone, Debug)]
 pub struct ConsumerSettings {
-    /// Most bytes of one response, but for a first batch that is longer. Default 8 MiB.
-    pub max_bytes: u32,
-    /// Most bytes of one partition in a response. Default 2 MiB.
+    /// Most bytes that the broker pushes of one partition at a time, but for a first batch that
+    /// is longer. Default 2 MiB.
     pub max_partition_bytes: u32,
-    /// The broker waits for that many bytes ... Default 1.
-    pub min_bytes: u32,
-    /// ... for at most that long. Default 500 ms.
-    pub max_wait: Duration,
-    /// Nothing more is fetched while that many bytes wait to be handed out. Default 32 MiB.
+    /// Bytes that may be on their way or wait to be handed out, given to the broker as credit;
+    /// it may pass them by one batch for each of its subscriptions. Default 32 MiB.
     pub buffer_bytes: usize,
+    /// The broker is asked whether it is there when it has said nothing for so long. Default 10 s.
+    pub ping_after: Duration,
     /// What to do when the log no longer has the position. Default: fail.
     pub out_of_range: OutOfRange,
     /// How far compressed batches may grow.
     pub decompress: DecompressLimit,
-    /// Least wait before a partition is fetched again after a failure. Default 20 ms.
+    /// Least wait before a partition is subscribed to again after a failure. Default 20 ms.
     pub backoff_least: Duration,
-    /// Most wait before a partition is fetched again after a failure. Default 1 s.
+    /// Most wait before a partition is subscribed to again after a failure. Default 1 s.
     pub backoff_most: Duration,
     /// Seed of the jitter in those waits.
     pub seed: u64,
@@ -33,11 +31,9 @@ pub struct ConsumerSettings {
 impl Default for ConsumerSettings {
     fn default() -> Self {
         Self {
-            max_bytes: 8 << 20,
             max_partition_bytes: 2 << 20,
-            min_bytes: 1,
-            max_wait: Duration::from_millis(500),
             buffer_bytes: 32 << 20,
+            ping_after: Duration::from_secs(10),
             out_of_range: OutOfRange::Fail,
             decompress: DecompressLimit::default(),
             backoff_least: Duration::from_millis(20),

@@ -42,6 +42,8 @@ pub(super) enum Step {
     Send {
         serial: u64,
         batch: Bytes,
+        /// Where it is to be sent.
+        core: Option<u16>,
     },
 }
 
@@ -83,6 +85,10 @@ pub(super) struct Partition<T> {
     pub(super) timer: Option<Mono>,
     queue: VecDeque<Batch<T>>,
     in_flight: usize,
+    /// The core that owns it, as far as is known.
+    pub(super) owner: Option<u16>,
+    /// The owner that what is in flight was sent to.
+    sent_to: Option<u16>,
     /// Something failed: send nothing until `in_flight` is 0 ...
     draining: bool,
     /// ... and not before this time.
@@ -110,6 +116,8 @@ impl<T> Partition<T> {
             timer: None,
             queue: VecDeque::new(),
             in_flight: 0,
+            owner: None,
+            sent_to: None,
             draining: false,
             retry_at: None,
             naming: Naming::Fresh,
@@ -165,8 +173,11 @@ impl<T> Partition<T> {
         if self.in_flight == 0 {
             self.draining = false;
             self.retry_at = self.retry_at.filter(|at| *at > now);
+            self.sent_to = self.owner;
         }
-        if self.draining || self.retry_at.is_some() || self.in_flight >= max_in_flight {
+        // On two connections at once batches could overtake each other.
+        let moving = self.sent_to != self.owner;
+        if moving || self.draining || self.retry_at.is_some() || self.in_flight >= max_in_flight {
             return Step::Nothing;
         }
         let Some(position) = self.queue.iter().position(|batch| !batch.is_in_flight()) else {
@@ -188,6 +199,7 @@ impl<T> Partition<T> {
         Step::Send {
             serial: batch.serial(),
             batch: batch.send(),
+            core: self.sent_to,
         }
     }
 

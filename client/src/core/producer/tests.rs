@@ -11,6 +11,7 @@ use leveret_wire::native::{Level, ProducerId, TopicId};
 use super::*;
 
 mod chance;
+mod owners;
 
 /// Numbers of the records in a batch.
 type Tag = Rc<RefCell<Vec<u32>>>;
@@ -78,7 +79,9 @@ fn identify(producer: &mut Producer<Tag>, now: Mono, id: i64) {
 
 fn next_batch(producer: &mut Producer<Tag>, now: Mono) -> Option<(RequestId, BatchHeader)> {
     match producer.poll_transmit(now)? {
-        Transmit::Produce { id, request, batch } => {
+        Transmit::Produce {
+            id, request, batch, ..
+        } => {
             assert_eq!(request.topic_id, TOPIC);
             Some((id, verify(&batch).unwrap()))
         }
@@ -315,6 +318,7 @@ fn metadata(topic_id: TopicId, partitions: u32) -> Result<Answer> {
         topic_id,
         partitions,
         level: Level::Synced,
+        cores: Vec::new(),
     }))
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Topic {
     known_since: Option<Mono>,
     /// Its metadata is asked for, or about to be.
     asked: bool,
+    /// What is known of it may be of a broker that has ended.
+    doubted: bool,
 }
 
 impl Topic {
@@ -54,6 +56,7 @@ impl<T: Default> Producer<T> {
                     .expect("below the partition count"),
                 known_since: None,
                 asked: false,
+                doubted: false,
             });
             self.names.insert(name.to_owned(), index);
             index
@@ -73,6 +76,22 @@ impl<T: Default> Producer<T> {
             topic.partitions.push(place);
         }
         index
+    }
+
+    /// Says which core owns each partition of a topic, by number. What is sent of a partition from
+    /// then on goes there, once nothing of it is in flight to another.
+    pub fn set_owners(&mut self, topic: TopicIndex, cores: &[u16]) {
+        for (number, place) in self.topics[topic.0].partitions.iter().enumerate() {
+            self.partitions[*place].owner = cores.get(number).copied();
+        }
+    }
+
+    /// The connection was lost, perhaps with the broker: the next one may place partitions
+    /// otherwise, so the next record has the topic's metadata asked for again.
+    pub(super) fn doubt_owners(&mut self) {
+        for topic in &mut self.topics {
+            topic.doubted = true;
+        }
     }
 
     /// The id means nothing any more: the name has to be resolved again.
@@ -106,7 +125,8 @@ impl<T: Default> Producer<T> {
     pub(super) fn note_use(&mut self, now: Mono, index: TopicIndex) -> bool {
         let topic = &mut self.topics[index.0];
         let since = *topic.known_since.get_or_insert(now);
-        if topic.asked || since.after(self.settings.metadata_max_age) > now {
+        let fresh = !topic.doubted && since.after(self.settings.metadata_max_age) > now;
+        if topic.asked || fresh {
             return false;
         }
         topic.asked = true;
@@ -132,12 +152,14 @@ impl<T: Default> Producer<T> {
         let topic = &mut self.topics[index.0];
         topic.asked = false;
         topic.known_since = Some(now);
+        topic.doubted = false;
         let (name, id) = (Arc::clone(&topic.name), topic.id);
         match metadata {
             Some(found) if found.topic_id != id => self.forget_topic(id),
             Some(found) => {
                 if let Some(partitions) = NonZeroU32::new(found.partitions) {
                     self.add_topic(&name, id, partitions);
+                    self.set_owners(index, &found.cores);
                 }
             }
             None => {}

@@ -135,3 +135,48 @@ fn closing_gives_the_tokens_back_in_order() {
     }
     assert_eq!(session.close(), ["a", "b", "c"]);
 }
+
+#[test]
+fn a_subscription_keeps_its_token_until_its_last_frame() {
+    let mut session = session(2);
+    let mut out = BytesMut::new();
+    session.handle_frame(answer(HELLO, &hello(1))).unwrap();
+    let partitions = [leveret_wire::native::SubscribePartition {
+        topic_id: leveret_wire::native::TopicId(1),
+        partition: leveret_wire::native::PartitionId(0),
+        offset: leveret_wire::native::Offset(0),
+        max_bytes: 1,
+    }];
+    let subscribe = Request::Subscribe(leveret_wire::native::Subscribe {
+        credit: 1,
+        partitions: partitions.as_slice().into(),
+    });
+    let correlation = session.request(&mut out, &subscribe, 0, "pushes").unwrap();
+    let other = session
+        .request(&mut out, &Request::Ping, 0, "pong")
+        .unwrap();
+    let push = Response::Push(leveret_wire::native::Push {
+        index: 0,
+        error: None,
+        high_watermark: leveret_wire::native::Offset(1),
+        log_start_offset: leveret_wire::native::Offset(0),
+    });
+    for response in [&Response::Subscribed, &push, &push] {
+        let frame = answer(correlation.0, response);
+        assert_eq!(session.subscriber(&frame).unwrap(), Some(&"pushes"));
+    }
+    let stray = session.subscriber(&answer(other.0, &push)).unwrap_err();
+    assert!(matches!(stray, Error::Protocol(_)), "{stray}");
+    out.clear();
+    session.follow_up(&mut out, correlation, &Request::Unsubscribe);
+    let limits = FrameLimits::for_requests(0);
+    let header = FrameHeader::parse(&out, &limits).unwrap().unwrap();
+    assert_eq!(header.correlation, correlation);
+    let last = answer(correlation.0, &Response::Unsubscribed);
+    assert_eq!(session.subscriber(&last).unwrap(), None);
+    let (token, _) = session.handle_frame(last).unwrap().unwrap();
+    assert_eq!((token, session.in_flight()), ("pushes", 1));
+    out.clear();
+    session.follow_up(&mut out, correlation, &Request::Credit(1));
+    assert!(out.is_empty(), "it has ended");
+}

@@ -8,6 +8,7 @@ mod history;
 mod limits;
 mod produce;
 mod topics;
+mod watch;
 
 use leveret_storage::types::Offset;
 

@@ -2,29 +2,18 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use leveret_wire::native::{Offset, PartitionId};
-
+use super::rt::{Lock, Ptr};
 use crate::Result;
-use crate::core::Appended;
-
-/// Where a record was appended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ack {
-    /// Its partition.
-    pub partition: PartitionId,
-    /// Its offset.
-    pub offset: Offset,
-}
+use crate::core::{Ack, Appended};
 
 /// The outcome of one record: await it, in any order with others. Dropping it does not take the
 /// record back.
 #[derive(Debug)]
 #[must_use = "a record that is not acknowledged may be lost"]
 pub struct Delivery {
-    outcome: Arc<Outcome>,
+    outcome: Ptr<Outcome>,
     index: u32,
     /// Where its waker stands in the outcome's list.
     slot: Option<usize>,
@@ -33,7 +22,7 @@ pub struct Delivery {
 /// The outcome of a batch, shared by the deliveries of its records.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +35,7 @@ impl Outcome {
     /// Settles it and wakes whoever waits.
     pub(super) fn settle(&self, result: Result<Appended>) {
         let wakers = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state.lock();
             assert!(state.result.is_none(), "a batch has one outcome");
             state.result = Some(result);
             std::mem::take(&mut state.wakers)
@@ -56,7 +45,7 @@ impl Outcome {
 }
 
 impl Delivery {
-    pub(super) fn new(outcome: Arc<Outcome>, index: u32) -> Self {
+    pub(super) fn new(outcome: Ptr<Outcome>, index: u32) -> Self {
         Self {
             outcome,
             index,
@@ -69,13 +58,10 @@ impl Future for Delivery {
     type Output = Result<Ack>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let outcome = Arc::clone(&self.outcome);
-        let mut state = outcome.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = Ptr::clone(&self.outcome);
+        let mut state = outcome.state.lock();
         if let Some(result) = &state.result {
-            return Poll::Ready(result.clone().map(|appended| Ack {
-                partition: appended.partition,
-                offset: Offset(appended.base_offset.0 + u64::from(self.index)),
-            }));
+            return Poll::Ready(result.clone().map(|appended| appended.ack(self.index)));
         }
         match self.slot {
             Some(slot) => state.wakers[slot].clone_from(cx.waker()),

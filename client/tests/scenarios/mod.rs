@@ -1,19 +1,75 @@
-//! The tokio client against a broker in memory that misbehaves: nothing lost, nothing twice,
-//! nothing out of order.
+//! A client against a broker in memory that misbehaves: nothing lost, nothing twice, nothing out
+//! of order. The same for every driver: who includes this says which `Client` it is, and how to
+//! `sleep`.
 
-#![cfg(feature = "tokio")]
+mod cores;
+mod reading;
 
-mod support;
-
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use leveret_client::{
-    Client, ClientOptions, ConsumerOptions, Error, ErrorCode, NewTopic, Offset, OutOfRange,
-    PartitionId, ProducerOptions, ProducerRecord, StartAt, TopicChanges, TopicId,
+    ClientOptions, ConsumerOptions, Error, ErrorCode, NewTopic, PartitionId, ProducerOptions,
+    ProducerRecord, StartAt, TopicChanges,
 };
-use support::{FakeBroker, Faults};
 
-fn options(broker: &FakeBroker) -> ClientOptions {
+use super::runtime::{Client, sleep};
+use super::support::{FakeBroker, Faults};
+pub(crate) use {cores::*, reading::*};
+
+/// Makes a test of each scenario, which `$run` runs to its end.
+macro_rules! each {
+    ($run:path) => {
+        crate::scenarios::each! { $run:
+            a_topic_that_grows_gets_records_of_a_producer_that_runs,
+            a_calm_broker_gets_everything_once,
+            cuts_and_overload_lose_nothing_and_repeat_nothing,
+            a_broker_that_loses_sequences_gets_a_new_producer,
+            without_idempotence_the_same_cuts_would_repeat,
+            a_silent_broker_is_given_up_at_the_deadline,
+            a_full_buffer_makes_senders_wait,
+            what_does_not_exist_is_said_at_once,
+            nobody_there_says_what_to_do,
+            a_dropped_producer_fails_what_it_holds,
+            everything_is_read_once_and_in_order,
+            seeks_land_where_they_should,
+            a_lost_position_is_an_error_or_a_jump_as_told,
+            damaged_bytes_are_an_error_and_never_a_record,
+            batches_come_whole_and_verified,
+            a_subscription_brings_what_credit_allows_and_ends_when_dropped,
+            topics_are_created_and_known,
+            cuts_within_pushes_lose_nothing_and_repeat_nothing,
+            no_more_is_pushed_than_the_buffer_takes,
+            batches_go_to_the_core_that_owns_their_partition,
+            a_broker_that_hands_nothing_over_is_sent_everything_by_the_first_connection,
+            connections_to_several_cores_that_fail_lose_and_reorder_nothing,
+            a_consumer_of_one_cores_partitions_is_served_there,
+        }
+    };
+    ($run:path: $($name:ident,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $run(crate::scenarios::$name());
+            }
+        )*
+    };
+}
+pub(crate) use each;
+
+/// What comes within that time.
+pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    let (mut future, mut timer) = (pin!(future), pin!(sleep(limit)));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+pub(crate) fn options(broker: &FakeBroker) -> ClientOptions {
     ClientOptions {
         retry_timeout: Duration::from_secs(10),
         backoff_least: Duration::from_millis(1),
@@ -22,7 +78,7 @@ fn options(broker: &FakeBroker) -> ClientOptions {
     }
 }
 
-fn small_batches() -> ProducerOptions {
+pub(crate) fn small_batches() -> ProducerOptions {
     ProducerOptions {
         linger: Duration::from_millis(1),
         max_batch_bytes: 400,
@@ -84,8 +140,7 @@ fn assert_complete(stored: &[Vec<Vec<u8>>]) {
     }
 }
 
-#[tokio::test]
-async fn a_topic_that_grows_gets_records_of_a_producer_that_runs() {
+pub(crate) async fn a_topic_that_grows_gets_records_of_a_producer_that_runs() {
     let broker = FakeBroker::start(Faults::default()).await;
     let topic = broker.create_topic("t", 1);
     let client = Client::with_options(options(&broker)).await.unwrap();
@@ -130,8 +185,7 @@ async fn a_topic_that_grows_gets_records_of_a_producer_that_runs() {
     }
 }
 
-#[tokio::test]
-async fn a_calm_broker_gets_everything_once() {
+pub(crate) async fn a_calm_broker_gets_everything_once() {
     let (stored, broker) = produce_through(Faults::default()).await;
     assert_complete(&stored);
     let state = broker.state.lock().unwrap();
@@ -139,8 +193,7 @@ async fn a_calm_broker_gets_everything_once() {
     assert!(state.produces > 100, "batches were small");
 }
 
-#[tokio::test]
-async fn cuts_and_overload_lose_nothing_and_repeat_nothing() {
+pub(crate) async fn cuts_and_overload_lose_nothing_and_repeat_nothing() {
     let (stored, broker) = produce_through(Faults {
         cut_after_append: 7,
         cut_before_append: 11,
@@ -157,8 +210,7 @@ async fn cuts_and_overload_lose_nothing_and_repeat_nothing() {
     assert!(state.connections > 10, "there were cuts");
 }
 
-#[tokio::test]
-async fn a_broker_that_loses_sequences_gets_a_new_producer() {
+pub(crate) async fn a_broker_that_loses_sequences_gets_a_new_producer() {
     let (stored, broker) = produce_through(Faults {
         lose_sequences: 9,
         ..Faults::default()
@@ -168,8 +220,7 @@ async fn a_broker_that_loses_sequences_gets_a_new_producer() {
     assert!(broker.state.lock().unwrap().producers > 1);
 }
 
-#[tokio::test]
-async fn without_idempotence_the_same_cuts_would_repeat() {
+pub(crate) async fn without_idempotence_the_same_cuts_would_repeat() {
     let (stored, _) = produce_through(Faults {
         cut_after_append: 7,
         append_duplicates: true,
@@ -179,8 +230,7 @@ async fn without_idempotence_the_same_cuts_would_repeat() {
     assert!(stored.iter().map(Vec::len).sum::<usize>() > 2000);
 }
 
-#[tokio::test]
-async fn a_silent_broker_is_given_up_at_the_deadline() {
+pub(crate) async fn a_silent_broker_is_given_up_at_the_deadline() {
     let broker = FakeBroker::start(Faults {
         silent: true,
         ..Faults::default()
@@ -202,8 +252,7 @@ async fn a_silent_broker_is_given_up_at_the_deadline() {
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
-#[tokio::test]
-async fn a_full_buffer_makes_senders_wait() {
+pub(crate) async fn a_full_buffer_makes_senders_wait() {
     let broker = FakeBroker::start(Faults::default()).await;
     broker.create_topic("t", 1);
     let client = Client::with_options(options(&broker)).await.unwrap();
@@ -224,8 +273,7 @@ async fn a_full_buffer_makes_senders_wait() {
     assert!(matches!(refused, Error::InvalidRecord(_)), "{refused}");
 }
 
-#[tokio::test]
-async fn what_does_not_exist_is_said_at_once() {
+pub(crate) async fn what_does_not_exist_is_said_at_once() {
     let broker = FakeBroker::start(Faults::default()).await;
     broker.create_topic("t", 1);
     let client = Client::with_options(options(&broker)).await.unwrap();
@@ -251,15 +299,13 @@ async fn what_does_not_exist_is_said_at_once() {
     assert_eq!(error.code(), Some(ErrorCode::UnknownPartition));
 }
 
-#[tokio::test]
-async fn nobody_there_says_what_to_do() {
+pub(crate) async fn nobody_there_says_what_to_do() {
     let error = Client::connect("127.0.0.1:1").await.err().unwrap();
     assert!(matches!(error, Error::Connect { .. }), "{error}");
     assert!(error.remedy().contains("leveret serve"));
 }
 
-#[tokio::test]
-async fn a_dropped_producer_fails_what_it_holds() {
+pub(crate) async fn a_dropped_producer_fails_what_it_holds() {
     let broker = FakeBroker::start(Faults {
         silent: true,
         ..Faults::default()
@@ -276,142 +322,7 @@ async fn a_dropped_producer_fails_what_it_holds() {
     assert_eq!(delivery.await.unwrap_err(), Error::Closed("producer"));
 }
 
-async fn filled(partitions: u32, records: usize) -> (FakeBroker, Client) {
-    let broker = FakeBroker::start(Faults::default()).await;
-    broker.create_topic("t", partitions);
-    let client = Client::with_options(options(&broker)).await.unwrap();
-    let producer = client.producer(small_batches());
-    for number in 0..records {
-        let record = ProducerRecord {
-            partition: Some(PartitionId(number as u32 % partitions)),
-            timestamp: Some(1000 + number as i64),
-            key: Some(format!("{number}").into()),
-            headers: vec![("h".into(), None), ("h".into(), Some("x".into()))],
-            ..ProducerRecord::value(value(number))
-        };
-        drop(producer.send("t", record).await.unwrap());
-    }
-    producer.flush().await.unwrap();
-    (broker, client)
-}
-
-#[tokio::test]
-async fn everything_is_read_once_and_in_order() {
-    let (_broker, client) = filled(3, 900).await;
-    let mut consumer = client.consumer(ConsumerOptions {
-        max_partition_bytes: 1000,
-        ..ConsumerOptions::default()
-    });
-    consumer.assign("t", &[], StartAt::Beginning).await.unwrap();
-    let mut next = [0u64; 3];
-    for _ in 0..900 {
-        let read = consumer.next().await.unwrap();
-        let partition = read.partition.0;
-        let number = next[partition as usize] * 3 + u64::from(partition);
-        assert_eq!(read.record.offset as u64, next[partition as usize]);
-        assert_eq!(
-            read.record.value.as_deref(),
-            Some(&value(number as usize)[..])
-        );
-        assert_eq!(read.record.headers().len(), 2);
-        next[partition as usize] += 1;
-        let position = consumer.position("t", read.partition).unwrap();
-        assert_eq!(position.0, next[partition as usize]);
-    }
-    assert_eq!(next, [300; 3]);
-    let more = tokio::time::timeout(Duration::from_millis(50), consumer.next()).await;
-    assert!(more.is_err(), "there is nothing more: {more:?}");
-    assert_eq!(
-        consumer.high_watermark("t", PartitionId(0)),
-        Some(Offset(300))
-    );
-}
-
-#[tokio::test]
-async fn seeks_land_where_they_should() {
-    let (_broker, client) = filled(1, 200).await;
-    let mut consumer = client.consumer(ConsumerOptions::default());
-    let zero = PartitionId(0);
-    consumer
-        .assign("t", &[zero], StartAt::Offset(Offset(123)))
-        .await
-        .unwrap();
-    assert_eq!(consumer.next().await.unwrap().record.offset, 123);
-    assert_eq!(consumer.next().await.unwrap().record.offset, 124);
-    consumer.seek("t", zero, StartAt::Timestamp(1050)).unwrap();
-    assert_eq!(consumer.next().await.unwrap().record.offset, 50);
-    consumer.seek("t", zero, StartAt::Beginning).unwrap();
-    assert_eq!(consumer.next().await.unwrap().record.offset, 0);
-    consumer.seek("t", zero, StartAt::End).unwrap();
-    let nothing = tokio::time::timeout(Duration::from_millis(50), consumer.next()).await;
-    assert!(nothing.is_err());
-    let producer = client.producer(small_batches());
-    drop(
-        producer
-            .send("t", ProducerRecord::value("new"))
-            .await
-            .unwrap(),
-    );
-    assert_eq!(consumer.next().await.unwrap().record.offset, 200);
-}
-
-#[tokio::test]
-async fn a_lost_position_is_an_error_or_a_jump_as_told() {
-    let (broker, client) = filled(1, 200).await;
-    broker.trim(TopicId(1), 0);
-    let start = StartAt::Offset(Offset(0));
-    let mut strict = client.consumer(ConsumerOptions::default());
-    strict.assign("t", &[], start).await.unwrap();
-    let error = strict.next().await.unwrap_err();
-    assert_eq!(error.code(), Some(ErrorCode::OffsetOutOfRange));
-    assert_eq!(strict.next().await.unwrap_err(), Error::NotAssigned);
-    strict
-        .seek("t", PartitionId(0), StartAt::Beginning)
-        .unwrap();
-    let first = strict.next().await.unwrap().record.offset;
-    assert!(first > 0);
-    let mut lenient = client.consumer(ConsumerOptions {
-        out_of_range: OutOfRange::Earliest,
-        ..ConsumerOptions::default()
-    });
-    lenient.assign("t", &[], start).await.unwrap();
-    assert_eq!(lenient.next().await.unwrap().record.offset, first);
-}
-
-#[tokio::test]
-async fn damaged_bytes_are_an_error_and_never_a_record() {
-    let (broker, client) = filled(1, 200).await;
-    broker.damage(TopicId(1), 0);
-    let mut consumer = client.consumer(ConsumerOptions::default());
-    consumer.assign("t", &[], StartAt::Beginning).await.unwrap();
-    let error = consumer.next().await.unwrap_err();
-    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
-}
-
-#[tokio::test]
-async fn batches_come_whole_and_verified() {
-    let (_broker, client) = filled(1, 200).await;
-    let mut consumer = client.consumer(ConsumerOptions::default());
-    consumer
-        .assign("t", &[], StartAt::Offset(Offset(3)))
-        .await
-        .unwrap();
-    let mut records = 0;
-    let mut first = true;
-    while records < 200 {
-        let batch = consumer.next_batch().await.unwrap();
-        if first {
-            assert_eq!(batch.from, Offset(3));
-            first = false;
-        }
-        records += batch.records.iter().map(Result::unwrap).count();
-    }
-    assert_eq!(records, 200);
-    assert_eq!(consumer.position("t", PartitionId(0)), Some(Offset(200)));
-}
-
-#[tokio::test]
-async fn topics_are_created_and_known() {
+pub(crate) async fn topics_are_created_and_known() {
     let broker = FakeBroker::start(Faults::default()).await;
     let client = Client::with_options(options(&broker)).await.unwrap();
     let admin = client.admin();

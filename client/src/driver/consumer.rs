@@ -1,30 +1,29 @@
-//! The consumer: one owner reads records, the next fetches are on their way meanwhile.
+//! The consumer: one owner reads records, the next ones are pushed meanwhile.
 //!
-//! Positions and planning are the core's; this keeps a connection and tells the core the time.
-//! It has no task of its own: fetches are sent, and answers taken, while the owner awaits
-//! [`Consumer::next`] (the connection's tasks receive what comes in between).
+//! Positions, subscriptions and credit are the core's; this keeps a connection and tells the core
+//! the time. It has no task of its own: requests are sent, and answers taken, while the owner
+//! awaits [`Consumer::next`] (the connection's tasks receive what comes in between, which credit
+//! bounds).
 
 use std::sync::Arc;
 
-use ::tokio::sync::mpsc;
-use ::tokio::time::{Instant, sleep_until};
 use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_wire::native::{Fetch, Items, Offset, PartitionId, Request, Response, TopicId};
+use leveret_wire::native::{
+    CorrelationId, Items, Kind, Offset, PartitionId, Request, Subscribe, TopicId,
+};
 
 use super::client::{Client, millis};
 use super::clock::Clock;
 use super::connection::Connection;
-use super::pending::unexpected;
+use super::race::{Either, race, until};
+use super::rt::{Pace, mpsc, sleep_until};
 use crate::core::{
-    self, ConsumedBatch, ConsumedRecord, ConsumerAnswer, ConsumerSettings, ConsumerTransmit,
-    Fetched, Frame, RequestId, StartAt,
+    self, ConsumedBatch, ConsumedRecord, ConsumerAnswer, ConsumerOptions, ConsumerTransmit, Frame,
+    Mono, RequestId, SoleOwner, StartAt,
 };
 use crate::{Error, Result};
-
-/// How a consumer behaves.
-pub type ConsumerOptions = ConsumerSettings;
 
 /// Reads records of assigned partitions, each partition in order.
 pub struct Consumer {
@@ -33,10 +32,14 @@ pub struct Consumer {
     core: core::Consumer,
     topics: HashMap<String, (Arc<str>, TopicId), FixedState>,
     link: Option<Link>,
+    /// Whose the partitions are that were ever assigned.
+    owner: SoleOwner,
     /// Taken from the core and not sent yet: survives a cancelled call.
     unsent: Option<ConsumerTransmit>,
     /// Whether the core may have something to send.
     dirty: bool,
+    /// An owner that never waits lets the connection have its turn before each batch.
+    pace: Pace,
 }
 
 /// A connection and the answers that come over it.
@@ -44,8 +47,8 @@ struct Link {
     connection: Connection,
     queue: mpsc::UnboundedSender<(u64, Result<Frame>)>,
     answers: mpsc::UnboundedReceiver<(u64, Result<Frame>)>,
-    in_flight: usize,
-    progress: Instant,
+    /// The correlations of the subscriptions that stand.
+    subscriptions: HashMap<u64, CorrelationId, FixedState>,
 }
 
 impl Consumer {
@@ -56,8 +59,10 @@ impl Consumer {
             core: core::Consumer::new(options),
             topics: HashMap::with_hasher(FixedState::default()),
             link: None,
+            owner: SoleOwner::default(),
             unsent: None,
             dirty: true,
+            pace: Pace::new(),
         }
     }
 
@@ -98,6 +103,8 @@ impl Consumer {
             partitions
         };
         for partition in chosen {
+            self.owner
+                .add(metadata.cores.get(partition.0 as usize).copied());
             self.core
                 .assign(Arc::clone(&name), metadata.topic_id, *partition, start);
         }
@@ -134,7 +141,7 @@ impl Consumer {
         self.core.position(*id, partition)
     }
 
-    /// A partition's high watermark as of its last fetch; `None` before the first.
+    /// A partition's high watermark as of its last records; `None` before the first.
     #[must_use]
     pub fn high_watermark(&self, topic: &str, partition: PartitionId) -> Option<Offset> {
         let (_, id) = self.topics.get(topic)?;
@@ -197,6 +204,7 @@ impl Consumer {
         if !self.dirty {
             return Ok(());
         }
+        self.pace.pay().await;
         loop {
             if self.unsent.is_none() {
                 self.unsent = self.core.poll_transmit(self.clock.now());
@@ -208,17 +216,19 @@ impl Consumer {
                 Some(link) => link,
                 None => {
                     let limit = self.client.options().retry_timeout;
-                    let connect = || self.client.open_connection();
+                    let core = self.owner.core();
+                    let connect = || self.client.open_connection_for(core);
                     let connection = self.client.retry(limit, connect).await?;
                     self.link.insert(Link::new(connection))
                 }
             };
-            match link.send(transmit, self.core.settings()).await {
+            match link.send(transmit).await {
                 Ok(()) => self.unsent = None,
                 Err(error) => self.disconnect(&error),
             }
         }
         self.dirty = false;
+        self.pace.owe();
         Ok(())
     }
 
@@ -229,8 +239,7 @@ impl Consumer {
         };
         while let Ok((number, frame)) = link.answers.try_recv() {
             let now = self.clock.now();
-            link.answered();
-            handle_answer(&mut self.core, now, number, frame);
+            link.take(&mut self.core, now, number, frame);
             self.dirty = true;
         }
         if self.dirty
@@ -242,13 +251,14 @@ impl Consumer {
 
     /// Waits until something happens.
     async fn wait(&mut self) -> Result<()> {
+        self.pace.forgive();
         if self.core.is_finished() {
             return Err(Error::NotAssigned);
         }
         let now = self.clock.now();
         let clock = self.clock;
         let timer = self.core.poll_timeout(now).map(|at| clock.instant(at));
-        let patience = self.client.options().request_timeout + self.core.settings().max_wait;
+        let patience = self.client.options().request_timeout;
         let Some(link) = &mut self.link else {
             match timer {
                 Some(at) => sleep_until(at).await,
@@ -257,21 +267,22 @@ impl Consumer {
             self.dirty = true;
             return Ok(());
         };
-        let silent_until = link.progress + patience;
-        let far = silent_until + patience;
-        ::tokio::select! {
-            biased;
-            Some((number, frame)) = link.answers.recv() => {
-                link.answered();
+        let silent = self
+            .core
+            .waits_since()
+            .map(|at| clock.instant(at) + patience);
+        let next = timer.into_iter().chain(silent).min();
+        match race(link.answers.recv(), until(next)).await {
+            Either::First(Some((number, frame))) => {
                 let now = self.clock.now();
-                handle_answer(&mut self.core, now, number, frame);
+                link.take(&mut self.core, now, number, frame);
             }
-            () = sleep_until(timer.unwrap_or(far)), if timer.is_some() => {}
-            () = sleep_until(silent_until), if link.in_flight > 0 => {
+            Either::First(None) => unreachable!("the link itself can send"),
+            Either::Second(()) if timer == next => {}
+            Either::Second(()) => {
                 let after_ms = millis(patience);
                 self.disconnect(&Error::NoResponse { after_ms });
             }
-            else => return Err(Error::NotAssigned),
         }
         self.dirty = true;
         Ok(())
@@ -294,59 +305,58 @@ impl Link {
             connection,
             queue,
             answers,
-            in_flight: 0,
-            progress: Instant::now(),
+            subscriptions: HashMap::with_hasher(FixedState::default()),
         }
     }
 
-    async fn send(
-        &mut self,
-        transmit: &ConsumerTransmit,
-        settings: &ConsumerSettings,
-    ) -> Result<()> {
+    async fn send(&mut self, transmit: &ConsumerTransmit) -> Result<()> {
         let (id, request) = match transmit {
             ConsumerTransmit::ListOffsets { id, request } => (id, Request::ListOffsets(*request)),
-            ConsumerTransmit::Fetch {
+            ConsumerTransmit::Ping { id } => (id, Request::Ping),
+            ConsumerTransmit::Subscribe {
                 id,
-                topic_id,
+                credit,
                 partitions,
             } => {
-                let fetch = Fetch {
-                    topic_id: *topic_id,
-                    max_bytes: settings.max_bytes,
-                    min_bytes: settings.min_bytes,
-                    max_wait_ms: u32::try_from(settings.max_wait.as_millis()).unwrap_or(u32::MAX),
+                let subscribe = Subscribe {
+                    credit: *credit,
                     partitions: Items::from(&partitions[..]),
                 };
-                (id, Request::Fetch(fetch))
+                (id, Request::Subscribe(subscribe))
+            }
+            ConsumerTransmit::Credit {
+                subscription,
+                bytes,
+            } => return self.follow_up(*subscription, &Request::Credit(*bytes)),
+            ConsumerTransmit::Unsubscribe { subscription } => {
+                return self.follow_up(*subscription, &Request::Unsubscribe);
             }
         };
-        self.connection
-            .send_numbered(&request, Bytes::new(), &self.queue, id.0)
-            .await?;
-        if self.in_flight == 0 {
-            self.progress = Instant::now();
+        let sent = self
+            .connection
+            .send_numbered(&request, Bytes::new(), &self.queue, id.0);
+        let correlation = sent.await?;
+        if matches!(request, Request::Subscribe(_)) {
+            self.subscriptions.insert(id.0, correlation);
         }
-        self.in_flight += 1;
         Ok(())
     }
 
-    fn answered(&mut self) {
-        self.in_flight -= 1;
-        self.progress = Instant::now();
+    fn follow_up(&self, subscription: RequestId, request: &Request<'_>) -> Result<()> {
+        match self.subscriptions.get(&subscription.0) {
+            Some(correlation) => self.connection.follow_up(*correlation, request),
+            // Its last frame waits to be taken.
+            None => Ok(()),
+        }
     }
-}
 
-fn handle_answer(
-    core: &mut core::Consumer,
-    now: crate::core::Mono,
-    number: u64,
-    frame: Result<Frame>,
-) {
-    let answer = frame.and_then(|frame| match frame.response()? {
-        Response::ListOffsets(found) => Ok(ConsumerAnswer::Offset(found)),
-        Response::Fetch(_) => Fetched::decode(&frame).map(ConsumerAnswer::Fetched),
-        other => Err(unexpected(&other)),
-    });
-    core.handle_answer(now, RequestId(number), answer);
+    /// Gives the core an answer.
+    fn take(&mut self, core: &mut core::Consumer, now: Mono, number: u64, frame: Result<Frame>) {
+        let goes_on = |frame: &Frame| Kind::from_u16(frame.kind).is_some_and(Kind::goes_on);
+        if !frame.as_ref().is_ok_and(goes_on) {
+            self.subscriptions.remove(&number);
+        }
+        let answer = frame.and_then(|frame| ConsumerAnswer::read(&frame));
+        core.handle_answer(now, RequestId(number), answer);
+    }
 }

@@ -4,9 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use ::tokio::sync::{mpsc, oneshot};
-use leveret_wire::native::{ProduceOk, Response};
-
+use super::rt::{mpsc, oneshot};
 use crate::core::Frame;
 use crate::{Error, Result};
 
@@ -53,6 +51,14 @@ pub(super) enum Reply {
 }
 
 impl Reply {
+    /// For one of several responses; `None` where only one can be taken.
+    pub(super) fn again(&self) -> Option<Self> {
+        match self {
+            Self::One(_) => None,
+            Self::Queue(sender, number) => Some(Self::Queue(sender.clone(), *number)),
+        }
+    }
+
     /// Delivers. A receiver that has gone away does not want it any more.
     pub(super) fn deliver(self, answer: Result<Frame>) {
         match self {
@@ -60,18 +66,4 @@ impl Reply {
             Self::Queue(sender, number) => drop(sender.send((number, answer))),
         }
     }
-}
-
-pub(super) fn produced(frame: &Frame) -> Result<ProduceOk> {
-    match frame.response()? {
-        Response::Produce(produced) => Ok(produced),
-        other => Err(unexpected(&other)),
-    }
-}
-
-pub(super) fn unexpected(response: &Response<'_>) -> Error {
-    Error::protocol(format_args!(
-        "an answer of kind {} where another was due",
-        response.kind().name()
-    ))
 }

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
-use crate::core::{Backoff, SessionOptions};
+use super::{Backoff, ConsumerSettings, ProducerSettings, SessionOptions};
 
-/// Settings of a [`Client`](super::Client) and all connections that it opens.
+/// How a producer behaves.
+pub type ProducerOptions = ProducerSettings;
+
+/// How a consumer behaves.
+pub type ConsumerOptions = ConsumerSettings;
+
+/// Settings of a client and all connections that it opens.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// `host:port` of any core of the broker.
@@ -30,6 +36,10 @@ pub struct ClientOptions {
     pub max_queued_bytes: usize,
     /// Longest payload of one response.
     pub max_response_bytes: u32,
+    /// Whether a producer opens a connection to each core of the broker that owns a partition it
+    /// sends to, and a consumer its connection to the core that owns all it reads: so requests
+    /// need no hop inside the broker. Without it each has one connection, to any core.
+    pub connection_per_core: bool,
 }
 
 impl ClientOptions {
@@ -48,10 +58,13 @@ impl ClientOptions {
             max_in_flight: SessionOptions::default().max_in_flight,
             max_queued_bytes: 16 << 20,
             max_response_bytes: 192 << 20,
+            connection_per_core: true,
         }
     }
 
-    pub(super) fn session(&self) -> SessionOptions {
+    /// What a session of its connections needs to know.
+    #[must_use]
+    pub fn session(&self) -> SessionOptions {
         SessionOptions {
             client_name: self.client_name.clone(),
             max_in_flight: self.max_in_flight,
@@ -59,7 +72,8 @@ impl ClientOptions {
     }
 
     /// Waits for the `number`th user of this client: each has a sequence of its own.
-    pub(super) fn backoff(&self, number: u64) -> Backoff {
+    #[must_use]
+    pub fn backoff(&self, number: u64) -> Backoff {
         let seed = self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Backoff::new(self.backoff_least, self.backoff_most, seed)
     }

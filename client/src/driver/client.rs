@@ -1,27 +1,24 @@
 //! A client: where the broker is, and how to get there again.
 
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ::tokio::sync::Mutex;
-use ::tokio::time::{Instant, sleep, timeout};
 use bytes::Bytes;
 use leveret_wire::native::Request;
 
 use super::admin::Admin;
 use super::connection::Connection;
-use super::consumer::{Consumer, ConsumerOptions};
-use super::options::ClientOptions;
-use super::producer::{Producer, ProducerOptions};
-use crate::core::{Backoff, Frame};
+use super::consumer::Consumer;
+use super::producer::Producer;
+use super::race::timeout;
+use super::rt::{Instant, Lock, Mutex, Ptr, sleep};
+use crate::core::{Backoff, ClientOptions, ConsumerOptions, Frame, ProducerOptions};
 use crate::{Error, Result};
 
 /// A client of one broker. Clones share its settings and its connection.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    inner: Ptr<Inner>,
 }
 
 struct Inner {
@@ -29,7 +26,7 @@ struct Inner {
     /// The connection for requests that are not of a producer or consumer.
     connection: Mutex<Option<Connection>>,
     /// How many users of waits there were; each gets a jitter of its own.
-    users: AtomicU64,
+    users: Lock<u64>,
 }
 
 impl Client {
@@ -55,10 +52,10 @@ impl Client {
     #[must_use]
     pub fn lazy(options: ClientOptions) -> Self {
         Self {
-            inner: Arc::new(Inner {
+            inner: Ptr::new(Inner {
                 options,
                 connection: Mutex::new(None),
-                users: AtomicU64::new(0),
+                users: Lock::new(0),
             }),
         }
     }
@@ -106,12 +103,24 @@ impl Client {
     /// # Errors
     /// As [`Connection::open`].
     pub async fn open_connection(&self) -> Result<Connection> {
-        Connection::open(&self.inner.options).await
+        self.open_connection_for(None).await
+    }
+
+    /// The same for requests about what `core` owns: served there, if the options want that and
+    /// the broker can.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub async fn open_connection_for(&self, core: Option<u16>) -> Result<Connection> {
+        let options = &self.inner.options;
+        let core = core.filter(|_| options.connection_per_core);
+        Connection::open_on(options, core).await
     }
 
     pub(super) fn backoff(&self) -> Backoff {
-        let number = self.inner.users.fetch_add(1, Ordering::Relaxed);
-        self.inner.options.backoff(number)
+        let mut users = self.inner.users.lock();
+        *users += 1;
+        self.inner.options.backoff(*users)
     }
 
     /// Sends a request on the shared connection and waits for its response; one attempt.

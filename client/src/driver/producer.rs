@@ -1,78 +1,41 @@
 //! The producer: any number of tasks send, one task talks to the broker.
 //!
-//! Batching, order and retries are the core's; this keeps a connection, tells the core the time,
+//! Batching, order and retries are the core's; this keeps the connections, tells the core the time,
 //! and wakes whoever waits.
 
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ::tokio::sync::{Notify, mpsc};
-use ::tokio::time::{Instant, sleep, sleep_until};
 use bytes::Bytes;
 use leveret_record::Header;
-use leveret_wire::native::{PartitionId, Request, Response};
+use leveret_wire::native::Request;
 
 use super::client::Client;
 use super::clock::{Clock, wall_ms};
 use super::connection::Connection;
 use super::delivery::{Delivery, Outcome};
-use super::pending::{produced, unexpected};
+use super::links::Links;
+use super::race::{Either, race, until};
+use super::rt::{self, Lock, Notify, Pace, Ptr, mpsc, sleep};
 use crate::core::{
-    self, Answer, Frame, NewRecord, ProducerSettings, PushError, RequestId, Transmit,
+    self, Answer, Frame, NewRecord, ProducerOptions, ProducerRecord, PushError, Transmit, admin,
 };
 use crate::{Error, Result};
 
-/// How a producer behaves.
-pub type ProducerOptions = ProducerSettings;
-
-/// A record to send.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProducerRecord {
-    /// Where to; chosen by key or in turn if `None`.
-    pub partition: Option<PartitionId>,
-    /// Milliseconds since the Unix epoch; the time of sending if `None`.
-    pub timestamp: Option<i64>,
-    /// Its key.
-    pub key: Option<Bytes>,
-    /// Its value.
-    pub value: Option<Bytes>,
-    /// Its headers, in order; names may repeat.
-    pub headers: Vec<(Bytes, Option<Bytes>)>,
-}
-
-impl ProducerRecord {
-    /// A record with a value and nothing else.
-    #[must_use]
-    pub fn value(value: impl Into<Bytes>) -> Self {
-        Self {
-            value: Some(value.into()),
-            ..Self::default()
-        }
-    }
-
-    /// The same with a key: records of one key stay in order in one partition.
-    #[must_use]
-    pub fn with_key(mut self, key: impl Into<Bytes>) -> Self {
-        self.key = Some(key.into());
-        self
-    }
-}
-
-/// Sends records. Clones share buffer, connection and identity; when the last one goes, records
+/// Sends records. Clones share buffer, connections and identity; when the last one goes, records
 /// without an outcome fail with [`Error::Closed`] ([`flush`](Self::flush) first).
 #[derive(Clone)]
 pub struct Producer {
-    handle: Arc<Handle>,
+    handle: Ptr<Handle>,
 }
 
 /// Ends the task when dropped.
-struct Handle(Arc<Shared>);
+struct Handle(Ptr<Shared>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.lock().closed = true;
+        self.0.state.lock().closed = true;
         self.0.wake.notify_one();
     }
 }
@@ -80,15 +43,17 @@ impl Drop for Handle {
 struct Shared {
     client: Client,
     clock: Clock,
-    state: Mutex<State>,
+    state: Lock<State>,
     /// The task has something to do.
     wake: Notify,
     /// Senders that found the buffer full may look again.
     space: Notify,
+    /// A sender that never waits lets the task have its turn after each batch.
+    pace: Pace,
 }
 
 struct State {
-    core: core::Producer<Arc<Outcome>>,
+    core: core::Producer<Ptr<Outcome>>,
     closed: bool,
 }
 
@@ -97,19 +62,20 @@ type Answers = mpsc::UnboundedReceiver<(u64, Result<Frame>)>;
 
 impl Producer {
     pub(super) fn start(client: Client, options: ProducerOptions) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Ptr::new(Shared {
             client,
             clock: Clock::start(),
-            state: Mutex::new(State {
+            state: Lock::new(State {
                 core: core::Producer::new(options),
                 closed: false,
             }),
             wake: Notify::new(),
             space: Notify::new(),
+            pace: Pace::new(),
         });
-        ::tokio::spawn(Arc::clone(&shared).run());
+        rt::spawn(Ptr::clone(&shared).run());
         Self {
-            handle: Arc::new(Handle(shared)),
+            handle: Ptr::new(Handle(shared)),
         }
     }
 
@@ -136,6 +102,7 @@ impl Producer {
             headers: &headers,
         };
         let mut looked_again = false;
+        self.shared().pace.pay().await;
         loop {
             // Registered before the look, so that space made after the look is not missed.
             let space = self.shared().space.notified();
@@ -158,8 +125,8 @@ impl Producer {
     /// # Errors
     /// The first of the failures, if there were any.
     pub async fn flush(&self) -> Result<()> {
-        let outcomes: Vec<Arc<Outcome>> = {
-            let mut state = self.shared().lock();
+        let outcomes: Vec<Ptr<Outcome>> = {
+            let mut state = self.shared().state.lock();
             state.core.flush();
             state.core.unfinished().cloned().collect()
         };
@@ -175,22 +142,23 @@ impl Producer {
     /// Bytes of records that have no outcome yet.
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
-        self.shared().lock().core.buffered()
+        self.shared().state.lock().core.buffered()
     }
 
     fn push(&self, topic: &str, record: &NewRecord<'_>) -> Result<Push> {
         let now = self.shared().clock.now();
-        let mut state = self.shared().lock();
+        let mut state = self.shared().state.lock();
         let Some(index) = state.core.topic(topic) else {
             return Ok(Push::UnknownTopic);
         };
         match state.core.push(now, index, record) {
             Ok(pushed) => {
-                let delivery = Delivery::new(Arc::clone(pushed.tag), pushed.index);
+                let delivery = Delivery::new(Ptr::clone(pushed.tag), pushed.index);
                 let wake = pushed.wake;
                 drop(state);
                 if wake {
                     self.shared().wake.notify_one();
+                    self.shared().pace.owe();
                 }
                 Ok(Push::Taken(delivery))
             }
@@ -201,18 +169,18 @@ impl Producer {
     }
 
     async fn resolve(&self, topic: &str) -> Result<()> {
-        let decode = |frame: &Frame| match frame.response()? {
-            Response::Metadata(metadata) => Ok(metadata),
-            other => Err(unexpected(&other)),
-        };
         let shared = self.shared();
-        let limit = shared.lock().core.settings().delivery_timeout;
+        let limit = shared.state.lock().core.settings().delivery_timeout;
         let request = Request::Metadata(topic);
-        let metadata = shared.client.call_again(&request, decode, limit).await?;
+        let metadata = shared
+            .client
+            .call_again(&request, admin::metadata, limit)
+            .await?;
         let partitions = NonZeroU32::new(metadata.partitions)
             .ok_or_else(|| Error::protocol("a topic without partitions"))?;
-        let mut state = shared.lock();
-        state.core.add_topic(topic, metadata.topic_id, partitions);
+        let mut state = shared.state.lock();
+        let index = state.core.add_topic(topic, metadata.topic_id, partitions);
+        state.core.set_owners(index, &metadata.cores);
         Ok(())
     }
 
@@ -232,14 +200,9 @@ enum Push {
 struct Closed;
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while it was held is a bug of ours; its invariants are checked by assertions.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn run(self: Arc<Self>) {
+    async fn run(self: Ptr<Self>) {
         let Err(Closed) = self.serve().await;
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.core.abort(&Error::Closed("producer"));
         self.settle(&mut state);
     }
@@ -251,41 +214,39 @@ impl Shared {
             let reason = match self.meanwhile(self.client.open_connection()).await? {
                 Ok(connection) => {
                     backoff.reset();
-                    self.talk(&connection).await?
+                    self.talk(connection).await?
                 }
                 Err(error) => error,
             };
-            self.lock().core.handle_disconnect(&reason);
+            self.state.lock().core.handle_disconnect(&reason);
             let wait = backoff.next_wait();
             tracing::debug!(error = %reason, ?wait, "producer connects again");
             self.meanwhile(sleep(wait)).await?;
         }
     }
 
-    /// Sends and receives until the connection fails; returns why it did.
-    async fn talk(&self, connection: &Connection) -> Result<Error, Closed> {
+    /// Sends and receives until a connection fails; returns why it did.
+    async fn talk(&self, first: Connection) -> Result<Error, Closed> {
         let (queue, mut answers) = mpsc::unbounded_channel();
-        let mut progress = Instant::now();
+        let mut links = Links::new(&self.client, first);
         loop {
             while let Some(transmit) = self.next_transmit() {
-                if let Err(error) = self.meanwhile(send(connection, transmit, &queue)).await? {
+                let sending = send(&mut links, transmit, &queue);
+                if let Err(error) = self.meanwhile(sending).await? {
                     return Ok(error);
                 }
             }
-            let silent_until = progress + self.client.options().request_timeout;
-            match self.wait(&mut answers, silent_until).await? {
+            match self.wait(&mut answers, &mut links).await? {
                 Event::Answered => {
-                    progress = Instant::now();
-                    if let Some(error) = connection.failure() {
+                    if let Some(error) = links.failure() {
                         return Ok(error);
                     }
                 }
-                Event::Woken if self.lock().core.in_flight() == 0 => progress = Instant::now(),
                 Event::Woken => {}
                 Event::Silent => {
-                    return Ok(Error::NoResponse {
-                        after_ms: super::client::millis(progress.elapsed()),
-                    });
+                    let patience = self.client.options().request_timeout;
+                    let after_ms = super::client::millis(patience);
+                    return Ok(Error::NoResponse { after_ms });
                 }
             }
         }
@@ -293,27 +254,26 @@ impl Shared {
 
     fn next_transmit(&self) -> Option<Transmit> {
         let now = self.clock.now();
-        self.lock().core.poll_transmit(now)
+        self.state.lock().core.poll_transmit(now)
     }
 
     /// Waits for the next thing to happen, and lets the core deal with it.
-    async fn wait(&self, answers: &mut Answers, silent_until: Instant) -> Result<Event, Closed> {
+    async fn wait(&self, answers: &mut Answers, links: &mut Links) -> Result<Event, Closed> {
         let mut received = Vec::new();
-        let (timer, in_flight) = {
-            let state = self.lock();
-            (state.core.poll_timeout(), state.core.in_flight())
-        };
-        ::tokio::select! {
-            biased;
-            _ = answers.recv_many(&mut received, 1024) => {
-                self.handle_answers(received);
+        let timer = self.state.lock().core.poll_timeout();
+        let timer = timer.map(|at| self.clock.instant(at));
+        let next = timer.into_iter().chain(links.silent_at()).min();
+        let woken = race(self.wake.notified(), until(next));
+        match race(answers.recv_many(&mut received, 1024), woken).await {
+            Either::First(_) => {
+                self.handle_answers(received, links);
                 return Ok(Event::Answered);
             }
-            () = self.wake.notified() => {}
-            () = self.sleep_until(timer) => self.handle_timeout(),
-            () = sleep_until(silent_until), if in_flight > 0 => return Ok(Event::Silent),
+            Either::Second(Either::First(())) => self.pace.forgive(),
+            Either::Second(Either::Second(())) if timer == next => self.handle_timeout(),
+            Either::Second(Either::Second(())) => return Ok(Event::Silent),
         }
-        if self.lock().closed {
+        if self.state.lock().closed {
             return Err(Closed);
         }
         Ok(Event::Woken)
@@ -323,39 +283,34 @@ impl Shared {
     async fn meanwhile<F: Future>(&self, future: F) -> Result<F::Output, Closed> {
         let mut future = pin!(future);
         loop {
-            let timer = self.lock().core.poll_timeout();
-            ::tokio::select! {
-                biased;
-                output = &mut future => return Ok(output),
-                () = self.wake.notified() => {}
-                () = self.sleep_until(timer) => self.handle_timeout(),
+            let timer = self.state.lock().core.poll_timeout();
+            let timer = timer.map(|at| self.clock.instant(at));
+            let woken = race(self.wake.notified(), until(timer));
+            match race(future.as_mut(), woken).await {
+                Either::First(output) => return Ok(output),
+                Either::Second(Either::First(())) => {}
+                Either::Second(Either::Second(())) => self.handle_timeout(),
             }
-            if self.lock().closed {
+            if self.state.lock().closed {
                 return Err(Closed);
             }
         }
     }
 
-    async fn sleep_until(&self, timer: Option<crate::core::Mono>) {
-        match timer {
-            Some(at) => sleep_until(self.clock.instant(at)).await,
-            None => std::future::pending().await,
-        }
-    }
-
     fn handle_timeout(&self) {
         let now = self.clock.now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.core.handle_timeout(now);
         self.settle(&mut state);
     }
 
-    fn handle_answers(&self, received: Vec<(u64, Result<Frame>)>) {
+    fn handle_answers(&self, received: Vec<(u64, Result<Frame>)>, links: &mut Links) {
         let now = self.clock.now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         for (number, frame) in received {
-            let answer = frame.and_then(|frame| read_answer(&frame));
-            state.core.handle_answer(now, RequestId(number), answer);
+            let answer = frame.and_then(|frame| Answer::read(&frame));
+            let id = links.answered(number);
+            state.core.handle_answer(now, id, answer);
         }
         self.settle(&mut state);
     }
@@ -381,28 +336,23 @@ enum Event {
 }
 
 async fn send(
-    connection: &Connection,
+    links: &mut Links,
     transmit: Transmit,
     queue: &mpsc::UnboundedSender<(u64, Result<Frame>)>,
 ) -> Result<()> {
     let name;
-    let (id, request, payload) = match transmit {
-        Transmit::InitProducer(id) => (id, Request::InitProducer, Bytes::new()),
+    let (id, core, request, payload) = match transmit {
+        Transmit::InitProducer(id) => (id, None, Request::InitProducer, Bytes::new()),
         Transmit::Metadata { id, name: asked } => {
             name = asked;
-            (id, Request::Metadata(&name), Bytes::new())
+            (id, None, Request::Metadata(&name), Bytes::new())
         }
-        Transmit::Produce { id, request, batch } => (id, Request::Produce(request), batch),
+        Transmit::Produce {
+            id,
+            core,
+            request,
+            batch,
+        } => (id, core, Request::Produce(request), batch),
     };
-    connection
-        .send_numbered(&request, payload, queue, id.0)
-        .await
-}
-
-fn read_answer(frame: &Frame) -> Result<Answer> {
-    match frame.response()? {
-        Response::InitProducer(identity) => Ok(Answer::Identity(identity)),
-        Response::Metadata(metadata) => Ok(Answer::Metadata(metadata)),
-        _ => produced(frame).map(Answer::Produced),
-    }
+    links.send(core, &request, payload, queue, id).await
 }

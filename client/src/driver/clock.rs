@@ -1,9 +1,8 @@
-//! The core's time from tokio's clock, which a test may pause.
+//! The core's time from the runtime's clock.
 
 use std::time::SystemTime;
 
-use ::tokio::time::Instant;
-
+use super::rt::Instant;
 use crate::core::Mono;
 
 /// Monotonic time since it was made.

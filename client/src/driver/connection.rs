@@ -4,31 +4,25 @@
 //! learns why.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ::tokio::net::TcpStream;
-use ::tokio::sync::{Notify, mpsc, oneshot};
-use ::tokio::time::timeout;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use leveret_wire::native::{
-    Fetch, FetchPartition, FrameLimits, Items, Level, PartitionId, Produce, ProduceOk, Request,
-    TopicId,
+    CorrelationId, Fetch, FetchPartition, FrameLimits, Items, Level, PartitionId, Produce,
+    ProduceOk, Request, SubscribePartition, TopicId,
 };
 
-use super::options::ClientOptions;
-use super::pending::{self, Pending, Reply};
+use super::pending::{Pending, Reply};
+use super::race::{Either, race, timeout};
+use super::rt::{self, COPY_LEN, Lock, Notify, Ptr, mpsc, oneshot};
+use super::subscription::Subscription;
 use super::transfer::{read_frames, write_frames};
-use crate::core::{Fetched, Frame, ServerHello, Session};
+use crate::core::{ClientOptions, Fetched, Frame, Outbox, ServerHello, Session, produced};
 use crate::{Error, Result};
-
-/// Payloads up to this length are copied beside their header: cheaper than a slice of their own
-/// in the vectored write.
-const COPY_LEN: usize = 2048;
 
 /// A connection to a broker. Clones share it; it closes when the last one goes.
 #[derive(Clone)]
 pub struct Connection {
-    handle: Arc<Handle>,
+    handle: Ptr<Handle>,
 }
 
 struct Handle {
@@ -38,7 +32,7 @@ struct Handle {
 }
 
 /// Ends both tasks when dropped.
-struct Closer(Arc<Shared>);
+struct Closer(Ptr<Shared>);
 
 impl Drop for Closer {
     fn drop(&mut self) {
@@ -48,26 +42,28 @@ impl Drop for Closer {
 
 /// What the handles and the two tasks share.
 pub(super) struct Shared {
-    state: Mutex<State>,
+    state: Lock<State>,
     /// The writer has something to do.
     queued: Notify,
     /// Callers that found no room may look again.
     room: Notify,
     /// The connection has failed.
     failed: Notify,
-    max_queued_bytes: usize,
 }
 
 struct State {
     session: Session<Reply>,
-    /// Encoded headers and small payloads behind the last chunk.
-    tail: BytesMut,
-    /// Chunks that wait for the writer.
-    chunks: VecDeque<Bytes>,
-    queued_bytes: usize,
+    /// What waits for the writer.
+    outbox: Outbox,
     /// Whether the handshake is done, and who waits for it.
     opened: Option<oneshot::Sender<Result<ServerHello>>>,
     failure: Option<Error>,
+}
+
+/// What became of a request.
+enum Queued {
+    Sent(CorrelationId),
+    NoRoom(Reply),
 }
 
 impl Connection {
@@ -77,40 +73,45 @@ impl Connection {
     /// [`Error::Connect`] if there is no such broker, [`Error::Broker`] or [`Error::Protocol`] if
     /// it will not speak with us.
     pub async fn open(options: &ClientOptions) -> Result<Self> {
-        match timeout(options.connect_timeout, Self::open_unbounded(options)).await {
+        Self::open_on(options, None).await
+    }
+
+    /// The same, asking to be served by `core` of the broker; [`server`](Self::server) says which
+    /// core it is.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_on(options: &ClientOptions, core: Option<u16>) -> Result<Self> {
+        let opening = Self::open_unbounded(options, core);
+        match timeout(options.connect_timeout, opening).await {
             Ok(result) => result,
             Err(_) => Err(connect_error(options, "no answer in time")),
         }
     }
 
-    async fn open_unbounded(options: &ClientOptions) -> Result<Self> {
-        let socket = TcpStream::connect(&options.address)
+    async fn open_unbounded(options: &ClientOptions, core: Option<u16>) -> Result<Self> {
+        let (reader, writer) = rt::connect(&options.address)
             .await
             .map_err(|error| connect_error(options, error))?;
-        socket
-            .set_nodelay(true)
-            .map_err(|error| connect_error(options, error))?;
         let (opened, hello) = oneshot::channel();
-        let shared = Arc::new(Shared::new(options, opened));
-        let (reader, writer) = socket.into_split();
+        let shared = Ptr::new(Shared::new(options, core, opened));
         let limits = FrameLimits::for_responses(options.max_response_bytes);
-        let read = Arc::clone(&shared);
-        ::tokio::spawn(async move {
-            let reason = ::tokio::select! {
-                reason = read_frames(reader, limits, &read) => reason,
-                () = read.failed.notified() => return,
-            };
-            read.fail(reason);
+        let read = Ptr::clone(&shared);
+        rt::spawn(async move {
+            let reading = read_frames(reader, limits, &read);
+            if let Either::First(reason) = race(reading, read.failed.notified()).await {
+                read.fail(reason);
+            }
         });
-        let write = Arc::clone(&shared);
-        ::tokio::spawn(async move {
+        let write = Ptr::clone(&shared);
+        rt::spawn(async move {
             let reason = write_frames(writer, &write).await;
             write.fail(reason);
         });
         let closer = Closer(shared);
         let server = hello.await.map_err(|_| Error::Closed("connection"))??;
         Ok(Self {
-            handle: Arc::new(Handle {
+            handle: Ptr::new(Handle {
                 closer,
                 server,
                 request_timeout_ms: u32::try_from(options.request_timeout.as_millis())
@@ -128,7 +129,7 @@ impl Connection {
     /// Why the connection failed; `None` while it has not.
     #[must_use]
     pub fn failure(&self) -> Option<Error> {
-        self.shared().lock().failure.clone()
+        self.shared().state.lock().failure.clone()
     }
 
     /// Sends one record batch, already encoded, to a partition. Waits for room in the queue, not
@@ -149,7 +150,7 @@ impl Connection {
             level,
             timeout_ms: self.handle.request_timeout_ms,
         });
-        self.send(&request, batch, pending::produced).await
+        self.send(&request, batch, produced).await
     }
 
     /// Asks for record batches. Waits for room in the queue, not for the response.
@@ -174,6 +175,19 @@ impl Connection {
         self.send(&request, Bytes::new(), Fetched::decode).await
     }
 
+    /// Has record batches pushed as they become visible: at most `credit` bytes, which may be
+    /// passed by one batch, until more credit is given.
+    ///
+    /// # Errors
+    /// What the broker says, or why the connection failed.
+    pub async fn subscribe(
+        &self,
+        credit: u64,
+        partitions: &[SubscribePartition],
+    ) -> Result<Subscription> {
+        Subscription::open(self.clone(), credit, partitions).await
+    }
+
     /// Sends any request; `decode` makes the result of its response.
     pub(super) async fn send<T>(
         &self,
@@ -186,25 +200,48 @@ impl Connection {
         Ok(Pending::new(receiver, decode))
     }
 
-    /// Sends any request whose response goes, with `number`, to a queue of responses.
+    /// Sends any request whose responses go, with `number`, to a queue of responses. Returns its
+    /// correlation.
     pub(super) async fn send_numbered(
         &self,
         request: &Request<'_>,
         payload: Bytes,
         queue: &mpsc::UnboundedSender<(u64, Result<Frame>)>,
         number: u64,
-    ) -> Result<()> {
+    ) -> Result<CorrelationId> {
         let reply = Reply::Queue(queue.clone(), number);
         self.submit(request, payload, reply).await
     }
 
-    async fn submit(&self, request: &Request<'_>, payload: Bytes, mut reply: Reply) -> Result<()> {
+    /// Sends what concerns a subscription and is not answered by itself. Waits for nothing: it is
+    /// small and seldom.
+    pub(super) fn follow_up(
+        &self,
+        correlation: CorrelationId,
+        request: &Request<'_>,
+    ) -> Result<()> {
+        let mut state = self.shared().state.lock();
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        state.follow_up(correlation, request);
+        drop(state);
+        self.shared().queued.notify_one();
+        Ok(())
+    }
+
+    async fn submit(
+        &self,
+        request: &Request<'_>,
+        payload: Bytes,
+        mut reply: Reply,
+    ) -> Result<CorrelationId> {
         loop {
             // Registered before the look, so that room made after the look is not missed.
             let room = self.shared().room.notified();
             match self.shared().queue(request, &payload, reply)? {
-                None => return Ok(()),
-                Some(refused) => reply = refused,
+                Queued::Sent(correlation) => return Ok(correlation),
+                Queued::NoRoom(refused) => reply = refused,
             }
             room.await;
         }
@@ -216,22 +253,25 @@ impl Connection {
 }
 
 impl Shared {
-    fn new(options: &ClientOptions, opened: oneshot::Sender<Result<ServerHello>>) -> Self {
-        let mut tail = BytesMut::new();
-        let session = Session::new(&options.session(), &mut tail);
+    fn new(
+        options: &ClientOptions,
+        core: Option<u16>,
+        opened: oneshot::Sender<Result<ServerHello>>,
+    ) -> Self {
+        let mut outbox = Outbox::new(options.max_queued_bytes, COPY_LEN);
+        let session = outbox.push(&Bytes::new(), |out| {
+            Session::on_core(&options.session(), core, out)
+        });
         let shared = Self {
-            state: Mutex::new(State {
+            state: Lock::new(State {
                 session,
-                tail,
-                chunks: VecDeque::new(),
-                queued_bytes: 0,
+                outbox,
                 opened: Some(opened),
                 failure: None,
             }),
             queued: Notify::new(),
             room: Notify::new(),
             failed: Notify::new(),
-            max_queued_bytes: options.max_queued_bytes,
         };
         shared.queued.notify_one();
         shared
@@ -240,12 +280,12 @@ impl Shared {
     /// Ends the connection, once: everybody who waits learns `reason`.
     pub(super) fn fail(&self, reason: Error) {
         let (replies, opened) = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if state.failure.is_some() {
                 return;
             }
             state.failure = Some(reason.clone());
-            state.chunks.clear();
+            state.outbox.clear();
             (state.session.close(), state.opened.take())
         };
         if let Some(opened) = opened {
@@ -266,7 +306,7 @@ impl Shared {
         }
         let mut deliveries = Vec::with_capacity(frames.len());
         let outcome = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             frames
                 .drain(..)
                 .try_for_each(|frame| state.handle_frame(frame, &mut deliveries))
@@ -280,13 +320,11 @@ impl Shared {
 
     /// Moves everything that is queued to `chunks`.
     pub(super) fn take_queued(&self, chunks: &mut VecDeque<Bytes>) -> Result<()> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
-        state.flush_tail();
-        chunks.append(&mut state.chunks);
-        state.queued_bytes = 0;
+        state.outbox.take(chunks);
         drop(state);
         self.room.notify_waiters();
         Ok(())
@@ -298,51 +336,45 @@ impl Shared {
     }
 
     /// Queues a request, or gives `reply` back if there is no room.
-    fn queue(&self, request: &Request<'_>, payload: &Bytes, reply: Reply) -> Result<Option<Reply>> {
-        let mut state = self.lock();
+    fn queue(&self, request: &Request<'_>, payload: &Bytes, reply: Reply) -> Result<Queued> {
+        let mut state = self.state.lock();
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
-        let full =
-            state.queued_bytes > 0 && state.queued_bytes + payload.len() > self.max_queued_bytes;
-        if full || !state.session.has_room() {
-            return Ok(Some(reply));
+        if !state.outbox.has_room(payload.len()) || !state.session.has_room() {
+            return Ok(Queued::NoRoom(reply));
         }
-        state.queue(request, payload, reply);
+        let correlation = state.queue(request, payload, reply);
         drop(state);
         self.queued.notify_one();
-        Ok(None)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while it was held is a bug of ours; its invariants are checked by assertions.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Queued::Sent(correlation))
     }
 }
 
 impl State {
-    fn queue(&mut self, request: &Request<'_>, payload: &Bytes, reply: Reply) {
-        let before = self.tail.len();
-        self.session
-            .request(&mut self.tail, request, payload.len(), reply)
-            .expect("room was checked");
-        self.queued_bytes += self.tail.len() - before + payload.len();
-        if payload.len() <= COPY_LEN {
-            self.tail.extend_from_slice(payload);
-        } else {
-            self.flush_tail();
-            self.chunks.push_back(payload.clone());
-        }
+    fn queue(&mut self, request: &Request<'_>, payload: &Bytes, reply: Reply) -> CorrelationId {
+        let Self {
+            session, outbox, ..
+        } = self;
+        let queued = outbox.push(payload, |out| {
+            session.request(out, request, payload.len(), reply)
+        });
+        queued.expect("room was checked")
     }
 
-    fn flush_tail(&mut self) {
-        if !self.tail.is_empty() {
-            self.chunks.push_back(self.tail.split().freeze());
-        }
+    fn follow_up(&mut self, correlation: CorrelationId, request: &Request<'_>) {
+        let session = &mut self.session;
+        self.outbox.push(&Bytes::new(), |out| {
+            session.follow_up(out, correlation, request);
+        });
     }
 
     fn handle_frame(&mut self, frame: Frame, deliveries: &mut Vec<(Reply, Frame)>) -> Result<()> {
-        if let Some(delivery) = self.session.handle_frame(frame)? {
+        if let Some(subscriber) = self.session.subscriber(&frame)? {
+            let reply = subscriber.again();
+            let reply = reply.ok_or_else(|| Error::protocol("several answers to one request"))?;
+            deliveries.push((reply, frame));
+        } else if let Some(delivery) = self.session.handle_frame(frame)? {
             deliveries.push(delivery);
         } else if let (Some(opened), Some(server)) = (self.opened.take(), self.session.server()) {
             drop(opened.send(Ok(server.clone())));

@@ -1,0 +1,350 @@
+//! Subscribe, Credit, Unsubscribe: records are pushed as they become visible, while credit lasts.
+//!
+//! For each partition one watch is under way at the core that owns it (or the partition waits in
+//! line): it stands while there is nothing, and its answer is the push. What a stalled reader can
+//! make this core hold is what a fetch may hold, `memory.response.bytes` of the connection.
+
+use leveret_engine::EngineError;
+use leveret_engine::shard::{Watch, WatchId, Watched};
+use leveret_engine::topology::TopicId;
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{CoreId, Now, Offset};
+use leveret_wire::native::{
+    self as wire, CorrelationId, ErrorCode, MAX_SUBSCRIPTIONS, Push, Response, Subscribe,
+    SubscribePartition,
+};
+
+use super::subscriptions::{Cursor, Room, Subscription};
+use super::{Asker, errors};
+use crate::core::Core;
+use crate::core::boundary::ConnId;
+use crate::core::hop::Message;
+use crate::core::session::Blocked;
+
+impl<P: BufPool> Core<P> {
+    pub(super) fn subscribe(&mut self, asker: Asker, subscribe: &Subscribe<'_>, now: Now) {
+        let Asker {
+            conn, correlation, ..
+        } = asker;
+        if self.end_subscription(conn, correlation) {
+            let message = "a subscription with this correlation stood already; both have ended";
+            return self.refuse(asker, ErrorCode::InvalidRequest, message, now);
+        }
+        let session = self.sessions.get(conn).expect("it was looked at");
+        if session.subscribed.keys.len() >= MAX_SUBSCRIPTIONS {
+            let message = format!("a connection has at most {MAX_SUBSCRIPTIONS} subscriptions");
+            return self.refuse(asker, ErrorCode::InvalidRequest, &message, now);
+        }
+        self.give_back_permit(asker.permit, now);
+        let subscription = Subscription::new(conn, correlation, subscribe.credit);
+        let key = self.subscriptions.insert(subscription);
+        if let Some(session) = self.sessions.get(conn) {
+            session.subscribed.keys.push(key);
+        }
+        self.respond(conn, correlation, &Response::Subscribed);
+        for (index, partition) in (0..).zip(subscribe.partitions.iter()) {
+            self.begin_cursor(key, index, partition, now);
+        }
+    }
+
+    /// A malformed Credit ends its subscription; so does one too many.
+    pub(super) fn credit(&mut self, asker: Asker, bytes: u64, now: Now) {
+        self.give_back_permit(asker.permit, now);
+        let Some(key) = self.subscription(asker.conn, asker.correlation) else {
+            return;
+        };
+        if self.subscriptions.get(key).add_credit(bytes) {
+            return self.push_on(asker.conn, now);
+        }
+        self.end_subscription(asker.conn, asker.correlation);
+        let (code, message) = (ErrorCode::InvalidRequest, "more credit than its bound");
+        self.respond_error(asker.conn, asker.correlation, code, message);
+    }
+
+    pub(super) fn unsubscribe(&mut self, asker: Asker, now: Now) {
+        self.give_back_permit(asker.permit, now);
+        if self.end_subscription(asker.conn, asker.correlation) {
+            self.respond(asker.conn, asker.correlation, &Response::Unsubscribed);
+        }
+    }
+
+    /// Ends a subscription without a word. Whether there was one.
+    pub(super) fn end_subscription(&mut self, conn: ConnId, correlation: CorrelationId) -> bool {
+        let key = self.subscription(conn, correlation);
+        if let Some(key) = key {
+            self.drop_subscription(key);
+        }
+        key.is_some()
+    }
+
+    /// Nobody wants what this subscription would still bring.
+    pub(in crate::core) fn drop_subscription(&mut self, key: usize) {
+        let subscription = self.subscriptions.remove(key);
+        let mut reserved = 0;
+        for number in subscription.cursors {
+            if let Some(cursor) = self.subscriptions.end_cursor(number) {
+                reserved += cursor.reserved;
+                self.unwatch(cursor.owner, number);
+            }
+        }
+        if let Some(session) = self.sessions.get(subscription.conn) {
+            session.subscribed.keys.retain(|other| *other != key);
+            session.subscribed.reserved -= reserved;
+        }
+    }
+
+    /// Every subscription hears that the broker stops.
+    pub(in crate::core) fn end_subscriptions(&mut self) {
+        for key in self.subscriptions.keys() {
+            let subscription = self.subscriptions.get(key);
+            let (conn, correlation) = (subscription.conn, subscription.correlation);
+            self.drop_subscription(key);
+            self.respond_error(
+                conn,
+                correlation,
+                ErrorCode::Stopping,
+                "the broker is stopping",
+            );
+        }
+    }
+
+    /// The watch of a cursor was answered.
+    pub(in crate::core) fn watched(
+        &mut self,
+        number: u64,
+        answer: Result<Watched, EngineError>,
+        now: Now,
+    ) {
+        let Some(cursor) = self.subscriptions.cursor(number) else {
+            return;
+        };
+        let reserved = std::mem::take(&mut cursor.reserved);
+        let key = cursor.subscription;
+        let subscription = self.subscriptions.get(key);
+        let conn = subscription.conn;
+        subscription.release(reserved);
+        if let Some(session) = self.sessions.get(conn) {
+            session.subscribed.reserved -= reserved;
+        }
+        match answer {
+            Ok(watched) => self.take_watched(number, watched, reserved > 0, now),
+            Err(error) => self.end_partition(number, &error),
+        }
+        self.push_on(conn, now);
+    }
+
+    /// Begins reads for the connection's ready partitions, in turns, as far as credit and room
+    /// go.
+    pub(in crate::core) fn push_on(&mut self, conn: ConnId, now: Now) {
+        let Some(session) = self.sessions.get(conn) else {
+            return;
+        };
+        let subscriptions = session.subscribed.keys.len();
+        let mut passed = 0;
+        while passed < subscriptions {
+            let Some(session) = self.sessions.get(conn) else {
+                return;
+            };
+            let turn = session.subscribed.turn % subscriptions;
+            session.subscribed.turn = turn + 1;
+            let key = session.subscribed.keys[turn];
+            match self.begin_read(conn, key, now) {
+                true => passed = 0,
+                false => passed += 1,
+            }
+        }
+    }
+
+    /// Begins a read for the first ready partition of a subscription, if it may. Whether it did.
+    fn begin_read(&mut self, conn: ConnId, key: usize, now: Now) -> bool {
+        let Some(number) = self.subscriptions.get(key).ready.front().copied() else {
+            return false;
+        };
+        let room = self.room(conn);
+        let max_batch = self.settings.max_batch_bytes as usize;
+        let cursor = *self.subscriptions.cursor(number).expect("ready ones live");
+        let subscription = self.subscriptions.get(key);
+        let Some(allowance) = subscription.allowance(&cursor, room, max_batch) else {
+            return false;
+        };
+        let Some(session) = self.sessions.get(conn) else {
+            return false;
+        };
+        subscription.ready.pop_front();
+        subscription.reserve(allowance.reserve);
+        session.subscribed.reserved += allowance.reserve;
+        let cursor = self.subscriptions.cursor(number).expect("just seen");
+        cursor.reserved = allowance.reserve;
+        let watch = Watch {
+            log: cursor.log,
+            from: cursor.next,
+            max_bytes: allowance.bytes,
+            stand: false,
+        };
+        let owner = cursor.owner;
+        self.watch(owner, number, watch, now);
+        true
+    }
+
+    /// What may be given to the peer beside what is unsent and what is being read.
+    fn room(&mut self, conn: ConnId) -> Room {
+        let most = self.settings.response_bytes;
+        match self.sessions.get(conn) {
+            // While its requests wait for the peer, pushes do, too: else they would keep it full.
+            Some(session) if !session.closing && session.blocked != Some(Blocked::Peer) => {
+                let taken = session.unsent + session.out.len() + session.subscribed.reserved;
+                Room {
+                    bytes: most.saturating_sub(taken),
+                    idle: taken == 0,
+                }
+            }
+            _ => Room {
+                bytes: 0,
+                idle: false,
+            },
+        }
+    }
+
+    fn begin_cursor(&mut self, key: usize, index: u32, asked: SubscribePartition, now: Now) {
+        let topic = TopicId(asked.topic_id.0);
+        let place = match self.topology.topic(topic) {
+            None => Err(ErrorCode::UnknownTopic),
+            Some(topic) => {
+                let place = topic.partition(asked.partition.0);
+                place.ok_or(ErrorCode::UnknownPartition)
+            }
+        };
+        let (log, owner) = match place {
+            Ok(place) => place,
+            Err(code) => return self.push_end(key, end_of(index, code)),
+        };
+        let cursor = Cursor {
+            subscription: key,
+            index,
+            topic,
+            log,
+            owner,
+            next: Offset(asked.offset.0),
+            max_bytes: asked.max_bytes as usize,
+            reserved: 0,
+        };
+        let number = self.subscriptions.add_cursor(cursor);
+        self.stand(number, now);
+    }
+
+    /// What a watch brought is pushed; then the cursor stands again, or gets into line.
+    fn take_watched(&mut self, number: u64, watched: Watched, reserved: bool, now: Now) {
+        let cursor = *self.subscriptions.cursor(number).expect("just seen");
+        let (more, next) = (watched.has_more(), watched.next);
+        let bytes = watched.records.len();
+        if bytes > 0 {
+            let conn = self.subscriptions.get(cursor.subscription).conn;
+            let room = self.room(conn);
+            let subscription = self.subscriptions.get(cursor.subscription);
+            if !reserved && subscription.available().min(room.bytes) == 0 {
+                // Nothing was set aside for the end of a log that grew: it is read again when
+                // there is credit.
+                subscription.ready.push_back(number);
+                return;
+            }
+            subscription.charge(bytes);
+            let correlation = subscription.correlation;
+            let push = Push {
+                index: cursor.index,
+                error: None,
+                high_watermark: wire::Offset(watched.records.high_watermark.0),
+                log_start_offset: wire::Offset(watched.records.start_offset.0),
+            };
+            let batches = watched.records.batches;
+            self.respond_with(conn, correlation, &Response::Push(push), batches);
+            self.subscriptions.cursor(number).expect("just seen").next = next;
+        }
+        if more {
+            let subscription = self.subscriptions.get(cursor.subscription);
+            subscription.ready.push_back(number);
+        } else {
+            self.stand(number, now);
+        }
+    }
+
+    /// A partition cannot be read on.
+    fn end_partition(&mut self, number: u64, error: &EngineError) {
+        let cursor = self.subscriptions.end_cursor(number).expect("just seen");
+        let code = match error {
+            EngineError::UnknownLog if self.topology.topic(cursor.topic).is_none() => {
+                ErrorCode::UnknownTopic
+            }
+            error => errors::code(error),
+        };
+        let mut end = end_of(cursor.index, code);
+        if let EngineError::OffsetOutOfRange {
+            start,
+            high_watermark,
+            ..
+        } = error
+        {
+            end.log_start_offset = wire::Offset(start.0);
+            end.high_watermark = wire::Offset(high_watermark.0);
+        }
+        self.push_end(cursor.subscription, end);
+    }
+
+    fn push_end(&mut self, key: usize, end: Push) {
+        let subscription = self.subscriptions.get(key);
+        let (conn, correlation) = (subscription.conn, subscription.correlation);
+        self.respond(conn, correlation, &Response::Push(end));
+    }
+
+    /// The cursor waits for its log to have something at its offset.
+    fn stand(&mut self, number: u64, now: Now) {
+        let cursor = self.subscriptions.cursor(number).expect("just seen");
+        let watch = Watch {
+            log: cursor.log,
+            from: cursor.next,
+            max_bytes: cursor.max_bytes,
+            stand: true,
+        };
+        let owner = cursor.owner;
+        self.watch(owner, number, watch, now);
+    }
+
+    fn watch(&mut self, owner: CoreId, number: u64, watch: Watch, now: Now) {
+        let id = WatchId {
+            asker: self.id,
+            number,
+        };
+        if owner == self.id {
+            self.shard.watch(id, watch, now);
+        } else {
+            self.send(owner, Message::Watch(id, watch));
+        }
+    }
+
+    fn unwatch(&mut self, owner: CoreId, number: u64) {
+        let id = WatchId {
+            asker: self.id,
+            number,
+        };
+        if owner == self.id {
+            self.shard.unwatch(id);
+        } else {
+            self.send(owner, Message::Unwatch(id));
+        }
+    }
+
+    fn subscription(&mut self, conn: ConnId, correlation: CorrelationId) -> Option<usize> {
+        let session = self.sessions.get(conn)?;
+        self.subscriptions
+            .find(&session.subscribed.keys, correlation)
+    }
+}
+
+/// A partition's end, when nothing is known of its offsets.
+fn end_of(index: u32, code: ErrorCode) -> Push {
+    Push {
+        index,
+        error: Some(code),
+        high_watermark: wire::Offset(0),
+        log_start_offset: wire::Offset(0),
+    }
+}

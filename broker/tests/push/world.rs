@@ -1,0 +1,379 @@
+//! Two cores on one disk in memory, driven without a runtime: frames in, frames out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use leveret_broker::core::boundary::{Action, Behaviour, ConnId, Protocol};
+use leveret_broker::core::hop::Message;
+use leveret_broker::core::{Core, CoreSettings, KafkaBroker, KafkaSettings};
+use leveret_engine::shard::{Shard, ShardSettings};
+use leveret_engine::topology::{TOPOLOGY_LOG, Topology, TopologySettings};
+use leveret_record::{BatchBuilder, Compression, batches};
+use leveret_storage::recovery::{RecoveryConfig, recover};
+use leveret_storage::store::StoreConfig;
+use leveret_storage::types::{CoreId, Level, Mono, Now, WallMs};
+use leveret_wire::native::{
+    CorrelationId, CreateTopic, Encoder, FrameHeader, FrameLimits, Hello, Items, Kind, Offset,
+    PartitionId, Produce, Push, Request, Response, Subscribe, SubscribePartition, TopicId,
+};
+
+use super::disk::{Disk, Pool};
+
+/// Longest batch, bytes.
+pub(crate) const MAX_BATCH: usize = 64 << 10;
+/// Most bytes of answers that a connection may have unsent.
+pub(crate) const RESPONSES: usize = 256 << 10;
+const CORES: u16 = 2;
+
+/// A connection's far end.
+#[derive(Default)]
+struct Peer {
+    out: Vec<u8>,
+    /// Given to send and not taken by the peer.
+    queue: VecDeque<Bytes>,
+    /// It takes nothing.
+    stalled: bool,
+    received: Vec<u8>,
+}
+
+/// A frame that came.
+#[derive(Debug)]
+pub(crate) struct Came {
+    pub(crate) kind: Kind,
+    pub(crate) correlation: u64,
+    pub(crate) header: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// See the module.
+pub(crate) struct World {
+    cores: Vec<Core<Pool>>,
+    pub(crate) disk: Disk,
+    mesh: VecDeque<(u16, CoreId, Message)>,
+    peers: BTreeMap<(usize, ConnId), Peer>,
+    now: Mono,
+    slots: u32,
+}
+
+/// A core's number and its connection.
+pub(crate) type Conn = (usize, ConnId);
+
+fn settings() -> CoreSettings {
+    CoreSettings {
+        cores: CORES,
+        cpu: 0,
+        max_batch_bytes: MAX_BATCH as u32,
+        request_bytes: 4 << 20,
+        response_bytes: RESPONSES,
+        cache_bytes: 1 << 20,
+        hello_ns: 10_000_000_000,
+        hello_max: 1000,
+        kafka: KafkaSettings {
+            brokers: Arc::from([KafkaBroker {
+                host: "127.0.0.1".to_owned(),
+                port: 9092,
+            }]),
+            auto_create: false,
+            auto_create_limit: 16,
+            partitions: 1,
+            request_bytes: 128 << 10,
+        },
+        data_dir: Arc::from("memory"),
+        true_level: Level::Synced,
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let mut config = RecoveryConfig {
+            cores: CORES,
+            ..RecoveryConfig::default()
+        };
+        config.geometry.file_bytes = 1 << 20;
+        config.geometry.files = 4;
+        config.geometry.max_commit_bytes = 256 << 10;
+        let mut disk = Disk::default();
+        let mut recovery = recover(config, Pool);
+        let recovered = loop {
+            if let Some(result) = recovery.poll_result() {
+                break result.expect("an empty disk");
+            }
+            let (id, op) = recovery.poll_op().expect("it waits for its reads only");
+            recovery.handle_completion(id, disk.carry_out(op));
+        };
+        let topics = TopologySettings::default();
+        let mut topology = Topology::recover(None, std::iter::empty(), topics).expect("empty");
+        topology.settle(CORES, std::iter::empty()).expect("empty");
+        let now = Mono(1);
+        let cores = (0..CORES).zip(recovered.cores).map(|(id, core)| {
+            assert!(core.logs.iter().all(|log| log.id == TOPOLOGY_LOG));
+            let store = StoreConfig {
+                max_commit_bytes: 256 << 10,
+                prefill: false,
+                ..StoreConfig::default()
+            };
+            let shard = Shard::open(ShardSettings::default(), store, Pool, core, at(now));
+            let shard = shard.expect("an empty shard");
+            Core::new(CoreId(id), settings(), shard, topology.clone(), at(now))
+        });
+        let mut world = Self {
+            cores: cores.collect(),
+            disk,
+            mesh: VecDeque::new(),
+            peers: BTreeMap::new(),
+            now,
+            slots: 0,
+        };
+        world.turn();
+        world
+    }
+
+    /// A connection of that core that has said hello.
+    pub(crate) fn connect(&mut self, core: usize) -> Conn {
+        let id = ConnId {
+            slot: self.slots,
+            generation: 1,
+        };
+        self.slots += 1;
+        self.peers.insert((core, id), Peer::default());
+        let peer = "127.0.0.1:9".parse().expect("an address");
+        self.cores[core].handle_accept(id, Protocol::Native, peer, at(self.now));
+        let hello = Request::Hello(Hello {
+            min_version: 1,
+            max_version: 1,
+            client_name: "test",
+            client_version: "1",
+            core: None,
+        });
+        self.ask((core, id), 0, &hello);
+        self.came((core, id));
+        (core, id)
+    }
+
+    pub(crate) fn hang_up(&mut self, conn: Conn) {
+        self.peers.remove(&conn);
+        self.cores[conn.0].handle_disconnected(conn.1, at(self.now));
+        self.turn();
+    }
+
+    pub(crate) fn ask(&mut self, conn: Conn, correlation: u64, request: &Request<'_>) {
+        self.send(conn, correlation, request, &[]);
+    }
+
+    fn send(&mut self, conn: Conn, correlation: u64, request: &Request<'_>, payload: &[u8]) {
+        let mut frame = BytesMut::new();
+        Encoder::new().request(
+            &mut frame,
+            CorrelationId(correlation),
+            request,
+            payload.len(),
+        );
+        frame.extend_from_slice(payload);
+        for piece in frame.chunks(16 << 10) {
+            self.cores[conn.0].handle_received(conn.1, piece, at(self.now));
+            self.turn();
+        }
+    }
+
+    /// The frames that the peer has taken.
+    pub(crate) fn came(&mut self, conn: Conn) -> Vec<Came> {
+        let peer = self.peers.get_mut(&conn).expect("open");
+        peer.received.append(&mut peer.out);
+        let limits = FrameLimits::for_responses(64 << 20);
+        let mut frames = Vec::new();
+        let mut rest = &peer.received[..];
+        while let Some(header) = FrameHeader::parse(rest, &limits).expect("frames") {
+            if header.frame_len() > rest.len() {
+                break;
+            }
+            frames.push(Came {
+                kind: Kind::from_u16(header.kind).expect("a known kind"),
+                correlation: header.correlation.0,
+                header: rest[header.header_range()].to_vec(),
+                payload: rest[header.payload_range()].to_vec(),
+            });
+            rest = &rest[header.frame_len()..];
+        }
+        peer.received = rest.to_vec();
+        frames
+    }
+
+    /// From now on the peer takes nothing, or everything again.
+    pub(crate) fn stall(&mut self, conn: Conn, stalled: bool) {
+        self.peers.get_mut(&conn).expect("open").stalled = stalled;
+        self.turn();
+    }
+
+    /// Bytes that the peer has not taken.
+    pub(crate) fn queued(&self, conn: Conn) -> usize {
+        self.peers[&conn].queue.iter().map(Bytes::len).sum()
+    }
+
+    /// A topic whose partitions live on both cores in turn.
+    pub(crate) fn create(&mut self, name: &str, partitions: u32) -> TopicId {
+        let conn = self.connect(0);
+        let create = CreateTopic {
+            name,
+            partitions,
+            level: None,
+            retention_bytes: None,
+            retention_ms: None,
+            config: Vec::new(),
+        };
+        self.ask(conn, 1, &Request::CreateTopic(create));
+        let came = self.came(conn);
+        let Ok(Response::CreateTopic(created)) = came[0].response() else {
+            panic!("{came:?}");
+        };
+        self.hang_up(conn);
+        created.topic_id
+    }
+
+    pub(crate) fn delete(&mut self, name: &str) {
+        let conn = self.connect(0);
+        self.ask(conn, 1, &Request::DeleteTopic(name));
+        assert_eq!(self.came(conn)[0].kind, Kind::DeleteTopicOk);
+        self.hang_up(conn);
+    }
+
+    /// Appends a batch of one record of that many bytes, and waits for nothing.
+    pub(crate) fn produce(&mut self, topic_id: TopicId, partition: u32, len: usize) {
+        let conn = self.connect(1);
+        let produce = Produce {
+            topic_id,
+            partition: PartitionId(partition),
+            level: None,
+            timeout_ms: 0,
+        };
+        let mut builder = BatchBuilder::new(Compression::None);
+        let value = vec![b'v'; len];
+        builder.push(1, None, Some(&value), &[]).expect("small");
+        let batch = builder.finish();
+        // A body above 16 KiB is received into place.
+        let mut frame = BytesMut::new();
+        let request = Request::Produce(produce);
+        Encoder::new().request(&mut frame, CorrelationId(1), &request, batch.len());
+        frame.extend_from_slice(&batch);
+        self.cores[1].handle_received(conn.1, &frame, at(self.now));
+        self.turn();
+    }
+
+    pub(crate) fn subscribe(
+        &mut self,
+        conn: Conn,
+        correlation: u64,
+        credit: u64,
+        partitions: &[SubscribePartition],
+    ) {
+        let subscribe = Subscribe {
+            credit,
+            partitions: Items::from(partitions),
+        };
+        self.ask(conn, correlation, &Request::Subscribe(subscribe));
+    }
+
+    pub(crate) fn stop(&mut self) {
+        for core in 0..self.cores.len() {
+            self.cores[core].handle_stop(at(self.now));
+            self.turn();
+        }
+    }
+
+    /// Everything that can happen without time passing.
+    pub(crate) fn turn(&mut self) {
+        loop {
+            let mut busy = false;
+            for core in 0..self.cores.len() {
+                while let Some(action) = self.cores[core].poll_action() {
+                    busy = true;
+                    self.carry_out(core, action);
+                }
+            }
+            while !self.disk.hold
+                && let Some((core, id, op)) = self.disk.held.pop_front()
+            {
+                busy = true;
+                let result = self.disk.carry_out(op);
+                self.cores[core].handle_completion(id, result, at(self.now));
+            }
+            if let Some((from, to, message)) = self.mesh.pop_front() {
+                busy = true;
+                let core = &mut self.cores[usize::from(to.0)];
+                core.handle_mesh(CoreId(from), message, at(self.now));
+            }
+            let waiting = self.peers.iter_mut();
+            let mut waiting = waiting.filter(|(_, peer)| !peer.stalled && !peer.queue.is_empty());
+            if let Some((&(core, conn), peer)) = waiting.next() {
+                busy = true;
+                let bytes = peer.queue.pop_front().expect("not empty");
+                peer.out.extend_from_slice(&bytes);
+                self.cores[core].handle_sent(conn, bytes.len(), at(self.now));
+            }
+            if !busy {
+                return;
+            }
+        }
+    }
+
+    fn carry_out(&mut self, core: usize, action: Action<Vec<u8>, Message>) {
+        match action {
+            Action::Disk(id, op) => self.disk.held.push_back((core, id, op)),
+            Action::Send { conn, bytes } => {
+                if let Some(peer) = self.peers.get_mut(&(core, conn)) {
+                    peer.queue.push_back(bytes);
+                }
+            }
+            Action::Mesh { to, message } => {
+                let from = u16::try_from(core).expect("few");
+                self.mesh.push_back((from, to, message));
+            }
+            Action::Pause(_) | Action::Resume(_) | Action::Stopped => {}
+            Action::Close(_)
+            | Action::HandOver { .. }
+            | Action::Receive { .. }
+            | Action::Fatal(_) => {
+                panic!("not in these tests: {action:?}")
+            }
+        }
+    }
+}
+
+impl Came {
+    pub(crate) fn response(&self) -> Result<Response<'_>, String> {
+        Response::decode(self.kind.as_u16(), &self.header).map_err(|error| error.to_string())
+    }
+
+    /// The push that it is.
+    pub(crate) fn push(&self) -> Push {
+        match self.response() {
+            Ok(Response::Push(push)) => push,
+            other => panic!("no push: {other:?}"),
+        }
+    }
+
+    /// Offsets of the records in it.
+    pub(crate) fn offsets(&self) -> Vec<i64> {
+        let all = batches(&self.payload).flat_map(|batch| {
+            let (header, _) = batch.expect("whole batches");
+            header.base_offset..header.next_offset()
+        });
+        all.collect()
+    }
+}
+
+pub(crate) fn partition(topic: TopicId, partition: u32, offset: u64) -> SubscribePartition {
+    SubscribePartition {
+        topic_id: topic,
+        partition: PartitionId(partition),
+        offset: Offset(offset),
+        max_bytes: 1 << 20,
+    }
+}
+
+fn at(mono: Mono) -> Now {
+    Now {
+        mono,
+        wall: WallMs(1_700_000_000_000 + (mono.0 / 1_000_000) as i64),
+    }
+}
