@@ -15,9 +15,33 @@ fn thirty_seeds_keep_every_promise_and_meet_what_they_are_meant_to_meet() {
     }
     assert!(met.crashes > 500, "{met:?}");
     for (name, number) in met.named() {
-        let only_with_faults = ["faults", "stopped_logs"].contains(&name);
+        let only_with_faults = [
+            "faults",
+            "stopped_logs",
+            "full_disks",
+            "space_refusals",
+            "resumptions",
+        ];
+        let only_with_faults = only_with_faults.contains(&name);
         assert!(number > 0 || only_with_faults, "no {name}: {met:?}");
     }
+}
+
+#[test]
+fn thirty_seeds_on_a_device_that_fails_and_fills_up_keep_every_promise() {
+    let mut met = leveret_sim::counters::Counters::default();
+    for seed in 1..=30 {
+        let outcome = run(seed, Mode::Faults, None, false);
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        met.add(&outcome.counters);
+    }
+    let numbers = [
+        met.stopped_logs,
+        met.full_disks,
+        met.space_refusals,
+        met.resumptions,
+    ];
+    assert!(numbers.iter().all(|number| *number > 0), "{met:?}");
 }
 
 #[test]
@@ -36,6 +60,7 @@ fn broken_rules_are_noticed() {
         Mutation::AckBeforeSync,
         Mutation::LostProducerState,
         Mutation::AcceptedBadCrc,
+        Mutation::FullForEver,
     ] {
         assert!(
             hunt(mutation, 1, 60).caught.is_some(),

@@ -264,6 +264,8 @@ impl<P: BufPool> Store<P> {
     /// All that is left of the log's flush job was refused for want of space.
     pub(crate) fn refuse_job(&mut self, key: LogKey, reason: String) {
         let log = &self.logs[key];
+        // A job that is given up leaves its segment as it is: no other may begin when stopping.
+        self.space.full |= self.stopping;
         if log.removal.is_some() || log.stopped || self.stopping {
             return self.give_up_job(key);
         }

@@ -345,3 +345,59 @@ fn a_full_disk_does_not_keep_the_broker_from_stopping() {
         world.check_log(LOG, 5000);
     }
 }
+
+#[test]
+fn what_is_refused_first_while_stopping_begins_no_other_write() {
+    let mut world = World::new(small(), 43);
+    world.topic(LOG, LogSettings::default());
+    // The first block of the index, in whatever job: what comes after it is not refused.
+    world.full = |op| is_spans(op) && matches!(op, Op::Write { pos: 0, .. });
+    for _ in 0..16 {
+        world.append(LOG, 1000).unwrap();
+    }
+    world.issue();
+    while !world.waits_for(is_spans) {
+        assert!(world.complete_one(), "no index is written");
+        world.issue();
+    }
+    for _ in 0..16 {
+        world.append(LOG, 1000).unwrap();
+    }
+    world.store.begin_stop(world.now);
+    world.settle();
+    assert!(
+        world.events.contains(&Event::Flushed),
+        "{}",
+        world.standing()
+    );
+    assert_eq!(world.store.stats().write_behinds, 1);
+    world.full = |_| false;
+    world.restart(LogSettings::default());
+    world.check_log(LOG, 5000);
+}
+
+#[test]
+fn a_log_that_stops_during_a_bulk_write_does_not_place_what_it_gave_up() {
+    let mut world = World::new(small(), 47);
+    world.topic(LOG, LogSettings::default());
+    world.append(LOG, 1000).unwrap();
+    world.settle();
+    world.holds = is_data;
+    for _ in 0..30 {
+        world.append(LOG, 1000).unwrap();
+    }
+    world.settle();
+    assert!(world.waits_for(is_data));
+    // Its snapshot fails meanwhile.
+    world.fails = is_snapshot;
+    let state = bytes::Bytes::from(vec![1; 5000]);
+    world.store.put_snapshot(LOG, state);
+    world.settle();
+    assert_eq!(world.append(LOG, 1), Err(AppendError::Stopped));
+    world.holds = |_| false;
+    world.settle();
+    assert_eq!(world.store.frontiers(LOG).unwrap().durable.1, Offset(3));
+    world.fails = |_| false;
+    world.restart(LogSettings::default());
+    assert_eq!(world.store.frontiers(LOG).unwrap().ordered.1, Offset(3));
+}
