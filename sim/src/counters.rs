@@ -107,6 +107,8 @@ counters! {
     trims,
     /// Logs deleted.
     drops,
+    /// Topics altered, durably.
+    alterations,
     /// Logs that stopped after a failed write.
     stopped_logs,
 }

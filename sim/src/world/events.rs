@@ -129,8 +129,7 @@ impl World {
                 self.snapshot(log);
                 Ok(())
             }
-            Event::Trimmed { log } => {
-                let start = self.frontiers(log).start;
+            Event::Trimmed { log, start } => {
                 let wall = self.now().wall;
                 self.counters.trims += 1;
                 self.oracle.log_mut(log).trimmed(start, wall)

@@ -160,10 +160,12 @@ pub enum Event {
         /// Whose.
         log: LogId,
     },
-    /// The log's start has moved, durably: as far as [`Frontiers::start`] says.
+    /// The log's start has moved, durably. [`Frontiers::start`] may be further already.
     Trimmed {
         /// Whose.
         log: LogId,
+        /// To where.
+        start: (Ordinal, Offset),
     },
     /// The log's end is durable; its files are on their way out.
     Dropped {

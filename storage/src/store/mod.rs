@@ -127,7 +127,7 @@ pub struct Store<P: BufPool> {
     /// Ring address up to which the last pass looked.
     reclaim_upto: u64,
     /// Start moves whose checkpoint stands in a commit that is not durable.
-    trims: VecDeque<(CommitSeq, LogKey, LogId)>,
+    trims: VecDeque<retention::Trim>,
     /// Files that nothing needs once a commit is durable.
     obsolete: VecDeque<(CommitSeq, FileName)>,
     /// Ends whose commit is not durable.

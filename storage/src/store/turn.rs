@@ -247,11 +247,10 @@ impl<P: BufPool> Store<P> {
     /// Commits became durable: what waited for them happens.
     pub(crate) fn after_durable(&mut self) {
         let durable = self.ring.durable();
-        while self.trims.front().is_some_and(|(seq, ..)| *seq < durable) {
-            let (_, key, id) = self.trims.pop_front().expect("just seen");
-            let again = self.trims.iter().any(|(_, other, _)| *other == key);
-            if self.logs.key(id) == Some(key) {
-                self.trim_durable(key, !again);
+        while self.trims.front().is_some_and(|trim| trim.seq < durable) {
+            let trim = self.trims.pop_front().expect("just seen");
+            if self.logs.key(trim.log) == Some(trim.key) {
+                self.trim_durable(trim.key, trim.start);
             }
         }
         while self.obsolete.front().is_some_and(|(seq, _)| *seq < durable) {

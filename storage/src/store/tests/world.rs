@@ -198,6 +198,15 @@ impl World {
         }
     }
 
+    /// Where the log's start was said to have moved to, durably, in order.
+    pub(super) fn trimmed(&self, log: LogId) -> Vec<Offset> {
+        let start = |event: &Event| match event {
+            Event::Trimmed { log: of, start } if *of == log => Some(start.1),
+            _ => None,
+        };
+        self.events.iter().filter_map(start).collect()
+    }
+
     /// Whether an operation for which `is` is true is in flight.
     pub(super) fn waits_for(&self, is: fn(&Op<Vec<u8>>) -> bool) -> bool {
         self.in_flight.iter().any(|(_, op)| is(op))
