@@ -248,13 +248,16 @@ impl<P: BufPool> Store<P> {
         self.end_aged_segment(key);
         let log = &self.logs[key];
         let files = log.files.as_ref().expect("checked above");
-        let mut total: u64 = files.segments.iter().map(|segment| segment.bytes).sum();
+        // What is below the start is gone for readers, and may not even have an index.
+        let gone = files.gone_below(log.start.0);
+        let kept = files.segments.iter().skip(gone);
+        let mut total: u64 = kept.map(|segment| segment.bytes).sum();
         // What a crash may still take does not count: less than is to be kept could remain.
         let unsure = log.entries(log.durable.0, log.next.0);
         total -= unsure.map(|entry| u64::from(entry.meta.len)).sum::<u64>();
         let mut start = log.start;
         let mut unread = None;
-        for (at, segment) in files.segments.iter().enumerate() {
+        for (at, segment) in files.segments.iter().enumerate().skip(gone) {
             let Some((end, end_offset)) = segment.end else {
                 break;
             };
@@ -271,6 +274,7 @@ impl<P: BufPool> Store<P> {
             let guessed = files
                 .segments
                 .iter()
+                .skip(gone)
                 .find(|other| other.base_offset.is_none());
             if let (true, Some(guessed)) = (by_size, guessed) {
                 unread = Some(guessed.id);

@@ -170,3 +170,40 @@ fn every_move_of_the_start_is_told_when_it_is_durable_and_not_before() {
     world.restart(LogSettings::default());
     assert_eq!(world.store.frontiers(LOG).unwrap().start.1, Offset(45));
 }
+
+#[test]
+fn a_segment_below_the_start_that_was_never_indexed_is_in_nobodys_way() {
+    let mut world = World::new(small(), 109);
+    // Without a snapshot it stays for the replay.
+    world.snapshots = false;
+    let settings = LogSettings {
+        retention_ms: Some(10_000),
+        ..LogSettings::default()
+    };
+    world.topic(LOG, settings);
+    for _ in 0..4 {
+        world.append(LOG, 100).unwrap();
+    }
+    world.settle();
+    // They go straight to the segment, and the start passes what stands before them there.
+    for _ in 0..30 {
+        world.append(LOG, 1000).unwrap();
+    }
+    world.store.trim(LOG, Offset(12));
+    world.holds = |op| {
+        let index = |file: &FileName| matches!(file, FileName::Index { .. });
+        matches!(op, Op::Write { file, .. } if index(file))
+    };
+    world.sleep(60_000_000);
+    assert_eq!(world.trimmed(LOG), [Offset(12)]);
+    world.holds = |_| false;
+    world.restart(settings);
+    world.check_log(LOG, 5000);
+    // Retention is not kept from what comes after it, either.
+    for _ in 0..6 {
+        world.sleep(6_000_000_000);
+        world.sleep(60_000_000);
+    }
+    let frontiers = world.store.frontiers(LOG).unwrap();
+    assert_eq!(frontiers.start, frontiers.durable);
+}
