@@ -67,6 +67,7 @@ fn store_config() -> StoreConfig {
         commits_in_flight: 2,
         bulk_bytes: 24 << 10,
         write_behind_bytes: 12 << 10,
+        backlog_bytes: 48 << 10,
         copy_forward_bytes: 4 << 10,
         span_bytes: 4 << 10,
         max_entry_bytes: MAX_BATCH,

@@ -138,6 +138,36 @@ fn an_uncompressed_batch_is_read_without_allocating() {
 }
 
 #[test]
+fn a_builder_uses_the_memory_of_batches_that_are_given_back() {
+    const LEN: usize = 50_000;
+    let mut builder = BatchBuilder::new(Compression::None);
+    let mut build = |fill: u8, given_back: Option<bytes::Bytes>| {
+        if let Some(batch) = given_back {
+            builder.reuse(batch);
+        }
+        let value = [fill; LEN];
+        builder.push(0, None, Some(&value), &[]).expect("it fits");
+        builder.finish()
+    };
+    // As many as are on their way at once; somebody else holds the first.
+    let mut batches = [build(0, None), build(0, None), build(0, None)];
+    let held = batches[0].clone();
+    let before = held.to_vec();
+    let allocated = peak_of(|| {
+        for turn in 1..10 {
+            let slot = &mut batches[usize::from(turn) % 3];
+            let old = std::mem::take(slot);
+            *slot = build(turn, Some(old));
+        }
+    });
+    assert_eq!(held, before, "a batch that is held is not written to");
+    assert!(allocated < 2 * LEN, "{allocated}");
+    // The control: without giving back, every batch is new memory.
+    let kept = peak_of(|| drop([build(0, None), build(0, None), build(0, None)]));
+    assert!(kept > 2 * LEN, "{kept}");
+}
+
+#[test]
 fn bombs_stay_within_the_bound() {
     let zeros = vec![0; 32 << 20];
     for codec in Compression::ALL {

@@ -191,6 +191,7 @@ fn store(rng: &mut Rng, geometry: &Geometry, mutation: Option<Mutation>) -> Stor
         parallel_commit_bytes: kib(rng, 1, 8),
         bulk_bytes: kib(rng, 4, 24),
         write_behind_bytes: kib(rng, 4, 32),
+        backlog_bytes: kib(rng, 4, 64) as u64,
         segment_write_bytes: 4096 << rng.between(0, 3),
         segment_writes_in_flight: rng.between(1, 4) as usize,
         flush_jobs: rng.between(1, 6) as usize,

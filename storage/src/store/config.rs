@@ -18,6 +18,9 @@ pub struct StoreConfig {
     pub bulk_bytes: usize,
     /// Unflushed bytes of one log from which they are written behind.
     pub write_behind_bytes: usize,
+    /// What one log holds of the journal, bytes, from which large amounts that are pending wait
+    /// until that is written behind.
+    pub backlog_bytes: u64,
     /// One segment write, bytes (a multiple of the block).
     pub segment_write_bytes: usize,
     /// Segment writes in flight per log.
@@ -69,8 +72,9 @@ impl Default for StoreConfig {
             parallel_commit_bytes: 64 << 10,
             bulk_bytes: 256 << 10,
             write_behind_bytes: 256 << 10,
-            segment_write_bytes: 256 << 10,
-            segment_writes_in_flight: 4,
+            backlog_bytes: 8 << 20,
+            segment_write_bytes: 1 << 20,
+            segment_writes_in_flight: 2,
             flush_jobs: 16,
             copy_forward_bytes: 32 << 10,
             span_bytes: 32 << 10,

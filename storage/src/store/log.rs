@@ -169,7 +169,7 @@ pub(crate) struct LogState {
     pub(crate) queued_frontier: bool,
     /// In the queue of logs to write in bulk.
     pub(crate) queued_bulk: bool,
-    /// Its next entry is too large for a commit and a flush job is in the way.
+    /// What is pending is too large for a commit, or much, and a flush job is in the way.
     pub(crate) waits_for_job: bool,
     /// A pending entry is to be acknowledged at level `synced`.
     pub(crate) needs_sync: bool,

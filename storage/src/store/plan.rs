@@ -351,6 +351,9 @@ impl<P: BufPool> Store<P> {
                 return true;
             }
         }
+        if self.logs[key].waits_for_job && !overtake {
+            return true;
+        }
         self.plan_inline(plan, room, key)
     }
 

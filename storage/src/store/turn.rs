@@ -6,6 +6,7 @@ use super::api::Event;
 use super::log::Removal;
 use super::ops::Purpose;
 use super::ring::LogKey;
+use crate::format::record::entry_len;
 use crate::io::{BufPool, IoResult, Op};
 use crate::types::{LogKind, Mono};
 
@@ -92,18 +93,27 @@ impl<P: BufPool> Store<P> {
             if self.start_bulk(key) {
                 self.pending_inline -= pending;
             } else {
-                // An earlier segment is to be finished first, or another job is under way; small
-                // entries need not wait for that.
+                // An earlier segment is to be finished first, or another job is under way.
                 self.start_behind(key, true);
-                let fits = self.next_fits_inline(key);
-                if fits {
+                if self.may_pass_job(key) {
                     self.queue_ready_only(key);
                 } else {
-                    let log = &mut self.logs[key];
-                    log.waits_for_job = true;
+                    self.logs[key].waits_for_job = true;
                 }
             }
         }
+    }
+
+    /// Whether pending entries of a log that cannot be written in bulk now go through the journal
+    /// instead of waiting: all are written twice then, so large ones do not, nor do any while more
+    /// is journaled than is written behind.
+    fn may_pass_job(&self, key: LogKey) -> bool {
+        let log = &self.logs[key];
+        let next = log.entry(log.placed).bytes.len();
+        let files = log.files.as_ref();
+        let busy = files.is_some_and(|files| files.job.is_some());
+        let heavy = next >= self.config.bulk_bytes || log.run_bytes >= self.config.backlog_bytes;
+        entry_len(next) <= self.inline_limit() && !(busy && heavy)
     }
 
     fn queue_ready_only(&mut self, key: LogKey) {
@@ -112,12 +122,6 @@ impl<P: BufPool> Store<P> {
         if !std::mem::replace(&mut log.queued_ready, true) {
             self.ready.push_back((key, since));
         }
-    }
-
-    fn next_fits_inline(&self, key: LogKey) -> bool {
-        let log = &self.logs[key];
-        let len = log.entry(log.placed).bytes.len();
-        crate::format::record::entry_len(len) <= self.inline_limit()
     }
 
     /// A flush job of the log has ended: what waited for it goes on.

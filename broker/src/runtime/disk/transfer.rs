@@ -4,10 +4,11 @@
 //! a pass through glommio's reactor takes several (docs/decisions/0005). It opens no file, knows
 //! no path and orders nothing. A transfer that the kernel ends early goes on where it stopped.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use glommio::io::DmaFile;
 use io_uring::{opcode, squeue, types::Fd, types::FsyncFlags};
@@ -17,6 +18,13 @@ use slab::Slab;
 use super::DmaBuf;
 use crate::runtime::ring::SharedRing;
 use crate::runtime::tag::{Kind, tag};
+
+/// Most of a read that the device is given at once while there is something to write, bytes: a commit
+/// waits for no more than that. Measured beside one reader of old records, reads of 1 MiB put 0.5 ms
+/// into every tenth commit.
+const READ_BESIDE_WRITES: usize = 64 << 10;
+/// For how long after a write more of them are expected.
+const WRITES_GO_ON: Duration = Duration::from_millis(5);
 
 /// What is done with a file.
 pub(super) enum Job {
@@ -55,6 +63,7 @@ pub(super) struct Transfers {
     under_way: RefCell<Slab<Transfer>>,
     /// Slots of transfers, new or to be gone on with, that the kernel does not hold.
     to_queue: RefCell<Vec<usize>>,
+    last_write: Cell<Option<Instant>>,
 }
 
 impl Transfers {
@@ -63,6 +72,7 @@ impl Transfers {
             ring,
             under_way: RefCell::default(),
             to_queue: RefCell::default(),
+            last_write: Cell::default(),
         }
     }
 
@@ -75,6 +85,9 @@ impl Transfers {
             job,
             done: 0,
         };
+        if matches!(transfer.job, Job::Write(..)) {
+            self.last_write.set(Some(Instant::now()));
+        }
         let slot = self.under_way.borrow_mut().insert(transfer);
         self.to_queue.borrow_mut().push(slot);
     }
@@ -90,9 +103,16 @@ impl Transfers {
     /// The kernel's refusal to take the ring's queue.
     pub(super) fn queue(&self) -> io::Result<()> {
         let mut under_way = self.under_way.borrow_mut();
+        let last_write = self.last_write.get();
+        let most_read = match last_write.is_some_and(|at| at.elapsed() < WRITES_GO_ON) {
+            true => READ_BESIDE_WRITES,
+            false => usize::MAX,
+        };
         for slot in self.to_queue.borrow_mut().drain(..) {
             let index = u32::try_from(slot).expect("storage bounds its operations");
-            let entry = under_way[slot].entry().user_data(tag(Kind::Disk, index));
+            let entry = under_way[slot]
+                .entry(most_read)
+                .user_data(tag(Kind::Disk, index));
             #[expect(unsafe_code, reason = "queues an operation")]
             // SAFETY: it points into the buffer that the transfer owns and names the descriptor
             // of the file that it holds; both leave the slab only when it has completed.
@@ -142,8 +162,8 @@ enum Progress {
 }
 
 impl Transfer {
-    /// The operation for what is left.
-    fn entry(&mut self) -> squeue::Entry {
+    /// The operation for what is left, of a read at most so much.
+    fn entry(&mut self, most_read: usize) -> squeue::Entry {
         let fd = Fd(self.file.as_raw_fd());
         let done = self.done;
         match &mut self.job {
@@ -155,6 +175,8 @@ impl Transfer {
             }
             Job::Read(pos, buf) => {
                 let rest = &mut buf.as_mut()[done..];
+                let piece = rest.len().min(most_read);
+                let rest = &mut rest[..piece];
                 opcode::Read::new(fd, rest.as_mut_ptr(), length(rest))
                     .offset(*pos + done as u64)
                     .build()

@@ -223,6 +223,14 @@ impl<T> Batch<T> {
         }
     }
 
+    /// The memory of its bytes, once it has come to its end.
+    pub(super) fn into_memory(self) -> Option<Bytes> {
+        match self.body {
+            Body::Built(batch) => Some(batch),
+            Body::Building(_) => None,
+        }
+    }
+
     /// It is not in flight any more.
     pub(super) fn set_fate(&mut self, fate: Fate) {
         self.in_flight = false;

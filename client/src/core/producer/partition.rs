@@ -386,9 +386,13 @@ impl<T> Partition<T> {
             .queue
             .remove(position)
             .expect("a position in the queue");
-        batch
+        let completed = batch
             .abandon()
-            .map(|(tag, size)| Completed { tag, size, result })
+            .map(|(tag, size)| Completed { tag, size, result });
+        if let (Some(builder), Some(memory)) = (&mut self.spare, batch.into_memory()) {
+            builder.reuse(memory);
+        }
+        completed
     }
 
     /// A sequence will never arrive: what follows it needs another identity.

@@ -236,3 +236,57 @@ fn a_snapshot_that_waits_for_space_does_not_keep_the_ring_full() {
     world.restart(LogSettings::default());
     world.check_log(LOG, 1 << 20);
 }
+
+/// Journal bytes of bursts that come while a slow device holds up what is written behind.
+fn journaled_behind_a_slow_segment(backlog_bytes: u64) -> u64 {
+    let mut world = World::new(
+        StoreConfig {
+            backlog_bytes,
+            ..small()
+        },
+        23,
+    );
+    world.topic(LOG, LogSettings::default());
+    world.holds = |op| {
+        matches!(
+            op,
+            Op::Write {
+                file: FileName::Segment { .. },
+                ..
+            }
+        )
+    };
+    while !world.waits_for(|op| {
+        matches!(
+            op,
+            Op::Write {
+                file: FileName::Segment { .. },
+                ..
+            }
+        )
+    }) {
+        world.must_append(LOG, 4000);
+        world.settle();
+    }
+    for _ in 0..6 {
+        for _ in 0..5 {
+            // Refused once the ring is full: that is what a backlog without bound leads to.
+            let _ = world.append(LOG, 6000);
+        }
+        world.settle();
+    }
+    let journaled = world.store.stats().journal_bytes;
+    world.holds = |_| false;
+    world.settle();
+    world.check_log(LOG, 1 << 20);
+    journaled
+}
+
+#[test]
+fn bursts_wait_for_the_segment_once_much_is_journaled_before_it() {
+    let bounded = journaled_behind_a_slow_segment(48 << 10);
+    // Up to the backlog, and the burst that passes it.
+    assert!(bounded < 100 << 10, "{bounded} bytes were journaled");
+    let unbounded = journaled_behind_a_slow_segment(u64::MAX);
+    assert!(unbounded > 110 << 10, "{unbounded} bytes were journaled");
+}

@@ -47,6 +47,7 @@ pub(super) fn small() -> StoreConfig {
         parallel_commit_bytes: 4 << 10,
         bulk_bytes: 24 << 10,
         write_behind_bytes: 12 << 10,
+        backlog_bytes: 48 << 10,
         segment_write_bytes: 8 << 10,
         copy_forward_bytes: 4 << 10,
         span_bytes: 3000,
