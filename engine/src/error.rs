@@ -47,8 +47,8 @@ pub enum EngineError {
     /// No room in the journal, and too much waits for it already.
     #[error("the journal is full and too many requests wait for it")]
     Overloaded,
-    /// The file system is at its floor.
-    #[error("the disk is nearly full: only consuming and deleting go on")]
+    /// The file system is at its floor, or has refused something for want of space.
+    #[error("the disk is full, or nearly: only consuming and deleting go on")]
     DiskFull,
     /// This core is stopping.
     #[error("the broker is stopping")]

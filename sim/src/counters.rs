@@ -81,6 +81,12 @@ counters! {
     journal_laps,
     /// Appends refused for want of journal space.
     full_rings,
+    /// Times that appends began to be refused for want of space on the disk.
+    full_disks,
+    /// Operations that the disk refused for want of space.
+    space_refusals,
+    /// Times that space came back, and everything went on without a start.
+    resumptions,
     /// Extent records.
     extents,
     /// Extent records that carried a tail.
@@ -101,6 +107,8 @@ counters! {
     trims,
     /// Logs deleted.
     drops,
+    /// Topics altered, durably.
+    alterations,
     /// Logs that stopped after a failed write.
     stopped_logs,
 }

@@ -226,7 +226,8 @@ fn mutate(args: &Args, name: &str, seed: Option<u64>) -> std::io::Result<bool> {
         }
     };
     if let Some(seed) = seed {
-        return replay(seed, Mode::Crashes, Some(wanted[0])).map(|held| !held);
+        let mode = mutants::mode(wanted[0]);
+        return replay(seed, mode, Some(wanted[0])).map(|held| !held);
     }
     silence_panics();
     let hunts: Vec<Hunt> = in_parallel(args.threads, wanted.len() as u64, |at| {

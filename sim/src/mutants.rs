@@ -38,7 +38,17 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
         }
         Mutation::AcceptedBadCrc => &[WrongData, MachineState],
         Mutation::LostProducerState => &[MachineState],
-        Mutation::NoReserve => &[Stuck],
+        Mutation::RefusalIsSuccess => &[Lost, Refused, ReadFailed],
+        Mutation::NoReserve | Mutation::FullForEver => &[Stuck],
+    }
+}
+
+/// The mode in which the rule matters.
+#[must_use]
+pub fn mode(mutation: Mutation) -> Mode {
+    match mutation {
+        Mutation::RefusalIsSuccess | Mutation::FullForEver => Mode::Faults,
+        _ => Mode::Crashes,
     }
 }
 
@@ -46,13 +56,14 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
 /// seed, under the same circumstances, must find nothing wrong without the mutation.
 #[must_use]
 pub fn hunt(mutation: Mutation, first: u64, most: u64) -> Hunt {
+    let mode = mode(mutation);
     for tried in 1..=most {
-        let outcome = run(first + tried - 1, Mode::Crashes, Some(mutation), false);
+        let outcome = run(first + tried - 1, mode, Some(mutation), false);
         let noticed = outcome.violation.as_ref();
         let as_expected =
             noticed.is_some_and(|violation| expected(mutation).contains(&violation.kind));
         let seed = outcome.seed;
-        if as_expected && run_sound(seed, Mode::Crashes, mutation).violation.is_none() {
+        if as_expected && run_sound(seed, mode, mutation).violation.is_none() {
             return Hunt {
                 mutation,
                 seeds: tried,

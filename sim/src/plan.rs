@@ -74,7 +74,8 @@ pub struct Interrupts {
 pub enum Mode {
     /// No other faults: everything must always work.
     Crashes,
-    /// The device refuses some operations and can fill up.
+    /// The device refuses some operations and can fill up, by what the broker writes and by what
+    /// somebody else does.
     Faults,
     /// No other faults, but the engine's shards on top of storage.
     Shards,
@@ -132,7 +133,15 @@ impl Plan {
         }
         if mode == Mode::Faults {
             plan.faults = faults(rng);
-            plan.store.disk_floor_bytes = 64 << 10;
+            plan.store.disk_floor_bytes = if rng.chance(1, 2) { 64 << 10 } else { 0 };
+        }
+        if let Some(Mutation::RefusalIsSuccess | Mutation::FullForEver) = mutation {
+            plan.store.disk_floor_bytes = 0;
+            plan.faults = Faults {
+                capacity: Some(1 << 30),
+                refusals: 20,
+                ..Faults::default()
+            };
         }
         plan
     }
@@ -156,7 +165,7 @@ impl Plan {
     #[must_use]
     pub fn device_fails(&self) -> bool {
         let faults = &self.faults;
-        faults.capacity.is_some()
+        faults.lack_space()
             || faults.read_errors > 0
             || faults.segment_errors > 0
             || faults.journal_errors > 0
@@ -216,6 +225,7 @@ fn faults(rng: &mut Rng) -> Faults {
     };
     Faults {
         capacity: rng.chance(1, 2).then(|| rng.between(3 << 20, 6 << 20)),
+        refusals: one_in(rng),
         segment_errors: one_in(rng),
         read_errors: one_in(rng),
         journal_errors: one_in(rng) * 10,

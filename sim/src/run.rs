@@ -212,6 +212,13 @@ impl World {
 
     /// One thing that a user does.
     fn act(&mut self) -> Result<(), Violation> {
+        if self.plan.faults.capacity.is_some() && self.rng.chance(1, 8) {
+            // Somebody else fills the disk, or makes room.
+            match self.rng.chance(2, 3) {
+                true => self.disk.leave_free(self.rng.magnitude(1, 400) << 10),
+                false => self.disk.faults.capacity = self.plan.faults.capacity,
+            }
+        }
         let Some(log) = self.pick_log() else {
             let plan = LogPlan::draw(&mut self.rng);
             self.create_log(plan);
@@ -292,8 +299,11 @@ impl World {
         let process = self.process.as_ref();
         // The records of a stopped log stay in the ring, and may leave too little of one so small.
         let pinned = process.is_some_and(|process| !process.stopped.is_empty());
-        if faults.capacity.is_some() || faults.journal_errors > 0 || pinned {
+        if faults.journal_errors > 0 || pinned {
             return self.pass(1_000_000_000);
+        }
+        if faults.lack_space() {
+            return self.resume();
         }
         self.wait("everything handed in is acknowledged", |world| {
             let process = world.process.as_ref().expect("a process runs");
@@ -301,9 +311,29 @@ impl World {
         })
     }
 
+    /// There is space again: without a start in between, everything that was taken is
+    /// acknowledged, everything that was refused is taken, and the store says that it is so.
+    fn resume(&mut self) -> Result<(), Violation> {
+        let faults = self.disk.faults;
+        (self.disk.faults.capacity, self.disk.faults.refusals) = (None, 0);
+        self.wait("producing resumes when there is space", |world| {
+            let process = world.process.as_ref().expect("a process runs");
+            let full = process
+                .cores
+                .iter()
+                .any(|core| core.store.stats().disk_full);
+            // What stopped meanwhile, by another fault, may keep a small ring full.
+            (process.is_settled(world.oracle.logs()) && !full) || !process.stopped.is_empty()
+        })?;
+        self.counters.resumptions += 1;
+        self.disk.faults = faults;
+        Ok(())
+    }
+
     fn stop(&mut self) -> Result<(), Violation> {
         let now = self.now();
         let process = self.process.as_mut().expect("a process runs");
+        process.stopping = true;
         for core in &mut process.cores {
             core.waiting.clear();
             core.store.begin_stop(now);

@@ -1,6 +1,6 @@
 //! Faults that the simulator switches on to prove that it would notice them.
 //!
-//! One variant per trap of the storage design. A hook is a single `if mutated(..)` at the place
+//! One variant per trap of the storage design, and two for a full disk. A hook is a single `if mutated(..)` at the place
 //! of the rule that it breaks. Without the cargo feature `mutations` every hook is constant
 //! `false`: a production build cannot be told to lose data.
 
@@ -64,6 +64,10 @@ mutations! {
     LostProducerState = "lost-producer-state",
     /// Trap 17: the ring keeps no reserve for copies and checkpoints.
     NoReserve = "no-reserve",
+    /// What the file system refused for want of space counts as done.
+    RefusalIsSuccess = "refusal-is-success",
+    /// What the file system refused for want of space is never tried again.
+    FullForEver = "full-for-ever",
 }
 
 impl fmt::Display for Mutation {

@@ -162,6 +162,17 @@ impl<P: BufPool> Core<P> {
                     tracing::error!(core = self.id.0, "{place} takes no more records: {reason}");
                     self.stopped.insert(log, reason.to_string());
                 }
+                ShardEvent::DiskFull { reason } => tracing::error!(
+                    core = self.id.0,
+                    "the disk is full: producing is refused, reading and deleting go on, and \
+                     producing resumes by itself when there is space: {reason}"
+                ),
+                ShardEvent::DiskHasRoom => {
+                    tracing::info!(
+                        core = self.id.0,
+                        "the disk has room again: producing resumes"
+                    );
+                }
                 ShardEvent::Flushed => self.actions.push_back(Action::Stopped),
                 ShardEvent::Fatal(reason) => self.actions.push_back(Action::Fatal(reason)),
             }

@@ -98,6 +98,10 @@ per_core! {
     |n| Counter(n.core.stats.store.padded_closes);
     "leveret_segment_written_bytes": "Bytes written to segments",
     |n| Counter(n.core.stats.store.segment_bytes);
+    "leveret_disk_full": "1 while producing is refused for want of disk space",
+    |n| Gauge(u64::from(n.core.stats.store.disk_full));
+    "leveret_disk_refusals": "Disk operations refused for want of space, to be tried again",
+    |n| Counter(n.core.stats.store.space_refusals);
     "leveret_disk_operations": "Disk operations under way",
     |n| Gauge(n.driver.disk_operations as u64);
 

@@ -131,7 +131,8 @@ impl Faults {
         self.met
     }
 
-    /// Syncs of a file after a failed sync of it, and writes over a failed write.
+    /// Syncs of a file after a failed sync of it, and writes over a failed write; not over one that
+    /// was refused for want of space, which leaves nothing in doubt.
     pub(crate) fn tried_again(&self) -> u64 {
         self.tried_again
     }
@@ -180,8 +181,9 @@ impl Faults {
             class = Class::Fill;
         }
         let outcome = self.meet_class(Action::Write, class);
-        if let Some(Outcome::Fail(_)) = outcome
+        if let Some(Outcome::Fail(error)) = outcome
             && class != Class::Fill
+            && error != libc::ENOSPC
         {
             self.failed_writes.push((number, pos, end));
         }
@@ -248,6 +250,22 @@ mod tests {
         assert_eq!(broken.tried_again(), 0);
         broken.meet_write(7, 4096, &[1; 4096]);
         assert_eq!(broken.tried_again(), 1);
+    }
+
+    #[test]
+    fn what_was_refused_for_want_of_space_may_be_written_again_and_not_synced_again() {
+        let mut full = faults(Action::Write, Class::Segment);
+        full.plan[0].outcome = Outcome::Fail(libc::ENOSPC);
+        for _ in 0..3 {
+            full.meet_write(7, 0, &[1; 4096]);
+        }
+        assert_eq!((full.met(), full.tried_again()), (1, 0));
+        let mut full = faults(Action::Sync, Class::Segment);
+        full.plan[0].outcome = Outcome::Fail(libc::ENOSPC);
+        for _ in 0..3 {
+            full.meet_sync(7);
+        }
+        assert_eq!((full.met(), full.tried_again()), (1, 1));
     }
 
     #[test]

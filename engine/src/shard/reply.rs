@@ -133,6 +133,14 @@ pub enum ShardEvent {
         /// What failed.
         reason: Arc<str>,
     },
+    /// From now on producing is refused for want of space on the file system; the topology still
+    /// changes.
+    DiskFull {
+        /// What was refused, or how little is free.
+        reason: String,
+    },
+    /// What [`ShardEvent::DiskFull`] said is over.
+    DiskHasRoom,
     /// Everything accepted before the stop is durable; nothing is outstanding.
     Flushed,
     /// The process must end: going on could lie.

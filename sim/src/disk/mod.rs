@@ -49,12 +49,23 @@ impl BufPool for SimPool {
 pub struct Faults {
     /// Bytes of the file system; `None` is without end.
     pub capacity: Option<u64>,
+    /// One in so many operations that make a file or directory, or a file longer, is refused for
+    /// want of space; 0 is never. Of a write that is refused a part may have been done.
+    pub refusals: u64,
     /// One in so many segment, index and snapshot writes and syncs fails with EIO; 0 is never.
     pub segment_errors: u64,
     /// One in so many reads fails with EIO; 0 is never.
     pub read_errors: u64,
     /// One in so many journal writes and syncs fails with EIO; 0 is never.
     pub journal_errors: u64,
+}
+
+impl Faults {
+    /// Whether space can be short.
+    #[must_use]
+    pub fn lack_space(&self) -> bool {
+        self.capacity.is_some() || self.refusals > 0
+    }
 }
 
 /// What happened on the disk so far; the run adds them to its report.
@@ -196,6 +207,9 @@ impl Disk {
         let result = match self.fault(&op, target) {
             Some(kind) => {
                 self.counters.faults += 1;
+                if kind == IoErrorKind::NoSpace {
+                    self.do_a_part(&op, target);
+                }
                 Err(kind)
             }
             None => self.perform(op, issued, target),
@@ -328,6 +342,10 @@ impl Disk {
             }
             return Some(IoErrorKind::Other);
         }
+        let refusals = self.faults.refusals;
+        if refusals > 0 && self.grows(op, target) && self.rng.chance(1, refusals) {
+            return Some(IoErrorKind::NoSpace);
+        }
         self.faults.capacity?;
         let wanted = match op {
             Op::Write { pos, buf, .. } => {
@@ -339,6 +357,36 @@ impl Disk {
             _ => 0,
         };
         (wanted > self.free()).then_some(IoErrorKind::NoSpace)
+    }
+
+    /// Whether a file system that keeps no reservation needs space for it.
+    fn grows(&self, op: &Op<SimBuf>, target: Option<InodeId>) -> bool {
+        match op {
+            Op::Create { .. } | Op::MakeDir(_) => true,
+            Op::Write { pos, buf, .. } => target.is_some_and(|inode| {
+                let end = pos + buf.len() as u64;
+                end > self.inodes[&inode].len() as u64
+            }),
+            _ => false,
+        }
+    }
+
+    /// Of a write that is refused for want of space, a part that there was space for is done.
+    fn do_a_part(&mut self, op: &Op<SimBuf>, target: Option<InodeId>) {
+        let (Op::Write { pos, buf, .. }, Some(inode)) = (op, target) else {
+            return;
+        };
+        let blocks = self.rng.below((buf.len() / BLOCK) as u64) as usize;
+        if blocks > 0 {
+            let stamp = self.tick();
+            let inode = self.inodes.get_mut(&inode).expect("a file that is written");
+            inode.write(*pos as usize, &buf[..blocks * BLOCK], stamp);
+        }
+    }
+
+    /// Somebody else's file takes all space but so many bytes.
+    pub fn leave_free(&mut self, bytes: u64) {
+        self.faults.capacity = Some(self.used() + bytes);
     }
 
     fn perform(

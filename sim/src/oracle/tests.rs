@@ -9,6 +9,10 @@ use super::*;
 const LOG: LogId = LogId(3);
 
 fn append(oracle: &mut Oracle, count: u64) {
+    append_at(oracle, count, 5);
+}
+
+fn append_at(oracle: &mut Oracle, count: u64, timestamp: i64) {
     for _ in 0..count {
         let (ordinal, first_offset) = oracle.log(LOG).next();
         let identity = Identity {
@@ -23,7 +27,7 @@ fn append(oracle: &mut Oracle, count: u64) {
             time: WallMs(0),
             first_offset,
             offsets: 2,
-            max_timestamp: 5,
+            max_timestamp: timestamp,
             len: 100,
         };
         let entry = Appended {
@@ -190,4 +194,27 @@ fn deletions_and_trims_that_were_announced_stay() {
         kind(oracle.recover(Crash::Power, &[again], WallMs(0))),
         Some(Kind::Resurrected)
     );
+}
+
+#[test]
+fn age_may_take_what_is_old_and_a_request_what_is_young_before_it() {
+    // Producers' clocks disagree: the first entries are the younger ones.
+    let starts = |wanted: u64, start: u64| {
+        let mut oracle = Oracle::default();
+        let settings = LogSettings {
+            retention_ms: Some(3000),
+            ..LogSettings::default()
+        };
+        oracle.create(LOG, LogKind::Topic, &settings);
+        for timestamp in [5000, 0, 5000] {
+            append_at(&mut oracle, 2, timestamp);
+        }
+        let truth = oracle.log_mut(LOG);
+        truth.want_start(Offset(wanted));
+        kind(truth.trimmed((Ordinal(start / 2), Offset(start)), WallMs(4000)))
+    };
+    assert_eq!(starts(4, 8), None);
+    assert_eq!(starts(4, 10), Some(Kind::Lost), "the last are young");
+    assert_eq!(starts(2, 8), Some(Kind::Lost), "one of the first was kept");
+    assert_eq!(starts(0, 8), Some(Kind::Lost), "nobody asked");
 }

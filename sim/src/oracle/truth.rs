@@ -273,12 +273,16 @@ impl Truth {
         Err(Violation::new(Kind::Lost, what))
     }
 
-    /// Whether retention may have removed everything below `start`.
+    /// Whether retention may have removed everything below `start` that nobody asked to remove,
+    /// and that was not gone already.
     fn retention_allows(&self, start: Offset, wall: WallMs) -> bool {
-        let below = self
-            .entries
-            .partition_point(|entry| entry.meta.next_offset() <= start);
-        let (gone, rest) = self.entries.split_at(below);
+        let below = |offset: Offset| {
+            let is_below = |entry: &Appended| entry.meta.next_offset() <= offset;
+            self.entries.partition_point(is_below)
+        };
+        let (gone, rest) = self.entries.split_at(below(start));
+        let asked = below(self.start_wanted.max(self.start)).min(gone.len());
+        let gone = &gone[asked..];
         // The youngest of them may have gone by age, those before them by size.
         let aged = |entry: &&Appended| {
             let ms = self.retention_ms.map(|ms| ms as i64);

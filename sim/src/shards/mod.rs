@@ -2,19 +2,21 @@
 //! topology's own log.
 //!
 //! Acknowledged batches are where they were acknowledged, once, after every crash; a batch that is
-//! sent again gets its first offset; a topic that was acknowledged exists. What storage promises
+//! sent again gets its first offset; a topic that was acknowledged exists, as it was acknowledged
+//! last or as somebody wanted it since. What storage promises
 //! in detail is the business of [`crate::world`].
 
 mod clients;
 mod ledger;
 mod replies;
+mod topics;
 
 use std::collections::BTreeMap;
 
 use leveret_engine::shard::{
     FetchPartition, FetchSpec, RequestId, Shard, ShardEvent, ShardSettings,
 };
-use leveret_engine::topology::{Command, TOPOLOGY_LOG, TopicName, TopicSettings, TopologySettings};
+use leveret_engine::topology::{TOPOLOGY_LOG, TopicName, TopicSettings, TopologySettings};
 use leveret_storage::types::{CoreId, Level, LogId, Mono, Now, Offset, WallMs};
 
 use crate::counters::Counters;
@@ -27,6 +29,7 @@ use crate::violation::{Kind, Violation};
 use crate::world::STORM;
 use clients::Sender;
 use ledger::{BatchKey, Ledger, Scan};
+use topics::Known;
 
 /// What a request was for.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ enum Asked {
     Produce(usize, BatchKey),
     Read(LogId, Scan),
     Create(TopicName),
+    Alter(TopicName),
 }
 
 /// Shards of one seed, and their clients.
@@ -53,8 +57,8 @@ pub struct ShardWorld {
     requests: u64,
     ledger: Ledger,
     senders: Vec<Sender>,
-    /// Topics whose creation was acknowledged, with their first log.
-    topics: BTreeMap<TopicName, LogId>,
+    /// Topics whose creation was acknowledged.
+    topics: BTreeMap<TopicName, Known>,
     cores: usize,
     flushed: usize,
 }
@@ -179,15 +183,7 @@ impl ShardWorld {
         let settled = topology.settle(cores as u16, partitions);
         settled.map_err(|error| Violation::new(Kind::Lost, error.to_string()))?;
         let topics: Vec<_> = topology.topics().cloned().collect();
-        for (name, first_log) in &self.topics {
-            if !topics
-                .iter()
-                .any(|t| t.name == *name && t.runs[0].log == *first_log)
-            {
-                let what = format!("topic {name:?} was acknowledged and is gone");
-                return Err(Violation::new(Kind::Lost, what));
-            }
-        }
+        self.check_topics()?;
         for topic in topics {
             for (log, core) in topic.logs() {
                 self.homes.insert(log, usize::from(core.0));
@@ -251,6 +247,7 @@ impl ShardWorld {
                 0 if self.topics.len() < 4 => self.create_topic(),
                 1..4 => self.read_one(),
                 4 => self.pass(self.now.after(100_000_000))?,
+                5 if !self.topics.is_empty() => self.alter_topic(),
                 _ => self.produce_some(),
             }
             self.pump()?;
@@ -261,18 +258,6 @@ impl ShardWorld {
             }
         }
         Ok(())
-    }
-
-    fn create_topic(&mut self) {
-        let name = TopicName::new(&format!("t{}", self.requests)).expect("a valid name");
-        let request = self.ask(Asked::Create(name.clone()));
-        let command = Command::CreateTopic {
-            name,
-            partitions: self.rng.between(1, 3) as u32,
-            config: Vec::new(),
-        };
-        let (cores, now) = (self.cores as u16, self.now());
-        self.shards[0].submit(request, &command, cores, now);
     }
 
     fn produce_some(&mut self) {

@@ -7,6 +7,7 @@ use leveret_storage::types::LogId;
 
 use super::clients::Sender;
 use super::ledger::{BatchKey, Scan};
+use super::topics::Known;
 use super::{Asked, ShardWorld};
 use crate::violation::{Kind, Violation};
 
@@ -35,20 +36,24 @@ impl ShardWorld {
                     self.shards[usize::from(core.0)].install(log, &topic.config);
                     self.add_senders(log);
                 }
-                self.topics.insert(name, topic.runs[0].log);
+                self.topics.insert(name, Known::new(&topic));
                 Ok(())
             }
-            (Asked::Create(_), Reply::Failed(EngineError::Overloaded | EngineError::Stopping)) => {
-                Ok(())
+            (Asked::Alter(name), Reply::Topology(TopologyEntry::TopicAltered(altered))) => {
+                self.topic_altered(&name, &altered)
             }
-            (Asked::Create(name), reply) => Err(Violation::new(
+            (
+                Asked::Create(_) | Asked::Alter(_),
+                Reply::Failed(EngineError::Overloaded | EngineError::Stopping),
+            ) => Ok(()),
+            (Asked::Create(name) | Asked::Alter(name), reply) => Err(Violation::new(
                 Kind::WrongData,
                 format!("{name:?} was answered with {reply:?}"),
             )),
         }
     }
 
-    fn add_senders(&mut self, log: LogId) {
+    pub(super) fn add_senders(&mut self, log: LogId) {
         for producer in 0..PRODUCERS {
             self.senders.push(Sender::new(BatchKey {
                 log,

@@ -129,8 +129,7 @@ impl World {
                 self.snapshot(log);
                 Ok(())
             }
-            Event::Trimmed { log } => {
-                let start = self.frontiers(log).start;
+            Event::Trimmed { log, start } => {
                 let wall = self.now().wall;
                 self.counters.trims += 1;
                 self.oracle.log_mut(log).trimmed(start, wall)
@@ -141,7 +140,7 @@ impl World {
                 Ok(())
             }
             Event::Stopped { log, reason } => {
-                if self.plan.faults.segment_errors == 0 && self.plan.faults.capacity.is_none() {
+                if self.plan.faults.segment_errors == 0 && !self.gives_up_space() {
                     let what = format!("{log:?} stopped on a sound device: {reason}");
                     return Err(Violation::new(Kind::Stuck, what));
                 }
@@ -158,12 +157,21 @@ impl World {
                 }
                 Ok(())
             }
+            Event::DiskFull { .. } => {
+                self.counters.full_disks += 1;
+                if self.plan.faults.lack_space() {
+                    return Ok(());
+                }
+                let what = "takes the disk for full, and it is not";
+                Err(Violation::new(Kind::Stuck, what))
+            }
+            Event::DiskHasRoom => Ok(()),
             Event::Flushed => {
                 self.core(core).flushed = true;
                 Ok(())
             }
             Event::Fatal(reason) => {
-                if self.plan.faults.journal_errors == 0 && self.plan.faults.capacity.is_none() {
+                if self.plan.faults.journal_errors == 0 && !self.gives_up_space() {
                     let what = format!("gives up on a sound device: {reason}");
                     return Err(Violation::new(Kind::Stuck, what));
                 }
@@ -171,6 +179,12 @@ impl World {
                 Ok(())
             }
         }
+    }
+
+    /// A process that stops does not wait for space: what needs some is an error then.
+    fn gives_up_space(&self) -> bool {
+        let process = self.process.as_ref();
+        self.plan.faults.lack_space() && process.is_some_and(|process| process.stopping)
     }
 
     fn hear_frontiers(&mut self, log: LogId) -> Result<(), Violation> {

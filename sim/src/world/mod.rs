@@ -272,6 +272,7 @@ impl World {
             let stats = core.store.stats();
             self.counters.journal_laps += stats.laps;
             self.counters.full_rings += stats.full;
+            self.counters.space_refusals += stats.space_refusals;
             self.counters.extents += stats.extents;
             self.counters.extents_with_tails += stats.extents_with_tail;
             self.counters.copy_forwards += stats.copy_forwards;

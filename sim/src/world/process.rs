@@ -56,6 +56,8 @@ pub struct Process {
     pub home: BTreeMap<LogId, usize>,
     /// Logs that stopped after a failed write.
     pub stopped: Vec<LogId>,
+    /// It was asked to stop: what waits for space waits no longer.
+    pub stopping: bool,
 }
 
 impl Core {

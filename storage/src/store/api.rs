@@ -28,8 +28,9 @@ pub enum AppendError {
     /// The journal has no room now; [`Event::SpaceAvailable`] says when to try again.
     #[error("journal is full")]
     Full,
-    /// The file system is nearly full; consuming and deleting go on.
-    #[error("file system is nearly full")]
+    /// The file system is at its floor, or has refused something for want of space; consuming and
+    /// deleting go on. [`Event::SpaceAvailable`] says when to try again.
+    #[error("file system is full, or nearly")]
     DiskFloor,
     /// The log has stopped after a failed write, or the store is stopping.
     #[error("log is stopped")]
@@ -159,10 +160,12 @@ pub enum Event {
         /// Whose.
         log: LogId,
     },
-    /// The log's start has moved, durably: as far as [`Frontiers::start`] says.
+    /// The log's start has moved, durably. [`Frontiers::start`] may be further already.
     Trimmed {
         /// Whose.
         log: LogId,
+        /// To where.
+        start: (Ordinal, Offset),
     },
     /// The log's end is durable; its files are on their way out.
     Dropped {
@@ -179,6 +182,13 @@ pub enum Event {
     /// An append that was refused with [`AppendError::Full`] or [`AppendError::DiskFloor`] may
     /// succeed now.
     SpaceAvailable,
+    /// From now on topic logs take no entries for want of space on the file system.
+    DiskFull {
+        /// What was refused, or how little is free; for people.
+        reason: String,
+    },
+    /// What [`Event::DiskFull`] said is over.
+    DiskHasRoom,
     /// After `begin_stop`: all is durable and nothing is under way.
     Flushed,
     /// The journal cannot be trusted any more: the process must end.
@@ -224,6 +234,10 @@ pub struct StoreStats {
     pub logs: u64,
     /// Journal files that were zero-filled.
     pub prefilled_files: u64,
+    /// Operations that the file system refused for want of space, each time that it did.
+    pub space_refusals: u64,
+    /// Whether appends are refused for want of space on the file system.
+    pub disk_full: bool,
 }
 
 /// What one log takes up.

@@ -52,7 +52,7 @@ impl<P: BufPool> Store<P> {
         if !in_memory {
             self.watch_free_space();
             // Machines go on: what they decide is small, and may be what frees space.
-            if self.disk_low && self.logs[key].kind == LogKind::Topic {
+            if self.space.is_short() && self.logs[key].kind == LogKind::Topic {
                 self.space_wanted = true;
                 return Err(AppendError::DiskFloor);
             }

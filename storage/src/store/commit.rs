@@ -10,6 +10,7 @@ use super::log::SnapshotBody;
 use super::ops::Purpose;
 use super::plan::{NewRun, Plan, Planned};
 use super::ring::{Advance, LogKey};
+use super::space::Growing;
 use crate::format::commit::{COMMIT_HEADER, CommitHeader, RingPosition, commit_len, seal};
 use crate::format::record::{
     SnapshotState, put_checkpoint, put_end, put_entry, put_prefix, put_snapshot,
@@ -33,7 +34,7 @@ impl<P: BufPool> Store<P> {
     /// Issues the commits that are due.
     pub(crate) fn issue_commits(&mut self) {
         while !self.fatal && self.ring.in_flight() < self.config.commits_in_flight {
-            if !self.may_enter_next() {
+            if !self.may_enter_next() || self.space.holds_commits() {
                 return;
             }
             let (mut plan, mut late) = (Plan::default(), Plan::default());
@@ -156,6 +157,17 @@ impl<P: BufPool> Store<P> {
             durable: !lazy,
         };
         let pos = place.pos;
+        if grows {
+            let bytes = buf.as_ref()[..len].to_vec();
+            let refused = false;
+            let growing = Growing {
+                file,
+                pos,
+                bytes,
+                refused,
+            };
+            self.space.growing.insert(place.seq, growing);
+        }
         self.ops.push(
             purpose,
             Op::Write {
@@ -250,9 +262,12 @@ impl<P: BufPool> Store<P> {
     /// The device has answered for a commit.
     pub(crate) fn commit_done(&mut self, seq: CommitSeq, durable: bool, result: IoResult<P::Buf>) {
         if let Err(error) = result {
-            self.fail_store(format!("journal write failed: {}", error.message));
+            if !self.refuse_commit(seq, &error) {
+                self.fail_store(format!("journal write failed: {}", error.message));
+            }
             return;
         }
+        self.space.growing.remove(&seq);
         if let Some(commit) = self.ring.get(seq) {
             let took = self.now.mono.since(commit.issued);
             self.commit_ns = (self.commit_ns * 7 + took) / 8;

@@ -55,7 +55,8 @@ pub struct StoreConfig {
     pub retention_check_ns: u64,
     /// Appends are refused while the file system has less than this free, bytes.
     pub disk_floor_bytes: u64,
-    /// Free space is asked for at most this often, nanoseconds.
+    /// Free space is asked for at most this often, and what the file system refused for want of
+    /// space is tried again as often, nanoseconds.
     pub free_space_check_ns: u64,
     /// Whether journal files are zero-filled in the background.
     pub prefill: bool,

@@ -132,6 +132,12 @@ impl Files {
             .checked_sub(1)
     }
 
+    /// How many segments are wholly below a start; those that are still here wait for a snapshot.
+    pub(crate) fn gone_below(&self, start: Ordinal) -> usize {
+        let below = |segment: &Segment| segment.end.is_some_and(|(end, _)| end <= start);
+        self.segments.partition_point(below)
+    }
+
     pub(crate) fn segment_at(&self, base: Ordinal) -> Option<&Segment> {
         let segment = &self.segments[self.segment_of(base)?];
         (segment.id.base == base).then_some(segment)

@@ -4,17 +4,19 @@
 //! One job per log at a time: files, then data and directory, then sync. A job writes whole
 //! blocks from the written boundary on and never a block twice. What a finished job means is
 //! decided by its kind: a bulk job's entries wait for their extent record, a job behind the
-//! journal makes a checkpoint possible. A failed step stops the log, and nothing else.
+//! journal makes a checkpoint possible. A failed step stops the log, and nothing else; one that was
+//! refused for want of space is taken again, as it was, when there is some (`space`).
 
 use bytes::Bytes;
 
 use super::Store;
 use super::files::{Files, Segment, Writer};
+use super::job_step::JobStep;
 use super::log::LogState;
-use super::ops::Purpose;
 use super::ring::LogKey;
+use super::space::is_refusal;
 use super::spans;
-use crate::format::index::{IndexBlock, SPANS_PER_BLOCK, Span, encode_block};
+use crate::format::index::{SPANS_PER_BLOCK, Span};
 use crate::format::record::{NewExtent, extent_len, put_extent};
 use crate::format::segments::SegmentId;
 use crate::format::{round_down, round_up};
@@ -49,24 +51,28 @@ enum Stage {
 /// A write to a log's segment under way.
 #[derive(Debug)]
 pub(crate) struct Job {
-    kind: Kind,
+    pub(super) kind: Kind,
     stage: Stage,
     /// The segment's first ordinal.
-    base: Ordinal,
+    pub(super) base: Ordinal,
     /// First entry that it does not cover.
-    to: Ordinal,
+    pub(super) to: Ordinal,
     /// Byte position after the last entry covered.
-    end: u64,
+    pub(super) end: u64,
     /// Next byte to be written, and where to stop: block boundaries.
     cursor: u64,
     stop: u64,
     /// Pads the last block and closes the segment.
     close: bool,
     /// Spans that become part of the index with this job.
-    index: Vec<Span>,
+    pub(super) index: Vec<Span>,
     /// Operations of the present stage that are not complete.
-    waits: usize,
-    error: Option<String>,
+    pub(super) waits: usize,
+    pub(super) error: Option<String>,
+    /// Steps of the present stage that were refused for want of space.
+    pub(super) refused: Vec<JobStep>,
+    /// It waits for space: nothing of it is under way.
+    pub(super) parked: bool,
     /// Bulk: the encoded extent record, with the first and last ordinal.
     pub(crate) extent: Option<Bytes>,
     has_tail: bool,
@@ -75,6 +81,11 @@ pub(crate) struct Job {
 impl Job {
     pub(crate) fn is_extent_ready(&self) -> bool {
         self.stage == Stage::Extent
+    }
+
+    /// Nothing of it is under way: it waits for a commit, or for space on the file system.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.parked || self.is_extent_ready()
     }
 
     /// First ordinal after those that the job covers.
@@ -139,6 +150,10 @@ impl<P: BufPool> Store<P> {
     /// Starts to write journaled entries behind. `close`: all of them, in a padded block that
     /// ends the segment. `false`: there is nothing to gain, or the log cannot.
     pub(crate) fn start_behind(&mut self, key: LogKey, close: bool) -> bool {
+        if self.stopping && self.space.is_full() {
+            // The journal holds it, and there is no time to wait.
+            return false;
+        }
         let log = &mut self.logs[key];
         log.drop_finished_writer();
         let written = log.written.0;
@@ -307,22 +322,23 @@ impl<P: BufPool> Store<P> {
             index,
             waits: 0,
             error: None,
+            refused: Vec::new(),
+            parked: false,
             extent,
             has_tail,
         });
         let made = files.dir_made;
-        let id = log.id;
         log.files = Some(files);
         self.jobs += 1;
         self.behind_jobs += usize::from(kind == Kind::Behind);
         if made {
             self.advance_job(key);
         } else {
-            self.job_op(key, Op::MakeDir(Dir::Log(id)));
+            self.job_op(key, JobStep::Directory, false);
         }
     }
 
-    fn job_mut(&mut self, key: LogKey) -> &mut Job {
+    pub(super) fn job_mut(&mut self, key: LogKey) -> &mut Job {
         let files = self.logs[key]
             .files
             .as_mut()
@@ -330,21 +346,36 @@ impl<P: BufPool> Store<P> {
         files.job.as_mut().expect("job under way")
     }
 
-    fn job_op(&mut self, key: LogKey, op: Op<P::Buf>) {
-        self.job_mut(key).waits += 1;
-        self.ops.push(Purpose::Flush { log: key }, op);
-    }
-
     /// A step of the log's job is complete.
-    pub(crate) fn flush_step(&mut self, key: LogKey, result: IoResult<P::Buf>) {
+    pub(crate) fn flush_step(&mut self, key: LogKey, step: JobStep, result: IoResult<P::Buf>) {
         let job = self.job_mut(key);
         job.waits -= 1;
-        if let Err(error) = result {
-            job.error.get_or_insert(error.message);
+        match result {
+            Err(error) if is_refusal(&error) && step != JobStep::Sync => {
+                if let JobStep::Segment { reserve: 1.. } = step {
+                    // A reservation is for speed: without it there may be space enough.
+                    return self.job_op(key, JobStep::Segment { reserve: 0 }, false);
+                }
+                job.refused.push(step);
+                if job.waits == 0 && job.error.is_none() {
+                    return self.refuse_job(key, error.message);
+                }
+            }
+            Err(error) => {
+                job.error.get_or_insert(error.message);
+            }
+            Ok(_) => {}
         }
+        let job = self.job_mut(key);
         if job.error.is_some() {
             if job.waits == 0 {
                 self.fail_job(key);
+            }
+            return;
+        }
+        if !job.refused.is_empty() {
+            if job.waits == 0 {
+                self.refuse_job(key, "no space is left for a segment".to_owned());
             }
             return;
         }
@@ -369,11 +400,9 @@ impl<P: BufPool> Store<P> {
             .as_mut()
             .expect("a flushing log has files");
         let segment = files.segment_at_mut(base).expect("segment being written");
-        let file = segment.file(id);
         match stage {
             Stage::Directory => {
                 let created = segment.created;
-                let index = segment.index_file(id);
                 self.job_mut(key).stage = Stage::Create;
                 if created {
                     return self.advance_job(key);
@@ -382,12 +411,8 @@ impl<P: BufPool> Store<P> {
                     Kind::Bulk(_) => segment_bytes.min(BULK_RESERVE),
                     Kind::Behind => 0,
                 };
-                self.job_op(key, Op::Create { file, reserve });
-                let index = Op::Create {
-                    file: index,
-                    reserve: 0,
-                };
-                self.job_op(key, index);
+                self.job_op(key, JobStep::Segment { reserve }, false);
+                self.job_op(key, JobStep::Index, false);
             }
             Stage::Create => {
                 let fresh = !std::mem::replace(&mut segment.created, true);
@@ -395,10 +420,10 @@ impl<P: BufPool> Store<P> {
                 self.job_mut(key).stage = Stage::Write;
                 let early = mutated(self.config.mutation, Mutation::ExtentBeforeDirectory);
                 if new_dir && !early {
-                    self.job_op(key, Op::SyncDir(Dir::Logs));
+                    self.push_step(key, JobStep::Sync, Op::SyncDir(Dir::Logs), false);
                 }
                 if fresh && !early {
-                    self.job_op(key, Op::SyncDir(Dir::Log(id)));
+                    self.push_step(key, JobStep::Sync, Op::SyncDir(Dir::Log(id)), false);
                 }
                 self.write_index(key);
                 self.issue_writes(key);
@@ -411,7 +436,7 @@ impl<P: BufPool> Store<P> {
                 if no_sync {
                     return self.advance_job(key);
                 }
-                self.job_op(key, Op::Sync(file));
+                self.job_op(key, JobStep::Sync, false);
             }
             Stage::Sync => self.finish_job(key),
             Stage::Extent => {}
@@ -419,7 +444,6 @@ impl<P: BufPool> Store<P> {
     }
 
     fn write_index(&mut self, key: LogKey) {
-        let no_sync = mutated(self.config.mutation, Mutation::SkippedSync);
         let log = &mut self.logs[key];
         let files = log.files.as_mut().expect("a flushing log has files");
         let job = files.job.as_ref().expect("job under way");
@@ -428,79 +452,38 @@ impl<P: BufPool> Store<P> {
         }
         let writer = files.writer.as_mut().expect("a job has a writer");
         let blocks = job.index.len().div_ceil(SPANS_PER_BLOCK);
-        let mut buf = self.pool.alloc(blocks * BLOCK);
         let first = writer.index_blocks;
         writer.index_blocks += u32::try_from(blocks).expect("index blocks of one job");
-        let segment = files.segment_at(job.base).expect("segment being written");
-        let file = segment.index_file(log.id);
-        let out = buf.as_mut()[..blocks * BLOCK].chunks_exact_mut(BLOCK);
-        for (number, (block, spans)) in (first..).zip(out.zip(job.index.chunks(SPANS_PER_BLOCK))) {
-            let id = IndexBlock {
-                log: log.id,
-                base: segment.id.base,
-                generation: segment.id.generation,
-                written: segment.written,
-                number,
-            };
-            encode_block(block, &id, spans);
-        }
-        let pos = u64::from(first) * BLOCK as u64;
-        let op = Op::Write {
-            file,
-            pos,
-            buf,
-            durable: !no_sync,
-        };
-        self.job_op(key, op);
+        self.job_op(key, JobStep::Spans { first }, false);
     }
 
     fn issue_writes(&mut self, key: LogKey) {
         let most = self.config.segment_writes_in_flight.max(1);
         let size = self.config.segment_write_bytes as u64;
         loop {
-            let log = &mut self.logs[key];
-            let files = log.files.as_mut().expect("a flushing log has files");
-            let file = {
-                let base = files.job.as_ref().expect("job under way").base;
-                files
-                    .segment_at(base)
-                    .expect("segment being written")
-                    .file(log.id)
-            };
-            let job = files.job.as_mut().expect("job under way");
+            let job = self.job_mut(key);
             if job.cursor >= job.stop || job.waits >= most {
                 return;
             }
             let pos = job.cursor;
             let len = size.min(job.stop - pos);
             job.cursor += len;
-            let (end, entries) = (job.end, (job.base, job.to));
-            let len = usize::try_from(len).expect("one segment write");
-            let mut buf = self.pool.alloc(len);
-            log.copy_out(pos, end, entries, &mut buf.as_mut()[..len]);
-            self.stats.segment_bytes += len as u64;
-            self.job_op(
-                key,
-                Op::Write {
-                    file,
-                    pos,
-                    buf,
-                    durable: false,
-                },
-            );
+            self.stats.segment_bytes += len;
+            self.job_op(key, JobStep::Data { pos, len }, false);
         }
     }
 
     /// Data, index and directory are durable.
     fn finish_job(&mut self, key: LogKey) {
-        if self.logs[key].removal.is_some() {
-            self.abandon_job(key);
-            return;
-        }
         let log = &mut self.logs[key];
         let files = log.files.as_mut().expect("a flushing log has files");
         let job = files.job.as_mut().expect("job under way");
-        if let Kind::Bulk(_) = job.kind {
+        let bulk = job.kind != Kind::Behind;
+        if log.removal.is_some() || (bulk && log.stopped) {
+            self.abandon_job(key);
+            return;
+        }
+        if bulk {
             job.stage = Stage::Extent;
             self.requeue_ready(key);
             return;
@@ -508,7 +491,7 @@ impl<P: BufPool> Store<P> {
         self.end_job(key);
     }
 
-    /// Nobody needs what the job has written: its log is being deleted.
+    /// Nobody needs what the job has written: its log is being deleted, or takes no more.
     pub(crate) fn abandon_job(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
         let files = log.files.as_mut().expect("a flushing log has files");
@@ -552,7 +535,7 @@ impl<P: BufPool> Store<P> {
 
     /// Something of the job failed: the log stops. What the journal holds of it goes on living
     /// there; what was to be written in bulk was never acknowledged and is given up.
-    fn fail_job(&mut self, key: LogKey) {
+    pub(super) fn fail_job(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
         let files = log.files.as_mut().expect("a flushing log has files");
         let job = files.job.take().expect("job under way");

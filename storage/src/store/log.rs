@@ -73,6 +73,15 @@ pub(crate) struct PendingSnapshot {
     pub(crate) bytes: Bytes,
     /// The step that its file is at; `None` once it is complete or there is none.
     pub(crate) writing: Option<Step>,
+    /// That step was refused for want of space, and waits.
+    pub(crate) refused: bool,
+}
+
+impl PendingSnapshot {
+    /// Whether an operation of it is.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.writing.is_some() && !self.refused
+    }
 }
 
 /// Steps of removing a log's files.

@@ -16,6 +16,7 @@ mod commit;
 mod config;
 mod files;
 mod flush;
+mod job_step;
 mod layout;
 mod log;
 mod ops;
@@ -29,6 +30,7 @@ mod retention;
 mod ring;
 mod segments;
 mod snapshot;
+mod space;
 mod spans;
 mod time;
 mod turn;
@@ -46,7 +48,7 @@ pub use config::{LogSettings, StoreConfig};
 use crate::format::commit::JournalId;
 use crate::format::record::{CHECKPOINT_LEN, ENTRY_HEADER};
 use crate::histogram::Histogram;
-use crate::io::{BLOCK, BufPool, FileName, IoResult, Op, OpId};
+use crate::io::{BLOCK, BufPool, FileName, IoResult, Op, OpId, Output};
 use crate::mutation::{Mutation, mutated};
 use crate::recovery::{RecoveredCore, RecoveredLog};
 use crate::types::{CommitSeq, LogId, LogKind, Mono, Now, Ordinal};
@@ -56,6 +58,7 @@ use ops::{Ops, Purpose};
 use prefill::Prefill;
 use reclaim::Remnants;
 use ring::{Advance, LogKey, Ring};
+use space::{Space, is_refusal};
 
 /// Turns that one [`Store::poll_op`] takes without an operation coming of it. A turn that changes
 /// something asks for another; two or three are usual.
@@ -124,7 +127,7 @@ pub struct Store<P: BufPool> {
     /// Ring address up to which the last pass looked.
     reclaim_upto: u64,
     /// Start moves whose checkpoint stands in a commit that is not durable.
-    trims: VecDeque<(CommitSeq, LogKey, LogId)>,
+    trims: VecDeque<retention::Trim>,
     /// Files that nothing needs once a commit is durable.
     obsolete: VecDeque<(CommitSeq, FileName)>,
     /// Ends whose commit is not durable.
@@ -145,9 +148,7 @@ pub struct Store<P: BufPool> {
     space_wanted: bool,
     /// The journal space that the last refused append asked for.
     refused_grant: u64,
-    disk_low: bool,
-    free_space_at: Option<Mono>,
-    free_space_asked: bool,
+    space: Space,
     stopping: bool,
     flushed_said: bool,
     fatal: bool,
@@ -239,9 +240,7 @@ impl<P: BufPool> Store<P> {
             retention: BTreeMap::new(),
             space_wanted: false,
             refused_grant: 0,
-            disk_low: false,
-            free_space_at: None,
-            free_space_asked: false,
+            space: Space::default(),
             stopping: false,
             flushed_said: false,
             fatal: false,
@@ -431,22 +430,35 @@ impl<P: BufPool> Store<P> {
     pub fn handle_completion(&mut self, id: OpId, result: IoResult<P::Buf>, now: Now) {
         self.now = now;
         self.stirred = true;
-        let (purpose, shared) = self.ops.complete(id);
-        if let (true, Err(error)) = (shared, &result) {
+        let over = self.ops.complete(id);
+        if let (true, Err(error)) = (over.shared, &result) {
             self.fail_store(format!("directory sync failed: {}", error.message));
         }
-        match purpose {
+        let result = match result {
+            // The fault that is switched on.
+            Err(error)
+                if is_refusal(&error)
+                    && mutated(self.config.mutation, Mutation::RefusalIsSuccess) =>
+            {
+                Ok(Output::Done)
+            }
+            result => result,
+        };
+        match over.purpose {
             Purpose::Commit { seq, durable } => self.commit_done(seq, durable, result),
             Purpose::JournalSync { file } => self.journal_synced(file, result),
             Purpose::Prefill { file } => self.prefilled(file, result),
-            Purpose::Flush { log } => self.flush_step(log, result),
+            Purpose::Flush { log, step } => self.flush_step(log, step, result),
             Purpose::SnapshotFile { log } => self.snapshot_step(log, result),
             Purpose::Removal { log } => self.removal_step(log, result),
             Purpose::Listing { log, id } => self.listed(log, id, result),
             Purpose::Index(load) => self.index_loaded(*load, result),
             Purpose::Spans(load) => self.spans_loaded(*load, result),
             Purpose::FreeSpace => self.free_space_known(result),
-            Purpose::CleanUp => {}
+            Purpose::CleanUp => self.space_freed(),
+        }
+        if over.again {
+            self.tried_again();
         }
     }
 
@@ -476,7 +488,7 @@ impl<P: BufPool> Store<P> {
             self.idle_deadline().filter(|at| !missed(at)),
             self.lazy_sync_at,
             retention,
-            self.free_space_deadline().filter(|at| !missed(at)),
+            self.space_deadline().filter(|at| !missed(at)),
         ]
         .into_iter()
         .flatten()
@@ -500,6 +512,7 @@ impl<P: BufPool> Store<P> {
         self.now = now;
         self.stopping = true;
         self.stirred = true;
+        self.stop_waiting_for_space();
     }
 
     /// Counters, and how full the ring is.
@@ -511,6 +524,7 @@ impl<P: BufPool> Store<P> {
             laps: self.ring.laps(),
             tail_bytes: self.tail_bytes as u64,
             logs: self.logs.len() as u64,
+            disk_full: self.space.is_short(),
             ..self.stats
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::job_step::JobStep;
 use super::read::{IndexLoad, SpanLoad};
 use super::ring::LogKey;
 use crate::io::{Dir, FileName, Op, OpId};
@@ -17,7 +18,7 @@ pub(crate) enum Purpose {
     /// One write of the zero-fill of a journal file.
     Prefill { file: u16 },
     /// A step of a log's flush job.
-    Flush { log: LogKey },
+    Flush { log: LogKey, step: JobStep },
     /// A step of writing a log's snapshot file.
     SnapshotFile { log: LogKey },
     /// A step of removing a dropped log's files.
@@ -34,12 +35,24 @@ pub(crate) enum Purpose {
     CleanUp,
 }
 
+/// An operation under way, or just over.
+#[derive(Debug)]
+pub(crate) struct UnderWay {
+    pub(crate) purpose: Purpose,
+    /// It syncs the directory that all logs share: a failed one leaves their directories in doubt,
+    /// and a later one may succeed without them.
+    pub(crate) shared: bool,
+    /// It was refused for want of space before.
+    pub(crate) again: bool,
+}
+
 /// The operations of one store.
 #[derive(Debug)]
 pub(crate) struct Ops<B> {
-    /// With each whether it syncs the directory that all logs share.
-    under_way: slab::Slab<(Purpose, bool)>,
+    under_way: slab::Slab<UnderWay>,
     out: VecDeque<(OpId, Op<B>)>,
+    /// How many of those under way were refused before.
+    again: usize,
 }
 
 impl<B> Default for Ops<B> {
@@ -47,6 +60,7 @@ impl<B> Default for Ops<B> {
         Self {
             under_way: slab::Slab::new(),
             out: VecDeque::new(),
+            again: 0,
         }
     }
 }
@@ -54,8 +68,23 @@ impl<B> Default for Ops<B> {
 impl<B> Ops<B> {
     /// Queues an operation.
     pub(crate) fn push(&mut self, purpose: Purpose, op: Op<B>) {
+        self.add(purpose, op, false);
+    }
+
+    /// Queues an operation that was refused for want of space before.
+    pub(crate) fn push_again(&mut self, purpose: Purpose, op: Op<B>) {
+        self.again += 1;
+        self.add(purpose, op, true);
+    }
+
+    fn add(&mut self, purpose: Purpose, op: Op<B>, again: bool) {
         let shared = matches!(op, Op::SyncDir(Dir::Logs));
-        let id = OpId(self.under_way.insert((purpose, shared)) as u64);
+        let under_way = UnderWay {
+            purpose,
+            shared,
+            again,
+        };
+        let id = OpId(self.under_way.insert(under_way) as u64);
         self.out.push_back((id, op));
     }
 
@@ -72,12 +101,17 @@ impl<B> Ops<B> {
         !self.out.is_empty()
     }
 
-    /// What the operation was for, and whether it was a sync that other logs rely on, too: a
-    /// failed one leaves their directories in doubt, and a later one may succeed without them.
-    /// It is over.
-    pub(crate) fn complete(&mut self, id: OpId) -> (Purpose, bool) {
+    /// The operation is over.
+    pub(crate) fn complete(&mut self, id: OpId) -> UnderWay {
         let key = usize::try_from(id.0).expect("operation ids are slab keys");
-        self.under_way.remove(key)
+        let over = self.under_way.remove(key);
+        self.again -= usize::from(over.again);
+        over
+    }
+
+    /// Operations under way that were refused before.
+    pub(crate) fn tried_again(&self) -> usize {
+        self.again
     }
 
     pub(crate) fn is_idle(&self) -> bool {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::Store;
 use super::log::{Run, Snapshot, SnapshotBody};
+use super::retention::Trim;
 use super::ring::{Advance, LogKey};
 use crate::format::commit::{COMMIT_HEADER, commit_len};
 use crate::format::record::{
@@ -163,8 +164,14 @@ impl<P: BufPool> Store<P> {
         plan.add(Planned::Checkpoint(key, point), CHECKPOINT_LEN);
         plan.live.push(key);
         if start_moved {
-            self.trims
-                .push_back((self.ring.next_seq(), key, self.logs[key].id));
+            let seq = self.ring.next_seq();
+            let log = &self.logs[key];
+            self.trims.push_back(Trim {
+                seq,
+                key,
+                log: log.id,
+                start: log.start,
+            });
         }
         self.reclaim_again = true;
         self.release_runs(key);

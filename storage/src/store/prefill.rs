@@ -6,6 +6,7 @@
 
 use super::Store;
 use super::ops::Purpose;
+use super::space::{Refused, is_refusal};
 use crate::io::{BufPool, IoResult, Op};
 
 /// Bytes of one fill.
@@ -19,6 +20,8 @@ pub(crate) struct Prefill {
     file_bytes: u64,
     /// The file that is being filled.
     under_way: Option<u16>,
+    /// The last fill waits for space on the file system.
+    refused: bool,
     enabled: bool,
 }
 
@@ -28,6 +31,7 @@ impl Prefill {
             prepared: prepared.to_vec(),
             file_bytes,
             under_way: None,
+            refused: false,
             enabled,
         }
     }
@@ -47,8 +51,24 @@ impl Prefill {
 impl<P: BufPool> Store<P> {
     /// Starts the next fill, if a file needs one.
     pub(crate) fn issue_prefill(&mut self) {
+        if !self.prefill.refused
+            && let Some((file, op)) = self.next_fill()
+        {
+            self.ops.push(Purpose::Prefill { file }, op);
+        }
+    }
+
+    /// The fill that was refused for want of space is tried again, if one is still needed.
+    pub(crate) fn retry_fill(&mut self) {
+        self.prefill.refused = false;
+        if let Some((file, op)) = self.next_fill() {
+            self.ops.push_again(Purpose::Prefill { file }, op);
+        }
+    }
+
+    fn next_fill(&mut self) -> Option<(u16, Op<P::Buf>)> {
         if !self.prefill.enabled || self.prefill.under_way.is_some() || self.stopping {
-            return;
+            return None;
         }
         let files = u16::try_from(self.prefill.prepared.len()).expect("ring geometry");
         let head = self.ring.head_file();
@@ -56,10 +76,10 @@ impl<P: BufPool> Store<P> {
         let mut wanting = in_order.filter(|file| !self.prefill.is_ready(*file));
         let Some(file) = wanting.next() else {
             self.prefill.enabled = false;
-            return;
+            return None;
         };
         if !self.ring.is_outside(file) {
-            return;
+            return None;
         }
         let pos = self.prefill.prepared[usize::from(file)];
         let len = FILL.min(self.prefill.file_bytes - pos);
@@ -75,11 +95,17 @@ impl<P: BufPool> Store<P> {
             // With the file's new length: a commit of level `written` relies on it.
             durable: true,
         };
-        self.ops.push(Purpose::Prefill { file }, op);
+        Some((file, op))
     }
 
     pub(crate) fn prefilled(&mut self, file: u16, result: IoResult<P::Buf>) {
         self.prefill.under_way = None;
+        if let Err(error) = &result
+            && is_refusal(error)
+        {
+            self.prefill.refused = true;
+            return self.refuse(Refused::Fill, error.message.clone());
+        }
         if result.is_err() {
             // Filling is for speed; the commit that meets the fault decides what it means.
             self.prefill.enabled = false;

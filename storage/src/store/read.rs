@@ -321,11 +321,14 @@ impl<P: BufPool> Store<P> {
         if !self.ensure_listed(key, waiter) {
             return None;
         }
-        let files = self.logs[key]
+        let log = &self.logs[key];
+        let files = log
             .files
             .as_ref()
             .expect("a log read from segments has files");
-        let (mut low, mut high) = (0, files.segments.len());
+        // One that is wholly below the start may not even have an index.
+        let gone = files.gone_below(log.start.0);
+        let (mut low, mut high) = (gone, files.segments.len());
         while high - low > 1 {
             let middle = low.midpoint(high);
             let segment = &files.segments[middle];

@@ -32,7 +32,7 @@ enum Fate {
 impl<P: BufPool> Store<P> {
     /// Whether space is being won back.
     pub(crate) fn under_pressure(&self) -> bool {
-        self.ring.used() > self.ring.usable() / 2 || (self.space_wanted && !self.disk_low)
+        self.ring.used() > self.ring.usable() / 2 || (self.space_wanted && !self.space.is_short())
     }
 
     /// Whether records that win space soon have no room.
@@ -72,8 +72,9 @@ impl<P: BufPool> Store<P> {
             return;
         }
         let moved = self.ring.tail() >= self.reclaim_upto;
-        if !std::mem::take(&mut self.reclaim_again) && !moved && !self.ops.is_idle() {
-            // What the last pass began is still under way.
+        let under_way = !self.ops.is_idle() || self.space.is_full();
+        if !std::mem::take(&mut self.reclaim_again) && !moved && under_way {
+            // What the last pass began is not over, or waits for space on the disk.
             return;
         }
         if self.ring.durable() != self.ring.next_seq() && self.ring.can_announce() {
@@ -173,7 +174,7 @@ impl<P: BufPool> Store<P> {
         let Some(left) = log.left_below(upto) else {
             return Fate::Leave;
         };
-        if log.removal.is_some() {
+        if log.removal.is_some() || log.job_waits_for_space() {
             return Fate::Leave;
         }
         let snapshot = log

@@ -32,12 +32,10 @@ impl<P: BufPool> Store<P> {
             .files
             .as_ref()
             .is_some_and(|files| files.job.is_some());
-        let writing = state
-            .pending_snapshot
-            .as_ref()
-            .is_some_and(|pending| pending.writing.is_some());
+        let pending = state.pending_snapshot.as_ref();
+        let writing = pending.is_some_and(|pending| pending.is_under_way());
         let job = state.files.as_ref().and_then(|files| files.job.as_ref());
-        if job.is_some_and(super::flush::Job::is_extent_ready) {
+        if job.is_some_and(super::flush::Job::is_idle) {
             self.abandon_job(key);
             return;
         }
@@ -52,7 +50,7 @@ impl<P: BufPool> Store<P> {
         let log = &mut self.logs[key];
         let flushing = log.files.as_ref().is_some_and(|files| files.job.is_some());
         let pending = log.pending_snapshot.as_ref();
-        let writing = pending.is_some_and(|pending| pending.writing.is_some());
+        let writing = pending.is_some_and(|pending| pending.is_under_way());
         if flushing || writing || log.removal != Some(Removal::Wanted) {
             return;
         }
@@ -149,7 +147,7 @@ impl<P: BufPool> Store<P> {
         if *waits > 0 {
             return;
         }
-        let mut ops = Vec::new();
+        let (mut ops, mut freed) = (Vec::new(), false);
         match *step {
             RemovalStep::List => {
                 *step = RemovalStep::Files;
@@ -163,6 +161,7 @@ impl<P: BufPool> Store<P> {
                 ops.push(Op::SyncDir(Dir::Logs));
             }
             RemovalStep::Files => {
+                freed = true;
                 *step = RemovalStep::Directory;
                 ops.push(Op::RemoveDir(Dir::Log(id)));
             }
@@ -188,6 +187,9 @@ impl<P: BufPool> Store<P> {
         *waits = ops.len();
         for op in ops {
             self.ops.push(Purpose::Removal { log: key }, op);
+        }
+        if freed {
+            self.space_freed();
         }
     }
 }

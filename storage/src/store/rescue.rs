@@ -12,7 +12,7 @@
 //!    or a record grows on the way) it is emptied by several, which is what the second commit of
 //!    the reserve is for. No two rescues are in flight, so the reserve is large enough.
 //! 3. What cannot move yet waits for something that needs no rescue: a flush job (segment writes
-//!    alone), a snapshot (the machine's answer, and entries that have their grants), the end of a
+//!    alone; while one waits for space on the disk, its log's entries move), a snapshot (the machine's answer, and entries that have their grants), the end of a
 //!    log (its jobs). All of them end, and their end is heard here. A snapshot that itself waits
 //!    for space, and is of too early a state to let the records go, is no such thing: a later one
 //!    is asked for, and takes its place.
@@ -82,7 +82,7 @@ impl<P: BufPool> Store<P> {
 
     /// Something waits for space, and what else wins space has no room.
     fn needs_rescue(&self) -> bool {
-        let appends = self.space_wanted && !self.disk_low && !self.stopping;
+        let appends = self.space_wanted && !self.space.is_short() && !self.stopping;
         let owed = !self.control.is_empty() || !(self.last_commit_empty || self.may_vouch());
         (appends || owed)
             && self.spare() < self.max_commit as u64
@@ -211,7 +211,7 @@ impl<P: BufPool> Store<P> {
             false => self.ring.capacity(),
         };
         let little = self.remnants.counts(log.run_bytes) && self.remnants.all() < open / 4;
-        if little || !log.can_flush() {
+        if little || !log.can_flush() || log.job_waits_for_space() {
             return false;
         }
         let busy = log.files.as_ref().is_some_and(|files| files.job.is_some());

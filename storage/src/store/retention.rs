@@ -9,9 +9,18 @@ use super::files::Listing;
 use super::read::Waiter;
 use super::ring::LogKey;
 use crate::io::BufPool;
-use crate::types::{Level, LogId, LogKind, Now, Offset, Ordinal};
+use crate::types::{CommitSeq, Level, LogId, LogKind, Now, Offset, Ordinal};
 
 const NS_PER_MS: u64 = 1_000_000;
+
+/// A move of a log's start that stands in a commit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trim {
+    pub(crate) seq: CommitSeq,
+    pub(crate) key: LogKey,
+    pub(crate) log: LogId,
+    pub(crate) start: (Ordinal, Offset),
+}
 
 impl<P: BufPool> Store<P> {
     /// Moves the log's start up to `before`, at most to its durable end. Readers see it at once;
@@ -71,7 +80,7 @@ impl<P: BufPool> Store<P> {
             log.flushed = log.flushed.max(start);
             let id = log.id;
             self.tail_bytes -= freed;
-            self.events.push_back(Event::Trimmed { log: id });
+            self.events.push_back(Event::Trimmed { log: id, start });
             return;
         }
         self.empty_if_all_gone(key);
@@ -103,14 +112,10 @@ impl<P: BufPool> Store<P> {
         self.tail_bytes -= freed;
     }
 
-    /// A checkpoint with a moved start is durable: segments wholly below it go.
-    /// `last`: no other one is on its way. It is told when all moves so far are durable, for the
-    /// start that people see is the furthest.
-    pub(crate) fn trim_durable(&mut self, key: LogKey, last: bool) {
+    /// A checkpoint that moved the start to here is durable: segments wholly below it go.
+    pub(crate) fn trim_durable(&mut self, key: LogKey, start: (Ordinal, Offset)) {
         let log = &mut self.logs[key];
-        if last && log.checkpoint_start == log.start {
-            self.events.push_back(Event::Trimmed { log: log.id });
-        }
+        self.events.push_back(Event::Trimmed { log: log.id, start });
         if log.files.is_none() {
             return;
         }
@@ -243,13 +248,16 @@ impl<P: BufPool> Store<P> {
         self.end_aged_segment(key);
         let log = &self.logs[key];
         let files = log.files.as_ref().expect("checked above");
-        let mut total: u64 = files.segments.iter().map(|segment| segment.bytes).sum();
+        // What is below the start is gone for readers, and may not even have an index.
+        let gone = files.gone_below(log.start.0);
+        let kept = files.segments.iter().skip(gone);
+        let mut total: u64 = kept.map(|segment| segment.bytes).sum();
         // What a crash may still take does not count: less than is to be kept could remain.
         let unsure = log.entries(log.durable.0, log.next.0);
         total -= unsure.map(|entry| u64::from(entry.meta.len)).sum::<u64>();
         let mut start = log.start;
         let mut unread = None;
-        for (at, segment) in files.segments.iter().enumerate() {
+        for (at, segment) in files.segments.iter().enumerate().skip(gone) {
             let Some((end, end_offset)) = segment.end else {
                 break;
             };
@@ -266,6 +274,7 @@ impl<P: BufPool> Store<P> {
             let guessed = files
                 .segments
                 .iter()
+                .skip(gone)
                 .find(|other| other.base_offset.is_none());
             if let (true, Some(guessed)) = (by_size, guessed) {
                 unread = Some(guessed.id);

@@ -8,6 +8,7 @@ use super::api::Event;
 use super::log::{PendingSnapshot, SnapshotBody};
 use super::ops::Purpose;
 use super::ring::LogKey;
+use super::space::is_refusal;
 use crate::format::snapshot::{INLINE_MAX, SNAPSHOT_MAX, SnapshotId, encode, file_len};
 use crate::io::{BufPool, Dir, FileName, IoResult, Op};
 use crate::types::{LogId, Ordinal};
@@ -71,6 +72,7 @@ impl<P: BufPool> Store<P> {
                 body,
                 bytes: Bytes::new(),
                 writing: None,
+                refused: false,
             }));
             self.queue_control(key);
             return;
@@ -94,17 +96,62 @@ impl<P: BufPool> Store<P> {
             body,
             bytes,
             writing: Some(Step::Directory),
+            refused: false,
         }));
-        self.ops.push(
-            Purpose::SnapshotFile { log: key },
-            Op::MakeDir(Dir::Log(log)),
-        );
+        let op = self.snapshot_op(key, Step::Directory);
+        self.ops.push(Purpose::SnapshotFile { log: key }, op);
         self.stirred = true;
+    }
+
+    /// The operation of a step before the last, which may be refused and taken again.
+    fn snapshot_op(&mut self, key: LogKey, step: Step) -> Op<P::Buf> {
+        let log = &self.logs[key];
+        let pending = log.pending_snapshot.as_ref().expect("the caller has one");
+        let (id, ordinal, generation) = (log.id, pending.ordinal, self.journal.generation);
+        let file = FileName::Snapshot {
+            log: id,
+            ordinal,
+            generation,
+        };
+        match step {
+            Step::Directory => Op::MakeDir(Dir::Log(id)),
+            Step::Create => Op::Create { file, reserve: 0 },
+            Step::Write => {
+                let len = file_len(pending.bytes.len());
+                let mut buf = self.pool.alloc(len);
+                let name = SnapshotId {
+                    log: id,
+                    ordinal,
+                    generation,
+                };
+                encode(&mut buf.as_mut()[..len], &name, &pending.bytes);
+                Op::Write {
+                    file,
+                    pos: 0,
+                    buf,
+                    durable: true,
+                }
+            }
+            Step::SyncDirs(_) => unreachable!("syncs are not taken again"),
+        }
+    }
+
+    /// There may be space now: the snapshot's file goes on where it was refused.
+    pub(crate) fn retry_snapshot(&mut self, key: LogKey) {
+        let pending = self.logs[key].pending_snapshot.as_mut();
+        let Some(pending) = pending else {
+            return;
+        };
+        if !std::mem::take(&mut pending.refused) {
+            return;
+        }
+        let step = pending.writing.expect("a step was refused");
+        let op = self.snapshot_op(key, step);
+        self.ops.push_again(Purpose::SnapshotFile { log: key }, op);
     }
 
     /// A step of writing a snapshot file is complete.
     pub(crate) fn snapshot_step(&mut self, key: LogKey, result: IoResult<P::Buf>) {
-        let generation = self.journal.generation;
         let log = &mut self.logs[key];
         let id = log.id;
         let pending = log
@@ -113,45 +160,29 @@ impl<P: BufPool> Store<P> {
             .expect("a snapshot is being written");
         let step = pending.writing.expect("its file is being written");
         if let Err(error) = result {
+            let again = is_refusal(&error) && !matches!(step, Step::SyncDirs(_));
+            if again && log.removal.is_none() && !self.stopping {
+                return self.refuse_snapshot(key, error.message);
+            }
             log.pending_snapshot = None;
             if log.removal.is_some() {
                 self.place_end(key);
-            } else {
+            } else if !again {
                 self.stop_log(key, error.message);
             }
             return;
         }
-        let file = FileName::Snapshot {
-            log: id,
-            ordinal: pending.ordinal,
-            generation,
-        };
         let purpose = || Purpose::SnapshotFile { log: key };
         match step {
             Step::Directory => {
                 pending.writing = Some(Step::Create);
-                self.ops.push(purpose(), Op::Create { file, reserve: 0 });
+                let op = self.snapshot_op(key, Step::Create);
+                self.ops.push(purpose(), op);
             }
             Step::Create => {
                 pending.writing = Some(Step::Write);
-                let len = file_len(pending.bytes.len());
-                let mut buf = self.pool.alloc(len);
-                let name = SnapshotId {
-                    log: id,
-                    ordinal: pending.ordinal,
-                    generation,
-                };
-                encode(&mut buf.as_mut()[..len], &name, &pending.bytes);
-                let durable = true;
-                self.ops.push(
-                    purpose(),
-                    Op::Write {
-                        file,
-                        pos: 0,
-                        buf,
-                        durable,
-                    },
-                );
+                let op = self.snapshot_op(key, Step::Write);
+                self.ops.push(purpose(), op);
             }
             Step::Write => {
                 pending.writing = Some(Step::SyncDirs(2));

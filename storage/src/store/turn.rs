@@ -7,7 +7,7 @@ use super::log::Removal;
 use super::ops::Purpose;
 use super::ring::LogKey;
 use crate::format::record::entry_len;
-use crate::io::{BufPool, IoResult, Op, Output};
+use crate::io::{BufPool, IoResult, Op};
 use crate::types::{LogKind, Mono};
 
 impl<P: BufPool> Store<P> {
@@ -15,6 +15,7 @@ impl<P: BufPool> Store<P> {
         if self.fatal {
             return;
         }
+        self.retry_refused();
         self.start_bulks();
         self.reclaim();
         self.relieve_memory();
@@ -23,6 +24,7 @@ impl<P: BufPool> Store<P> {
         self.issue_journal_sync();
         self.issue_prefill();
         self.poll_free_space();
+        self.say_short();
         self.say_space();
         self.say_flushed();
     }
@@ -249,11 +251,10 @@ impl<P: BufPool> Store<P> {
     /// Commits became durable: what waited for them happens.
     pub(crate) fn after_durable(&mut self) {
         let durable = self.ring.durable();
-        while self.trims.front().is_some_and(|(seq, ..)| *seq < durable) {
-            let (_, key, id) = self.trims.pop_front().expect("just seen");
-            let again = self.trims.iter().any(|(_, other, _)| *other == key);
-            if self.logs.key(id) == Some(key) {
-                self.trim_durable(key, !again);
+        while self.trims.front().is_some_and(|trim| trim.seq < durable) {
+            let trim = self.trims.pop_front().expect("just seen");
+            if self.logs.key(trim.log) == Some(trim.key) {
+                self.trim_durable(trim.key, trim.start);
             }
         }
         while self.obsolete.front().is_some_and(|(seq, _)| *seq < durable) {
@@ -266,39 +267,6 @@ impl<P: BufPool> Store<P> {
         }
     }
 
-    // --- disk floor ---
-
-    /// Asks for free space now and then while entries come in.
-    pub(crate) fn watch_free_space(&mut self) {
-        if self.free_space_at.is_none() {
-            self.free_space_at = Some(self.now.mono);
-            self.stirred = true;
-        }
-    }
-
-    /// While space is low or was asked for, the next question has a deadline.
-    pub(crate) fn free_space_deadline(&self) -> Option<Mono> {
-        let at = self.free_space_at?;
-        (self.disk_low && !self.free_space_asked).then_some(at)
-    }
-
-    pub(crate) fn poll_free_space(&mut self) {
-        let due = self.free_space_at.is_some_and(|at| at <= self.now.mono);
-        if due && !self.free_space_asked && self.config.disk_floor_bytes > 0 {
-            self.free_space_asked = true;
-            self.ops.push(Purpose::FreeSpace, Op::FreeSpace);
-        }
-    }
-
-    pub(crate) fn free_space_known(&mut self, result: IoResult<P::Buf>) {
-        self.free_space_asked = false;
-        if let Ok(Output::Free(free)) = result {
-            self.disk_low = free < self.config.disk_floor_bytes;
-        }
-        let next = self.now.mono.after(self.config.free_space_check_ns);
-        self.free_space_at = Some(next);
-    }
-
     // --- what is said ---
 
     fn say_space(&mut self) {
@@ -307,7 +275,8 @@ impl<P: BufPool> Store<P> {
         let enough = self.may_grant(room)
             || self.ring.used() <= self.ring.usable() / 2
             || self.rescue_credit == 0;
-        if self.space_wanted && !self.disk_low && self.may_grant(self.refused_grant) && enough {
+        let wanted = self.space_wanted && !self.space.is_short();
+        if wanted && self.may_grant(self.refused_grant) && enough {
             self.space_wanted = false;
             self.events.push_back(Event::SpaceAvailable);
         }
@@ -342,6 +311,7 @@ impl<P: BufPool> Store<P> {
             return;
         }
         let log = log.id;
+        self.drop_idle_job(key);
         self.give_up_pending(key);
         self.events.push_back(Event::Stopped { log, reason });
     }

@@ -27,6 +27,8 @@ pub(super) struct Disk {
     pub(super) hold: bool,
     /// Writes to these files fail.
     pub(super) broken: Option<fn(&FileName) -> bool>,
+    /// These files are refused space: neither made nor written.
+    pub(super) refused: Option<fn(&FileName) -> bool>,
     /// What the file system claims to have free.
     pub(super) full: bool,
 }
@@ -89,6 +91,17 @@ impl Disk {
             kind: IoErrorKind::NotFound,
             message: format!("{what:?}: no such file"),
         };
+        match &op {
+            Op::Create { file, .. } | Op::Write { file, .. }
+                if self.refused.is_some_and(|refused| refused(file)) =>
+            {
+                return Err(IoError {
+                    kind: IoErrorKind::NoSpace,
+                    message: format!("{file}: no space"),
+                });
+            }
+            _ => {}
+        }
         match op {
             Op::Create { file, .. } => {
                 if self.files.contains_key(&file) {

@@ -95,6 +95,37 @@ fn a_full_disk_refuses_producing_and_goes_on_serving() {
 }
 
 #[test]
+fn a_device_that_has_no_space_delays_producing_and_loses_nothing() {
+    let mut bench = Bench::new(2, Level::Synced);
+    bench.produce(1, batch(&[b"kept"]));
+    bench.disk.refused = Some(|file| matches!(file, FileName::Segment { .. }));
+    let large = vec![1; bench.config.bulk_bytes + 1];
+    let waiting = bench.send(1, stamped(5, 0, &[&large]), Level::Synced);
+    bench.wait_ms(100);
+    assert_eq!(bench.reply(waiting), None);
+    assert!(matches!(bench.events[..], [ShardEvent::DiskFull { .. }]));
+    for log in [1, 2] {
+        let refused = bench.produce(log, batch(&[b"refused"]));
+        assert_eq!(refused, Reply::Failed(EngineError::DiskFull));
+    }
+    assert_eq!(
+        contents(&bench.fetch(1, 0, 100).unwrap()),
+        [(0, b"kept".to_vec())]
+    );
+    bench.disk.refused = None;
+    bench.wait_ms(3000);
+    assert_eq!(produced(&bench.reply(waiting).unwrap()), (1, false));
+    assert_eq!(bench.events[1..], [ShardEvent::DiskHasRoom]);
+    // A producer that did not hear of it sends it again, and hears of the same place.
+    let again = bench.produce(1, stamped(5, 0, &[&large]));
+    assert_eq!(produced(&again), (1, true));
+    for (log, offset) in [(1, 2), (2, 0)] {
+        let reply = bench.produce(log, batch(&[b"more"]));
+        assert_eq!(produced(&reply), (offset, false));
+    }
+}
+
+#[test]
 fn a_failed_segment_write_stops_the_log_and_no_other() {
     let mut bench = Bench::new(2, Level::Synced);
     bench.produce(1, batch(&[b"kept"]));

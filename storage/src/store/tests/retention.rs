@@ -31,7 +31,7 @@ fn the_oldest_segments_go_while_the_rest_is_large_enough() {
         "at least 60,000 bytes are kept: start is {start}"
     );
     assert!(world.files_of(LOG) <= 6, "{} segments", world.files_of(LOG));
-    assert!(world.events.contains(&Event::Trimmed { log: LOG }));
+    assert!(!world.trimmed(LOG).is_empty());
     world.check_log(LOG, 1 << 20);
     world.restart(settings);
     assert_eq!(world.store.frontiers(LOG).unwrap().start.1, start);
@@ -76,7 +76,7 @@ fn a_trim_is_seen_at_once_and_survives_a_restart() {
     assert!(world.read(LOG, Offset(300), 10).is_err());
     assert!(world.read(LOG, Offset(301), 10).is_ok());
     world.sleep(60_000_000);
-    assert!(world.events.contains(&Event::Trimmed { log: LOG }));
+    assert!(!world.trimmed(LOG).is_empty());
     assert!(world.files_of(LOG) < 7);
     world.restart(settings);
     assert_eq!(world.store.frontiers(LOG).unwrap().start.1, Offset(301));
@@ -145,6 +145,65 @@ fn segments_stay_until_the_start_that_passed_them_is_durable_whoever_lists_them(
     );
     world.holds = |_| false;
     world.settle();
-    assert!(world.events.contains(&Event::Trimmed { log: LOG }));
+    assert!(!world.trimmed(LOG).is_empty());
     assert_eq!(world.files_of(LOG), 0);
+}
+
+#[test]
+fn every_move_of_the_start_is_told_when_it_is_durable_and_not_before() {
+    let mut world = World::new(small(), 107);
+    world.topic(LOG, LogSettings::default());
+    fill(&mut world, 20);
+    world.holds = |op| matches!(op, Op::Write { .. });
+    for start in [12, 30, 45] {
+        world.store.trim(LOG, Offset(start));
+        // Enough for a commit beside the one in flight.
+        world.append(LOG, 5000).unwrap();
+        world.settle();
+        assert_eq!(world.store.frontiers(LOG).unwrap().start.1, Offset(start));
+        assert!(world.trimmed(LOG).is_empty(), "told too early");
+    }
+    world.holds = |_| false;
+    world.settle();
+    let told = [Offset(12), Offset(30), Offset(45)];
+    assert_eq!(world.trimmed(LOG), told);
+    world.restart(LogSettings::default());
+    assert_eq!(world.store.frontiers(LOG).unwrap().start.1, Offset(45));
+}
+
+#[test]
+fn a_segment_below_the_start_that_was_never_indexed_is_in_nobodys_way() {
+    let mut world = World::new(small(), 109);
+    // Without a snapshot it stays for the replay.
+    world.snapshots = false;
+    let settings = LogSettings {
+        retention_ms: Some(10_000),
+        ..LogSettings::default()
+    };
+    world.topic(LOG, settings);
+    for _ in 0..4 {
+        world.append(LOG, 100).unwrap();
+    }
+    world.settle();
+    // They go straight to the segment, and the start passes what stands before them there.
+    for _ in 0..30 {
+        world.append(LOG, 1000).unwrap();
+    }
+    world.store.trim(LOG, Offset(12));
+    world.holds = |op| {
+        let index = |file: &FileName| matches!(file, FileName::Index { .. });
+        matches!(op, Op::Write { file, .. } if index(file))
+    };
+    world.sleep(60_000_000);
+    assert_eq!(world.trimmed(LOG), [Offset(12)]);
+    world.holds = |_| false;
+    world.restart(settings);
+    world.check_log(LOG, 5000);
+    // Retention is not kept from what comes after it, either.
+    for _ in 0..6 {
+        world.sleep(6_000_000_000);
+        world.sleep(60_000_000);
+    }
+    let frontiers = world.store.frontiers(LOG).unwrap();
+    assert_eq!(frontiers.start, frontiers.durable);
 }

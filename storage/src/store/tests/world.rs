@@ -22,6 +22,8 @@ pub(super) struct World {
     pub(super) events: Vec<Event>,
     /// Fails the operations that it is true for.
     pub(super) fails: fn(&Op<Vec<u8>>) -> bool,
+    /// Refuses the operations that it is true for, for want of space.
+    pub(super) full: fn(&Op<Vec<u8>>) -> bool,
     /// Keeps the operations that it is true for in flight.
     pub(super) holds: fn(&Op<Vec<u8>>) -> bool,
     /// Free space that the disk reports.
@@ -74,6 +76,7 @@ impl World {
             disk,
             events: Vec::new(),
             fails: |_| false,
+            full: |_| false,
             holds: |_| false,
             free: 1 << 40,
             snapshots: true,
@@ -164,14 +167,21 @@ impl World {
         let at = free[usize::try_from(self.random(free.len() as u64)).unwrap()];
         let (id, op) = self.in_flight.swap_remove(at);
         self.now.mono = self.now.mono.after(50_000);
-        let failed = (self.fails)(&op);
-        let result = match self.disk.run(op) {
-            _ if failed => Err(IoError {
-                kind: IoErrorKind::Other,
-                message: "the test's fault".to_owned(),
-            }),
-            Ok(Output::Free(_)) => Ok(Output::Free(self.free)),
-            result => result,
+        let fails = |kind, message: &str| {
+            let message = message.to_owned();
+            Err(IoError { kind, message })
+        };
+        let result = if (self.full)(&op) {
+            fails(IoErrorKind::NoSpace, "the test's full disk")
+        } else if (self.fails)(&op) {
+            // It may be done for all that.
+            let _done = self.disk.run(op);
+            fails(IoErrorKind::Other, "the test's fault")
+        } else {
+            match self.disk.run(op) {
+                Ok(Output::Free(_)) => Ok(Output::Free(self.free)),
+                result => result,
+            }
         };
         self.store.handle_completion(id, result, self.now);
         self.take_events();
@@ -187,6 +197,15 @@ impl World {
             }
             self.events.push(event);
         }
+    }
+
+    /// Where the log's start was said to have moved to, durably, in order.
+    pub(super) fn trimmed(&self, log: LogId) -> Vec<Offset> {
+        let start = |event: &Event| match event {
+            Event::Trimmed { log: of, start } if *of == log => Some(start.1),
+            _ => None,
+        };
+        self.events.iter().filter_map(start).collect()
     }
 
     /// Whether an operation for which `is` is true is in flight.

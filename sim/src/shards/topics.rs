@@ -1,0 +1,193 @@
+//! Topics: made and altered while everything crashes, and what must be known of them afterwards.
+
+use std::collections::VecDeque;
+
+use leveret_engine::topology::{
+    Command, Topic, TopicAltered, TopicChanges, TopicConfig, TopicName,
+};
+use leveret_storage::types::LogId;
+
+use super::{Asked, ShardWorld};
+use crate::violation::{Kind, Violation};
+
+/// Partitions that a topic may come to have.
+const MOST_PARTITIONS: u32 = 6;
+
+/// How a topic is set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Setup {
+    config: TopicConfig,
+    partitions: u32,
+}
+
+impl From<&Topic> for Setup {
+    fn from(topic: &Topic) -> Self {
+        Self {
+            config: topic.config.clone(),
+            partitions: topic.partitions(),
+        }
+    }
+}
+
+/// A topic whose creation was acknowledged.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The log of its first partition.
+    first: LogId,
+    /// What was acknowledged last, and then what was ordered since, in order: one of these is
+    /// what a crash may leave.
+    setups: VecDeque<Setup>,
+}
+
+impl Known {
+    pub(super) fn new(topic: &Topic) -> Self {
+        Self {
+            first: topic.runs[0].log,
+            setups: VecDeque::from([Setup::from(topic)]),
+        }
+    }
+
+    /// The topic was altered so, durably.
+    fn acknowledged(&mut self, setup: &Setup) -> bool {
+        while self.setups.front().is_some_and(|first| first != setup) {
+            self.setups.pop_front();
+        }
+        !self.setups.is_empty()
+    }
+
+    /// After a crash the topic is set up so: whether it may be.
+    fn recovered(&mut self, first: LogId, setup: Setup) -> bool {
+        let may_be = first == self.first && self.setups.contains(&setup);
+        self.setups = VecDeque::from([setup]);
+        may_be
+    }
+}
+
+impl ShardWorld {
+    pub(super) fn create_topic(&mut self) {
+        let name = TopicName::new(&format!("t{}", self.requests)).expect("a valid name");
+        let request = self.ask(Asked::Create(name.clone()));
+        let command = Command::CreateTopic {
+            name,
+            partitions: self.rng.between(1, 3) as u32,
+            config: Vec::new(),
+        };
+        let (cores, now) = (self.cores as u16, self.now());
+        self.shards[0].submit(request, &command, cores, now);
+    }
+
+    /// Sets something for a topic, takes it back, or gives it another partition.
+    pub(super) fn alter_topic(&mut self) {
+        let names: Vec<_> = self.topics.keys().cloned().collect();
+        let name = self.rng.pick(&names).clone();
+        let topic = self.topic_named(&name).expect("an acknowledged topic");
+        let (id, partitions) = (topic.id, topic.partitions());
+        let mut changes = TopicChanges::default();
+        let setting = *self.rng.pick(&["segment.ms", "max.message.bytes"]);
+        let value = self.rng.between(1 << 19, 1 << 20);
+        match self.rng.below(4) {
+            0 => changes.unset.push(setting.to_owned()),
+            1 if partitions < MOST_PARTITIONS => changes.partitions = Some(partitions + 1),
+            _ => changes.set.push((setting.to_owned(), value.to_string())),
+        }
+        let request = self.ask(Asked::Alter(name.clone()));
+        let command = Command::AlterTopic { id, changes };
+        let (cores, now) = (self.cores as u16, self.now());
+        self.shards[0].submit(request, &command, cores, now);
+        let ordered = self.topic_named(&name).expect("nothing deletes topics");
+        let ordered = Setup::from(ordered);
+        let known = self.topics.get_mut(&name).expect("picked from them");
+        if known.setups.back() != Some(&ordered) {
+            known.setups.push_back(ordered);
+        }
+    }
+
+    fn topic_named(&self, name: &TopicName) -> Option<&Topic> {
+        let topology = self.shards[0].topology().expect("core 0 has it");
+        topology.topic_named(name.as_str()).map(|topic| &**topic)
+    }
+
+    /// An alteration is durable: every partition's core hears of it, as in the broker.
+    pub(super) fn topic_altered(
+        &mut self,
+        name: &TopicName,
+        altered: &TopicAltered,
+    ) -> Result<(), Violation> {
+        self.counters.alterations += 1;
+        let setup = Setup {
+            config: altered.config.clone(),
+            partitions: altered.partitions(),
+        };
+        let known = self.topics.get_mut(name).expect("asked for by name");
+        if !known.acknowledged(&setup) {
+            let what = format!("{name:?} was altered to {setup:?}, which nobody asked for");
+            return Err(Violation::new(Kind::WrongData, what));
+        }
+        let topic = self.topic_named(name).expect("nothing deletes topics");
+        let before = topic.logs().take(altered.partition as usize);
+        let before: Vec<LogId> = before.map(|(log, _)| log).collect();
+        let now = self.now();
+        for log in before {
+            self.shards[self.homes[&log]].configure(log, &altered.config, now);
+        }
+        for (log, core) in altered.added() {
+            self.homes.insert(log, usize::from(core.0));
+            self.shards[usize::from(core.0)].install(log, &altered.config);
+            self.add_senders(log);
+        }
+        Ok(())
+    }
+
+    /// After a start: every topic that was acknowledged exists, as it was acknowledged last or as
+    /// somebody wanted it since.
+    pub(super) fn check_topics(&mut self) -> Result<(), Violation> {
+        let topology = self.shards[0].topology().expect("core 0 has it");
+        for (name, known) in &mut self.topics {
+            let Some(topic) = topology.topic_named(name.as_str()) else {
+                let what = format!("topic {name:?} was acknowledged and is gone");
+                return Err(Violation::new(Kind::Lost, what));
+            };
+            let allowed = known.setups.clone();
+            if !known.recovered(topic.runs[0].log, Setup::from(&**topic)) {
+                let what = format!("topic {name:?} is {topic:?}, may be one of {allowed:?}");
+                return Err(Violation::new(Kind::Lost, what));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setup(partitions: u32) -> Setup {
+        Setup {
+            config: TopicConfig::default(),
+            partitions,
+        }
+    }
+
+    fn known() -> Known {
+        Known {
+            first: LogId(1),
+            setups: [1, 2, 3].map(setup).into(),
+        }
+    }
+
+    #[test]
+    fn a_crash_leaves_what_was_acknowledged_or_what_was_wanted_since() {
+        for partitions in 1..=3 {
+            let mut known = known();
+            assert!(known.recovered(LogId(1), setup(partitions)));
+            // What the crash has cut does not come back.
+            assert!(!known.recovered(LogId(1), setup(partitions % 3 + 1)));
+        }
+        assert!(!known().recovered(LogId(1), setup(4)), "nobody wanted it");
+        assert!(!known().recovered(LogId(2), setup(1)), "another topic");
+        let mut acknowledged = known();
+        assert!(acknowledged.acknowledged(&setup(2)));
+        assert!(!acknowledged.recovered(LogId(1), setup(1)), "it is lost");
+        assert!(!known().acknowledged(&setup(4)), "nobody asked for it");
+    }
+}

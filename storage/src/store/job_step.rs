@@ -1,0 +1,106 @@
+//! The operations of a flush job, each as something that can be made again from what the job and
+//! its log hold: for a step that was refused for want of space.
+
+use super::Store;
+use super::ops::Purpose;
+use super::ring::LogKey;
+use crate::format::index::{IndexBlock, SPANS_PER_BLOCK, encode_block};
+use crate::io::{BLOCK, BufPool, Dir, Op};
+use crate::mutation::{Mutation, mutated};
+
+/// One operation of a job, as it can be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobStep {
+    /// Makes the log's directory.
+    Directory,
+    /// Makes the segment's file, with so many bytes reserved.
+    Segment { reserve: u64 },
+    /// Makes the index's file.
+    Index,
+    /// Writes the job's spans to the index from this block on.
+    Spans { first: u32 },
+    /// Writes these bytes of the segment.
+    Data { pos: u64, len: u64 },
+    /// Syncs a file or a directory: never again, whatever it fails for.
+    Sync,
+}
+
+impl<P: BufPool> Store<P> {
+    /// Takes a step of the job; `again`: it was refused before.
+    pub(super) fn job_op(&mut self, key: LogKey, step: JobStep, again: bool) {
+        let id = self.logs[key].id;
+        let log = &self.logs[key];
+        let files = log.files.as_ref().expect("a flushing log has files");
+        let base = files.job.as_ref().expect("job under way").base;
+        let segment = files.segment_at(base).expect("segment being written");
+        let (file, index) = (segment.file(id), segment.index_file(id));
+        let op = match step {
+            JobStep::Directory => Op::MakeDir(Dir::Log(id)),
+            JobStep::Segment { reserve } => Op::Create { file, reserve },
+            JobStep::Index => Op::Create {
+                file: index,
+                reserve: 0,
+            },
+            JobStep::Spans { first } => self.spans_op(key, first),
+            JobStep::Data { pos, len } => self.data_op(key, pos, len),
+            JobStep::Sync => Op::Sync(file),
+        };
+        self.push_step(key, step, op, again);
+    }
+
+    pub(super) fn push_step(&mut self, key: LogKey, step: JobStep, op: Op<P::Buf>, again: bool) {
+        self.job_mut(key).waits += 1;
+        let purpose = Purpose::Flush { log: key, step };
+        match again {
+            true => self.ops.push_again(purpose, op),
+            false => self.ops.push(purpose, op),
+        }
+    }
+
+    fn spans_op(&mut self, key: LogKey, first: u32) -> Op<P::Buf> {
+        let no_sync = mutated(self.config.mutation, Mutation::SkippedSync);
+        let log = &self.logs[key];
+        let files = log.files.as_ref().expect("a flushing log has files");
+        let job = files.job.as_ref().expect("job under way");
+        let blocks = job.index.len().div_ceil(SPANS_PER_BLOCK);
+        let mut buf = self.pool.alloc(blocks * BLOCK);
+        let segment = files.segment_at(job.base).expect("segment being written");
+        let file = segment.index_file(log.id);
+        let out = buf.as_mut()[..blocks * BLOCK].chunks_exact_mut(BLOCK);
+        for (number, (block, spans)) in (first..).zip(out.zip(job.index.chunks(SPANS_PER_BLOCK))) {
+            let id = IndexBlock {
+                log: log.id,
+                base: segment.id.base,
+                generation: segment.id.generation,
+                written: segment.written,
+                number,
+            };
+            encode_block(block, &id, spans);
+        }
+        let pos = u64::from(first) * BLOCK as u64;
+        Op::Write {
+            file,
+            pos,
+            buf,
+            durable: !no_sync,
+        }
+    }
+
+    fn data_op(&mut self, key: LogKey, pos: u64, len: u64) -> Op<P::Buf> {
+        let log = &self.logs[key];
+        let files = log.files.as_ref().expect("a flushing log has files");
+        let job = files.job.as_ref().expect("job under way");
+        let (end, entries) = (job.end, (job.base, job.to));
+        let segment = files.segment_at(job.base).expect("segment being written");
+        let file = segment.file(log.id);
+        let len = usize::try_from(len).expect("one segment write");
+        let mut buf = self.pool.alloc(len);
+        log.copy_out(pos, end, entries, &mut buf.as_mut()[..len]);
+        Op::Write {
+            file,
+            pos,
+            buf,
+            durable: false,
+        }
+    }
+}
