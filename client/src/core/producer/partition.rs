@@ -294,7 +294,11 @@ impl<T> Partition<T> {
             }
             Err(error) => error,
         };
-        self.last_error = Some(error.clone());
+        // Behind a batch that was refused this only says that that one is missing.
+        let follows = self.draining && error.code() == Some(ErrorCode::OutOfOrderSequence);
+        if !follows || self.last_error.is_none() {
+            self.last_error = Some(error.clone());
+        }
         if self.queue[position].is_abandoned() {
             self.leave_gap();
             return self.finish(position, Err(error));

@@ -179,6 +179,23 @@ fn after_a_refusal_everything_comes_home_before_it_goes_again() {
 }
 
 #[test]
+fn a_deadline_names_the_refusal_and_not_what_followed_of_it() {
+    let (mut producer, topic) = producer(settings(), 1);
+    fill(&mut producer, topic, 2);
+    establish(&mut producer, ms(0));
+    let sent = next_batches(&mut producer, ms(0));
+    producer.handle_answer(ms(1), sent[0].0, refused(ErrorCode::DiskFull));
+    for (id, _) in &sent[1..] {
+        producer.handle_answer(ms(1), *id, refused(ErrorCode::OutOfOrderSequence));
+    }
+    producer.handle_timeout(ms(120_001));
+    let Err(Error::Deadline { last, .. }) = producer.poll_completion().unwrap().result else {
+        panic!("its time has passed");
+    };
+    assert_eq!(last.code(), Some(ErrorCode::DiskFull));
+}
+
+#[test]
 fn a_gap_at_the_front_takes_a_new_identity() {
     let (mut producer, topic) = producer(settings(), 1);
     fill(&mut producer, topic, 1);
