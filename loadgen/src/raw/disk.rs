@@ -21,6 +21,11 @@ const SEQUENTIAL: u64 = 1 << 30;
 /// Bytes of the file of durable writes, which go round in it as in a journal's ring.
 const RING: u64 = 64 << 20;
 
+/// Messages of a group commit: as many and as long as `leveret-loadgen e2e` sends.
+const MESSAGES_PER_SECOND: u64 = 10_000;
+/// Bytes of each.
+const MESSAGE: usize = 1024;
+
 /// Figures of the sequential part.
 pub(super) struct Sequential {
     pub(super) write_bytes_per_second: f64,
@@ -106,16 +111,21 @@ fn in_parallel(
     })
 }
 
-/// Latency of one durable 4 KiB write at a time, for `duration`.
-pub(super) fn durable(directory: &Path, duration: Duration) -> io::Result<Timed> {
-    let scratch = Scratch::new(directory, "durable");
+/// A file of [`RING`] pre-written bytes, opened so that every write is durable.
+fn ring(scratch: &Scratch) -> io::Result<File> {
     let (file, _) = scratch.open(OFlags::empty())?;
     let zeros = AlignedBuf::zeroed(CHUNK);
     for chunk in 0..RING / CHUNK as u64 {
         file.write_all_at(zeros.as_ref(), chunk * CHUNK as u64)?;
     }
     file.sync_all()?;
-    let (file, _) = scratch.open(OFlags::DSYNC)?;
+    Ok(scratch.open(OFlags::DSYNC)?.0)
+}
+
+/// Latency of one durable 4 KiB write at a time, for `duration`.
+pub(super) fn durable(directory: &Path, duration: Duration) -> io::Result<Timed> {
+    let scratch = Scratch::new(directory, "durable");
+    let file = ring(&scratch)?;
     let block = AlignedBuf::random(BLOCK, 11);
     let mut latencies = Latencies::default();
     let begin = Instant::now();
@@ -126,6 +136,42 @@ pub(super) fn durable(directory: &Path, duration: Duration) -> io::Result<Timed>
         latencies.record(sent.elapsed(), 1);
         at = (at + BLOCK as u64) % RING;
     }
+    timed(latencies)
+}
+
+/// Latency of messages of [`MESSAGE`] bytes that come [`MESSAGES_PER_SECOND`] times a second, whatever the
+/// device does, and are made durable together as they have come: what a broker would give that costs
+/// nothing. A moment in which the device stands still is seen here, and hardly by one write at a time.
+pub(super) fn group_commit(directory: &Path, duration: Duration) -> io::Result<Timed> {
+    let scratch = Scratch::new(directory, "group");
+    let file = ring(&scratch)?;
+    let data = AlignedBuf::random(CHUNK, 13);
+    let most = CHUNK / MESSAGE;
+    let mut latencies = Latencies::default();
+    let begin = Instant::now();
+    let due = |number: u64| Duration::from_nanos(number * 1_000_000_000 / MESSAGES_PER_SECOND);
+    let (mut done, mut at) = (0, 0);
+    while begin.elapsed() < duration {
+        std::thread::sleep(due(done).saturating_sub(begin.elapsed()));
+        let now = begin.elapsed();
+        let come = (done..).take(most).take_while(|number| due(*number) <= now);
+        let come = come.count();
+        let len = (come * MESSAGE).next_multiple_of(BLOCK).min(CHUNK);
+        if at + len as u64 > RING {
+            at = 0;
+        }
+        file.write_all_at(&data.as_ref()[..len], at)?;
+        at += len as u64;
+        let durable = begin.elapsed();
+        for number in done..done + come as u64 {
+            latencies.record(durable.saturating_sub(due(number)), 1);
+        }
+        done += come as u64;
+    }
+    timed(latencies)
+}
+
+fn timed(latencies: Latencies) -> io::Result<Timed> {
     Timed::new(latencies)
         .ok_or_else(|| io::Error::other("the duration was too short for one write"))
 }

@@ -35,6 +35,9 @@ pub(crate) struct RawReport {
     pub(crate) durable_4k_us: Percentiles,
     pub(crate) durable_4k_count: u64,
     pub(crate) durable_4k_points: Vec<Point>,
+    /// Messages of 1 KiB at 10,000 a second, made durable together as they have come; from the
+    /// moment at which each was due.
+    pub(crate) group_commit_us: Percentiles,
     /// Whether the file system took O_DIRECT; without it the disk's figures are the page cache's.
     pub(crate) direct: bool,
     /// Where the disk was measured.
@@ -57,7 +60,7 @@ impl Timed {
     }
 }
 
-/// Measures for about three times `duration`.
+/// Measures for about four times `duration`.
 ///
 /// # Errors
 /// What the kernel refused, with the place.
@@ -77,6 +80,8 @@ pub(crate) fn measure(directory: &Path, duration: Duration) -> Result<RawReport,
     let sequential = disk::sequential(directory).map_err(failed("sequential writes"))?;
     eprintln!("4 KiB durable writes ...");
     let durable = disk::durable(directory, duration).map_err(failed("durable writes"))?;
+    eprintln!("10,000 messages a second, made durable ...");
+    let group = disk::group_commit(directory, duration).map_err(failed("group commits"))?;
     Ok(RawReport {
         loopback_tcp_bytes_per_second: tcp.bytes_per_second,
         loopback_round_trip_us: tcp.round_trip.us,
@@ -87,6 +92,7 @@ pub(crate) fn measure(directory: &Path, duration: Duration) -> Result<RawReport,
         durable_4k_us: durable.us,
         durable_4k_count: durable.latencies.count(),
         durable_4k_points: durable.latencies.points(),
+        group_commit_us: group.us,
         direct: sequential.direct,
         directory: directory.to_owned(),
         about,
@@ -120,6 +126,10 @@ impl RawReport {
         println!(
             "  4 KiB durable write     {}",
             units::percentiles(&self.durable_4k_us)
+        );
+        println!(
+            "  1 KiB at 10,000/s       {}",
+            units::percentiles(&self.group_commit_us)
         );
         if !self.direct {
             println!("  this file system has no O_DIRECT: the disk's figures are those of memory");
