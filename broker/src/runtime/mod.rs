@@ -9,6 +9,7 @@
 //! `socket` and `disk` carry out its actions, `mesh` and `wake` connect cores, `supervisor`
 //! watches over all.
 
+mod allocator;
 mod bootstrap;
 mod clock;
 mod core_thread;
@@ -174,6 +175,7 @@ where
 {
     let cpus = config.cpus.resolve()?;
     let cores = cpus.len();
+    allocator::keep_freed_memory();
     let preflight = preflight::check(&config.data, cores, config.require_direct_io)?;
     let bound = socket::bind_all(&config.listeners, cores)?;
     let reload = config.reload.as_ref();
