@@ -76,6 +76,18 @@ kafka records="1000000":
 figures *args:
     compat/figures/run {{args}}
 
+# Where the time of a durable produce goes.
+where *args:
+    compat/figures/where {{args}}
+
+# Beside Apache Kafka, in turn in one run, on an otherwise idle machine.
+beside-kafka *args:
+    compat/beside-kafka/run {{args}}
+
+# Bytes that fetches copy in user space.
+zero-copy:
+    compat/zero-copy/run
+
 # What the inside costs, on an otherwise idle machine. A filter chooses: `just bench append`.
 bench *args:
     cargo bench -p leveret-benches -- {{args}}
