@@ -60,6 +60,7 @@ torture minutes="10":
 operations:
     compat/systemd/verify
     compat/systemd/run
+    compat/systemd/boot
     compat/http/run
     compat/check/run
 
