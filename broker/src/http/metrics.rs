@@ -70,7 +70,7 @@ per_core! {
     "leveret_fetch_waiting": "Fetches that wait for records, or for a read of the disk",
     |n| Gauge(n.core.stats.fetches as u64);
     "leveret_fetch_duration_seconds":
-    "From a fetch's arrival to its answer, the wait for records included",
+    "From a fetch's arrival to its answer, or from a subscription's turn to its push, the wait for records included",
     |n| Times(&n.core.latencies.fetch, 14, 35);
     "leveret_fetch_lag_records":
     "Records between a partition's high watermark and the offset that a fetch, or a push, reads from",

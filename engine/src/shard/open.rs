@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use leveret_storage::io::BufPool;
 use leveret_storage::recovery::{RecoveredCore, RecoveredLog};
 use leveret_storage::store::{LogSettings, Store, StoreConfig};
-use leveret_storage::types::{CoreId, LogId, LogKind, Now, Ordinal};
+use leveret_storage::types::{CoreId, LogId, LogKind, Now, Offset, Ordinal};
 use thiserror::Error;
 
 use super::control::Control;
@@ -38,6 +38,14 @@ pub enum OpenError {
     /// The topology cannot be rebuilt.
     #[error(transparent)]
     Topology(#[from] TopologyError),
+    /// The topology's log counts offsets, which it has none of.
+    #[error("log {log} is at offset {next}; the topology's has none")]
+    Offsets {
+        /// The log.
+        log: LogId,
+        /// Where it says to be.
+        next: Offset,
+    },
     /// A machine log that this program does not know: a newer one wrote it.
     #[error("log {log} belongs to a newer version of Leveret")]
     UnknownMachine {
@@ -71,6 +79,10 @@ impl<P: BufPool> Shard<P> {
                     unclaimed.insert(log.id, state);
                 }
                 LogKind::Machine if log.id == TOPOLOGY_LOG => {
+                    let (log, next) = (log.id, log.next.1);
+                    if next != Offset(0) {
+                        return Err(OpenError::Offsets { log, next });
+                    }
                     let snapshot = snapshot.as_ref().map(|(_, bytes)| &bytes[..]);
                     let entries = replay
                         .iter()

@@ -19,6 +19,7 @@ use super::{Asker, errors};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
 use crate::core::hop::Message;
+use crate::core::pending::Timed;
 use crate::core::session::Blocked;
 
 impl<P: BufPool> Core<P> {
@@ -175,6 +176,7 @@ impl<P: BufPool> Core<P> {
         session.subscribed.reserved += allowance.reserve;
         let cursor = self.subscriptions.cursor(number).expect("just seen");
         cursor.reserved = allowance.reserve;
+        cursor.since = now.mono;
         let watch = Watch {
             log: cursor.log,
             from: cursor.next,
@@ -225,6 +227,7 @@ impl<P: BufPool> Core<P> {
             log,
             owner,
             next: Offset(asked.offset.0),
+            since: now.mono,
             max_bytes: asked.max_bytes as usize,
             reserved: 0,
         };
@@ -248,6 +251,8 @@ impl<P: BufPool> Core<P> {
                 return;
             }
             subscription.charge(bytes);
+            let fetched = Timed::Fetch(cursor.since);
+            self.latencies.note(fetched, false, now.mono);
             let correlation = subscription.correlation;
             let push = Push {
                 index: cursor.index,
@@ -298,6 +303,7 @@ impl<P: BufPool> Core<P> {
     /// The cursor waits for its log to have something at its offset.
     fn stand(&mut self, number: u64, now: Now) {
         let cursor = self.subscriptions.cursor(number).expect("just seen");
+        cursor.since = now.mono;
         let watch = Watch {
             log: cursor.log,
             from: cursor.next,

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use leveret_engine::topology::TopicId;
-use leveret_storage::types::{CoreId, LogId, Offset};
+use leveret_storage::types::{CoreId, LogId, Mono, Offset};
 use leveret_wire::native::{CorrelationId, MAX_CREDIT};
 use slab::Slab;
 
@@ -49,6 +49,8 @@ pub(super) struct Cursor {
     pub(super) owner: CoreId,
     /// The offset to read on from.
     pub(super) next: Offset,
+    /// Since when it stands there or is read.
+    pub(super) since: Mono,
     /// Most bytes of one push.
     pub(super) max_bytes: usize,
     /// What is set aside for the read that is under way; 0 while it stands or waits in line.
