@@ -67,7 +67,8 @@ per_core! {
     |n| Counter(n.core.stats.counters.records_out);
     "leveret_fetched_bytes": "Bytes of record batches given to readers",
     |n| Counter(n.core.stats.counters.bytes_out);
-    "leveret_fetch_waiting": "Fetches that wait for records, or for a read of the disk",
+    "leveret_fetch_waiting":
+    "Fetches, and partitions of subscriptions, that wait for records or for a read of the disk",
     |n| Gauge(n.core.stats.fetches as u64);
     "leveret_fetch_duration_seconds":
     "From a fetch's arrival to its answer, or from a subscription's turn to its push, the wait for records included",

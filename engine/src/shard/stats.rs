@@ -91,7 +91,7 @@ impl<P: BufPool> Shard<P> {
     pub fn stats(&self) -> ShardStats {
         ShardStats {
             logs: self.logs.len(),
-            fetches: self.fetches.len(),
+            fetches: self.fetches.len() + self.watches.len(),
             parked: self.parked.len(),
             duplicates: self.duplicates,
             counters: self.counters,

@@ -68,6 +68,13 @@ pub(super) struct Watches {
     open: HashMap<WatchId, Open, FixedState>,
 }
 
+impl Watches {
+    /// How many have not been answered.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+}
+
 /// One of them.
 struct Open {
     watch: Watch,
