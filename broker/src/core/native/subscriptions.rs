@@ -209,6 +209,7 @@ mod tests {
             log: LogId(1),
             owner: CoreId(0),
             next: Offset(0),
+            since: Mono::default(),
             max_bytes,
             reserved: 0,
         }
