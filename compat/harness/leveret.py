@@ -38,6 +38,34 @@ def say(*words):
     print(*words, file=sys.stderr, flush=True)
 
 
+def cpu_seconds(pid):
+    """User and system time of a process."""
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(pid):
+    with open(f"/proc/{pid}/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def first_cpu():
+    """Where a broker that is measured runs."""
+    return min(os.sched_getaffinity(0))
+
+
+def load_cpus():
+    """Where its load runs: everywhere else, if there is anywhere else."""
+    cpus = sorted(os.sched_getaffinity(0))
+    return cpus[1:] or cpus
+
+
+def on_load_cpus(command):
+    """The command that runs this one there."""
+    return ["taskset", "-c", ",".join(map(str, load_cpus())), *map(str, command)]
+
+
 class Broker:
     """A broker process. Use as a context manager: it is killed at the end at the latest."""
 
@@ -102,13 +130,10 @@ class Broker:
         return self.process is not None and self.process.poll() is None
 
     def cpu_seconds(self):
-        with open(f"/proc/{self.process.pid}/stat") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.process.pid)
 
     def resident_bytes(self):
-        with open(f"/proc/{self.process.pid}/statm") as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return resident_bytes(self.process.pid)
 
     def run(self, *arguments, **options):
         """Runs a client command against this broker; returns its standard output as bytes."""

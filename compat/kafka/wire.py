@@ -51,6 +51,16 @@ def array(items):
     return struct.pack(">i", len(items)) + b"".join(items)
 
 
+def offset_after(data, offset):
+    """The offset after the last whole batch of a fetch's answer, by its base offset and last offset delta; `offset` if there is none."""
+    at = 0
+    while at + 61 <= len(data):
+        base, length = struct.unpack_from(">qi", data, at)
+        offset = base + struct.unpack_from(">i", data, at + 23)[0] + 1
+        at += 12 + length
+    return offset
+
+
 class Wire:
     """One connection; requests are numbered."""
 
