@@ -71,7 +71,7 @@ impl Default for StoreConfig {
             commits_in_flight: 4,
             parallel_commit_bytes: 64 << 10,
             bulk_bytes: 256 << 10,
-            write_behind_bytes: 256 << 10,
+            write_behind_bytes: 1 << 20,
             backlog_bytes: 8 << 20,
             segment_write_bytes: 1 << 20,
             segment_writes_in_flight: 2,
