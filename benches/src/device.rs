@@ -101,6 +101,12 @@ impl Device {
                 }
                 self.pool.give_back(buf);
             }
+            Op::Resize { file, len } => {
+                if !self.forgets {
+                    let len = usize::try_from(len).expect("files fit into memory");
+                    self.file(file)?.resize(len, 0);
+                }
+            }
             Op::Read { file, pos, len } => {
                 assert!(
                     !self.forgets,

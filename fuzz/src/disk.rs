@@ -51,6 +51,10 @@ impl Disk {
                 content.resize(content.len().max(pos + buf.len()), 0);
                 content[pos..pos + buf.len()].copy_from_slice(&buf);
             }
+            Op::Resize { file, len } => {
+                let content = self.files.get_mut(&file).ok_or_else(missing)?;
+                content.resize(len as usize, 0);
+            }
             Op::Read { file, pos, len } => {
                 let content = self.files.get(&file).ok_or_else(missing)?;
                 let start = (pos as usize).min(content.len());

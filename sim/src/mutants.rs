@@ -38,7 +38,7 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
         }
         Mutation::AcceptedBadCrc => &[WrongData, MachineState],
         Mutation::LostProducerState => &[MachineState],
-        Mutation::RefusalIsSuccess => &[Lost, Refused, ReadFailed],
+        Mutation::RefusalIsSuccess | Mutation::TrimmedTooFar => &[Lost, Refused, ReadFailed],
         Mutation::NoReserve | Mutation::FullForEver => &[Stuck],
     }
 }

@@ -193,6 +193,7 @@ fn store(rng: &mut Rng, geometry: &Geometry, mutation: Option<Mutation>) -> Stor
         write_behind_bytes: kib(rng, 4, 32),
         backlog_bytes: kib(rng, 4, 64) as u64,
         segment_write_bytes: 4096 << rng.between(0, 3),
+        reserve_bytes: *rng.pick(&[0, 4 << 10, 16 << 10, 64 << 10]),
         segment_writes_in_flight: rng.between(1, 4) as usize,
         flush_jobs: rng.between(1, 6) as usize,
         copy_forward_bytes: kib(rng, 1, 6),

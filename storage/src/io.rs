@@ -228,6 +228,15 @@ pub enum Op<B> {
         /// Bytes to reserve; a hint, not a promise.
         reserve: u64,
     },
+    /// Makes a file this long. What it gains are zeroes for which the file system has set space
+    /// aside (fallocate), or else it fails; what it loses is gone. A crash may undo what a later
+    /// durable write does not need.
+    Resize {
+        /// The file, which exists.
+        file: FileName,
+        /// Its new length, bytes.
+        len: u64,
+    },
     /// Makes a directory; succeeds if it exists.
     MakeDir(Dir),
     /// Writes the whole buffer at `pos` (both block-aligned), directly to the device.

@@ -1,6 +1,6 @@
 //! Faults that the simulator switches on to prove that it would notice them.
 //!
-//! One variant per trap of the storage design, and two for a full disk. A hook is a single `if mutated(..)` at the place
+//! One variant per trap of the storage design, two for a full disk and one for files' lengths. A hook is a single `if mutated(..)` at the place
 //! of the rule that it breaks. Without the cargo feature `mutations` every hook is constant
 //! `false`: a production build cannot be told to lose data.
 
@@ -68,6 +68,8 @@ mutations! {
     RefusalIsSuccess = "refusal-is-success",
     /// What the file system refused for want of space is never tried again.
     FullForEver = "full-for-ever",
+    /// A segment that is closed gives back its last block with what it did not need.
+    TrimmedTooFar = "trimmed-too-far",
 }
 
 impl fmt::Display for Mutation {

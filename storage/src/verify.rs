@@ -6,7 +6,7 @@
 //! business; an [`Inspect`] is shown all of them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::format::commit::RingPosition;
@@ -294,18 +294,17 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
     /// Every span of the live segments up to the checkpoint.
     async fn check_segments(&mut self, id: LogId, log: &OldLog) -> Result<(), RecoveryError> {
         let names = self.io.list(Dir::Log(id)).await?;
-        let files = names.iter().filter_map(|(name, len)| {
-            let file = FileName::parse(Dir::Log(id), name)?;
-            Some((file, *len))
-        });
-        let mut segments = BTreeMap::new();
+        let files = names
+            .iter()
+            .filter_map(|(name, _)| FileName::parse(Dir::Log(id), name));
+        let mut segments = BTreeSet::new();
         let mut indexes: BTreeMap<SegmentId, Generation> = BTreeMap::new();
-        for (file, len) in files {
+        for file in files {
             match file {
                 FileName::Segment {
                     base, generation, ..
                 } => {
-                    segments.insert(SegmentId { base, generation }, len);
+                    segments.insert(SegmentId { base, generation });
                 }
                 FileName::Index {
                     base,
@@ -320,7 +319,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
                 _ => {}
             }
         }
-        let live = sort_out(segments.keys().copied(), log.checkpoint.0).live;
+        let live = sort_out(segments.iter().copied(), log.checkpoint.0).live;
         let begin = live.first().map_or(log.checkpoint.0, |(id, _)| id.base);
         if begin > log.start.0 {
             let file = FileName::Segment {
@@ -341,15 +340,17 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
                 written: indexes.get(&segment).copied(),
                 end: range.end,
             };
-            if let Err(error) = self.check_segment(&spans).await {
+            let held = self.check_segment(&spans).await.unwrap_or_else(|error| {
                 self.refused(error);
-            }
-            self.count(2, segments[&segment]);
+                0
+            });
+            self.count(2, held);
         }
         Ok(())
     }
 
-    async fn check_segment(&mut self, segment: &SegmentSpans) -> Result<(), RecoveryError> {
+    /// Returns how many bytes it holds: its file may be longer.
+    async fn check_segment(&mut self, segment: &SegmentSpans) -> Result<u64, RecoveryError> {
         let spans = segment.read_index(&self.io).await?;
         let file = segment.file();
         let mut held: Vec<u8> = Vec::new();
@@ -375,7 +376,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
             }
             self.shown(u64::from(span.entries), shown.unwrap_or(0));
         }
-        Ok(())
+        Ok(spans.last().map_or(0, Span::end_position))
     }
 }
 

@@ -193,6 +193,41 @@ fn failures_name_their_kind_and_path() {
 }
 
 #[test]
+fn a_length_given_ahead_holds_zeroes_and_can_be_given_back() {
+    let dir = TestDir::new("length");
+    let file = journal(1);
+    let at = move |pos, len| step(move || Op::Read { file, pos, len });
+    let got = outcomes(
+        &dir,
+        vec![
+            step(move || Op::Resize { file, len: 8192 }),
+            step(move || Op::Create { file, reserve: 0 }),
+            step(move || Op::Resize { file, len: 1 << 20 }),
+            step(move || Op::Len(file)),
+            write(file, 4096, 4096, 7, true),
+            at(0, 12288),
+            step(move || Op::Resize { file, len: 8192 }),
+            step(move || Op::Len(file)),
+            at(4096, 8192),
+            // No file system here has so much: it fails and changes nothing.
+            step(move || Op::Resize { file, len: 1 << 50 }),
+            step(move || Op::Len(file)),
+        ],
+    );
+    assert_eq!(
+        got[0].as_ref().expect_err("no file").kind,
+        IoErrorKind::NotFound
+    );
+    assert_eq!(text(&got[3]), "Some(1048576)");
+    let read = got[5].clone().expect("success");
+    assert_eq!(read, [vec![0; 4096], vec![7; 4096], vec![0; 4096]].concat());
+    assert_eq!(text(&got[7]), "Some(8192)");
+    assert_eq!(got[8].clone().expect("success"), vec![7; 4096]);
+    assert!(got[9].is_err());
+    assert_eq!(text(&got[10]), "Some(8192)");
+}
+
+#[test]
 fn more_files_than_may_be_open_take_turns() {
     let dir = TestDir::new("files");
     let mut steps = Vec::new();

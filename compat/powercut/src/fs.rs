@@ -436,20 +436,26 @@ impl Filesystem for PowercutFs {
     fn fallocate(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         _fh: FileHandle,
-        _offset: u64,
+        offset: u64,
         length: u64,
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        // Only a reservation beyond the end is asked for; it is granted and not kept.
-        if mode != libc::FALLOC_FL_KEEP_SIZE {
-            reply.error(Errno::EOPNOTSUPP);
-        } else if length > self.shared.lock().free_bytes() {
-            reply.error(Errno::ENOSPC);
-        } else {
-            reply.ok();
+        let done = self.powered().and_then(|mut state| match mode {
+            _ if length > state.free_bytes() => Err(Errno::ENOSPC),
+            // A reservation beyond the end is granted and not kept.
+            libc::FALLOC_FL_KEEP_SIZE => Ok(()),
+            0 => {
+                let extended = state.volume.extend(ino.0, (offset + length) as usize);
+                extended.map_err(Errno::from_i32)
+            }
+            _ => Err(Errno::EOPNOTSUPP),
+        });
+        match done {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(error),
         }
     }
 }

@@ -212,13 +212,30 @@ impl Volume {
         }
     }
 
-    /// Cuts or extends a file.
+    /// Cuts or extends a file; a power cut may lose what it gains. A length that is no whole number
+    /// of sectors is none of storage's, and durable as it stands.
     ///
     /// # Errors
     /// ENOENT.
     pub(crate) fn set_len(&mut self, file: u64, len: usize) -> Result<(), c_int> {
-        self.file(file)?.set_len(len);
+        let stamp = self.tick();
+        let inode = self.file(file)?;
+        match len.is_multiple_of(SECTOR) {
+            true => inode.resize(len, stamp),
+            false => inode.set_len(len),
+        }
         Ok(())
+    }
+
+    /// Makes a file at least this long.
+    ///
+    /// # Errors
+    /// ENOENT.
+    pub(crate) fn extend(&mut self, file: u64, len: usize) -> Result<(), c_int> {
+        match self.file(file)?.len() < len {
+            true => self.set_len(file, len),
+            false => Ok(()),
+        }
     }
 
     /// Makes durable what was written to the range at or before `issued`.

@@ -196,6 +196,12 @@ impl Disk {
                         admit_part(rng, inode, pos as usize, &buf, stamp);
                     }
                 }
+                Op::Resize { len, .. } if rng.chance(1, 2) => {
+                    let stamp = self.tick();
+                    if let Some(inode) = flight.target.and_then(|id| self.inodes.get_mut(&id)) {
+                        inode.resize(len as usize, stamp);
+                    }
+                }
                 op @ (Op::Create { .. }
                 | Op::MakeDir(_)
                 | Op::Rename { .. }

@@ -84,6 +84,23 @@ impl Inode {
         }
     }
 
+    /// The file gets this length: what it gains are zeroes, and a power cut may lose the gain; what
+    /// it loses is gone for good.
+    pub fn resize(&mut self, len: usize, stamp: Stamp) {
+        assert!(len.is_multiple_of(SECTOR));
+        if len >= self.volatile.len() {
+            self.volatile.resize(len, 0);
+            self.lengths.push((stamp, len));
+        } else {
+            self.volatile.truncate(len);
+            self.durable.truncate(len);
+            for (_, pending) in &mut self.lengths {
+                *pending = len.min(*pending);
+            }
+            self.dirty.retain(|&index, _| (index + 1) * SECTOR <= len);
+        }
+    }
+
     /// A completed sync: what was completed when it was issued is durable.
     pub fn sync(&mut self, issued: Stamp) {
         self.sync_range(0, usize::MAX, issued);
@@ -120,8 +137,8 @@ impl Inode {
         }
     }
 
-    /// Cuts or extends the file with zeros; not itself subject to loss, for only foreign files
-    /// (never those that storage owns) are truncated.
+    /// Cuts or extends the file with zeros; not itself subject to loss, as is done to foreign files
+    /// only (never to those that storage owns).
     pub fn set_len(&mut self, len: usize) {
         self.volatile.resize(len, 0);
         self.durable.resize(len, 0);

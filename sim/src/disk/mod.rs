@@ -270,9 +270,11 @@ impl Disk {
 
     fn resolve(&self, op: &Op<SimBuf>) -> Option<InodeId> {
         match op {
-            Op::Write { file, .. } | Op::Read { file, .. } | Op::Sync(file) | Op::Len(file) => {
-                self.find(*file)
-            }
+            Op::Write { file, .. }
+            | Op::Resize { file, .. }
+            | Op::Read { file, .. }
+            | Op::Sync(file)
+            | Op::Len(file) => self.find(*file),
             _ => None,
         }
     }
@@ -303,6 +305,15 @@ impl Disk {
                         );
                     }
                 }
+            }
+            Op::Resize { file, len } => {
+                let written = |other: &InFlight| {
+                    matches!(other.op, Op::Write { .. }) && other.target == target
+                };
+                assert!(
+                    aligned(*len) && !self.in_flight.values().any(written),
+                    "{file} gets length {len} while it is written, or no whole blocks"
+                );
             }
             Op::Read { file, pos, len } => assert!(
                 aligned(*pos) && aligned(*len as u64) && *len > 0,
@@ -354,6 +365,10 @@ impl Disk {
                 (pos + buf.len() as u64).saturating_sub(have)
             }
             Op::Create { reserve, .. } => *reserve,
+            Op::Resize { len, .. } => {
+                let inode = &self.inodes[&target?];
+                len.saturating_sub((inode.len() as u64).max(inode.reserved))
+            }
             _ => 0,
         };
         (wanted > self.free()).then_some(IoErrorKind::NoSpace)
@@ -367,6 +382,9 @@ impl Disk {
                 let end = pos + buf.len() as u64;
                 end > self.inodes[&inode].len() as u64
             }),
+            Op::Resize { len, .. } => {
+                target.is_some_and(|inode| *len > self.inodes[&inode].len() as u64)
+            }
             _ => false,
         }
     }
@@ -406,6 +424,13 @@ impl Disk {
                 if durable {
                     inode.sync_range(pos as usize, buf.len(), stamp);
                 }
+                Ok(Output::Done)
+            }
+            Op::Resize { len, .. } => {
+                let stamp = self.tick();
+                let inode = target.ok_or(IoErrorKind::NotFound)?;
+                let inode = self.inodes.get_mut(&inode).ok_or(IoErrorKind::NotFound)?;
+                inode.resize(len as usize, stamp);
                 Ok(Output::Done)
             }
             Op::Read { pos, len, .. } => {

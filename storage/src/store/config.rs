@@ -23,6 +23,9 @@ pub struct StoreConfig {
     pub backlog_bytes: u64,
     /// One segment write, bytes (a multiple of the block).
     pub segment_write_bytes: usize,
+    /// How much longer than what is written a segment's file is made at most, bytes (a multiple of
+    /// the block); 0: not at all.
+    pub reserve_bytes: u64,
     /// Segment writes in flight per log.
     pub segment_writes_in_flight: usize,
     /// Logs that are written behind at the same time.
@@ -74,6 +77,7 @@ impl Default for StoreConfig {
             write_behind_bytes: 1 << 20,
             backlog_bytes: 8 << 20,
             segment_write_bytes: 1 << 20,
+            reserve_bytes: 64 << 20,
             segment_writes_in_flight: 2,
             flush_jobs: 16,
             copy_forward_bytes: 32 << 10,

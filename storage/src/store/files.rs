@@ -86,6 +86,8 @@ pub(crate) struct Writer {
     pub(crate) base: Ordinal,
     /// Everything below this block boundary is written, and never written again.
     pub(crate) boundary: u64,
+    /// The file's length, if it was given one ahead of what is written; 0 if not.
+    pub(crate) reserved: u64,
     /// First entry that no span covers.
     pub(crate) span_from: Ordinal,
     /// Blocks of the index file that are written.

@@ -1,8 +1,9 @@
 //! Writes a log's entries to its segment: in bulk before they are journaled, or behind the
 //! journal.
 //!
-//! One job per log at a time: files, then data and directory, then sync. A job writes whole
-//! blocks from the written boundary on and never a block twice. What a finished job means is
+//! One job per log at a time: files, then their length, then data and directory, then sync. A job
+//! writes whole blocks from the written boundary on and never a block twice. Within the length that
+//! the file was given (`reserve`) its writes are durable as they complete, and nothing is left to sync. What a finished job means is
 //! decided by its kind: a bulk job's entries wait for their extent record, a job behind the
 //! journal makes a checkpoint possible. A failed step stops the log, and nothing else; one that was
 //! refused for want of space is taken again, as it was, when there is some (`space`).
@@ -24,8 +25,6 @@ use crate::io::{BLOCK, BufPool, Dir, IoResult, Op};
 use crate::mutation::{Mutation, mutated};
 use crate::types::{EntryMeta, Ordinal};
 
-/// Bytes reserved for a new segment that a bulk write begins; a hint to the file system.
-const BULK_RESERVE: u64 = 64 << 20;
 /// Pending spans from which a bulk job writes the index too.
 const SPANS_TO_FLUSH: usize = SPANS_PER_BLOCK;
 
@@ -42,8 +41,10 @@ pub(crate) enum Kind {
 enum Stage {
     Directory,
     Create,
+    Reserve,
     Write,
     Sync,
+    Trim,
     /// Bulk: all is durable but the extent record, which is ready to be placed.
     Extent,
 }
@@ -64,6 +65,8 @@ pub(crate) struct Job {
     stop: u64,
     /// Pads the last block and closes the segment.
     close: bool,
+    /// All of it lies within the length that the file was given.
+    pub(super) in_place: bool,
     /// Spans that become part of the index with this job.
     pub(super) index: Vec<Span>,
     /// Operations of the present stage that are not complete.
@@ -86,6 +89,16 @@ impl Job {
     /// Nothing of it is under way: it waits for a commit, or for space on the file system.
     pub(crate) fn is_idle(&self) -> bool {
         self.parked || self.is_extent_ready()
+    }
+
+    /// The byte position before which its segment is written: a block boundary.
+    pub(super) fn stop(&self) -> u64 {
+        self.stop
+    }
+
+    /// Whether it ends its segment.
+    pub(super) fn is_last(&self) -> bool {
+        self.close
     }
 
     /// First ordinal after those that the job covers.
@@ -243,6 +256,7 @@ impl<P: BufPool> Store<P> {
         let writer = files.writer.get_or_insert_with(|| Writer {
             base: flushed,
             boundary: 0,
+            reserved: 0,
             span_from: flushed,
             index_blocks: 0,
             spans: Default::default(),
@@ -319,6 +333,7 @@ impl<P: BufPool> Store<P> {
             cursor,
             stop,
             close,
+            in_place: false,
             index,
             waits: 0,
             error: None,
@@ -351,11 +366,9 @@ impl<P: BufPool> Store<P> {
         let job = self.job_mut(key);
         job.waits -= 1;
         match result {
-            Err(error) if is_refusal(&error) && step != JobStep::Sync => {
-                if let JobStep::Segment { reserve: 1.. } = step {
-                    // A reservation is for speed: without it there may be space enough.
-                    return self.job_op(key, JobStep::Segment { reserve: 0 }, false);
-                }
+            // The file grows as it is written then: for that there may be space enough.
+            Err(_) if matches!(step, JobStep::Reserve { .. }) => {}
+            Err(error) if is_refusal(&error) && step.may_be_refused(job.in_place) => {
                 job.refused.push(step);
                 if job.waits == 0 && job.error.is_none() {
                     return self.refuse_job(key, error.message);
@@ -364,7 +377,11 @@ impl<P: BufPool> Store<P> {
             Err(error) => {
                 job.error.get_or_insert(error.message);
             }
-            Ok(_) => {}
+            Ok(_) => {
+                if let JobStep::Reserve { len } = step {
+                    self.reserved(key, len);
+                }
+            }
         }
         let job = self.job_mut(key);
         if job.error.is_some() {
@@ -388,17 +405,16 @@ impl<P: BufPool> Store<P> {
 
     /// The present stage is complete: begins the next.
     fn advance_job(&mut self, key: LogKey) {
-        let no_sync = mutated(self.config.mutation, Mutation::SkippedSync);
         let id = self.logs[key].id;
-        let (base, stage, kind) = {
+        let (base, stage) = {
             let job = self.job_mut(key);
-            (job.base, job.stage, job.kind)
+            (job.base, job.stage)
         };
-        let segment_bytes = self.logs[key].settings.segment_bytes;
         let files = self.logs[key]
             .files
             .as_mut()
             .expect("a flushing log has files");
+        let given = files.writer.as_ref().map_or(0, |writer| writer.reserved);
         let segment = files.segment_at_mut(base).expect("segment being written");
         match stage {
             Stage::Directory => {
@@ -407,17 +423,21 @@ impl<P: BufPool> Store<P> {
                 if created {
                     return self.advance_job(key);
                 }
-                let reserve = match kind {
-                    Kind::Bulk(_) => segment_bytes.min(BULK_RESERVE),
-                    Kind::Behind => 0,
-                };
-                self.job_op(key, JobStep::Segment { reserve }, false);
+                self.job_op(key, JobStep::Segment, false);
                 self.job_op(key, JobStep::Index, false);
             }
             Stage::Create => {
+                self.job_mut(key).stage = Stage::Reserve;
+                if !self.reserve_ahead(key) {
+                    self.advance_job(key);
+                }
+            }
+            Stage::Reserve => {
                 let fresh = !std::mem::replace(&mut segment.created, true);
                 let new_dir = !std::mem::replace(&mut files.dir_made, true);
-                self.job_mut(key).stage = Stage::Write;
+                let job = self.job_mut(key);
+                job.stage = Stage::Write;
+                job.in_place = job.stop <= given;
                 let early = mutated(self.config.mutation, Mutation::ExtentBeforeDirectory);
                 if new_dir && !early {
                     self.push_step(key, JobStep::Sync, Op::SyncDir(Dir::Logs), false);
@@ -432,13 +452,20 @@ impl<P: BufPool> Store<P> {
                 }
             }
             Stage::Write => {
-                self.job_mut(key).stage = Stage::Sync;
-                if no_sync {
+                let job = self.job_mut(key);
+                job.stage = Stage::Sync;
+                if job.in_place || mutated(self.config.mutation, Mutation::SkippedSync) {
                     return self.advance_job(key);
                 }
                 self.job_op(key, JobStep::Sync, false);
             }
-            Stage::Sync => self.finish_job(key),
+            Stage::Sync => {
+                self.job_mut(key).stage = Stage::Trim;
+                if !self.trim_closed(key) {
+                    self.advance_job(key);
+                }
+            }
+            Stage::Trim => self.finish_job(key),
             Stage::Extent => {}
         }
     }

@@ -13,16 +13,33 @@ use crate::mutation::{Mutation, mutated};
 pub(crate) enum JobStep {
     /// Makes the log's directory.
     Directory,
-    /// Makes the segment's file, with so many bytes reserved.
-    Segment { reserve: u64 },
+    /// Makes the segment's file.
+    Segment,
     /// Makes the index's file.
     Index,
+    /// Makes the segment's file so long, ahead of what is written to it.
+    Reserve { len: u64 },
     /// Writes the job's spans to the index from this block on.
     Spans { first: u32 },
     /// Writes these bytes of the segment.
     Data { pos: u64, len: u64 },
+    /// Gives back what the segment's file is longer than this.
+    Trim { len: u64 },
     /// Syncs a file or a directory: never again, whatever it fails for.
     Sync,
+}
+
+impl JobStep {
+    /// Whether it leaves nothing in doubt if the file system has no space for it. A sync does, and so
+    /// does a write to bytes that the file has already, which is durable as it completes: it needs no
+    /// space, so it is the sync within it that failed.
+    pub(super) fn may_be_refused(self, in_place: bool) -> bool {
+        match self {
+            Self::Sync => false,
+            Self::Data { .. } => !in_place,
+            _ => true,
+        }
+    }
 }
 
 impl<P: BufPool> Store<P> {
@@ -36,13 +53,14 @@ impl<P: BufPool> Store<P> {
         let (file, index) = (segment.file(id), segment.index_file(id));
         let op = match step {
             JobStep::Directory => Op::MakeDir(Dir::Log(id)),
-            JobStep::Segment { reserve } => Op::Create { file, reserve },
+            JobStep::Segment => Op::Create { file, reserve: 0 },
             JobStep::Index => Op::Create {
                 file: index,
                 reserve: 0,
             },
             JobStep::Spans { first } => self.spans_op(key, first),
             JobStep::Data { pos, len } => self.data_op(key, pos, len),
+            JobStep::Reserve { len } | JobStep::Trim { len } => Op::Resize { file, len },
             JobStep::Sync => Op::Sync(file),
         };
         self.push_step(key, step, op, again);
@@ -87,10 +105,11 @@ impl<P: BufPool> Store<P> {
     }
 
     fn data_op(&mut self, key: LogKey, pos: u64, len: u64) -> Op<P::Buf> {
+        let no_sync = mutated(self.config.mutation, Mutation::SkippedSync);
         let log = &self.logs[key];
         let files = log.files.as_ref().expect("a flushing log has files");
         let job = files.job.as_ref().expect("job under way");
-        let (end, entries) = (job.end, (job.base, job.to));
+        let (end, entries, in_place) = (job.end, (job.base, job.to), job.in_place);
         let segment = files.segment_at(job.base).expect("segment being written");
         let file = segment.file(log.id);
         let len = usize::try_from(len).expect("one segment write");
@@ -100,7 +119,7 @@ impl<P: BufPool> Store<P> {
             file,
             pos,
             buf,
-            durable: false,
+            durable: in_place && !no_sync,
         }
     }
 }

@@ -379,6 +379,10 @@ impl Logs {
         self.slots.iter().map(|(_, log)| log)
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut LogState> {
+        self.slots.iter_mut().map(|(_, log)| log)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }

@@ -26,6 +26,7 @@ mod read;
 mod reclaim;
 mod removal;
 mod rescue;
+mod reserve;
 mod retention;
 mod ring;
 mod segments;

@@ -256,12 +256,18 @@ impl<P: BufPool> Store<P> {
             *end = first;
         }
         let segment = &mut files.segments[at];
+        let mut longer = None;
         if segment.base_offset.is_none() {
+            let end = load.spans.last().map(Span::end_position);
+            longer = end.map(|end| (segment.file(load.log), end, segment.bytes));
             segment.bytes = load.spans.iter().map(|span| u64::from(span.length)).sum();
         }
         segment.base_offset = segment.base_offset.or(first);
         segment.max_timestamp = segment.max_timestamp.or(newest);
         self.index_cache.insert(load.log, load.segment, load.spans);
+        if let Some((file, end, file_len)) = longer {
+            self.trim_inherited(file, end, file_len);
+        }
         let waiters = self.reads.indexes.remove(&(load.log, load.segment));
         for waiter in waiters.unwrap_or_default() {
             self.wake(load.key, waiter);

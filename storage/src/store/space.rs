@@ -65,6 +65,8 @@ pub(crate) struct Space {
     ask_at: Option<Mono>,
     /// The answer is under way.
     asked: bool,
+    /// Bytes above the floor at the last answer that nobody was lent since; `None` before that.
+    room: Option<u64>,
     /// For people: why appends are refused.
     reason: String,
     /// What the last event said: whether appends are refused.
@@ -82,6 +84,17 @@ impl Space {
     /// Whether the file system itself has refused something that is not done yet.
     pub(crate) fn is_full(&self) -> bool {
         self.full
+    }
+
+    /// Whether space may be set aside ahead of need: no more than one part in `share` of what is
+    /// known to be there, and none while it is short.
+    pub(super) fn lends(&mut self, bytes: u64, share: u64) -> bool {
+        let room = self.room.unwrap_or(u64::MAX);
+        let lends = !self.is_short() && bytes <= room / share;
+        if lends {
+            self.room = self.room.map(|room| room - bytes);
+        }
+        lends
     }
 
     /// Whether a commit waits for space: later ones are not to leave it behind.
@@ -127,6 +140,7 @@ impl<P: BufPool> Store<P> {
         let floor = self.config.disk_floor_bytes;
         if let Ok(Output::Free(free)) = result {
             self.space.low = free < floor;
+            self.space.room = Some(free.saturating_sub(floor));
             if self.space.low && !self.space.full {
                 self.space.reason =
                     format!("{free} bytes are free, fewer than the floor of {floor} bytes");

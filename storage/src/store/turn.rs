@@ -156,10 +156,15 @@ impl<P: BufPool> Store<P> {
             self.want_behind(key, true);
             return;
         }
-        let first = log.entry(log.flushed.0).pos;
-        let last = log.entry(crate::types::Ordinal(log.written.0.0 - 1)).pos;
-        // Across a change of segment the position falls: then there is a segment to finish.
-        if last < first || last - first >= least as u64 {
+        let (flushed, written) = (log.flushed.0, log.written.0);
+        let files = log.files.as_ref().expect("just checked");
+        let segment = files.segment_of(flushed).map(|at| &files.segments[at]);
+        let to_finish = segment
+            .and_then(|segment| segment.end)
+            .is_some_and(|(end, _)| end < written);
+        let position = |ordinal: u64| log.entry(crate::types::Ordinal(ordinal)).pos;
+        let enough = || position(written.0 - 1) - position(flushed.0) >= least as u64;
+        if to_finish || enough() {
             self.want_behind(key, false);
         }
     }
@@ -290,6 +295,7 @@ impl<P: BufPool> Store<P> {
             && self.control.is_empty()
             && !self.ring.has_unsynced()
             && (self.last_commit_empty || self.stats.commits == 0)
+            && !self.give_back_reserves()
         {
             self.flushed_said = true;
             self.events.push_back(Event::Flushed);

@@ -14,13 +14,6 @@ use glommio::io::{DmaFile, OpenOptions};
 use hashbrown::HashMap;
 use leveret_storage::io::FileName;
 
-/// How a file is open: writes through a durable descriptor return when the device has them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Mode {
-    Direct,
-    Durable,
-}
-
 struct Entry {
     file: Rc<DmaFile>,
     used: u64,
@@ -28,7 +21,7 @@ struct Entry {
 
 /// The cache of open files.
 pub(super) struct Files {
-    open: RefCell<HashMap<(FileName, Mode), Entry, FixedState>>,
+    open: RefCell<HashMap<FileName, Entry, FixedState>>,
     most: usize,
     /// Orders uses.
     clock: Cell<u64>,
@@ -47,32 +40,24 @@ impl Files {
     }
 
     /// The file, if it is open.
-    pub(super) fn cached(&self, name: FileName, mode: Mode) -> Option<Rc<DmaFile>> {
+    pub(super) fn cached(&self, name: FileName) -> Option<Rc<DmaFile>> {
         let mut open = self.open.borrow_mut();
-        let entry = open.get_mut(&(name, mode))?;
+        let entry = open.get_mut(&name)?;
         entry.used = self.tick();
         Some(Rc::clone(&entry.file))
     }
 
     /// The open file, opened if need be.
-    pub(super) async fn get(
-        &self,
-        name: FileName,
-        mode: Mode,
-        path: &Path,
-    ) -> io::Result<Rc<DmaFile>> {
-        if let Some(file) = self.cached(name, mode) {
+    pub(super) async fn get(&self, name: FileName, path: &Path) -> io::Result<Rc<DmaFile>> {
+        if let Some(file) = self.cached(name) {
             return Ok(file);
         }
         let changes = self.changes.get();
         let mut options = OpenOptions::new();
         options.read(true).write(true);
-        if mode == Mode::Durable {
-            options.custom_flags(libc::O_DSYNC);
-        }
         let file = Rc::new(options.dma_open(path).await.map_err(plain)?);
         if changes == self.changes.get() {
-            self.remember(name, mode, &file);
+            self.remember(name, &file);
         }
         Ok(file)
     }
@@ -84,7 +69,7 @@ impl Files {
         options.read(true).write(true).create_new(true);
         let file = Rc::new(options.dma_open(path).await.map_err(plain)?);
         self.forget(name);
-        self.remember(name, Mode::Direct, &file);
+        self.remember(name, &file);
         Ok(file)
     }
 
@@ -92,9 +77,7 @@ impl Files {
     /// under way. Call it before and after the change.
     pub(super) fn forget(&self, name: FileName) {
         self.changes.set(self.changes.get() + 1);
-        let mut open = self.open.borrow_mut();
-        open.remove(&(name, Mode::Direct));
-        open.remove(&(name, Mode::Durable));
+        self.open.borrow_mut().remove(&name);
     }
 
     /// Closes everything; no operation may be under way.
@@ -106,7 +89,7 @@ impl Files {
         }
     }
 
-    fn remember(&self, name: FileName, mode: Mode, file: &Rc<DmaFile>) {
+    fn remember(&self, name: FileName, file: &Rc<DmaFile>) {
         let mut open = self.open.borrow_mut();
         if open.len() >= self.most {
             let idle = open
@@ -123,7 +106,7 @@ impl Files {
             file: Rc::clone(file),
             used: self.tick(),
         };
-        open.insert((name, mode), entry);
+        open.insert(name, entry);
     }
 
     fn tick(&self) -> u64 {

@@ -29,7 +29,7 @@ use super::guard::AbortOnPanic;
 use super::preflight::{c_path, probe_file};
 use super::ring::SharedRing;
 use super::wake::Notify;
-use files::{Files, Mode, plain};
+use files::{Files, plain};
 pub use pool::{DmaBuf, DmaPool};
 use transfer::{Job, Transfers};
 
@@ -94,19 +94,18 @@ impl Disk {
     pub(super) fn start(&self, id: OpId, op: Op<DmaBuf>) {
         let shared = &self.0;
         shared.outstanding.set(shared.outstanding.get() + 1);
-        let (name, mode, job) = match op {
+        let (name, job) = match op {
             Op::Write {
                 file,
                 pos,
                 buf,
-                durable: true,
-            } => (file, Mode::Durable, Job::Write(pos, buf)),
-            Op::Write { file, pos, buf, .. } => (file, Mode::Direct, Job::Write(pos, buf)),
+                durable,
+            } => (file, Job::Write { pos, buf, durable }),
             Op::Read { file, pos, len } => {
                 let buf = shared.pool.clone().alloc(len);
-                (file, Mode::Direct, Job::Read(pos, buf))
+                (file, Job::Read(pos, buf))
             }
-            Op::Sync(file) => (file, Mode::Direct, Job::Sync),
+            Op::Sync(file) => (file, Job::Sync),
             op => {
                 let task = Rc::clone(shared);
                 return shared.spawn(async move {
@@ -115,12 +114,12 @@ impl Disk {
                 });
             }
         };
-        if let Some(file) = shared.files.cached(name, mode) {
+        if let Some(file) = shared.files.cached(name) {
             return shared.transfers.begin(id, name, file, job);
         }
         let task = Rc::clone(shared);
         shared.spawn(async move {
-            match task.files.get(name, mode, &task.path(name)).await {
+            match task.files.get(name, &task.path(name)).await {
                 Ok(file) => task.transfers.begin(id, name, file, job),
                 Err(error) => task.end(id, Err(task.failed("open", name, &error))),
             }
@@ -210,6 +209,7 @@ impl Shared {
     async fn carry_out(&self, op: Op<DmaBuf>) -> IoResult<DmaBuf> {
         match op {
             Op::Create { file, reserve } => self.create(file, reserve).await,
+            Op::Resize { file, len } => self.resize(file, len).await,
             Op::MakeDir(dir) => {
                 let path = self.dir(dir);
                 let made =
@@ -280,6 +280,14 @@ impl Shared {
             return Err(self.failed("reserve space for", name, &error));
         }
         Ok(Output::Done)
+    }
+
+    async fn resize(&self, name: FileName, len: u64) -> IoResult<DmaBuf> {
+        let path = self.path(name);
+        let resized = blocking(move || set_len(&path, len)).await;
+        resized
+            .map(|()| Output::Done)
+            .map_err(|e| self.failed("set the length of", name, &e))
     }
 
     async fn rename(&self, from: FileName, to: FileName) -> IoResult<DmaBuf> {
@@ -365,6 +373,21 @@ fn list(path: &Path) -> io::Result<Vec<(String, u64)>> {
     Ok(names)
 }
 
+/// What the file gains has its space set aside: without that it gains nothing.
+fn set_len(path: &Path, len: u64) -> io::Result<()> {
+    let file = File::options().write(true).open(path)?;
+    let present = file.metadata()?.len();
+    if len <= present {
+        return file.set_len(len);
+    }
+    let offset = |bytes: u64| libc::off_t::try_from(bytes).map_err(io::Error::other);
+    let (from, more) = (offset(present)?, offset(len - present)?);
+    #[expect(unsafe_code, reason = "fallocate(2) has no safe wrapper here")]
+    // SAFETY: takes a descriptor that is open through the call, and numbers.
+    let result = unsafe { libc::fallocate(file.as_raw_fd(), 0, from, more) };
+    ok_or_errno(result)
+}
+
 fn len_of(path: &Path) -> io::Result<Option<u64>> {
     match fs::metadata(path) {
         Ok(meta) => Ok(Some(meta.len())),
@@ -378,10 +401,13 @@ fn sync_file_system(root: &Path) -> io::Result<()> {
     #[expect(unsafe_code, reason = "syncfs(2) has no safe wrapper")]
     // SAFETY: takes a descriptor that is open through the call.
     let result = unsafe { libc::syncfs(dir.as_raw_fd()) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
+    ok_or_errno(result)
+}
+
+fn ok_or_errno(result: libc::c_int) -> io::Result<()> {
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

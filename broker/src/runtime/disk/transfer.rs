@@ -28,8 +28,12 @@ const WRITES_GO_ON: Duration = Duration::from_millis(5);
 
 /// What is done with a file.
 pub(super) enum Job {
-    /// Write the whole buffer at this position.
-    Write(u64, DmaBuf),
+    /// Write the whole buffer at this position; complete when the device has it, if `durable`.
+    Write {
+        pos: u64,
+        buf: DmaBuf,
+        durable: bool,
+    },
     /// Fill the buffer from this position, as far as the file reaches.
     Read(u64, DmaBuf),
     /// Make the file's data durable.
@@ -85,7 +89,7 @@ impl Transfers {
             job,
             done: 0,
         };
-        if matches!(transfer.job, Job::Write(..)) {
+        if matches!(transfer.job, Job::Write { .. }) {
             self.last_write.set(Some(Instant::now()));
         }
         let slot = self.under_way.borrow_mut().insert(transfer);
@@ -142,7 +146,7 @@ impl Transfers {
             done,
         } = under_way.remove(slot);
         let (verb, output) = match job {
-            Job::Write(..) => ("write", Output::Done),
+            Job::Write { .. } => ("write", Output::Done),
             Job::Read(_, buf) => ("read", Output::Read { buf, len: done }),
             Job::Sync => ("sync", Output::Done),
         };
@@ -167,10 +171,11 @@ impl Transfer {
         let fd = Fd(self.file.as_raw_fd());
         let done = self.done;
         match &mut self.job {
-            Job::Write(pos, buf) => {
+            Job::Write { pos, buf, durable } => {
                 let rest = &buf.as_ref()[done..];
                 opcode::Write::new(fd, rest.as_ptr(), length(rest))
                     .offset(*pos + done as u64)
+                    .rw_flags(if *durable { libc::RWF_DSYNC } else { 0 })
                     .build()
             }
             Job::Read(pos, buf) => {
@@ -197,7 +202,7 @@ impl Transfer {
             };
         };
         let (len, reads) = match &self.job {
-            Job::Write(_, buf) => (buf.as_ref().len(), false),
+            Job::Write { buf, .. } => (buf.as_ref().len(), false),
             Job::Read(_, buf) => (buf.as_ref().len(), true),
             Job::Sync => return Progress::Ended(Ok(())),
         };

@@ -131,6 +131,10 @@ impl Disk {
                 }
                 bytes[pos..pos + buf.len()].copy_from_slice(&buf);
             }
+            Op::Resize { file, len } => {
+                let bytes = self.files.get_mut(&file).ok_or_else(|| missing(&file))?;
+                bytes.resize(usize::try_from(len).unwrap(), 0);
+            }
             Op::Read { file, pos, len } => {
                 let bytes = self.files.get(&file).ok_or_else(|| missing(&file))?;
                 let from = usize::try_from(pos).unwrap().min(bytes.len());

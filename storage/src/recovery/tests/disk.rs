@@ -61,6 +61,13 @@ impl Disk {
                 content.resize(content.len().max(pos + buf.len()), 0);
                 content[pos..pos + buf.len()].copy_from_slice(&buf);
             }
+            Op::Resize { file, len } => {
+                let content = self
+                    .files
+                    .get_mut(&file)
+                    .ok_or_else(|| error(IoErrorKind::NotFound, "no file to resize"))?;
+                content.resize(usize::try_from(len).unwrap(), 0);
+            }
             Op::Read { file, pos, len } => {
                 let content = self
                     .files

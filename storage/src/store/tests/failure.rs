@@ -1,8 +1,8 @@
 //! Each line of the design's "Failure".
 
-use super::world::{LOG, World, small};
+use super::world::{LOG, SEGMENT_SYNCS, World, small};
 use crate::io::{Dir, FileName, Op};
-use crate::store::{AppendError, Event, LogSettings, ReadError};
+use crate::store::{AppendError, Event, LogSettings, ReadError, StoreConfig};
 use crate::types::{Level, LogId, LogKind, Offset};
 
 fn stopped(world: &World) -> bool {
@@ -171,18 +171,24 @@ fn a_failed_sync_of_the_directory_of_all_logs_is_fatal() {
 
 #[test]
 fn a_failed_bulk_write_gives_up_what_was_never_acknowledged() {
-    let mut world = World::new(small(), 71);
-    world.topic(LOG, LogSettings::default());
-    world.append(LOG, 1000).unwrap();
-    world.settle();
-    world.fails = |op| matches!(op, Op::Sync(FileName::Segment { .. }));
-    world.append(LOG, 90_000).unwrap();
-    world.settle();
-    assert!(stopped(&world));
-    assert_eq!(world.store.frontiers(LOG).unwrap().durable.1, Offset(3));
-    world.fails = |_| false;
-    world.restart(LogSettings::default());
-    assert_eq!(world.store.frontiers(LOG).unwrap().ordered.1, Offset(3));
+    for (reserve_bytes, fails) in SEGMENT_SYNCS {
+        let config = StoreConfig {
+            reserve_bytes,
+            ..small()
+        };
+        let mut world = World::new(config, 71);
+        world.topic(LOG, LogSettings::default());
+        world.append(LOG, 1000).unwrap();
+        world.settle();
+        world.fails = fails;
+        world.append(LOG, 90_000).unwrap();
+        world.settle();
+        assert!(stopped(&world));
+        assert_eq!(world.store.frontiers(LOG).unwrap().durable.1, Offset(3));
+        world.fails = |_| false;
+        world.restart(LogSettings::default());
+        assert_eq!(world.store.frontiers(LOG).unwrap().ordered.1, Offset(3));
+    }
 }
 
 #[test]

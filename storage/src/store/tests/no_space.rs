@@ -1,13 +1,19 @@
 //! What the file system refuses for want of space is tried again, and nothing else is.
 
-use super::world::{LOG, World, small};
+use super::world::{Is, LOG, SEGMENT_SYNCS, World, small};
 use crate::io::{Dir, FileName, Op};
 use crate::store::{AppendError, Event, LogSettings, StoreConfig};
 use crate::types::{LogId, LogKind, Offset};
 
 const SECOND: u64 = 1_000_000_000;
 
-type Is = fn(&Op<Vec<u8>>) -> bool;
+/// Every write of a segment needs space: none is given a length ahead.
+fn growing() -> StoreConfig {
+    StoreConfig {
+        reserve_bytes: 0,
+        ..small()
+    }
+}
 
 fn is_dir(op: &Op<Vec<u8>>) -> bool {
     matches!(op, Op::MakeDir(Dir::Log(_)))
@@ -128,7 +134,7 @@ fn a_segment_that_is_refused_is_written_when_there_is_space() {
         (4, is_data),
         (5, is_spans),
     ] {
-        let mut world = World::new(small(), seed);
+        let mut world = World::new(growing(), seed);
         world.topic(LOG, LogSettings::default());
         world.topic(LogId(8), LogSettings::default());
         world.append(LogId(8), 100).unwrap();
@@ -142,7 +148,7 @@ fn a_segment_that_is_refused_is_written_when_there_is_space() {
 #[test]
 fn a_bulk_write_that_is_refused_is_acknowledged_when_it_is_done() {
     for (seed, full) in [(1, is_segment as Is), (2, is_data)] {
-        let mut world = World::new(small(), seed);
+        let mut world = World::new(growing(), seed);
         world.topic(LOG, LogSettings::default());
         world.topic(LogId(8), LogSettings::default());
         world.append(LogId(8), 100).unwrap();
@@ -163,7 +169,7 @@ fn a_bulk_write_that_is_refused_is_acknowledged_when_it_is_done() {
 fn a_reservation_that_is_refused_is_done_without() {
     let mut world = World::new(small(), 7);
     world.topic(LOG, LogSettings::default());
-    world.full = |op| matches!(op, Op::Create { reserve: 1.., .. });
+    world.full = |op| matches!(op, Op::Resize { .. });
     world.append(LOG, 90_000).unwrap();
     world.settle();
     assert_eq!(world.store.frontiers(LOG).unwrap().durable.1, Offset(3));
@@ -172,7 +178,7 @@ fn a_reservation_that_is_refused_is_done_without() {
 
 #[test]
 fn a_snapshot_that_is_refused_is_written_when_there_is_space() {
-    let mut world = World::new(small(), 11);
+    let mut world = World::new(growing(), 11);
     let machine = LogId(0);
     let settings = LogSettings::default();
     world.store.create_log(machine, LogKind::Machine, settings);
@@ -236,7 +242,7 @@ fn a_commit_that_makes_its_file_longer_waits_and_none_overtakes_it() {
 
 #[test]
 fn a_commit_over_blocks_that_were_written_is_never_repeated() {
-    let mut world = World::new(small(), 17);
+    let mut world = World::new(growing(), 17);
     world.topic(LOG, LogSettings::default());
     while world.store.stats().laps == 0 {
         world.must_append(LOG, 1000);
@@ -269,27 +275,33 @@ fn a_fill_that_is_refused_goes_on() {
 
 #[test]
 fn a_sync_that_fails_for_want_of_space_is_a_failed_sync() {
-    let mut world = World::new(small(), 23);
-    world.topic(LOG, LogSettings::default());
-    world.full = |op| matches!(op, Op::Sync(FileName::Segment { .. }));
-    let stopped = |world: &World| count(world, |event| matches!(event, Event::Stopped { .. }));
-    for round in 0.. {
-        assert!(round < 1000, "the log never stops");
-        if stopped(&world) > 0 {
-            break;
+    for (reserve_bytes, fails) in SEGMENT_SYNCS {
+        let config = StoreConfig {
+            reserve_bytes,
+            ..small()
+        };
+        let mut world = World::new(config, 23);
+        world.topic(LOG, LogSettings::default());
+        world.full = fails;
+        let stopped = |world: &World| count(world, |event| matches!(event, Event::Stopped { .. }));
+        for round in 0.. {
+            assert!(round < 1000, "the log never stops");
+            if stopped(&world) > 0 {
+                break;
+            }
+            world.append(LOG, 1000).unwrap();
+            world.settle();
         }
-        world.append(LOG, 1000).unwrap();
-        world.settle();
+        world.full = |_| false;
+        world.sleep(5 * SECOND);
+        assert_eq!(world.append(LOG, 1), Err(AppendError::Stopped));
+        assert_eq!(begun(&world), 0);
     }
-    world.full = |_| false;
-    world.sleep(5 * SECOND);
-    assert_eq!(world.append(LOG, 1), Err(AppendError::Stopped));
-    assert_eq!(begun(&world), 0);
 }
 
 #[test]
 fn what_fails_when_it_is_tried_again_stops_its_log() {
-    let mut world = World::new(small(), 29);
+    let mut world = World::new(growing(), 29);
     world.topic(LOG, LogSettings::default());
     fill(&mut world, is_data, 1000);
     world.full = |_| false;
@@ -302,7 +314,7 @@ fn what_fails_when_it_is_tried_again_stops_its_log() {
 
 #[test]
 fn a_log_whose_segment_waits_for_space_can_be_deleted_and_makes_it() {
-    let mut world = World::new(small(), 31);
+    let mut world = World::new(growing(), 31);
     world.topic(LOG, LogSettings::default());
     let other = LogId(8);
     world.topic(other, LogSettings::default());
@@ -326,7 +338,7 @@ fn a_log_whose_segment_waits_for_space_can_be_deleted_and_makes_it() {
 #[test]
 fn a_full_disk_does_not_keep_the_broker_from_stopping() {
     for (seed, len) in [(37, 1000), (41, 90_000)] {
-        let mut world = World::new(small(), seed);
+        let mut world = World::new(growing(), seed);
         world.topic(LOG, LogSettings::default());
         world.append(LOG, 1000).unwrap();
         world.settle();
@@ -348,7 +360,7 @@ fn a_full_disk_does_not_keep_the_broker_from_stopping() {
 
 #[test]
 fn what_is_refused_first_while_stopping_begins_no_other_write() {
-    let mut world = World::new(small(), 43);
+    let mut world = World::new(growing(), 43);
     world.topic(LOG, LogSettings::default());
     // The first block of the index, in whatever job: what comes after it is not refused.
     world.full = |op| is_spans(op) && matches!(op, Op::Write { pos: 0, .. });
@@ -378,7 +390,7 @@ fn what_is_refused_first_while_stopping_begins_no_other_write() {
 
 #[test]
 fn a_log_that_stops_during_a_bulk_write_does_not_place_what_it_gave_up() {
-    let mut world = World::new(small(), 47);
+    let mut world = World::new(growing(), 47);
     world.topic(LOG, LogSettings::default());
     world.append(LOG, 1000).unwrap();
     world.settle();

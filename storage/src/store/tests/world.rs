@@ -21,11 +21,11 @@ pub(super) struct World {
     pub(super) disk: Disk,
     pub(super) events: Vec<Event>,
     /// Fails the operations that it is true for.
-    pub(super) fails: fn(&Op<Vec<u8>>) -> bool,
+    pub(super) fails: Is,
     /// Refuses the operations that it is true for, for want of space.
-    pub(super) full: fn(&Op<Vec<u8>>) -> bool,
+    pub(super) full: Is,
     /// Keeps the operations that it is true for in flight.
-    pub(super) holds: fn(&Op<Vec<u8>>) -> bool,
+    pub(super) holds: Is,
     /// Free space that the disk reports.
     pub(super) free: u64,
     /// Answers `SnapshotWanted`.
@@ -39,6 +39,24 @@ pub(super) struct World {
 }
 
 pub(super) const LOG: LogId = LogId(7);
+
+/// Tells operations apart.
+pub(super) type Is = fn(&Op<Vec<u8>>) -> bool;
+
+/// What makes a segment's data durable, without a length given ahead and with one.
+pub(super) const SEGMENT_SYNCS: [(u64, Is); 2] = [
+    (0, |op| matches!(op, Op::Sync(FileName::Segment { .. }))),
+    (64 << 20, |op| {
+        matches!(
+            op,
+            Op::Write {
+                file: FileName::Segment { .. },
+                durable: true,
+                ..
+            }
+        )
+    }),
+];
 
 /// A ring of 8 files × 8 blocks, and thresholds to match.
 pub(super) fn small() -> StoreConfig {
@@ -209,7 +227,7 @@ impl World {
     }
 
     /// Whether an operation for which `is` is true is in flight.
-    pub(super) fn waits_for(&self, is: fn(&Op<Vec<u8>>) -> bool) -> bool {
+    pub(super) fn waits_for(&self, is: Is) -> bool {
         self.in_flight.iter().any(|(_, op)| is(op))
     }
 

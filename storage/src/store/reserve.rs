@@ -1,0 +1,109 @@
+//! The length that a segment's file is given before its bytes are written.
+//!
+//! A write that makes a file longer has the file's lock alone, goes through one of the kernel's
+//! worker threads and changes the file's length on the device: a third of the CPU of writing in
+//! bulk (docs/decisions/0009). So files are made longer ahead, in steps that grow with what they
+//! hold, and give back what they did not need when they are closed, when the store stops or, after
+//! a crash, when their index is read.
+//!
+//! This is for speed alone. A length says nothing about what a file holds, nothing waits for space
+//! because of it, and it leaves space alone that is scarce.
+
+use super::Store;
+use super::job_step::JobStep;
+use super::ops::Purpose;
+use super::ring::LogKey;
+use crate::format::round_up;
+use crate::io::{BLOCK, BufPool, FileName, Op};
+use crate::mutation::{Mutation, mutated};
+
+/// At most this part of the space above the floor goes to a single step.
+const SHARE_OF_ROOM: u64 = 16;
+
+impl<P: BufPool> Store<P> {
+    /// Makes the file of the log's job longer if that is worth it; whether that is under way.
+    pub(super) fn reserve_ahead(&mut self, key: LogKey) -> bool {
+        let most = self.config.reserve_bytes;
+        let least = most.min(self.config.segment_write_bytes as u64);
+        let log = &self.logs[key];
+        let whole = log.settings.segment_bytes.next_multiple_of(BLOCK as u64);
+        let files = log.files.as_ref().expect("a flushing log has files");
+        let job = files.job.as_ref().expect("job under way");
+        let writer = files.writer.as_ref().expect("a job has a writer");
+        // What closes a segment is the end of it; it may be tiny, and one of very many.
+        if job.is_last() || job.stop() <= writer.reserved || most == 0 {
+            return false;
+        }
+        let ahead = job.stop().clamp(least, most);
+        let len = (job.stop() + ahead).min(whole).max(job.stop());
+        if !self.space.lends(len - writer.reserved, SHARE_OF_ROOM) {
+            return false;
+        }
+        self.job_op(key, JobStep::Reserve { len }, false);
+        true
+    }
+
+    /// The file has this length now.
+    pub(super) fn reserved(&mut self, key: LogKey, len: u64) {
+        let files = self.logs[key].files.as_mut();
+        let writer = files.and_then(|files| files.writer.as_mut());
+        writer.expect("a job has a writer").reserved = len;
+    }
+
+    /// Gives back what the segment that the log's job closes does not need; whether that is under
+    /// way.
+    pub(super) fn trim_closed(&mut self, key: LogKey) -> bool {
+        let files = self.logs[key].files.as_ref();
+        let files = files.expect("a flushing log has files");
+        let job = files.job.as_ref().expect("job under way");
+        let writer = files.writer.as_ref().expect("a job has a writer");
+        let mut len = job.stop();
+        if mutated(self.config.mutation, Mutation::TrimmedTooFar) {
+            len -= len.min(BLOCK as u64);
+        }
+        if !job.is_last() || writer.reserved <= len {
+            return false;
+        }
+        self.job_op(key, JobStep::Trim { len }, false);
+        true
+    }
+
+    /// Before the end: no segment keeps what it does not need. Whether something is under way now.
+    pub(super) fn give_back_reserves(&mut self) -> bool {
+        let mut trims = Vec::new();
+        for log in self.logs.iter_mut() {
+            let (id, stopped) = (log.id, log.stopped || log.removal.is_some());
+            let Some(files) = log.files.as_mut().filter(|files| files.job.is_none()) else {
+                continue;
+            };
+            let Some(writer) = files.writer.as_mut() else {
+                continue;
+            };
+            let (base, len) = (writer.base, writer.boundary);
+            if stopped || std::mem::replace(&mut writer.reserved, len) <= len {
+                continue;
+            }
+            let segment = files.segment_at(base).expect("segment being written");
+            trims.push((segment.file(id), len));
+        }
+        let any = !trims.is_empty();
+        for (file, len) in trims {
+            self.trim_file(file, len);
+        }
+        any
+    }
+
+    /// A segment of an earlier run ends here, whatever the length that it was given.
+    pub(super) fn trim_inherited(&mut self, file: FileName, end: u64, file_len: u64) {
+        let end = usize::try_from(end).expect("segment position");
+        let len = round_up(end) as u64;
+        if len < file_len {
+            self.trim_file(file, len);
+        }
+    }
+
+    fn trim_file(&mut self, file: FileName, len: u64) {
+        self.ops.push(Purpose::CleanUp, Op::Resize { file, len });
+        self.stirred = true;
+    }
+}
