@@ -108,6 +108,7 @@ impl StoreCore {
             offsets: 1,
             max_timestamp: self.now.wall.0,
             bytes,
+            sum: None,
         };
         let appended = self
             .store

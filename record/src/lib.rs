@@ -49,8 +49,8 @@ pub use attributes::{Attributes, Compression};
 pub use builder::{BatchBuilder, BuildError, MAX_RECORDS_LEN, ProducerStamp};
 pub use error::{BatchError, BatchErrorKind};
 pub use header::{
-    BatchHeader, Batches, FRAME_LEN, HEADER_LEN, MAGIC, NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP,
-    assign, batches, frame_len, parse_header, split_first,
+    BatchHeader, Batches, CRC_FROM, FRAME_LEN, HEADER_LEN, MAGIC, NO_PRODUCER_ID, NO_SEQUENCE,
+    NO_TIMESTAMP, assign, batches, frame_len, parse_header, split_first,
 };
 pub use partitioner::{murmur2, partition_for_key};
 pub use record::{Header, Headers, HeadersIter, MIN_RECORD_LEN, RecordIter, RecordRef};

@@ -5,6 +5,7 @@
 //! emits [`io::Op`]s and hears their completions. It opens no file, reads no clock, and knows no
 //! protocol: an entry is bytes with an ordinal, and for topics a range of client offsets.
 
+pub mod checksum;
 pub mod format;
 pub mod histogram;
 pub mod io;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use leveret_record::{BatchError, assign, stamp_append_time, validate_produce};
+use leveret_record::{BatchError, CRC_FROM, assign, stamp_append_time, validate_produce};
+use leveret_storage::checksum::KnownSum;
 use leveret_storage::io::BufPool;
 use leveret_storage::store::{AppendError, NewEntry};
 use leveret_storage::types::{EntryMeta, Level, LogId, Now, Offset};
@@ -128,6 +129,10 @@ impl<P: BufPool> Shard<P> {
             offsets: offsets_of(&header),
             max_timestamp: header.latest_timestamp(),
             bytes: bytes.clone(),
+            sum: Some(KnownSum {
+                from: CRC_FROM,
+                crc: header.crc,
+            }),
         };
         let ordinal = match self.store.append(log, entry, level, now) {
             Ok(ordinal) => ordinal,

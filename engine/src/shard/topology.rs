@@ -46,6 +46,7 @@ impl<P: BufPool> Shard<P> {
             offsets: 0,
             max_timestamp: i64::MIN,
             bytes: entry.encode(),
+            sum: None,
         };
         match self.store.append(TOPOLOGY_LOG, new, Level::Synced, now) {
             Ok(ordinal) => control.ordered(ordinal, request, entry),

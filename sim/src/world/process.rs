@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use leveret_storage::checksum::{KnownSum, crc};
 use leveret_storage::store::{NewEntry, ReadToken, Store};
 use leveret_storage::types::{Level, LogId, Offset};
 
 use crate::disk::SimPool;
 use crate::oracle::{Appended, Truth};
+
+/// Where the bytes begin that an entry's own checksum covers.
+const SUM_FROM: usize = 21;
 
 /// An entry that is handed in once there is room.
 #[derive(Debug)]
@@ -114,5 +118,9 @@ pub(super) fn new_entry(entry: &Appended) -> NewEntry {
         offsets: entry.meta.offsets,
         max_timestamp: entry.meta.max_timestamp,
         bytes: entry.bytes.clone(),
+        sum: Some(KnownSum {
+            from: SUM_FROM,
+            crc: crc(&entry.bytes[SUM_FROM..]),
+        }),
     }
 }

@@ -66,7 +66,7 @@ pub struct CommitHeader {
     pub count: u32,
     /// Bytes of the body, without padding.
     pub body_len: u32,
-    /// CRC-32C of the body; [`seal`] computes it.
+    /// CRC-32C of the body.
     pub body_crc: u32,
 }
 
@@ -97,12 +97,25 @@ pub const fn commit_len(body_len: usize) -> usize {
     round_up(COMMIT_HEADER + body_len)
 }
 
+/// As [`seal_summed`], after computing the body's CRC: `header.body_crc` is ignored.
+///
+/// # Panics
+/// As [`seal_summed`].
+pub fn seal(buf: &mut [u8], header: &CommitHeader) {
+    let body_crc = crc(&buf[COMMIT_HEADER..][..header.body_len as usize]);
+    let header = CommitHeader {
+        body_crc,
+        ..*header
+    };
+    seal_summed(buf, &header);
+}
+
 /// Completes a commit whose body stands at `buf[COMMIT_HEADER..][..header.body_len]`: writes the
-/// header before it (with both CRCs) and zeroes the padding after it. `body_crc` is ignored.
+/// header before it and zeroes the padding after it.
 ///
 /// # Panics
 /// If `buf` is not exactly [`commit_len`] bytes long.
-pub fn seal(buf: &mut [u8], header: &CommitHeader) {
+pub fn seal_summed(buf: &mut [u8], header: &CommitHeader) {
     let body_len = header.body_len as usize;
     assert_eq!(
         buf.len(),
@@ -112,7 +125,7 @@ pub fn seal(buf: &mut [u8], header: &CommitHeader) {
     assert!(header.live_from <= header.seq && header.durable_through < header.seq);
     let (front, pad) = buf.split_at_mut(COMMIT_HEADER + body_len);
     pad.fill(0);
-    let (head, body) = front.split_at_mut(COMMIT_HEADER);
+    let head = &mut front[..COMMIT_HEADER];
     let mut raw = RawHeader {
         magic: MAGIC,
         version: U16::new(FORMAT_VERSION),
@@ -127,7 +140,7 @@ pub fn seal(buf: &mut [u8], header: &CommitHeader) {
         live_from_file: U16::new(header.live_from_at.file),
         reserved: U16::new(0),
         body_len: U32::new(header.body_len),
-        body_crc: U32::new(crc(body)),
+        body_crc: U32::new(header.body_crc),
         reserved2: U32::new(0),
         crc: U32::new(0),
     };

@@ -67,11 +67,7 @@ pub const fn round_down(position: u64) -> u64 {
     position - position % BLOCK as u64
 }
 
-/// CRC-32C of `bytes`: the only checksum on disk.
-#[must_use]
-pub fn crc(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(bytes)
-}
+pub use crate::checksum::crc;
 
 #[cfg(test)]
 mod tests;

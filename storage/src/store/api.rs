@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::checksum::KnownSum;
 use crate::io::FileName;
 use crate::types::{LogId, Offset, Ordinal, Term, WallMs};
 
@@ -20,6 +21,9 @@ pub struct NewEntry {
     pub max_timestamp: i64,
     /// The entry itself, never empty.
     pub bytes: Bytes,
+    /// What its own checksum, verified, says of it, if it has one. The store reads the bytes of no large
+    /// entry again for its own checksums then.
+    pub sum: Option<KnownSum>,
 }
 
 /// Why an entry was not taken. Nothing of it has happened.

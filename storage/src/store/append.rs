@@ -7,6 +7,7 @@ use super::files::Segment;
 use super::flush::fresh_files;
 use super::log::TailEntry;
 use super::ring::LogKey;
+use crate::checksum::{WORTH_JOINING, crc};
 use crate::format::commit::commit_len;
 use crate::format::record::{CHECKPOINT_LEN, entry_len, extent_len};
 use crate::io::{BLOCK, BufPool};
@@ -21,7 +22,8 @@ impl<P: BufPool> Store<P> {
     /// [`AppendError`]; nothing has happened then.
     ///
     /// # Panics
-    /// If `entry.first_offset` is not the log's next offset, or the entry is empty.
+    /// If `entry.first_offset` is not the log's next offset, the entry is empty or shorter than what its
+    /// sum leaves out.
     pub fn append(
         &mut self,
         log: LogId,
@@ -155,10 +157,14 @@ impl<P: BufPool> Store<P> {
         let pos = state.next_pos;
         state.next_pos += len;
         state.next = (ordinal.plus(1), meta.next_offset());
+        let known = entry.sum.filter(|_| entry.bytes.len() >= WORTH_JOINING);
+        let sum = known.map(|known| known.whole(&entry.bytes));
+        debug_assert!(sum.is_none_or(|sum| sum == crc(&entry.bytes)));
         let size = state.push_tail(TailEntry {
             meta,
             pos,
             bytes: entry.bytes.clone(),
+            sum,
         });
         self.tail_bytes += size;
         if rolled {

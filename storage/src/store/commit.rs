@@ -11,7 +11,8 @@ use super::ops::Purpose;
 use super::plan::{NewRun, Plan, Planned};
 use super::ring::{Advance, LogKey};
 use super::space::Growing;
-use crate::format::commit::{COMMIT_HEADER, CommitHeader, RingPosition, commit_len, seal};
+use crate::checksum::append;
+use crate::format::commit::{COMMIT_HEADER, CommitHeader, RingPosition, commit_len, seal_summed};
 use crate::format::record::{
     SnapshotState, put_checkpoint, put_end, put_entry, put_prefix, put_snapshot,
 };
@@ -121,7 +122,7 @@ impl<P: BufPool> Store<P> {
         let grows = !self.prefill.covers(place.file, place.pos + len as u64);
         self.entered(place.file, place.pos + len as u64);
         let mut buf = self.pool.alloc(len);
-        self.encode(&plan, &mut buf.as_mut()[COMMIT_HEADER..len]);
+        let body_crc = self.encode(&plan, &mut buf.as_mut()[COMMIT_HEADER..len]);
         let header = CommitHeader {
             journal: self.journal,
             seq: place.seq,
@@ -133,9 +134,9 @@ impl<P: BufPool> Store<P> {
             durable_through,
             count: plan.count,
             body_len: u32::try_from(plan.body).expect("one commit"),
-            body_crc: 0,
+            body_crc,
         };
-        seal(&mut buf.as_mut()[..len], &header);
+        seal_summed(&mut buf.as_mut()[..len], &header);
         self.settle(&plan, place.seq);
         // A crash of the system would take the length of a file that grows, and the commit.
         let lazy = plan.count > 0 && !plan.sync && !grows;
@@ -200,26 +201,33 @@ impl<P: BufPool> Store<P> {
         }
     }
 
-    fn encode(&self, plan: &Plan, body: &mut [u8]) {
+    /// Writes the planned records; the CRC-32C of all of them.
+    fn encode(&self, plan: &Plan, body: &mut [u8]) -> u32 {
         let mut at = 0;
+        // The sum of what precedes `summed`; what follows is read when it must be, in one go.
+        let (mut sum, mut summed) = (0, 0);
         for record in &plan.records {
-            let out = &mut body[at..];
             at += match record {
                 Planned::Checkpoint(key, point) => {
                     let log = &self.logs[*key];
-                    put_checkpoint(out, log.id, log.kind, point)
+                    put_checkpoint(&mut body[at..], log.id, log.kind, point)
                 }
-                Planned::Snapshot(key) => self.encode_snapshot(*key, out),
+                Planned::Snapshot(key) => self.encode_snapshot(*key, &mut body[at..]),
                 Planned::End(key) => {
                     let log = &self.logs[*key];
-                    put_end(out, log.id, log.kind, log.placed)
+                    put_end(&mut body[at..], log.id, log.kind, log.placed)
                 }
                 Planned::Entries { log, first, end } => {
                     let log = &self.logs[*log];
                     let mut len = 0;
                     for entry in log.entries(*first, *end) {
-                        let out = &mut out[len..];
+                        let out = &mut body[at + len..];
                         len += put_entry(out, log.id, log.kind, &entry.meta, &entry.bytes);
+                        if entry.sum.is_some() {
+                            let header_end = at + len - entry.bytes.len();
+                            let before = append(sum, &body[summed..header_end]);
+                            (sum, summed) = (entry.sum_after(before), at + len);
+                        }
                     }
                     len
                 }
@@ -227,18 +235,19 @@ impl<P: BufPool> Store<P> {
                     let log = &self.logs[*log];
                     let mut len = 0;
                     for entry in log.entries(*first, *end) {
-                        let out = &mut out[len..];
+                        let out = &mut body[at + len..];
                         len += put_prefix(out, log.id, log.kind, &entry.meta, &entry.bytes);
                     }
                     len
                 }
                 Planned::Extent(record) => {
-                    out[..record.len()].copy_from_slice(record);
+                    body[at..][..record.len()].copy_from_slice(record);
                     record.len()
                 }
             };
         }
         assert_eq!(at, plan.body, "a commit is as long as planned");
+        append(sum, &body[summed..at])
     }
 
     fn encode_snapshot(&self, key: LogKey, out: &mut [u8]) -> usize {

@@ -13,6 +13,7 @@ use super::config::LogSettings;
 use super::files::Files;
 use super::ring::LogKey;
 use super::snapshot::Step;
+use crate::checksum::{append, join};
 use crate::format::record::Checkpoint;
 use crate::types::{CommitSeq, EntryMeta, Generation, LogId, LogKind, Mono, Offset, Ordinal, Term};
 
@@ -26,6 +27,18 @@ pub(crate) struct TailEntry {
     /// Byte position in its segment.
     pub(crate) pos: u64,
     pub(crate) bytes: Bytes,
+    /// Their CRC-32C, if it is known and worth joining.
+    pub(crate) sum: Option<u32>,
+}
+
+impl TailEntry {
+    /// CRC-32C of what has `before`, followed by the entry.
+    pub(crate) fn sum_after(&self, before: u32) -> u32 {
+        match self.sum {
+            Some(own) => join(before, own, self.bytes.len()),
+            None => append(before, &self.bytes),
+        }
+    }
 }
 
 /// Consecutive entries that one commit holds, or that one extent record in it vouches for.

@@ -370,7 +370,12 @@ impl<P: BufPool> Store<P> {
         }
         let pos = log.next_pos;
         log.next_pos += u64::from(meta.len);
-        let size = log.push_tail(TailEntry { meta, pos, bytes });
+        let size = log.push_tail(TailEntry {
+            meta,
+            pos,
+            bytes,
+            sum: None,
+        });
         self.tail_bytes += size;
     }
 

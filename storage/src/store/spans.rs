@@ -31,7 +31,7 @@ pub(crate) fn cut<'a>(
             entries: 0,
             crc: 0,
         });
-        span.crc = crc32c::crc32c_append(span.crc, &entry.bytes);
+        span.crc = entry.sum_after(span.crc);
         span.length += meta.len;
         span.entries += 1;
         span.max_timestamp = span.max_timestamp.max(meta.max_timestamp);

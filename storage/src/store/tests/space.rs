@@ -116,6 +116,7 @@ fn a_machine_log_is_replaced_by_its_snapshots() {
             offsets: 0,
             max_timestamp: i64::MIN,
             bytes: bytes::Bytes::from(vec![7; 900]),
+            sum: None,
         };
         while world
             .store

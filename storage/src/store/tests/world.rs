@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::checksum::{KnownSum, crc};
 use crate::io::{FileName, IoError, IoErrorKind, Op, OpId, Output};
 use crate::recovery::tests::disk::{Disk, Pool};
 use crate::recovery::{RecoveryConfig, recover};
@@ -161,6 +162,10 @@ impl World {
             offsets: 3,
             max_timestamp: self.now.wall.0,
             bytes: bytes.clone(),
+            sum: Some(KnownSum {
+                from: 1,
+                crc: crc(&bytes[1..]),
+            }),
         };
         let ordinal = self.store.append(log, entry, level, self.now)?;
         let list = self.accepted.entry(log).or_default();
