@@ -90,7 +90,9 @@ mod tests {
 
     #[test]
     fn joined_sums_are_those_of_the_bytes_together() {
-        let bytes: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
+        let bytes: Vec<u8> = (0..3_000_000u32)
+            .map(|n| (n.wrapping_mul(n) >> 7) as u8)
+            .collect();
         for (cut, end) in [
             (0, 0),
             (0, 1),

@@ -9,9 +9,10 @@
 
 mod files;
 mod pool;
+mod reaper;
 mod transfer;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
@@ -31,6 +32,7 @@ use super::ring::SharedRing;
 use super::wake::Notify;
 use files::{Files, plain};
 pub use pool::{DmaBuf, DmaPool};
+use reaper::Reaper;
 use transfer::{Job, Transfers};
 
 /// The disk side of one core.
@@ -40,6 +42,8 @@ struct Shared {
     root: PathBuf,
     files: Files,
     transfers: Transfers,
+    /// Started with the first large file that is removed; `None` if it cannot be.
+    reaper: OnceCell<Option<Reaper>>,
     pool: DmaPool,
     done: RefCell<VecDeque<(OpId, IoResult<DmaBuf>)>>,
     /// Operations started whose completion was not taken yet.
@@ -75,6 +79,7 @@ impl Disk {
             root: root.to_owned(),
             files: Files::new(most_files),
             transfers: Transfers::new(ring),
+            reaper: OnceCell::new(),
             pool: DmaPool::default(),
             done: RefCell::default(),
             outstanding: Cell::new(0),
@@ -307,11 +312,15 @@ impl Shared {
     async fn remove(&self, name: FileName) -> IoResult<DmaBuf> {
         let path = self.path(name);
         self.files.forget(name);
-        let removed = blocking(move || ok_if(fs::remove_file(path), io::ErrorKind::NotFound)).await;
+        let removed = blocking(move || remove(&path)).await;
         self.files.forget(name);
-        removed
-            .map(|()| Output::Done)
-            .map_err(|e| self.failed("remove", name, &e))
+        let large = removed.map_err(|e| self.failed("remove", name, &e))?;
+        if let Some(large) = large
+            && let Some(reaper) = self.reaper.get_or_init(|| Reaper::start().ok())
+        {
+            reaper.take(large);
+        }
+        Ok(Output::Done)
     }
 
     fn path(&self, name: FileName) -> PathBuf {
@@ -352,6 +361,17 @@ async fn blocking<T: Send + 'static>(
 
 fn ok_if(result: io::Result<()>, fine: io::ErrorKind) -> io::Result<()> {
     result.or_else(|e| if e.kind() == fine { Ok(()) } else { Err(e) })
+}
+
+/// Removes a file, if there is one. A large one is given back open: its space is not free yet.
+fn remove(path: &Path) -> io::Result<Option<File>> {
+    let large = File::options().write(true).open(path).ok();
+    let large = large.filter(|file| {
+        file.metadata()
+            .is_ok_and(|meta| Reaper::cares_for(meta.len()))
+    });
+    ok_if(fs::remove_file(path), io::ErrorKind::NotFound)?;
+    Ok(large)
 }
 
 fn list(path: &Path) -> io::Result<Vec<(String, u64)>> {
