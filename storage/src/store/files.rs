@@ -86,14 +86,21 @@ pub(crate) struct Writer {
     pub(crate) base: Ordinal,
     /// Everything below this block boundary is written, and never written again.
     pub(crate) boundary: u64,
-    /// The file's length, if it was given one ahead of what is written; 0 if not.
-    pub(crate) reserved: u64,
+    /// How long its files were made ahead of what is written.
+    pub(crate) given: Given,
     /// First entry that no span covers.
     pub(crate) span_from: Ordinal,
     /// Blocks of the index file that are written.
     pub(crate) index_blocks: u32,
     /// Spans that are not in the index file.
     pub(crate) spans: VecDeque<Span>,
+}
+
+/// Lengths that a segment's files were given ahead of what is written to them, bytes; 0: none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Given {
+    pub(crate) data: u64,
+    pub(crate) index: u64,
 }
 
 /// What a log with segments needs.

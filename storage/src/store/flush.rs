@@ -11,7 +11,7 @@
 use bytes::Bytes;
 
 use super::Store;
-use super::files::{Files, Segment, Writer};
+use super::files::{Files, Given, Segment, Writer};
 use super::job_step::JobStep;
 use super::log::LogState;
 use super::ring::LogKey;
@@ -94,6 +94,11 @@ impl Job {
     /// The byte position before which its segment is written: a block boundary.
     pub(super) fn stop(&self) -> u64 {
         self.stop
+    }
+
+    /// Blocks that its spans take in the index.
+    pub(super) fn index_blocks(&self) -> u64 {
+        self.index.len().div_ceil(SPANS_PER_BLOCK) as u64
     }
 
     /// Whether it ends its segment.
@@ -256,7 +261,7 @@ impl<P: BufPool> Store<P> {
         let writer = files.writer.get_or_insert_with(|| Writer {
             base: flushed,
             boundary: 0,
-            reserved: 0,
+            given: Given::default(),
             span_from: flushed,
             index_blocks: 0,
             spans: Default::default(),
@@ -363,12 +368,13 @@ impl<P: BufPool> Store<P> {
 
     /// A step of the log's job is complete.
     pub(crate) fn flush_step(&mut self, key: LogKey, step: JobStep, result: IoResult<P::Buf>) {
+        let may_be_refused = self.may_be_refused(key, step);
         let job = self.job_mut(key);
         job.waits -= 1;
         match result {
             // The file grows as it is written then: for that there may be space enough.
             Err(_) if matches!(step, JobStep::Reserve { .. }) => {}
-            Err(error) if is_refusal(&error) && step.may_be_refused(job.in_place) => {
+            Err(error) if is_refusal(&error) && may_be_refused => {
                 job.refused.push(step);
                 if job.waits == 0 && job.error.is_none() {
                     return self.refuse_job(key, error.message);
@@ -378,8 +384,8 @@ impl<P: BufPool> Store<P> {
                 job.error.get_or_insert(error.message);
             }
             Ok(_) => {
-                if let JobStep::Reserve { len } = step {
-                    self.reserved(key, len);
+                if let JobStep::Reserve { part, len } = step {
+                    self.reserved(key, part, len);
                 }
             }
         }
@@ -414,7 +420,7 @@ impl<P: BufPool> Store<P> {
             .files
             .as_mut()
             .expect("a flushing log has files");
-        let given = files.writer.as_ref().map_or(0, |writer| writer.reserved);
+        let given = files.writer.as_ref().map_or(0, |writer| writer.given.data);
         let segment = files.segment_at_mut(base).expect("segment being written");
         match stage {
             Stage::Directory => {

@@ -17,32 +17,44 @@ pub(crate) enum JobStep {
     Segment,
     /// Makes the index's file.
     Index,
-    /// Makes the segment's file so long, ahead of what is written to it.
-    Reserve { len: u64 },
+    /// Makes a file so long, ahead of what is written to it.
+    Reserve { part: Part, len: u64 },
     /// Writes the job's spans to the index from this block on.
     Spans { first: u32 },
     /// Writes these bytes of the segment.
     Data { pos: u64, len: u64 },
-    /// Gives back what the segment's file is longer than this.
-    Trim { len: u64 },
+    /// Gives back what a file is longer than this.
+    Trim { part: Part, len: u64 },
     /// Syncs a file or a directory: never again, whatever it fails for.
     Sync,
 }
 
-impl JobStep {
-    /// Whether it leaves nothing in doubt if the file system has no space for it. A sync does, and so
-    /// does a write to bytes that the file has already, which is durable as it completes: it needs no
-    /// space, so it is the sync within it that failed.
-    pub(super) fn may_be_refused(self, in_place: bool) -> bool {
-        match self {
-            Self::Sync => false,
-            Self::Data { .. } => !in_place,
-            _ => true,
-        }
-    }
+/// A file of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Data,
+    Index,
 }
 
 impl<P: BufPool> Store<P> {
+    /// Whether the step leaves nothing in doubt if the file system has no space for it. A sync does,
+    /// and so does a write to bytes that the file has already, which is durable as it completes: it
+    /// needs no space, so it is the sync within it that failed.
+    pub(super) fn may_be_refused(&self, key: LogKey, step: JobStep) -> bool {
+        let files = self.logs[key].files.as_ref();
+        let files = files.expect("a flushing log has files");
+        let job = files.job.as_ref().expect("job under way");
+        let given = files.writer.as_ref().expect("a job has a writer").given;
+        match step {
+            JobStep::Sync => false,
+            JobStep::Data { .. } => !job.in_place,
+            JobStep::Spans { first } => {
+                (u64::from(first) + job.index_blocks()) * BLOCK as u64 > given.index
+            }
+            _ => true,
+        }
+    }
+
     /// Takes a step of the job; `again`: it was refused before.
     pub(super) fn job_op(&mut self, key: LogKey, step: JobStep, again: bool) {
         let id = self.logs[key].id;
@@ -60,7 +72,13 @@ impl<P: BufPool> Store<P> {
             },
             JobStep::Spans { first } => self.spans_op(key, first),
             JobStep::Data { pos, len } => self.data_op(key, pos, len),
-            JobStep::Reserve { len } | JobStep::Trim { len } => Op::Resize { file, len },
+            JobStep::Reserve { part, len } | JobStep::Trim { part, len } => {
+                let file = match part {
+                    Part::Data => file,
+                    Part::Index => index,
+                };
+                Op::Resize { file, len }
+            }
             JobStep::Sync => Op::Sync(file),
         };
         self.push_step(key, step, op, again);

@@ -10,7 +10,8 @@
 //! because of it, and it leaves space alone that is scarce.
 
 use super::Store;
-use super::job_step::JobStep;
+use super::files::Given;
+use super::job_step::{JobStep, Part};
 use super::ops::Purpose;
 use super::ring::LogKey;
 use crate::format::round_up;
@@ -19,9 +20,11 @@ use crate::mutation::{Mutation, mutated};
 
 /// At most this part of the space above the floor goes to a single step.
 const SHARE_OF_ROOM: u64 = 16;
+/// What an index is made longer than what is written to it, bytes.
+const INDEX_AHEAD: u64 = 16 * BLOCK as u64;
 
 impl<P: BufPool> Store<P> {
-    /// Makes the file of the log's job longer if that is worth it; whether that is under way.
+    /// Makes the files of the log's job longer if that is worth it; whether that is under way.
     pub(super) fn reserve_ahead(&mut self, key: LogKey) -> bool {
         let most = self.config.reserve_bytes;
         let least = most.min(self.config.segment_write_bytes as u64);
@@ -31,23 +34,36 @@ impl<P: BufPool> Store<P> {
         let job = files.job.as_ref().expect("job under way");
         let writer = files.writer.as_ref().expect("a job has a writer");
         // What closes a segment is the end of it; it may be tiny, and one of very many.
-        if job.is_last() || job.stop() <= writer.reserved || most == 0 {
+        if job.is_last() || most == 0 {
             return false;
         }
-        let ahead = job.stop().clamp(least, most);
-        let len = (job.stop() + ahead).min(whole).max(job.stop());
-        if !self.space.lends(len - writer.reserved, SHARE_OF_ROOM) {
-            return false;
+        let (given, stop) = (writer.given, job.stop());
+        let index_end = (u64::from(writer.index_blocks) + job.index_blocks()) * BLOCK as u64;
+        let mut steps = Vec::new();
+        if stop > given.data {
+            let len = (stop + stop.clamp(least, most)).min(whole).max(stop);
+            steps.push((Part::Data, len, len - given.data));
         }
-        self.job_op(key, JobStep::Reserve { len }, false);
-        true
+        if index_end > given.index {
+            let len = index_end + INDEX_AHEAD.min(most);
+            steps.push((Part::Index, len, len - given.index));
+        }
+        steps.retain(|&(_, _, more)| self.space.lends(more, SHARE_OF_ROOM));
+        for &(part, len, _) in &steps {
+            self.job_op(key, JobStep::Reserve { part, len }, false);
+        }
+        !steps.is_empty()
     }
 
     /// The file has this length now.
-    pub(super) fn reserved(&mut self, key: LogKey, len: u64) {
+    pub(super) fn reserved(&mut self, key: LogKey, part: Part, len: u64) {
         let files = self.logs[key].files.as_mut();
         let writer = files.and_then(|files| files.writer.as_mut());
-        writer.expect("a job has a writer").reserved = len;
+        let given = &mut writer.expect("a job has a writer").given;
+        match part {
+            Part::Data => given.data = len,
+            Part::Index => given.index = len,
+        }
     }
 
     /// Gives back what the segment that the log's job closes does not need; whether that is under
@@ -57,34 +73,39 @@ impl<P: BufPool> Store<P> {
         let files = files.expect("a flushing log has files");
         let job = files.job.as_ref().expect("job under way");
         let writer = files.writer.as_ref().expect("a job has a writer");
-        let mut len = job.stop();
+        let mut data = job.stop();
         if mutated(self.config.mutation, Mutation::TrimmedTooFar) {
-            len -= len.min(BLOCK as u64);
+            data -= data.min(BLOCK as u64);
         }
-        if !job.is_last() || writer.reserved <= len {
+        if !job.is_last() {
             return false;
         }
-        self.job_op(key, JobStep::Trim { len }, false);
-        true
+        let excess = excess(writer.given, data, writer.index_blocks);
+        for &(part, len) in &excess {
+            self.job_op(key, JobStep::Trim { part, len }, false);
+        }
+        !excess.is_empty()
     }
 
     /// Before the end: no segment keeps what it does not need. Whether something is under way now.
     pub(super) fn give_back_reserves(&mut self) -> bool {
         let mut trims = Vec::new();
         for log in self.logs.iter_mut() {
-            let (id, stopped) = (log.id, log.stopped || log.removal.is_some());
+            let (id, over) = (log.id, log.stopped || log.removal.is_some());
             let Some(files) = log.files.as_mut().filter(|files| files.job.is_none()) else {
                 continue;
             };
-            let Some(writer) = files.writer.as_mut() else {
+            let Some(writer) = files.writer.as_mut().filter(|_| !over) else {
                 continue;
             };
-            let (base, len) = (writer.base, writer.boundary);
-            if stopped || std::mem::replace(&mut writer.reserved, len) <= len {
-                continue;
-            }
+            let given = std::mem::take(&mut writer.given);
+            let excess = excess(given, writer.boundary, writer.index_blocks);
+            let base = writer.base;
             let segment = files.segment_at(base).expect("segment being written");
-            trims.push((segment.file(id), len));
+            trims.extend(excess.into_iter().map(|(part, len)| match part {
+                Part::Data => (segment.file(id), len),
+                Part::Index => (segment.index_file(id), len),
+            }));
         }
         let any = !trims.is_empty();
         for (file, len) in trims {
@@ -106,4 +127,15 @@ impl<P: BufPool> Store<P> {
         self.ops.push(Purpose::CleanUp, Op::Resize { file, len });
         self.stirred = true;
     }
+}
+
+/// Which files are longer than what is written to them, and how long they need to be.
+fn excess(given: Given, data: u64, index_blocks: u32) -> Vec<(Part, u64)> {
+    let index = u64::from(index_blocks) * BLOCK as u64;
+    let parts = [
+        (Part::Data, data, given.data),
+        (Part::Index, index, given.index),
+    ];
+    let longer = parts.into_iter().filter(|(_, len, given)| given > len);
+    longer.map(|(part, len, _)| (part, len)).collect()
 }

@@ -227,7 +227,8 @@ impl<P: BufPool> Store<P> {
         {
             return self.read_index(load);
         }
-        // What lies beyond the trusted end may be anything.
+        // What lies beyond the trusted end may be anything, a length given ahead for one.
+        let beyond = damage.is_some();
         load.spans.retain(|span| span.end_ordinal() <= end);
         if let Err(reason) = check_spans(&load.spans, segment.id.base, end, damage) {
             let file = segment.index_file(load.log);
@@ -239,10 +240,11 @@ impl<P: BufPool> Store<P> {
             };
             return self.index_failed(&load, error);
         }
-        self.index_known(load);
+        self.index_known(load, beyond);
     }
 
-    fn index_known(&mut self, load: IndexLoad) {
+    /// `beyond`: something follows in the file that is not part of the index.
+    fn index_known(&mut self, load: IndexLoad, beyond: bool) {
         let log = &mut self.logs[load.key];
         let files = log.files.as_mut().expect("a log with an index has files");
         let at = files
@@ -259,14 +261,17 @@ impl<P: BufPool> Store<P> {
         let mut longer = None;
         if segment.base_offset.is_none() {
             let end = load.spans.last().map(Span::end_position);
-            longer = end.map(|end| (segment.file(load.log), end, segment.bytes));
+            let index = (segment.index_file(load.log), load.pos);
+            longer = end.map(|end| (segment.file(load.log), end, segment.bytes, index));
             segment.bytes = load.spans.iter().map(|span| u64::from(span.length)).sum();
         }
         segment.base_offset = segment.base_offset.or(first);
         segment.max_timestamp = segment.max_timestamp.or(newest);
         self.index_cache.insert(load.log, load.segment, load.spans);
-        if let Some((file, end, file_len)) = longer {
+        if let Some((file, end, file_len, (index, index_end))) = longer {
             self.trim_inherited(file, end, file_len);
+            let index_len = if beyond { u64::MAX } else { index_end };
+            self.trim_inherited(index, index_end, index_len);
         }
         let waiters = self.reads.indexes.remove(&(load.log, load.segment));
         for waiter in waiters.unwrap_or_default() {

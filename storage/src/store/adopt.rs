@@ -1,0 +1,132 @@
+//! Takes over what recovery found: each log with its place in the ring, its snapshot and its tail.
+
+use bytes::Bytes;
+
+use super::Store;
+use super::config::LogSettings;
+use super::files::{Files, Segment};
+use super::log::{LogState, Run, Snapshot, SnapshotBody, TailEntry};
+use super::ring::LogKey;
+use crate::format::record::ENTRY_HEADER;
+use crate::io::BufPool;
+use crate::recovery::RecoveredLog;
+use crate::types::{CommitSeq, EntryMeta, LogKind, Ordinal};
+
+impl<P: BufPool> Store<P> {
+    pub(super) fn adopt_log(&mut self, log: RecoveredLog) {
+        let mut state = LogState::new(log.id, log.kind, LogSettings::default());
+        state.term = log.term;
+        state.start = log.start;
+        state.written = log.next;
+        state.durable = log.next;
+        state.placed = log.next.0;
+        state.next = log.next;
+        state.flushed = log.checkpoint;
+        state.checkpoint = log.checkpoint.0;
+        state.checkpoint_start = log.start;
+        state.checkpoint_seq = Some(log.checkpoint_commit);
+        state.max_timestamp = log.max_timestamp;
+        if let Some(seq) = log.snapshot_commit {
+            let (ordinal, bytes) = log.snapshot.expect("the snapshot was cloned, not taken");
+            let body = match log.snapshot_file {
+                None => SnapshotBody::Inline(bytes),
+                Some(generation) => SnapshotBody::File {
+                    generation,
+                    len: u32::try_from(bytes.len()).expect("bounded by the format"),
+                    crc: crc32c::crc32c(&bytes),
+                },
+            };
+            state.snapshot = Some(Box::new(Snapshot { ordinal, body, seq }));
+        }
+        let has_segments = log.kind == LogKind::Topic && log.checkpoint.0 > Ordinal(0);
+        if has_segments {
+            state.files = Some(Box::new(Files::new(log.checkpoint, true)));
+        }
+        let dirty = log.kind == LogKind::Topic && !log.tail.is_empty();
+        let key = self.logs.insert(state);
+        self.ring.add_live(log.checkpoint_commit, key);
+        if let Some(seq) = log.snapshot_commit {
+            self.ring.add_live(seq, key);
+        }
+        if let Some((first, last)) = log.replay_commits {
+            let upto = Ordinal(log.checkpoint.0.0.saturating_sub(1));
+            for seq in first.0..=last.0 {
+                self.adopt_run(key, CommitSeq(seq), (Ordinal(0), upto), 0, true);
+            }
+        }
+        for (meta, bytes, seq) in log.tail {
+            self.adopt_entry(key, meta, bytes, seq);
+        }
+        if log.replay_commits.is_some() {
+            self.ask_snapshot(key);
+        }
+        if dirty {
+            self.logs[key].queued_dirty = true;
+            self.dirty.push_back((key, log.id));
+        }
+        self.stats.logs += 1;
+    }
+
+    fn adopt_run(
+        &mut self,
+        key: LogKey,
+        seq: CommitSeq,
+        (first, last): (Ordinal, Ordinal),
+        bytes: u64,
+        prefix: bool,
+    ) {
+        let log = &mut self.logs[key];
+        self.remnants.change(log, log.run_bytes + bytes);
+        if let Some(run) = log.runs.back_mut()
+            && run.seq == seq
+            && run.prefix == prefix
+        {
+            run.last = last;
+            run.bytes += bytes;
+            return;
+        }
+        log.runs.push_back(Run {
+            first,
+            last,
+            seq,
+            bytes,
+            prefix,
+            extent: None,
+            copied: false,
+        });
+        self.ring.add_live(seq, key);
+    }
+
+    fn adopt_entry(&mut self, key: LogKey, meta: EntryMeta, bytes: Bytes, seq: CommitSeq) {
+        let journal_bytes = (ENTRY_HEADER + bytes.len()) as u64;
+        self.adopt_run(key, seq, (meta.ordinal, meta.ordinal), journal_bytes, false);
+        let generation = self.journal.generation;
+        let log = &mut self.logs[key];
+        if log.kind == LogKind::Topic {
+            if log.files.is_none() {
+                log.files = Some(Box::new(Files::new(log.flushed, false)));
+            }
+            let files = log.files.as_mut().expect("just made");
+            if log.roll {
+                log.roll = false;
+                files.segments.push_back(Segment::new(
+                    (meta.ordinal, meta.first_offset),
+                    generation,
+                    meta.time,
+                ));
+            }
+            let segment = files.segments.back_mut().expect("an open segment");
+            segment.bytes += u64::from(meta.len);
+            segment.max_timestamp = segment.max_timestamp.max(Some(meta.max_timestamp));
+        }
+        let pos = log.next_pos;
+        log.next_pos += u64::from(meta.len);
+        let size = log.push_tail(TailEntry {
+            meta,
+            pos,
+            bytes,
+            sum: None,
+        });
+        self.tail_bytes += size;
+    }
+}
