@@ -372,8 +372,7 @@ impl<P: BufPool> Store<P> {
         let job = self.job_mut(key);
         job.waits -= 1;
         match result {
-            // The file grows as it is written then: for that there may be space enough.
-            Err(_) if matches!(step, JobStep::Reserve { .. }) => {}
+            Err(error) if matches!(step, JobStep::Reserve { .. }) => self.not_reserved(&error),
             Err(error) if is_refusal(&error) && may_be_refused => {
                 job.refused.push(step);
                 if job.waits == 0 && job.error.is_none() {

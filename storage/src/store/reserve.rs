@@ -14,8 +14,9 @@ use super::files::Given;
 use super::job_step::{JobStep, Part};
 use super::ops::Purpose;
 use super::ring::LogKey;
+use super::space::is_refusal;
 use crate::format::round_up;
-use crate::io::{BLOCK, BufPool, FileName, Op};
+use crate::io::{BLOCK, BufPool, FileName, IoError, Op};
 use crate::mutation::{Mutation, mutated};
 
 /// At most this part of the space above the floor goes to a single step.
@@ -63,6 +64,14 @@ impl<P: BufPool> Store<P> {
         match part {
             Part::Data => given.data = len,
             Part::Index => given.index = len,
+        }
+    }
+
+    /// The file grows as it is written then: for that there may be space enough. A file system that
+    /// refuses for another reason cannot do it, and is not asked again.
+    pub(super) fn not_reserved(&mut self, error: &IoError) {
+        if !is_refusal(error) {
+            self.config.reserve_bytes = 0;
         }
     }
 

@@ -149,3 +149,18 @@ fn scarce_space_is_left_to_those_who_need_it() {
     assert!(!world.waits_for(|op| matches!(op, Op::Resize { .. })));
     world.check_log(LOG, 5000);
 }
+
+#[test]
+fn a_file_system_that_cannot_is_asked_once_and_does_without() {
+    let mut world = world(64 << 10, FAR_ABOVE);
+    world.fails = |op| matches!(op, Op::Resize { .. });
+    world.must_append(LOG, 30_000);
+    world.settle();
+    world.holds = |op| matches!(op, Op::Resize { .. });
+    for _ in 0..5 {
+        world.must_append(LOG, 30_000);
+        world.settle();
+    }
+    assert!(!world.waits_for(|op| matches!(op, Op::Resize { .. })));
+    world.check_log(LOG, 5000);
+}
