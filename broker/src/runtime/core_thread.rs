@@ -215,6 +215,7 @@ where
             self.limits.files,
             Rc::clone(&ring),
             Rc::clone(&notify),
+            *self.workers,
         )
         .await?;
         let ear = Ear::listen(signal, Rc::clone(&notify))?;

@@ -44,6 +44,8 @@ struct Shared {
     transfers: Transfers,
     /// Started with the first large file that is removed; `None` if it cannot be.
     reaper: OnceCell<Option<Reaper>>,
+    /// Where the kernel's workers run, and the reaper.
+    workers: libc::cpu_set_t,
     pool: DmaPool,
     done: RefCell<VecDeque<(OpId, IoResult<DmaBuf>)>>,
     /// Operations started whose completion was not taken yet.
@@ -56,6 +58,8 @@ struct Shared {
 }
 
 impl Disk {
+    /// `workers` are the CPUs of threads that work for the core.
+    ///
     /// Must run within the core's executor, before any other file of the device is opened there:
     /// see [`probe_file`].
     pub(super) async fn open(
@@ -64,6 +68,7 @@ impl Disk {
         most_files: usize,
         ring: SharedRing,
         notify: Rc<Notify>,
+        workers: libc::cpu_set_t,
     ) -> io::Result<Self> {
         let path = probe_file(root, core);
         let mut options = OpenOptions::new();
@@ -80,6 +85,7 @@ impl Disk {
             files: Files::new(most_files),
             transfers: Transfers::new(ring),
             reaper: OnceCell::new(),
+            workers,
             pool: DmaPool::default(),
             done: RefCell::default(),
             outstanding: Cell::new(0),
@@ -316,7 +322,7 @@ impl Shared {
         self.files.forget(name);
         let large = removed.map_err(|e| self.failed("remove", name, &e))?;
         if let Some(large) = large
-            && let Some(reaper) = self.reaper.get_or_init(|| Reaper::start().ok())
+            && let Some(reaper) = self.reaper.get_or_init(|| Reaper::start(self.workers).ok())
         {
             reaper.take(large);
         }

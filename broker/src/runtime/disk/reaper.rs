@@ -9,6 +9,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use crate::runtime::cpus::run_on;
+
 /// Freed at a time, bytes: the device is busy with that for 2 ms where it takes 150 for a gigabyte.
 const PIECE: u64 = 16 << 20;
 /// Rest between two pieces, so that commits have the device for most of the time.
@@ -20,11 +22,16 @@ const MOST_WAITING: usize = 16;
 pub(super) struct Reaper(Sender<File>);
 
 impl Reaper {
-    /// Starts the thread. It ends with the reaper.
-    pub(super) fn start() -> std::io::Result<Self> {
+    /// Starts the thread on one of these CPUs. It ends with the reaper.
+    pub(super) fn start(cpus: libc::cpu_set_t) -> std::io::Result<Self> {
         let (sender, files) = channel();
         let thread = thread::Builder::new().name("reaper".to_owned());
-        thread.spawn(move || reap(&files))?;
+        thread.spawn(move || {
+            if let Err(error) = run_on(&cpus) {
+                tracing::debug!(%error, "the reaper stays on its core's CPU");
+            }
+            reap(&files);
+        })?;
         Ok(Self(sender))
     }
 
