@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::codec::Compressor;
 use crate::header::{
-    ATTRIBUTES_AT, BASE_SEQUENCE_AT, BASE_TIMESTAMP_AT, CRC_AT, FRAME_LEN, HEADER_LEN,
+    ATTRIBUTES_AT, BASE_SEQUENCE_AT, BASE_TIMESTAMP_AT, CRC_AT, CRC_FROM, FRAME_LEN, HEADER_LEN,
     LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT, LENGTH_AT, MAGIC, MAGIC_AT, MAX_TIMESTAMP_AT,
     NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP, PRODUCER_EPOCH_AT, PRODUCER_ID_AT, RECORD_COUNT_AT,
 };
@@ -233,7 +233,7 @@ impl BatchBuilder {
             producer.base_sequence.to_be_bytes(),
         );
         put_at(batch, RECORD_COUNT_AT, self.count.to_be_bytes());
-        let crc = crc32c::crc32c(&batch[ATTRIBUTES_AT..]);
+        let crc = crc32c::crc32c(&batch[CRC_FROM..]);
         put_at(batch, CRC_AT, crc.to_be_bytes());
     }
 

@@ -20,11 +20,9 @@ pub(crate) const LENGTH_AT: usize = 8;
 pub(crate) const LEADER_EPOCH_AT: usize = 12;
 pub(crate) const MAGIC_AT: usize = 16;
 pub(crate) const CRC_AT: usize = 17;
-/// First byte under the CRC.
-pub(crate) const ATTRIBUTES_AT: usize = 21;
-
 /// Where the bytes of a batch begin that its CRC covers: all to its end.
-pub const CRC_FROM: usize = ATTRIBUTES_AT;
+pub const CRC_FROM: usize = 21;
+pub(crate) const ATTRIBUTES_AT: usize = CRC_FROM;
 pub(crate) const LAST_OFFSET_DELTA_AT: usize = 23;
 pub(crate) const BASE_TIMESTAMP_AT: usize = 27;
 pub(crate) const MAX_TIMESTAMP_AT: usize = 35;

@@ -3,7 +3,7 @@
 //! no record; whether the broker has the batch already is the caller's to know.
 
 use crate::header::{
-    ATTRIBUTES_AT, BASE_SEQUENCE_AT, CRC_AT, LAST_OFFSET_DELTA_AT, MAX_TIMESTAMP_AT,
+    ATTRIBUTES_AT, BASE_SEQUENCE_AT, CRC_AT, CRC_FROM, LAST_OFFSET_DELTA_AT, MAX_TIMESTAMP_AT,
     PRODUCER_EPOCH_AT, PRODUCER_ID_AT, RECORD_COUNT_AT,
 };
 use crate::{BatchError, BatchHeader, ProducerStamp, split_first};
@@ -47,8 +47,8 @@ pub fn stamp_append_time(batch: &mut [u8], header: &mut BatchHeader, time: i64) 
 
 /// Writes the checksum of what the batch holds now.
 fn seal(batch: &mut [u8]) -> u32 {
-    let crc = crc32c::crc32c(&batch[ATTRIBUTES_AT..]);
-    batch[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
+    let crc = crc32c::crc32c(&batch[CRC_FROM..]);
+    batch[CRC_AT..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
     crc
 }
 

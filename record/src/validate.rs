@@ -2,7 +2,7 @@
 //! the walk over its records, for whoever wants to pay for it. Decides nothing about
 //! offsets, sequences or topics; changes no byte.
 
-use crate::header::{ATTRIBUTES_AT, HEADER_LEN};
+use crate::header::{CRC_FROM, HEADER_LEN};
 use crate::{
     BatchError, BatchHeader, Compression, DecompressLimit, MIN_RECORD_LEN, NO_TIMESTAMP, frame_len,
     parse_header, records, split_first,
@@ -47,7 +47,7 @@ pub fn verify(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
             Err(_) => BatchError::TrailingBytes { extra: rest.len() },
         });
     }
-    let found = crc32c::crc32c(&batch[ATTRIBUTES_AT..]);
+    let found = crc32c::crc32c(&batch[CRC_FROM..]);
     if found != header.crc {
         return Err(BatchError::BadCrc {
             expected: header.crc,

@@ -7,6 +7,7 @@ use zerocopy::byteorder::little_endian::{I64, U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::{FORMAT_VERSION, FormatError, crc};
+use crate::checksum::append;
 use crate::io::BLOCK;
 use crate::types::{Generation, LogId, Offset, Ordinal, Term};
 
@@ -147,8 +148,8 @@ struct RawBlock {
 /// CRC of a whole block as if its CRC field were zero.
 fn block_crc(block: &[u8]) -> u32 {
     let sum = crc(&block[..HEADER - 4]);
-    let sum = crc32c::crc32c_append(sum, &[0; 4]);
-    crc32c::crc32c_append(sum, &block[HEADER..BLOCK])
+    let sum = append(sum, &[0; 4]);
+    append(sum, &block[HEADER..BLOCK])
 }
 
 /// Writes one index block.

@@ -5,6 +5,7 @@ use super::build::{make_log_dir, write_padded};
 use super::gather::OldLog;
 use super::source::Sources;
 use super::task::{CHUNK, Io};
+use crate::checksum::append;
 use crate::format::index::{IndexBlock, SPANS_PER_BLOCK, Span, encode_block};
 use crate::format::{crc, round_down};
 use crate::io::{BLOCK, BufPool, Dir, FileName, Op};
@@ -119,7 +120,7 @@ impl<P: BufPool> SegmentWriter<P> {
             span.max_timestamp = span.max_timestamp.max(meta.max_timestamp);
             span.length += meta.len;
             span.entries += 1;
-            span.crc = crc32c::crc32c_append(span.crc, bytes);
+            span.crc = append(span.crc, bytes);
         } else {
             self.spans.push(Span {
                 first_ordinal: meta.ordinal,

@@ -7,6 +7,7 @@ use super::config::LogSettings;
 use super::files::{Files, Segment};
 use super::log::{LogState, Run, Snapshot, SnapshotBody, TailEntry};
 use super::ring::LogKey;
+use crate::checksum::crc;
 use crate::format::record::ENTRY_HEADER;
 use crate::io::BufPool;
 use crate::recovery::RecoveredLog;
@@ -33,7 +34,7 @@ impl<P: BufPool> Store<P> {
                 Some(generation) => SnapshotBody::File {
                     generation,
                     len: u32::try_from(bytes.len()).expect("bounded by the format"),
-                    crc: crc32c::crc32c(&bytes),
+                    crc: crc(&bytes),
                 },
             };
             state.snapshot = Some(Box::new(Snapshot { ordinal, body, seq }));

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use super::flush::Job;
+use super::job_step::Part;
 use super::read::Waiter;
 use crate::format::index::Span;
 use crate::format::segments::SegmentId;
@@ -55,6 +56,13 @@ impl Segment {
             log,
             base: self.id.base,
             generation: self.id.generation,
+        }
+    }
+
+    pub(crate) fn part_file(&self, log: LogId, part: Part) -> FileName {
+        match part {
+            Part::Data => self.file(log),
+            Part::Index => self.index_file(log),
         }
     }
 

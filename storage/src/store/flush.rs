@@ -368,19 +368,18 @@ impl<P: BufPool> Store<P> {
 
     /// A step of the log's job is complete.
     pub(crate) fn flush_step(&mut self, key: LogKey, step: JobStep, result: IoResult<P::Buf>) {
-        let may_be_refused = self.may_be_refused(key, step);
-        let job = self.job_mut(key);
-        job.waits -= 1;
+        self.job_mut(key).waits -= 1;
         match result {
             Err(error) if matches!(step, JobStep::Reserve { .. }) => self.not_reserved(&error),
-            Err(error) if is_refusal(&error) && may_be_refused => {
+            Err(error) if is_refusal(&error) && self.may_be_refused(key, step) => {
+                let job = self.job_mut(key);
                 job.refused.push(step);
                 if job.waits == 0 && job.error.is_none() {
                     return self.refuse_job(key, error.message);
                 }
             }
             Err(error) => {
-                job.error.get_or_insert(error.message);
+                self.job_mut(key).error.get_or_insert(error.message);
             }
             Ok(_) => {
                 if let JobStep::Reserve { part, len } = step {

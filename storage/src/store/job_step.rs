@@ -73,10 +73,7 @@ impl<P: BufPool> Store<P> {
             JobStep::Spans { first } => self.spans_op(key, first),
             JobStep::Data { pos, len } => self.data_op(key, pos, len),
             JobStep::Reserve { part, len } | JobStep::Trim { part, len } => {
-                let file = match part {
-                    Part::Data => file,
-                    Part::Index => index,
-                };
+                let file = segment.part_file(id, part);
                 Op::Resize { file, len }
             }
             JobStep::Sync => Op::Sync(file),

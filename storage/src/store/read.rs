@@ -13,6 +13,7 @@ use super::api::{Event, ReadData, ReadError, ReadOutcome, ReadToken, TimeFound};
 use super::ops::Purpose;
 use super::ring::LogKey;
 use super::time::Target;
+use crate::checksum::crc;
 use crate::format::index::Span;
 use crate::format::round_down;
 use crate::format::segments::SegmentId;
@@ -484,7 +485,7 @@ impl<P: BufPool> Store<P> {
             let at = usize::try_from(span.position - load.pos).expect("within one read");
             let part = bytes.get(at..at + span.length as usize);
             let reason = match part {
-                Some(part) if crc32c::crc32c(part) == span.crc || lenient => {
+                Some(part) if crc(part) == span.crc || lenient => {
                     good.push(Bytes::copy_from_slice(part));
                     continue;
                 }

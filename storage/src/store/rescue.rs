@@ -96,7 +96,7 @@ impl<P: BufPool> Store<P> {
         let mut seq = self.ring.live_from();
         let mut found = Found::default();
         let mut best: Option<(u64, Found, u64)> = None;
-        let mut fits: Option<(Found, u64)> = None;
+        let mut fits: Option<Found> = None;
         let mut looked = 0;
         while seq < self.ring.durable() && looked < MOST_LOOKED_AT {
             let commit = self.ring.get(seq).expect("commits from live-from on");
@@ -121,11 +121,12 @@ impl<P: BufPool> Store<P> {
                 if found.bytes > room {
                     // Those before it, even without gain: it may be the next one alone that gains.
                     // Itself alone more than a commit takes: as much of it as there is room for.
+                    let without_gain = (fits.unwrap_or(found), 0);
                     return best
                         .map(|(_, found, gain)| (found, gain))
-                        .or(fits.or((looked == 1).then_some((found, 0))));
+                        .or(Some(without_gain));
                 }
-                fits = Some((copy_of(&found), 0));
+                fits = Some(copy_of(&found));
             }
             seq = seq.plus(1);
         }

@@ -15,7 +15,6 @@ use super::job_step::{JobStep, Part};
 use super::ops::Purpose;
 use super::ring::LogKey;
 use super::space::is_refusal;
-use crate::format::round_up;
 use crate::io::{BLOCK, BufPool, FileName, IoError, Op};
 use crate::mutation::{Mutation, mutated};
 
@@ -111,10 +110,8 @@ impl<P: BufPool> Store<P> {
             let excess = excess(given, writer.boundary, writer.index_blocks);
             let base = writer.base;
             let segment = files.segment_at(base).expect("segment being written");
-            trims.extend(excess.into_iter().map(|(part, len)| match part {
-                Part::Data => (segment.file(id), len),
-                Part::Index => (segment.index_file(id), len),
-            }));
+            let file = |(part, len)| (segment.part_file(id, part), len);
+            trims.extend(excess.into_iter().map(file));
         }
         let any = !trims.is_empty();
         for (file, len) in trims {
@@ -123,16 +120,8 @@ impl<P: BufPool> Store<P> {
         any
     }
 
-    /// A segment of an earlier run ends here, whatever the length that it was given.
-    pub(super) fn trim_inherited(&mut self, file: FileName, end: u64, file_len: u64) {
-        let end = usize::try_from(end).expect("segment position");
-        let len = round_up(end) as u64;
-        if len < file_len {
-            self.trim_file(file, len);
-        }
-    }
-
-    fn trim_file(&mut self, file: FileName, len: u64) {
+    /// Gives back what a file is longer than this, whose owner needs it no more.
+    pub(super) fn trim_file(&mut self, file: FileName, len: u64) {
         self.ops.push(Purpose::CleanUp, Op::Resize { file, len });
         self.stirred = true;
     }

@@ -10,6 +10,7 @@ use super::ops::Purpose;
 use super::read::{IndexLoad, Waiter};
 use super::ring::LogKey;
 use crate::format::index::{IndexBlock, Span, decode_block};
+use crate::format::round_up;
 use crate::format::segments::{SegmentId, sort_out};
 use crate::io::{BLOCK, BufPool, Dir, FileName, IoResult, Op, Output};
 use crate::types::{Generation, LogId, Ordinal, WallMs};
@@ -258,20 +259,28 @@ impl<P: BufPool> Store<P> {
             *end = first;
         }
         let segment = &mut files.segments[at];
-        let mut longer = None;
+        // What a segment of an earlier run was given ahead, and a crash kept from being given back.
+        let mut trims = Vec::new();
+        if segment.base_offset.is_none()
+            && let Some(last) = load.spans.last()
+        {
+            let end = usize::try_from(last.end_position()).expect("segment position");
+            let end = round_up(end) as u64;
+            if end < segment.bytes {
+                trims.push((segment.file(load.log), end));
+            }
+            if beyond {
+                trims.push((segment.index_file(load.log), load.pos));
+            }
+        }
         if segment.base_offset.is_none() {
-            let end = load.spans.last().map(Span::end_position);
-            let index = (segment.index_file(load.log), load.pos);
-            longer = end.map(|end| (segment.file(load.log), end, segment.bytes, index));
             segment.bytes = load.spans.iter().map(|span| u64::from(span.length)).sum();
         }
         segment.base_offset = segment.base_offset.or(first);
         segment.max_timestamp = segment.max_timestamp.or(newest);
         self.index_cache.insert(load.log, load.segment, load.spans);
-        if let Some((file, end, file_len, (index, index_end))) = longer {
-            self.trim_inherited(file, end, file_len);
-            let index_len = if beyond { u64::MAX } else { index_end };
-            self.trim_inherited(index, index_end, index_len);
+        for (file, len) in trims {
+            self.trim_file(file, len);
         }
         let waiters = self.reads.indexes.remove(&(load.log, load.segment));
         for waiter in waiters.unwrap_or_default() {

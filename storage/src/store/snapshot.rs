@@ -9,6 +9,7 @@ use super::log::{PendingSnapshot, SnapshotBody};
 use super::ops::Purpose;
 use super::ring::LogKey;
 use super::space::is_refusal;
+use crate::checksum::crc;
 use crate::format::snapshot::{INLINE_MAX, SNAPSHOT_MAX, SnapshotId, encode, file_len};
 use crate::io::{BufPool, Dir, FileName, IoResult, Op};
 use crate::types::{LogId, Ordinal};
@@ -80,7 +81,7 @@ impl<P: BufPool> Store<P> {
         let body = SnapshotBody::File {
             generation: self.journal.generation,
             len: u32::try_from(bytes.len()).expect("bounded above"),
-            crc: crc32c::crc32c(&bytes),
+            crc: crc(&bytes),
         };
         let state = &mut self.logs[key];
         if state

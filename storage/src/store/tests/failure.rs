@@ -1,8 +1,8 @@
 //! Each line of the design's "Failure".
 
-use super::world::{LOG, SEGMENT_SYNCS, World, small};
+use super::world::{LOG, SEGMENT_SYNCS, World, reserving, small};
 use crate::io::{Dir, FileName, Op};
-use crate::store::{AppendError, Event, LogSettings, ReadError, StoreConfig};
+use crate::store::{AppendError, Event, LogSettings, ReadError};
 use crate::types::{Level, LogId, LogKind, Offset};
 
 fn stopped(world: &World) -> bool {
@@ -172,11 +172,7 @@ fn a_failed_sync_of_the_directory_of_all_logs_is_fatal() {
 #[test]
 fn a_failed_bulk_write_gives_up_what_was_never_acknowledged() {
     for (reserve_bytes, fails) in SEGMENT_SYNCS {
-        let config = StoreConfig {
-            reserve_bytes,
-            ..small()
-        };
-        let mut world = World::new(config, 71);
+        let mut world = World::new(reserving(reserve_bytes), 71);
         world.topic(LOG, LogSettings::default());
         world.append(LOG, 1000).unwrap();
         world.settle();

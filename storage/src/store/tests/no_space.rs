@@ -1,6 +1,6 @@
 //! What the file system refuses for want of space is tried again, and nothing else is.
 
-use super::world::{Is, LOG, SEGMENT_SYNCS, World, small};
+use super::world::{Is, LOG, SEGMENT_SYNCS, World, reserving, small};
 use crate::io::{Dir, FileName, Op};
 use crate::store::{AppendError, Event, LogSettings, StoreConfig};
 use crate::types::{LogId, LogKind, Offset};
@@ -9,10 +9,7 @@ const SECOND: u64 = 1_000_000_000;
 
 /// Every write of a segment needs space: none is given a length ahead.
 fn growing() -> StoreConfig {
-    StoreConfig {
-        reserve_bytes: 0,
-        ..small()
-    }
+    reserving(0)
 }
 
 fn is_dir(op: &Op<Vec<u8>>) -> bool {
@@ -276,11 +273,7 @@ fn a_fill_that_is_refused_goes_on() {
 #[test]
 fn a_sync_that_fails_for_want_of_space_is_a_failed_sync() {
     for (reserve_bytes, fails) in SEGMENT_SYNCS {
-        let config = StoreConfig {
-            reserve_bytes,
-            ..small()
-        };
-        let mut world = World::new(config, 23);
+        let mut world = World::new(reserving(reserve_bytes), 23);
         world.topic(LOG, LogSettings::default());
         world.full = fails;
         let stopped = |world: &World| count(world, |event| matches!(event, Event::Stopped { .. }));

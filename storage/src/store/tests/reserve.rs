@@ -1,6 +1,6 @@
 //! The length that segments are given ahead of what is written to them.
 
-use super::world::{LOG, World, small};
+use super::world::{LOG, World, reserving};
 use crate::io::{BLOCK, FileName, Op};
 use crate::store::{Event, LogSettings, StoreConfig};
 
@@ -20,11 +20,20 @@ fn index_is_longer(world: &World) -> bool {
     indexes.any(|(_, bytes)| bytes.ends_with(&[0; BLOCK]))
 }
 
+fn writes_without_asking_for_length(mut world: World) {
+    world.holds = |op| matches!(op, Op::Resize { .. });
+    for _ in 0..5 {
+        world.must_append(LOG, 30_000);
+        world.settle();
+    }
+    assert!(!world.waits_for(|op| matches!(op, Op::Resize { .. })));
+    world.check_log(LOG, 5000);
+}
+
 fn world(reserve_bytes: u64, free: u64) -> World {
     let config = StoreConfig {
-        reserve_bytes,
         disk_floor_bytes: 4096,
-        ..small()
+        ..reserving(reserve_bytes)
     };
     let mut world = World::new(config, 83);
     world.free = free;
@@ -140,14 +149,8 @@ fn a_segment_that_is_closed_keeps_only_what_it_holds() {
 #[test]
 fn scarce_space_is_left_to_those_who_need_it() {
     // Above the floor there is room for 16 steps of half of what the first one would take.
-    let mut world = world(64 << 10, 4096 + 16 * (16 << 10));
-    world.holds = |op| matches!(op, Op::Resize { .. });
-    for _ in 0..5 {
-        world.must_append(LOG, 30_000);
-        world.settle();
-    }
-    assert!(!world.waits_for(|op| matches!(op, Op::Resize { .. })));
-    world.check_log(LOG, 5000);
+    let world = world(64 << 10, 4096 + 16 * (16 << 10));
+    writes_without_asking_for_length(world);
 }
 
 #[test]
@@ -156,11 +159,5 @@ fn a_file_system_that_cannot_is_asked_once_and_does_without() {
     world.fails = |op| matches!(op, Op::Resize { .. });
     world.must_append(LOG, 30_000);
     world.settle();
-    world.holds = |op| matches!(op, Op::Resize { .. });
-    for _ in 0..5 {
-        world.must_append(LOG, 30_000);
-        world.settle();
-    }
-    assert!(!world.waits_for(|op| matches!(op, Op::Resize { .. })));
-    world.check_log(LOG, 5000);
+    writes_without_asking_for_length(world);
 }

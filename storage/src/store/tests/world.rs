@@ -79,6 +79,14 @@ pub(super) fn small() -> StoreConfig {
     }
 }
 
+/// As [`small`], with segments made so much longer ahead.
+pub(super) fn reserving(reserve_bytes: u64) -> StoreConfig {
+    StoreConfig {
+        reserve_bytes,
+        ..small()
+    }
+}
+
 impl World {
     pub(super) fn new(config: StoreConfig, seed: u64) -> Self {
         let mut recovery = RecoveryConfig {
