@@ -250,6 +250,7 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         data_dir: Arc::from(shown(&settings.data)),
         true_level: match setup.level {
             TrueLevel::Durable => Level::Synced,
+            TrueLevel::Written => Level::Written,
             TrueLevel::PageCache => Level::Memory,
         },
     };

@@ -4,12 +4,11 @@
 //! It reads and never writes, and refuses a directory that a broker holds: what changes while it
 //! is read looks damaged.
 
-use std::fs::{File, TryLockError};
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use leveret_broker::offline::{HeapPool, Offline};
+use leveret_broker::runtime::{DataLock, RuntimeError};
 use leveret_engine::partition::{Partition, ProducerLimits};
 use leveret_engine::topology::{Topology, TopologyEntry, TopologySettings};
 use leveret_record::{split_first, verify};
@@ -104,8 +103,8 @@ fn tell(args: &VerifyArgs, verified: Verified, elapsed: Duration) -> Result<(), 
     }
 }
 
-/// Takes the broker's own lock for reading. A directory without one has no broker either.
-fn lock(dir: &Path) -> Result<Option<File>, Failure> {
+/// Takes the broker's own lock for reading.
+fn lock(dir: &Path) -> Result<DataLock, Failure> {
     if !dir.is_dir() {
         let what = format!("{} is not a directory", dir.display());
         return Err(Failure::new(
@@ -113,26 +112,14 @@ fn lock(dir: &Path) -> Result<Option<File>, Failure> {
             "name the directory that was given to `leveret serve --data`",
         ));
     }
-    let path = dir.join("LOCK");
-    let cannot = |error: io::Error| {
-        Failure::new(
-            format!("cannot open {}: {error}", path.display()),
-            "run as the user that the broker runs as",
-        )
-    };
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(cannot(error)),
-    };
-    match file.try_lock_shared() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => {
+    let tell = |line: &str| eprintln!("{line}");
+    DataLock::for_reading(dir, tell).map_err(|error| match error {
+        RuntimeError::Locked { .. } => {
             let what = format!("a broker is using {}", dir.display());
-            Err(Failure::new(what, "stop it first, then verify"))
+            Failure::new(what, "stop it first, then verify")
         }
-        Err(TryLockError::Error(error)) => Err(cannot(error)),
-    }
+        error => Failure::new(error.to_string(), "run as the user that the broker runs as"),
+    })
 }
 
 /// What entries and snapshots must be.

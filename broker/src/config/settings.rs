@@ -187,8 +187,8 @@ settings! {
      retried; consuming and deleting go on.";
 
     "disk.require_direct": disk_require_direct: bool = "false",
-    "Refuse to start where the file system has no O_DIRECT (tmpfs, for one), instead of warning \
-     that acknowledgements promise less than their level says.";
+    "Refuse to start where acknowledgements cannot be seen to be durable (tmpfs, an overlay on it, \
+     FUSE or NFS), instead of warning that they promise less than their level says.";
 
     "log.filter": log_filter: String = "info",
     "What is logged to stderr: error, warn, info, debug or trace, or per module, such as \

@@ -12,7 +12,7 @@ use leveret_storage::types::Now;
 use super::clock::Clock;
 use super::disk::{Disk, DmaBuf, DmaPool};
 use super::driver::{begin_watch, end_watch};
-use super::preflight::TrueLevel;
+use super::medium::TrueLevel;
 use super::ring::SharedRing;
 use super::tag::Kind;
 use super::wake::Notify;

@@ -48,10 +48,31 @@ pub enum RuntimeError {
         /// The system's reason.
         source: io::Error,
     },
-    /// Another broker runs on the data directory.
-    #[error("{}: another broker holds this data directory; stop it or change --data", .0.display())]
-    Locked(PathBuf),
-    /// The file system cannot do direct I/O and that was asked for, or it can do neither.
+    /// Another process has the data directory.
+    #[error(
+        "{}: another broker, or a tool that reads its data, holds this data directory ({}); stop it \
+         or change --data",
+        path.display(), seen(*holder)
+    )]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// Its process, if that can be seen from here.
+        holder: Option<u32>,
+    },
+    /// It is asked for that acknowledgements are durable, and it is not known that they are.
+    #[error(
+        "{}: {why}, and `disk.require_direct` asks for a disk; put --data on a local one, or take \
+         that setting away",
+        path.display()
+    )]
+    NotDurable {
+        /// The directory.
+        path: PathBuf,
+        /// Half a sentence.
+        why: String,
+    },
+    /// The file system can do neither direct I/O nor without.
     #[error(
         "{}: this file system has no direct I/O, so nothing would be durable; put --data on a \
          local disk",
@@ -84,4 +105,11 @@ pub enum RuntimeError {
     /// Any other system call.
     #[error("runtime: {0}")]
     Io(#[from] io::Error),
+}
+
+fn seen(process: Option<u32>) -> String {
+    match process {
+        Some(process) => format!("process {process}"),
+        None => "its process cannot be seen from here: another container?".to_owned(),
+    }
 }

@@ -19,6 +19,8 @@ mod disk;
 mod driver;
 mod error;
 mod guard;
+mod lock;
+mod medium;
 mod mesh;
 mod preflight;
 mod ring;
@@ -51,7 +53,8 @@ pub use cpus::CpuChoice;
 pub use desk::{Answered, AskError, Desk, DriverInsight};
 pub use disk::{DmaBuf, DmaPool};
 pub use error::RuntimeError;
-pub use preflight::TrueLevel;
+pub use lock::DataLock;
+pub use medium::{Medium, TrueLevel};
 pub use shared::StopHandle;
 pub use socket::{BoundAddr, ListenerConfig, ListenerCores};
 pub use supervisor::Reload;
@@ -137,7 +140,7 @@ pub struct Ready {
     /// The CPU of each core.
     pub cpus: Vec<usize>,
     /// What `synced` means here.
-    pub level: TrueLevel,
+    pub medium: Medium,
 }
 
 /// How a run ended, when it ended well.
@@ -192,7 +195,7 @@ where
     let ready_now = Ready {
         addrs: bound.addrs.into(),
         cpus: cpus.clone(),
-        level: preflight.level,
+        medium: preflight.medium.clone(),
     };
     let (report, reports) = mpsc::channel();
     let (go, gate) = mpsc::channel();
@@ -219,7 +222,7 @@ where
                 workers: &workers,
                 config,
                 limits,
-                level: preflight.level,
+                level: preflight.medium.level,
                 listeners,
                 addrs: Arc::clone(&ready_now.addrs),
                 mesh,

@@ -1,14 +1,17 @@
 //! What must hold before the first core starts, checked with a clear answer each: io_uring,
-//! limits, the data directory and its lock, direct I/O. It changes nothing but the soft limit on
-//! open files and the two files that it makes in the data directory.
+//! limits, the data directory and its lock, what it lies on. It changes nothing but the soft limit
+//! on open files, the mask of what others may do with new files, and the file that it makes in the
+//! data directory for a moment.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::RuntimeError;
+use super::lock::DataLock;
+use super::medium::{Medium, TrueLevel};
 
 /// Locked memory of one core with which all that it asks for is granted.
 const FULL_MEMLOCK_PER_CORE: u64 = RINGS * IO_MEMORY * 4 / 3;
@@ -25,22 +28,12 @@ const LEAST_IO_MEMORY: u64 = 64 * 1024;
 /// glommio registers its I/O memory with each of its three rings, and each counts.
 const RINGS: u64 = 3;
 
-/// What an acknowledgement at level `synced` truly means on this file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrueLevel {
-    /// Direct I/O reaches the device; a sync makes it durable.
-    Durable,
-    /// The file system has no direct I/O (tmpfs): bytes are written to the page cache and
-    /// survive the process, nothing more.
-    PageCache,
-}
-
 /// What the checks found.
 #[derive(Debug)]
 pub(super) struct Preflight {
     /// Holds the lock on the data directory while it lives.
-    pub(super) lock: File,
-    pub(super) level: TrueLevel,
+    pub(super) lock: DataLock,
+    pub(super) medium: Medium,
     /// Bytes of registered memory for each executor.
     pub(super) io_memory: usize,
     /// The soft limit on open files.
@@ -56,28 +49,70 @@ pub(super) fn check(
     io_uring_works()?;
     let io_memory = io_memory(limit(libc::RLIMIT_MEMLOCK)?, cores)?;
     let files = raise_files()?;
-    create_durably(data).map_err(|source| RuntimeError::DataDir {
+    keep_from_others();
+    let failed = |source| RuntimeError::DataDir {
         path: data.to_owned(),
         source,
-    })?;
-    let lock = lock(data)?;
-    let level = true_level(data, "probe-direct")?;
-    if level == TrueLevel::PageCache {
+    };
+    create_durably(data).map_err(failed)?;
+    let lock = DataLock::for_broker(data, |line| tracing::warn!("{line}"))?;
+    warn_if_open_to_others(data).map_err(failed)?;
+    let medium = Medium::of(data, "probe-direct")?;
+    if let Some(doubt) = medium.doubt.as_deref() {
         if require_direct_io {
-            return Err(RuntimeError::NoDirectIo(data.to_owned()));
+            return Err(RuntimeError::NotDurable {
+                path: data.to_owned(),
+                why: doubt.to_owned(),
+            });
         }
-        tracing::warn!(
-            data = %data.display(),
-            "NOT DURABLE: this file system has no direct I/O (tmpfs?). Acknowledged records are \
-             only written to the page cache: a power cut or crash of the machine loses them"
-        );
+        warn_of_doubt(data, &medium, doubt);
     }
     Ok(Preflight {
         lock,
-        level,
+        medium,
         io_memory,
         files,
     })
+}
+
+fn warn_of_doubt(data: &Path, medium: &Medium, doubt: &str) {
+    let file_system = &medium.file_system;
+    let data = data.display();
+    if medium.level == TrueLevel::PageCache {
+        tracing::warn!(
+            %data, file_system,
+            "NOT DURABLE: {doubt}. Acknowledged records are lost with a power cut or crash of the \
+             machine; put --data on a local disk"
+        );
+    } else {
+        tracing::warn!(
+            %data, file_system,
+            "DURABILITY NOT KNOWN: {doubt}. Whether acknowledged records survive a power cut is \
+             not in this broker's hands; put --data on a local disk to have it sure"
+        );
+    }
+}
+
+/// What the process makes from here on is its user's alone, whatever mask it was started with.
+fn keep_from_others() {
+    #[expect(unsafe_code, reason = "umask(2) has no safe wrapper")]
+    // SAFETY: takes a number and cannot fail.
+    unsafe {
+        libc::umask(0o077);
+    }
+}
+
+/// A directory that was there before keeps the mode that somebody gave it.
+fn warn_if_open_to_others(data: &Path) -> io::Result<()> {
+    let mode = fs::metadata(data)?.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        tracing::warn!(
+            data = %data.display(),
+            "other users may enter the data directory (mode {mode:04o}): `chmod 700` keeps them \
+             out; new files are for the broker's user alone"
+        );
+    }
+    Ok(())
 }
 
 /// Makes the directory and what leads to it, and syncs each directory that gained an entry: all
@@ -188,71 +223,6 @@ fn raise_files() -> Result<u64, RuntimeError> {
     Ok(files.rlim_cur)
 }
 
-/// Takes the lock that keeps a second broker out of the data directory.
-fn lock(data: &Path) -> Result<File, RuntimeError> {
-    let path = data.join("LOCK");
-    let failed = |source| RuntimeError::DataDir {
-        path: path.clone(),
-        source,
-    };
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(RuntimeError::Locked(data.to_owned())),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
-/// Finds out whether direct I/O is real here. tmpfs accepts the flag and ignores it, so its
-/// magic number counts too.
-pub(super) fn true_level(data: &Path, probe: &str) -> Result<TrueLevel, RuntimeError> {
-    let failed = |source| RuntimeError::DataDir {
-        path: data.to_owned(),
-        source,
-    };
-    if is_memory_file_system(data).map_err(failed)? {
-        return Ok(TrueLevel::PageCache);
-    }
-    let probe = data.join(probe);
-    let opened = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .custom_flags(libc::O_DIRECT)
-        .open(&probe);
-    let removed = fs::remove_file(&probe);
-    match opened {
-        Ok(_) => {
-            removed.map_err(failed)?;
-            Ok(TrueLevel::Durable)
-        }
-        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {
-            Err(RuntimeError::NoDirectIo(data.to_owned()))
-        }
-        Err(e) => Err(failed(e)),
-    }
-}
-
-fn is_memory_file_system(path: &Path) -> io::Result<bool> {
-    let path = c_path(path)?;
-    #[expect(unsafe_code, reason = "statfs(2) fills a plain struct")]
-    // SAFETY: the path ends in NUL, the struct is plain old data and valid when zero.
-    let kind = unsafe {
-        let mut stat: libc::statfs = std::mem::zeroed();
-        if libc::statfs(path.as_ptr(), &raw mut stat) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        stat.f_type
-    };
-    const RAMFS_MAGIC: i64 = 0x8584_58f6;
-    Ok(kind == libc::TMPFS_MAGIC || kind == RAMFS_MAGIC)
-}
-
 /// A path as system calls want it.
 pub(super) fn c_path(path: &Path) -> io::Result<std::ffi::CString> {
     Ok(std::ffi::CString::new(path.as_os_str().as_bytes())?)
@@ -305,25 +275,5 @@ mod tests {
         assert!(create_durably(&base.join("file/c")).is_err());
         assert!(create_durably(&base.join("file")).is_err());
         fs::remove_dir_all(&base).unwrap();
-    }
-
-    #[test]
-    fn a_second_broker_is_kept_out() {
-        let dir = std::env::temp_dir().join(format!("leveret-lock-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        let held = lock(&dir).unwrap();
-        let refused = lock(&dir).unwrap_err().to_string();
-        assert!(refused.contains("another broker"), "{refused}");
-        drop(held);
-        assert!(lock(&dir).is_ok());
-        fs::remove_dir_all(&dir).unwrap();
-    }
-
-    #[test]
-    fn shared_memory_is_told_apart_from_a_disk() {
-        if Path::new("/dev/shm").is_dir() {
-            assert!(is_memory_file_system(Path::new("/dev/shm")).unwrap());
-        }
-        assert!(!is_memory_file_system(Path::new("/proc/self")).unwrap());
     }
 }

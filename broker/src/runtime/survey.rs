@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::preflight::{self, TrueLevel};
+use super::medium::Medium;
+use super::preflight;
 use super::{CpuChoice, RuntimeError, cpus};
 
 /// A limit of the kernel; `u64::MAX` is none.
@@ -36,8 +37,8 @@ pub struct Survey {
     pub files: Limit,
     /// The data directory, or the directory above it that exists.
     pub dir: PathBuf,
-    /// What its file system can promise, or why nothing can be written there.
-    pub level: Result<TrueLevel, RuntimeError>,
+    /// What it lies on, or why nothing can be written there.
+    pub medium: Result<Medium, RuntimeError>,
     /// Bytes free there.
     pub free: Option<u64>,
     /// The device that it is on.
@@ -72,7 +73,7 @@ impl Survey {
             memlock: limit(libc::RLIMIT_MEMLOCK, least)?,
             memlock_full: full,
             files: limit(libc::RLIMIT_NOFILE, preflight::LEAST_FILES)?,
-            level: preflight::true_level(&dir, &probe),
+            medium: Medium::of(&dir, &probe),
             free: free(&dir),
             device: fs::metadata(&dir).ok().map(|meta| Device {
                 major: libc::major(meta.dev()),
@@ -120,7 +121,7 @@ mod tests {
         fs::create_dir_all(&dir).unwrap();
         let survey = Survey::take(&dir.join("not/there"), &CpuChoice::First(1)).unwrap();
         assert_eq!(survey.dir, dir);
-        assert!(survey.level.is_ok() && survey.free.is_some() && survey.device.is_some());
+        assert!(survey.medium.is_ok() && survey.free.is_some() && survey.device.is_some());
         assert_eq!(survey.cores.unwrap().len(), 1);
         assert!(survey.memlock.least < survey.memlock_full);
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "nothing is left");

@@ -310,7 +310,7 @@ fn memory_backed_directories_are_told_apart() {
     let shm = std::path::Path::new("/dev/shm");
     let disk = TestDir::new("level");
     let broker = Broker::start(config(&disk, 1));
-    let level = broker.ready.level;
+    let level = broker.ready.medium.level;
     broker.stop();
     if !shm.is_dir() {
         return;
@@ -319,7 +319,7 @@ fn memory_backed_directories_are_told_apart() {
     let mut on_shm = config(&disk, 1);
     on_shm.data = dir.clone();
     let broker = Broker::start(on_shm.clone());
-    assert_eq!(broker.ready.level, TrueLevel::PageCache);
+    assert_eq!(broker.ready.medium.level, TrueLevel::PageCache);
     assert_ne!(
         level,
         TrueLevel::PageCache,
@@ -339,7 +339,7 @@ fn memory_backed_directories_are_told_apart() {
         |_| panic!("never ready"),
     );
     assert!(
-        matches!(refused, Err(RuntimeError::NoDirectIo(_))),
+        matches!(refused, Err(RuntimeError::NotDurable { .. })),
         "{refused:?}"
     );
     std::fs::remove_dir_all(dir).unwrap();

@@ -2,47 +2,48 @@
 
 use leveret_broker::config::Settings;
 use leveret_broker::runtime::survey::Survey;
-use leveret_broker::runtime::{RuntimeError, TrueLevel};
+use leveret_broker::runtime::{Medium, RuntimeError, TrueLevel};
 
 use super::super::output::size;
 use super::facts::{Facts, Mount};
 use super::{Finding, Verdict};
 
-/// File systems whose promises are another machine's, or another layer's.
-const REMOTE: [&str; 8] = [
-    "nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph", "overlay",
-];
-
 pub(super) fn findings(settings: &Settings, survey: &Survey, facts: &Facts) -> Vec<Finding> {
     let dir = survey.dir.display().to_string();
     vec![
-        direct_io(&survey.level, &dir, settings.disk_require_direct),
+        durability(&survey.medium, &dir, settings.disk_require_direct),
         mount(facts.mount.as_ref()),
         write_cache(facts.write_cache.as_deref()),
         room(settings, survey),
     ]
 }
 
-fn direct_io(level: &Result<TrueLevel, RuntimeError>, dir: &str, required: bool) -> Finding {
+fn durability(medium: &Result<Medium, RuntimeError>, dir: &str, required: bool) -> Finding {
     let name = "direct I/O";
-    let wanted = "a file system with O_DIRECT";
-    match level {
-        Ok(TrueLevel::Durable) => Finding::new(name, format!("works in {dir}"), wanted),
-        Ok(TrueLevel::PageCache) => {
-            let found = format!("{dir} is in memory only: nothing there survives a power cut");
-            let verdict = if required {
-                Verdict::Fatal
-            } else {
-                Verdict::Advice
-            };
-            let remedy = "put `data` on a local disk with ext4 or xfs";
-            Finding::new(name, found, wanted).but(verdict, remedy)
-        }
+    let wanted = "a file system with O_DIRECT on a disk of this machine";
+    let medium = match medium {
+        Ok(medium) => medium,
         Err(error) => {
             let remedy = "put `data` where this user may write, on a local disk with ext4 or xfs";
-            Finding::new(name, error.to_string(), wanted).but(Verdict::Fatal, remedy)
+            return Finding::new(name, error.to_string(), wanted).but(Verdict::Fatal, remedy);
         }
-    }
+    };
+    let file_system = &medium.file_system;
+    let Some(doubt) = &medium.doubt else {
+        return Finding::new(name, format!("works in {dir}: {file_system}"), wanted);
+    };
+    let level = match medium.level {
+        TrueLevel::PageCache => "memory",
+        TrueLevel::Written => "written",
+        TrueLevel::Durable => "synced",
+    };
+    let found = format!("{dir}: {file_system}, acknowledges up to `{level}`: {doubt}");
+    let verdict = if required {
+        Verdict::Fatal
+    } else {
+        Verdict::Advice
+    };
+    Finding::new(name, found, wanted).but(verdict, "put `data` on a local disk with ext4 or xfs")
 }
 
 fn mount(mount: Option<&Mount>) -> Finding {
@@ -60,20 +61,7 @@ fn mount(mount: Option<&Mount>) -> Finding {
         kind,
         options,
     } = mount;
-    let barriers_off = options
-        .split(',')
-        .any(|option| matches!(option, "nobarrier" | "barrier=0"));
-    let finding = Finding::new(name, format!("{kind} at {point} ({options})"), wanted);
-    if barriers_off {
-        let remedy =
-            "mount it without nobarrier: a sync does not reach the device's medium with it";
-        finding.but(Verdict::Advice, remedy)
-    } else if REMOTE.contains(&kind.as_str()) || kind.starts_with("fuse") {
-        let remedy = "put `data` on a local disk: what a sync means here is decided elsewhere";
-        finding.but(Verdict::Advice, remedy)
-    } else {
-        finding
-    }
+    Finding::new(name, format!("{kind} at {point} ({options})"), wanted)
 }
 
 fn write_cache(cache: Option<&str>) -> Finding {
@@ -125,31 +113,24 @@ mod tests {
 
     #[test]
     fn memory_is_advice_unless_direct_io_is_required() {
-        let level = Ok(TrueLevel::PageCache);
-        assert_eq!(direct_io(&level, "/x", false).verdict, Verdict::Advice);
-        assert_eq!(direct_io(&level, "/x", true).verdict, Verdict::Fatal);
-        let none = Err(RuntimeError::NoDirectIo("/x".into()));
-        assert_eq!(direct_io(&none, "/x", false).verdict, Verdict::Fatal);
-        assert_eq!(
-            direct_io(&Ok(TrueLevel::Durable), "/x", true).verdict,
-            Verdict::Ok
-        );
-    }
-
-    #[test]
-    fn mounts_that_promise_less_are_named() {
-        let of = |kind: &str, options: &str| {
-            let mounted = Mount {
-                point: "/".to_owned(),
-                kind: kind.to_owned(),
-                options: options.to_owned(),
-            };
-            mount(Some(&mounted)).verdict
+        let medium = |level, doubt: Option<&str>| {
+            Ok(Medium {
+                file_system: "some".to_owned(),
+                level,
+                doubt: doubt.map(str::to_owned),
+            })
         };
-        assert_eq!(of("ext4", "rw,relatime"), Verdict::Ok);
-        assert_eq!(of("ext4", "rw,nobarrier"), Verdict::Advice);
-        assert_eq!(of("nfs4", "rw"), Verdict::Advice);
-        assert_eq!(of("fuse.sshfs", "rw"), Verdict::Advice);
+        for level in [TrueLevel::PageCache, TrueLevel::Written] {
+            let medium = medium(level, Some("it is gone"));
+            let advice = durability(&medium, "/x", false);
+            assert_eq!(advice.verdict, Verdict::Advice);
+            assert!(advice.found.contains("it is gone"), "{advice:?}");
+            assert_eq!(durability(&medium, "/x", true).verdict, Verdict::Fatal);
+        }
+        let none = Err(RuntimeError::NoDirectIo("/x".into()));
+        assert_eq!(durability(&none, "/x", false).verdict, Verdict::Fatal);
+        let disk = medium(TrueLevel::Durable, None);
+        assert_eq!(durability(&disk, "/x", true).verdict, Verdict::Ok);
         assert_eq!(mount(None).verdict, Verdict::Unknown);
         assert_eq!(write_cache(Some("write back")).verdict, Verdict::Advice);
     }
