@@ -348,6 +348,12 @@ impl LogState {
         }
     }
 
+    /// Whether it is not being deleted: what comes back to a log (a listing, an index, a commit, a
+    /// deadline) finds its entries in memory only while it lives.
+    pub(crate) fn lives(&self) -> bool {
+        self.removal.is_none()
+    }
+
     /// Whether nothing of this log was ever placed in the journal.
     pub(crate) fn is_unborn(&self) -> bool {
         self.checkpoint_seq.is_none()

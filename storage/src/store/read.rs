@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::Store;
 use super::api::{Event, ReadData, ReadError, ReadOutcome, ReadToken, TimeFound};
+use super::log::LogState;
 use super::ops::Purpose;
 use super::ring::LogKey;
 use super::time::Target;
@@ -141,7 +142,12 @@ impl<P: BufPool> Store<P> {
         self.reads.requests.remove(&token);
     }
 
+    /// What the waiter waited for has come. A log that is being deleted, or is gone, has nothing
+    /// more to do for anybody: whoever outlived it is told so.
     pub(crate) fn wake(&mut self, key: LogKey, waiter: Waiter) {
+        if !self.logs.get(key).is_some_and(LogState::lives) {
+            return self.fail_waiter(waiter, ReadError::UnknownLog);
+        }
         match waiter {
             Waiter::Read(token) | Waiter::Time(token) => self.resume(token),
             Waiter::Retention => self.apply_retention(key),
@@ -217,7 +223,7 @@ impl<P: BufPool> Store<P> {
         max_bytes: usize,
     ) -> Result<Step<ReadData>, ReadError> {
         let log = &self.logs[key];
-        if log.removal.is_some() {
+        if !log.lives() {
             return Err(ReadError::UnknownLog);
         }
         let (start, end) = (log.start.1, log.next.1);
@@ -391,7 +397,8 @@ impl<P: BufPool> Store<P> {
         let first = load.spans.first().expect("a load has spans").position;
         let waiting = self.reads.spans.remove(&(load.log, load.segment, first));
         let (_, waiters) = waiting.expect("a load is known by its first span");
-        let present = self.logs.key(load.log).is_some();
+        let key = self.logs.key(load.log);
+        let present = key.is_some_and(|key| self.logs[key].lives());
         let (good, error) = match result {
             Ok(Output::Read { buf, len }) => self.verify(&load, &buf.as_ref()[..len]),
             Ok(_) => unreachable!("a read gives bytes"),
@@ -544,7 +551,7 @@ impl Reads {
     }
 }
 
-impl super::log::LogState {
+impl LogState {
     fn read_tail(&self, from: Offset, until: Offset, max_bytes: usize) -> ReadData {
         let mut data = ReadData::default();
         for entry in self.tail.range(self.tail_index(from)..) {

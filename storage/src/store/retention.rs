@@ -32,7 +32,7 @@ impl<P: BufPool> Store<P> {
         };
         let state = &self.logs[key];
         let before = before.min(state.durable.1);
-        if state.removal.is_some() || before <= state.start.1 || state.kind != LogKind::Topic {
+        if !state.lives() || before <= state.start.1 || state.kind != LogKind::Topic {
             return;
         }
         self.stirred = true;
@@ -115,6 +115,9 @@ impl<P: BufPool> Store<P> {
     /// A checkpoint that moved the start to here is durable: segments wholly below it go.
     pub(crate) fn trim_durable(&mut self, key: LogKey, start: (Ordinal, Offset)) {
         let log = &mut self.logs[key];
+        if !log.lives() {
+            return;
+        }
         self.events.push_back(Event::Trimmed { log: log.id, start });
         if log.files.is_none() {
             return;
@@ -186,7 +189,7 @@ impl<P: BufPool> Store<P> {
         let state = &self.logs[key];
         let limited =
             state.settings.retention_bytes.is_some() || state.settings.retention_ms.is_some();
-        if limited && state.removal.is_none() && state.kind == LogKind::Topic {
+        if limited && state.lives() && state.kind == LogKind::Topic {
             self.stirred = true;
             self.apply_retention(key);
         }
@@ -225,7 +228,7 @@ impl<P: BufPool> Store<P> {
             && at <= self.now.mono
         {
             self.retention.remove(&(at, id));
-            if self.logs.key(id) != Some(key) || self.logs[key].removal.is_some() {
+            if self.logs.key(id) != Some(key) || !self.logs[key].lives() {
                 continue;
             }
             self.logs[key].retention_at = None;
@@ -239,6 +242,7 @@ impl<P: BufPool> Store<P> {
     /// Drops what the log's settings say is too much or too old.
     pub(crate) fn apply_retention(&mut self, key: LogKey) {
         let now = self.now.wall.0;
+        debug_assert!(self.logs[key].lives(), "a deleted log keeps nothing");
         if self.logs[key].files.is_none() || self.logs[key].stopped {
             return;
         }

@@ -47,6 +47,7 @@ impl<P: BufPool> Store<P> {
             return;
         }
         let present = self.journal.generation;
+        let lives = self.logs[key].lives();
         let files = self.logs[key]
             .files
             .as_mut()
@@ -56,6 +57,13 @@ impl<P: BufPool> Store<P> {
             return;
         };
         let names = match result {
+            // Its removal takes every file, whatever the log knows of them.
+            _ if !lives => {
+                for waiter in waiters {
+                    self.fail_waiter(waiter, ReadError::UnknownLog);
+                }
+                return;
+            }
             Ok(Output::Names(names)) => names,
             Ok(_) => Vec::new(),
             Err(error) => {
@@ -178,7 +186,8 @@ impl<P: BufPool> Store<P> {
     }
 
     pub(crate) fn index_loaded(&mut self, mut load: IndexLoad, result: IoResult<P::Buf>) {
-        let known = self.logs.key(load.log) == Some(load.key);
+        let key = self.logs.key(load.log);
+        let known = key == Some(load.key) && self.logs[load.key].lives();
         let segment = self
             .logs
             .get(load.key)

@@ -98,7 +98,7 @@ impl<P: BufPool> Store<P> {
         until: Offset,
     ) -> Result<Step<Option<TimeFound>>, ReadError> {
         let log = &self.logs[key];
-        if log.removal.is_some() {
+        if !log.lives() {
             return Err(ReadError::UnknownLog);
         }
         let (start, flushed, id) = (log.start, log.flushed, log.id);

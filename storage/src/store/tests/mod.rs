@@ -6,6 +6,7 @@
 mod failure;
 mod no_space;
 mod reading;
+mod removal;
 mod reserve;
 mod retention;
 mod space;
