@@ -25,7 +25,7 @@ use crate::core::{Core, CoreSettings, KafkaBroker, KafkaSettings};
 use crate::http::HttpServer;
 use crate::runtime::{
     self, BootSetup, Bootstrap, BoundAddr, CoreSetup, CpuChoice, DmaBuf, DmaPool, ListenerConfig,
-    ListenerCores, Ready, Reload, RuntimeConfig, RuntimeError, StopHandle, TrueLevel,
+    ListenerCores, Needs, Ready, Reload, RuntimeConfig, RuntimeError, StopHandle, TrueLevel,
 };
 
 /// Size of one journal file, bytes; a smaller journal has smaller files.
@@ -84,9 +84,21 @@ fn runtime_config(settings: &Settings) -> RuntimeConfig {
     config.cpus = cpu_choice(settings);
     config.listeners = listeners(settings);
     config.require_direct_io = settings.disk_require_direct;
+    config.needs = needs(settings);
     config.max_connections =
         usize::try_from(settings.connections_max).expect("a bound that fits the address space");
     config
+}
+
+/// What limits of the process must allow, by these settings.
+#[must_use]
+pub fn needs(settings: &Settings) -> Needs {
+    let journal = ring(settings.journal_bytes.0, RecoveryConfig::default().geometry);
+    let memory = settings.memory_requests_bytes.0;
+    Needs {
+        file: settings.segment_bytes.0.max(journal.file_bytes),
+        memory_per_core: memory.saturating_add(settings.memory_cache_bytes.0),
+    }
 }
 
 fn listeners(settings: &Settings) -> Vec<ListenerConfig> {
@@ -230,6 +242,16 @@ impl Bootstrap for StorageBootstrap {
     }
 }
 
+/// The strongest level that acknowledgements can truly have.
+#[must_use]
+pub fn true_level(level: TrueLevel) -> Level {
+    match level {
+        TrueLevel::Durable => Level::Synced,
+        TrueLevel::Written => Level::Written,
+        TrueLevel::PageCache => Level::Memory,
+    }
+}
+
 fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<DmaPool>, String> {
     let CoreStart {
         recovered,
@@ -248,11 +270,7 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         cache_bytes: bytes(settings.memory_cache_bytes.0),
         kafka: kafka_settings(settings, &setup.addrs),
         data_dir: Arc::from(shown(&settings.data)),
-        true_level: match setup.level {
-            TrueLevel::Durable => Level::Synced,
-            TrueLevel::Written => Level::Written,
-            TrueLevel::PageCache => Level::Memory,
-        },
+        true_level: true_level(setup.level),
     };
     let store = StoreConfig {
         tail_cache_bytes: bytes(settings.memory_cache_bytes.0),
@@ -307,7 +325,7 @@ fn kafka_settings(settings: &Settings, addrs: &[BoundAddr]) -> KafkaSettings {
 /// Kafka clients are told where to connect to, which has to be an address that exists.
 fn check_advertised(settings: &Settings) -> Result<(), RuntimeError> {
     let unreachable = match settings.kafka_listen {
-        Listen::At(addr) => addr.ip().is_unspecified(),
+        Listen::At(addr) => addr.ip().to_canonical().is_unspecified(),
         Listen::Off => false,
     };
     if unreachable && !matches!(settings.kafka_advertise, Advertise::At { .. }) {

@@ -4,7 +4,7 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use leveret_broker::config::{LogFormat, Settings};
+use leveret_broker::config::{LogFilter, LogFormat, Settings};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
@@ -30,10 +30,10 @@ pub(super) fn start(settings: &Settings) -> Result<Levels, Failure> {
     Ok(Levels(handle))
 }
 
-fn filter(written: &str) -> Result<EnvFilter, Failure> {
-    EnvFilter::try_new(written).map_err(|error| {
+fn filter(written: &LogFilter) -> Result<EnvFilter, Failure> {
+    EnvFilter::try_new(written.as_str()).map_err(|error| {
         Failure::new(
-            format!("`log.filter` cannot be `{written}`: {error}"),
+            format!("`log.filter` cannot be `{}`: {error}", written.as_str()),
             "write a level, such as info, or module=level pairs with commas",
         )
     })
@@ -51,7 +51,8 @@ impl Levels {
         match read() {
             Ok((written, filter)) => match self.0.reload(filter) {
                 Ok(()) => tracing::info!(
-                    "log.filter is `{written}` now; other settings change at the next start"
+                    "log.filter is `{}` now; other settings change at the next start",
+                    written.as_str()
                 ),
                 Err(error) => tracing::error!(%error, "log.filter could not be changed"),
             },

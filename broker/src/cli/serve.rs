@@ -3,8 +3,10 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Instant;
 
-use leveret_broker::config::{self, ConfigError, Settings};
+use leveret_broker::config::{self, ConfigError, SETTINGS, SettingValue, Settings};
+use leveret_broker::core::boundary::Protocol;
 use leveret_broker::runtime::{Ready, Reload, StopHandle};
 use leveret_broker::server;
 
@@ -41,8 +43,8 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let levels = logging::start(&settings)?;
     let stop = StopHandle::new().map_err(|error| {
         Failure::new(
-            format!("no descriptor to be had: {error}"),
-            "raise the limit of open files with `ulimit -n`",
+            format!("eventfd: {error}"),
+            "raise the limit of open files with `ulimit -n`, or allow eventfd2 in the container's seccomp profile",
         )
     })?;
     // Without a file there is nothing to read again, and a lost terminal ends the broker as usual.
@@ -50,11 +52,72 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
         let set = args.set.clone();
         Reload::new(move || levels.read_again(&path, &set))
     });
-    server::serve(&settings, &stop, reload, |ready, http| {
+    let begin = Instant::now();
+    starting(args, &settings);
+    let ended = server::serve(&settings, &stop, reload, |ready, http| {
+        serving(args, &settings, ready, http);
         announce(&settings, ready, http);
-    })
-    .map(drop)
-    .map_err(|error| Failure::Said(error.to_string()))
+    });
+    let exit = ended.map_err(|error| Failure::Said(error.to_string()))?;
+    tracing::info!(
+        version = VERSION,
+        up_seconds = begin.elapsed().as_secs(),
+        served = exit.served,
+        "stopped"
+    );
+    Ok(())
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// See `build.rs`.
+const COMMIT: &str = env!("LEVERET_COMMIT");
+
+/// The log's first line, before what may take long or fail.
+fn starting(args: &ServeArgs, settings: &Settings) {
+    tracing::info!(
+        version = VERSION,
+        commit = COMMIT,
+        config = %config_file(args),
+        settings = changed(settings),
+        data = %settings.data.display(),
+        "starting"
+    );
+}
+
+/// Everything that an operator asks first, in one line.
+fn serving(args: &ServeArgs, settings: &Settings, ready: &Ready, http: Option<SocketAddr>) {
+    let address = |protocol: Protocol| {
+        let bound = ready.addrs.iter().find(|bound| bound.protocol == protocol);
+        bound.map_or_else(|| "off".to_owned(), |bound| bound.cores[0].to_string())
+    };
+    let data = std::fs::canonicalize(&settings.data).unwrap_or_else(|_| settings.data.clone());
+    tracing::info!(
+        version = VERSION,
+        commit = COMMIT,
+        config = %config_file(args),
+        native = address(Protocol::Native),
+        kafka = address(Protocol::Kafka),
+        http = http.map_or_else(|| "off".to_owned(), |address| address.to_string()),
+        data = %data.display(),
+        file_system = ready.medium.file_system,
+        acknowledges_up_to = server::true_level(ready.medium.level).written(),
+        cpus = ?ready.cpus,
+        "serving"
+    );
+}
+
+fn config_file(args: &ServeArgs) -> String {
+    let path = args.config.as_ref();
+    path.map_or_else(|| "none".to_owned(), |path| path.display().to_string())
+}
+
+/// The settings that are not their defaults.
+fn changed(settings: &Settings) -> String {
+    let changed = SETTINGS.iter().filter_map(|setting| {
+        let value = (setting.shown)(settings);
+        (value != (setting.shown)(&Settings::default())).then(|| format!("{}={value}", setting.key))
+    });
+    changed.collect::<Vec<_>>().join(", ")
 }
 
 /// Prints the one line of standard output: programs wait for it and read the address from it.

@@ -14,7 +14,7 @@ mod value;
 
 pub use reference::{markdown_table, plain_list, topic_markdown_table, wrapped};
 pub use settings::{SETTINGS, Setting, Settings};
-pub use value::{Advertise, ByteSize, CpuList, Listen, LogFormat, SettingValue};
+pub use value::{Advertise, ByteSize, CpuList, Listen, LogFilter, LogFormat, SettingValue};
 
 #[cfg(test)]
 mod tests;

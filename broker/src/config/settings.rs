@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use leveret_storage::types::Level;
 
-use super::value::{Advertise, ByteSize, CpuList, Listen, LogFormat, SettingValue, checked};
+use super::value::{
+    Advertise, ByteSize, CpuList, Listen, LogFilter, LogFormat, SettingValue, checked,
+};
 
 /// One setting, as it was declared.
 #[derive(Debug)]
@@ -190,7 +192,7 @@ settings! {
     "Refuse to start where acknowledgements cannot be seen to be durable (tmpfs, an overlay on it, \
      FUSE or NFS), instead of warning that they promise less than their level says.";
 
-    "log.filter": log_filter: String = "info",
+    "log.filter": log_filter: LogFilter = "info",
     "What is logged to stderr: error, warn, info, debug or trace, or per module, such as \
      `info,leveret_storage=debug`. After a change in the file, SIGHUP makes a running broker read \
      it again.";

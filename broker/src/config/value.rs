@@ -1,7 +1,7 @@
 //! Forms of values: how each is written, read and bounded.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -196,18 +196,6 @@ impl SettingValue for bool {
     }
 }
 
-impl SettingValue for String {
-    const FORM: &'static str = "text";
-
-    fn parse(text: &str) -> Result<Self, String> {
-        Ok(text.to_owned())
-    }
-
-    fn written(&self) -> String {
-        self.clone()
-    }
-}
-
 impl SettingValue for PathBuf {
     const FORM: &'static str = "path";
 
@@ -299,6 +287,51 @@ impl SettingValue for LogFormat {
     }
 }
 
+/// What is logged: levels, and levels of modules, with commas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+/// What may stand for a level.
+const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+impl LogFilter {
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl SettingValue for LogFilter {
+    const FORM: &'static str = "level, or module=level, with commas";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let is_level = |level: &str| LOG_LEVELS.contains(&level.to_ascii_lowercase().as_str());
+        let is_module = |name: &str| {
+            let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '-');
+            !name.is_empty() && name.chars().all(letter)
+        };
+        for part in text.split(',').map(str::trim) {
+            let (module, level) = match part.rsplit_once('=') {
+                Some((module, level)) => (Some(module.trim()), level.trim()),
+                None => (None, part),
+            };
+            if !is_level(level) || !module.is_none_or(is_module) {
+                let levels = LOG_LEVELS.join(", ");
+                return Err(format!(
+                    "`{part}` is neither a level ({levels}) nor a module with one, such as \
+                     leveret_storage=debug"
+                ));
+            }
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    fn written(&self) -> String {
+        self.0.clone()
+    }
+}
+
 /// What clients are told to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advertise {
@@ -318,6 +351,13 @@ pub enum Advertise {
 /// Longest host name that DNS knows.
 const MAX_HOST: usize = 253;
 
+/// Whether a host is the unspecified address, also as resolvers read short forms of it (`0`).
+fn is_every_address(host: &str) -> bool {
+    let zeros = host.chars().all(|c| matches!(c, '0' | '.'));
+    let address = host.parse::<IpAddr>();
+    zeros || address.is_ok_and(|address| address.to_canonical().is_unspecified())
+}
+
 impl SettingValue for Advertise {
     const FORM: &'static str = "HOST:PORT, listen or core";
 
@@ -335,6 +375,13 @@ impl SettingValue for Advertise {
         let written = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
         if host.is_empty() || host.len() > MAX_HOST || port == 0 || !host.chars().all(written) {
             return Err(wrong().to_owned());
+        }
+        if is_every_address(host) {
+            return Err(
+                "that is every address of a machine, which no client can connect to: it is the host \
+                 that clients reach this machine by, and a port"
+                    .to_owned(),
+            );
         }
         let host = host.to_owned();
         Ok(Self::At { host, port })

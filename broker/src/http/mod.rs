@@ -64,12 +64,19 @@ impl HttpServer {
             stop,
             serving: AtomicBool::new(false),
         });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| RuntimeError::Call {
+                call: "epoll or eventfd for HTTP",
+                source,
+            })?;
         let (end, ended) = oneshot::channel();
         let for_thread = Arc::clone(&served);
         let thread = std::thread::Builder::new()
             .name("http".to_owned())
             .spawn(move || {
-                if let Err(error) = run(listener, for_thread, ended) {
+                if let Err(error) = run(&runtime, listener, for_thread, ended) {
                     tracing::error!(%error, "HTTP is not served any more");
                 }
             })?;
@@ -104,6 +111,7 @@ impl Drop for HttpServer {
 }
 
 fn run(
+    runtime: &tokio::runtime::Runtime,
     listener: std::net::TcpListener,
     served: Arc<Served>,
     ended: oneshot::Receiver<()>,
@@ -111,11 +119,8 @@ fn run(
     if let Err(error) = served.desk.step_aside() {
         tracing::debug!(%error, "the HTTP thread stays where it is");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     let tasks = tokio::task::LocalSet::new();
-    tasks.block_on(&runtime, async {
+    tasks.block_on(runtime, async {
         tokio::select! {
             result = listen::serve(listener, served) => result,
             _hung_up = ended => Ok(()),

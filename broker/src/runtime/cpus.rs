@@ -48,7 +48,10 @@ impl CpuChoice {
 
     /// The CPUs to pin to, one per core.
     pub(super) fn resolve(&self) -> Result<Vec<usize>, RuntimeError> {
-        self.resolve_within(&allowed()?)
+        let refused = |call| move |source| RuntimeError::Pinning { call, source };
+        let allowed = allowed().map_err(refused("sched_getaffinity"))?;
+        stay_put().map_err(refused("sched_setaffinity"))?;
+        self.resolve_within(&allowed)
     }
 
     fn resolve_within(&self, allowed: &[usize]) -> Result<Vec<usize>, RuntimeError> {
@@ -119,17 +122,37 @@ pub(super) fn run_on(cpus: &libc::cpu_set_t) -> io::Result<()> {
     }
 }
 
-/// The CPUs in the process's affinity mask, ascending.
-pub(super) fn allowed() -> io::Result<Vec<usize>> {
+/// Asks the kernel to let this thread run where it may run already, which shows whether threads
+/// can be pinned at all.
+fn stay_put() -> io::Result<()> {
+    let set = affinity()?;
+    #[expect(unsafe_code, reason = "sched_setaffinity(2) reads a plain bit set")]
+    // SAFETY: the set is live and its true size is given; 0 is the calling thread.
+    let result =
+        unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// The process's affinity mask.
+fn affinity() -> io::Result<libc::cpu_set_t> {
     #[expect(unsafe_code, reason = "sched_getaffinity(2) fills a plain bit set")]
     // SAFETY: the set is plain old data, valid when zero, and its true size is given.
-    let set = unsafe {
+    unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
         if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) != 0 {
             return Err(io::Error::last_os_error());
         }
-        set
-    };
+        Ok(set)
+    }
+}
+
+/// The CPUs in the process's affinity mask, ascending.
+pub(super) fn allowed() -> io::Result<Vec<usize>> {
+    let set = affinity()?;
     let bits = usize::try_from(libc::CPU_SETSIZE).expect("a small positive constant");
     #[expect(unsafe_code, reason = "CPU_ISSET reads the set")]
     // SAFETY: every index is below CPU_SETSIZE.

@@ -11,8 +11,10 @@ pub enum RuntimeError {
     #[error("{0}")]
     Cpus(String),
     /// The kernel refuses io_uring.
-    #[error("io_uring_setup failed: {source}; {remedy}")]
+    #[error("{call} failed: {source}; {remedy}")]
     IoUring {
+        /// The system call.
+        call: &'static str,
         /// The kernel's answer.
         source: io::Error,
         /// What to do.
@@ -39,6 +41,61 @@ pub enum RuntimeError {
         limit: u64,
         /// What would do.
         least: u64,
+    },
+    /// Files may not grow as long as the settings make them.
+    #[error(
+        "files may only be {limit} bytes long (RLIMIT_FSIZE), {least} are needed; raise it with \
+         `ulimit -f` or LimitFSIZE= in the unit, or lower `segment.bytes` and `journal.bytes`"
+    )]
+    FileSize {
+        /// The limit found.
+        limit: u64,
+        /// What would do.
+        least: u64,
+    },
+    /// The process may not have as much memory as the settings let it take.
+    #[error(
+        "only {limit} bytes of address space may be used (RLIMIT_AS), {least} are needed; raise it \
+         with `ulimit -v` or LimitAS= in the unit, or lower `memory.cache.bytes`, \
+         `memory.requests.bytes` or --cores"
+    )]
+    AddressSpace {
+        /// The limit found.
+        limit: u64,
+        /// What would do.
+        least: u64,
+    },
+    /// Threads cannot be had.
+    #[error(
+        "cannot start {threads} threads: {source}; raise `ulimit -u`, TasksMax= in the unit or the \
+         container's limit of processes, allow clone3 in its seccomp profile, or lower --cores"
+    )]
+    Threads {
+        /// How many are needed.
+        threads: usize,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Threads may not be bound to CPUs.
+    #[error(
+        "threads cannot be pinned to CPUs ({call}: {source}): allow it in the container's seccomp \
+         profile"
+    )]
+    Pinning {
+        /// The system call.
+        call: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A system call that cannot be done without.
+    #[error(
+        "{call}: {source}; look at the limits of this process and at the container's seccomp profile"
+    )]
+    Call {
+        /// Its name.
+        call: &'static str,
+        /// The system's reason.
+        source: io::Error,
     },
     /// The data directory cannot be used.
     #[error("data directory: {}: {source}; change --data", path.display())]

@@ -55,6 +55,7 @@ pub use disk::{DmaBuf, DmaPool};
 pub use error::RuntimeError;
 pub use lock::DataLock;
 pub use medium::{Medium, TrueLevel};
+pub use preflight::Needs;
 pub use shared::StopHandle;
 pub use socket::{BoundAddr, ListenerConfig, ListenerCores};
 pub use supervisor::Reload;
@@ -69,6 +70,8 @@ pub struct RuntimeConfig {
     pub data: PathBuf,
     /// What to listen on, on every core.
     pub listeners: Vec<ListenerConfig>,
+    /// What limits of the process must allow.
+    pub needs: Needs,
     /// Refuse to start where nothing would be durable.
     pub require_direct_io: bool,
     /// Connections that may be open at once on all cores together, as far as the limit on open
@@ -95,6 +98,7 @@ impl RuntimeConfig {
             cpus: CpuChoice::All,
             data,
             listeners: Vec::new(),
+            needs: Needs::default(),
             require_direct_io: false,
             max_connections: 20_000,
             receive_buffers: 128,
@@ -179,13 +183,17 @@ where
     let cpus = config.cpus.resolve()?;
     let cores = cpus.len();
     allocator::keep_freed_memory();
-    let preflight = preflight::check(&config.data, cores, config.require_direct_io)?;
+    let preflight = preflight::check(&config.data, cores, config.needs, config.require_direct_io)?;
     let bound = socket::bind_all(&config.listeners, cores)?;
     let reload = config.reload.as_ref();
     let signals = config
         .handle_signals
         .then(|| Signals::block(reload.is_some()));
-    let signals = signals.transpose()?;
+    let refused = |source| RuntimeError::Call {
+        call: "signalfd",
+        source,
+    };
+    let signals = signals.transpose().map_err(refused)?;
     let limits = limits(config, preflight.files, cores, preflight.io_memory);
     let workers = cpus::for_workers(&cpus)?;
     let shared = Shared::new(cores)?;

@@ -40,13 +40,25 @@ pub(super) struct Preflight {
     pub(super) files: u64,
 }
 
+/// What the settings come to, as far as limits of the process are about it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Needs {
+    /// Bytes of the longest file.
+    pub file: u64,
+    /// Bytes that all budgets of memory come to, of each core.
+    pub memory_per_core: u64,
+}
+
 /// Runs all checks for so many cores.
 pub(super) fn check(
     data: &Path,
     cores: usize,
+    needs: Needs,
     require_direct_io: bool,
 ) -> Result<Preflight, RuntimeError> {
     io_uring_works()?;
+    limits_suffice(cores, needs)?;
+    threads_start(cores)?;
     let io_memory = io_memory(limit(libc::RLIMIT_MEMLOCK)?, cores)?;
     let files = raise_files()?;
     keep_from_others();
@@ -139,30 +151,97 @@ fn create_durably(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Asks the kernel for a small ring, so that a refusal is told apart from lack of memory.
+/// Asks the kernel for a small ring and for each of its calls, so that a refusal is told apart
+/// from lack of memory, and from a ring that cannot be used.
 pub(super) fn io_uring_works() -> Result<(), RuntimeError> {
-    match io_uring::IoUring::new(4) {
-        Ok(_) => Ok(()),
-        Err(source) => {
-            let remedy = match source.raw_os_error() {
-                Some(libc::ENOSYS) => "the kernel has no io_uring; 5.19 or newer is needed",
-                Some(libc::EPERM | libc::EACCES) => {
-                    "it is forbidden: look at /proc/sys/kernel/io_uring_disabled and at the \
+    let refused = |call, source: io::Error| {
+        let remedy = match source.raw_os_error() {
+            Some(libc::ENOSYS) => "the kernel has no io_uring; 5.19 or newer is needed",
+            Some(libc::EPERM | libc::EACCES) => {
+                "it is forbidden: look at /proc/sys/kernel/io_uring_disabled and at the \
                      container's seccomp profile"
-                }
-                Some(libc::ENOMEM) => {
-                    "not enough locked memory: raise it with `ulimit -l` or LimitMEMLOCK="
-                }
-                Some(libc::EMFILE | libc::ENFILE) => "too many open files: raise `ulimit -n`",
-                _ => "see io_uring_setup(2)",
-            };
-            Err(RuntimeError::IoUring { source, remedy })
+            }
+            Some(libc::ENOMEM) => {
+                "not enough locked memory: raise it with `ulimit -l` or LimitMEMLOCK="
+            }
+            Some(libc::EMFILE | libc::ENFILE) => "too many open files: raise `ulimit -n`",
+            _ => "see io_uring_setup(2)",
+        };
+        RuntimeError::IoUring {
+            call,
+            source,
+            remedy,
         }
+    };
+    let ring = io_uring::IoUring::new(4).map_err(|e| refused("io_uring_setup", e))?;
+    ring.submitter()
+        .register_probe(&mut io_uring::Probe::new())
+        .map_err(|e| refused("io_uring_register", e))?;
+    ring.submit_and_wait(0)
+        .map_err(|e| refused("io_uring_enter", e))?;
+    Ok(())
+}
+
+/// Whether files and memory may grow to what the settings come to: the process would be ended in
+/// the midst of its work.
+pub(super) fn limits_suffice(cores: usize, needs: Needs) -> Result<(), RuntimeError> {
+    /// What is there besides the budgets: code, stacks, rings, and what the allocator sets aside.
+    const BASE: u64 = 128 << 20;
+    // A file that grows beyond the limit is refused, and that is told; without this it would end
+    // the process.
+    #[expect(unsafe_code, reason = "signal(2) takes a constant")]
+    // SAFETY: no handler of ours is installed.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
     }
+    let files = limit(libc::RLIMIT_FSIZE)?.rlim_cur;
+    if files < needs.file {
+        return Err(RuntimeError::FileSize {
+            limit: files,
+            least: needs.file,
+        });
+    }
+    let space = limit(libc::RLIMIT_AS)?.rlim_cur;
+    let cores = u64::try_from(cores).expect("a small number");
+    let least = needs
+        .memory_per_core
+        .saturating_mul(cores)
+        .saturating_add(BASE);
+    if space < least {
+        return Err(RuntimeError::AddressSpace {
+            limit: space,
+            least,
+        });
+    }
+    Ok(())
+}
+
+/// Starts as many threads as there will be, and ends them: where they cannot be had later, what
+/// needs them panics or waits for ever.
+pub(super) fn threads_start(cores: usize) -> Result<(), RuntimeError> {
+    /// Its own thread, a helper, and two of the kernel's workers.
+    const PER_CORE: usize = 4;
+    /// The HTTP server, and one that frees removed files.
+    const BESIDE: usize = 2;
+    let threads = PER_CORE * cores + BESIDE;
+    std::thread::scope(|scope| {
+        // Hangs up, and so ends them all, whether or not all have come to be.
+        let mut stay = Vec::with_capacity(threads);
+        for _ in 0..threads {
+            let (hang_up, stays) = std::sync::mpsc::channel::<()>();
+            stay.push(hang_up);
+            std::thread::Builder::new()
+                .spawn_scoped(scope, move || {
+                    let _hung_up = stays.recv();
+                })
+                .map_err(|source| RuntimeError::Threads { threads, source })?;
+        }
+        Ok(())
+    })
 }
 
 /// Soft and hard limit; `u64::MAX` means none.
-pub(super) fn limit(which: libc::__rlimit_resource_t) -> io::Result<libc::rlimit> {
+pub(super) fn limit(which: libc::__rlimit_resource_t) -> Result<libc::rlimit, RuntimeError> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -173,7 +252,11 @@ pub(super) fn limit(which: libc::__rlimit_resource_t) -> io::Result<libc::rlimit
     if result == 0 {
         Ok(limit)
     } else {
-        Err(io::Error::last_os_error())
+        let source = io::Error::last_os_error();
+        Err(RuntimeError::Call {
+            call: "getrlimit",
+            source,
+        })
     }
 }
 

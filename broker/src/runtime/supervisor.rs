@@ -74,6 +74,7 @@ pub(super) fn watch<P: FnOnce(), S: FnOnce()>(
     let (mut prepared_count, mut serving_count, mut ended) = (0, 0, 0);
     let mut failure = Ok(());
     let mut stop_by: Option<Mono> = None;
+    let mut asked = Asked::default();
     let mut watchdog = Watchdog::new(cores);
     let mut manager = ServiceManager::from_environment(cores);
     while ended < cores {
@@ -84,11 +85,17 @@ pub(super) fn watch<P: FnOnce(), S: FnOnce()>(
         {
             (reload.0)();
         }
-        for _ in 0..taken.stops {
-            if stop.stop() {
-                fatal("asked to stop again: ending at once, without a graceful stop");
+        if taken.stop {
+            match asked.hear(clock.now()) {
+                Heard::First => {
+                    tracing::info!("signal received; stopping");
+                    stop.stop();
+                }
+                Heard::Same => {}
+                Heard::Again => {
+                    fatal("asked to stop again: ending at once, without a graceful stop");
+                }
             }
-            tracing::info!("signal received; stopping");
         }
         if (stop.is_requested() || shared.stopping()) && stop_by.is_none() {
             stop_by = Some(clock.now().after(nanos(stop_deadline)));
@@ -134,6 +141,38 @@ pub(super) fn watch<P: FnOnce(), S: FnOnce()>(
         manager.vouch(shared, now);
     }
     failure
+}
+
+/// When a signal asked for the stop first.
+#[derive(Default)]
+struct Asked(Option<Mono>);
+
+/// What one more signal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// Stop gracefully.
+    First,
+    /// What was asked for already: service managers, shells and terminals send a signal to the
+    /// process and to its group, or two of a kind.
+    Same,
+    /// Somebody does not want to wait.
+    Again,
+}
+
+impl Asked {
+    /// Within this time of the first signal, another one is the same, nanoseconds.
+    const SAME: u64 = 1_000_000_000;
+
+    fn hear(&mut self, now: Mono) -> Heard {
+        match self.0 {
+            None => {
+                self.0 = Some(now);
+                Heard::First
+            }
+            Some(first) if now.since(first) <= Self::SAME => Heard::Same,
+            Some(_) => Heard::Again,
+        }
+    }
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -182,8 +221,8 @@ fn drain(fd: std::os::fd::RawFd) -> io::Result<()> {
 /// Signals that have arrived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Taken {
-    /// SIGTERM and SIGINT.
-    stops: usize,
+    /// SIGTERM or SIGINT.
+    stop: bool,
     /// SIGHUP.
     reload: bool,
 }
@@ -248,7 +287,7 @@ impl Signals {
             let number = i32::from_ne_bytes(*buffer.first_chunk().expect("a whole record"));
             match number {
                 libc::SIGHUP => taken.reload = true,
-                _ => taken.stops += 1,
+                _ => taken.stop = true,
             }
         }
     }
@@ -315,7 +354,7 @@ mod tests {
         raise(libc::SIGINT);
         raise(libc::SIGHUP);
         let all = Taken {
-            stops: 2,
+            stop: true,
             reload: true,
         };
         assert_eq!(signals.take().unwrap(), all);
@@ -326,6 +365,17 @@ mod tests {
         // SAFETY: the set was filled by `block`.
         let blocked = unsafe { libc::sigismember(&raw const again.before, libc::SIGTERM) };
         assert_eq!(blocked, 0);
+    }
+
+    #[test]
+    fn a_second_signal_within_a_second_is_the_same_one() {
+        let mut asked = Asked::default();
+        let at = |ms: u64| Mono(5_000_000_000 + ms * 1_000_000);
+        assert_eq!(asked.hear(at(0)), Heard::First);
+        for ms in [0, 1, 300, 1000] {
+            assert_eq!(asked.hear(at(ms)), Heard::Same, "{ms} ms later");
+        }
+        assert_eq!(asked.hear(at(1001)), Heard::Again);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::medium::Medium;
-use super::preflight;
+use super::preflight::{self, Needs};
 use super::{CpuChoice, RuntimeError, cpus};
 
 /// A limit of the kernel; `u64::MAX` is none.
@@ -37,6 +37,8 @@ pub struct Survey {
     pub files: Limit,
     /// The data directory, or the directory above it that exists.
     pub dir: PathBuf,
+    /// Whether files and memory may grow to what is needed.
+    pub limits: Result<(), RuntimeError>,
     /// What it lies on, or why nothing can be written there.
     pub medium: Result<Medium, RuntimeError>,
     /// Bytes free there.
@@ -59,7 +61,7 @@ impl Survey {
     ///
     /// # Errors
     /// If the kernel does not even tell its limits.
-    pub fn take(data: &Path, choice: &CpuChoice) -> Result<Self, RuntimeError> {
+    pub fn take(data: &Path, choice: &CpuChoice, needs: Needs) -> Result<Self, RuntimeError> {
         let cores = choice.resolve();
         let count = cores.as_ref().map_or(1, Vec::len);
         let (least, full) = preflight::memlock_wanted(count);
@@ -68,6 +70,8 @@ impl Survey {
         let probe = format!("leveret-check-{}", std::process::id());
         Ok(Self {
             cores,
+            limits: preflight::limits_suffice(count, needs)
+                .and_then(|()| preflight::threads_start(count)),
             cpus: cpus::allowed()?,
             io_uring: preflight::io_uring_works(),
             memlock: limit(libc::RLIMIT_MEMLOCK, least)?,
@@ -119,7 +123,12 @@ mod tests {
     fn a_directory_that_is_not_there_is_looked_at_from_above() {
         let dir = std::env::temp_dir().join(format!("leveret-survey-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        let survey = Survey::take(&dir.join("not/there"), &CpuChoice::First(1)).unwrap();
+        let survey = Survey::take(
+            &dir.join("not/there"),
+            &CpuChoice::First(1),
+            Needs::default(),
+        )
+        .unwrap();
         assert_eq!(survey.dir, dir);
         assert!(survey.medium.is_ok() && survey.free.is_some() && survey.device.is_some());
         assert_eq!(survey.cores.unwrap().len(), 1);

@@ -26,6 +26,7 @@ pub(super) fn findings(settings: &Settings, survey: &Survey, facts: &Facts) -> V
         spare_cpu(survey),
         memlock(survey.memlock, survey.memlock_full),
         open_files(survey.files, files),
+        limits(&survey.limits),
         governor(&facts.governors),
         clock(facts.clock.as_deref()),
         huge_pages(facts.huge_pages.as_deref()),
@@ -69,13 +70,29 @@ fn io_uring(outcome: &Result<(), RuntimeError>) -> Finding {
     let wanted = "allowed";
     match outcome {
         Ok(()) => Finding::new("io_uring", "allowed", wanted),
-        Err(RuntimeError::IoUring { source, remedy }) => {
-            let found = format!("refused: {source}");
+        Err(RuntimeError::IoUring {
+            call,
+            source,
+            remedy,
+        }) => {
+            let found = format!("{call} is refused: {source}");
             Finding::new("io_uring", found, wanted).but(Verdict::Fatal, *remedy)
         }
         Err(error) => {
             Finding::new("io_uring", error.to_string(), wanted).but(Verdict::Fatal, "see above")
         }
+    }
+}
+
+fn limits(outcome: &Result<(), RuntimeError>) -> Finding {
+    let name = "other limits";
+    let wanted = "files, memory and threads as the settings need them";
+    match outcome {
+        Ok(()) => Finding::new(name, "suffice", wanted),
+        Err(error) => Finding::new(name, error.to_string(), wanted).but(
+            Verdict::Fatal,
+            "raise the limit that is named, or lower the settings",
+        ),
     }
 }
 
@@ -256,6 +273,7 @@ mod tests {
     #[test]
     fn a_refused_ring_is_fatal_and_says_what_to_do() {
         let refused = Err(RuntimeError::IoUring {
+            call: "io_uring_enter",
             source: std::io::Error::from_raw_os_error(1),
             remedy: "ask for it",
         });

@@ -76,8 +76,12 @@ struct Report<'a> {
 
 pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let settings = from_file(args.config.as_deref(), &args.set)?;
-    let survey = Survey::take(&settings.data, &server::cpu_choice(&settings))
-        .map_err(|error| Failure::Said(error.to_string()))?;
+    let survey = Survey::take(
+        &settings.data,
+        &server::cpu_choice(&settings),
+        server::needs(&settings),
+    )
+    .map_err(|error| Failure::Said(error.to_string()))?;
     let findings = findings(&settings, &survey, &Facts::read(&survey));
     let can_start = findings.iter().all(|one| one.verdict != Verdict::Fatal);
     if args.json {
@@ -163,7 +167,12 @@ mod tests {
             data: std::env::temp_dir(),
             ..Settings::default()
         };
-        let survey = Survey::take(&settings.data, &server::cpu_choice(&settings)).expect("limits");
+        let survey = Survey::take(
+            &settings.data,
+            &server::cpu_choice(&settings),
+            server::needs(&settings),
+        )
+        .expect("limits");
         let findings = findings(&settings, &survey, &Facts::read(&survey));
         let names: Vec<_> = findings.iter().map(|one| one.name).collect();
         for name in [

@@ -1,8 +1,9 @@
 //! The data directory: whether it can be written, what its file system and device promise.
 
-use leveret_broker::config::Settings;
+use leveret_broker::config::{SettingValue, Settings};
 use leveret_broker::runtime::survey::Survey;
-use leveret_broker::runtime::{Medium, RuntimeError, TrueLevel};
+use leveret_broker::runtime::{Medium, RuntimeError};
+use leveret_broker::server;
 
 use super::super::output::size;
 use super::facts::{Facts, Mount};
@@ -32,11 +33,7 @@ fn durability(medium: &Result<Medium, RuntimeError>, dir: &str, required: bool) 
     let Some(doubt) = &medium.doubt else {
         return Finding::new(name, format!("works in {dir}: {file_system}"), wanted);
     };
-    let level = match medium.level {
-        TrueLevel::PageCache => "memory",
-        TrueLevel::Written => "written",
-        TrueLevel::Durable => "synced",
-    };
+    let level = server::true_level(medium.level).written();
     let found = format!("{dir}: {file_system}, acknowledges up to `{level}`: {doubt}");
     let verdict = if required {
         Verdict::Fatal
@@ -109,6 +106,8 @@ fn room(settings: &Settings, survey: &Survey) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use leveret_broker::runtime::TrueLevel;
+
     use super::*;
 
     #[test]
