@@ -175,6 +175,10 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
         let boot = read_superblock(&self.io).await?;
         self.count(u64::from(boot.exists), 0);
         self.check_slots().await?;
+        if boot.current.is_none() {
+            let what = "no generation counts: the first start was cut off before it served";
+            self.found(FileName::Superblock, 0, what);
+        }
         let journals = open_journals(&self.io, &boot, None);
         let mut logs: BTreeMap<LogId, OldLog> = BTreeMap::new();
         for journal in &journals {

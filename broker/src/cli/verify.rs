@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use leveret_broker::offline::{HeapPool, Offline};
-use leveret_broker::runtime::{DataLock, RuntimeError};
+use leveret_broker::runtime::{DataLock, Holding, RuntimeError};
 use leveret_engine::partition::{Partition, ProducerLimits};
 use leveret_engine::topology::{Topology, TopologyEntry, TopologySettings};
 use leveret_record::{split_first, verify};
@@ -103,12 +103,23 @@ fn tell(args: &VerifyArgs, verified: Verified, elapsed: Duration) -> Result<(), 
     }
 }
 
-/// Takes the broker's own lock for reading.
+/// Takes the broker's own lock for reading, if there is anything to verify at all.
 fn lock(dir: &Path) -> Result<DataLock, Failure> {
-    if !dir.is_dir() {
-        let what = format!("{} is not a directory", dir.display());
+    let unreadable = |error: RuntimeError| {
+        Failure::new(error.to_string(), "run as the user that the broker runs as")
+    };
+    let found = match Holding::at(dir).map_err(unreadable)? {
+        Holding::Data => None,
+        Holding::Nothing => Some("does not exist".to_owned()),
+        Holding::Empty => Some("is empty: there is nothing to verify".to_owned()),
+        Holding::File => Some("is not a directory".to_owned()),
+        Holding::Foreign(name) => Some(format!(
+            "is not a data directory: it has no superblock, and `{name}` is in it"
+        )),
+    };
+    if let Some(found) = found {
         return Err(Failure::new(
-            what,
+            format!("{} {found}", dir.display()),
             "name the directory that was given to `leveret serve --data`",
         ));
     }
@@ -118,7 +129,7 @@ fn lock(dir: &Path) -> Result<DataLock, Failure> {
             let what = format!("a broker is using {}", dir.display());
             Failure::new(what, "stop it first, then verify")
         }
-        error => Failure::new(error.to_string(), "run as the user that the broker runs as"),
+        error => unreadable(error),
     })
 }
 
@@ -240,12 +251,27 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_not_there_is_named() {
-        let args = VerifyArgs {
-            dir: "no/such/directory".into(),
-            json: false,
+    fn what_is_no_data_directory_is_named_and_refused() {
+        let said = |dir: &str| {
+            let args = VerifyArgs {
+                dir: dir.into(),
+                json: false,
+            };
+            run(&args).expect_err("nothing to verify").to_string()
         };
-        let failure = run(&args).expect_err("nothing to verify");
-        assert!(failure.to_string().contains("no/such/directory"));
+        let absent = said("no/such/directory");
+        assert!(
+            absent.contains("no/such/directory does not exist"),
+            "{absent}"
+        );
+        let other = said("/etc");
+        assert!(other.contains("/etc is not a data directory"), "{other}");
+        let file = said("/etc/passwd");
+        assert!(file.contains("/etc/passwd is not a directory"), "{file}");
+        let empty = std::env::temp_dir().join(format!("leveret-empty-{}", std::process::id()));
+        std::fs::create_dir_all(&empty).expect("a directory");
+        let nothing = said(empty.to_str().expect("plain"));
+        assert!(nothing.contains("nothing to verify"), "{nothing}");
+        std::fs::remove_dir_all(&empty).expect("it is there");
     }
 }

@@ -105,6 +105,18 @@ pub enum RuntimeError {
         /// The system's reason.
         source: io::Error,
     },
+    /// What `--data` names is something else, in which a broker makes no files.
+    #[error(
+        "{} {found}; change --data to the directory of a broker, to an empty one, or to one that is \
+         yet to be made",
+        path.display()
+    )]
+    NotData {
+        /// What was named.
+        path: PathBuf,
+        /// Half a sentence.
+        found: String,
+    },
     /// Another process has the data directory.
     #[error(
         "{}: another broker, or a tool that reads its data, holds this data directory ({}); stop it \

@@ -14,6 +14,7 @@ mod bootstrap;
 mod clock;
 mod core_thread;
 mod cpus;
+mod data_dir;
 mod desk;
 mod disk;
 mod driver;
@@ -50,6 +51,7 @@ use supervisor::{Milestones, Signals};
 
 pub use bootstrap::{BootSetup, Bootstrap};
 pub use cpus::CpuChoice;
+pub use data_dir::Holding;
 pub use desk::{Answered, AskError, Desk, DriverInsight};
 pub use disk::{DmaBuf, DmaPool};
 pub use error::RuntimeError;

@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::RuntimeError;
+use super::data_dir::Holding;
 use super::lock::DataLock;
 use super::medium::{Medium, TrueLevel};
 
@@ -66,6 +67,7 @@ pub(super) fn check(
         path: data.to_owned(),
         source,
     };
+    Holding::at(data)?.may_serve(data)?;
     create_durably(data).map_err(failed)?;
     let lock = DataLock::for_broker(data, |line| tracing::warn!("{line}"))?;
     warn_if_open_to_others(data).map_err(failed)?;

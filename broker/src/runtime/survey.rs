@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::data_dir::Holding;
 use super::medium::Medium;
 use super::preflight::{self, Needs};
 use super::{CpuChoice, RuntimeError, cpus};
@@ -35,6 +36,8 @@ pub struct Survey {
     pub memlock_full: u64,
     /// Files that may be open.
     pub files: Limit,
+    /// Whether a broker may have its data there.
+    pub data: Result<(), RuntimeError>,
     /// The data directory, or the directory above it that exists.
     pub dir: PathBuf,
     /// Whether files and memory may grow to what is needed.
@@ -77,6 +80,7 @@ impl Survey {
             memlock: limit(libc::RLIMIT_MEMLOCK, least)?,
             memlock_full: full,
             files: limit(libc::RLIMIT_NOFILE, preflight::LEAST_FILES)?,
+            data: Holding::at(data).and_then(|holding| holding.may_serve(data)),
             medium: Medium::of(&dir, &probe),
             free: free(&dir),
             device: fs::metadata(&dir).ok().map(|meta| Device {

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::RecoveryError;
 use super::gather::OldLog;
 use super::plan::LogPlan;
-use super::task::Io;
+use super::task::{CHUNK, Io};
 use crate::format::FormatError;
+use crate::format::commit::CommitHeader;
 use crate::format::segments::{SegmentId, sort_out};
 use crate::format::superblock::{Geometry, SLOTS, Superblock};
 use crate::io::{BLOCK, BufPool, Dir, FileName, Op};
@@ -23,11 +24,11 @@ pub(crate) struct Boot {
     pub(crate) complete: bool,
 }
 
-/// Reads both slots.
+/// Reads both slots, and holds them against what else is in the directory.
 ///
 /// # Errors
-/// Corruption when a file that was once complete has no intact slot, or logs exist without one;
-/// a version that is too new.
+/// Corruption when there is no superblock, or not all of it, although something was journaled
+/// here; when it names a generation whose journals are gone; a version that is too new.
 pub(crate) async fn read_superblock<P: BufPool>(io: &Io<P>) -> Result<Boot, RecoveryError> {
     let file = FileName::Superblock;
     let len = io.len(file).await?;
@@ -49,13 +50,16 @@ pub(crate) async fn read_superblock<P: BufPool>(io: &Io<P>) -> Result<Boot, Reco
             Err(_) => {}
         }
     }
-    if current.is_none() {
-        if complete {
-            return Err(RecoveryError::corrupt(file, 0, "neither slot is intact"));
-        }
-        if !io.list(Dir::Logs).await?.is_empty() {
-            let what = "there are logs, but no superblock that says which journals are theirs";
-            return Err(RecoveryError::corrupt(file, 0, what));
+    match (complete, current) {
+        (true, None) => return Err(lost_superblock("neither of its slots is intact")),
+        (true, Some((block, slot))) => own_journals(io, &block, slot).await?,
+        (false, _) => {
+            let what = match len {
+                None => "it is missing",
+                Some(0) => "it is empty",
+                Some(_) => "it is cut short",
+            };
+            unborn(io, what).await?;
         }
     }
     Ok(Boot {
@@ -63,6 +67,69 @@ pub(crate) async fn read_superblock<P: BufPool>(io: &Io<P>) -> Result<Boot, Reco
         exists: len.is_some(),
         complete,
     })
+}
+
+fn lost_superblock(what: &str) -> RecoveryError {
+    let what = format!(
+        "{what}, and without it nobody can tell which journals count; put back the superblock of \
+         this directory, or move the directory away and start with an empty one"
+    );
+    RecoveryError::corrupt(FileName::Superblock, 0, what)
+}
+
+/// A start that was cut off before its superblock was whole has served nobody, so that no log has
+/// files and no journal holds a record. Anything else has lost its superblock.
+async fn unborn<P: BufPool>(io: &Io<P>, what: &str) -> Result<(), RecoveryError> {
+    if !io.list(Dir::Logs).await?.is_empty() {
+        return Err(lost_superblock(&format!("{what}, but there are logs")));
+    }
+    for (file, len) in list_journals(io).await? {
+        let mut pos = 0;
+        while pos < len {
+            let part = io.read_range(file, pos, CHUNK).await?;
+            if part.chunks_exact(BLOCK).any(holds_records) {
+                let what = format!("{what}, but {file} holds records");
+                return Err(lost_superblock(&what));
+            }
+            pos += CHUNK as u64;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a block begins a commit that is not empty, of whatever run or version.
+fn holds_records(block: &[u8]) -> bool {
+    match CommitHeader::decode(block, |_| true) {
+        Ok(header) => header.count > 0,
+        Err(error) => error.is_version(),
+    }
+}
+
+/// An older copy of a superblock names a generation whose journals went with the next switch.
+async fn own_journals<P: BufPool>(
+    io: &Io<P>,
+    block: &Superblock,
+    slot: usize,
+) -> Result<(), RecoveryError> {
+    let files = list_journals(io).await?;
+    let generations: BTreeSet<_> = files
+        .iter()
+        .filter_map(|(file, _)| generation_of(*file))
+        .collect();
+    if generations.contains(&block.generation) {
+        return Ok(());
+    }
+    let there = generations.last().map_or_else(
+        || "there is no journal at all".to_owned(),
+        |newest| format!("the journals here are of generation {}", newest.0),
+    );
+    let what = format!(
+        "generation {} counts by its newest intact slot, but {there}: an older copy, or a slot or \
+         journals that were lost; put back the files that belong together",
+        block.generation.0
+    );
+    let position = (slot * BLOCK) as u64;
+    Err(RecoveryError::corrupt(FileName::Superblock, position, what))
 }
 
 /// Makes `next` the truth. Everything that belongs to it is durable already.

@@ -64,8 +64,10 @@ fn a_whole_directory_is_counted_and_has_no_findings() {
 }
 
 #[test]
-fn an_empty_directory_has_no_findings() {
-    assert_eq!(check(&mut Disk::default()), Report::default());
+fn a_directory_that_never_began_is_not_called_whole() {
+    let report = check(&mut Disk::default());
+    assert_eq!((report.files, report.errors), (0, 1));
+    assert_eq!(report.findings[0].file, FileName::Superblock);
 }
 
 /// Damages one byte of a file; what the check says.

@@ -12,11 +12,24 @@ use super::{Finding, Verdict};
 pub(super) fn findings(settings: &Settings, survey: &Survey, facts: &Facts) -> Vec<Finding> {
     let dir = survey.dir.display().to_string();
     vec![
+        place(&survey.data, settings),
         durability(&survey.medium, &dir, settings.disk_require_direct),
         mount(facts.mount.as_ref()),
         write_cache(facts.write_cache.as_deref()),
         room(settings, survey),
     ]
+}
+
+fn place(data: &Result<(), RuntimeError>, settings: &Settings) -> Finding {
+    let name = "data directory";
+    let wanted = "a broker's, an empty one, or none yet";
+    match data {
+        Ok(()) => Finding::new(name, settings.data.display().to_string(), wanted),
+        Err(error) => {
+            let remedy = "give `data` a directory that is a broker's alone";
+            Finding::new(name, error.to_string(), wanted).but(Verdict::Fatal, remedy)
+        }
+    }
 }
 
 fn durability(medium: &Result<Medium, RuntimeError>, dir: &str, required: bool) -> Finding {

@@ -6,3 +6,4 @@ pub(crate) mod rings;
 mod hostile;
 mod journals;
 mod logs;
+mod lost;
