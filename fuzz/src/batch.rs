@@ -1,19 +1,15 @@
 //! Record batches: every reader of them, each codec.
 
 use leveret_record::{
-    BatchBuilder, Compression, DecompressLimit, HEADER_LEN, Header, ProducerStamp, batches,
-    records, restamp, validate_produce, validate_records, verify,
+    BatchBuilder, Compression, HEADER_LEN, Header, MAX_PIECE_LEN, ProducerStamp, batches,
+    parse_header, records, restamp, validate_produce, validate_records, verify,
 };
 use leveret_sim::rng::Rng;
 
 use crate::Target;
 use crate::allocator::{peak_of, within};
 
-const LIMIT: DecompressLimit = DecompressLimit {
-    max_len: 256 << 10,
-    max_ratio: 20,
-    ratio_floor: 8 << 10,
-};
+const LIMIT: usize = 256 << 10;
 /// Bytes of a decoder's own state, whatever the input, and of errors' texts. As in
 /// `record/tests/allocation.rs`; zstd's own allocations are not counted here.
 const CODEC_STATE: usize = 200 << 10;
@@ -82,16 +78,34 @@ impl Target for Batches {
             batches(input).for_each(drop);
             let verified = verify(input).is_ok();
             let checked = validate_records(input, LIMIT);
-            let read = records(input, LIMIT).map(|set| {
-                let whole = set.iter().flatten();
-                whole
-                    .map(|record| record.headers.iter().count())
-                    .sum::<usize>()
+            let read = records(input, LIMIT).and_then(|set| {
+                let mut latest = i64::MIN;
+                let mut count = 0;
+                for record in &set {
+                    let record = record?;
+                    assert_eq!(record.headers.len(), record.headers.iter().count());
+                    latest = latest.max(record.timestamp);
+                    count += 1;
+                }
+                Ok((latest, count))
             });
-            (produced.err(), verified, checked.err(), read.err())
+            (produced, verified, checked, read)
         });
-        let limit = LIMIT.for_input(input.len().saturating_sub(HEADER_LEN));
-        within(peak, limit + limit / 2 + CODEC_STATE)?;
+        // A piece of the walk, zstd's blocks, and a window as long as the limit.
+        within(
+            peak,
+            LIMIT + LIMIT / 2 + CODEC_STATE + MAX_PIECE_LEN + (256 << 10),
+        )?;
+        let (produced, verified, checked, read) = outcome;
+        if let Ok(times) = &checked {
+            // What the door lets in every reader reads, whole, and as the walk saw it.
+            let count = parse_header(input).map(|header| header.record_count);
+            let expected = count.map(|count| (times.max, count));
+            if read != expected {
+                return Err(format!("the walk saw {expected:?}, the reader {read:?}"));
+            }
+        }
+        let outcome = (produced.err(), verified, checked.err(), read.err());
         let mut again = input.to_vec();
         let stamp = ProducerStamp {
             id: 1,

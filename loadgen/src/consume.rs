@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use leveret_client::{Offset, PartitionId};
-use leveret_record::{DecompressLimit, batches, records};
+use leveret_record::{MAX_RECORDS_LEN, batches, records};
 use tokio::task::JoinSet;
 
 use crate::failure::Failure;
@@ -177,10 +177,7 @@ impl Reader {
         for batch in batches(&payload) {
             let (header, batch) = batch.map_err(damaged)?;
             // Checks the CRC too.
-            for record in records(batch, DecompressLimit::default())
-                .map_err(damaged)?
-                .iter()
-            {
+            for record in records(batch, MAX_RECORDS_LEN).map_err(damaged)?.iter() {
                 let record = record.map_err(damaged)?;
                 let offset = Offset(u64::try_from(record.offset).unwrap_or(0));
                 if offset < range.from || range.until.is_some_and(|until| offset >= until) {

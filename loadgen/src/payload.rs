@@ -171,7 +171,7 @@ impl Noise {
 mod tests {
     use std::time::Duration;
 
-    use leveret_record::{DecompressLimit, records};
+    use leveret_record::{MAX_RECORDS_LEN, records};
 
     use super::*;
 
@@ -183,7 +183,7 @@ mod tests {
         let batch = maker
             .make(StreamId(9), 1 << 40, 50, intended)
             .expect("fits");
-        let set = records(&batch, DecompressLimit::default()).expect("valid");
+        let set = records(&batch, MAX_RECORDS_LEN).expect("valid");
         let mut noises = std::collections::BTreeSet::new();
         for (number, record) in (1 << 40..).zip(set.iter()) {
             let value = record.expect("valid").value.expect("present");

@@ -12,9 +12,10 @@ use crate::header::{
 };
 use crate::{Attributes, Compression, Header, varint};
 
-/// Most bytes of encoded records in a batch, before compression: 1 GiB, so that the length
-/// field holds even what a codec makes longer.
-pub const MAX_RECORDS_LEN: usize = 1 << 30;
+/// Most bytes of a batch's records, encoded and not compressed: 128 MiB. The one limit of all who
+/// build, let in and read: what a broker has acknowledged every reader reads. As long as the
+/// longest batch that a broker can be told to take uncompressed.
+pub const MAX_RECORDS_LEN: usize = 128 << 20;
 
 /// Leader epoch of a batch that no leader has seen.
 const NO_LEADER_EPOCH: i32 = -1;
@@ -28,7 +29,7 @@ pub enum BuildError {
         /// Bytes of the records, this one included.
         len: usize,
     },
-    /// A timestamp below -1, or too far from the batch's first for 64 bits.
+    /// A timestamp too far from the batch's first for 64 bits.
     #[error("record timestamp {timestamp} is out of range")]
     BadTimestamp {
         /// The timestamp.
@@ -111,8 +112,8 @@ impl BatchBuilder {
         self.producer = Some(stamp);
     }
 
-    /// Appends a record. `timestamp` is in milliseconds since the Unix epoch, or -1; `None`
-    /// is null, as key and as value.
+    /// Appends a record. `timestamp` is in milliseconds since the Unix epoch, negative before it; -1
+    /// says that there is none. `None` is null, as key and as value.
     ///
     /// # Errors
     /// [`BuildError`]; the batch is as before.
@@ -242,9 +243,6 @@ impl BatchBuilder {
     }
 
     fn timestamp_delta(&self, timestamp: i64) -> Result<i64, BuildError> {
-        if timestamp < NO_TIMESTAMP {
-            return Err(BuildError::BadTimestamp { timestamp });
-        }
         if self.count == 0 {
             return Ok(0);
         }

@@ -9,8 +9,8 @@ use bytes::{BufMut, BytesMut};
 
 use crate::{BatchError, Compression};
 
-mod lz4;
-mod snappy;
+pub(crate) mod lz4;
+pub(crate) mod snappy;
 mod zstd;
 
 /// As Java's `GZIPOutputStream` and thus Kafka's default.
@@ -91,7 +91,7 @@ pub(crate) fn decompress(
 
 /// Why a codec stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refused {
+pub(crate) enum Refused {
     /// The input is not of this codec, damaged or cut off.
     Invalid,
     /// The output would pass its limit.

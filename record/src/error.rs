@@ -98,7 +98,7 @@ pub enum BatchError {
     /// Append time is set by the broker only.
     #[error("batch with log append time from a producer")]
     LogAppendTime,
-    /// Below -1, or the largest before the first, or a delta that leaves 64 bits.
+    /// A record's delta leaves 64 bits.
     #[error("batch timestamps are out of range: base {base}, max {max}")]
     BadTimestamp {
         /// The base timestamp.
@@ -152,8 +152,16 @@ pub enum BatchError {
     /// Bytes are left after the last record.
     #[error("{extra} bytes after the last record")]
     TrailingRecordBytes {
-        /// How many.
+        /// How many; of compressed records, at least so many.
         extra: usize,
+    },
+    /// The bytes end before the last record does.
+    #[error("records end within record {index} of {count}")]
+    RecordsCut {
+        /// Which record of the batch, from 0, is not there or not whole.
+        index: u32,
+        /// The record count.
+        count: i32,
     },
 }
 
@@ -198,7 +206,8 @@ impl BatchError {
             | Self::BadVarint { .. }
             | Self::BadRecordLength { .. }
             | Self::BadOffsetDelta { .. }
-            | Self::TrailingRecordBytes { .. } => BatchErrorKind::Invalid,
+            | Self::TrailingRecordBytes { .. }
+            | Self::RecordsCut { .. } => BatchErrorKind::Invalid,
         }
     }
 }

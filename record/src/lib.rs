@@ -30,7 +30,7 @@
 //! are other crates' business. It imports nothing else of Leveret.
 //!
 //! Input is never trusted: no byte string makes a function here panic, and none makes it
-//! allocate beyond the [`DecompressLimit`] its caller declared.
+//! allocate beyond the limit that its caller declared, [`MAX_RECORDS_LEN`] at most.
 
 mod attributes;
 mod builder;
@@ -38,12 +38,14 @@ mod codec;
 mod error;
 mod header;
 mod partitioner;
+mod pieces;
 mod record;
 mod restamp;
 mod sequence;
 mod set;
 mod validate;
 pub mod varint;
+mod walk;
 
 pub use attributes::{Attributes, Compression};
 pub use builder::{BatchBuilder, BuildError, MAX_RECORDS_LEN, ProducerStamp};
@@ -53,8 +55,10 @@ pub use header::{
     NO_TIMESTAMP, assign, batches, frame_len, parse_header, split_first,
 };
 pub use partitioner::{murmur2, partition_for_key};
+pub use pieces::{MAX_PIECE_LEN, Pieces};
 pub use record::{Header, Headers, HeadersIter, MIN_RECORD_LEN, RecordIter, RecordRef};
-pub use restamp::{restamp, stamp_append_time};
+pub use restamp::{repair_max_timestamp, restamp, stamp_append_time};
 pub use sequence::{advance_sequence, next_sequence};
-pub use set::{DecompressLimit, Record, RecordSet, records};
+pub use set::{Record, RecordSet, records};
 pub use validate::{validate_produce, validate_records, verify};
+pub use walk::{BatchWalk, Deltas, Progress, Times, Visit};

@@ -191,9 +191,9 @@ impl<'a> Iterator for RecordIter<'a> {
 }
 
 /// A record as encoded, relative to its batch.
-struct RawRecord<'a> {
-    timestamp_delta: i64,
-    offset_delta: i32,
+pub(crate) struct RawRecord<'a> {
+    pub(crate) timestamp_delta: i64,
+    pub(crate) offset_delta: i32,
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     headers: Headers<'a>,
@@ -201,13 +201,13 @@ struct RawRecord<'a> {
 
 /// What is wrong inside a record, before it is known which one that is.
 #[derive(Clone, Copy, Debug)]
-enum Fault {
+pub(crate) enum Fault {
     Varint,
     Length,
 }
 
 impl Fault {
-    const fn at(self, index: u32) -> BatchError {
+    pub(crate) const fn at(self, index: u32) -> BatchError {
         match self {
             Self::Varint => BatchError::BadVarint { index },
             Self::Length => BatchError::BadRecordLength { index },
@@ -221,7 +221,9 @@ impl From<varint::InvalidVarint> for Fault {
     }
 }
 
-fn take_raw<'a>(bytes: &mut &'a [u8]) -> Result<RawRecord<'a>, Fault> {
+/// Takes the record at the front of `bytes`, which has to be there whole.
+#[inline]
+pub(crate) fn take_raw<'a>(bytes: &mut &'a [u8]) -> Result<RawRecord<'a>, Fault> {
     let mut body = take_bytes(bytes)?;
     // The attributes byte of a record has no bits with a meaning yet.
     let (_attributes, rest) = body.split_first().ok_or(Fault::Length)?;

@@ -1,5 +1,6 @@
 //! What is written into a batch that is complete already, with a new checksum: another producer
-//! identity when it goes to the broker again, the broker's time when a topic wants that. Looks at
+//! identity when it goes to the broker again, the broker's time when a topic wants that, the true
+//! max timestamp when its producer stated another. Looks at
 //! no record; whether the broker has the batch already is the caller's to know.
 
 use crate::header::{
@@ -45,6 +46,22 @@ pub fn stamp_append_time(batch: &mut [u8], header: &mut BatchHeader, time: i64) 
     header.crc = seal(batch);
 }
 
+/// Makes `max` the max timestamp of `batch`, in place and in the `header` that was parsed of it,
+/// where a producer stated another one. Whether there was anything to repair.
+///
+/// # Panics
+/// If `batch` is not exactly the batch of `header`.
+pub fn repair_max_timestamp(batch: &mut [u8], header: &mut BatchHeader, max: i64) -> bool {
+    assert_eq!(batch.len(), header.total_len(), "the header's own batch");
+    if header.max_timestamp == max {
+        return false;
+    }
+    header.max_timestamp = max;
+    batch[MAX_TIMESTAMP_AT..PRODUCER_ID_AT].copy_from_slice(&max.to_be_bytes());
+    header.crc = seal(batch);
+    true
+}
+
 /// Writes the checksum of what the batch holds now.
 fn seal(batch: &mut [u8]) -> u32 {
     let crc = crc32c::crc32c(&batch[CRC_FROM..]);
@@ -55,7 +72,7 @@ fn seal(batch: &mut [u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BatchBuilder, Compression, DecompressLimit, HEADER_LEN, records, verify};
+    use crate::{BatchBuilder, Compression, HEADER_LEN, MAX_RECORDS_LEN, records, verify};
 
     #[test]
     fn a_restamped_batch_is_the_batch_built_with_that_stamp() {
@@ -95,12 +112,12 @@ mod tests {
                 "checksum and header are true"
             );
             assert_eq!(header.latest_timestamp(), 77);
-            let set = records(&batch, DecompressLimit::DEFAULT).unwrap();
+            let set = records(&batch, MAX_RECORDS_LEN).unwrap();
             let times: Vec<_> = set.iter().map(|record| record.unwrap().timestamp).collect();
             assert_eq!(times, [77, 77]);
             // Nothing else has changed, and without the stamp the times are the producer's.
             assert_eq!(batch[HEADER_LEN..], before[HEADER_LEN..]);
-            let set = records(&before, DecompressLimit::DEFAULT).unwrap();
+            let set = records(&before, MAX_RECORDS_LEN).unwrap();
             let times: Vec<_> = set.iter().map(|record| record.unwrap().timestamp).collect();
             assert_eq!(times, [5, 9_000]);
         }

@@ -12,48 +12,6 @@ use crate::{
     RecordRef, verify,
 };
 
-/// How far compressed records may grow. A batch may decompress to
-/// `min(max_len, max(ratio_floor, max_ratio × compressed length))` bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DecompressLimit {
-    /// Bytes that no batch may pass.
-    pub max_len: usize,
-    /// Output bytes per input byte. No honest batch is far above 100.
-    pub max_ratio: usize,
-    /// Bytes up to which the ratio does not matter: a producer's full batch of zeros is tiny.
-    pub ratio_floor: usize,
-}
-
-impl DecompressLimit {
-    /// 64 MiB, and 256 times the input above 1 MiB.
-    pub const DEFAULT: Self = Self {
-        max_len: 64 << 20,
-        max_ratio: 256,
-        ratio_floor: 1 << 20,
-    };
-
-    /// Bytes that `compressed` bytes may become.
-    pub const fn for_input(&self, compressed: usize) -> usize {
-        let by_ratio = compressed.saturating_mul(self.max_ratio);
-        let wanted = if by_ratio > self.ratio_floor {
-            by_ratio
-        } else {
-            self.ratio_floor
-        };
-        if wanted < self.max_len {
-            wanted
-        } else {
-            self.max_len
-        }
-    }
-}
-
-impl Default for DecompressLimit {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 /// The decompressed records of one batch, held as `B`: `Cow<[u8]>` from [`records`], or
 /// `Bytes` from [`RecordSet::from_bytes`].
 #[derive(Clone, Debug)]
@@ -63,21 +21,19 @@ pub struct RecordSet<B> {
 }
 
 /// The records of `batch`, exactly one whole batch: borrowed where they are uncompressed,
-/// else decompressed within `limit`.
+/// else decompressed, to at most `limit` bytes: [`MAX_RECORDS_LEN`](crate::MAX_RECORDS_LEN) for
+/// whoever wants to read all that a broker has let in.
 ///
 /// # Errors
 /// What [`verify`] says; [`BatchError::UnknownCompression`], [`BatchError::BadCompression`],
 /// [`BatchError::DecompressedTooLarge`], [`BatchError::CountExceedsBytes`]. Faults of single
 /// records come from the iterator.
-pub fn records(
-    batch: &[u8],
-    limit: DecompressLimit,
-) -> Result<RecordSet<Cow<'_, [u8]>>, BatchError> {
+pub fn records(batch: &[u8], limit: usize) -> Result<RecordSet<Cow<'_, [u8]>>, BatchError> {
     let header = verify(batch)?;
     let payload = &batch[HEADER_LEN..];
     let records = match header.attributes.compression()? {
         Compression::None => Cow::Borrowed(payload),
-        codec => Cow::Owned(decompress(codec, payload, limit.for_input(payload.len()))?),
+        codec => Cow::Owned(decompress(codec, payload, limit)?),
     };
     RecordSet { header, records }.with_plausible_count()
 }
@@ -124,7 +80,7 @@ impl RecordSet<Bytes> {
     ///
     /// # Errors
     /// As [`records`].
-    pub fn from_bytes(batch: Bytes, limit: DecompressLimit) -> Result<Self, BatchError> {
+    pub fn from_bytes(batch: Bytes, limit: usize) -> Result<Self, BatchError> {
         let RecordSet { header, records } = records(&batch, limit)?;
         let records = match records {
             Cow::Borrowed(_) => batch.slice(HEADER_LEN..),

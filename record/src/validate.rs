@@ -3,9 +3,10 @@
 //! offsets, sequences or topics; changes no byte.
 
 use crate::header::{CRC_FROM, HEADER_LEN};
+use crate::pieces::Pieces;
+use crate::walk::{BatchWalk, Deltas, Progress, Times};
 use crate::{
-    BatchError, BatchHeader, Compression, DecompressLimit, MIN_RECORD_LEN, NO_TIMESTAMP, frame_len,
-    parse_header, records, split_first,
+    BatchError, BatchHeader, Compression, MIN_RECORD_LEN, frame_len, parse_header, split_first,
 };
 
 /// Checks a batch that a producer sent: exactly one, whole, of at most `max_len` bytes, with
@@ -19,8 +20,8 @@ use crate::{
 /// then, of bytes that are what the producer meant, [`BatchError::UnknownCompression`],
 /// [`BatchError::ControlBatch`], [`BatchError::ReservedAttributes`],
 /// [`BatchError::LogAppendTime`], [`BatchError::NoRecords`], [`BatchError::CountMismatch`],
-/// [`BatchError::CountExceedsBytes`], [`BatchError::BadTimestamp`],
-/// [`BatchError::BadProducer`].
+/// [`BatchError::CountExceedsBytes`], [`BatchError::BadProducer`]. What its timestamps say is for
+/// the walk to find out.
 pub fn validate_produce(bytes: &[u8], max_len: usize) -> Result<BatchHeader, BatchError> {
     // Before "truncated": a frame limit below the batch may be what cut it.
     let len = frame_len(bytes)?;
@@ -30,7 +31,6 @@ pub fn validate_produce(bytes: &[u8], max_len: usize) -> Result<BatchHeader, Bat
     let header = verify(bytes)?;
     check_attributes(&header)?;
     check_count(&header, bytes.len() - HEADER_LEN)?;
-    check_timestamps(&header)?;
     check_producer(&header)?;
     Ok(header)
 }
@@ -57,32 +57,18 @@ pub fn verify(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
     Ok(header)
 }
 
-/// Walks every record of a batch that [`validate_produce`] let pass, decompressing within
-/// `limit`: records fill the batch exactly, offset deltas are 0, 1, 2 …, and no timestamp is
-/// above the max timestamp, where the producer states one.
+/// Walks every record of a batch that [`validate_produce`] let pass, decompressing to at most
+/// `limit` bytes: what a broker's door does, in one go.
 ///
 /// # Errors
-/// As [`records`] and its iterator, [`BatchError::BadOffsetDelta`] for a gap,
-/// [`BatchError::BadTimestamp`].
-pub fn validate_records(batch: &[u8], limit: DecompressLimit) -> Result<(), BatchError> {
-    let set = records(batch, limit)?;
-    let header = set.header();
-    for (index, record) in (0u32..).zip(&set) {
-        let record = record?;
-        let delta = record.offset - header.base_offset;
-        if delta != i64::from(index) {
-            return Err(BatchError::BadOffsetDelta {
-                index,
-                // The iterator lets no delta above the i32 in the header pass.
-                delta: delta as i32,
-            });
-        }
-        let stated = header.max_timestamp != NO_TIMESTAMP;
-        if record.timestamp < NO_TIMESTAMP || (stated && record.timestamp > header.max_timestamp) {
-            return Err(bad_timestamp(header));
-        }
-    }
-    Ok(())
+/// As [`verify`] and [`BatchWalk::step`].
+pub fn validate_records(batch: &[u8], limit: usize) -> Result<Times, BatchError> {
+    let header = verify(batch)?;
+    let mut pieces = Pieces::default();
+    let mut walk = BatchWalk::begin(&header, Deltas::Dense, limit, &mut pieces)?;
+    let mut times = Times::default();
+    while walk.step(&mut pieces, &batch[HEADER_LEN..], &mut times)? == Progress::More {}
+    Ok(times)
 }
 
 fn check_attributes(header: &BatchHeader) -> Result<(), BatchError> {
@@ -124,16 +110,6 @@ fn check_count(header: &BatchHeader, payload_len: usize) -> Result<(), BatchErro
     Ok(())
 }
 
-fn check_timestamps(header: &BatchHeader) -> Result<(), BatchError> {
-    // Old Sarama leaves the maximum at -1.
-    let max_is_plausible =
-        header.max_timestamp == NO_TIMESTAMP || header.max_timestamp >= header.base_timestamp;
-    if header.base_timestamp < NO_TIMESTAMP || !max_is_plausible {
-        return Err(bad_timestamp(header));
-    }
-    Ok(())
-}
-
 fn check_producer(header: &BatchHeader) -> Result<(), BatchError> {
     let has_state = header.producer_epoch >= 0 && header.base_sequence >= 0;
     let fits = match header.producer_id {
@@ -150,12 +126,5 @@ fn check_producer(header: &BatchHeader) -> Result<(), BatchError> {
             epoch: header.producer_epoch,
             sequence: header.base_sequence,
         })
-    }
-}
-
-const fn bad_timestamp(header: &BatchHeader) -> BatchError {
-    BatchError::BadTimestamp {
-        base: header.base_timestamp,
-        max: header.max_timestamp,
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_record::{Record, RecordSet};
+use leveret_record::{MAX_RECORDS_LEN, Record, RecordSet};
 use leveret_wire::native::{ErrorCode, Offset, PartitionId, TopicId};
 
 use super::{Backoff, Mono, RequestId};
@@ -433,7 +433,7 @@ impl Consumer {
             }
             let topic = Arc::clone(&assignment.topic);
             let from = assignment.position().expect("it has been read");
-            let opened = RecordSet::from_bytes(slice.batch.clone(), self.settings.decompress);
+            let opened = RecordSet::from_bytes(slice.batch.clone(), MAX_RECORDS_LEN);
             return Some(match opened {
                 Ok(records) => {
                     let batch = ConsumedBatch {

@@ -3,7 +3,7 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_record::{BatchError, DecompressLimit, batches, records};
+use leveret_record::{BatchError, MAX_RECORDS_LEN, batches, records};
 use leveret_storage::io::BufPool;
 use leveret_storage::store::{ReadData, ReadError, ReadOutcome, ReadToken, TimeFound, TimeOutcome};
 use leveret_storage::types::{LogId, Now, Offset};
@@ -203,7 +203,6 @@ impl<P: BufPool> Shard<P> {
     /// Looks through what was read; answers if that ends the look-up. Whether to read on.
     fn scan_read(&mut self, key: LookupKey, result: Result<ReadData, ReadError>) -> bool {
         let lookup = self.lookups.lookups[key];
-        let limit = self.settings.decompress;
         let storage = |error: BatchError| EngineError::Storage {
             reason: format!("scan from offset {}: {error}", lookup.from),
         };
@@ -214,7 +213,7 @@ impl<P: BufPool> Shard<P> {
                 let reason = format!("no batch at offset {}", lookup.from);
                 return Err(EngineError::Storage { reason });
             }
-            let found = first_record(&data, lookup.from, lookup.timestamp, limit);
+            let found = first_record(&data, lookup.from, lookup.timestamp);
             Ok((data.next, found.map_err(storage)?))
         });
         match outcome {
@@ -252,7 +251,6 @@ fn first_record(
     data: &Batches,
     from: Offset,
     timestamp: i64,
-    limit: DecompressLimit,
 ) -> Result<Option<(Offset, i64)>, BatchError> {
     for chunk in &data.chunks {
         for batch in batches(chunk) {
@@ -260,7 +258,7 @@ fn first_record(
             if header.latest_timestamp() < timestamp {
                 continue;
             }
-            for record in records(bytes, limit)?.iter() {
+            for record in records(bytes, MAX_RECORDS_LEN)?.iter() {
                 let record = record?;
                 let offset = Offset(u64::try_from(record.offset).unwrap_or(0));
                 if offset >= from && record.timestamp >= timestamp {

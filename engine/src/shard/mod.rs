@@ -31,7 +31,6 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_record::DecompressLimit;
 use leveret_storage::histogram::Histogram;
 use leveret_storage::io::{BufPool, IoResult, Op, OpId};
 use leveret_storage::store::{Event, LogSettings, ReadToken, Store};
@@ -70,8 +69,6 @@ pub struct ShardSettings {
     /// Bounds of the topology, which core 0 heeds, and what topics get that do not say
     /// otherwise, which every core does.
     pub topology: TopologySettings,
-    /// How far a compressed batch may grow while a look-up by time reads its records.
-    pub decompress: DecompressLimit,
 }
 
 impl Default for ShardSettings {
@@ -83,7 +80,6 @@ impl Default for ShardSettings {
             parked_ns: 10_000_000_000,
             producers: ProducerLimits::default(),
             topology: TopologySettings::default(),
-            decompress: DecompressLimit::DEFAULT,
         }
     }
 }

@@ -11,15 +11,15 @@ use twox_hash::XxHash32;
 
 use super::{Output, Refused};
 
-const MAGIC: u32 = 0x184d_2204;
+pub(crate) const MAGIC: u32 = 0x184d_2204;
 /// A skippable frame has a magic of these upper 28 bits.
-const SKIPPABLE_MAGIC: u32 = 0x184d_2a50;
+pub(crate) const SKIPPABLE_MAGIC: u32 = 0x184d_2a50;
 /// Set in a block's length if the block is stored as it is.
-const STORED: u32 = 1 << 31;
+pub(crate) const STORED: u32 = 1 << 31;
 /// How far back a linked block may refer.
 const WINDOW_LEN: usize = 64 << 10;
 /// Most output bytes that a byte of a block can stand for.
-const MAX_EXPANSION: usize = 255;
+pub(crate) const MAX_EXPANSION: usize = 255;
 
 pub(super) fn compress(input: &[u8], out: &mut BytesMut) {
     let info = FrameInfo::new()
@@ -50,12 +50,12 @@ pub(super) fn decompress(input: &[u8], output: &mut Output) -> Result<(), Refuse
 }
 
 /// What a frame's descriptor says.
-struct Descriptor {
-    linked_blocks: bool,
-    block_checksums: bool,
-    content_checksum: bool,
-    content_len: Option<u64>,
-    max_block_len: usize,
+pub(crate) struct Descriptor {
+    pub(crate) linked_blocks: bool,
+    pub(crate) block_checksums: bool,
+    pub(crate) content_checksum: bool,
+    pub(crate) content_len: Option<u64>,
+    pub(crate) max_block_len: usize,
 }
 
 fn frame(rest: &mut &[u8], output: &mut Output) -> Result<(), Refused> {
@@ -88,7 +88,7 @@ fn frame(rest: &mut &[u8], output: &mut Output) -> Result<(), Refused> {
     }
 }
 
-fn descriptor(rest: &mut &[u8]) -> Result<Descriptor, Refused> {
+pub(crate) fn descriptor(rest: &mut &[u8]) -> Result<Descriptor, Refused> {
     let start = *rest;
     let flags = take(rest, 1)?[0];
     let block_size = take(rest, 1)?[0];
@@ -156,13 +156,13 @@ fn compressed_block(
     }
 }
 
-fn take<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], Refused> {
+pub(crate) fn take<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], Refused> {
     let (taken, behind) = rest.split_at_checked(len).ok_or(Refused::Invalid)?;
     *rest = behind;
     Ok(taken)
 }
 
-fn take_u32(rest: &mut &[u8]) -> Result<u32, Refused> {
+pub(crate) fn take_u32(rest: &mut &[u8]) -> Result<u32, Refused> {
     let (taken, behind) = rest.split_first_chunk::<4>().ok_or(Refused::Invalid)?;
     *rest = behind;
     Ok(u32::from_le_bytes(*taken))

@@ -6,10 +6,12 @@ use bytes::{BufMut, BytesMut};
 use super::{Output, Refused};
 
 /// Magic, version 1, compatible with version 1.
-const HEADER: [u8; 16] = *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
-const MAGIC_LEN: usize = 8;
+pub(crate) const HEADER: [u8; 16] = *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
+pub(crate) const MAGIC_LEN: usize = 8;
 /// Uncompressed bytes per block, as snappy-java writes them.
 const BLOCK_LEN: usize = 32 << 10;
+/// A three-byte element copies at most 64 bytes; a block that claims more lies.
+pub(crate) const MAX_EXPANSION: usize = 64;
 
 pub(super) fn compress(encoder: &mut snap::raw::Encoder, input: &[u8], out: &mut BytesMut) {
     out.put_slice(&HEADER);
@@ -42,8 +44,6 @@ pub(super) fn decompress(input: &[u8], output: &mut Output) -> Result<(), Refuse
 }
 
 fn block(compressed: &[u8], output: &mut Output) -> Result<(), Refused> {
-    /// A three-byte element copies at most 64 bytes; a block that claims more lies.
-    const MAX_EXPANSION: usize = 64;
     let len = snap::raw::decompress_len(compressed).map_err(|_| Refused::Invalid)?;
     if len / MAX_EXPANSION > compressed.len() {
         return Err(Refused::Invalid);

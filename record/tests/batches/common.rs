@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use leveret_record::{
-    BatchBuilder, BatchError, Compression, DecompressLimit, Header, ProducerStamp, records,
+    BatchBuilder, BatchError, Compression, Header, MAX_RECORDS_LEN, ProducerStamp, records,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -98,7 +98,7 @@ pub(crate) fn build(
 /// The records that our reader finds in `batch`.
 pub(crate) fn read(batch: &[u8]) -> Result<Vec<(i64, OwnRecord)>, BatchError> {
     let own = |bytes: &[u8]| bytes.to_vec();
-    records(batch, DecompressLimit::DEFAULT)?
+    records(batch, MAX_RECORDS_LEN)?
         .iter()
         .map(|record| {
             let record = record?;

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::records as oracle;
 use leveret_record::{
-    Compression, DecompressLimit, ProducerStamp, advance_sequence, assign, validate_produce,
+    Compression, MAX_RECORDS_LEN, ProducerStamp, advance_sequence, assign, validate_produce,
     validate_records,
 };
 use proptest::prelude::*;
@@ -139,7 +139,7 @@ proptest! {
         oracle::RecordBatchEncoder::encode(&mut bytes, &theirs, &options).unwrap();
 
         let header = validate_produce(&bytes, MAX_LEN).unwrap();
-        validate_records(&bytes, DecompressLimit::DEFAULT).unwrap();
+        validate_records(&bytes, MAX_RECORDS_LEN).unwrap();
         prop_assert_eq!(header.attributes.compression(), Ok(codec));
         prop_assert_eq!(header.base_offset, base_offset);
         prop_assert_eq!(header.partition_leader_epoch, 4);
@@ -171,7 +171,7 @@ proptest! {
         written in any_records(),
     ) {
         let batch = build(codec, None, &written);
-        validate_records(&batch, DecompressLimit::DEFAULT).unwrap();
+        validate_records(&batch, MAX_RECORDS_LEN).unwrap();
         let read: Vec<_> = read(&batch).unwrap().into_iter().map(|(_, record)| record).collect();
         prop_assert_eq!(read, written);
     }

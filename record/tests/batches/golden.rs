@@ -4,7 +4,7 @@
 
 use crate::common::{OwnRecord, build, read};
 use leveret_record::{
-    Compression, DecompressLimit, ProducerStamp, validate_produce, validate_records,
+    Compression, MAX_RECORDS_LEN, ProducerStamp, validate_produce, validate_records,
 };
 
 fn golden(codec: Compression) -> &'static [u8] {
@@ -60,7 +60,7 @@ fn golden_batches_are_read() {
             (STAMP.id, STAMP.epoch, STAMP.base_sequence)
         );
         assert_eq!(header.last_sequence(), 0);
-        validate_records(batch, DecompressLimit::DEFAULT).unwrap();
+        validate_records(batch, MAX_RECORDS_LEN).unwrap();
         let expected: Vec<_> = (0..).zip(contents()).collect();
         assert_eq!(read(batch).unwrap(), expected, "{codec}");
     }

@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use leveret_record::{
-    BatchError, Compression, DecompressLimit, HEADER_LEN, RecordSet, batches, frame_len, murmur2,
-    parse_header, records, validate_produce, validate_records, varint,
+    BatchError, Compression, HEADER_LEN, RecordSet, batches, frame_len, murmur2, parse_header,
+    records, validate_produce, validate_records, varint,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -13,11 +13,7 @@ use proptest::prelude::*;
 use crate::common::{any_codec, any_records, build, seal, with_payload};
 
 const MAX_LEN: usize = 1 << 20;
-const LIMIT: DecompressLimit = DecompressLimit {
-    max_len: 1 << 20,
-    max_ratio: 64,
-    ratio_floor: 64 << 10,
-};
+const LIMIT: usize = 1 << 20;
 
 /// Every public reader on the same bytes.
 fn read_everything(bytes: &[u8]) {
@@ -47,10 +43,22 @@ fn read_everything(bytes: &[u8]) {
             read += 1;
         }
         assert!(read <= set.header().record_count);
-        if accepted.is_ok() && deep.is_ok() {
+        if let (Ok(_), Ok(times)) = (&accepted, &deep) {
             assert_eq!(read, set.header().record_count);
             assert_eq!(read - 1, set.header().last_offset_delta);
+            let read: Vec<_> = set
+                .iter()
+                .flatten()
+                .map(|record| record.timestamp)
+                .collect();
+            assert_eq!(read.iter().max(), Some(&times.max));
+            assert_eq!(
+                read.iter().position(|time| *time == times.max),
+                Some(times.max_at as usize)
+            );
         }
+    } else {
+        assert!(deep.is_err(), "the walk lets in what nobody reads");
     }
     if let Ok(set) = RecordSet::from_bytes(Bytes::copy_from_slice(bytes), LIMIT) {
         for record in set.records().flatten() {
@@ -140,25 +148,12 @@ fn a_bomb_of_each_codec_is_refused_at_the_limit() {
         builder.push(0, None, Some(&vec![0; 8 << 20]), &[]).unwrap();
         let bomb = builder.finish();
         assert!(bomb.len() < plain_len / 15, "{codec} shrinks zeros");
-        let at_limit = |max_len| DecompressLimit {
-            max_len,
-            max_ratio: usize::MAX,
-            ratio_floor: 0,
-        };
-        for max_len in [0, 1, 1 << 20, plain_len - 1] {
-            assert_eq!(
-                records(&bomb, at_limit(max_len)).unwrap_err(),
-                BatchError::DecompressedTooLarge { limit: max_len },
-                "{codec}"
-            );
+        for limit in [0, 1, 1 << 20, plain_len - 1] {
+            let too_large = BatchError::DecompressedTooLarge { limit };
+            assert_eq!(records(&bomb, limit).unwrap_err(), too_large, "{codec}");
+            assert_eq!(validate_records(&bomb, limit), Err(too_large), "{codec}");
         }
-        assert!(records(&bomb, at_limit(plain_len)).is_ok(), "{codec}");
-        // The ratio alone stops it too.
-        let by_ratio = DecompressLimit {
-            max_len: usize::MAX,
-            max_ratio: 10,
-            ratio_floor: 0,
-        };
-        assert!(records(&bomb, by_ratio).is_err(), "{codec}");
+        assert!(records(&bomb, plain_len).is_ok(), "{codec}");
+        assert!(validate_records(&bomb, plain_len).is_ok(), "{codec}");
     }
 }

@@ -3,14 +3,14 @@
 
 use bytes::BytesMut;
 use leveret_record::{
-    BatchBuilder, BatchError, BatchErrorKind, Compression, DecompressLimit, ProducerStamp, batches,
+    BatchBuilder, BatchError, BatchErrorKind, Compression, MAX_RECORDS_LEN, ProducerStamp, batches,
     parse_header, records, validate_produce, validate_records, verify,
 };
 
 use crate::common::{seal, with_payload};
 
 const MAX_LEN: usize = 4_096;
-const LIMIT: DecompressLimit = DecompressLimit::DEFAULT;
+const LIMIT: usize = MAX_RECORDS_LEN;
 
 /// Two records of a producer.
 fn good() -> BytesMut {
@@ -154,17 +154,21 @@ fn attributes_that_no_producer_sets() {
 fn timestamps_out_of_range() {
     let timestamps = |base: i64, max: i64| {
         let batch = with(27, &[base.to_be_bytes(), max.to_be_bytes()].concat());
-        validate_produce(&batch, MAX_LEN).map(|header| header.latest_timestamp())
+        validate_produce(&batch, MAX_LEN).unwrap();
+        validate_records(&batch, LIMIT).map(|times| (times.min, times.max, times.max_at))
     };
-    for (base, max) in [(-2, 200), (i64::MIN, -1), (200, 199), (200, -2)] {
-        let refused = BatchError::BadTimestamp { base, max };
-        assert_eq!(refused.kind(), BatchErrorKind::InvalidTimestamp);
-        assert_eq!(timestamps(base, max), Err(refused));
+    // Two records, 100 ms apart, whatever the header says, before 1970 as well as after.
+    for max in [200, 100, 99, -1, i64::MIN, i64::MAX] {
+        assert_eq!(timestamps(100, max), Ok((100, 200, 1)));
     }
-    assert_eq!(timestamps(100, 200), Ok(200));
-    // A producer that states no maximum.
-    assert_eq!(timestamps(100, -1), Ok(100));
-    assert_eq!(timestamps(-1, -1), Ok(-1));
+    assert_eq!(timestamps(-5_000, 0), Ok((-5_000, -4_900, 1)));
+    assert_eq!(timestamps(i64::MIN, 0), Ok((i64::MIN, i64::MIN + 100, 1)));
+    // -1 is no time.
+    assert_eq!(timestamps(-1, 0), Ok((99, 99, 1)));
+    let (base, max) = (i64::MAX - 99, i64::MAX);
+    let refused = BatchError::BadTimestamp { base, max };
+    assert_eq!(refused.kind(), BatchErrorKind::InvalidTimestamp);
+    assert_eq!(timestamps(base, max), Err(refused));
 }
 
 #[test]
@@ -236,14 +240,12 @@ fn records_that_are_no_records() {
     let huge = [20, 0, 0, 0, 1, 0xfe, 0xff, 0xff, 0xff, 0x0f, 0];
     assert_eq!(deep_refusal(&huge), bad_length);
     assert_eq!(deep_refusal(&[14, 0, 0x80, 0, 0, 1, 1, 0]), bad_varint);
-    // Offset delta 1 where the only one is 0, and a timestamp above the stated maximum.
+    // Offset delta 1 where the only one is 0.
     let delta = BatchError::BadOffsetDelta { index: 0, delta: 1 };
     assert_eq!(deep_refusal(&[12, 0, 0, 2, 1, 1, 0]), delta);
-    let late = BatchError::BadTimestamp {
-        base: 100,
-        max: 100,
-    };
-    assert_eq!(deep_refusal(&[12, 0, 2, 0, 1, 1, 0]), late);
+    // Cut off within the record.
+    let cut = BatchError::RecordsCut { index: 0, count: 1 };
+    assert_eq!(deep_refusal(&[14, 0, 0, 0, 1, 4, b'a']), cut);
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use leveret_record::{
-    Attributes, BatchBuilder, BatchError, Compression, DecompressLimit, Header, ProducerStamp,
+    Attributes, BatchBuilder, BatchError, Compression, Header, MAX_RECORDS_LEN, ProducerStamp,
     RecordSet, assign, batches, records, validate_produce, validate_records,
 };
 
 const MAX_LEN: usize = 1 << 20;
-const LIMIT: DecompressLimit = DecompressLimit::DEFAULT;
+const LIMIT: usize = MAX_RECORDS_LEN;
 
 fn header<'a>(key: &'a [u8], value: Option<&'a [u8]>) -> Header<'a> {
     Header { key, value }

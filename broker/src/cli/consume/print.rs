@@ -64,7 +64,7 @@ fn field(name: &str, bytes: Option<&[u8]>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use leveret_record::{BatchBuilder, Compression, DecompressLimit, records};
+    use leveret_record::{BatchBuilder, Compression, MAX_RECORDS_LEN, records};
 
     use super::*;
 
@@ -74,7 +74,7 @@ mod tests {
             .push(1_700_000_000_000, key, value, &[])
             .expect("fits");
         let batch = builder.finish();
-        let set = records(&batch, DecompressLimit::default()).expect("valid");
+        let set = records(&batch, MAX_RECORDS_LEN).expect("valid");
         let mut printer = Printer::new(Vec::new(), json);
         for record in set.iter() {
             printer

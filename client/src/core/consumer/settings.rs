@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use leveret_record::DecompressLimit;
 use leveret_wire::native::Offset;
 
 /// How a consumer behaves: every bound and wait, with its default.
@@ -18,8 +17,6 @@ pub struct ConsumerSettings {
     pub ping_after: Duration,
     /// What to do when the log no longer has the position. Default: fail.
     pub out_of_range: OutOfRange,
-    /// How far compressed batches may grow.
-    pub decompress: DecompressLimit,
     /// Least wait before a partition is subscribed to again after a failure. Default 20 ms.
     pub backoff_least: Duration,
     /// Most wait before a partition is subscribed to again after a failure. Default 1 s.
@@ -35,7 +32,6 @@ impl Default for ConsumerSettings {
             buffer_bytes: 32 << 20,
             ping_after: Duration::from_secs(10),
             out_of_range: OutOfRange::Fail,
-            decompress: DecompressLimit::default(),
             backoff_least: Duration::from_millis(20),
             backoff_most: Duration::from_secs(1),
             seed: 0,

@@ -1,0 +1,219 @@
+//! Every codec's pieces against its decoder in one go, on what compressors write and on damage.
+
+use std::io::Write;
+
+use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::codec::{Compressor, decompress};
+
+const LIMIT: usize = 8 << 20;
+
+fn in_pieces(codec: Compression, input: &[u8]) -> Result<Vec<u8>, BatchError> {
+    let mut pieces = Pieces::default();
+    pieces.begin(codec, LIMIT);
+    let mut all = Vec::new();
+    let mut done = 0;
+    while let Some(piece) = pieces.next(input)? {
+        assert!(piece.len() <= MAX_PIECE_LEN);
+        all.extend_from_slice(piece);
+        assert!(pieces.done() - done <= MAX_PIECE_LEN + MAX_PIECE_LEN + 2 * MAX_INPUT);
+        done = pieces.done();
+    }
+    Ok(all)
+}
+
+/// Text that repeats at distances short and long, with noise between.
+fn content(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as usize
+    };
+    let mut all = Vec::with_capacity(len);
+    while all.len() < len {
+        let run = next() % 300;
+        match next() % 4 {
+            0 => all.extend((0..run).map(|_| next() as u8)),
+            1 => all.extend(std::iter::repeat_n(next() as u8, run * 20)),
+            _ if all.is_empty() => all.push(7),
+            _ => {
+                let back = 1 + next() % all.len().min(90_000);
+                for _ in 0..run {
+                    all.push(all[all.len() - back]);
+                }
+            }
+        }
+    }
+    all.truncate(len);
+    all
+}
+
+fn lz4_frame(info: FrameInfo, content: &[u8]) -> Vec<u8> {
+    let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// What compressors write of `content`: ours, and the shapes that others choose.
+fn encodings(content: &[u8]) -> Vec<(Compression, Vec<u8>)> {
+    let mut all = Vec::new();
+    for codec in Compression::ALL {
+        let mut out = bytes::BytesMut::new();
+        Compressor::new(codec).compress(content, &mut out);
+        all.push((codec, out.to_vec()));
+    }
+    let bare = snap::raw::Encoder::new().compress_vec(content).unwrap();
+    let len = (bare.len() as u32).to_be_bytes();
+    let framed = [&crate::codec::snappy::HEADER[..], &len, &bare].concat();
+    all.extend([(Compression::Snappy, bare), (Compression::Snappy, framed)]);
+    for block_size in [BlockSize::Max64KB, BlockSize::Max1MB, BlockSize::Max4MB] {
+        for block_mode in [BlockMode::Independent, BlockMode::Linked] {
+            let info = FrameInfo::new()
+                .block_size(block_size)
+                .block_mode(block_mode)
+                .block_checksums(block_mode == BlockMode::Linked)
+                .content_checksum(block_size != BlockSize::Max64KB)
+                .content_size(Some(content.len() as u64));
+            all.push((Compression::Lz4, lz4_frame(info, content)));
+        }
+    }
+    // No content size, and two frames or members.
+    let mut context = zstd_safe::CCtx::create();
+    let flag = zstd_safe::CParameter::ContentSizeFlag(false);
+    context.set_parameter(flag).unwrap();
+    let mut frame = Vec::with_capacity(zstd_safe::compress_bound(content.len()));
+    context.compress2(&mut frame, content).unwrap();
+    all.push((Compression::Zstd, frame.clone()));
+    all.push((Compression::Zstd, [&frame[..], &frame].concat()));
+    let gzip = all[1].1.clone();
+    all.push((Compression::Gzip, [&gzip[..], &gzip].concat()));
+    all
+}
+
+#[test]
+fn long_and_short_contents_in_every_shape() {
+    for len in [0, 1, 100, 65_536, 65_537, 300_000, 3_000_000] {
+        let content = content(len as u64, len);
+        for (codec, encoded) in encodings(&content) {
+            let whole = decompress(codec, &encoded, LIMIT);
+            let pieces = in_pieces(codec, &encoded);
+            assert!(whole.is_ok(), "{codec} {len}");
+            assert!(
+                whole == pieces,
+                "{codec} {len}: {:?}",
+                pieces.map(|all| all.len())
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// What the pieces take, the reader takes, and as the same bytes.
+    #[test]
+    fn damage_is_never_taken_for_more_than_the_reader_takes(
+        seed in any::<u64>(),
+        len in prop_oneof![0..3_000usize, 300_000..400_000usize],
+        damage in vec((any::<usize>(), any::<u8>()), 1..3),
+        cut in any::<usize>(),
+        cuts in any::<bool>(),
+    ) {
+        for (codec, mut encoded) in encodings(&content(seed, len)) {
+            for (at, byte) in &damage {
+                let at = at % encoded.len().max(1);
+                if let Some(old) = encoded.get_mut(at) {
+                    *old = *byte;
+                }
+            }
+            if cuts {
+                encoded.truncate(cut % (encoded.len() + 1));
+            }
+            if let Ok(pieces) = in_pieces(codec, &encoded) {
+                prop_assert!(decompress(codec, &encoded, LIMIT).as_ref() == Ok(&pieces), "{codec}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_no_compressed_stream() {
+    for codec in Compression::ALL {
+        let empty = in_pieces(codec, &[]);
+        assert_eq!(empty.is_ok(), codec == Compression::None, "{codec}");
+    }
+}
+
+#[test]
+fn a_zstd_window_beyond_128_mib_is_refused() {
+    // A frame with a window descriptor, an empty last block: 2^27 bytes, then 2^31.
+    let frame = |exponent: u8| [0x28, 0xb5, 0x2f, 0xfd, 0, (exponent - 10) << 3, 1, 0, 0];
+    let mut pieces = Pieces::default();
+    for (exponent, taken) in [(27, true), (28, false), (31, false)] {
+        pieces.begin(Compression::Zstd, MAX_RECORDS_LEN);
+        let first = pieces
+            .next(&frame(exponent))
+            .map(|piece| piece.map(<[u8]>::len));
+        assert_eq!(first == Ok(Some(0)), taken, "2^{exponent}: {first:?}");
+    }
+}
+
+#[test]
+fn gzip_headers_with_every_field() {
+    let member = |flags: u8, fields: &[u8]| {
+        let mut out = bytes::BytesMut::new();
+        Compressor::new(Compression::Gzip).compress(b"leveret", &mut out);
+        let mut member = [
+            &[0x1f, 0x8b, 8, flags, 0, 0, 0, 0, 0, 0],
+            fields,
+            &out[10..],
+        ]
+        .concat();
+        if flags & 2 != 0 {
+            let end = 10 + fields.len() - 2;
+            let mut crc = flate2::Crc::new();
+            crc.update(&member[..end]);
+            member[end..end + 2].copy_from_slice(&(crc.sum() as u16).to_le_bytes());
+        }
+        member
+    };
+    for (flags, fields) in [
+        (0, &b""[..]),
+        (4, b"\x03\0abc"),
+        (8, b"name\0"),
+        (16, b"comment\0"),
+        (2, b"??"),
+        (30, b"\x01\0xname\0comment\0??"),
+    ] {
+        let mut member = member(flags, fields);
+        assert_eq!(
+            in_pieces(Compression::Gzip, &member),
+            Ok(b"leveret".to_vec())
+        );
+        // And what is left of it is refused.
+        for cut in 0..member.len() {
+            assert!(
+                in_pieces(Compression::Gzip, &member[..cut]).is_err(),
+                "{cut}"
+            );
+        }
+        member[3] |= 0x20;
+        assert!(in_pieces(Compression::Gzip, &member).is_err());
+    }
+}
+
+#[test]
+fn a_bomb_ends_at_its_limit() {
+    for (codec, encoded) in encodings(&vec![0; LIMIT + 1]) {
+        if codec != Compression::None {
+            let refused = in_pieces(codec, &encoded);
+            let too_large = BatchError::DecompressedTooLarge { limit: LIMIT };
+            assert_eq!(refused.err(), Some(too_large), "{codec}");
+        }
+    }
+}
