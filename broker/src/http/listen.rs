@@ -1,9 +1,9 @@
 //! Connections in, each with its bounds: one request, so many bytes of it, so much time.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,15 +12,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Served;
-use super::routes::{self, Length};
+use super::guests::Guest;
+use super::routes::{self, Front};
 
-/// Connections at a time; others wait in the kernel's backlog until one of them ends.
-const CONNECTIONS: usize = 128;
 /// Connections that the kernel keeps waiting.
 const BACKLOG: i32 = 64;
 /// Bytes of a request's head; hyper's least.
@@ -29,10 +27,8 @@ const HEAD: usize = 8192;
 const HEADERS: usize = 64;
 /// How long a request's head may take to come.
 const HEAD_DEADLINE: Duration = Duration::from_secs(3);
-/// Scrapes at a time: each has a few dozen kilobytes for a core.
-const SCRAPES: usize = 16;
-/// Statuses at a time: one of many topics has megabytes.
-const STATUSES: usize = 2;
+/// Bytes of an answer that the kernel keeps for a reader: what else a slow one holds is counted.
+const SEND_BUFFER: usize = 64 << 10;
 /// How long a connection may last: request, answer and the peer's reading of it.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// Pause after an accept that failed, for lack of descriptors for one.
@@ -51,22 +47,21 @@ pub(super) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
 /// Serves until it is dropped.
 pub(super) async fn serve(listener: TcpListener, served: Arc<Served>) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let long = Arc::new(LongAnswers {
-        scrapes: Arc::new(Semaphore::new(SCRAPES)),
-        statuses: Arc::new(Semaphore::new(STATUSES)),
-    });
+    let front = Rc::new(Front::new(served));
     loop {
-        let place = Arc::clone(&places).acquire_owned().await;
-        let place = place.expect("the semaphore is never closed");
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (served, long) = (Arc::clone(&served), Arc::clone(&long));
+                let guest = front.guests.enter().await;
+                let front = Rc::clone(&front);
                 tokio::task::spawn_local(async move {
-                    // A peer that takes too long is cut off: what it gets is what it has got.
-                    let _late =
-                        tokio::time::timeout(DEADLINE, connection(stream, served, long)).await;
-                    drop(place);
+                    tokio::select! {
+                        () = connection(stream, &front, &guest) => {}
+                        // A peer that takes too long, or has to give way, is cut off: what it
+                        // gets is what it has got.
+                        () = tokio::time::sleep(DEADLINE) => {}
+                        () = guest.is_cut() => {}
+                    }
+                    front.guests.leave(&guest);
                 });
             }
             Err(error) => {
@@ -77,27 +72,12 @@ pub(super) async fn serve(listener: TcpListener, served: Arc<Served>) -> io::Res
     }
 }
 
-/// Places for answers that take memory until they have been read.
-struct LongAnswers {
-    scrapes: Arc<Semaphore>,
-    statuses: Arc<Semaphore>,
-}
-
-async fn connection(stream: TcpStream, served: Arc<Served>, long: Arc<LongAnswers>) {
-    // Held until the connection ends, and with it the answer's memory.
-    let held: Cell<Option<OwnedSemaphorePermit>> = Cell::new(None);
-    let (served, long, held) = (&served, &long, &held);
+async fn connection(stream: TcpStream, front: &Front, guest: &Rc<Guest>) {
+    if let Err(error) = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER) {
+        tracing::debug!(%error, "an HTTP connection keeps its send buffer");
+    }
     let answer = service_fn(move |request: Request<Incoming>| async move {
-        let places = match routes::length(request.uri().path()) {
-            Length::Short => None,
-            Length::Scrape => Some(&long.scrapes),
-            Length::Status => Some(&long.statuses),
-        };
-        if let Some(places) = places {
-            let place = Arc::clone(places).acquire_owned().await;
-            held.set(Some(place.expect("the semaphore is never closed")));
-        }
-        Ok::<_, Infallible>(routes::answer(&request, served).await)
+        Ok::<_, Infallible>(routes::answer(&request, front, guest).await)
     });
     let outcome = http1::Builder::new()
         .timer(TokioTimer::new())

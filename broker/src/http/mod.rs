@@ -3,12 +3,15 @@
 //!
 //! It runs on a thread of its own beside the cores and asks them through the runtime's
 //! [`Desk`], so that a scrape costs a core no more than a few requests, however the answer is
-//! written out. What a client can hold here is bounded: connections, bytes of a request, time.
+//! written out. What a client can hold here is bounded: connections, bytes of a request and of its
+//! answer, time; and a slow one gives way to others.
 //!
-//! In the order of a request: `listen` takes connections, `routes` finds the answer's maker,
+//! In the order of a request: `listen` takes connections, whose places are in `guests`, `routes` finds the answer's maker,
 //! `ask` asks the cores, `metrics` and `status` write what they said.
 
 mod ask;
+mod fresh;
+mod guests;
 mod listen;
 mod metrics;
 mod process;

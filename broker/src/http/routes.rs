@@ -1,5 +1,7 @@
 //! Paths and what answers them. Anything else is told what there is.
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http_body_util::Full;
@@ -8,6 +10,8 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::ask::{self, Unanswered};
+use super::fresh::Fresh;
+use super::guests::{Guest, Guests};
 use super::{Served, metrics, status};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -20,28 +24,32 @@ const PATHS: &str = "/health/live      whether every core turns\n\
                      /metrics          for Prometheus\n\
                      /api/v1/status    what `leveret status --json` prints\n";
 
-/// How much memory an answer takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Length {
-    /// A line or a few.
-    Short,
-    /// Grows with the cores.
-    Scrape,
-    /// Grows with the topics.
-    Status,
+/// What all connections share.
+pub(super) struct Front {
+    served: Arc<Served>,
+    pub(super) guests: Guests,
+    metrics: Fresh,
+    status: Fresh,
 }
 
-/// How long the answer at a path may be.
-pub(super) fn length(path: &str) -> Length {
-    match path {
-        "/metrics" => Length::Scrape,
-        "/api/v1/status" => Length::Status,
-        _ => Length::Short,
+impl Front {
+    pub(super) fn new(served: Arc<Served>) -> Self {
+        Self {
+            served,
+            guests: Guests::default(),
+            metrics: Fresh::default(),
+            status: Fresh::default(),
+        }
     }
 }
 
 /// Answers one request. Its body, if it has one, is not looked at.
-pub(super) async fn answer<B>(request: &Request<B>, served: &Served) -> Response<Full<Bytes>> {
+pub(super) async fn answer<B>(
+    request: &Request<B>,
+    front: &Front,
+    guest: &Rc<Guest>,
+) -> Response<Full<Bytes>> {
+    let served = &front.served;
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         let headers = refused.headers_mut();
@@ -51,16 +59,36 @@ pub(super) async fn answer<B>(request: &Request<B>, served: &Served) -> Response
     match request.uri().path() {
         "/health/live" => live(served).await,
         "/health/ready" => ready(served),
-        "/metrics" => match metrics::text(&served.desk).await {
-            Ok(metrics) => response(StatusCode::OK, METRICS, metrics),
-            Err(reason) => unanswered(reason),
-        },
-        "/api/v1/status" => match status::json(&served.desk).await {
-            Ok(status) => response(StatusCode::OK, JSON, status),
-            Err(reason) => unanswered(reason),
-        },
+        "/metrics" => {
+            let made = async { words(metrics::text(&served.desk).await) };
+            long(front, guest, front.metrics.get(made).await, METRICS)
+        }
+        "/api/v1/status" => {
+            let made = async { words(status::json(&served.desk).await) };
+            long(front, guest, front.status.get(made).await, JSON)
+        }
         "/" => text(StatusCode::OK, PATHS),
         _ => text(StatusCode::NOT_FOUND, &format!("there is:\n{PATHS}")),
+    }
+}
+
+fn words(made: Result<String, Unanswered>) -> Result<String, String> {
+    made.map_err(|reason| reason.to_string())
+}
+
+/// An answer that grows with what there is.
+fn long(
+    front: &Front,
+    guest: &Rc<Guest>,
+    made: Result<Bytes, String>,
+    kind: &'static str,
+) -> Response<Full<Bytes>> {
+    match made {
+        Ok(body) => {
+            front.guests.reads(guest, &body);
+            response(StatusCode::OK, kind, body)
+        }
+        Err(reason) => unanswered(&reason),
     }
 }
 
@@ -71,7 +99,7 @@ async fn live(served: &Served) -> Response<Full<Bytes>> {
     }
     match ask::all_alive(&served.desk).await {
         Ok(()) => text(StatusCode::OK, "live\n"),
-        Err(reason) => unanswered(reason),
+        Err(reason) => unanswered(&reason.to_string()),
     }
 }
 
@@ -85,16 +113,16 @@ fn ready(served: &Served) -> Response<Full<Bytes>> {
     }
 }
 
-fn unanswered(reason: Unanswered) -> Response<Full<Bytes>> {
+fn unanswered(reason: &str) -> Response<Full<Bytes>> {
     text(StatusCode::SERVICE_UNAVAILABLE, &format!("{reason}\n"))
 }
 
 fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
-    response(status, TEXT, text.to_owned())
+    response(status, TEXT, Bytes::copy_from_slice(text.as_bytes()))
 }
 
-fn response(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn response(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));

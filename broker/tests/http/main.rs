@@ -6,14 +6,16 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leveret_broker::config::Settings;
 use leveret_broker::runtime::{Exit, RuntimeError, StopHandle};
 use leveret_broker::server;
+use socket2::{Domain, Socket, Type};
 
 struct Broker {
     http: SocketAddr,
+    native: SocketAddr,
     stop: StopHandle,
     thread: JoinHandle<Result<Exit, RuntimeError>>,
     dir: PathBuf,
@@ -45,11 +47,15 @@ impl Broker {
         let handle = stop.clone();
         let (told, ready) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            server::serve(&settings, &handle, None, |_, http| told.send(http).unwrap())
+            server::serve(&settings, &handle, None, |ready, http| {
+                told.send((ready.addrs[0].cores[0], http)).unwrap();
+            })
         });
-        let http = ready.recv_timeout(Duration::from_secs(20));
+        let told = ready.recv_timeout(Duration::from_secs(20));
+        let (native, http) = told.expect("it starts");
         Self {
-            http: http.expect("it starts").expect("HTTP is on"),
+            http: http.expect("HTTP is on"),
+            native,
             stop,
             thread,
             dir,
@@ -124,6 +130,53 @@ fn health_metrics_and_status_are_served_until_the_stop() {
         TcpStream::connect(broker.http).is_err(),
         "it ends with the broker"
     );
+    std::fs::remove_dir_all(&broker.dir).unwrap();
+}
+
+#[test]
+fn slow_readers_and_silent_ones_delay_nobody() {
+    let broker = Broker::start("slow");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let address = broker.native.to_string();
+        let client = leveret_client::Client::connect(address).await.unwrap();
+        let topic = leveret_client::NewTopic::new("wide", 5000);
+        client.admin().create_topic(&topic).await.unwrap();
+    });
+    let slow = |request: &str| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&broker.http.into()).unwrap();
+        let mut stream = TcpStream::from(socket);
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    };
+    let status = "GET /api/v1/status HTTP/1.1\r\nHost: x\r\n\r\n";
+    let readers: Vec<_> = (0..60).map(|_| slow(status)).collect();
+    let began = Instant::now();
+    let (code, json) = broker.get("/api/v1/status");
+    assert_eq!(code, OK);
+    assert!(json.len() > 300_000, "more than the kernel keeps for them");
+    let taken = began.elapsed();
+    assert!(
+        taken < Duration::from_secs(3),
+        "{taken:?} beside slow readers"
+    );
+    let silent: Vec<_> = (0..100).map(|_| slow("GET /")).collect();
+    let began = Instant::now();
+    assert_eq!(broker.get("/health/live").0, OK);
+    let taken = began.elapsed();
+    assert!(
+        taken < Duration::from_secs(2),
+        "{taken:?} beside silent ones"
+    );
+    drop((readers, silent));
+    broker.stop.stop();
+    let ended = broker.thread.join().expect("no panic");
+    assert!(ended.expect("a clean end").served);
     std::fs::remove_dir_all(&broker.dir).unwrap();
 }
 
