@@ -107,6 +107,8 @@ counters! {
     trims,
     /// Logs deleted.
     drops,
+    /// Batches refused for the moment.
+    refusals,
     /// Topics altered, durably.
     alterations,
     /// Logs that stopped after a failed write.

@@ -1,4 +1,4 @@
-//! The negative control: each rule of storage, broken on purpose, must be noticed, and as the
+//! The negative control: each rule of storage and of the engine, broken on purpose, must be noticed, and as the
 //! broken promise that it is.
 
 use leveret_storage::mutation::Mutation;
@@ -22,9 +22,10 @@ pub struct Hunt {
 /// simulator stumbled over something else.
 #[must_use]
 pub fn expected(mutation: Mutation) -> &'static [Kind] {
-    use Kind::{Lost, MachineState, ReadFailed, Refused, Resurrected, Stuck, WrongData};
+    use Kind::{Frontier, Lost, MachineState, ReadFailed, Refused, Resurrected, Stuck, WrongData};
     match mutation {
-        Mutation::AckBeforeSync | Mutation::AckOutOfOrder => &[Lost],
+        Mutation::AckBeforeSync | Mutation::AckOutOfOrder | Mutation::UnsyncedVisible => &[Lost],
+        Mutation::OvertakesRefused => &[Frontier, WrongData],
         Mutation::DurableThroughAhead | Mutation::FreedBeforeLiveFrom => &[Refused],
         Mutation::SkippedSync
         | Mutation::FreedBeforeSync
@@ -48,6 +49,7 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
 pub fn mode(mutation: Mutation) -> Mode {
     match mutation {
         Mutation::RefusalIsSuccess | Mutation::FullForEver => Mode::Faults,
+        Mutation::UnsyncedVisible | Mutation::OvertakesRefused => Mode::Shards,
         _ => Mode::Crashes,
     }
 }

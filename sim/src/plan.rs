@@ -50,6 +50,8 @@ pub struct Plan {
     pub actions: u64,
     /// Logs at the beginning.
     pub logs: Vec<LogPlan>,
+    /// One in so many times that a producer could end, another one takes its place.
+    pub turnover: u64,
     /// Remainders that recovery writes to segments, bytes.
     pub segment_threshold: u64,
     /// Bytes of the old generation that recovery keeps in memory.
@@ -107,6 +109,7 @@ impl Plan {
             lives: rng.between(22, 34),
             actions: rng.between(10, 60),
             logs: (0..logs).map(|_| LogPlan::draw(rng)).collect(),
+            turnover: 6,
             segment_threshold: rng.magnitude(2, 32) << 10,
             recovery_cache: rng.magnitude(4, 256) as usize * 1024,
             interrupts: Interrupts {
@@ -123,6 +126,18 @@ impl Plan {
                 log.settings.level = Level::Synced;
                 (log.sizes, log.burst, log.weaker) = ((500, 5_000), 30, 0);
             }
+        }
+        if mutation == Some(Mutation::OvertakesRefused) {
+            // New producers must meet a full journal.
+            plan.geometry = Geometry {
+                file_bytes: 8 * 4096,
+                files: 3,
+                max_commit_bytes: 4096 * 2,
+                in_flight: 1,
+            };
+            plan.store.commits_in_flight = 1;
+            plan.store.max_commit_bytes = 8192;
+            plan.turnover = 1;
         }
         if mutation == Some(Mutation::NoFirstSync) {
             // Only the superblock can be adopted unsynced: all else is written again.

@@ -1,6 +1,7 @@
 //! Faults that the simulator switches on to prove that it would notice them.
 //!
-//! One variant per trap of the storage design, two for a full disk and one for files' lengths. A hook is a single `if mutated(..)` at the place
+//! One variant per trap of the storage design, two for a full disk, one for files' lengths, and two
+//! for what the engine promises readers and producers. A hook is a single `if mutated(..)` at the place
 //! of the rule that it breaks. Without the cargo feature `mutations` every hook is constant
 //! `false`: a production build cannot be told to lose data.
 
@@ -70,6 +71,10 @@ mutations! {
     FullForEver = "full-for-ever",
     /// A segment that is closed gives back its last block with what it did not need.
     TrimmedTooFar = "trimmed-too-far",
+    /// Readers see what is ordered and not durable.
+    UnsyncedVisible = "unsynced-visible",
+    /// A batch is let through behind one of the same producer that was refused.
+    OvertakesRefused = "overtakes-refused",
 }
 
 impl fmt::Display for Mutation {

@@ -273,6 +273,13 @@ impl Partition {
         }
     }
 
+    /// Whether the producer of the batch is remembered at `now`, so that [`Partition::decide`]
+    /// keeps the order of its batches.
+    #[must_use]
+    pub fn knows(&self, header: &BatchHeader, now: WallMs) -> bool {
+        self.known(header.producer_id, now).is_some()
+    }
+
     fn known(&self, producer_id: i64, now: WallMs) -> Option<Known<'_>> {
         let producers = self.producers.as_ref()?;
         producers.known(producer_id, now, self.limits.expiry_ms)

@@ -140,6 +140,11 @@ impl Fetch {
         self.pending == 0 && !self.wants_more()
     }
 
+    /// Whether its reply leaves now with nothing in it.
+    pub(super) fn is_in_vain(&self) -> bool {
+        self.got == 0 && self.complete()
+    }
+
     /// Whether it has to be told when logs grow.
     pub(super) fn waits(&self) -> bool {
         self.pending == 0 && self.wants_more()

@@ -29,6 +29,7 @@ impl<P: BufPool> Shard<P> {
         if self.stopping {
             self.fetches.get_mut(key).hurry();
         }
+        self.hasten_for(key);
         if !self.finish_if_complete(key) {
             self.fetches.watch(key);
             self.register_if_waiting(key);
@@ -83,6 +84,7 @@ impl<P: BufPool> Shard<P> {
         }
         if !self.finish_if_complete(key) {
             self.register_if_waiting(key);
+            self.hasten_for(key);
         }
     }
 
@@ -122,7 +124,23 @@ impl<P: BufPool> Shard<P> {
                     return;
                 }
                 ReadOutcome::Ready(data) => take(fetch, index, state, data, until),
-                ReadOutcome::Failed(error) => return fetch.fail(index, read_error(error, from)),
+                ReadOutcome::Failed(error) => {
+                    return fetch.fail(index, read_error(error, from, until));
+                }
+            }
+        }
+    }
+
+    /// A fetch that has nothing, or not enough, stands at the ends of its logs: what they hold
+    /// beyond is made visible soon.
+    fn hasten_for(&mut self, key: FetchKey) {
+        let fetch = self.fetches.get_mut(key);
+        if !fetch.waits() && !fetch.is_in_vain() {
+            return;
+        }
+        for part in &fetch.parts {
+            if let Some(state) = self.logs.get(&part.log) {
+                state.hasten(&mut self.store, part.log);
             }
         }
     }
@@ -134,12 +152,10 @@ impl<P: BufPool> Shard<P> {
         let Some(state) = self.logs.get(&log) else {
             return fetch.fail(index, EngineError::UnknownLog);
         };
+        let until = state.high_watermark(&frontiers_of(&self.store, log));
         match result {
-            Ok(data) => {
-                let until = state.high_watermark(&frontiers_of(&self.store, log));
-                take(fetch, index, state, data, until);
-            }
-            Err(error) => fetch.fail(index, read_error(error, from)),
+            Ok(data) => take(fetch, index, state, data, until),
+            Err(error) => fetch.fail(index, read_error(error, from, until)),
         }
     }
 
@@ -209,7 +225,8 @@ impl<P: BufPool> Shard<P> {
     }
 }
 
-/// Up to where the log may be read from `from`; `None` if there is nothing yet.
+/// Up to where the log may be read from `from`; `None` if there is nothing yet, also where records
+/// are that are not visible yet: who was told of such an offset is not outside of the log.
 pub(super) fn readable(
     state: &LogState,
     frontiers: &Frontiers,
@@ -217,7 +234,7 @@ pub(super) fn readable(
 ) -> Result<Option<Offset>, EngineError> {
     let start = frontiers.start.1;
     let high_watermark = state.high_watermark(frontiers);
-    if from < start || from > high_watermark {
+    if from < start || from > frontiers.ordered.1.max(high_watermark) {
         return Err(EngineError::OffsetOutOfRange {
             asked: from,
             start,
@@ -252,13 +269,13 @@ pub(super) fn not_a_batch(error: &BatchError, state: &LogState, from: Offset) ->
     }
 }
 
-/// What a failed read is called towards the asker.
-pub(super) fn read_error(error: ReadError, asked: Offset) -> EngineError {
+/// What a failed read is called towards the asker, who sees the log up to `high_watermark`.
+pub(super) fn read_error(error: ReadError, asked: Offset, high_watermark: Offset) -> EngineError {
     match error {
-        ReadError::OutOfRange { start, end } => EngineError::OffsetOutOfRange {
+        ReadError::OutOfRange { start, .. } => EngineError::OffsetOutOfRange {
             asked,
             start,
-            high_watermark: end,
+            high_watermark,
         },
         ReadError::UnknownLog => EngineError::UnknownLog,
         ReadError::Corrupt { .. } | ReadError::Io(_) => EngineError::Storage {

@@ -83,6 +83,18 @@ impl LogState {
         (first.until <= at_level(frontiers, first.level).1).then(|| self.waiting.pop_front())?
     }
 
+    /// A reader stands at the high watermark: what lies beyond it becomes visible soon.
+    pub(super) fn hasten<P: BufPool>(&self, store: &mut Store<P>, log: LogId) {
+        if self.settings.level == Level::Synced {
+            store.hasten(log);
+        }
+    }
+
+    /// Whether somebody waits for the log to grow.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.readers.is_empty() || self.watchers.any()
+    }
+
     /// The offset below which everything may be read: what has become as durable as the log
     /// promises, or was promised before.
     pub(super) fn high_watermark(&self, frontiers: &Frontiers) -> Offset {

@@ -135,8 +135,8 @@ impl<P: BufPool> Shard<P> {
             }
             Ok(None) => self.finish_lookup(key, Ok(None)),
             Err(error) => {
-                let from = lookup.from;
-                self.finish_lookup(key, Err(read_error(error, from)));
+                let (from, until) = (lookup.from, lookup.until);
+                self.finish_lookup(key, Err(read_error(error, from, until)));
             }
         }
     }
@@ -206,7 +206,7 @@ impl<P: BufPool> Shard<P> {
         let storage = |error: BatchError| EngineError::Storage {
             reason: format!("scan from offset {}: {error}", lookup.from),
         };
-        let data = result.map_err(|error| read_error(error, lookup.from));
+        let data = result.map_err(|error| read_error(error, lookup.from, lookup.until));
         let data = data.and_then(|d| trim(d, lookup.from, lookup.until).map_err(storage));
         let outcome = data.and_then(|data| {
             if data.next <= lookup.from {

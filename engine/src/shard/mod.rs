@@ -18,6 +18,7 @@ mod lookup;
 mod open;
 mod parked;
 mod produce;
+mod refused;
 mod reply;
 mod stats;
 #[cfg(test)]
@@ -44,6 +45,7 @@ use fetch::{FetchKey, Fetches};
 use log::{LogState, frontiers_of};
 use lookup::{LookupKey, Lookups};
 use parked::Parked;
+use refused::Refused;
 use watching::Watches;
 
 pub use log::LogCounters;
@@ -114,6 +116,7 @@ pub struct Shard<P: BufPool> {
     unclaimed: BTreeMap<LogId, LogState>,
     control: Option<Control>,
     parked: Parked,
+    refused: Refused,
     fetches: Fetches,
     lookups: Lookups,
     watches: Watches,

@@ -15,6 +15,7 @@ use super::fetch::Fetches;
 use super::log::LogState;
 use super::lookup::Lookups;
 use super::parked::Parked;
+use super::refused::Refused;
 use super::watching::Watches;
 use super::{Shard, ShardSettings};
 use crate::partition::{Partition, ReplayError};
@@ -107,6 +108,7 @@ impl<P: BufPool> Shard<P> {
             unclaimed,
             control,
             parked: Parked::new(settings.parked_bytes, settings.parked_requests),
+            refused: Refused::default(),
             fetches: Fetches::default(),
             lookups: Lookups::default(),
             readers: HashMap::default(),

@@ -35,12 +35,16 @@ impl Parked {
         }
     }
 
-    /// Takes a produce at the end of the line, to be given up at `deadline`; gives its request
-    /// back if the line is full.
-    pub(super) fn push(&mut self, produce: ParkedProduce, deadline: Mono) -> Result<(), RequestId> {
+    /// Takes a produce at the end of the line, to be given up at `deadline`; gives it back if
+    /// the line is full.
+    pub(super) fn push(
+        &mut self,
+        produce: ParkedProduce,
+        deadline: Mono,
+    ) -> Result<(), ParkedProduce> {
         let bytes = self.bytes + produce.batch.len();
         if self.line.len() == self.max_requests || bytes > self.max_bytes {
-            return Err(produce.request);
+            return Err(produce);
         }
         self.bytes = bytes;
         self.line.push_back((deadline, produce));

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use leveret_record::{BatchError, CRC_FROM, assign, stamp_append_time, validate_produce};
+use leveret_record::{
+    BatchError, BatchHeader, CRC_FROM, assign, parse_header, stamp_append_time, validate_produce,
+};
 use leveret_storage::checksum::KnownSum;
 use leveret_storage::io::BufPool;
+use leveret_storage::mutation::Mutation;
 use leveret_storage::store::{AppendError, NewEntry};
 use leveret_storage::types::{EntryMeta, Level, LogId, Now, Offset};
 
@@ -13,8 +16,8 @@ use super::Shard;
 use super::log::{WaitingProduce, frontiers_of};
 use super::parked::ParkedProduce;
 use super::reply::{Produced, Reply, RequestId};
-use crate::error::EngineError;
-use crate::partition::{Decision, offsets_of};
+use crate::error::{EngineError, Fault};
+use crate::partition::{AppendRefusal, Decision, offsets_of};
 use crate::topology::TimestampType;
 
 impl<P: BufPool> Shard<P> {
@@ -33,6 +36,10 @@ impl<P: BufPool> Shard<P> {
             return self.fail(request, EngineError::Stopping);
         }
         let Some(state) = self.logs.get(&log) else {
+            // It may be installed in a moment, before the next batch comes.
+            if let Ok(header) = parse_header(&batch) {
+                self.note_refusal(log, &header);
+            }
             return self.fail(request, EngineError::UnknownLog);
         };
         let header = match validate_produce(&batch, state.max_batch_bytes()) {
@@ -53,8 +60,8 @@ impl<P: BufPool> Shard<P> {
         };
         if let Err(produce) = refused {
             let deadline = now.mono.after(self.settings.parked_ns);
-            if let Err(request) = self.parked.push(produce, deadline) {
-                self.fail(request, EngineError::Overloaded);
+            if let Err(produce) = self.parked.push(produce, deadline) {
+                self.overloaded(&produce);
             }
         }
         self.drain();
@@ -72,7 +79,8 @@ impl<P: BufPool> Shard<P> {
             self.fail(request, EngineError::LogStopped { reason });
             return Ok(());
         }
-        match state.machine.decide(&produce.header, now.wall) {
+        let decision = state.machine.decide(&produce.header, now.wall);
+        match decision.and_then(|decision| self.check_refused(&produce, decision)) {
             Err(refusal) => self.fail(request, refusal.into()),
             Ok(Decision::Duplicate {
                 base_offset,
@@ -150,6 +158,9 @@ impl<P: BufPool> Shard<P> {
             Err(refusal) => {
                 let stopped = state.stopped.as_ref();
                 let error = refused(refusal, stopped, len, state.max_batch_bytes());
+                if error.fault() == Fault::Moment {
+                    self.note_refusal(log, &header);
+                }
                 self.fail(request, error);
                 return Ok(());
             }
@@ -164,6 +175,14 @@ impl<P: BufPool> Shard<P> {
             len: u32::try_from(len).expect("batches are bounded below 2^31"),
         };
         state.machine.apply(&meta, &header);
+        self.refused.appended(log, &header);
+        if state.is_awaited() {
+            state.hasten(&mut self.store, log);
+        }
+        if self.store.breaks(Mutation::UnsyncedVisible) {
+            // The fault that is switched on.
+            state.visible = meta.next_offset();
+        }
         let records = u64::from(header.record_count.unsigned_abs());
         for counters in [&mut state.counters, &mut self.counters] {
             counters.batches_in += 1;
@@ -233,8 +252,40 @@ impl<P: BufPool> Shard<P> {
     pub(super) fn give_up_parked(&mut self, now: Now) {
         while self.parked.next_deadline().is_some_and(|at| at <= now.mono) {
             let (_, produce) = self.parked.pop().expect("it has a deadline");
-            self.fail(produce.request, EngineError::Overloaded);
+            self.overloaded(&produce);
         }
+    }
+
+    fn overloaded(&mut self, produce: &ParkedProduce) {
+        self.note_refusal(produce.log, &produce.header);
+        self.fail(produce.request, EngineError::Overloaded);
+    }
+
+    /// A batch is refused for the moment: what its producer has sent after it shall not overtake
+    /// it.
+    fn note_refusal(&mut self, log: LogId, header: &BatchHeader) {
+        if header.is_idempotent() {
+            let expiry_ns = self.settings.producers.expiry_ms.saturating_mul(1_000_000);
+            self.refused.note(log, header, self.now.mono, expiry_ns);
+        }
+    }
+
+    /// Whether the batch may follow those of its producer that were refused.
+    fn check_refused(
+        &self,
+        produce: &ParkedProduce,
+        decision: Decision,
+    ) -> Result<Decision, AppendRefusal> {
+        if self.refused.is_empty() || !produce.header.is_idempotent() {
+            return Ok(decision);
+        }
+        let state = self.logs.get(&produce.log);
+        let known = state.is_some_and(|state| state.machine.knows(&produce.header, self.now.wall));
+        if !known && !self.store.breaks(Mutation::OvertakesRefused) {
+            let now = self.now.mono;
+            self.refused.check(produce.log, &produce.header, now)?;
+        }
+        Ok(decision)
     }
 }
 

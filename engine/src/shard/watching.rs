@@ -89,6 +89,11 @@ pub(super) struct Watchers {
 }
 
 impl Watchers {
+    /// Whether one of them stands.
+    pub(super) fn any(&self) -> bool {
+        self.standing.len() > self.ended
+    }
+
     /// All of them, ended ones too.
     pub(super) fn into_ids(self) -> Vec<WatchId> {
         self.standing
@@ -115,7 +120,10 @@ impl<P: BufPool> Shard<P> {
         let end = state.high_watermark(&frontiers);
         self.fetch_lag.record(end.0.saturating_sub(watch.from.0));
         match readable(state, &frontiers, watch.from) {
-            Ok(None) if watch.stand => state.watchers.standing.push(id),
+            Ok(None) if watch.stand => {
+                state.watchers.standing.push(id);
+                state.hasten(&mut self.store, watch.log);
+            }
             Ok(Some(until)) if !watch.stand => {
                 self.read_watch(id, watch, until, watch.max_bytes, now);
             }
@@ -199,13 +207,13 @@ impl<P: BufPool> Shard<P> {
         };
         open.reading = None;
         let Watch { log, from, .. } = open.watch;
-        match (result, self.logs.get(&log)) {
-            (_, None) => self.watch_failed(id, EngineError::UnknownLog),
-            (Err(error), _) => self.watch_failed(id, read_error(error, from)),
-            (Ok(data), Some(state)) => {
-                let until = state.high_watermark(&frontiers_of(&self.store, log));
-                self.take_watched(id, log, from, data, until);
-            }
+        let Some(state) = self.logs.get(&log) else {
+            return self.watch_failed(id, EngineError::UnknownLog);
+        };
+        let until = state.high_watermark(&frontiers_of(&self.store, log));
+        match result {
+            Ok(data) => self.take_watched(id, log, from, data, until),
+            Err(error) => self.watch_failed(id, read_error(error, from, until)),
         }
     }
 
@@ -224,7 +232,9 @@ impl<P: BufPool> Shard<P> {
                 self.readers.insert(token, Reader::Watch(id));
             }
             ReadOutcome::Ready(data) => self.take_watched(id, log, from, data, until),
-            ReadOutcome::Failed(error) => self.watch_failed(id, read_error(error, from)),
+            ReadOutcome::Failed(error) => {
+                self.watch_failed(id, read_error(error, from, until));
+            }
         }
     }
 

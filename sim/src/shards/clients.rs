@@ -1,10 +1,12 @@
 //! Idempotent producers: numbered batches, at most five under way, sent again in order after a
-//! failure or a restart.
+//! failure or a restart. Some batches ask for a weaker acknowledgement, which a crash may take
+//! back: those are sent again too.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use leveret_record::{BatchBuilder, Compression, ProducerStamp};
+use leveret_storage::types::{Level, Mono};
 
 use super::ledger::{BatchKey, Ledger};
 use crate::rng::Rng;
@@ -16,6 +18,15 @@ pub(super) const WINDOW: usize = 5;
 struct Batch {
     key: BatchKey,
     bytes: Bytes,
+    /// What its acknowledgement shall mean.
+    level: Level,
+}
+
+/// A batch on its way to the broker.
+pub(super) struct Sent {
+    pub(super) key: BatchKey,
+    pub(super) bytes: BytesMut,
+    pub(super) level: Level,
 }
 
 /// One producer in one partition.
@@ -25,13 +36,19 @@ pub(super) struct Sender {
     /// The newest acknowledged batches: their acknowledgements may yet turn out not to have
     /// arrived.
     acknowledged: VecDeque<Batch>,
+    /// Acknowledged at a weaker level, with nothing after them that is durable.
+    unsynced: VecDeque<Batch>,
     /// To be acknowledged, in order; the first `under_way` of them are with the broker.
     queue: VecDeque<Batch>,
     under_way: usize,
     /// So many of them were with a broker at some time, and may have been appended.
     offered: usize,
-    /// A batch was refused: wait for all answers, then send again.
-    refused: bool,
+    /// So many batches before those under way were refused: wait for all answers, then send again.
+    refused: usize,
+    /// So many more left before the first refusal was heard, and are still to arrive.
+    coming: usize,
+    /// Not before this.
+    again_at: Mono,
 }
 
 impl Sender {
@@ -39,10 +56,13 @@ impl Sender {
         Self {
             next: first,
             acknowledged: VecDeque::new(),
+            unsynced: VecDeque::new(),
             queue: VecDeque::new(),
             under_way: 0,
             offered: 0,
-            refused: false,
+            refused: 0,
+            coming: 0,
+            again_at: Mono(0),
         }
     }
 
@@ -53,7 +73,18 @@ impl Sender {
 
     /// Batches under way follow one that was refused.
     pub(super) fn is_refused(&self) -> bool {
-        self.refused
+        self.refused > 0
+    }
+
+    /// A producer that has nothing to send may end; the next one in its place has another id.
+    pub(super) fn succeed(&mut self, producer: i64) {
+        if self.is_done() && self.unsynced.is_empty() {
+            *self = Self::new(BatchKey {
+                producer,
+                sequence: 0,
+                ..self.next
+            });
+        }
     }
 
     /// Makes another batch to be sent.
@@ -77,19 +108,34 @@ impl Sender {
         let bytes = builder.finish();
         ledger.send(self.next, bytes.clone());
         let key = self.next;
-        self.queue.push_back(Batch { key, bytes });
+        let level = *rng.pick(&[Level::Synced, Level::Synced, Level::Written, Level::Memory]);
+        self.queue.push_back(Batch { key, bytes, level });
         self.next.sequence += records;
     }
 
     /// The next batch to hand to the broker, if one may be.
-    pub(super) fn send(&mut self) -> Option<(BatchKey, BytesMut)> {
-        if self.refused || self.under_way == WINDOW {
+    pub(super) fn send(&mut self, now: Mono) -> Option<Sent> {
+        // What a crash may take back, and bring again, is no more than what the broker remembers.
+        let open = self.under_way + self.refused + self.unsynced.len();
+        let pauses = match self.is_refused() {
+            true => self.coming == 0,
+            false => now < self.again_at,
+        };
+        if open == WINDOW || pauses {
             return None;
         }
-        let batch = self.queue.get(self.under_way)?;
+        let batch = self.queue.get_mut(self.under_way + self.refused)?;
+        self.coming = self.coming.saturating_sub(1);
+        if open + 1 == WINDOW {
+            batch.level = Level::Synced;
+        }
         self.under_way += 1;
-        self.offered = self.offered.max(self.under_way);
-        Some((batch.key, BytesMut::from(&batch.bytes[..])))
+        self.offered = self.offered.max(self.under_way + self.refused);
+        Some(Sent {
+            key: batch.key,
+            bytes: BytesMut::from(&batch.bytes[..]),
+            level: batch.level,
+        })
     }
 
     /// A batch was acknowledged; false if it was not the next one to be.
@@ -99,30 +145,46 @@ impl Sender {
         }
         self.under_way -= 1;
         self.offered -= 1;
-        self.acknowledged.extend(self.queue.pop_front());
-        if self.acknowledged.len() > WINDOW {
-            self.acknowledged.pop_front();
+        let batch = self.queue.pop_front().expect("just seen");
+        let durable = batch.level == Level::Synced;
+        self.unsynced.push_back(batch);
+        if durable {
+            // And so is all before it.
+            self.acknowledged.append(&mut self.unsynced);
+            let known = self.acknowledged.len().min(WINDOW);
+            self.acknowledged.drain(..self.acknowledged.len() - known);
         }
         self.resume();
         true
     }
 
-    /// A batch was refused, for now.
-    pub(super) fn refuse(&mut self) {
-        self.refused = true;
+    /// A batch was refused, for now: it is sent again at `again_at`, after all answers. Up to
+    /// `coming` that follow it are on their way already.
+    pub(super) fn refuse(&mut self, again_at: Mono, coming: usize) {
+        if !self.is_refused() {
+            let open = self.under_way + self.unsynced.len();
+            let more = self.queue.len() - self.under_way;
+            self.coming = coming.min(more).min(WINDOW - open);
+        }
+        self.refused += 1;
+        self.again_at = again_at;
         self.under_way -= 1;
         self.resume();
     }
 
     fn resume(&mut self) {
-        if self.under_way == 0 {
-            self.refused = false;
+        if self.under_way == 0 && self.coming == 0 {
+            self.refused = 0;
         }
     }
 
     /// The broker is gone. Some acknowledgements, it turns out, never arrived: those batches are
     /// sent again with all that were under way.
     pub(super) fn disconnect(&mut self, rng: &mut Rng) {
+        while let Some(batch) = self.unsynced.pop_back() {
+            self.queue.push_front(batch);
+            self.offered += 1;
+        }
         let unheard = rng.between(0, (WINDOW - self.offered) as u64) as usize;
         for _ in 0..unheard.min(self.acknowledged.len()) {
             let batch = self.acknowledged.pop_back().expect("counted");
@@ -130,6 +192,12 @@ impl Sender {
             self.offered += 1;
         }
         self.under_way = 0;
-        self.refused = false;
+        (self.refused, self.coming) = (0, 0);
+        self.again_at = Mono(0);
+    }
+
+    /// When it sends again what was refused.
+    pub(super) fn again_at(&self) -> Option<Mono> {
+        (!self.is_refused() && !self.is_done()).then_some(self.again_at)
     }
 }

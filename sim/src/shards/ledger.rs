@@ -73,6 +73,38 @@ impl Ledger {
         }
     }
 
+    /// A read from the middle of a partition gave these batches: every byte as sent, and there for
+    /// ever.
+    pub(super) fn see(&mut self, log: LogId, chunks: &[Bytes]) -> Result<(), Violation> {
+        for chunk in chunks {
+            for batch in batches(chunk) {
+                let (header, bytes) = batch.map_err(|error| wrong(format!("{log:?}: {error}")))?;
+                let key = self.sent_as(log, &header, bytes)?;
+                self.place(key, header.base_offset as u64)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of the batches that were sent this is.
+    fn sent_as(
+        &self,
+        log: LogId,
+        header: &BatchHeader,
+        bytes: &[u8],
+    ) -> Result<BatchKey, Violation> {
+        let key = BatchKey {
+            log,
+            producer: header.producer_id,
+            sequence: header.base_sequence,
+        };
+        let sent = self.sent.get(&key);
+        match sent.is_some_and(|sent| same_batch(&sent.bytes, bytes)) {
+            true => Ok(key),
+            false => Err(wrong(format!("{key:?} is not as it was sent"))),
+        }
+    }
+
     /// Goes on with a scan: offsets without gap, every producer's batches in order and once,
     /// every byte as sent.
     pub(super) fn scan(
@@ -102,20 +134,12 @@ impl Ledger {
         header: &BatchHeader,
         bytes: &[u8],
     ) -> Result<(), Violation> {
-        let key = BatchKey {
-            log,
-            producer: header.producer_id,
-            sequence: header.base_sequence,
-        };
+        let key = self.sent_as(log, header, bytes)?;
         if header.base_offset as u64 != scan.next {
             return Err(wrong(format!(
                 "{key:?} is at {}, after {}",
                 header.base_offset, scan.next
             )));
-        }
-        let sent = self.sent.get(&key);
-        if !sent.is_some_and(|sent| same_batch(&sent.bytes, bytes)) {
-            return Err(wrong(format!("{key:?} is not as it was sent")));
         }
         let expected = scan.sequences.entry(key.producer).or_insert(0);
         if *expected != key.sequence {

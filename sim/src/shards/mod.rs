@@ -27,15 +27,18 @@ use crate::rng::Rng;
 use crate::trace::{Trace, describe};
 use crate::violation::{Kind, Violation};
 use crate::world::STORM;
-use clients::Sender;
+use clients::{Sender, Sent};
 use ledger::{BatchKey, Ledger, Scan};
+use replies::PRODUCERS;
 use topics::Known;
 
 /// What a request was for.
 #[derive(Debug)]
 enum Asked {
-    Produce(usize, BatchKey),
+    Produce(usize, BatchKey, Level),
     Read(LogId, Scan),
+    /// From an offset that an acknowledgement told.
+    Tail(LogId, Offset),
     Create(TopicName),
     Alter(TopicName),
 }
@@ -57,6 +60,8 @@ pub struct ShardWorld {
     requests: u64,
     ledger: Ledger,
     senders: Vec<Sender>,
+    /// Ids of producers that were given away.
+    producers: i64,
     /// Topics whose creation was acknowledged.
     topics: BTreeMap<TopicName, Known>,
     cores: usize,
@@ -82,6 +87,7 @@ impl ShardWorld {
             requests: 0,
             ledger: Ledger::default(),
             senders: Vec::new(),
+            producers: PRODUCERS,
             topics: BTreeMap::new(),
             cores: 0,
             flushed: 0,
@@ -147,7 +153,20 @@ impl ShardWorld {
         self.cores = cores;
         self.homes.clear();
         let now = self.now();
+        // Mostly so little may wait for space that producers are refused when the journal is full.
+        let defaults = ShardSettings::default();
+        let patient = self.rng.chance(1, 4);
+        let (most, longest) = (
+            self.rng.between(1, 6),
+            self.rng.magnitude(1_000_000, 1 << 33),
+        );
         let settings = ShardSettings {
+            parked_requests: if patient {
+                defaults.parked_requests
+            } else {
+                most as usize
+            },
+            parked_ns: if patient { defaults.parked_ns } else { longest },
             topology: TopologySettings {
                 defaults: TopicSettings {
                     segment_bytes: 64 << 10,
@@ -155,7 +174,7 @@ impl ShardWorld {
                 },
                 ..TopologySettings::default()
             },
-            ..ShardSettings::default()
+            ..defaults
         };
         for (index, core) in recovered.cores.into_iter().enumerate() {
             self.homes
@@ -266,6 +285,10 @@ impl ShardWorld {
         }
         let at = self.rng.below(self.senders.len() as u64) as usize;
         let timestamp = self.now().wall.0;
+        if self.rng.chance(1, self.plan.turnover) {
+            self.producers += 1;
+            self.senders[at].succeed(self.producers);
+        }
         for _ in 0..self.rng.between(1, 4) {
             self.senders[at].make(&mut self.rng, timestamp, &mut self.ledger);
             self.counters.appends += 1;
@@ -275,11 +298,15 @@ impl ShardWorld {
     /// Hands to the shards whatever producers may send.
     fn send(&mut self) {
         for at in 0..self.senders.len() {
-            while let Some((key, bytes)) = self.senders[at].send() {
-                let request = self.ask(Asked::Produce(at, key));
+            while let Some(Sent { key, bytes, level }) = self.senders[at].send(self.now) {
+                let request = self.ask(Asked::Produce(at, key, level));
                 let now = self.now();
                 let shard = &mut self.shards[self.homes[&key.log]];
-                shard.produce(request, key.log, bytes, Level::Synced, now);
+                shard.produce(request, key.log, bytes, level, now);
+                // What comes next may come when something else has happened.
+                if self.disk.next_completion().is_some() && self.rng.chance(1, 3) {
+                    break;
+                }
             }
         }
     }
@@ -323,6 +350,24 @@ impl ShardWorld {
             max_bytes,
             min_bytes: 0,
             max_wait: 0,
+        };
+        let now = self.now();
+        self.shards[self.homes[&log]].fetch(request, spec, now);
+    }
+
+    /// Reads on from an offset that was acknowledged, as whoever follows his own record does.
+    fn follow(&mut self, log: LogId, from: Offset) {
+        let request = self.ask(Asked::Tail(log, from));
+        let partition = FetchPartition {
+            log,
+            offset: from,
+            max_bytes: 10_000,
+        };
+        let spec = FetchSpec {
+            partitions: vec![partition],
+            max_bytes: 10_000,
+            min_bytes: 1,
+            max_wait: self.rng.magnitude(1, 1_000_000_000),
         };
         let now = self.now();
         self.shards[self.homes[&log]].fetch(request, spec, now);
@@ -374,7 +419,10 @@ impl ShardWorld {
     fn turn(&mut self) -> Result<bool, Violation> {
         let deadline = self.shards.iter().filter_map(Shard::poll_timeout).min();
         let completion = self.disk.next_completion();
-        let Some(at) = [deadline, completion].into_iter().flatten().min() else {
+        let now = self.now;
+        let senders = self.senders.iter().filter_map(Sender::again_at);
+        let sender = senders.filter(|at| *at > now).min();
+        let Some(at) = [deadline, completion, sender].into_iter().flatten().min() else {
             return Ok(false);
         };
         if at > self.now {

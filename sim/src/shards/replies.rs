@@ -3,7 +3,7 @@
 use leveret_engine::EngineError;
 use leveret_engine::shard::{Reply, RequestId};
 use leveret_engine::topology::TopologyEntry;
-use leveret_storage::types::LogId;
+use leveret_storage::types::{Level, LogId, Offset};
 
 use super::clients::Sender;
 use super::ledger::{BatchKey, Scan};
@@ -12,7 +12,7 @@ use super::{Asked, ShardWorld};
 use crate::violation::{Kind, Violation};
 
 /// Producers per partition.
-const PRODUCERS: i64 = 2;
+pub(super) const PRODUCERS: i64 = 2;
 
 impl ShardWorld {
     pub(super) fn handle_reply(
@@ -28,7 +28,10 @@ impl ShardWorld {
             return Err(Violation::new(Kind::WrongData, what));
         };
         match (asked, reply) {
-            (Asked::Produce(sender, key), reply) => self.handle_produced(sender, key, reply),
+            (Asked::Produce(sender, key, level), reply) => {
+                self.handle_produced(sender, key, level, reply)
+            }
+            (Asked::Tail(log, from), reply) => self.handle_followed(log, from, reply),
             (Asked::Read(log, scan), reply) => self.handle_fetched(log, scan, reply),
             (Asked::Create(name), Reply::Topology(TopologyEntry::TopicCreated(topic))) => {
                 for (log, core) in topic.logs() {
@@ -67,12 +70,18 @@ impl ShardWorld {
         &mut self,
         sender: usize,
         key: BatchKey,
+        level: Level,
         reply: Reply,
     ) -> Result<(), Violation> {
         match reply {
             Reply::Produced(produced) => {
                 self.counters.acknowledged += 1;
-                self.ledger.place(key, produced.base_offset.0)?;
+                if level == Level::Synced {
+                    self.ledger.place(key, produced.base_offset.0)?;
+                }
+                if self.flushed == 0 && self.rng.chance(1, 4) {
+                    self.follow(key.log, produced.base_offset);
+                }
                 if self.senders[sender].acknowledge(key) {
                     return Ok(());
                 }
@@ -80,12 +89,13 @@ impl ShardWorld {
                 Err(Violation::new(Kind::Frontier, what))
             }
             Reply::Failed(EngineError::Overloaded | EngineError::Stopping) => {
-                self.senders[sender].refuse();
+                self.counters.refusals += 1;
+                self.refuse(sender);
                 Ok(())
             }
             Reply::Failed(EngineError::Append(_)) if self.senders[sender].is_refused() => {
                 // It follows one that was refused.
-                self.senders[sender].refuse();
+                self.refuse(sender);
                 Ok(())
             }
             other => Err(Violation::new(
@@ -93,6 +103,29 @@ impl ShardWorld {
                 format!("{key:?} was answered with {other:?}"),
             )),
         }
+    }
+
+    fn refuse(&mut self, sender: usize) {
+        let pause = self.rng.magnitude(1_000_000, 200_000_000);
+        let coming = self.rng.below(3) as usize;
+        self.senders[sender].refuse(self.now.after(pause), coming);
+    }
+
+    /// Whoever reads from an offset that an acknowledgement told, at whatever level, gets what is
+    /// durable of it, if anything, and never hears that there is no such offset.
+    fn handle_followed(&mut self, log: LogId, from: Offset, reply: Reply) -> Result<(), Violation> {
+        let result = match reply {
+            Reply::Fetched(mut partitions) if partitions.len() == 1 => partitions.remove(0).result,
+            other => {
+                let what = format!("a fetch of {log:?} was answered with {other:?}");
+                return Err(Violation::new(Kind::ReadFailed, what));
+            }
+        };
+        let records = result.map_err(|error| {
+            let what = format!("{log:?} from {from}, which was acknowledged: {error}");
+            Violation::new(Kind::ReadFailed, what)
+        })?;
+        self.ledger.see(log, &records.batches)
     }
 
     fn handle_fetched(

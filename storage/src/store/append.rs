@@ -5,7 +5,7 @@ use super::Store;
 use super::api::{AppendError, NewEntry};
 use super::files::Segment;
 use super::flush::fresh_files;
-use super::log::TailEntry;
+use super::log::{TailEntry, Urgency};
 use super::ring::LogKey;
 use crate::checksum::{WORTH_JOINING, crc};
 use crate::format::commit::commit_len;
@@ -79,7 +79,9 @@ impl<P: BufPool> Store<P> {
         } else {
             let state = &mut self.logs[key];
             state.pending_bytes += len;
-            state.needs_sync |= level == Level::Synced;
+            if level == Level::Synced {
+                state.urgency = Urgency::Commit;
+            }
             if !state.bulk {
                 self.pending_inline += len;
             }

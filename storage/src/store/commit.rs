@@ -6,7 +6,7 @@
 
 use super::Store;
 use super::api::Event;
-use super::log::SnapshotBody;
+use super::log::{SnapshotBody, Urgency};
 use super::ops::Purpose;
 use super::plan::{NewRun, Plan, Planned};
 use super::ring::{Advance, LogKey};
@@ -18,7 +18,7 @@ use crate::format::record::{
 };
 use crate::io::{BLOCK, BufPool, IoResult, Op};
 use crate::mutation::{Mutation, mutated};
-use crate::types::CommitSeq;
+use crate::types::{CommitSeq, LogId};
 
 /// Why a commit is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,9 @@ impl<P: BufPool> Store<P> {
             } else {
                 self.plan_copies(&mut plan, room);
             }
-            plan.sync |= plan.count > 0;
+            if plan.count > 0 {
+                plan.urgency = Urgency::Commit;
+            }
             self.plan_appends(&mut plan);
             let bare = plan.count == 0;
             if bare && !self.vouch_due() && !self.announce_wanted() {
@@ -139,9 +141,9 @@ impl<P: BufPool> Store<P> {
         seal_summed(&mut buf.as_mut()[..len], &header);
         self.settle(&plan, place.seq);
         // A crash of the system would take the length of a file that grows, and the commit.
-        let lazy = plan.count > 0 && !plan.sync && !grows;
+        let lazy = plan.count > 0 && plan.urgency < Urgency::Commit && !grows;
         let durable = !lazy && !mutated(self.config.mutation, Mutation::SkippedSync);
-        if durable {
+        if durable || plan.urgency == Urgency::Reader {
             self.sync_through = self.ring.next_seq();
         }
         self.stats.commits += 1;
@@ -266,6 +268,27 @@ impl<P: BufPool> Store<P> {
             },
         };
         put_snapshot(out, log.id, log.kind, snapshot.ordinal, &state)
+    }
+
+    /// A reader waits for what the log holds: what is not durable is synced as soon as it is
+    /// written, rather than with the next of the leisurely syncs. However many ask, one sync is
+    /// under way at a time, and takes all that was written before it. Ignored if there is no such
+    /// log, or nothing to wait for.
+    pub fn hasten(&mut self, log: LogId) {
+        let Some(key) = self.logs.key(log) else {
+            return;
+        };
+        let log = &mut self.logs[key];
+        if !log.lives() || log.durable == log.next {
+            return;
+        }
+        if log.placed < log.next.0 {
+            log.urgency = log.urgency.max(Urgency::Reader);
+        }
+        if log.durable.0 < log.placed {
+            self.sync_through = self.ring.next_seq();
+        }
+        self.stirred = true;
     }
 
     /// The device has answered for a commit.

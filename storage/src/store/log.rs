@@ -97,6 +97,18 @@ impl PendingSnapshot {
     }
 }
 
+/// How soon what is pending is to be durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Urgency {
+    /// Whenever the sync of several commits comes.
+    #[default]
+    Leisure,
+    /// Synced as soon as it is written: a reader waits for it.
+    Reader,
+    /// Durable as it is written: an acknowledgement waits for it, or journal space.
+    Commit,
+}
+
 /// Steps of removing a log's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RemovalStep {
@@ -184,8 +196,8 @@ pub(crate) struct LogState {
     pub(crate) queued_bulk: bool,
     /// What is pending is too large for a commit, or much, and a flush job is in the way.
     pub(crate) waits_for_job: bool,
-    /// A pending entry is to be acknowledged at level `synced`.
-    pub(crate) needs_sync: bool,
+    /// What the most urgent of the pending entries asks for.
+    pub(crate) urgency: Urgency,
     pub(crate) wants_checkpoint: bool,
     /// The live snapshot record is to be placed again.
     pub(crate) wants_snapshot: bool,
@@ -240,7 +252,7 @@ impl LogState {
             queued_frontier: false,
             queued_bulk: false,
             waits_for_job: false,
-            needs_sync: false,
+            urgency: Urgency::Leisure,
             wants_checkpoint: false,
             wants_snapshot: false,
             wants_end: false,

@@ -288,6 +288,13 @@ impl<P: BufPool> Store<P> {
         Some(self.logs[self.logs.key(log)?].frontiers())
     }
 
+    /// Whether the rule that `which` names is to be broken in this run, for rules of what is built
+    /// on the store; never, without the cargo feature `mutations`.
+    #[must_use]
+    pub fn breaks(&self, which: Mutation) -> bool {
+        mutated(self.config.mutation, which)
+    }
+
     /// The ids of all logs, in no order. For start-up, not for a turn.
     pub fn log_ids(&self) -> impl Iterator<Item = (LogId, LogKind)> {
         self.logs.iter().map(|log| (log.id, log.kind))

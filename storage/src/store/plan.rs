@@ -8,7 +8,7 @@
 use bytes::Bytes;
 
 use super::Store;
-use super::log::{Run, Snapshot, SnapshotBody};
+use super::log::{Run, Snapshot, SnapshotBody, Urgency};
 use super::retention::Trim;
 use super::ring::{Advance, LogKey};
 use crate::format::commit::{COMMIT_HEADER, commit_len};
@@ -52,8 +52,8 @@ pub(crate) struct Plan {
     /// Runs that come to stand in it.
     pub(super) runs: Vec<(LogKey, NewRun)>,
     pub(super) advances: Vec<Advance>,
-    /// An acknowledgement at level `synced`, or journal space, waits for it.
-    pub(super) sync: bool,
+    /// What the most urgent of it asks for.
+    pub(super) urgency: Urgency,
 }
 
 #[derive(Debug)]
@@ -395,7 +395,7 @@ impl<P: BufPool> Store<P> {
         }
         if end > first && overtaken.is_none() {
             let count = u32::try_from(end.0 - first.0).expect("entries of one commit");
-            plan.sync |= log.needs_sync;
+            plan.urgency = plan.urgency.max(log.urgency);
             log.placed = end;
             log.pending_bytes -= payload;
             let next = log.position(end);
@@ -443,7 +443,7 @@ impl<P: BufPool> Store<P> {
         let job = job.expect("a bulk write is under way");
         let (first, end, has_tail) = (log.placed, job.to(), job.has_tail());
         let payload: usize = log.entries(first, end).map(|entry| entry.bytes.len()).sum();
-        plan.sync |= log.needs_sync;
+        plan.urgency = plan.urgency.max(log.urgency);
         log.placed = end;
         log.pending_bytes -= payload;
         log.bulk = false;
@@ -484,7 +484,7 @@ impl<P: BufPool> Store<P> {
         };
         plan.runs.push((key, NewRun::Append(run)));
         if log.placed == log.next.0 {
-            log.needs_sync = false;
+            log.urgency = Urgency::Leisure;
         }
         let snapshot_due = log.pending_snapshot.is_some();
         let large = self.config.machine_log_bytes as u64;

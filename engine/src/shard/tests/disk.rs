@@ -68,6 +68,12 @@ impl Disk {
         self.hold = false;
     }
 
+    /// Syncs of the journal that are under way.
+    pub(super) fn journal_syncs(&self) -> usize {
+        let sync = |op: &Op<_>| matches!(op, Op::Sync(FileName::Journal { .. }));
+        self.held.iter().filter(|(_, op)| sync(op)).count()
+    }
+
     /// Flips one bit in the middle of every segment.
     pub(super) fn rot_segments(&mut self) -> usize {
         let mut rotten = 0;

@@ -5,6 +5,7 @@ use leveret_storage::types::Level;
 
 use super::bench::*;
 use super::*;
+use crate::partition::AppendRefusal;
 
 /// A ring that a few batches fill while nothing leaves it.
 fn tiny_ring(settings: ShardSettings) -> Bench {
@@ -67,6 +68,103 @@ fn too_many_or_too_long_waiting_batches_are_overloaded() {
     bench.wait_ms(1000);
     for (n, request) in (0..).zip(&sent[..sent.len() - 1]) {
         assert_eq!(produced(&bench.reply(*request).unwrap()), (n, false));
+    }
+}
+
+/// A shard whose journal is full, with room for one batch in the line of those that wait.
+fn full(settings: ShardSettings) -> Bench {
+    let mut bench = Bench::with(2, Level::Synced, settings, tiny_store());
+    bench.disk.hold = true;
+    while bench.shard.stats().parked == 0 {
+        bench.send(2, batch(&[&[1; 4000]]), Level::Synced);
+        bench.run();
+    }
+    bench
+}
+
+#[test]
+fn nothing_overtakes_a_batch_that_was_refused() {
+    let mut bench = full(ShardSettings {
+        parked_requests: 1,
+        ..ShardSettings::default()
+    });
+    let overloaded = Reply::Failed(EngineError::Overloaded);
+    let first = bench.send(1, stamped(5, 0, &[b"a"]), Level::Synced);
+    let other = bench.send(1, stamped(6, 0, &[b"x"]), Level::Synced);
+    bench.run();
+    assert_eq!(bench.reply(first), Some(overloaded.clone()));
+    assert_eq!(bench.reply(other), Some(overloaded));
+    bench.disk.hold = false;
+    bench.wait_ms(1000);
+    // There is space again, and what was under way behind the refused one arrives.
+    for sequence in 1..5 {
+        let reply = bench.produce(1, stamped(5, sequence, &[b"later"]));
+        let out_of_order = AppendRefusal::OutOfOrderSequence {
+            producer_id: 5,
+            expected: 0,
+            found: sequence,
+        };
+        assert_eq!(reply, Reply::Failed(out_of_order.into()));
+    }
+    for sequence in 0..5 {
+        let reply = bench.produce(1, stamped(5, sequence, &[b"again"]));
+        assert_eq!(produced(&reply), (sequence as u64, false));
+    }
+    // Another producer of the same partition, and the same one elsewhere, have nothing to do with it.
+    assert!(matches!(
+        bench.produce(2, stamped(6, 9, &[b"y"])),
+        Reply::Produced(_)
+    ));
+    // A restart forgets it, with every connection: any sequence is the first one then.
+    let mut bench = bench.restart();
+    let reply = bench.produce(1, stamped(6, 3, &[b"z"]));
+    assert_eq!(produced(&reply), (5, false));
+}
+
+#[test]
+fn a_refusal_is_remembered_no_longer_than_a_producer() {
+    let mut settings = ShardSettings {
+        parked_requests: 1,
+        ..ShardSettings::default()
+    };
+    settings.producers.expiry_ms = 60_000;
+    let mut bench = full(settings);
+    bench.send(1, stamped(5, 0, &[b"a"]), Level::Synced);
+    bench.disk.hold = false;
+    bench.wait_ms(59_000);
+    let early = bench.produce(1, stamped(5, 7, &[b"b"]));
+    assert!(matches!(early, Reply::Failed(EngineError::Append(_))));
+    bench.wait_ms(2000);
+    let late = bench.produce(1, stamped(5, 7, &[b"b"]));
+    assert_eq!(produced(&late), (0, false));
+}
+
+#[test]
+fn batches_that_waited_for_space_too_long_leave_no_gap() {
+    let mut bench = full(ShardSettings {
+        parked_ns: 100_000_000,
+        ..ShardSettings::default()
+    });
+    bench.wait_ms(50);
+    let sent: Vec<_> = (0..5)
+        .map(|n| {
+            bench.wait_ms(10);
+            bench.send(1, stamped(5, n, &[b"a"]), Level::Synced)
+        })
+        .collect();
+    // The first of them have waited too long, the last ones not, when there is space again.
+    bench.wait_ms(75);
+    bench.disk.hold = false;
+    bench.wait_ms(1000);
+    let replies: Vec<_> = sent.iter().map(|sent| bench.reply(*sent)).collect();
+    let overloaded = Some(Reply::Failed(EngineError::Overloaded));
+    assert_eq!(replies[0], overloaded, "{replies:?}");
+    assert_ne!(replies[4], overloaded, "{replies:?}");
+    let refused = |reply: &Option<Reply>| matches!(reply, Some(Reply::Failed(_)));
+    assert!(replies.iter().all(refused), "{replies:?}");
+    for sequence in 0..5 {
+        let reply = bench.produce(1, stamped(5, sequence, &[b"again"]));
+        assert_eq!(produced(&reply), (sequence as u64, false));
     }
 }
 

@@ -4,6 +4,7 @@ mod bench;
 mod config;
 mod consume;
 mod disk;
+mod frontier;
 mod history;
 mod limits;
 mod produce;
