@@ -21,7 +21,7 @@ use leveret_storage::types::{Level, Now};
 
 use crate::config::{Advertise, Listen, Settings};
 use crate::core::boundary::Protocol;
-use crate::core::{Core, CoreSettings, KafkaBroker, KafkaSettings};
+use crate::core::{Core, CoreSettings, KafkaBroker, KafkaSettings, Ports};
 use crate::http::HttpServer;
 use crate::runtime::{
     self, BootSetup, Bootstrap, BoundAddr, CoreSetup, CpuChoice, DmaBuf, DmaPool, ListenerConfig,
@@ -63,7 +63,8 @@ pub fn serve(
             Ok(())
         },
         |bound| {
-            http.get().inspect(|http| http.serving());
+            let ports = ports(settings, &bound.addrs);
+            http.get().inspect(|http| http.serving(ports));
             ready(bound, http.get().map(HttpServer::addr));
         },
     )
@@ -269,6 +270,7 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
             .div_ceil(u32::from(setup.cores)) as usize,
         cache_bytes: bytes(settings.memory_cache_bytes.0),
         kafka: kafka_settings(settings, &setup.addrs),
+        ports: ports(settings, &setup.addrs),
         data_dir: Arc::from(shown(&settings.data)),
         true_level: true_level(setup.level),
     };
@@ -295,6 +297,23 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         topology,
         setup.now,
     ))
+}
+
+/// Where protocols are served in this run, for messages.
+fn ports(settings: &Settings, addrs: &[BoundAddr]) -> Ports {
+    let bound = |protocol| {
+        let bound = addrs.iter().find(|bound| bound.protocol == protocol)?;
+        Some(Arc::from(bound.cores[0].to_string()))
+    };
+    Ports {
+        native: bound(Protocol::Native),
+        kafka: bound(Protocol::Kafka),
+        http: match settings.http_listen {
+            Listen::At(addr) if addr.port() != 0 => Some(Arc::from(addr.to_string())),
+            Listen::At(_) => Some(Arc::from("the port of http in the log's `serving` line")),
+            Listen::Off => None,
+        },
+    }
 }
 
 /// What Kafka clients are told of this run.

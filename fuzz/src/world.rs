@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use leveret_broker::core::boundary::{Action, Behaviour, ConnId, Protocol};
-use leveret_broker::core::{Core, CoreSettings, KafkaBroker, KafkaSettings};
+use leveret_broker::core::{Core, CoreSettings, KafkaBroker, KafkaSettings, Ports};
 use leveret_engine::shard::{Shard, ShardSettings};
 use leveret_engine::topology::{TOPOLOGY_LOG, TopicSettings, Topology, TopologySettings};
 use leveret_storage::recovery::{RecoveryConfig, recover};
@@ -139,6 +139,7 @@ impl World {
                 partitions: 1,
                 request_bytes: 128 << 10,
             },
+            ports: Ports::default(),
             data_dir: Arc::from("memory"),
             true_level: Level::Synced,
         };

@@ -34,7 +34,7 @@ impl<P: BufPool> Core<P> {
     pub(super) fn accept(&mut self, conn: ConnId, protocol: Protocol, peer: SocketAddr, now: Now) {
         tracing::debug!(core = self.id.0, %peer, protocol = protocol.name(), "connection accepted");
         self.accepted += 1;
-        self.sessions.open(conn, protocol);
+        self.sessions.open(conn, protocol).peer = Some(peer);
         if self.stop.begun() {
             self.actions.push_back(Action::Close(conn));
             return;
@@ -55,6 +55,7 @@ impl<P: BufPool> Core<P> {
     ) {
         tracing::debug!(core = self.id.0, %peer, protocol = protocol.name(), "connection taken over");
         let session = self.sessions.open(conn, protocol);
+        session.peer = Some(peer);
         session.settled = true;
         if self.stop.begun() {
             self.actions.push_back(Action::Close(conn));

@@ -23,6 +23,7 @@ mod permits;
 mod session;
 pub mod status;
 mod stop;
+mod strangers;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -51,6 +52,8 @@ use session::Sessions;
 pub use status::CoreSettings;
 use status::StoppedLogs;
 use stop::Stop;
+pub use strangers::Ports;
+use strangers::Strangers;
 
 /// How often requests are looked through for ones that have waited too long, nanoseconds.
 const SWEEP: u64 = 1_000_000_000;
@@ -89,6 +92,7 @@ pub struct Core<P: BufPool> {
     latencies: Latencies,
     /// Connections closed because too many had not said hello.
     hello_evictions: u64,
+    strangers: Strangers,
     /// Connections ever accepted.
     accepted: u64,
     stopped: StoppedLogs,
@@ -140,6 +144,7 @@ impl<P: BufPool> Core<P> {
             meter: Meter::new(now.mono),
             latencies: Latencies::default(),
             hello_evictions: 0,
+            strangers: Strangers::default(),
             accepted: 0,
             stopped: StoppedLogs::new(),
             stop: Stop::new(cores),

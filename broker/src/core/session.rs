@@ -3,6 +3,7 @@
 //! What only one protocol keeps of a connection is that protocol's, in [`Talk`].
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 
@@ -46,6 +47,8 @@ pub(super) struct Large {
 pub(super) struct Session {
     pub(super) conn: ConnId,
     pub(super) talk: Talk,
+    /// Who it is, for people.
+    pub(super) peer: Option<SocketAddr>,
     /// The peer has proved to speak the protocol.
     pub(super) greeted: bool,
     /// It stays with this core, whatever core it names.
@@ -81,6 +84,7 @@ impl Session {
                 Protocol::Native => Talk::Native(NativeTalk::default()),
                 Protocol::Kafka => Talk::Kafka(KafkaTalk::default()),
             },
+            peer: None,
             greeted: false,
             settled: false,
             counted: true,

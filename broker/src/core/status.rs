@@ -9,6 +9,7 @@ use leveret_storage::types::{CoreId, Level, LogId, Now, Offset};
 use super::Core;
 use super::kafka::KafkaSettings;
 use super::meter::{Rates, Totals};
+use super::strangers::Ports;
 
 /// What a core needs to know of the configuration and of its surroundings.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct CoreSettings {
     pub cache_bytes: usize,
     /// What Kafka clients are told.
     pub kafka: KafkaSettings,
+    /// Where protocols are served, for people.
+    pub ports: Ports,
     /// The data directory, for people.
     pub data_dir: Arc<str>,
     /// The strongest level that its file system can truly give.

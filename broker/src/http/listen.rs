@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use leveret_wire::speech::Speech;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 
@@ -72,9 +73,35 @@ pub(super) async fn serve(listener: TcpListener, served: Arc<Served>) -> io::Res
     }
 }
 
+/// Whether what came first is another protocol's, or nothing in time; then the connection can end.
+async fn was_turned_away(stream: &TcpStream, front: &Front) -> bool {
+    let mut first = [0; 16];
+    let Ok(Ok(seen)) = tokio::time::timeout(HEAD_DEADLINE, stream.peek(&mut first)).await else {
+        return true;
+    };
+    let heard = Speech::of_request(&first[..seen]).filter(|heard| *heard != Speech::Http);
+    let (Some(heard), Some(ports)) = (heard, front.ports()) else {
+        return false;
+    };
+    let sentence = ports.sentence(Speech::Http.name(), heard);
+    if front.count(heard).is_power_of_two() {
+        let peer = stream.peer_addr().map(|peer| peer.to_string());
+        let peer = peer.as_deref().unwrap_or("unknown");
+        tracing::warn!(port = "http", peer, "another protocol: {sentence}");
+    }
+    // What was said is taken first: an end with unread bytes would lose the answer.
+    let mut taken = [0; 4096];
+    let _taken = stream.try_read(&mut taken);
+    let _told = stream.try_write(&heard.farewell(&sentence));
+    true
+}
+
 async fn connection(stream: TcpStream, front: &Front, guest: &Rc<Guest>) {
     if let Err(error) = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER) {
         tracing::debug!(%error, "an HTTP connection keeps its send buffer");
+    }
+    if was_turned_away(&stream, front).await {
+        return;
     }
     let answer = service_fn(move |request: Request<Incoming>| async move {
         Ok::<_, Infallible>(routes::answer(&request, front, guest).await)

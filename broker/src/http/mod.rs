@@ -20,12 +20,13 @@ mod status;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+use crate::core::Ports;
 use crate::core::observe::{Insight, Question};
 use crate::runtime::{Desk, RuntimeError, StopHandle};
 
@@ -37,6 +38,8 @@ pub(crate) struct Served {
     desk: CoreDesk,
     stop: StopHandle,
     serving: AtomicBool,
+    /// Where other protocols are served, once that is known.
+    ports: OnceLock<Ports>,
 }
 
 /// A running HTTP server. It ends when this is dropped.
@@ -66,6 +69,7 @@ impl HttpServer {
             desk,
             stop,
             serving: AtomicBool::new(false),
+            ports: OnceLock::new(),
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -97,8 +101,10 @@ impl HttpServer {
         self.addr
     }
 
-    /// Every core accepts connections from now on.
-    pub fn serving(&self) {
+    /// Every core accepts connections from now on, at these ports.
+    pub fn serving(&self, ports: Ports) {
+        // Told once; another time would tell the same.
+        let _told = self.served.ports.set(ports);
         self.served.serving.store(true, Ordering::Release);
     }
 }

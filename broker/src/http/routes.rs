@@ -1,5 +1,7 @@
 //! Paths and what answers them. Anything else is told what there is.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,10 +11,13 @@ use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
+use leveret_wire::speech::Speech;
+
 use super::ask::{self, Unanswered};
 use super::fresh::Fresh;
 use super::guests::{Guest, Guests};
 use super::{Served, metrics, status};
+use crate::core::Ports;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 /// Prometheus's text format, as its documentation names it.
@@ -30,6 +35,8 @@ pub(super) struct Front {
     pub(super) guests: Guests,
     metrics: Fresh,
     status: Fresh,
+    /// How often other protocols were heard.
+    strangers: RefCell<BTreeMap<Speech, u64>>,
 }
 
 impl Front {
@@ -39,7 +46,21 @@ impl Front {
             guests: Guests::default(),
             metrics: Fresh::default(),
             status: Fresh::default(),
+            strangers: RefCell::default(),
         }
+    }
+
+    /// Where other protocols are served, once that is known.
+    pub(super) fn ports(&self) -> Option<&Ports> {
+        self.served.ports.get()
+    }
+
+    /// One more peer spoke another protocol: how many of its kind there were.
+    pub(super) fn count(&self, heard: Speech) -> u64 {
+        let mut strangers = self.strangers.borrow_mut();
+        let seen = strangers.entry(heard).or_default();
+        *seen += 1;
+        *seen
     }
 }
 

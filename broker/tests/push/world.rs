@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use leveret_broker::core::boundary::{Action, Behaviour, ConnId, Protocol};
 use leveret_broker::core::hop::Message;
-use leveret_broker::core::{Core, CoreSettings, KafkaBroker, KafkaSettings};
+use leveret_broker::core::{Core, CoreSettings, KafkaBroker, KafkaSettings, Ports};
 use leveret_engine::shard::{Shard, ShardSettings};
 use leveret_engine::topology::{TOPOLOGY_LOG, Topology, TopologySettings};
 use leveret_record::{BatchBuilder, Compression, batches};
@@ -79,6 +79,7 @@ fn settings() -> CoreSettings {
             partitions: 1,
             request_bytes: 128 << 10,
         },
+        ports: Ports::default(),
         data_dir: Arc::from("memory"),
         true_level: Level::Synced,
     }

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use leveret_wire::native::{CorrelationId, FrameError, FrameHeader, FrameLimits, Response};
+use leveret_wire::speech::Speech;
 
 use crate::{Error, Result};
 
@@ -40,6 +41,8 @@ impl Frame {
 pub struct FrameBuffer {
     bytes: BytesMut,
     limits: FrameLimits,
+    /// Whether the peer has proved to speak the protocol.
+    spoken: bool,
 }
 
 impl FrameBuffer {
@@ -49,6 +52,7 @@ impl FrameBuffer {
         Self {
             bytes: BytesMut::new(),
             limits,
+            spoken: false,
         }
     }
 
@@ -64,6 +68,27 @@ impl FrameBuffer {
         &mut self.bytes
     }
 
+    /// What [`next_frame`](Self::next_frame) has met, in words: another protocol, if the peer's
+    /// first bytes are known to be one's.
+    #[must_use]
+    pub fn explain(&self, error: FrameError) -> Error {
+        let heard = Speech::of_answer(&self.bytes).filter(|_| !self.spoken);
+        match heard {
+            Some(heard) => Error::protocol(format_args!(
+                "it answers in {}, which is not Leveret's native protocol: is this the address of \
+                 `native=` in the broker's ready line?",
+                heard.name()
+            )),
+            None => Error::protocol(error),
+        }
+    }
+
+    /// Whether a frame has come.
+    #[must_use]
+    pub fn has_spoken(&self) -> bool {
+        self.spoken
+    }
+
     /// The next whole frame; `None` if it has not all arrived.
     ///
     /// # Errors
@@ -75,6 +100,7 @@ impl FrameBuffer {
         if self.bytes.len() < header.frame_len() {
             return Ok(None);
         }
+        self.spoken = true;
         let frame = self.bytes.split_to(header.frame_len()).freeze();
         Ok(Some(Frame {
             kind: header.kind,
@@ -91,4 +117,22 @@ pub(crate) fn unexpected(response: &Response<'_>) -> Error {
         "an answer of kind {} where another was due",
         response.kind().name()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_protocols_answer_is_named() {
+        let explained = |bytes: &[u8]| {
+            let mut buffer = FrameBuffer::new(FrameLimits::for_responses(1 << 20));
+            buffer.space().extend_from_slice(bytes);
+            let error = buffer.next_frame().expect_err("no frame of ours");
+            buffer.explain(error).to_string()
+        };
+        assert!(explained(b"HTTP/1.1 400 Bad Request\r\n\r\n").contains("answers in HTTP"));
+        assert!(explained(&[21, 3, 1, 0, 2, 2, 70]).contains("answers in TLS"));
+        assert!(explained(&[255; 32]).contains("frame length"));
+    }
 }

@@ -17,7 +17,14 @@ pub(super) async fn read_frames(mut socket: Reader, limits: FrameLimits, shared:
     let mut frames = Vec::new();
     loop {
         match socket.read(buffer.space()).await {
-            Ok(0) => return Error::Disconnected("the broker closed it".into()),
+            Ok(0) if buffer.has_spoken() => {
+                return Error::Disconnected("the broker closed it".into());
+            }
+            Ok(0) => {
+                let reason = "it was closed without an answer: another server than a Leveret \
+                              broker, another protocol's port, or a broker that is stopping";
+                return Error::Disconnected(reason.into());
+            }
             Ok(_) => {}
             Err(error) => return Error::Disconnected(error.to_string().into()),
         }
@@ -25,7 +32,7 @@ pub(super) async fn read_frames(mut socket: Reader, limits: FrameLimits, shared:
             match buffer.next_frame() {
                 Ok(Some(frame)) => frames.push(frame),
                 Ok(None) => break None,
-                Err(error) => break Some(Error::protocol(error)),
+                Err(error) => break Some(buffer.explain(error)),
             }
         };
         if let Err(error) = shared.handle_frames(&mut frames) {

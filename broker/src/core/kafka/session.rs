@@ -50,6 +50,7 @@ impl<P: BufPool> Core<P> {
                 None => Look::NeedMore,
             },
             Ok(None) => Look::NeedMore,
+            Err(_) if self.turn_away(conn, input) => Look::Refused,
             Err(error) => {
                 self.kafka_end(conn, &error.to_string());
                 Look::Refused

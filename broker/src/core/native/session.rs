@@ -26,6 +26,7 @@ impl<P: BufPool> Core<P> {
         let header = match FrameHeader::parse(input, &self.frame_limits()) {
             Ok(Some(header)) => header,
             Ok(None) => return Look::NeedMore,
+            Err(_) if self.turn_away(conn, input) => return Look::Refused,
             Err(error) => {
                 let message = error.to_string();
                 self.refuse_frame(conn, CorrelationId(0), ErrorCode::BadFrame, &message);
