@@ -11,7 +11,7 @@ use std::sync::Arc;
 use leveret_engine::partition::ProducerLimits;
 use leveret_engine::shard::{Shard, ShardSettings};
 use leveret_engine::topology::{
-    TOPOLOGY_LOG, TimestampType, TopicSettings, Topology, TopologySettings,
+    ClusterId, TOPOLOGY_LOG, TimestampType, TopicSettings, Topology, TopologySettings,
 };
 use leveret_storage::format::superblock::Geometry;
 use leveret_storage::io::{BLOCK, IoResult, Op, OpId};
@@ -19,7 +19,7 @@ use leveret_storage::recovery::{Recovered, RecoveredCore, Recovery, RecoveryConf
 use leveret_storage::store::StoreConfig;
 use leveret_storage::types::{Level, Now};
 
-use crate::config::{Advertise, Listen, Settings};
+use crate::config::{Advertise, Listen, Settings, kafka_config};
 use crate::core::boundary::Protocol;
 use crate::core::{Core, CoreSettings, KafkaBroker, KafkaSettings, Ports};
 use crate::http::HttpServer;
@@ -139,6 +139,15 @@ fn unpredictable() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
+/// A name for a data directory that has none: a random UUID (RFC 9562, version 4). Its first bit
+/// is 0, so that no id begins with a dash in text.
+fn random_cluster() -> ClusterId {
+    let random = u128::from(unpredictable()) << 64 | u128::from(unpredictable());
+    let (first_bit, version, variant) = (1 << 127, 0xf << 76, 0b11 << 62);
+    let marks = 4 << 76 | 0b10 << 62;
+    ClusterId(random & !(first_bit | version | variant) | marks)
+}
+
 fn ring(journal_bytes: u64, usual: Geometry) -> Geometry {
     let block = BLOCK as u64;
     let file_bytes = (journal_bytes / JOURNAL_FILES_MIN).min(JOURNAL_FILE) / block * block;
@@ -220,6 +229,7 @@ fn topology_of(
     topology
         .settle(cores, placed)
         .map_err(|error| error.to_string())?;
+    topology.propose_cluster(random_cluster());
     Ok(topology)
 }
 
@@ -261,7 +271,7 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
     let core_settings = CoreSettings {
         cores: setup.cores,
         cpu: u32::try_from(setup.cpu).expect("a CPU number"),
-        max_batch_bytes: u32::try_from(settings.message_max_bytes.0).expect("128 MiB at most"),
+        max_batch_bytes: settings.largest_message(),
         request_bytes: bytes(settings.memory_requests_bytes.0),
         response_bytes: bytes(settings.memory_response_bytes.0),
         hello_ns: millis(settings.connections_hello_timeout) * 1_000_000,
@@ -277,7 +287,7 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
     let store = StoreConfig {
         tail_cache_bytes: bytes(settings.memory_cache_bytes.0),
         disk_floor_bytes: settings.disk_floor_bytes.0,
-        max_entry_bytes: bytes(settings.message_max_bytes.0),
+        max_entry_bytes: settings.largest_message() as usize,
         ..StoreConfig::default()
     };
     let shard = ShardSettings {
@@ -338,6 +348,7 @@ fn kafka_settings(settings: &Settings, addrs: &[BoundAddr]) -> KafkaSettings {
         auto_create_limit: settings.kafka_auto_create_limit,
         partitions: settings.kafka_partitions,
         request_bytes: u32::try_from(settings.kafka_request_bytes.0).expect("256 MiB at most"),
+        config: kafka_config(settings).into(),
     }
 }
 
@@ -368,6 +379,7 @@ fn topology_settings(settings: &Settings) -> TopologySettings {
             segment_ms: millis(settings.segment_time),
             max_message_bytes: u32::try_from(settings.message_max_bytes.0)
                 .expect("128 MiB at most"),
+            max_message_limit: settings.largest_message(),
             timestamps: TimestampType::default(),
         },
         ..TopologySettings::default()

@@ -93,6 +93,7 @@ impl World {
             partitions: 500,
             defaults: TopicSettings {
                 max_message_bytes: MAX_BATCH as u32,
+                max_message_limit: MAX_BATCH as u32,
                 segment_bytes: 64 << 10,
                 retention_ms: None,
                 ..TopicSettings::default()
@@ -138,6 +139,7 @@ impl World {
                 auto_create_limit: 16,
                 partitions: 1,
                 request_bytes: 128 << 10,
+                config: Arc::from([]),
             },
             ports: Ports::default(),
             data_dir: Arc::from("memory"),

@@ -7,11 +7,13 @@
 //! value out of bounds or of the wrong form is an error that says what would have been right.
 
 mod file;
+mod kafka;
 mod nearest;
 mod reference;
 mod settings;
 mod value;
 
+pub use kafka::kafka_config;
 pub use reference::{markdown_table, plain_list, topic_markdown_table, wrapped};
 pub use settings::{SETTINGS, Setting, Settings};
 pub use value::{Advertise, ByteSize, CpuList, Listen, LogFilter, LogFormat, SettingValue};
@@ -90,6 +92,16 @@ impl Settings {
             key: setting.key,
             value: value.to_owned(),
             reason,
-        })
+        })?;
+        self.configured.insert(setting.key);
+        Ok(())
+    }
+
+    /// The largest `max.message.bytes` that a topic may have, which is also the longest batch
+    /// that any connection takes.
+    #[must_use]
+    pub fn largest_message(&self) -> u32 {
+        let largest = self.topic_message_max_bytes.max(self.message_max_bytes);
+        u32::try_from(largest.0).expect("128 MiB at most")
     }
 }

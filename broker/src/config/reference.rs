@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use leveret_engine::topology::{TOPIC_SETTINGS, TopicSetting};
+use leveret_engine::topology::{DefaultValue, TOPIC_SETTINGS, TopicSetting};
 
 use super::settings::{SETTINGS, Setting};
 
@@ -34,9 +34,10 @@ pub fn topic_markdown_table() -> String {
         let TopicSetting {
             name, form, prose, ..
         } = setting;
-        let default = match setting.default_from {
-            Some(from) => format!("the broker's `{from}`"),
-            None => format!("`{}`", form.first_word().unwrap_or_default()),
+        let default = match setting.default {
+            DefaultValue::Broker(from) => format!("the broker's `{from}`"),
+            DefaultValue::Fixed("") => "none".to_owned(),
+            DefaultValue::Fixed(text) => format!("`{text}`"),
         };
         let values = form.bounds();
         writeln!(out, "| `{name}` | {default} | {values} | {prose} |")

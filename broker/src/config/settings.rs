@@ -1,5 +1,6 @@
 //! The declarations. A new setting is one entry here and its use somewhere else.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -54,6 +55,8 @@ macro_rules! settings {
                 #[doc = concat!("\n\n`", $key, "`, default `", $default, "`.")]
                 pub $field: $type,
             )*
+            /// The names of those that somebody has set, to whatever value.
+            pub configured: BTreeSet<&'static str>,
         }
 
         /// Every setting, in the order of the documentation.
@@ -78,6 +81,7 @@ macro_rules! settings {
                 Self {
                     $($field: checked::<$type>($default, bounds!($($low, $high)?))
                         .expect("the declared default is a valid value"),)*
+                    configured: BTreeSet::new(),
                 }
             }
         }
@@ -139,9 +143,13 @@ settings! {
     "connections.hello.timeout": connections_hello_timeout: Duration = "10 s" in "100 ms" to "5 min",
     "How long a new connection may take to say hello before it is closed.";
 
-    "message.max.bytes": message_max_bytes: ByteSize = "1 MiB" in "1 KiB" to "128 MiB",
+    "message.max.bytes": message_max_bytes: ByteSize = "1048588 B" in "1 KiB" to "128 MiB",
     "Longest record batch that a producer may send, header included, as it is on the wire \
-     (compressed, if it is). A topic may choose less, as `max.message.bytes`, and not more.";
+     (compressed, if it is), in every topic that does not say otherwise as `max.message.bytes`.";
+
+    "topic.message.max.bytes": topic_message_max_bytes: ByteSize = "16 MiB" in "1 KiB" to "128 MiB",
+    "The most that a topic may choose as its `max.message.bytes`; `message.max.bytes`, where that \
+     is more.";
 
     "memory.requests.bytes": memory_requests_bytes: ByteSize = "64 MiB" in "1 MiB" to "64 GiB",
     "Memory, per core, for requests that have arrived and are not answered. When it is taken, \

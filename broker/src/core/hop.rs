@@ -270,7 +270,9 @@ impl<P: BufPool> Core<P> {
                     self.shard.install(log, &altered.config);
                 }
             }
-            TopologyEntry::TopicDeleted(_) | TopologyEntry::ProducerIdsReserved { .. } => {}
+            TopologyEntry::TopicDeleted(_)
+            | TopologyEntry::ClusterNamed(_)
+            | TopologyEntry::ProducerIdsReserved { .. } => {}
         }
     }
 

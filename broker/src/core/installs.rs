@@ -7,9 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use leveret_engine::topology::TopologyEntry;
-use leveret_storage::types::CoreId;
+use leveret_engine::shard::RequestId;
+use leveret_engine::topology::{Command, TopologyEntry};
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{CoreId, Now};
 
+use super::Core;
 use super::pending::Slot;
 
 /// Numbers the changes of one run, from 0, in the order of the topology's log.
@@ -69,6 +72,18 @@ impl Installs {
         }
         let done = self.under_way.remove(&number)?;
         Some((done.asker, done.entry))
+    }
+}
+
+impl<P: BufPool> Core<P> {
+    /// On core 0: has the name that this run proposed for the data directory made to last. Where
+    /// that fails for want of space it is to be called again when there is some.
+    pub(super) fn name_cluster(&mut self, now: Now) {
+        if self.id == CoreId(0) && self.topology.has_proposed_cluster() {
+            let request = RequestId(Slot::NOBODY.0);
+            let command = Command::NameCluster;
+            self.shard.submit(request, &command, self.cores, now);
+        }
     }
 }
 

@@ -41,7 +41,7 @@ use deadlines::Deadlines;
 use gather::Gather;
 use hop::Message;
 use installs::Installs;
-pub use kafka::{KafkaBroker, KafkaSettings};
+pub use kafka::{BrokerSetting, KafkaBroker, KafkaSettings};
 use latencies::Latencies;
 use meter::{Meter, Totals};
 use native::Subscriptions;
@@ -95,6 +95,7 @@ pub struct Core<P: BufPool> {
     strangers: Strangers,
     /// Connections ever accepted.
     accepted: u64,
+    missing: kafka::Missing,
     stopped: StoppedLogs,
     stop: Stop,
     started: Mono,
@@ -122,7 +123,7 @@ impl<P: BufPool> Core<P> {
         }
         shard.drop_unclaimed(now);
         let cores = settings.cores;
-        Self {
+        let mut core = Self {
             id,
             cores,
             shard,
@@ -146,11 +147,14 @@ impl<P: BufPool> Core<P> {
             hello_evictions: 0,
             strangers: Strangers::default(),
             accepted: 0,
+            missing: kafka::Missing::default(),
             stopped: StoppedLogs::new(),
             stop: Stop::new(cores),
             started: now.mono,
             settings,
-        }
+        };
+        core.name_cluster(now);
+        core
     }
 
     /// After anything was handled: what the engine has to say goes its way.
@@ -177,6 +181,7 @@ impl<P: BufPool> Core<P> {
                         core = self.id.0,
                         "the disk has room again: producing resumes"
                     );
+                    self.name_cluster(now);
                 }
                 ShardEvent::Flushed => self.actions.push_back(Action::Stopped),
                 ShardEvent::Fatal(reason) => self.actions.push_back(Action::Fatal(reason)),

@@ -13,6 +13,11 @@ use super::boundary::ConnId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub u64);
 
+impl Slot {
+    /// Of what a core does for itself: the answer finds nobody.
+    pub(super) const NOBODY: Self = Self(u32::MAX as u64);
+}
+
 /// Who asked, and what to do with the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waiting {

@@ -8,7 +8,7 @@ use leveret_broker::core::boundary::{Action, Behaviour, ConnId, Protocol};
 use leveret_broker::core::hop::Message;
 use leveret_broker::core::{Core, CoreSettings, KafkaBroker, KafkaSettings, Ports};
 use leveret_engine::shard::{Shard, ShardSettings};
-use leveret_engine::topology::{TOPOLOGY_LOG, Topology, TopologySettings};
+use leveret_engine::topology::{TOPOLOGY_LOG, TopicSettings, Topology, TopologySettings};
 use leveret_record::{BatchBuilder, Compression, batches};
 use leveret_storage::recovery::{RecoveryConfig, recover};
 use leveret_storage::store::StoreConfig;
@@ -78,6 +78,7 @@ fn settings() -> CoreSettings {
             auto_create_limit: 16,
             partitions: 1,
             request_bytes: 128 << 10,
+            config: Arc::from([]),
         },
         ports: Ports::default(),
         data_dir: Arc::from("memory"),
@@ -103,7 +104,13 @@ impl World {
             let (id, op) = recovery.poll_op().expect("it waits for its reads only");
             recovery.handle_completion(id, disk.carry_out(op));
         };
-        let topics = TopologySettings::default();
+        let topics = TopologySettings {
+            defaults: TopicSettings {
+                max_message_bytes: MAX_BATCH as u32,
+                ..TopicSettings::default()
+            },
+            ..TopologySettings::default()
+        };
         let mut topology = Topology::recover(None, std::iter::empty(), topics).expect("empty");
         topology.settle(CORES, std::iter::empty()).expect("empty");
         let now = Mono(1);

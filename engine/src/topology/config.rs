@@ -2,9 +2,12 @@
 //! broker's defaults.
 //!
 //! A topic stores only what was set for it ([`TopicConfig`]), so that a changed default reaches
-//! every topic that did not choose otherwise; [`TopicSettings`] is what comes of both. A setting
-//! whose promise is not kept yet is refused, never stored for show.
+//! every topic that did not choose otherwise; [`TopicSettings`] is what comes of both. Settings of
+//! Kafka's that have no effect here are kept and shown, so that its tools work; a value that
+//! promises what is not built is refused, never stored for show.
 
+mod declared;
+mod form;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +15,10 @@ use std::collections::BTreeMap;
 
 use leveret_storage::types::Level;
 use thiserror::Error;
+
+pub use declared::TOPIC_SETTINGS;
+pub(super) use form::StoredValue;
+pub use form::ValueForm;
 
 /// Whose time a record carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,15 +43,18 @@ pub struct TopicSettings {
     pub segment_bytes: u64,
     /// A segment is closed at this age, milliseconds.
     pub segment_ms: u64,
-    /// Largest batch that is taken, bytes. As a default also the most that a topic may choose:
-    /// connections take no longer frame.
+    /// Largest batch that is taken, bytes.
     pub max_message_bytes: u32,
+    /// The most that any topic may choose as that, bytes: connections take no longer frame. The
+    /// broker's own, the same for all topics.
+    pub max_message_limit: u32,
     /// Whose time records carry.
     pub timestamps: TimestampType,
 }
 
 impl Default for TopicSettings {
-    /// `synced`, all is kept, segments of 1 GiB or a week, batches of 1 MiB, the producer's time.
+    /// `synced`, all is kept, segments of 1 GiB or a week, batches of 1 MiB or what a topic
+    /// chooses up to 16 MiB, the producer's time.
     fn default() -> Self {
         Self {
             level: Level::Synced,
@@ -53,6 +63,7 @@ impl Default for TopicSettings {
             segment_bytes: 1 << 30,
             segment_ms: 7 * 24 * 3600 * 1000,
             max_message_bytes: 1 << 20,
+            max_message_limit: 16 << 20,
             timestamps: TimestampType::Create,
         }
     }
@@ -78,23 +89,58 @@ pub enum TopicKey {
     Durability = 7,
     /// `cleanup.policy`
     CleanupPolicy = 8,
-}
-
-/// What values of a setting look like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ValueForm {
-    /// A whole number between two bounds, both included.
-    Number {
-        /// The smallest.
-        low: i64,
-        /// The largest.
-        high: i64,
-        /// Whether -1 stands for "no limit".
-        unlimited: bool,
-    },
-    /// One of these words; a built-in default is the first. A topic's entry holds a word's place
-    /// in this list: it only grows.
-    Words(&'static [&'static str]),
+    /// `compression.gzip.level`
+    CompressionGzipLevel = 9,
+    /// `compression.lz4.level`
+    CompressionLz4Level = 10,
+    /// `compression.type`
+    CompressionType = 11,
+    /// `compression.zstd.level`
+    CompressionZstdLevel = 12,
+    /// `delete.retention.ms`
+    DeleteRetentionMs = 13,
+    /// `file.delete.delay.ms`
+    FileDeleteDelayMs = 14,
+    /// `flush.messages`
+    FlushMessages = 15,
+    /// `flush.ms`
+    FlushMs = 16,
+    /// `follower.replication.throttled.replicas`
+    FollowerThrottled = 17,
+    /// `index.interval.bytes`
+    IndexIntervalBytes = 18,
+    /// `leader.replication.throttled.replicas`
+    LeaderThrottled = 19,
+    /// `local.retention.bytes`
+    LocalRetentionBytes = 20,
+    /// `local.retention.ms`
+    LocalRetentionMs = 21,
+    /// `max.compaction.lag.ms`
+    MaxCompactionLagMs = 22,
+    /// `message.timestamp.after.max.ms`
+    TimestampAfterMaxMs = 23,
+    /// `message.timestamp.before.max.ms`
+    TimestampBeforeMaxMs = 24,
+    /// `min.cleanable.dirty.ratio`
+    MinCleanableDirtyRatio = 25,
+    /// `min.compaction.lag.ms`
+    MinCompactionLagMs = 26,
+    /// `min.insync.replicas`
+    MinInsyncReplicas = 27,
+    /// `preallocate`
+    Preallocate = 28,
+    /// `remote.log.copy.disable`
+    RemoteLogCopyDisable = 29,
+    /// `remote.log.delete.on.disable`
+    RemoteLogDeleteOnDisable = 30,
+    /// `remote.storage.enable`
+    RemoteStorageEnable = 31,
+    /// `segment.index.bytes`
+    SegmentIndexBytes = 32,
+    /// `segment.jitter.ms`
+    SegmentJitterMs = 33,
+    /// `unclean.leader.election.enable`
+    UncleanLeaderElection = 34,
 }
 
 /// One setting, as it was declared.
@@ -106,95 +152,21 @@ pub struct TopicSetting {
     pub name: &'static str,
     /// What values look like.
     pub form: ValueForm,
-    /// The broker's setting that is its default; `None` where the default is built in.
-    pub default_from: Option<&'static str>,
+    /// What it is where nobody has set it.
+    pub default: DefaultValue,
+    /// Whether anything comes of it; else it is kept for Kafka's tools.
+    pub effect: bool,
     /// What it does.
     pub prose: &'static str,
 }
 
-/// Every topic setting, by name.
-pub static TOPIC_SETTINGS: &[TopicSetting] = &[
-    TopicSetting {
-        key: TopicKey::CleanupPolicy,
-        name: "cleanup.policy",
-        form: ValueForm::Words(&["delete"]),
-        default_from: None,
-        prose: "How old records go: delete removes whole segments by age and size.",
-    },
-    TopicSetting {
-        key: TopicKey::Durability,
-        name: "durability",
-        form: ValueForm::Words(&["memory", "written", "synced"]),
-        default_from: Some("topic.level"),
-        prose: "What an acknowledgement promises. synced: the device has it (survives a power \
-                cut). written: handed to the device without a flush (survives a crash of the \
-                broker or the system). memory: survives nothing. A topic stays at memory, or \
-                away from it, for its life.",
-    },
-    TopicSetting {
-        key: TopicKey::MaxMessageBytes,
-        name: "max.message.bytes",
-        form: number(1 << 10, 128 << 20),
-        default_from: Some("message.max.bytes"),
-        prose: "Longest record batch that is taken, bytes as on the wire; at most the broker's \
-                own message.max.bytes.",
-    },
-    TopicSetting {
-        key: TopicKey::TimestampType,
-        name: "message.timestamp.type",
-        form: ValueForm::Words(&["CreateTime", "LogAppendTime"]),
-        default_from: None,
-        prose: "Whose time records carry: CreateTime, what the producer wrote; LogAppendTime, \
-                when the broker appended the batch.",
-    },
-    TopicSetting {
-        key: TopicKey::RetentionBytes,
-        name: "retention.bytes",
-        form: limit(i64::MAX),
-        default_from: Some("topic.retention.bytes"),
-        prose: "Bytes that each partition keeps; the oldest segments go while the rest holds as \
-                much. -1 keeps all.",
-    },
-    TopicSetting {
-        key: TopicKey::RetentionMs,
-        name: "retention.ms",
-        form: limit(i64::MAX),
-        default_from: Some("topic.retention.time"),
-        prose: "How long records are kept, milliseconds: a segment goes when its newest record is \
-                older. -1 keeps them for ever.",
-    },
-    TopicSetting {
-        key: TopicKey::SegmentBytes,
-        name: "segment.bytes",
-        form: number(1 << 20, 4 << 30),
-        default_from: Some("segment.bytes"),
-        prose: "A segment is closed before it grows beyond this, bytes. Retention removes whole \
-                segments.",
-    },
-    TopicSetting {
-        key: TopicKey::SegmentMs,
-        name: "segment.ms",
-        form: number(1000, i64::MAX),
-        default_from: Some("segment.time"),
-        prose: "A segment is closed when it is this old, milliseconds, so that retention by time \
-                can remove it.",
-    },
-];
-
-const fn number(low: i64, high: i64) -> ValueForm {
-    ValueForm::Number {
-        low,
-        high,
-        unlimited: false,
-    }
-}
-
-const fn limit(high: i64) -> ValueForm {
-    ValueForm::Number {
-        low: 1,
-        high,
-        unlimited: true,
-    }
+/// What a setting is where nobody has set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefaultValue {
+    /// The value of this setting of the broker.
+    Broker(&'static str),
+    /// This text.
+    Fixed(&'static str),
 }
 
 /// Why a topic cannot be configured so. The asker's to solve.
@@ -244,6 +216,15 @@ impl TopicKey {
         keys.find(|key| *key as u16 == number)
     }
 
+    /// Whether a value is words between commas, of which one may be added or taken away.
+    #[must_use]
+    pub fn is_list(self) -> bool {
+        matches!(
+            self,
+            Self::CleanupPolicy | Self::FollowerThrottled | Self::LeaderThrottled
+        )
+    }
+
     /// Its declaration.
     ///
     /// # Panics
@@ -252,67 +233,6 @@ impl TopicKey {
     pub fn setting(self) -> &'static TopicSetting {
         let found = TOPIC_SETTINGS.iter().find(|setting| setting.key == self);
         found.expect("every key is declared")
-    }
-}
-
-impl ValueForm {
-    /// What values look like, in words.
-    #[must_use]
-    pub fn bounds(&self) -> String {
-        match self {
-            Self::Number {
-                low,
-                high,
-                unlimited,
-            } => {
-                let none = if *unlimited {
-                    ", or -1 for no limit"
-                } else {
-                    ""
-                };
-                format!("{low} to {high}{none}")
-            }
-            Self::Words(words) => words.join(", "),
-        }
-    }
-
-    /// The word that is a built-in default.
-    #[must_use]
-    pub fn first_word(&self) -> Option<&'static str> {
-        match self {
-            Self::Number { .. } => None,
-            Self::Words(words) => words.first().copied(),
-        }
-    }
-
-    /// Whether a stored value is one of these.
-    pub(super) fn admits(&self, value: i64) -> bool {
-        match self {
-            Self::Number {
-                low,
-                high,
-                unlimited,
-            } => (*low..=*high).contains(&value) || (*unlimited && value == -1),
-            Self::Words(words) => usize::try_from(value).is_ok_and(|at| at < words.len()),
-        }
-    }
-
-    fn parse(&self, text: &str) -> Option<i64> {
-        let value = match self {
-            Self::Number { .. } => text.trim().parse().ok()?,
-            Self::Words(words) => {
-                let at = words.iter().position(|word| *word == text.trim())?;
-                i64::try_from(at).ok()?
-            }
-        };
-        self.admits(value).then_some(value)
-    }
-
-    fn text(&self, value: i64) -> String {
-        match self {
-            Self::Number { .. } => value.to_string(),
-            Self::Words(words) => words[usize::try_from(value).expect("checked")].to_owned(),
-        }
     }
 }
 
@@ -342,7 +262,7 @@ pub struct ConfigEntry {
 
 /// What was set for one topic. Anything else is as the broker's defaults have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TopicConfig(pub(super) BTreeMap<TopicKey, i64>);
+pub struct TopicConfig(pub(super) BTreeMap<TopicKey, StoredValue>);
 
 impl TopicConfig {
     /// This configuration with some settings set and some unset, held against the declared
@@ -374,7 +294,9 @@ impl TopicConfig {
         for key in unset {
             values.remove(&once(TopicKey::named(key.as_ref())?)?);
         }
-        Ok(Self(values))
+        let config = Self(values);
+        config.check_lags()?;
+        Ok(config)
     }
 
     /// What is in force, given the broker's defaults.
@@ -382,10 +304,12 @@ impl TopicConfig {
     pub fn over(&self, defaults: &TopicSettings) -> TopicSettings {
         let mut settings = *defaults;
         for (key, value) in &self.0 {
-            put(&mut settings, *key, *value);
+            if let StoredValue::Number(value) = value {
+                put(&mut settings, *key, *value);
+            }
         }
         // The broker's own bound may have been lowered since.
-        settings.max_message_bytes = settings.max_message_bytes.min(defaults.max_message_bytes);
+        settings.max_message_bytes = settings.max_message_bytes.min(defaults.max_message_limit);
         settings
     }
 
@@ -393,17 +317,43 @@ impl TopicConfig {
     #[must_use]
     pub fn entries(&self, defaults: &TopicSettings) -> Vec<ConfigEntry> {
         let settings = self.over(defaults);
-        let line = |setting: &TopicSetting| ConfigEntry {
-            key: setting.key,
-            value: setting.form.text(get(&settings, setting.key)),
-            source: match setting.default_from {
-                _ if self.0.contains_key(&setting.key) => ConfigSource::Topic,
-                Some(broker) => ConfigSource::Broker(broker),
-                None => ConfigSource::BuiltIn,
-            },
-            default: setting.form.text(get(defaults, setting.key)),
+        let line = |setting: &TopicSetting| {
+            let shown = |settings| {
+                let value = get(settings, setting.key).map(StoredValue::Number);
+                value.map(|value| setting.form.text(&value))
+            };
+            let (source, default) = match setting.default {
+                DefaultValue::Broker(name) => {
+                    let default = shown(defaults).expect("what has a default there is in force");
+                    (ConfigSource::Broker(name), default)
+                }
+                DefaultValue::Fixed(text) => (ConfigSource::BuiltIn, text.to_owned()),
+            };
+            let own = self.0.get(&setting.key);
+            let kept = own.map(|value| setting.form.text(value));
+            ConfigEntry {
+                key: setting.key,
+                value: shown(&settings).or(kept).unwrap_or_else(|| default.clone()),
+                source: own.map_or(source, |_| ConfigSource::Topic),
+                default,
+            }
         };
         TOPIC_SETTINGS.iter().map(line).collect()
+    }
+
+    /// Kafka refuses bounds that leave no time between them, and so does its use here.
+    fn check_lags(&self) -> Result<(), InvalidConfig> {
+        let (least, most) = (TopicKey::MinCompactionLagMs, TopicKey::MaxCompactionLagMs);
+        match (self.0.get(&least), self.0.get(&most)) {
+            (Some(StoredValue::Number(low)), Some(StoredValue::Number(high))) if low > high => {
+                Err(InvalidConfig::BadValue {
+                    key: least.setting().name,
+                    value: low.to_string(),
+                    reason: format!("{} is only {high}", most.setting().name),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether nothing was set.
@@ -420,7 +370,7 @@ pub(super) fn check_durability(before: Level, after: Level) -> Result<(), Invali
         return Ok(());
     }
     let setting = TopicKey::Durability.setting();
-    let word = |level| setting.form.text(level_code(level));
+    let word = |level| setting.form.text(&StoredValue::Number(level_code(level)));
     Err(InvalidConfig::BadValue {
         key: setting.name,
         value: word(after),
@@ -431,36 +381,60 @@ pub(super) fn check_durability(before: Level, after: Level) -> Result<(), Invali
     })
 }
 
-fn parse(key: TopicKey, text: &str, defaults: &TopicSettings) -> Result<i64, InvalidConfig> {
+fn parse(
+    key: TopicKey,
+    text: &str,
+    defaults: &TopicSettings,
+) -> Result<StoredValue, InvalidConfig> {
     let setting = key.setting();
     let refused = |reason: String| InvalidConfig::BadValue {
         key: setting.name,
         value: shortened(text),
         reason,
     };
-    if key == TopicKey::CleanupPolicy && text.contains("compact") {
-        let reason = "compaction is not built yet; the only policy is delete";
-        return Err(refused(reason.to_owned()));
-    }
-    let value = setting.form.parse(text).ok_or_else(|| {
-        let kind = match setting.form {
-            ValueForm::Number { .. } => "it is a number from",
-            ValueForm::Words(_) => "it is one of",
-        };
-        refused(format!("{kind} {}", setting.form.bounds()))
+    let compacts = key == TopicKey::CleanupPolicy && text.contains("compact");
+    let value = setting.form.parse(text).filter(|_| !compacts);
+    let value = value.ok_or_else(|| match compacts {
+        true => refused("compaction is not built yet; the only policy is delete".to_owned()),
+        false => refused(format!("{} {}", setting.form.kind(), setting.form.bounds())),
     })?;
-    let most = i64::from(defaults.max_message_bytes);
-    if key == TopicKey::MaxMessageBytes && value > most {
-        return Err(refused(format!(
-            "the broker's own message.max.bytes is {most}, and no topic can go above it"
-        )));
+    match unkept(key, &value, defaults) {
+        Some(reason) => Err(refused(reason)),
+        None => Ok(value),
     }
-    Ok(value)
 }
 
-fn get(settings: &TopicSettings, key: TopicKey) -> i64 {
-    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+/// Why a value that Kafka takes is refused: it promises what is not built, or more than the
+/// broker takes.
+fn unkept(key: TopicKey, value: &StoredValue, defaults: &TopicSettings) -> Option<String> {
+    let StoredValue::Number(value) = *value else {
+        return None;
+    };
+    let most = i64::from(defaults.max_message_limit);
     match key {
+        TopicKey::MaxMessageBytes if value > most => Some(format!(
+            "the broker's topic.message.max.bytes is {most}, and no topic can go above it"
+        )),
+        TopicKey::CompressionType if value != 0 => {
+            let reason = "batches are kept as their producer compressed them; use producer";
+            Some(reason.to_owned())
+        }
+        TopicKey::MinInsyncReplicas if value > 1 => {
+            let reason = "there is one replica of each record, and replication is not built yet";
+            Some(reason.to_owned())
+        }
+        TopicKey::RemoteStorageEnable if value == 1 => {
+            let reason = "records are kept on this machine only; tiered storage is not built yet";
+            Some(reason.to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The value in force of a setting that has an effect.
+fn get(settings: &TopicSettings, key: TopicKey) -> Option<i64> {
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    Some(match key {
         TopicKey::RetentionMs => settings.retention_ms.map_or(-1, number),
         TopicKey::RetentionBytes => settings.retention_bytes.map_or(-1, number),
         TopicKey::SegmentMs => number(settings.segment_ms),
@@ -472,7 +446,8 @@ fn get(settings: &TopicSettings, key: TopicKey) -> i64 {
         },
         TopicKey::Durability => level_code(settings.level),
         TopicKey::CleanupPolicy => 0,
-    }
+        _ => return None,
+    })
 }
 
 fn level_code(level: Level) -> i64 {
@@ -508,8 +483,8 @@ fn put(settings: &mut TopicSettings, key: TopicKey, value: i64) {
                 _ => Level::Synced,
             };
         }
-        // It has one value.
-        TopicKey::CleanupPolicy => {}
+        // The policy has one value, and the rest has no effect.
+        _ => {}
     }
 }
 

@@ -19,7 +19,11 @@
 //!   partitions before u32 | log of the first new partition u64
 //!   new partitions u32, then the core of each: u16
 //!
-//! config: settings u32, by number, for each: number u16, value i64
+//! kind 20  cluster named, version 1
+//!   its id: upper half u64, lower half u64
+//!
+//! config: settings u32, by number, for each: number u16, then its value
+//!   i64; of 17 and 19 (lists of replicas) length u16, bytes
 //! ```
 //!
 //! Version 1 of kind 16, which was never released, is not read.
@@ -29,19 +33,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 use leveret_storage::types::{CoreId, LogId, WallMs};
 
-use super::{LogRun, Topic, TopicConfig, TopicId, TopicKey, TopicName};
+use super::{ClusterId, LogRun, StoredValue, Topic, TopicConfig, TopicId, TopicKey, TopicName};
 use crate::codec::{DecodeError, Reader, Writer, check_version};
 
 const CREATED: u16 = 16;
 const DELETED: u16 = 17;
 const PRODUCER_IDS: u16 = 18;
 const ALTERED: u16 = 19;
+const CLUSTER: u16 = 20;
 /// Of a topic, here and in a snapshot.
 pub(super) const TOPIC_VERSION: u16 = 2;
 const VERSION: u16 = 1;
 /// Bytes of a topic besides its name, settings, runs and cores.
 pub(super) const TOPIC_LEN: usize = 30;
-const SETTING_LEN: usize = 10;
+/// Fewest bytes of a setting.
+const SETTING_LEN: usize = 4;
 const RUN_LEN: usize = 12;
 const CORE_LEN: usize = 2;
 /// Bytes of an alteration besides its settings and cores.
@@ -56,6 +62,8 @@ pub enum TopologyEntry {
     TopicAltered(Arc<TopicAltered>),
     /// A topic and its logs are no more.
     TopicDeleted(TopicId),
+    /// The data directory has this name from here on.
+    ClusterNamed(ClusterId),
     /// These producer ids belong to whoever asked for them.
     ProducerIdsReserved {
         /// The first id.
@@ -121,8 +129,8 @@ impl TopologyEntry {
                 writer.seal()
             }
             Self::TopicAltered(altered) => {
-                let settings = altered.config.0.len() * SETTING_LEN;
-                let len = ALTERED_LEN + settings + altered.cores.len() * CORE_LEN;
+                let len =
+                    ALTERED_LEN + config_len(&altered.config) + altered.cores.len() * CORE_LEN;
                 let mut writer = Writer::new(ALTERED, VERSION, len);
                 writer.u64(altered.id.0);
                 put_config(&mut writer, &altered.config);
@@ -134,6 +142,11 @@ impl TopologyEntry {
             Self::TopicDeleted(id) => {
                 let mut writer = Writer::new(DELETED, VERSION, 8);
                 writer.u64(id.0);
+                writer.seal()
+            }
+            Self::ClusterNamed(id) => {
+                let mut writer = Writer::new(CLUSTER, VERSION, 16);
+                put_cluster(&mut writer, *id);
                 writer.seal()
             }
             Self::ProducerIdsReserved { first, count } => {
@@ -154,7 +167,7 @@ impl TopologyEntry {
         let (kind, version, mut reader) = Reader::open(bytes)?;
         let versions = match kind {
             CREATED => TOPIC_VERSION..=TOPIC_VERSION,
-            DELETED | PRODUCER_IDS | ALTERED => VERSION..=VERSION,
+            DELETED | PRODUCER_IDS | ALTERED | CLUSTER => VERSION..=VERSION,
             _ => return Err(DecodeError::UnknownKind(kind)),
         };
         check_version(version, versions)?;
@@ -162,6 +175,7 @@ impl TopologyEntry {
             CREATED => Self::TopicCreated(Arc::new(get_topic(&mut reader)?)),
             ALTERED => Self::TopicAltered(Arc::new(get_altered(&mut reader)?)),
             DELETED => Self::TopicDeleted(TopicId(reader.u64("topic id")?)),
+            CLUSTER => Self::ClusterNamed(get_cluster(&mut reader)?),
             _ => Self::ProducerIdsReserved {
                 first: reader.u64("first producer id")?,
                 count: reader.u32("producer ids")?,
@@ -172,11 +186,29 @@ impl TopologyEntry {
     }
 }
 
+pub(super) fn put_cluster(writer: &mut Writer, id: ClusterId) {
+    writer.u64((id.0 >> 64) as u64);
+    writer.u64(id.0 as u64);
+}
+
+pub(super) fn get_cluster(reader: &mut Reader<'_>) -> Result<ClusterId, DecodeError> {
+    let upper = reader.u64("cluster id")?;
+    let lower = reader.u64("cluster id")?;
+    Ok(ClusterId(u128::from(upper) << 64 | u128::from(lower)))
+}
+
 /// Bytes that a topic takes, about.
 pub(super) fn topic_len(topic: &Topic) -> usize {
-    let settings = topic.config.0.len() * SETTING_LEN;
     let logs = topic.runs.len() * RUN_LEN + topic.cores.len() * CORE_LEN;
-    TOPIC_LEN + topic.name.as_str().len() + settings + logs
+    TOPIC_LEN + topic.name.as_str().len() + config_len(&topic.config) + logs
+}
+
+fn config_len(config: &TopicConfig) -> usize {
+    let len = |value: &StoredValue| match value {
+        StoredValue::Number(_) => 10,
+        StoredValue::Text(text) => SETTING_LEN + text.len(),
+    };
+    config.0.values().map(len).sum()
 }
 
 pub(super) fn put_topic(writer: &mut Writer, topic: &Topic) {
@@ -267,7 +299,10 @@ fn put_config(writer: &mut Writer, config: &TopicConfig) {
     writer.count(config.0.len());
     for (key, value) in &config.0 {
         writer.u16(*key as u16);
-        writer.i64(*value);
+        match value {
+            StoredValue::Number(value) => writer.i64(*value),
+            StoredValue::Text(text) => writer.str(text),
+        }
     }
 }
 
@@ -276,9 +311,13 @@ fn get_config(reader: &mut Reader<'_>) -> Result<TopicConfig, DecodeError> {
     for _ in 0..reader.count(SETTING_LEN, "settings")? {
         let key = TopicKey::numbered(reader.u16("setting")?);
         let key = key.ok_or(DecodeError::Invalid("setting"))?;
-        let value = reader.i64("value of a setting")?;
+        let form = key.setting().form;
+        let value = match form.is_text() {
+            true => StoredValue::Text(reader.str("value of a setting")?.into()),
+            false => StoredValue::Number(reader.i64("value of a setting")?),
+        };
         let last = config.0.last_key_value().map(|(last, _)| *last);
-        if last >= Some(key) || !key.setting().form.admits(value) {
+        if last >= Some(key) || !form.admits(&value) {
             return Err(DecodeError::Invalid("settings"));
         }
         config.0.insert(key, value);

@@ -5,6 +5,7 @@
 //! concerns. It refuses to know protocols, connections and files: an entry says what changed, and
 //! that a client hears of it only after every core has installed it is the broker's business.
 
+mod cluster;
 mod config;
 mod entry;
 mod name;
@@ -14,16 +15,19 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use leveret_storage::types::{CoreId, LogId, WallMs};
 use thiserror::Error;
 
+use cluster::Cluster;
+pub use cluster::ClusterId;
+use config::StoredValue;
 pub use config::{
-    ConfigEntry, ConfigSource, InvalidConfig, TOPIC_SETTINGS, TimestampType, TopicConfig, TopicKey,
-    TopicSetting, TopicSettings, ValueForm,
+    ConfigEntry, ConfigSource, DefaultValue, InvalidConfig, TOPIC_SETTINGS, TimestampType,
+    TopicConfig, TopicKey, TopicSetting, TopicSettings, ValueForm,
 };
 pub use entry::{TopicAltered, TopologyEntry};
 pub use name::{InvalidTopicName, MAX_NAME_LEN, TopicName};
@@ -157,6 +161,8 @@ pub enum Command {
         /// The topic.
         id: TopicId,
     },
+    /// Make the name that this run proposed for its data directory last.
+    NameCluster,
     /// Take a block of producer ids that nobody gets again, also after a crash.
     ReserveProducerIds {
         /// How many, at least 1.
@@ -174,6 +180,20 @@ pub enum TopologyRefusal {
         name: TopicName,
         /// The topic that has it.
         id: TopicId,
+    },
+    /// There is a topic whose name differs only in `.` against `_`.
+    #[error("topic `{name}` collides with topic `{other}`: names must differ in more than . and _")]
+    NameCollides {
+        /// The name.
+        name: TopicName,
+        /// That of the topic that exists.
+        other: TopicName,
+    },
+    /// The name is one of Kafka's own topics.
+    #[error("topic `{name}` is one that Kafka keeps for itself; choose another name")]
+    NameReserved {
+        /// The name.
+        name: TopicName,
     },
     /// There is no such topic.
     #[error("there is no topic {id}")]
@@ -208,6 +228,9 @@ pub enum TopologyRefusal {
         /// The limit.
         most: u32,
     },
+    /// The data directory has a name already, or none was proposed.
+    #[error("there is no proposed name to give the data directory")]
+    NoProposedName,
     /// A block of producer ids is empty, or ids have run out (after 2^63).
     #[error("no block of {count} producer ids can be reserved")]
     ProducerIds {
@@ -221,8 +244,11 @@ pub enum TopologyRefusal {
 pub struct Topology {
     topics: BTreeMap<TopicId, Arc<Topic>>,
     by_name: BTreeMap<TopicName, TopicId>,
+    /// The topics whose names could collide with another's, by what those have in common.
+    by_folded: BTreeSet<(String, TopicId)>,
     /// By the first log of each run.
     by_log: BTreeMap<LogId, (TopicId, u32)>,
+    cluster: Cluster,
     next_topic: TopicId,
     next_log: LogId,
     next_producer: u64,
@@ -239,7 +265,9 @@ impl Topology {
         Self {
             topics: BTreeMap::new(),
             by_name: BTreeMap::new(),
+            by_folded: BTreeSet::new(),
             by_log: BTreeMap::new(),
+            cluster: Cluster::Unnamed,
             next_topic: TopicId(1),
             next_log: TOPOLOGY_LOG.plus(1),
             next_producer: 0,
@@ -247,6 +275,26 @@ impl Topology {
             loads: Vec::new(),
             settings,
         }
+    }
+
+    /// What the data directory is called; `None` if nobody proposed a name yet.
+    #[must_use]
+    pub fn cluster(&self) -> Option<ClusterId> {
+        self.cluster.id()
+    }
+
+    /// Calls the data directory so, if it has no name yet: on every core alike before any
+    /// serves, and [`Command::NameCluster`] makes it last.
+    pub fn propose_cluster(&mut self, id: ClusterId) {
+        if self.cluster == Cluster::Unnamed {
+            self.cluster = Cluster::Proposed(id);
+        }
+    }
+
+    /// Whether [`Command::NameCluster`] is still to be carried out.
+    #[must_use]
+    pub fn has_proposed_cluster(&self) -> bool {
+        matches!(self.cluster, Cluster::Proposed(_))
     }
 
     /// The topic with that id.
@@ -353,6 +401,10 @@ impl Topology {
                 true => Ok(TopologyEntry::TopicDeleted(*id)),
                 false => Err(TopologyRefusal::UnknownTopic { id: *id }),
             },
+            Command::NameCluster => match self.cluster {
+                Cluster::Proposed(id) => Ok(TopologyEntry::ClusterNamed(id)),
+                Cluster::Unnamed | Cluster::Named(_) => Err(TopologyRefusal::NoProposedName),
+            },
             Command::ReserveProducerIds { count } => {
                 let end = self.next_producer.checked_add(u64::from(*count));
                 match end.map(i64::try_from) {
@@ -386,6 +438,11 @@ impl Topology {
             TopologyEntry::TopicDeleted(id) => {
                 self.remove(*id);
             }
+            TopologyEntry::ClusterNamed(id) => {
+                let other = matches!(self.cluster, Cluster::Named(_));
+                assert!(!other, "a data directory is named once");
+                self.cluster = Cluster::Named(*id);
+            }
             TopologyEntry::ProducerIdsReserved { first, count } => {
                 assert!(*first >= self.next_producer, "producer ids grow");
                 self.next_producer = first + u64::from(*count);
@@ -398,7 +455,25 @@ impl Topology {
             let name = name.clone();
             return Err(TopologyRefusal::TopicExists { name, id });
         }
+        if name.is_reserved() {
+            let name = name.clone();
+            return Err(TopologyRefusal::NameReserved { name });
+        }
+        if let Some(other) = self.colliding(name) {
+            return Err(TopologyRefusal::NameCollides {
+                name: name.clone(),
+                other: other.name.clone(),
+            });
+        }
         self.may_hold(partitions, partitions)
+    }
+
+    /// A topic whose name differs from this one only in `.` against `_`.
+    fn colliding(&self, name: &TopicName) -> Option<&Arc<Topic>> {
+        let folded = name.folded()?;
+        let from = (folded.clone(), TopicId(0));
+        let (found, id) = self.by_folded.range(from..).next()?;
+        (*found == folded).then(|| &self.topics[id])
     }
 
     /// How many partitions a topic gets that is to have `wanted`.
@@ -445,6 +520,9 @@ impl Topology {
     fn insert(&mut self, topic: Arc<Topic>) {
         let named = self.by_name.insert(topic.name.clone(), topic.id);
         assert!(named.is_none(), "topic names are unique");
+        let folded = topic.name.folded();
+        self.by_folded
+            .extend(folded.map(|folded| (folded, topic.id)));
         for run in &topic.runs {
             self.by_log.insert(run.log, (topic.id, run.partition));
         }
@@ -462,6 +540,9 @@ impl Topology {
             .remove(&id)
             .expect("only a topic that exists is deleted or altered");
         self.by_name.remove(&topic.name);
+        if let Some(folded) = topic.name.folded() {
+            self.by_folded.remove(&(folded, id));
+        }
         for run in &topic.runs {
             self.by_log.remove(&run.log);
         }

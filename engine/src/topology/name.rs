@@ -1,4 +1,8 @@
 //! Topic names: Kafka's rules, so that every name works for every client.
+//!
+//! Two names that differ only in `.` against `_` collide: metrics of Kafka's clients and tools
+//! write both alike. Names of topics that Kafka keeps for itself are nobody's, so that what they
+//! stand for can be built later.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -9,6 +13,14 @@ use thiserror::Error;
 
 /// Longest name, in bytes; room for a suffix remains in a 255-byte file name.
 pub const MAX_NAME_LEN: usize = 249;
+
+/// Topics in which Kafka keeps its own state.
+const RESERVED: &[&str] = &[
+    "__cluster_metadata",
+    "__consumer_offsets",
+    "__share_group_state",
+    "__transaction_state",
+];
 
 /// A valid topic name: 1 to 249 of `a-z A-Z 0-9 . _ -`, not `.` and not `..`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +63,20 @@ impl TopicName {
             return Err(InvalidTopicName::Dots);
         }
         Ok(Self(name.into()))
+    }
+
+    /// Whether it is the name of a topic that Kafka keeps for itself.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        RESERVED.contains(&self.as_str())
+    }
+
+    /// What all names that collide with this one have in common; `None` if there can be none,
+    /// since it has neither `.` nor `_`.
+    pub(super) fn folded(&self) -> Option<String> {
+        self.0
+            .contains(['.', '_'])
+            .then(|| self.0.replace('.', "_"))
     }
 
     /// The name.

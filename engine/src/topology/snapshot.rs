@@ -1,11 +1,14 @@
 //! The whole topology as bytes, which stand for all entries below an ordinal.
 //!
-//! Sealed (see `codec`) with kind 3, version 2; the body, little-endian:
+//! Sealed (see `codec`) with kind 3, version 3; the body, little-endian:
 //!
 //! ```text
 //! next topic id u64 | next log u64 | next producer id u64
+//! named u8: 1 if the cluster has a name, then its id as in a `cluster named` entry, else 0
 //! topics u32, by id, each as in a `topic created` entry, with any number of runs
 //! ```
+//!
+//! Version 2, which is read, says nothing of the cluster.
 
 use std::sync::Arc;
 
@@ -13,12 +16,15 @@ use bytes::Bytes;
 use leveret_storage::types::{LogId, Ordinal};
 use thiserror::Error;
 
-use super::entry::{TOPIC_LEN, TOPIC_VERSION, get_topic, put_topic, topic_len};
-use super::{TOPOLOGY_LOG, Topic, TopicId, Topology, TopologyEntry, TopologySettings};
+use super::entry::{TOPIC_LEN, get_cluster, get_topic, put_cluster, put_topic, topic_len};
+use super::{Cluster, TOPOLOGY_LOG, Topic, TopicId, Topology, TopologyEntry, TopologySettings};
 use crate::codec::{DecodeError, Reader, Writer};
 
 /// Kind number of a sealed topology snapshot.
 const KIND: u16 = 3;
+const VERSION: u16 = 3;
+/// Without the cluster's name.
+const OLDEST_VERSION: u16 = 2;
 
 /// Why the topology cannot be rebuilt from what was recovered.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -71,11 +77,18 @@ impl Topology {
     #[must_use]
     pub fn snapshot(&self) -> Bytes {
         let topics = self.topics.values();
-        let capacity = 28 + topics.map(|topic| topic_len(topic)).sum::<usize>();
-        let mut writer = Writer::new(KIND, TOPIC_VERSION, capacity);
+        let capacity = 45 + topics.map(|topic| topic_len(topic)).sum::<usize>();
+        let mut writer = Writer::new(KIND, VERSION, capacity);
         writer.u64(self.next_topic.0);
         writer.u64(self.next_log.0);
         writer.u64(self.next_producer);
+        match self.cluster {
+            Cluster::Named(id) => {
+                writer.u8(1);
+                put_cluster(&mut writer, id);
+            }
+            Cluster::Unnamed | Cluster::Proposed(_) => writer.u8(0),
+        }
         writer.count(self.topics.len());
         for topic in self.topics.values() {
             put_topic(&mut writer, topic);
@@ -101,6 +114,7 @@ impl Topology {
                 follows && (altered.cores.is_empty() || altered.log >= self.next_log)
             }
             TopologyEntry::TopicDeleted(id) => self.topics.contains_key(id),
+            TopologyEntry::ClusterNamed(_) => !matches!(self.cluster, Cluster::Named(_)),
             TopologyEntry::ProducerIdsReserved { first, count } => {
                 *first >= self.next_producer && first.checked_add(u64::from(*count)).is_some()
             }
@@ -109,11 +123,18 @@ impl Topology {
 }
 
 fn decode(bytes: &[u8], settings: TopologySettings) -> Result<Topology, DecodeError> {
-    let (_, mut reader) = Reader::open_as(bytes, KIND, TOPIC_VERSION..=TOPIC_VERSION)?;
+    let (version, mut reader) = Reader::open_as(bytes, KIND, OLDEST_VERSION..=VERSION)?;
     let mut topology = Topology::new(settings);
     let next_topic = TopicId(reader.u64("next topic id")?);
     let next_log = LogId(reader.u64("next log")?);
     let next_producer = reader.u64("next producer id")?;
+    if version > OLDEST_VERSION {
+        topology.cluster = match reader.u8("whether the cluster is named")? {
+            0 => Cluster::Unnamed,
+            1 => Cluster::Named(get_cluster(&mut reader)?),
+            _ => return Err(DecodeError::Invalid("whether the cluster is named")),
+        };
+    }
     for _ in 0..reader.count(TOPIC_LEN, "topics")? {
         // In the order of ids; logs need not be, since a topic may have grown.
         let topic = get_topic(&mut reader)?;

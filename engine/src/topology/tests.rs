@@ -16,6 +16,7 @@ const LIMITS: TopologySettings = TopologySettings {
         segment_bytes: 1 << 30,
         segment_ms: 1 << 20,
         max_message_bytes: 1 << 20,
+        max_message_limit: 2 << 20,
         timestamps: TimestampType::Create,
     },
 };
@@ -56,6 +57,84 @@ fn names_follow_kafkas_rules() {
     assert_eq!(refused("caf\u{e9}"), InvalidTopicName::Character('\u{e9}'));
     assert_eq!(refused("a/b"), InvalidTopicName::Character('/'));
     assert_eq!(refused(&"x".repeat(250)), InvalidTopicName::TooLong(250));
+}
+
+#[test]
+fn names_that_differ_only_in_dots_and_underscores_collide() {
+    let mut topology = Topology::new(LIMITS);
+    run(&mut topology, &create("a.b_c", 1)).unwrap();
+    let refused = |topology: &Topology, name: &str| {
+        let refusal = topology.decide(&create(name, 1), 2, WallMs(5)).unwrap_err();
+        matches!(refusal, TopologyRefusal::NameCollides { other, .. } if other.as_str() == "a.b_c")
+    };
+    for name in ["a_b_c", "a.b.c", "a_b.c"] {
+        assert!(refused(&topology, name), "{name}");
+    }
+    for name in ["a-b_c", "a.b_", "a.b_c_", "abc"] {
+        run(&mut topology, &create(name, 1)).unwrap();
+    }
+    let same = topology.decide(&create("a.b_c", 1), 2, WallMs(5));
+    assert!(matches!(same, Err(TopologyRefusal::TopicExists { .. })));
+    // Also after a restart, and no more once the other is gone.
+    topology = Topology::recover(Some(&topology.snapshot()), [].into_iter(), LIMITS).unwrap();
+    assert!(refused(&topology, "a_b_c"));
+    run(&mut topology, &Command::DeleteTopic { id: TopicId(1) }).unwrap();
+    run(&mut topology, &create("a_b_c", 1)).unwrap();
+}
+
+#[test]
+fn topics_that_collided_before_they_were_refused_live_on() {
+    let mut topology = Topology::new(LIMITS);
+    let first = run(&mut topology, &create("a.b", 1)).unwrap();
+    let mut other = Topology::new(LIMITS);
+    run(&mut other, &create("x", 1)).unwrap();
+    let second = run(&mut other, &create("a_b", 1)).unwrap();
+    let entries = [first.encode(), second.encode()];
+    let replay = (0..)
+        .map(Ordinal)
+        .zip(entries.iter().map(|bytes| &bytes[..]));
+    let mut topology = Topology::recover(None, replay, LIMITS).unwrap();
+    assert!(topology.topic_named("a.b").is_some() && topology.topic_named("a_b").is_some());
+    run(&mut topology, &Command::DeleteTopic { id: TopicId(1) }).unwrap();
+    assert!(topology.decide(&create("a.b", 1), 2, WallMs(5)).is_err());
+}
+
+#[test]
+fn kafkas_own_names_are_nobodys() {
+    let topology = Topology::new(LIMITS);
+    let refused = topology.decide(&create("__consumer_offsets", 1), 2, WallMs(5));
+    assert!(matches!(refused, Err(TopologyRefusal::NameReserved { .. })));
+    assert!(
+        topology
+            .decide(&create("__consumer", 1), 2, WallMs(5))
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_data_directory_is_named_once() {
+    let mut topology = Topology::new(LIMITS);
+    let unnamed = topology.decide(&Command::NameCluster, 2, WallMs(5));
+    assert_eq!(unnamed, Err(TopologyRefusal::NoProposedName));
+    topology.propose_cluster(ClusterId(7));
+    assert_eq!(topology.cluster(), Some(ClusterId(7)));
+    // What is only proposed does not outlive the run.
+    let again = Topology::recover(Some(&topology.snapshot()), [].into_iter(), LIMITS).unwrap();
+    assert_eq!(again.cluster(), None);
+    let entry = run(&mut topology, &Command::NameCluster).unwrap();
+    assert!(!topology.has_proposed_cluster());
+    let bytes = entry.encode();
+    let log = [(Ordinal(0), &bytes[..])];
+    let replayed = Topology::recover(None, log.into_iter(), LIMITS).unwrap();
+    let kept = Topology::recover(Some(&topology.snapshot()), [].into_iter(), LIMITS).unwrap();
+    for mut found in [replayed, kept] {
+        found.propose_cluster(ClusterId(8));
+        assert_eq!(found.cluster(), Some(ClusterId(7)));
+        let twice = found.decide(&Command::NameCluster, 2, WallMs(5));
+        assert_eq!(twice, Err(TopologyRefusal::NoProposedName));
+    }
+    let twice = [(Ordinal(0), &bytes[..]), (Ordinal(1), &bytes[..])];
+    assert!(Topology::recover(None, twice.into_iter(), LIMITS).is_err());
 }
 
 #[test]
@@ -196,6 +275,7 @@ fn entries_read_back_and_every_flipped_bit_is_found() {
         run(&mut topology, &create("some-topic", 3)).unwrap(),
         run(&mut topology, &Command::ReserveProducerIds { count: 1000 }).unwrap(),
         run(&mut topology, &Command::DeleteTopic { id: TopicId(1) }).unwrap(),
+        TopologyEntry::ClusterNamed(ClusterId(0x0102 << 64 | 3)),
     ];
     for entry in entries {
         let bytes = entry.encode();
@@ -254,8 +334,24 @@ fn the_layout_does_not_change_silently() {
     let snapshot = topology.snapshot();
     assert_eq!(
         hex(&snapshot[4..]),
-        format!("03000200{counters}01000000{topic}")
+        format!("03000300{counters}0001000000{topic}")
     );
+    let id = "02010000000000000300000000000000";
+    let named = TopologyEntry::ClusterNamed(ClusterId(0x0102 << 64 | 3));
+    assert_eq!(hex(&named.encode()[4..]), format!("14000100{id}"));
+    topology.apply(&named);
+    assert_eq!(
+        hex(&topology.snapshot()[4..]),
+        format!("03000300{counters}01{id}01000000{topic}")
+    );
+    // As it was before clusters had names.
+    let mut before = topology.snapshot().to_vec();
+    before.splice(32..49, []);
+    before[6] = 2;
+    let crc = crc32c::crc32c(&before[4..]);
+    before[..4].copy_from_slice(&crc.to_le_bytes());
+    let old = Topology::recover(Some(&before), [].into_iter(), LIMITS).unwrap();
+    assert_eq!((old.cluster(), old.topics().len()), (None, 1));
 }
 
 #[test]
@@ -396,7 +492,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), kind in 0..21u8, version in 1..3u8) {
+    fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), kind in 0..21u8, version in 1..4u8) {
         let mut sealed = vec![0, 0, 0, 0, kind, 0, version, 0];
         sealed.extend(&bytes);
         let crc = crc32c::crc32c(&sealed[4..]);

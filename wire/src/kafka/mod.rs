@@ -64,7 +64,7 @@ pub use api::metadata::{
 pub use api::produce::{
     ProducePartition, ProduceRequest, ProduceResponse, ProduceTopic, ProducedPartition, RecordError,
 };
-pub use api_key::{ApiKey, VersionRange};
+pub use api_key::{ApiKey, VersionRange, api_name};
 pub use array::{Array, Element, Elements};
 pub use error::{DecodeError, Fault, HeaderError};
 pub use error_code::ErrorCode;

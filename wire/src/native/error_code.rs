@@ -54,7 +54,7 @@ macro_rules! codes {
 
 codes! {
     /// The frame broke the frame format; the connection closes after it.
-    BadFrame = 1, false, "if a frame is too long, make records smaller or raise `message.max.bytes` of the broker; else check the address and the client, which may not speak Leveret's native protocol";
+    BadFrame = 1, false, "if a frame is too long, make records smaller or raise `topic.message.max.bytes` of the broker; else check the address and the client, which may not speak Leveret's native protocol";
     /// No common protocol version, or a request that this version does not have.
     UnsupportedVersion = 2, false, "use a client and a broker of matching versions";
     /// The request's fields make no sense.
@@ -66,7 +66,7 @@ codes! {
     /// A topic of that name exists.
     TopicExists = 12, false, "use the topic that exists, or choose another name";
     /// The name is empty, too long, or has characters that are not allowed.
-    InvalidTopicName = 13, false, "use 1 to 249 of the characters a-z A-Z 0-9 . _ -";
+    InvalidTopicName = 13, false, "use 1 to 249 of the characters a-z A-Z 0-9 . _ -, in a name that differs from every other in more than . and _";
     /// There is no such topic setting, or it cannot have that value.
     InvalidConfig = 14, false, "correct the setting; the message says what would be right";
     /// The batch's checksum does not fit its bytes.
@@ -74,7 +74,7 @@ codes! {
     /// The batch is well transmitted and still not acceptable.
     InvalidBatch = 21, false, "send exactly one v2 batch that is not a control batch";
     /// The batch is longer than the broker takes.
-    MessageTooLarge = 22, false, "make batches smaller, or raise `max.message.bytes` of the topic or `message.max.bytes` of the broker";
+    MessageTooLarge = 22, false, "make batches smaller, or raise `max.message.bytes` of the topic, up to `topic.message.max.bytes` of the broker";
     /// The batch's sequence leaves a gap after the producer's last one.
     OutOfOrderSequence = 23, false, "an earlier batch was lost: take a new producer id and go on";
     /// A newer producer has taken this producer id.

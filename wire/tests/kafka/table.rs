@@ -2,7 +2,7 @@
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ApiKey as Theirs;
-use leveret_wire::kafka::{ApiKey, ErrorCode};
+use leveret_wire::kafka::{ApiKey, ErrorCode, api_name};
 
 fn theirs(api: ApiKey) -> Theirs {
     Theirs::try_from(api.as_i16()).expect("a key that the oracle has")
@@ -22,6 +22,28 @@ fn keys_names_and_header_versions_agree() {
             assert_eq!(response == 1, tagged, "{api:?} {version}");
         }
     }
+}
+
+#[test]
+fn every_name_of_kafkas_is_known() {
+    for theirs in Theirs::iter() {
+        assert_eq!(
+            api_name(theirs as i16),
+            Some(format!("{theirs:?}").as_str())
+        );
+    }
+    for api in ApiKey::ALL {
+        assert_eq!(api_name(api.as_i16()), Some(api.name()));
+    }
+    for none in [-1, i16::MIN, 93, i16::MAX] {
+        assert_eq!(api_name(none), None);
+    }
+}
+
+/// Newer clients take 12 and up to mean the transactions of KIP-890.
+#[test]
+fn produce_stays_below_the_second_version_of_transactions() {
+    assert_eq!(ApiKey::Produce.versions().max, 11);
 }
 
 #[test]

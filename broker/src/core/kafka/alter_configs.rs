@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use leveret_engine::topology::{Command, ConfigSource, Topic, TopicChanges};
+use leveret_engine::topology::{Command, ConfigSource, Topic, TopicChanges, TopicKey};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{
@@ -24,10 +24,15 @@ impl<P: BufPool> Core<P> {
         request: &AlterConfigsRequest<'_>,
         now: Now,
     ) {
+        let named = request.resources.iter();
+        let once = Once::among(named.map(|resource| (resource.resource_type, resource.name)));
         let line = |resource: AlterConfigsResource<'_>| {
-            let wanted = self.altered_topic(resource.resource_type, resource.name);
-            let wanted = wanted.map(|topic| self.replaced(topic, &resource));
-            (line_of(resource.resource_type, resource.name), wanted)
+            let (kind, name) = (resource.resource_type, resource.name);
+            let wanted = once
+                .check((kind, name))
+                .and_then(|()| self.altered_topic(kind, name))
+                .and_then(|topic| self.replaced(topic, &resource));
+            (line_of(kind, name), wanted)
         };
         let wanted = request.resources.iter().map(line).collect();
         let only = request.validate_only;
@@ -40,10 +45,15 @@ impl<P: BufPool> Core<P> {
         request: &IncrementalAlterConfigsRequest<'_>,
         now: Now,
     ) {
+        let named = request.resources.iter();
+        let once = Once::among(named.map(|resource| (resource.resource_type, resource.name)));
         let line = |resource: IncrementalAlterConfigsResource<'_>| {
-            let wanted = self.altered_topic(resource.resource_type, resource.name);
-            let wanted = wanted.and_then(|topic| changed(topic, &resource));
-            (line_of(resource.resource_type, resource.name), wanted)
+            let (kind, name) = (resource.resource_type, resource.name);
+            let wanted = once
+                .check((kind, name))
+                .and_then(|()| self.altered_topic(kind, name))
+                .and_then(|topic| self.changed(topic, &resource));
+            (line_of(kind, name), wanted)
         };
         let wanted = request.resources.iter().map(line).collect();
         let only = request.validate_only;
@@ -81,12 +91,12 @@ impl<P: BufPool> Core<P> {
             .ok_or((ErrorCode::UnknownTopicOrPartition, String::new()))
     }
 
-    fn replaced(&self, topic: &Topic, resource: &AlterConfigsResource<'_>) -> Command {
+    fn replaced(&self, topic: &Topic, resource: &AlterConfigsResource<'_>) -> Wanted {
+        named_once(resource.configs.iter().map(|config| config.name))?;
         let mut changes = TopicChanges::default();
         for config in resource.configs {
-            if let Some(value) = config.value {
-                changes.set.push((config.name.to_owned(), value.to_owned()));
-            }
+            let value = config.value.ok_or_else(|| no_value(config.name))?;
+            changes.set.push((config.name.to_owned(), value.to_owned()));
         }
         for entry in self.topology.config_of(topic) {
             let name = entry.key.setting().name;
@@ -95,35 +105,115 @@ impl<P: BufPool> Core<P> {
                 changes.unset.push(name.to_owned());
             }
         }
-        Command::AlterTopic {
+        Ok(Command::AlterTopic {
             id: topic.id,
             changes,
+        })
+    }
+
+    fn changed(&self, topic: &Topic, resource: &IncrementalAlterConfigsResource<'_>) -> Wanted {
+        named_once(resource.configs.iter().map(|config| config.name))?;
+        let mut changes = TopicChanges::default();
+        for config in resource.configs {
+            let name = config.name;
+            let value = || config.value.ok_or_else(|| no_value(name));
+            let set = match config.operation {
+                ConfigOperation::Set => value()?.to_owned(),
+                ConfigOperation::Append => self.listed(topic, name, value()?, true)?,
+                ConfigOperation::Subtract => self.listed(topic, name, value()?, false)?,
+                // What is not set stays so, whether there is such a setting or not.
+                ConfigOperation::Delete if TopicKey::named(name).is_err() => continue,
+                ConfigOperation::Delete => {
+                    changes.unset.push(name.to_owned());
+                    continue;
+                }
+                ConfigOperation::Unknown(_) => {
+                    let message = "the operation is unknown".to_owned();
+                    return Err((ErrorCode::InvalidRequest, message));
+                }
+            };
+            changes.set.push((name.to_owned(), set));
+        }
+        Ok(Command::AlterTopic {
+            id: topic.id,
+            changes,
+        })
+    }
+
+    /// A list with words added that it has not yet, or without them.
+    fn listed(
+        &self,
+        topic: &Topic,
+        name: &str,
+        words: &str,
+        add: bool,
+    ) -> Result<String, (ErrorCode, String)> {
+        let key = TopicKey::named(name).ok().filter(|key| key.is_list());
+        let key = key.ok_or_else(|| {
+            let message = format!("`{name}` is no list that can grow or shrink");
+            (ErrorCode::InvalidConfig, message)
+        })?;
+        let entries = self.topology.config_of(topic);
+        let present = entries.iter().find(|entry| entry.key == key);
+        let present = present.map_or("", |entry| entry.value.as_str());
+        let words: Vec<&str> = words_of(words).collect();
+        let kept = words_of(present).filter(|word| add || !words.contains(word));
+        let mut list: Vec<&str> = kept.collect();
+        if add {
+            for word in words {
+                if !list.contains(&word) {
+                    list.push(word);
+                }
+            }
+        }
+        Ok(list.join(","))
+    }
+}
+
+/// The words of a list between its commas.
+fn words_of(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+}
+
+/// What a request would change, each of which it may name once.
+struct Once<'a>(Vec<(i8, &'a str)>);
+
+impl<'a> Once<'a> {
+    fn among(named: impl Iterator<Item = (ResourceType, &'a str)>) -> Self {
+        let mut named: Vec<_> = named.map(|(kind, name)| (kind.0, name)).collect();
+        named.sort_unstable();
+        Self(named)
+    }
+
+    fn check(&self, (kind, name): (ResourceType, &str)) -> Result<(), (ErrorCode, String)> {
+        let at = self.0.partition_point(|named| *named < (kind.0, name));
+        match self.0.get(at + 1) == Some(&(kind.0, name)) {
+            false => Ok(()),
+            true => {
+                let message = "the resource is in the request twice".to_owned();
+                Err((ErrorCode::InvalidRequest, message))
+            }
         }
     }
 }
 
-fn changed(topic: &Topic, resource: &IncrementalAlterConfigsResource<'_>) -> Wanted {
-    let refused = |message: &str| Err((ErrorCode::InvalidConfig, message.to_owned()));
-    let mut changes = TopicChanges::default();
-    for config in resource.configs {
-        let name = config.name.to_owned();
-        match (config.operation, config.value) {
-            (ConfigOperation::Set, Some(value)) => changes.set.push((name, value.to_owned())),
-            (ConfigOperation::Set, None) => return refused("a setting is set to a value"),
-            (ConfigOperation::Delete, _) => changes.unset.push(name),
-            (ConfigOperation::Append | ConfigOperation::Subtract, _) => {
-                return refused("no setting of a topic is a list that can grow or shrink");
-            }
-            (ConfigOperation::Unknown(_), _) => {
-                let message = "the operation is unknown".to_owned();
-                return Err((ErrorCode::InvalidRequest, message));
-            }
+fn named_once<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), (ErrorCode, String)> {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(()),
+        Some(pair) => {
+            let message = format!("the setting `{}` is named twice", pair[0]);
+            Err((ErrorCode::InvalidRequest, message))
         }
     }
-    Ok(Command::AlterTopic {
-        id: topic.id,
-        changes,
-    })
+}
+
+fn no_value(name: &str) -> (ErrorCode, String) {
+    let message = format!("the setting `{name}` is given no value; to unset it, delete it");
+    (ErrorCode::InvalidRequest, message)
 }
 
 fn line_of(resource: ResourceType, name: &str) -> Line {

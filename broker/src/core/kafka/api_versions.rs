@@ -4,6 +4,7 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{ApiVersionsRequest, ApiVersionsResponse, ErrorCode};
 
+use super::missing::kind_of;
 use super::{APIS, Asker};
 use crate::core::Core;
 
@@ -20,6 +21,9 @@ impl<P: BufPool> Core<P> {
             version = request.client_software_version,
             "a Kafka client"
         );
+        if let Some(talk) = self.kafka_talk(asker.conn) {
+            talk.software = kind_of(request.client_software_name);
+        }
         self.say_versions(asker, ErrorCode::None, now);
     }
 

@@ -12,7 +12,6 @@ use leveret_wire::kafka::{
 
 use super::Asker;
 use super::changes::{Changes, Line, Wanted};
-use super::describe_configs::source_of;
 use super::gathered::Gathered;
 use super::settings::KafkaSettings;
 use super::topics::uuid_of;
@@ -57,7 +56,7 @@ impl<P: BufPool> Core<P> {
             let configs = configs.into_iter().flatten();
             CreatedTopic {
                 name: Cow::Borrowed(name),
-                id: topic.map_or(line.id, |topic| uuid_of(topic.id)),
+                id: topic.map_or(line.id, |topic| uuid_of(&self.topology, topic.id)),
                 error: line.error,
                 error_message: line.message.as_deref().map(Cow::Borrowed),
                 num_partitions: if ok { line.partitions } else { -1 },
@@ -66,7 +65,7 @@ impl<P: BufPool> Core<P> {
                     configs
                         .map(|entry| CreatedTopicConfig {
                             name: Cow::Borrowed(entry.key.setting().name),
-                            source: source_of(entry.source),
+                            source: self.settings.kafka.source_of(entry.source),
                             value: Some(Cow::Owned(entry.value)),
                             read_only: false,
                             is_sensitive: false,

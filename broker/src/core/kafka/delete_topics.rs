@@ -5,14 +5,12 @@ use std::borrow::Cow;
 use leveret_engine::topology::Command;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
-use leveret_wire::kafka::{
-    DeleteTopicsRequest, DeleteTopicsResponse, DeletedTopic, ErrorCode, TopicRef,
-};
+use leveret_wire::kafka::{DeleteTopicsRequest, DeleteTopicsResponse, DeletedTopic, ErrorCode};
 
 use super::Asker;
 use super::changes::{Changes, Line};
 use super::gathered::Gathered;
-use super::topics::{Asked, resolve, uuid_of};
+use super::topics::{Asked, reference_of, resolve, uuid_of};
 use crate::core::Core;
 
 impl<P: BufPool> Core<P> {
@@ -23,14 +21,14 @@ impl<P: BufPool> Core<P> {
         now: Now,
     ) {
         let line = |topic: leveret_wire::kafka::TopicToDelete<'_>| {
-            let reference = topic.name.map_or(TopicRef::Id(topic.id), TopicRef::Name);
+            let reference = reference_of(topic.id, topic.name);
             let (asked, found) = resolve(&self.topology, reference);
             let mut line = Line::of(topic.name.unwrap_or_default());
             line.id = topic.id;
             let wanted = match (&asked, found) {
                 (_, Some(found)) => {
                     line.name = Some(found.name.as_str().to_owned());
-                    line.id = uuid_of(found.id);
+                    line.id = uuid_of(&self.topology, found.id);
                     Ok(Command::DeleteTopic { id: found.id })
                 }
                 (Asked::Id(_), None) => {

@@ -1,8 +1,10 @@
-//! DescribeConfigs: every setting of a topic with its default, and some of the broker's.
+//! DescribeConfigs: every setting of a topic with its default, and the broker's own.
 
 use std::borrow::Cow;
 
-use leveret_engine::topology::{ConfigSource as Source, Topic, TopicKey, ValueForm};
+use leveret_engine::topology::{
+    ConfigSource as Source, DefaultValue, Topic, TopicKey, TopicSetting, ValueForm,
+};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{
@@ -11,6 +13,7 @@ use leveret_wire::kafka::{
 };
 
 use super::Asker;
+use super::settings::BrokerSetting;
 use crate::core::Core;
 
 /// Resources of one request that are described, each with some kilobytes.
@@ -59,7 +62,9 @@ impl<P: BufPool> Core<P> {
                 Some(topic) => Ok(self.topic_entries(topic, extras)),
                 None => Err((ErrorCode::UnknownTopicOrPartition, "there is no such topic")),
             },
-            ResourceType::BROKER if self.is_node(asked.name) => Ok(self.broker_entries()),
+            ResourceType::BROKER if self.is_node(asked.name) => {
+                Ok(self.broker_entries(asked.name, extras))
+            }
             ResourceType::BROKER => Err((ErrorCode::InvalidRequest, "there is no such broker")),
             _ => Err((
                 ErrorCode::InvalidRequest,
@@ -69,6 +74,7 @@ impl<P: BufPool> Core<P> {
     }
 
     fn topic_entries(&self, topic: &Topic, extras: Extras) -> Vec<ConfigEntry<'static>> {
+        let kafka = &self.settings.kafka;
         let line = |entry: leveret_engine::topology::ConfigEntry| {
             let setting = entry.key.setting();
             let mut synonyms = Vec::new();
@@ -83,20 +89,20 @@ impl<P: BufPool> Core<P> {
                 if entry.source == Source::Topic {
                     synonym(setting.name, &entry.value, ConfigSource::Topic);
                 }
-                let (name, source) = match setting.default_from {
-                    Some(broker) => (broker, ConfigSource::StaticBroker),
-                    None => (setting.name, ConfigSource::Default),
+                let (name, source) = match setting.default {
+                    DefaultValue::Broker(own) => kafka.name_and_source(own),
+                    DefaultValue::Fixed(_) => (setting.name, ConfigSource::Default),
                 };
                 synonym(name, &entry.default, source);
             }
             ConfigEntry {
                 name: Cow::Borrowed(setting.name),
-                source: source_of(entry.source),
+                source: kafka.source_of(entry.source),
                 value: Some(Cow::Owned(entry.value)),
                 read_only: false,
                 is_sensitive: false,
                 synonyms,
-                config_type: type_of(entry.key),
+                config_type: type_of(setting),
                 documentation: extras.documentation.then_some(Cow::Borrowed(setting.prose)),
             }
         };
@@ -107,42 +113,43 @@ impl<P: BufPool> Core<P> {
             .collect()
     }
 
-    fn broker_entries(&self) -> Vec<ConfigEntry<'static>> {
-        let kafka = &self.settings.kafka;
-        let values = [
-            (
-                "auto.create.topics.enable",
-                kafka.auto_create.to_string(),
-                ConfigType::Boolean,
-            ),
-            ("default.replication.factor", 1.to_string(), ConfigType::Int),
-            (
-                "message.max.bytes",
-                self.settings.max_batch_bytes.to_string(),
-                ConfigType::Int,
-            ),
-            (
-                "num.partitions",
-                kafka.partitions.to_string(),
-                ConfigType::Int,
-            ),
-            (
-                "socket.request.max.bytes",
-                kafka.request_bytes.to_string(),
-                ConfigType::Int,
-            ),
-        ];
-        let line = |(name, value, config_type)| ConfigEntry {
-            name: Cow::Borrowed(name),
-            value: Some(Cow::Owned(value)),
-            read_only: true,
-            source: ConfigSource::StaticBroker,
-            is_sensitive: false,
-            synonyms: Vec::new(),
-            config_type,
-            documentation: None,
+    /// What the broker was started with: by Kafka's names where it has one, and by our own.
+    fn broker_entries(&self, node: &str, extras: Extras) -> Vec<ConfigEntry<'static>> {
+        let line = |setting: &BrokerSetting| {
+            let own = setting.own.filter(|own| *own != setting.name);
+            let synonym = |name| ConfigSynonym {
+                name: Cow::Borrowed(name),
+                value: Some(Cow::Owned(setting.value.clone())),
+                source: setting.source,
+            };
+            let names = [Some(setting.name), own].into_iter().flatten();
+            ConfigEntry {
+                name: Cow::Borrowed(setting.name),
+                value: Some(Cow::Owned(setting.value.clone())),
+                read_only: true,
+                source: setting.source,
+                is_sensitive: false,
+                synonyms: match extras.synonyms {
+                    true => names.map(synonym).collect(),
+                    false => Vec::new(),
+                },
+                config_type: setting.config_type,
+                documentation: extras.documentation.then_some(Cow::Borrowed(setting.prose)),
+            }
         };
-        values.into_iter().map(line).collect()
+        let id = |name| BrokerSetting {
+            name,
+            own: None,
+            value: node.to_owned(),
+            config_type: ConfigType::Int,
+            source: ConfigSource::StaticBroker,
+            prose: "The number that this broker presents itself by.",
+        };
+        let own = self.settings.kafka.config.iter().map(line);
+        let ids = ["broker.id", "node.id"]
+            .into_iter()
+            .filter(|_| !node.is_empty());
+        own.chain(ids.map(|name| line(&id(name)))).collect()
     }
 
     /// Whether a broker presents itself by that number; the empty name stands for all.
@@ -170,19 +177,22 @@ fn described<'a>(asked: &DescribeConfigsResource<'a>, found: Found) -> Described
     }
 }
 
-/// Where a setting's value comes from, in Kafka's words.
-pub(super) fn source_of(source: Source) -> ConfigSource {
-    match source {
-        Source::Topic => ConfigSource::Topic,
-        Source::Broker(_) => ConfigSource::StaticBroker,
-        Source::BuiltIn => ConfigSource::Default,
-    }
-}
-
-fn type_of(key: TopicKey) -> ConfigType {
-    match (key, key.setting().form) {
-        (TopicKey::CleanupPolicy, _) => ConfigType::List,
-        (_, ValueForm::Words(_)) => ConfigType::String,
-        (_, ValueForm::Number { .. }) => ConfigType::Long,
+fn type_of(setting: &TopicSetting) -> ConfigType {
+    match setting.form {
+        _ if setting.key.is_list() => ConfigType::List,
+        ValueForm::Words(_) | ValueForm::Replicas => ConfigType::String,
+        ValueForm::Flag => ConfigType::Boolean,
+        ValueForm::Ratio => ConfigType::Double,
+        ValueForm::Number { .. } => match setting.key {
+            TopicKey::CompressionGzipLevel
+            | TopicKey::CompressionLz4Level
+            | TopicKey::CompressionZstdLevel
+            | TopicKey::IndexIntervalBytes
+            | TopicKey::MaxMessageBytes
+            | TopicKey::MinInsyncReplicas
+            | TopicKey::SegmentBytes
+            | TopicKey::SegmentIndexBytes => ConfigType::Int,
+            _ => ConfigType::Long,
+        },
     }
 }

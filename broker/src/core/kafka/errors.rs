@@ -22,7 +22,12 @@ pub(super) fn code(error: &EngineError) -> ErrorCode {
             }
             TopologyRefusal::Config(_) => ErrorCode::InvalidConfig,
             TopologyRefusal::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
-            TopologyRefusal::ProducerIds { .. } => ErrorCode::UnknownServerError,
+            TopologyRefusal::NameCollides { .. } | TopologyRefusal::NameReserved { .. } => {
+                ErrorCode::InvalidTopicException
+            }
+            TopologyRefusal::ProducerIds { .. } | TopologyRefusal::NoProposedName => {
+                ErrorCode::UnknownServerError
+            }
         },
         EngineError::UnknownLog => ErrorCode::UnknownTopicOrPartition,
         EngineError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,

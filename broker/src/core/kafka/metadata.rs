@@ -18,12 +18,10 @@ use super::Asker;
 use super::changes::change_of;
 use super::errors;
 use super::gathered::Gathered;
-use super::topics::{Asked, resolve, uuid_of};
+use super::topics::{Asked, cluster_text, reference_of, resolve, uuid_of};
 use crate::core::Core;
 use crate::core::hop::Call;
 
-/// What all brokers of this process call themselves together.
-const CLUSTER: &str = "leveret";
 /// The broker that takes administrative requests; any would do.
 const CONTROLLER: i32 = 1;
 
@@ -76,10 +74,7 @@ impl<P: BufPool> Core<P> {
                 if !seen.insert((topic.name, topic.id)) {
                     continue;
                 }
-                let reference = match topic.name {
-                    Some(name) => TopicRef::Name(name),
-                    None => TopicRef::Id(topic.id),
-                };
+                let reference = reference_of(topic.id, topic.name);
                 let (asked, found) = resolve(&self.topology, reference);
                 let missing = match (&asked, TopicName::new(topic.name.unwrap_or_default())) {
                     (Asked::Id(_), _) => ErrorCode::UnknownTopicId,
@@ -137,7 +132,7 @@ impl<P: BufPool> Core<P> {
             Ok(topic) => MetadataTopic {
                 error: ErrorCode::None,
                 name: Some(Cow::Owned(topic.name.as_str().to_owned())),
-                id: uuid_of(topic.id),
+                id: uuid_of(&self.topology, topic.id),
                 is_internal: false,
                 partitions: partitions(&topic, node_slice),
             },
@@ -160,7 +155,7 @@ impl<P: BufPool> Core<P> {
                     rack: None,
                 })
                 .collect(),
-            cluster_id: Some(Cow::Borrowed(CLUSTER)),
+            cluster_id: self.topology.cluster().map(cluster_text).map(Cow::Owned),
             controller_id: CONTROLLER,
             topics: lines.collect(),
             error: ErrorCode::None,

@@ -18,6 +18,7 @@ mod init_producer_id;
 mod lane;
 mod list_offsets;
 mod metadata;
+mod missing;
 mod produce;
 mod session;
 mod settings;
@@ -32,8 +33,9 @@ use super::boundary::ConnId;
 use lane::Turn;
 
 pub(super) use gathered::KafkaGathering;
+pub(super) use missing::Missing;
 pub(super) use session::KafkaTalk;
-pub use settings::{KafkaBroker, KafkaSettings};
+pub use settings::{BrokerSetting, KafkaBroker, KafkaSettings};
 
 /// What is implemented, which is what is advertised and what is answered.
 const APIS: &[ApiKey] = &[

@@ -27,6 +27,8 @@ const PRODUCE: &[u8] = &(wire::ApiKey::Produce as i16).to_be_bytes();
 #[derive(Debug, Default)]
 pub(in crate::core) struct KafkaTalk {
     lane: Lane,
+    /// What kind of client it is, if it said so.
+    pub(super) software: Option<Box<str>>,
 }
 
 /// What became of reading a frame.
@@ -78,7 +80,10 @@ impl<P: BufPool> Core<P> {
                 let asker = self.kafka_asker(conn, 0, correlation_id, permit);
                 return self.refuse_api_versions(asker, now);
             }
-            Ok(Read::Header(error)) => return self.kafka_drop(conn, permit, &error, now),
+            Ok(Read::Header(error)) => {
+                self.tell_missing(conn, &error);
+                return self.kafka_drop(conn, permit, &error, now);
+            }
             Ok(Read::Body(error)) => return self.kafka_drop(conn, permit, &error, now),
             Err(_) => return self.kafka_drop(conn, permit, &"reading a request failed", now),
         };
@@ -116,7 +121,7 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    fn kafka_talk(&mut self, conn: ConnId) -> Option<&mut KafkaTalk> {
+    pub(super) fn kafka_talk(&mut self, conn: ConnId) -> Option<&mut KafkaTalk> {
         self.sessions.get(conn).map(talk_of)
     }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use leveret_engine::topology::ConfigSource as Source;
 use leveret_storage::types::CoreId;
+use leveret_wire::kafka::{ConfigSource, ConfigType};
 
 /// One broker as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +13,23 @@ pub struct KafkaBroker {
     pub host: String,
     /// Where they reach it.
     pub port: u16,
+}
+
+/// One setting of the broker as Kafka's tools are told it.
+#[derive(Clone, Debug)]
+pub struct BrokerSetting {
+    /// What they call it.
+    pub name: &'static str,
+    /// The declared setting that it is; `None` for what cannot be set.
+    pub own: Option<&'static str>,
+    /// Its value.
+    pub value: String,
+    /// How the value is to be read.
+    pub config_type: ConfigType,
+    /// Whether somebody set it.
+    pub source: ConfigSource,
+    /// What it does.
+    pub prose: &'static str,
 }
 
 /// What a core needs to know to serve Kafka clients.
@@ -27,6 +46,8 @@ pub struct KafkaSettings {
     pub partitions: u32,
     /// Longest request, bytes, its length prefix not counted.
     pub request_bytes: u32,
+    /// The broker's configuration. Where Kafka has a name for a setting, that stands before ours.
+    pub config: Arc<[BrokerSetting]>,
 }
 
 impl KafkaSettings {
@@ -36,6 +57,23 @@ impl KafkaSettings {
             1 => 1,
             _ => i32::from(core.0) + 1,
         }
+    }
+
+    /// Where the value of a topic's setting comes from, in Kafka's words.
+    pub(super) fn source_of(&self, source: Source) -> ConfigSource {
+        match source {
+            Source::Topic => ConfigSource::Topic,
+            Source::Broker(own) => self.name_and_source(own).1,
+            Source::BuiltIn => ConfigSource::Default,
+        }
+    }
+
+    /// What Kafka calls a setting of the broker, and whether somebody set it.
+    pub(super) fn name_and_source(&self, own: &'static str) -> (&'static str, ConfigSource) {
+        let found = self.config.iter().find(|setting| setting.own == Some(own));
+        found.map_or((own, ConfigSource::Default), |setting| {
+            (setting.name, setting.source)
+        })
     }
 
     /// Every broker's number.

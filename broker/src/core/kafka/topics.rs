@@ -2,23 +2,48 @@
 
 use std::sync::Arc;
 
-use leveret_engine::topology::{Topic, TopicId, Topology};
+use leveret_engine::topology::{ClusterId, Topic, TopicId, Topology};
 use leveret_storage::types::{CoreId, LogId};
 use leveret_wire::kafka::{ErrorCode, TopicRef, Uuid};
 
-/// The upper half of every topic's id. The lower half is the engine's, which is never used twice.
-const PREFIX: u64 = u64::from_be_bytes(*b"leveret\0");
+/// The upper half of topic ids where the cluster has no name.
+const NAMELESS: u64 = u64::from_be_bytes(*b"leveret\0");
 
-/// A topic's id as clients see it.
-pub(super) fn uuid_of(id: TopicId) -> Uuid {
-    Uuid(u128::from(PREFIX) << 64 | u128::from(id.0))
+/// A topic's id as clients see it. The upper half is that of the cluster's own, so that no other
+/// data directory has the same ids; the lower half is the engine's, which is never used twice.
+pub(super) fn uuid_of(topology: &Topology, id: TopicId) -> Uuid {
+    Uuid(u128::from(upper_half(topology)) << 64 | u128::from(id.0))
 }
 
 /// The topic of an id, if there is one.
-pub(super) fn topic_by_id(topology: &Topology, id: Uuid) -> Option<&Arc<Topic>> {
-    let (prefix, id) = ((id.0 >> 64) as u64, id.0 as u64);
-    (prefix == PREFIX).then_some(())?;
+fn topic_by_id(topology: &Topology, id: Uuid) -> Option<&Arc<Topic>> {
+    let (upper, id) = ((id.0 >> 64) as u64, id.0 as u64);
+    (upper == upper_half(topology)).then_some(())?;
     topology.topic(TopicId(id))
+}
+
+fn upper_half(topology: &Topology) -> u64 {
+    let cluster = topology.cluster();
+    cluster.map_or(NAMELESS, |cluster| (cluster.0 >> 64) as u64)
+}
+
+/// The cluster's id as Kafka writes such ids: 22 characters of base64, the alphabet that URLs
+/// take, without padding.
+pub(super) fn cluster_text(id: ClusterId) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    // 128 bits are 21 digits of 6 bits and two bits more, which head the last digit.
+    let digit = |bits: u128| char::from(DIGITS[(bits & 63) as usize]);
+    let whole = (0..21).map(|at| digit(id.0 >> (122 - 6 * at)));
+    whole.chain([digit(id.0 << 4)]).collect()
+}
+
+/// How a request names a topic that may give its id, its name, or, as Kafka's own clients do, an
+/// id and an empty name.
+pub(super) fn reference_of(id: Uuid, name: Option<&str>) -> TopicRef<'_> {
+    match name {
+        Some(name) if id == Uuid::ZERO => TopicRef::Name(name),
+        _ => TopicRef::Id(id),
+    }
 }
 
 /// A topic of a request, as it is named again in the answer.
@@ -75,12 +100,63 @@ pub(super) fn place(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leveret_engine::topology::TopologySettings;
+    use leveret_engine::topology::{Command, TopologySettings};
+    use leveret_storage::types::WallMs;
+
+    #[test]
+    fn ids_are_those_of_one_data_directory() {
+        let mut topologies = [1, 2].map(|half: u128| {
+            let mut topology = Topology::new(TopologySettings::default());
+            topology.propose_cluster(ClusterId(half << 64 | 7));
+            topology
+        });
+        for topology in &mut topologies {
+            let create = Command::CreateTopic {
+                name: "t".parse().unwrap(),
+                partitions: 1,
+                config: Vec::new(),
+            };
+            let entry = topology.decide(&create, 1, WallMs(0)).unwrap();
+            topology.apply(&entry);
+        }
+        let [one, other] = &topologies;
+        let id = uuid_of(one, TopicId(1));
+        assert!(topic_by_id(one, id).is_some());
+        assert!(topic_by_id(other, id).is_none());
+    }
+
+    #[test]
+    fn a_cluster_is_written_as_kafka_writes_ids() {
+        let text = |id| cluster_text(ClusterId(id));
+        assert_eq!(text(0), "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(text(u128::MAX), "_____________________w");
+        assert_eq!(
+            text(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10),
+            "AQIDBAUGBwgJCgsMDQ4PEA"
+        );
+    }
+
+    #[test]
+    fn an_id_counts_before_an_empty_name() {
+        assert!(matches!(
+            reference_of(Uuid(1), Some("")),
+            TopicRef::Id(Uuid(1))
+        ));
+        assert!(matches!(reference_of(Uuid(1), None), TopicRef::Id(Uuid(1))));
+        assert!(matches!(
+            reference_of(Uuid::ZERO, Some("t")),
+            TopicRef::Name("t")
+        ));
+        assert!(matches!(
+            reference_of(Uuid::ZERO, None),
+            TopicRef::Id(Uuid::ZERO)
+        ));
+    }
 
     #[test]
     fn ids_of_others_are_nobodys() {
         let topology = Topology::new(TopologySettings::default());
-        for id in [Uuid::ZERO, Uuid(1), uuid_of(TopicId(1))] {
+        for id in [Uuid::ZERO, Uuid(1), uuid_of(&topology, TopicId(1))] {
             let (asked, topic) = resolve(&topology, TopicRef::Id(id));
             assert_eq!(
                 place(&asked, topic.as_deref(), 0),

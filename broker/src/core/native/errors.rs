@@ -21,6 +21,9 @@ pub(super) fn code(error: &EngineError) -> ErrorCode {
         EngineError::Topology(refusal) => match refusal {
             TopologyRefusal::TopicExists { .. } => ErrorCode::TopicExists,
             TopologyRefusal::UnknownTopic { .. } => ErrorCode::UnknownTopic,
+            TopologyRefusal::NameCollides { .. } | TopologyRefusal::NameReserved { .. } => {
+                ErrorCode::InvalidTopicName
+            }
             TopologyRefusal::Config(_) => ErrorCode::InvalidConfig,
             _ => ErrorCode::InvalidRequest,
         },

@@ -8,7 +8,7 @@ use leveret_engine::EngineError;
 use leveret_engine::shard::{Watch, WatchId, Watched};
 use leveret_engine::topology::TopicId;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, Now, Offset};
+use leveret_storage::types::{CoreId, LogId, Now, Offset};
 use leveret_wire::native::{
     self as wire, CorrelationId, ErrorCode, MAX_SUBSCRIPTIONS, Push, Response, Subscribe,
     SubscribePartition,
@@ -156,14 +156,23 @@ impl<P: BufPool> Core<P> {
         }
     }
 
+    /// Longest batch that the topic of a log takes, bytes.
+    fn max_batch_of(&self, log: LogId) -> usize {
+        let topic = self.topology.owner_of(log).map(|(topic, _)| topic);
+        let settings = topic.map(|topic| self.topology.settings_of(topic));
+        settings.map_or(self.settings.max_batch_bytes, |settings| {
+            settings.max_message_bytes
+        }) as usize
+    }
+
     /// Begins a read for the first ready partition of a subscription, if it may. Whether it did.
     fn begin_read(&mut self, conn: ConnId, key: usize, now: Now) -> bool {
         let Some(number) = self.subscriptions.get(key).ready.front().copied() else {
             return false;
         };
         let room = self.room(conn);
-        let max_batch = self.settings.max_batch_bytes as usize;
         let cursor = *self.subscriptions.cursor(number).expect("ready ones live");
+        let max_batch = self.max_batch_of(cursor.log);
         let subscription = self.subscriptions.get(key);
         let Some(allowance) = subscription.allowance(&cursor, room, max_batch) else {
             return false;

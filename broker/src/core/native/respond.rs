@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use leveret_engine::EngineError;
 use leveret_engine::shard::{FetchedPartition, Reply};
-use leveret_engine::topology::{ConfigEntry, ConfigSource, Topic, TopologyEntry};
+use leveret_engine::topology::{ConfigEntry, ConfigSource, DefaultValue, Topic, TopologyEntry};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{LogId, Now};
 use leveret_wire::native::{
@@ -133,6 +133,7 @@ impl<P: BufPool> Core<P> {
                 let id = self.producer_ids.take().expect("a block is never empty");
                 self.respond_producer(conn, correlation, id);
             }
+            TopologyEntry::ClusterNamed(_) => unreachable!("no client asks for it"),
         }
     }
 
@@ -172,7 +173,7 @@ impl<P: BufPool> Core<P> {
         let configs: Vec<Vec<ConfigEntry>> = topics
             .iter()
             .map(|topic| match with_config {
-                true => self.topology.config_of(topic),
+                true => shown(self.topology.config_of(topic)),
                 false => Vec::new(),
             })
             .collect();
@@ -276,6 +277,12 @@ fn fetched(
     line
 }
 
+/// What has an effect, and what somebody has set.
+fn shown(mut config: Vec<ConfigEntry>) -> Vec<ConfigEntry> {
+    config.retain(|entry| entry.key.setting().effect || entry.source == ConfigSource::Topic);
+    config
+}
+
 fn config_out(entry: &ConfigEntry) -> wire::ConfigEntry<'_> {
     let setting = entry.key.setting();
     wire::ConfigEntry {
@@ -287,7 +294,10 @@ fn config_out(entry: &ConfigEntry) -> wire::ConfigEntry<'_> {
             ConfigSource::BuiltIn => wire::ConfigSource::BuiltIn,
         },
         default_value: &entry.default,
-        default_from: setting.default_from,
+        default_from: match setting.default {
+            DefaultValue::Broker(name) => Some(name),
+            DefaultValue::Fixed(_) => None,
+        },
     }
 }
 

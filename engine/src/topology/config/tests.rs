@@ -11,6 +11,7 @@ const DEFAULTS: TopicSettings = TopicSettings {
     segment_bytes: 64 << 20,
     segment_ms: 60_000,
     max_message_bytes: 1 << 20,
+    max_message_limit: 2 << 20,
     timestamps: TimestampType::Create,
 };
 
@@ -36,7 +37,15 @@ fn declarations_are_sound() {
         assert_eq!(TopicKey::named(setting.name), Ok(setting.key));
         assert_eq!(TopicKey::numbered(setting.key as u16), Some(setting.key));
         assert!(setting.prose.ends_with('.'), "{}: sentences", setting.name);
-        assert!(setting.form.admits(get(&DEFAULTS, setting.key)));
+        let own = get(&DEFAULTS, setting.key).map(StoredValue::Number);
+        assert_eq!(own.is_some(), setting.effect, "{}", setting.name);
+        assert!(own.is_none_or(|value| setting.form.admits(&value)));
+        let silent = setting.prose.starts_with("Without effect.");
+        assert_eq!(silent, !setting.effect, "{}: says so", setting.name);
+        if let DefaultValue::Fixed(text) = setting.default {
+            let value = setting.form.parse(text).expect(setting.name);
+            assert_eq!(setting.form.text(&value), text, "{}", setting.name);
+        }
     }
 }
 
@@ -102,6 +111,7 @@ fn every_setting_takes_effect() {
         segment_bytes: 4 << 30,
         segment_ms: 1000,
         max_message_bytes: 2048,
+        max_message_limit: 2 << 20,
         timestamps: TimestampType::LogAppend,
     };
     assert_eq!(all.unwrap().over(&DEFAULTS), expected);
@@ -110,17 +120,35 @@ fn every_setting_takes_effect() {
 #[test]
 fn refusals_name_key_value_and_bounds() {
     for (key, text, part) in [
-        ("retention.ms", "0", "1 to 9223372036854775807, or -1"),
+        ("retention.ms", "x", "0 to 9223372036854775807, or -1"),
         ("retention.ms", "-2", "-1 for no limit"),
-        ("retention.bytes", "lots", "it is a number from 1"),
+        ("retention.bytes", "lots", "it is a number from 0"),
         ("segment.bytes", "-1", "1048576 to 4294967296"),
-        ("segment.ms", "999", "1000 to"),
+        ("segment.ms", "0", "1 to"),
         (
             "max.message.bytes",
-            "1048577",
-            "message.max.bytes is 1048576",
+            "2097153",
+            "topic.message.max.bytes is 2097152",
         ),
-        ("max.message.bytes", "10", "1024 to"),
+        ("max.message.bytes", "-1", "0 to"),
+        ("compression.type", "lz4", "use producer"),
+        ("compression.type", "brotli", "it is one of producer"),
+        ("compression.gzip.level", "0", "1 to 9, or -1"),
+        ("min.insync.replicas", "2", "replication is not built yet"),
+        ("min.insync.replicas", "0", "1 to 2147483647"),
+        (
+            "remote.storage.enable",
+            "TRUE",
+            "tiered storage is not built yet",
+        ),
+        ("preallocate", "yes", "it is one of true, false"),
+        ("min.cleanable.dirty.ratio", "1.5", "a fraction from 0 to 1"),
+        ("min.cleanable.dirty.ratio", "NaN", "a fraction from 0 to 1"),
+        (
+            "leader.replication.throttled.replicas",
+            "0:1,2",
+            "PARTITION:BROKER",
+        ),
         (
             "message.timestamp.type",
             "logappendtime",
@@ -140,10 +168,16 @@ fn refusals_name_key_value_and_bounds() {
         let whole = said.contains(&format!("`{key}` cannot be `{text}`")) && said.contains(part);
         assert!(whole, "{key} = {text}: {said}");
     }
-    let unknown = set(&[("min.insync.replicas", "1")])
+    let lags = set(&[
+        ("min.compaction.lag.ms", "8"),
+        ("max.compaction.lag.ms", "7"),
+    ]);
+    let said = lags.unwrap_err().to_string();
+    assert!(said.contains("max.compaction.lag.ms is only 7"), "{said}");
+    let unknown = set(&[("message.format.version", "1")])
         .unwrap_err()
         .to_string();
-    assert!(unknown.contains("`min.insync.replicas`"), "{unknown}");
+    assert!(unknown.contains("`message.format.version`"), "{unknown}");
     assert!(unknown.contains("retention.ms"), "{unknown}");
     let twice = InvalidConfig::Twice { key: "segment.ms" };
     let found = set(&[("segment.ms", "2000"), ("segment.ms", "2000")]);
@@ -156,10 +190,73 @@ fn refusals_name_key_value_and_bounds() {
 }
 
 #[test]
+fn what_has_no_effect_is_kept_and_shown_through_an_entry() {
+    let replicas = "0:1,3:1";
+    let own = [
+        ("compression.type", "producer"),
+        ("flush.messages", "1"),
+        ("follower.replication.throttled.replicas", replicas),
+        ("leader.replication.throttled.replicas", "*"),
+        ("min.cleanable.dirty.ratio", "0.25"),
+        ("min.insync.replicas", "1"),
+        ("remote.storage.enable", "false"),
+        ("retention.ms", "0"),
+        ("segment.ms", "500"),
+        ("unclean.leader.election.enable", "True"),
+    ];
+    let mut topology = Topology::new(TopologySettings {
+        defaults: DEFAULTS,
+        ..TopologySettings::default()
+    });
+    let create = Command::CreateTopic {
+        name: "t".parse().unwrap(),
+        partitions: 1,
+        config: own.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(),
+    };
+    let entry = topology.decide(&create, 1, WallMs(0)).unwrap();
+    let bytes = entry.encode();
+    assert_eq!(
+        super::super::TopologyEntry::decode(&bytes),
+        Ok(entry.clone())
+    );
+    topology.apply(&entry);
+    let snapshot = topology.snapshot();
+    let back = Topology::recover(Some(&snapshot), [].into_iter(), topology.settings).unwrap();
+    let topic = back.topic_named("t").unwrap();
+    let shown = back.config_of(topic);
+    for (name, value) in own {
+        let line = shown.iter().find(|e| e.key.setting().name == name).unwrap();
+        let found = (line.value.to_lowercase(), line.source);
+        assert_eq!(found, (value.to_lowercase(), ConfigSource::Topic), "{name}");
+    }
+    // Nothing of it is in force but the last two that have an effect.
+    let expected = TopicSettings {
+        retention_ms: Some(0),
+        segment_ms: 500,
+        ..DEFAULTS
+    };
+    assert_eq!(back.settings_of(topic), expected);
+    // What is not set is told with Kafka's default.
+    let value = |name| value(&TopicConfig::default(), name).0;
+    assert_eq!(value("min.insync.replicas"), "1");
+    assert_eq!(value("min.cleanable.dirty.ratio"), "0.5");
+    assert_eq!(value("message.timestamp.after.max.ms"), "3600000");
+}
+
+#[test]
+fn unsetting_what_is_not_set_changes_nothing() {
+    let config = set(&[("segment.ms", "2000")]).unwrap();
+    let unset = ["min.insync.replicas", "retention.ms"];
+    let same = config.changed(&[], &unset, &DEFAULTS);
+    assert_eq!(same, Ok(config));
+}
+
+#[test]
 fn a_lowered_bound_of_the_broker_holds_for_topics_that_chose_more() {
-    let config = set(&[("max.message.bytes", "1000000")]).unwrap();
+    let config = set(&[("max.message.bytes", "2000000")]).unwrap();
+    assert_eq!(config.over(&DEFAULTS).max_message_bytes, 2_000_000);
     let lowered = TopicSettings {
-        max_message_bytes: 4096,
+        max_message_limit: 4096,
         ..DEFAULTS
     };
     assert_eq!(config.over(&lowered).max_message_bytes, 4096);
@@ -198,7 +295,7 @@ fn a_topic_is_altered_as_a_whole_or_not_at_all() {
     assert_eq!(refused(&topology, alter(&[], &[], Some(0))), not_more(0));
     let most = TopologyRefusal::PartitionCount { asked: 5, most: 4 };
     assert_eq!(refused(&topology, alter(&[], &[], Some(5))), most);
-    let refusal = refused(&topology, alter(&[("segment.ms", "1")], &[], Some(3)));
+    let refusal = refused(&topology, alter(&[("segment.ms", "0")], &[], Some(3)));
     assert!(matches!(refusal, TopologyRefusal::Config(_)), "{refusal}");
     let refusal = refused(&topology, alter(&[("durability", "memory")], &[], None));
     let said = refusal.to_string();

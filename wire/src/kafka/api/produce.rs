@@ -8,9 +8,6 @@ use crate::kafka::{
     Writer,
 };
 
-/// First version that names topics by id.
-const BY_ID: i16 = 13;
-
 /// What is to be appended.
 #[derive(Clone, Copy, Debug)]
 pub struct ProduceRequest<'a> {
@@ -27,7 +24,7 @@ pub struct ProduceRequest<'a> {
 /// What is to be appended to one topic.
 #[derive(Clone, Copy, Debug)]
 pub struct ProduceTopic<'a> {
-    /// By name up to version 12, by id from 13.
+    /// By name: ids come in versions that are not advertised.
     pub topic: TopicRef<'a>,
     /// By partition.
     pub partitions: Array<'a, ProducePartition>,
@@ -64,7 +61,7 @@ impl<'a> Element<'a> for ProduceTopic<'a> {
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let topic = Self {
-            topic: reader.topic(reader.version() >= BY_ID)?,
+            topic: reader.topic(false)?,
             partitions: reader.array()?,
         };
         reader.skip_tags()?;
@@ -146,7 +143,7 @@ impl Response for ProduceResponse<'_> {
     fn write(&self, w: &mut Writer<'_>) {
         w.array_len(self.topics.len());
         for (topic, partitions) in grouped(self.topics, self.partitions) {
-            w.topic(topic, w.version() >= BY_ID);
+            w.topic(topic, false);
             w.array(partitions, partition);
             w.no_tags();
         }

@@ -42,11 +42,7 @@ impl Api for Produce {
             .with_acks(s.i16())
             .with_timeout_ms(s.i32());
         request.topic_data = s.list(|s| {
-            let mut topic = TopicProduceData::default();
-            match version {
-                13.. => topic.topic_id = s.uuid(),
-                _ => topic.name = s.topic(),
-            }
+            let mut topic = TopicProduceData::default().with_name(s.topic());
             topic.partition_data = s.list(|s| {
                 PartitionProduceData::default()
                     .with_index(s.i32())
@@ -86,11 +82,7 @@ impl Api for Produce {
     fn response(s: &mut Source<'_>, version: i16) -> ProduceResponse {
         let mut response = ProduceResponse::default().with_throttle_time_ms(s.i32());
         response.responses = s.list(|s| {
-            let mut topic = TopicProduceResponse::default();
-            match version {
-                13.. => topic.topic_id = s.uuid(),
-                _ => topic.name = s.topic(),
-            }
+            let mut topic = TopicProduceResponse::default().with_name(s.topic());
             topic.partition_responses = s.list(|s| {
                 let mut line = PartitionProduceResponse::default()
                     .with_index(s.i32())
@@ -120,7 +112,7 @@ impl Api for Produce {
             .responses
             .iter()
             .map(|topic| TopicGroup {
-                topic: topic_ref(&topic.name, topic.topic_id, version >= 13),
+                topic: topic_ref(&topic.name, topic.topic_id, false),
                 partitions: topic.partition_responses.len(),
             })
             .collect();
