@@ -6,14 +6,14 @@
 //! business; an [`Inspect`] is shown all of them.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::format::commit::RingPosition;
-use crate::format::crc;
 use crate::format::index::{IndexBlock, Span, decode_block};
 use crate::format::segments::{SegmentId, sort_out};
 use crate::format::superblock::Superblock;
+use crate::format::{FormatError, crc};
 use crate::io::{BLOCK, BufPool, Dir, FileName, IoResult, Op, OpId};
 use crate::recovery::{
     Driven, Gather, Io, Journal, OldLog, RecoveryError, Sources, Task, open_journals,
@@ -301,14 +301,15 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
         let files = names
             .iter()
             .filter_map(|(name, _)| FileName::parse(Dir::Log(id), name));
-        let mut segments = BTreeSet::new();
-        let mut indexes: BTreeMap<SegmentId, Generation> = BTreeMap::new();
+        // By their segments or, where one is gone, by its index.
+        let mut segments: BTreeMap<SegmentId, Present> = BTreeMap::new();
         for file in files {
             match file {
                 FileName::Segment {
                     base, generation, ..
                 } => {
-                    segments.insert(SegmentId { base, generation });
+                    let segment = segments.entry(SegmentId { base, generation });
+                    segment.or_default().data = true;
                 }
                 FileName::Index {
                     base,
@@ -316,14 +317,14 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
                     written,
                     ..
                 } => {
-                    let newest = indexes.entry(SegmentId { base, generation });
-                    let newest = newest.or_insert(written);
-                    *newest = written.max(*newest);
+                    let segment = segments.entry(SegmentId { base, generation });
+                    let newest = &mut segment.or_default().index;
+                    *newest = (*newest).max(Some(written));
                 }
                 _ => {}
             }
         }
-        let live = sort_out(segments.iter().copied(), log.checkpoint.0).live;
+        let live = sort_out(segments.keys().copied(), log.checkpoint.0).live;
         let begin = live.first().map_or(log.checkpoint.0, |(id, _)| id.base);
         if begin > log.start.0 {
             let file = FileName::Segment {
@@ -331,8 +332,12 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
                 base: log.start.0,
                 generation: Generation(0),
             };
-            let what = format!("log {}: no segment holds entry {}", id.0, log.start.0);
-            self.found(file, 0, what);
+            let what = match names.is_empty() {
+                true => "the log's folder is gone or empty",
+                false => "the log's first segments are gone",
+            };
+            let range = format!("entries {} to {}", log.start.0, Ordinal(begin.0 - 1));
+            self.found(file, 0, format!("{what}: no segment holds {range}"));
         }
         for (segment, range) in live {
             if range.end <= log.start.0 {
@@ -341,9 +346,13 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
             let spans = SegmentSpans {
                 log: id,
                 segment,
-                written: indexes.get(&segment).copied(),
+                written: segments[&segment].index,
                 end: range.end,
             };
+            if !segments[&segment].data {
+                self.found(spans.file(), 0, "the segment is missing");
+                continue;
+            }
             let held = self.check_segment(&spans).await.unwrap_or_else(|error| {
                 self.refused(error);
                 0
@@ -384,6 +393,14 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
     }
 }
 
+/// What is there of a segment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Present {
+    data: bool,
+    /// The newest run that wrote an index of it.
+    index: Option<Generation>,
+}
+
 /// A live segment and the index that speaks for it.
 struct SegmentSpans {
     log: LogId,
@@ -399,6 +416,29 @@ impl SegmentSpans {
             log: self.log,
             base: self.segment.base,
             generation: self.segment.generation,
+        }
+    }
+
+    /// An index that ends before the next segment begins was cut, or there was another segment in
+    /// between.
+    fn ends_early(
+        &self,
+        file: FileName,
+        at: u64,
+        spans: &[Span],
+        error: FormatError,
+    ) -> RecoveryError {
+        match (error, spans.last()) {
+            (FormatError::Absent(_), Some(last)) => {
+                let what = format!(
+                    "it ends before entry {}, and entry {} is the next that is held: it was cut, or the \
+                     segment that begins with entry {0} is missing",
+                    last.end_ordinal(),
+                    self.end
+                );
+                RecoveryError::corrupt(file, at, what)
+            }
+            _ => RecoveryError::format(file, at, error),
         }
     }
 
@@ -434,7 +474,7 @@ impl SegmentSpans {
             };
             let before = spans.len();
             decode_block(&block, &id, &mut spans)
-                .map_err(|error| RecoveryError::format(file, at, error))?;
+                .map_err(|error| self.ends_early(file, at, &spans, error))?;
             for span in &spans[before..] {
                 if (span.first_ordinal, span.position) != expected {
                     let what = format!("spans jump at entry {}", expected.0);

@@ -183,6 +183,14 @@ pub fn encode_block(block: &mut [u8], id: &IndexBlock, spans: &[Span]) {
     block[HEADER - 4..HEADER].copy_from_slice(&sum.to_le_bytes());
 }
 
+/// The log that an intact block belongs to, of whatever index and place.
+#[must_use]
+pub fn owner(block: &[u8]) -> Option<LogId> {
+    let (raw, _) = RawBlock::ref_from_prefix(block).ok()?;
+    let intact = block.len() >= BLOCK && raw.magic == MAGIC && raw.crc.get() == block_crc(block);
+    intact.then(|| LogId(raw.log.get()))
+}
+
 /// Reads one index block and appends its spans to `spans`.
 ///
 /// # Errors

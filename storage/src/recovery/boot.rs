@@ -8,6 +8,7 @@ use super::plan::LogPlan;
 use super::task::{CHUNK, Io};
 use crate::format::FormatError;
 use crate::format::commit::CommitHeader;
+use crate::format::index::owner;
 use crate::format::segments::{SegmentId, sort_out};
 use crate::format::superblock::{Geometry, SLOTS, Superblock};
 use crate::io::{BLOCK, BufPool, Dir, FileName, Op};
@@ -309,6 +310,9 @@ pub(crate) async fn remove_superseded<P: BufPool>(
         _ => None,
     });
     let dead: BTreeSet<_> = sort_out(segments, upto).dead.into_iter().collect();
+    if !dead.is_empty() && is_foreign(io, id, &files).await? {
+        return Ok(0);
+    }
     let mut removed = 0;
     for file in files {
         let superseded = match file {
@@ -334,6 +338,24 @@ pub(crate) async fn remove_superseded<P: BufPool>(
         }
     }
     Ok(removed)
+}
+
+/// Whether an index in a log's folder is of another log: folders were swapped, and what looks dead
+/// there is that log's. One block of each of the newest few is read.
+async fn is_foreign<P: BufPool>(
+    io: &Io<P>,
+    id: LogId,
+    files: &[FileName],
+) -> Result<bool, RecoveryError> {
+    let indexes = files.iter().rev();
+    let indexes = indexes.filter(|file| matches!(file, FileName::Index { .. }));
+    for &file in indexes.take(8) {
+        let block = io.read_range(file, 0, BLOCK).await?;
+        if owner(&block).is_some_and(|owner| owner != id) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The salt of a new generation: unlike any before, and not to be guessed from outside if the

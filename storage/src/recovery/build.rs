@@ -226,6 +226,7 @@ pub(crate) async fn carry<P: BufPool>(
         id,
         kind,
         start: checkpoint.start,
+        lost: false,
         next: log.next(),
         checkpoint: checkpoint.upto,
         term: newest.map_or(log.checkpoint_term, |meta| meta.term),

@@ -108,6 +108,11 @@ impl OldLog {
         self.snapshot.map_or(Ordinal(0), |(ordinal, _)| ordinal)
     }
 
+    /// Whether segments hold something of it that is still to be kept.
+    pub(crate) fn has_segments(&self) -> bool {
+        self.kind == LogKind::Topic && self.start.0 < self.checkpoint.0
+    }
+
     /// The next ordinal and offset.
     pub(crate) fn next(&self) -> (Ordinal, Offset) {
         match self.entries.last() {

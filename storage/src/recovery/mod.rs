@@ -21,7 +21,7 @@ mod source;
 mod spill;
 mod task;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use error::RecoveryError;
 pub use recovered::{Recovered, RecoveredCommit, RecoveredCore, RecoveredLog, Summary};
@@ -113,6 +113,12 @@ async fn run<P: BufPool>(config: RecoveryConfig, io: Io<P>) -> Result<Recovered,
     let journals = open_journals(&io, &boot, config.mutation);
     let logs = read_journals(&journals, &mut summary).await?;
     let old_cores = boot.current.map_or(config.cores, |(block, _)| block.cores);
+    // Most logs of a broker with very many have never had a file.
+    let folders = boot::list_logs(&io).await?;
+    let lost = logs
+        .iter()
+        .filter(|(id, log)| log.has_segments() && !folders.contains(id));
+    let lost = lost.map(|(id, _)| *id).collect();
     let plan = plan::make(&config, old_cores, &logs)?;
     summary.logs = logs.len() as u64;
     let moved = logs
@@ -125,6 +131,7 @@ async fn run<P: BufPool>(config: RecoveryConfig, io: Io<P>) -> Result<Recovered,
         config,
         logs: &logs,
         plan,
+        lost,
         summary,
     };
     builder.build(&boot).await
@@ -181,6 +188,8 @@ struct Builder<'a, P: BufPool> {
     sources: Sources<P>,
     logs: &'a BTreeMap<LogId, OldLog>,
     plan: Plan,
+    /// Logs whose folders are gone, though segments held some of them.
+    lost: BTreeSet<LogId>,
     summary: Summary,
 }
 
@@ -204,6 +213,12 @@ impl<P: BufPool> Builder<'_, P> {
         let mut cores = Vec::with_capacity(usize::from(next.cores));
         for core in 0..next.cores {
             cores.push(self.write_journal(CoreId(core), &next, !early).await?);
+        }
+        for log in cores
+            .iter_mut()
+            .flat_map(|core: &mut RecoveredCore| &mut core.logs)
+        {
+            log.lost = self.lost.contains(&log.id);
         }
         boot::switch(&self.io, boot, &next).await?;
         self.tidy(&next, old_files, &mut cores).await?;
@@ -306,7 +321,6 @@ impl<P: BufPool> Builder<'_, P> {
     ) -> Result<(), RecoveryError> {
         let io = &self.io;
         let mut removed = 0;
-        // Most logs of a broker with very many have never had a file.
         let with_files = boot::list_logs(io).await?;
         for log in cores.iter().flat_map(|core| &core.logs) {
             let (old, plan) = (&self.logs[&log.id], self.plan.logs[&log.id]);
@@ -316,9 +330,12 @@ impl<P: BufPool> Builder<'_, P> {
                 removed += boot::remove_superseded(io, log.id, old, plan, kept).await?;
             }
         }
-        let unknown = with_files.into_iter();
-        let unknown = unknown.filter(|log| !self.logs.contains_key(log));
-        removed += boot::remove_logs(io, unknown).await?;
+        // A folder that no log has may be the one that is missing elsewhere, under another name.
+        if self.lost.is_empty() {
+            let unknown = with_files.into_iter();
+            let unknown = unknown.filter(|log| !self.logs.contains_key(log));
+            removed += boot::remove_logs(io, unknown).await?;
+        }
         let mut prepared: Vec<_> = cores.iter_mut().map(|core| &mut core.prepared).collect();
         let (generation, geometry) = (next.generation, &next.geometry);
         removed += boot::recycle(io, generation, geometry, old_files, &mut prepared).await?;

@@ -82,6 +82,8 @@ pub struct RecoveredLog {
     pub kind: LogKind,
     /// First retained ordinal and offset.
     pub start: (Ordinal, Offset),
+    /// Its folder is gone, though segments hold some of it.
+    pub lost: bool,
     /// The next ordinal and offset to be given out.
     pub next: (Ordinal, Offset),
     /// Segments and their indexes hold everything durably from `start` up to here. For a machine

@@ -9,7 +9,7 @@ use super::log::{LogState, Run, Snapshot, SnapshotBody, TailEntry};
 use super::ring::LogKey;
 use crate::checksum::crc;
 use crate::format::record::ENTRY_HEADER;
-use crate::io::BufPool;
+use crate::io::{BufPool, Dir};
 use crate::recovery::RecoveredLog;
 use crate::types::{CommitSeq, EntryMeta, LogKind, Ordinal};
 
@@ -66,6 +66,13 @@ impl<P: BufPool> Store<P> {
             self.dirty.push_back((key, log.id));
         }
         self.stats.logs += 1;
+        if log.lost {
+            let folder = Dir::Log(log.id).path();
+            let reason = format!(
+                "{folder} is gone, with what the log has in segments; put it back and start again"
+            );
+            self.stop_log(key, reason);
+        }
     }
 
     fn adopt_run(

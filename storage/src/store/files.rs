@@ -27,6 +27,9 @@ pub(crate) struct Segment {
     pub(crate) created: bool,
     /// Bytes of entries.
     pub(crate) bytes: u64,
+    /// The end of its entries in a file that is longer: what an earlier run gave it ahead, and a
+    /// crash kept from being given back. It is, once the bytes have proven to be its own.
+    pub(crate) cut_to: Option<u64>,
     /// Largest record timestamp; `None` for a segment of an earlier run whose index was not read.
     pub(crate) max_timestamp: Option<i64>,
     /// When its first entry was decided.
@@ -46,6 +49,7 @@ impl Segment {
             written: generation,
             created: false,
             bytes: 0,
+            cut_to: None,
             max_timestamp: Some(i64::MIN),
             opened,
         }
@@ -119,6 +123,9 @@ pub(crate) struct Files {
     pub(crate) listing: Listing,
     /// What recovery said that segments hold: those of earlier runs are trusted up to here.
     pub(crate) inherited: (Ordinal, Offset),
+    /// Files of earlier runs that hold nothing that counts, if this folder is truly the log's:
+    /// they go when an index in it has said so.
+    pub(crate) dead: Vec<FileName>,
     /// The directory exists, durably.
     pub(crate) dir_made: bool,
     pub(crate) writer: Option<Writer>,
@@ -136,6 +143,7 @@ impl Files {
                 Listing::Known
             },
             inherited,
+            dead: Vec::new(),
             dir_made: false,
             writer: None,
             job: None,

@@ -411,6 +411,9 @@ impl<P: BufPool> Store<P> {
                     .insert(load.log, load.segment, span.position, bytes);
             }
         }
+        if !good.is_empty() {
+            self.give_back_excess(load.log, load.segment);
+        }
         for waiter in waiters {
             if let Waiter::Read(token) = waiter {
                 self.answer(token, &load.spans, &good, error.as_ref(), present);

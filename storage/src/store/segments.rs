@@ -3,6 +3,8 @@
 //! Both only when something asks. Nothing is trusted beyond what recovery vouched for, and no
 //! index block without its CRC.
 
+use std::collections::BTreeMap;
+
 use super::Store;
 use super::api::ReadError;
 use super::files::{Listing, Segment};
@@ -17,6 +19,33 @@ use crate::types::{Generation, LogId, Ordinal, WallMs};
 
 /// Bytes of index read at once.
 const INDEX_READ: usize = 256 << 10;
+
+/// The files of one segment of an earlier run.
+#[derive(Debug, Default)]
+struct Found {
+    /// Length of its file; 0 if that is gone, and only an index still speaks of it.
+    bytes: u64,
+    /// Runs that wrote an index of it.
+    indexes: Vec<Generation>,
+}
+
+impl Found {
+    fn files(&self, log: LogId, of: SegmentId) -> impl Iterator<Item = FileName> {
+        let SegmentId { base, generation } = of;
+        let segment = FileName::Segment {
+            log,
+            base,
+            generation,
+        };
+        let indexes = self.indexes.iter().map(move |written| FileName::Index {
+            log,
+            base,
+            generation,
+            written: *written,
+        });
+        std::iter::once(segment).chain(indexes)
+    }
+}
 
 impl<P: BufPool> Store<P> {
     /// Whether the log's segments are known; if not, they are asked for and `waiter` is woken.
@@ -73,16 +102,15 @@ impl<P: BufPool> Store<P> {
                 return;
             }
         };
-        files.listing = Listing::Known;
         let own: Vec<SegmentId> = files.segments.iter().map(|segment| segment.id).collect();
-        let mut found = Vec::new();
-        let mut indexes = Vec::new();
+        let mut found: BTreeMap<SegmentId, Found> = BTreeMap::new();
         for (name, len) in &names {
             match FileName::parse(Dir::Log(id), name) {
                 Some(FileName::Segment {
                     base, generation, ..
                 }) => {
-                    found.push((SegmentId { base, generation }, *len));
+                    let segment = SegmentId { base, generation };
+                    found.entry(segment).or_default().bytes = *len;
                 }
                 Some(FileName::Index {
                     base,
@@ -90,60 +118,59 @@ impl<P: BufPool> Store<P> {
                     written,
                     ..
                 }) => {
-                    indexes.push((SegmentId { base, generation }, written));
+                    let segment = SegmentId { base, generation };
+                    found.entry(segment).or_default().indexes.push(written);
                 }
                 _ => {}
             }
         }
-        let foreign = found.iter().map(|(segment, _)| *segment);
-        let sorted = sort_out(foreign.filter(|id| !own.contains(id)), files.inherited.0);
+        let foreign = found.keys().copied().filter(|id| !own.contains(id));
+        let sorted = sort_out(foreign, files.inherited.0);
+        let begin = sorted.live.first().map(|(first, _)| first.base);
+        let begin = begin.unwrap_or(files.inherited.0);
+        if begin > self.logs[key].start.0 {
+            return self.segments_lost(key, begin, waiters);
+        }
+        let files = self.logs[key].files.as_mut().expect("as above");
+        files.listing = Listing::Known;
         for (segment, range) in sorted.live.iter().rev() {
-            let written = indexes
-                .iter()
-                .filter(|(of, _)| of == segment)
-                .map(|(_, written)| *written)
-                .max()
-                .unwrap_or(segment.generation);
-            let bytes = found
-                .iter()
-                .find(|(of, _)| of == segment)
-                .map_or(0, |(_, len)| *len);
+            let Found { bytes, indexes } = &found[segment];
+            let written = indexes.iter().max().copied();
             let last = range.end == files.inherited.0;
             files.segments.push_front(Segment {
                 id: *segment,
                 base_offset: None,
                 end: Some((range.end, last.then_some(files.inherited.1))),
-                written,
+                written: written.unwrap_or(segment.generation),
                 created: true,
-                bytes,
+                bytes: *bytes,
+                cut_to: None,
                 max_timestamp: None,
                 opened: WallMs(0),
             });
         }
-        for dead in sorted.dead.iter().filter(|dead| dead.generation < present) {
-            self.remove_dead(id, *dead, &indexes);
-        }
+        let dead = sorted.dead.iter().filter(|dead| dead.generation < present);
+        files.dead = dead.flat_map(|dead| found[dead].files(id, *dead)).collect();
         self.remove_below_start(key);
         for waiter in waiters {
             self.wake(key, waiter);
         }
     }
 
-    fn remove_dead(&mut self, log: LogId, segment: SegmentId, indexes: &[(SegmentId, Generation)]) {
-        let SegmentId { base, generation } = segment;
-        self.ops.remove(FileName::Segment {
-            log,
-            base,
-            generation,
-        });
-        for (_, written) in indexes.iter().filter(|(of, _)| *of == segment) {
-            let written = *written;
-            self.ops.remove(FileName::Index {
-                log,
-                base,
-                generation,
-                written,
-            });
+    /// Segments are gone that recovery vouched for. Nothing of what is there is touched: put
+    /// together with what is missing it may be whole again.
+    fn segments_lost(&mut self, key: LogKey, begin: Ordinal, waiters: Vec<Waiter>) {
+        let log = &self.logs[key];
+        let reason = format!(
+            "{}: entries {} to {} are to be kept, and the segments that hold them are gone; put \
+             the files back that were in it and start again",
+            Dir::Log(log.id).path(),
+            log.start.0,
+            Ordinal(begin.0 - 1),
+        );
+        self.stop_log(key, reason.clone());
+        for waiter in waiters {
+            self.fail_waiter(waiter, ReadError::Io(reason.clone()));
         }
     }
 
@@ -268,32 +295,51 @@ impl<P: BufPool> Store<P> {
             *end = first;
         }
         let segment = &mut files.segments[at];
-        // What a segment of an earlier run was given ahead, and a crash kept from being given back.
-        let mut trims = Vec::new();
+        let mut trim = None;
         if segment.base_offset.is_none()
             && let Some(last) = load.spans.last()
         {
             let end = usize::try_from(last.end_position()).expect("segment position");
             let end = round_up(end) as u64;
-            if end < segment.bytes {
-                trims.push((segment.file(load.log), end));
-            }
-            if beyond {
-                trims.push((segment.index_file(load.log), load.pos));
-            }
+            segment.cut_to = (end < segment.bytes).then_some(end);
+            trim = beyond.then(|| (segment.index_file(load.log), load.pos));
         }
         if segment.base_offset.is_none() {
             segment.bytes = load.spans.iter().map(|span| u64::from(span.length)).sum();
         }
         segment.base_offset = segment.base_offset.or(first);
         segment.max_timestamp = segment.max_timestamp.or(newest);
+        // An index of this log: so the folder is, and what is dead in it may go.
+        let proven = segment.id.generation < self.journal.generation;
+        if proven {
+            for file in std::mem::take(&mut files.dead) {
+                self.ops.remove(file);
+            }
+        }
         self.index_cache.insert(load.log, load.segment, load.spans);
-        for (file, len) in trims {
+        if let Some((file, len)) = trim {
             self.trim_file(file, len);
         }
         let waiters = self.reads.indexes.remove(&(load.log, load.segment));
         for waiter in waiters.unwrap_or_default() {
             self.wake(load.key, waiter);
+        }
+    }
+
+    /// Bytes of the segment were what its index says, so that the file is its own: what an earlier
+    /// run gave it ahead is given back. Another's file in its place is left alone.
+    pub(crate) fn give_back_excess(&mut self, id: LogId, of: SegmentId) {
+        let Some(key) = self.logs.key(id) else {
+            return;
+        };
+        let files = self.logs[key].files.as_mut();
+        let segment = files.and_then(|files| files.segment_at_mut(of.base));
+        let segment = segment.filter(|segment| segment.id == of);
+        if let Some(segment) = segment
+            && let Some(len) = segment.cut_to.take()
+        {
+            let file = segment.file(id);
+            self.trim_file(file, len);
         }
     }
 

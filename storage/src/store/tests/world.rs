@@ -371,7 +371,7 @@ fn open(disk: &mut Disk, recovery: &RecoveryConfig, config: &StoreConfig) -> Sto
 
 /// `bytes` must be whole entries that begin with, or before, the one that holds `at`; the offset
 /// after the last.
-fn compare(accepted: &[Accepted], at: Offset, bytes: &[u8]) -> Offset {
+pub(super) fn compare(accepted: &[Accepted], at: Offset, bytes: &[u8]) -> Offset {
     let holding = accepted
         .iter()
         .position(|(first, next, _)| *first <= at && at < *next)
