@@ -11,15 +11,16 @@ use std::rc::Rc;
 
 use crate::format::commit::RingPosition;
 use crate::format::index::{IndexBlock, Span, decode_block};
+use crate::format::mark::Mark;
 use crate::format::segments::{SegmentId, sort_out};
 use crate::format::superblock::Superblock;
 use crate::format::{FormatError, crc};
 use crate::io::{BLOCK, BufPool, Dir, FileName, IoResult, Op, OpId};
 use crate::recovery::{
-    Driven, Gather, Io, Journal, OldLog, RecoveryError, Sources, Task, open_journals,
+    Driven, Gather, Io, Journal, OldLog, RecoveryError, Sources, Task, check_end, open_journals,
     read_superblock,
 };
-use crate::types::{Generation, LogId, LogKind, Offset, Ordinal};
+use crate::types::{CoreId, Generation, LogId, LogKind, Offset, Ordinal};
 
 /// Findings beyond this many are counted, not listed.
 const LISTED: usize = 1000;
@@ -175,14 +176,21 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
         let boot = read_superblock(&self.io).await?;
         self.count(u64::from(boot.exists), 0);
         self.check_slots().await?;
+        for (core, mark) in (0..).map(CoreId).zip(&boot.marks) {
+            if let (None, Some((_, slot))) = (mark, boot.current) {
+                let what = "the journal's mark is damaged: torn by a crash, or rotten; the next start \
+                            makes another";
+                self.found(FileName::Superblock, Mark::position(core, slot), what);
+            }
+        }
         if boot.current.is_none() {
             let what = "no generation counts: the first start was cut off before it served";
             self.found(FileName::Superblock, 0, what);
         }
         let journals = open_journals(&self.io, &boot, None);
         let mut logs: BTreeMap<LogId, OldLog> = BTreeMap::new();
-        for journal in &journals {
-            match self.check_journal(journal, &journals).await {
+        for (journal, mark) in journals.iter().zip(&boot.marks) {
+            match self.check_journal(journal, mark.as_ref(), &journals).await {
                 Ok(found) => {
                     for (id, log) in found {
                         if logs.insert(id, log).is_some() {
@@ -228,9 +236,11 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
     async fn check_journal(
         &self,
         journal: &Journal<P>,
+        mark: Option<&Mark>,
         journals: &[Journal<P>],
     ) -> Result<BTreeMap<LogId, OldLog>, RecoveryError> {
         let end = journal.find_end().await?;
+        check_end(journal, &end, mark)?;
         let mut gather = Gather::default();
         let mut bytes = 0;
         let mut padded: Option<RingPosition> = None;
@@ -444,19 +454,16 @@ impl SegmentSpans {
 
     /// All spans below `end`, dense from the segment's base on.
     async fn read_index<P: BufPool>(&self, io: &Io<P>) -> Result<Vec<Span>, RecoveryError> {
-        let Some(written) = self.written else {
-            return Err(RecoveryError::corrupt(
-                self.file(),
-                0,
-                "its index is missing",
-            ));
-        };
+        let written = self.written.unwrap_or(self.segment.generation);
         let file = FileName::Index {
             log: self.log,
             base: self.segment.base,
             generation: self.segment.generation,
             written,
         };
+        if self.written.is_none() {
+            return Err(RecoveryError::corrupt(file, 0, "the index is missing"));
+        }
         let mut spans: Vec<Span> = Vec::new();
         let mut expected = (self.segment.base, 0);
         for number in 0.. {

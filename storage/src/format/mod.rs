@@ -8,6 +8,7 @@
 pub mod commit;
 mod extent;
 pub mod index;
+pub mod mark;
 pub mod record;
 pub mod segments;
 pub mod snapshot;

@@ -6,6 +6,7 @@ use super::commit::{
     COMMIT_HEADER, CommitHeader, FIRST_SEQ, JournalId, RingPosition, commit_len, seal,
 };
 use super::index::{IndexBlock, SPANS_PER_BLOCK, Span, decode_block, encode_block};
+use super::mark::Mark;
 use super::record::*;
 use super::snapshot::SnapshotId;
 use super::superblock::{Geometry, Superblock};
@@ -15,6 +16,18 @@ use crate::types::{
 };
 
 const LOG: LogId = LogId(0x0102_0304_0506_0708);
+
+fn mark() -> Mark {
+    Mark {
+        journal: JournalId {
+            generation: Generation(7),
+            core: CoreId(2),
+            salt: 0x0102_0304_0506_0708,
+        },
+        vouched: CommitSeq(0x1122_3344),
+        bytes: 64 << 20,
+    }
+}
 
 fn superblock() -> Superblock {
     Superblock {
@@ -188,6 +201,8 @@ fn every_structure_has_its_golden_bytes() {
         dump(&slot),
         include_str!("../../tests/golden/superblock.hex")
     );
+    mark().encode(&mut slot);
+    assert_eq!(dump(&slot), include_str!("../../tests/golden/mark.hex"));
     assert_eq!(
         dump(&commit()),
         include_str!("../../tests/golden/commit.hex")
@@ -207,6 +222,8 @@ fn everything_comes_back_as_it_was() {
     let mut slot = vec![0; BLOCK];
     superblock().encode(&mut slot);
     assert_eq!(Superblock::decode(&slot), Ok(superblock()));
+    mark().encode(&mut slot);
+    assert_eq!(Mark::decode(&slot), Ok(mark()));
     let commit = commit();
     let found = CommitHeader::decode(&commit, |_| true).unwrap();
     let expected = CommitHeader {

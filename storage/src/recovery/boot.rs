@@ -4,18 +4,21 @@ use std::collections::BTreeSet;
 
 use super::RecoveryError;
 use super::gather::OldLog;
+use super::marks;
 use super::plan::LogPlan;
+use super::recovered::RecoveredCore;
 use super::task::{CHUNK, Io};
 use crate::format::FormatError;
 use crate::format::commit::CommitHeader;
 use crate::format::index::owner;
+use crate::format::mark::Mark;
 use crate::format::segments::{SegmentId, sort_out};
 use crate::format::superblock::{Geometry, SLOTS, Superblock};
 use crate::io::{BLOCK, BufPool, Dir, FileName, Op};
-use crate::types::{CoreId, Generation, LogId};
+use crate::types::{CommitSeq, CoreId, Generation, LogId};
 
 /// What the superblock says at start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Boot {
     /// The present truth, with its slot; `None` before the first generation was born.
     pub(crate) current: Option<(Superblock, usize)>,
@@ -23,6 +26,8 @@ pub(crate) struct Boot {
     pub(crate) exists: bool,
     /// Whether both slots have been written: the file's second block exists.
     pub(crate) complete: bool,
+    /// What each core of the present generation vouches for.
+    pub(crate) marks: Vec<Option<Mark>>,
 }
 
 /// Reads both slots, and holds them against what else is in the directory.
@@ -63,10 +68,24 @@ pub(crate) async fn read_superblock<P: BufPool>(io: &Io<P>) -> Result<Boot, Reco
             unborn(io, what).await?;
         }
     }
+    let marks = match current {
+        Some((block, slot)) => {
+            let last = Mark::position(CoreId(block.cores - 1), slot);
+            // Marks are written before anybody is served.
+            if complete && len.is_some_and(|len| len <= last) {
+                unborn(io, "it is cut short").await?;
+            }
+            let marks = marks::read(io, &block, slot).await?;
+            marks::check_lengths(io, &block, &marks).await?;
+            marks
+        }
+        None => Vec::new(),
+    };
     Ok(Boot {
         current,
         exists: len.is_some(),
         complete,
+        marks,
     })
 }
 
@@ -141,6 +160,7 @@ pub(crate) async fn switch<P: BufPool>(
     io: &Io<P>,
     boot: &Boot,
     next: &Superblock,
+    cores: &mut [RecoveredCore],
 ) -> Result<(), RecoveryError> {
     let file = FileName::Superblock;
     if !boot.exists {
@@ -149,10 +169,35 @@ pub(crate) async fn switch<P: BufPool>(
         io.run(Op::SyncDir(Dir::Root)).await?;
     }
     let slot = boot.current.map_or(0, |(_, slot)| (slot + 1) % SLOTS);
+    // A file that is longer than its slots has both.
+    if boot.complete {
+        write_marks(io, slot, cores).await?;
+    }
     write_slot(io, slot, next).await?;
     // From now on a file without an intact slot has rotted.
     if !boot.complete && slot == 0 {
         write_slot(io, 1, next).await?;
+    }
+    if !boot.complete {
+        write_marks(io, slot, cores).await?;
+    }
+    Ok(())
+}
+
+/// Each core's first mark, which the store goes on with.
+async fn write_marks<P: BufPool>(
+    io: &Io<P>,
+    slot: usize,
+    cores: &mut [RecoveredCore],
+) -> Result<(), RecoveryError> {
+    for core in cores {
+        let mark = Mark {
+            journal: core.journal,
+            vouched: CommitSeq(core.next_seq.0 - 1),
+            bytes: core.prepared.iter().sum(),
+        };
+        core.mark_at = Mark::position(core.journal.core, slot);
+        marks::write(io, &mark, core.mark_at).await?;
     }
     Ok(())
 }

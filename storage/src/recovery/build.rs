@@ -183,6 +183,7 @@ impl<P: BufPool> JournalWriter<P> {
             journal: self.id,
             geometry: self.geometry,
             prepared: self.prepared,
+            mark_at: 0,
             next_seq: self.next,
             write_at: self.at,
             commits: self.commits,

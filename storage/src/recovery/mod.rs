@@ -15,6 +15,7 @@ mod build;
 mod error;
 mod gather;
 mod journal;
+mod marks;
 mod plan;
 mod recovered;
 mod source;
@@ -30,6 +31,7 @@ pub use task::{Driven, Task};
 pub(crate) use boot::read_superblock;
 pub(crate) use gather::{Gather, OldLog};
 pub(crate) use journal::Journal;
+pub(crate) use marks::check_end;
 pub(crate) use source::Sources;
 pub(crate) use task::Io;
 
@@ -39,6 +41,7 @@ use plan::Plan;
 use spill::Cut;
 
 use crate::format::commit::JournalId;
+use crate::format::mark::Mark;
 use crate::format::record::Checkpoint;
 use crate::format::superblock::{Geometry, Superblock};
 use crate::io::{BufPool, Dir, FileName, Op};
@@ -111,7 +114,7 @@ async fn run<P: BufPool>(config: RecoveryConfig, io: Io<P>) -> Result<Recovered,
         ..Summary::default()
     };
     let journals = open_journals(&io, &boot, config.mutation);
-    let logs = read_journals(&journals, &mut summary).await?;
+    let logs = read_journals(&journals, &boot.marks, &mut summary).await?;
     let old_cores = boot.current.map_or(config.cores, |(block, _)| block.cores);
     // Most logs of a broker with very many have never had a file.
     let folders = boot::list_logs(&io).await?;
@@ -162,11 +165,13 @@ pub(crate) fn open_journals<P: BufPool>(
 /// Everything live in all rings, joined and checked.
 pub(crate) async fn read_journals<P: BufPool>(
     journals: &[Journal<P>],
+    marks: &[Option<Mark>],
     summary: &mut Summary,
 ) -> Result<BTreeMap<LogId, OldLog>, RecoveryError> {
     let mut gather = Gather::default();
-    for journal in journals {
+    for (journal, mark) in journals.iter().zip(marks) {
         let end = journal.find_end().await?;
+        marks::check_end(journal, &end, mark.as_ref())?;
         summary.torn_ends += u64::from(end.torn);
         journal
             .read_live(&end, |at, header, body, _| {
@@ -220,7 +225,7 @@ impl<P: BufPool> Builder<'_, P> {
         {
             log.lost = self.lost.contains(&log.id);
         }
-        boot::switch(&self.io, boot, &next).await?;
+        boot::switch(&self.io, boot, &next, &mut cores).await?;
         self.tidy(&next, old_files, &mut cores).await?;
         Ok(Recovered {
             generation,

@@ -52,6 +52,8 @@ pub struct RecoveredCore {
     /// Bytes that have been written in each file of the ring, from its start; beyond it the file
     /// must be zero-filled before a durable overwrite is cheap. All files exist.
     pub prepared: Vec<u64>,
+    /// Where in the superblock's file its mark stands.
+    pub mark_at: u64,
     /// Sequence number of the next commit.
     pub next_seq: CommitSeq,
     /// Block after the newest commit; possibly the end of its file.

@@ -20,6 +20,7 @@ mod flush;
 mod job_step;
 mod layout;
 mod log;
+mod mark;
 mod ops;
 mod plan;
 mod prefill;
@@ -54,6 +55,7 @@ use crate::recovery::RecoveredCore;
 use crate::types::{CommitSeq, LogId, LogKind, Mono, Now, Ordinal};
 use cache::{IndexCache, SpanCache};
 use log::{LogState, Logs};
+use mark::Marked;
 use ops::{Ops, Purpose};
 use prefill::Prefill;
 use reclaim::Remnants;
@@ -143,6 +145,7 @@ pub struct Store<P: BufPool> {
     reads: read::Reads,
 
     prefill: Prefill,
+    marked: Marked,
     retention: BTreeMap<(Mono, LogId), LogKey>,
     /// An append was refused: say when space is available.
     space_wanted: bool,
@@ -193,6 +196,15 @@ impl<P: BufPool> Store<P> {
             commits_in_flight: config.commits_in_flight.clamp(1, in_flight),
             ..config
         };
+        let vouched = CommitSeq(recovered.next_seq.0 - 1);
+        let marked = Marked {
+            position: recovered.mark_at,
+            vouched,
+            file: recovered.commits.last().map_or(0, |commit| commit.at.file),
+            bytes: recovered.prepared.iter().sum(),
+            under_way: false,
+            failed: false,
+        };
         let prefill = Prefill::new(&recovered.prepared, file_bytes, config.prefill);
         let mut store = Self {
             max_commit,
@@ -237,6 +249,7 @@ impl<P: BufPool> Store<P> {
             index_cache: IndexCache::new(config.index_cache_bytes),
             reads: read::Reads::default(),
             prefill,
+            marked,
             retention: BTreeMap::new(),
             space_wanted: false,
             refused_grant: 0,
@@ -344,6 +357,7 @@ impl<P: BufPool> Store<P> {
             Purpose::Index(load) => self.index_loaded(*load, result),
             Purpose::Spans(load) => self.spans_loaded(*load, result),
             Purpose::FreeSpace => self.free_space_known(result),
+            Purpose::Mark => self.mark_written(&result),
             Purpose::CleanUp => self.space_freed(),
         }
         if over.again {
@@ -378,6 +392,7 @@ impl<P: BufPool> Store<P> {
             self.lazy_sync_at,
             retention,
             self.space_deadline().filter(|at| !missed(at)),
+            self.mark_deadline().filter(|at| !missed(at)),
         ]
         .into_iter()
         .flatten()

@@ -31,6 +31,8 @@ pub(crate) enum Purpose {
     Spans(Box<SpanLoad>),
     /// Free space on the file system.
     FreeSpace,
+    /// The mark of the ring.
+    Mark,
     /// Removal of something that nothing refers to any more.
     CleanUp,
 }

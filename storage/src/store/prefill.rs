@@ -23,6 +23,8 @@ pub(crate) struct Prefill {
     /// The last fill waits for space on the file system.
     refused: bool,
     enabled: bool,
+    /// Every file has its full length, durably.
+    complete: bool,
 }
 
 impl Prefill {
@@ -33,6 +35,7 @@ impl Prefill {
             under_way: None,
             refused: false,
             enabled,
+            complete: false,
         }
     }
 
@@ -40,6 +43,16 @@ impl Prefill {
     pub(crate) fn covers(&self, file: u16, end: u64) -> bool {
         let prepared = self.prepared.get(usize::from(file));
         prepared.is_some_and(|bytes| *bytes >= end)
+    }
+
+    /// Whether all files have been filled.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Bytes that have been written of all files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.prepared.iter().sum()
     }
 
     fn is_ready(&self, file: u16) -> bool {
@@ -76,6 +89,7 @@ impl<P: BufPool> Store<P> {
         let mut wanting = in_order.filter(|file| !self.prefill.is_ready(*file));
         let Some(file) = wanting.next() else {
             self.prefill.enabled = false;
+            self.prefill.complete = self.prefill.is_ready(head);
             return None;
         };
         if !self.ring.is_outside(file) {

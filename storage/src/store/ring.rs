@@ -320,6 +320,11 @@ impl Ring {
         self.durable = self.next;
     }
 
+    /// The file in which a commit stands that is still known.
+    pub(crate) fn file_of_commit(&self, seq: CommitSeq) -> Option<u16> {
+        self.get(seq).map(|commit| self.file_of(commit.at))
+    }
+
     fn index(&self, seq: CommitSeq) -> Option<usize> {
         let at = usize::try_from(seq.0.checked_sub(self.first.0)?).ok()?;
         (at < self.commits.len()).then_some(at)

@@ -23,6 +23,7 @@ impl<P: BufPool> Store<P> {
         self.issue_commits();
         self.issue_journal_sync();
         self.issue_prefill();
+        self.issue_mark();
         self.poll_free_space();
         self.say_short();
         self.say_space();
@@ -295,6 +296,7 @@ impl<P: BufPool> Store<P> {
             && self.control.is_empty()
             && !self.ring.has_unsynced()
             && (self.last_commit_empty || self.stats.commits == 0)
+            && !self.mark_due()
             && !self.give_back_reserves()
         {
             self.flushed_said = true;

@@ -198,9 +198,10 @@ pub(crate) fn disk(cores: u16) -> Disk {
         geometry: GEOMETRY,
         salt: SALT,
     };
-    let mut blocks = vec![0; 2 * BLOCK];
+    // Without a mark, for which there is room.
+    let mut blocks = vec![0; (2 + 2 * usize::from(cores)) * BLOCK];
     superblock.encode(&mut blocks[..BLOCK]);
-    superblock.encode(&mut blocks[BLOCK..]);
+    superblock.encode(&mut blocks[BLOCK..2 * BLOCK]);
     disk.files.insert(FileName::Superblock, blocks);
     for core in 0..cores {
         for index in 0..GEOMETRY.files {

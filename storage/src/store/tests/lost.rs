@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::world::{LOG, World, small};
-use crate::io::{Dir, FileName};
+use crate::io::{BLOCK, Dir, FileName};
+use crate::recovery::RecoveryError;
 use crate::store::{LogSettings, ReadError};
 use crate::types::{LogId, Offset};
 
@@ -197,4 +198,56 @@ fn swapped_folders_and_files_are_errors_and_stay_whole() {
             );
         }
     }
+}
+
+/// The file that recovery names.
+fn refused(world: &World, what: &str) -> FileName {
+    match world.recovers() {
+        Err(RecoveryError::Corruption { file, .. }) => file,
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_ring_is_held_against_what_its_mark_vouches_for() {
+    let mut world = World::new(small(), 3);
+    world.topic(LOG, LogSettings::default());
+    let mut early = world.disk.files.clone();
+    for round in 0..40 {
+        if round == 20 {
+            early.clone_from(&world.disk.files);
+        }
+        world.append(LOG, 1500).unwrap();
+        world.settle();
+    }
+    world.store.begin_stop(world.now);
+    world.settle();
+    let whole = world.disk.files.clone();
+    let ends = world.recovers().expect("an untouched directory");
+    let journals = whole.keys().filter(|file| file.dir() == Dir::Journal);
+    let journals: Vec<FileName> = journals.copied().collect();
+    for (at, &file) in journals.iter().enumerate() {
+        let bytes = &whole[&file];
+        world.disk.files.remove(&file);
+        assert_eq!(refused(&world, "deleted"), file);
+        for len in [0, BLOCK, bytes.len() / 2, bytes.len() - 1] {
+            world.disk.files.insert(file, bytes[..len].to_vec());
+            assert_eq!(refused(&world, "cut"), file);
+        }
+        let next = &whole[&journals[(at + 1) % journals.len()]];
+        for other in [vec![0; bytes.len()], early[&file].clone(), next.clone()] {
+            world.disk.files.insert(file, other);
+            // What held nothing that counts may be anything.
+            assert!(world.recovers().is_err() || world.recovers() == Ok(ends.clone()));
+        }
+        world.disk.files.insert(file, bytes.clone());
+    }
+    // All of them as they were earlier: a whole ring, but not the newest.
+    let all_early = journals.iter().map(|file| (*file, early[file].clone()));
+    world.disk.files.extend(all_early);
+    assert_eq!(refused(&world, "of earlier").dir(), Dir::Journal);
+    // Control: without marks nothing tells that there was more.
+    let superblock = world.disk.files.get_mut(&FileName::Superblock).unwrap();
+    superblock[2 * BLOCK..].fill(0);
+    assert!(world.recovers().expect("nothing tells") < ends);
 }

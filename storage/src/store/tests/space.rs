@@ -165,6 +165,8 @@ fn idling_vouches_for_the_last_commit_once() {
     }
     let stats = world.store.stats();
     assert_eq!((stats.commits, stats.empty_commits), (2, 1));
+    // And later, once, the mark.
+    world.sleep(1_000_000_000);
     assert_eq!(world.store.poll_timeout(), None);
 }
 

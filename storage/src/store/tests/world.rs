@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::checksum::{KnownSum, crc};
 use crate::io::{FileName, IoError, IoErrorKind, Op, OpId, Output};
 use crate::recovery::tests::disk::{Disk, Pool};
-use crate::recovery::{RecoveryConfig, recover};
+use crate::recovery::{RecoveryConfig, RecoveryError, recover};
 use crate::store::{
     AppendError, Event, LogSettings, NewEntry, ReadData, ReadError, ReadOutcome, Store,
     StoreConfig, TimeFound, TimeOutcome,
@@ -126,6 +126,18 @@ impl World {
         for (log, _) in self.store.log_ids().collect::<Vec<_>>() {
             self.store.configure(log, settings);
         }
+    }
+
+    /// What recovery would say now, on a copy of the disk; where each log ends.
+    pub(super) fn recovers(&self) -> Result<Vec<Ordinal>, RecoveryError> {
+        let mut disk = self.disk.clone();
+        let task = recover(self.recovery.clone(), Pool);
+        let recovered = disk.drive(task).expect("recovery ends");
+        if recovered.is_err() {
+            assert_eq!(disk.files, self.disk.files, "refusing changes nothing");
+        }
+        let logs = recovered?.cores.into_iter().flat_map(|core| core.logs);
+        Ok(logs.map(|log| log.next.0).collect())
     }
 
     pub(super) fn topic(&mut self, log: LogId, settings: LogSettings) {

@@ -1,0 +1,106 @@
+//! A mark: what a core vouches for of its journal ring, in a file other than the ring.
+//!
+//! A commit vouches for those before it; nothing in the ring can vouch for the last ones, nor for
+//! what stands in a file that was emptied, cut, or replaced by an older one. So each core writes
+//! from time to time into the superblock's file how far its ring is durable and how long its files
+//! are. A mark is always behind the ring, never ahead: one that is absent or torn vouches for
+//! nothing.
+
+use zerocopy::byteorder::little_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::commit::JournalId;
+use super::superblock::SLOTS;
+use super::{FORMAT_VERSION, FormatError, crc};
+use crate::io::BLOCK;
+use crate::types::{CommitSeq, CoreId, Generation};
+
+const MAGIC: [u8; 8] = *b"LVMARK\0\x01";
+const WHAT: &str = "journal mark";
+
+/// What a core vouches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The ring.
+    pub journal: JournalId,
+    /// Every commit up to this one was durable.
+    pub vouched: CommitSeq,
+    /// So long were the ring's files together, bytes; they grow and never shrink.
+    pub bytes: u64,
+}
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct RawMark {
+    magic: [u8; 8],
+    version: U16,
+    core: U16,
+    generation: U32,
+    salt: U64,
+    vouched: U64,
+    bytes: U64,
+    reserved: [u8; 20],
+    crc: U32,
+}
+
+const RAW: usize = size_of::<RawMark>();
+
+impl Mark {
+    /// Where in the superblock's file the mark of a core stands, in the generation whose slot is
+    /// `slot`: each slot has marks of its own, so that a new generation's leave the present ones.
+    #[must_use]
+    pub fn position(core: CoreId, slot: usize) -> u64 {
+        ((SLOTS * (1 + usize::from(core.0)) + slot) * BLOCK) as u64
+    }
+
+    /// Writes the mark into `block` and zeroes what follows.
+    ///
+    /// # Panics
+    /// If `block` is not exactly one block long.
+    pub fn encode(&self, block: &mut [u8]) {
+        assert_eq!(block.len(), BLOCK, "a mark is one block");
+        let mut raw = RawMark {
+            magic: MAGIC,
+            version: U16::new(FORMAT_VERSION),
+            core: U16::new(self.journal.core.0),
+            generation: U32::new(self.journal.generation.0),
+            salt: U64::new(self.journal.salt),
+            vouched: U64::new(self.vouched.0),
+            bytes: U64::new(self.bytes),
+            reserved: [0; 20],
+            crc: U32::new(0),
+        };
+        raw.crc = U32::new(crc(&raw.as_bytes()[..RAW - 4]));
+        block[..RAW].copy_from_slice(raw.as_bytes());
+        block[RAW..].fill(0);
+    }
+
+    /// Reads a mark.
+    ///
+    /// # Errors
+    /// [`FormatError`] when it is absent, damaged or newer.
+    pub fn decode(block: &[u8]) -> Result<Self, FormatError> {
+        let (raw, _) = RawMark::ref_from_prefix(block).map_err(|_| FormatError::Absent(WHAT))?;
+        if raw.magic != MAGIC {
+            return Err(FormatError::Absent(WHAT));
+        }
+        if raw.crc.get() != crc(&raw.as_bytes()[..RAW - 4]) {
+            return Err(FormatError::Crc(WHAT));
+        }
+        if raw.version.get() != FORMAT_VERSION {
+            return Err(FormatError::Version {
+                what: WHAT,
+                found: raw.version.get(),
+            });
+        }
+        Ok(Self {
+            journal: JournalId {
+                generation: Generation(raw.generation.get()),
+                core: CoreId(raw.core.get()),
+                salt: raw.salt.get(),
+            },
+            vouched: CommitSeq(raw.vouched.get()),
+            bytes: raw.bytes.get(),
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! The ring's mark in the superblock's file: what the ring cannot vouch for itself.
+//!
+//! Written when commits have become durable in a file that the last mark did not know, after a
+//! while of silence, when the ring's files have their full length, and before the store says that
+//! it is flushed. Nothing waits for it but that, and one is under way at a time.
+
+use super::Store;
+use super::ops::Purpose;
+use crate::format::mark::Mark;
+use crate::io::{BLOCK, BufPool, FileName, IoResult, Op};
+use crate::types::{CommitSeq, Mono};
+
+/// How long nothing is committed before the last commits are marked.
+const SILENCE_NS: u64 = 1_000_000_000;
+
+/// The mark that is on disk.
+#[derive(Debug)]
+pub(crate) struct Marked {
+    /// Where it stands.
+    pub(crate) position: u64,
+    pub(crate) vouched: CommitSeq,
+    /// The file in which that commit stands.
+    pub(crate) file: u16,
+    /// How long the ring's files were together.
+    pub(crate) bytes: u64,
+    /// One is being written.
+    pub(crate) under_way: bool,
+    /// A write failed: what is there then is behind, or torn, and vouches for less.
+    pub(crate) failed: bool,
+}
+
+impl<P: BufPool> Store<P> {
+    /// Whether every commit is durable.
+    fn is_settled(&self) -> bool {
+        self.ring.in_flight() == 0 && !self.ring.has_unsynced()
+    }
+
+    fn vouched(&self) -> CommitSeq {
+        CommitSeq(self.ring.durable().0 - 1)
+    }
+
+    /// Whether a mark is to be written now.
+    pub(super) fn mark_due(&self) -> bool {
+        if self.marked.under_way || self.marked.failed || self.fatal {
+            return false;
+        }
+        let vouched = self.vouched();
+        let file = self.ring.file_of_commit(vouched);
+        let crossed = file.is_some_and(|file| file != self.marked.file);
+        let filled = self.prefill.is_complete() && self.marked.bytes < self.ring.capacity();
+        let silent = || {
+            let deadline = self.mark_deadline();
+            self.stopping || deadline.is_some_and(|at| at <= self.now.mono)
+        };
+        let settled = self.is_settled();
+        crossed || (settled && (filled || (vouched > self.marked.vouched && silent())))
+    }
+
+    /// When silence asks for a mark.
+    pub(super) fn mark_deadline(&self) -> Option<Mono> {
+        let idle = !self.marked.under_way && !self.marked.failed && !self.fatal;
+        let owed = self.is_settled() && self.vouched() > self.marked.vouched;
+        (idle && owed).then(|| self.last_commit_at.after(SILENCE_NS))
+    }
+
+    pub(super) fn issue_mark(&mut self) {
+        if !self.mark_due() {
+            return;
+        }
+        let vouched = self.vouched();
+        // A commit that is not durable may yet take back what it adds to its file's length.
+        if self.is_settled() {
+            self.marked.bytes = self.prefill.bytes();
+        }
+        self.marked.vouched = vouched;
+        self.marked.file = self
+            .ring
+            .file_of_commit(vouched)
+            .unwrap_or(self.marked.file);
+        self.marked.under_way = true;
+        let mark = Mark {
+            journal: self.journal,
+            vouched,
+            bytes: self.marked.bytes,
+        };
+        let mut buf = self.pool.alloc(BLOCK);
+        mark.encode(&mut buf.as_mut()[..BLOCK]);
+        let op = Op::Write {
+            file: FileName::Superblock,
+            pos: self.marked.position,
+            buf,
+            durable: true,
+        };
+        self.ops.push(Purpose::Mark, op);
+    }
+
+    pub(super) fn mark_written(&mut self, result: &IoResult<P::Buf>) {
+        self.marked.under_way = false;
+        self.marked.failed |= result.is_err();
+    }
+}
