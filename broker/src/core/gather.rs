@@ -211,7 +211,7 @@ impl<P: BufPool> Core<P> {
                 self.send(core, Message::Cancel(slot));
             }
         }
-        self.give_back_permit(gather.permit, now);
+        self.give_back_permit(gather.conn, gather.permit, now);
         gather.what
     }
 

@@ -196,7 +196,7 @@ impl<P: BufPool> Core<P> {
                 permit,
                 ..
             } => {
-                self.give_back_permit(permit, now);
+                self.give_back_permit(conn, permit, now);
                 self.native_answered(conn, correlation, answer, now);
             }
         }

@@ -10,12 +10,10 @@ use leveret_wire::native::CorrelationId;
 
 use super::Core;
 use super::boundary::{Action, ConnId, Protocol};
-use super::intake::{self, Frame, Look, Step};
+use super::intake::{self, Look, Step};
 use super::pending::{Slot, Waiting};
-use super::session::{Blocked, Large};
+use super::session::Blocked;
 
-/// A large frame that is not complete by then closes its connection, nanoseconds.
-const BODY_DEADLINE: u64 = 60_000_000_000;
 /// Requests of one connection that may wait for their answers.
 const MAX_WAITING: usize = 8192;
 /// How much is allocated at a time for the payloads of small frames, bytes.
@@ -26,7 +24,7 @@ const ARENA: usize = 256 * 1024;
 pub(super) enum Due {
     /// The connection's first words.
     Hello(ConnId),
-    /// The large frame of this number that the connection was sending.
+    /// The piece of this number of a body that the connection was sending.
     Body(ConnId, u32),
 }
 
@@ -76,6 +74,7 @@ impl<P: BufPool> Core<P> {
             session.blocked == Some(Blocked::Departure) && session.waiting == 0,
             "only one that was handed over goes"
         );
+        self.permits.leave(conn);
         session.rx
     }
 
@@ -156,7 +155,12 @@ impl<P: BufPool> Core<P> {
                 Look::Frame(frame) => frame,
             };
             let step = intake::step(frame, rest.len());
-            if step == Step::NeedMore || !self.permit(conn, frame.permit) {
+            let permit = match step {
+                Step::NeedMore => return used,
+                Step::Whole => frame.permit,
+                Step::Large => intake::first_piece(frame.len, rest.len()),
+            };
+            if !self.permit(conn, permit, now) {
                 return used;
             }
             if step == Step::Large {
@@ -176,39 +180,16 @@ impl<P: BufPool> Core<P> {
                 let frame = self.copy(frame);
                 self.kafka_frame(conn, frame, permit, now);
             }
-            None => self.give_back_permit(permit, now),
+            None => self.give_back_permit(conn, permit, now),
         }
     }
 
     /// Takes a frame that was received into place.
-    fn take_large(&mut self, conn: ConnId, frame: BytesMut, permit: usize, now: Now) {
+    pub(super) fn take_large(&mut self, conn: ConnId, frame: BytesMut, permit: usize, now: Now) {
         match self.sessions.get(conn).map(|session| session.protocol()) {
             Some(Protocol::Native) => self.native_large(conn, frame, permit, now),
             Some(Protocol::Kafka) => self.kafka_frame(conn, frame, permit, now),
-            None => self.give_back_permit(permit, now),
-        }
-    }
-
-    /// Takes a permit, or blocks the connection until there is one. Whether it was taken.
-    fn permit(&mut self, conn: ConnId, bytes: usize) -> bool {
-        if bytes == 0 || self.permits.take(conn, bytes) {
-            return true;
-        }
-        self.block(conn, Blocked::Permit);
-        false
-    }
-
-    pub(super) fn give_back_permit(&mut self, bytes: usize, now: Now) {
-        if bytes == 0 {
-            return;
-        }
-        self.permits.give_back(bytes);
-        while let Some(conn) = self.permits.next_waiting() {
-            self.unblock(conn, Blocked::Permit, now);
-            // Still first in line: what is free is not enough for it yet.
-            if self.permits.next_waiting() == Some(conn) {
-                break;
-            }
+            None => self.give_back_permit(conn, permit, now),
         }
     }
 
@@ -222,35 +203,6 @@ impl<P: BufPool> Core<P> {
         }
         self.arena.extend_from_slice(bytes);
         self.arena.split()
-    }
-
-    fn begin_large(&mut self, conn: ConnId, frame: Frame, so_far: &[u8], now: Now) {
-        let (into, len) = intake::place(frame, so_far);
-        let session = self.sessions.get(conn).expect("looked at by the caller");
-        session.larges = session.larges.wrapping_add(1);
-        let number = session.larges;
-        session.large = Some(Large {
-            permit: frame.permit,
-            number,
-        });
-        self.deadlines
-            .set(now.mono.after(BODY_DEADLINE), Due::Body(conn, number));
-        self.actions.push_back(Action::Receive { conn, into, len });
-    }
-
-    pub(super) fn receive_body(&mut self, conn: ConnId, frame: BytesMut, now: Now) {
-        let Some(session) = self.sessions.get(conn) else {
-            return;
-        };
-        let large = session
-            .large
-            .take()
-            .expect("the driver hands back what was asked for");
-        if session.closing {
-            self.give_back_permit(large.permit, now);
-            return;
-        }
-        self.take_large(conn, frame, large.permit, now);
     }
 
     pub(super) fn block(&mut self, conn: ConnId, why: Blocked) {
@@ -271,7 +223,10 @@ impl<P: BufPool> Core<P> {
             return;
         }
         session.blocked = None;
-        self.go_on(conn, now);
+        match session.large {
+            Some(_) => self.go_on_receiving(conn, now),
+            None => self.go_on(conn, now),
+        }
         if let Some(session) = self.sessions.get(conn)
             && session.blocked.is_none()
         {
@@ -325,10 +280,7 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.close(conn) else {
             return;
         };
-        self.permits.leave(conn);
-        if let Some(large) = session.large {
-            self.give_back_permit(large.permit, now);
-        }
+        self.drop_body(conn, session.large, now);
         for gather in session.fetches {
             self.cancel_gather(gather, now);
         }
@@ -337,25 +289,20 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    pub(super) fn deadline_passed(&mut self, due: Due) {
-        let (conn, message) = match due {
-            Due::Hello(conn) => (conn, "no hello in time"),
-            Due::Body(conn, _) => (conn, "the frame was not complete within 60 s"),
-        };
-        let Some(session) = self.sessions.get(conn) else {
-            return;
-        };
-        let late = match due {
-            Due::Hello(_) => !session.greeted,
-            Due::Body(_, number) => session.large.is_some_and(|large| large.number == number),
-        };
-        if late {
-            self.too_late(conn, message);
+    pub(super) fn deadline_passed(&mut self, due: Due, now: Mono) {
+        match due {
+            Due::Hello(conn) => {
+                let late = self.sessions.get(conn).is_some_and(|s| !s.greeted);
+                if late {
+                    self.too_late(conn, "no hello in time");
+                }
+            }
+            Due::Body(conn, number) => self.piece_is_due(conn, number, now),
         }
     }
 
     /// Ends a connection that took too long, in its protocol's way.
-    fn too_late(&mut self, conn: ConnId, message: &str) {
+    pub(super) fn too_late(&mut self, conn: ConnId, message: &str) {
         match self.sessions.get(conn).map(|session| session.protocol()) {
             Some(Protocol::Native) => self.native_too_late(conn, message),
             Some(Protocol::Kafka) => self.kafka_end(conn, message),
@@ -382,6 +329,7 @@ impl<P: BufPool> Core<P> {
         {
             session.closing = true;
             session.rx.clear();
+            self.permits.step_out(conn);
             self.actions.push_back(Action::Close(conn));
         }
     }
@@ -397,7 +345,7 @@ impl<P: BufPool> Core<P> {
         {
             self.shard.cancel(RequestId(slot.0));
             self.latencies.gave_up();
-            self.give_back_permit(permit, now);
+            self.give_back_permit(conn, permit, now);
             self.native_gave_up(conn, correlation);
             self.request_done(conn, now);
         }

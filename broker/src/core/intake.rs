@@ -54,12 +54,41 @@ pub(super) fn step(frame: Frame, have: usize) -> Step {
     }
 }
 
-/// A buffer for the whole of a large frame that begins with `so_far`, and how much is missing.
+/// The pieces that a large frame is received in, bytes: as long as what is there already, within
+/// these bounds, so that a peer holds no more than some times what it has sent.
+const PIECES: (usize, usize) = (64 * 1024, 256 * 1024);
+/// The buffer of a large frame begins with room for so many bytes, or for all of it. What is
+/// promised beyond that is believed when a good part of it is there.
+const FIRST_ROOM: usize = 2 << 20;
+
+/// How many bytes of a large frame of `len` want a permit when `have` are there: those and the first
+/// piece.
 #[must_use]
-pub(super) fn place(frame: Frame, so_far: &[u8]) -> (BytesMut, usize) {
-    let mut buffer = BytesMut::with_capacity(frame.len);
+pub(super) fn first_piece(len: usize, have: usize) -> usize {
+    have + next_piece(have, len)
+}
+
+/// How many bytes more of a frame are to be received when `have` are there.
+#[must_use]
+pub(super) fn next_piece(have: usize, len: usize) -> usize {
+    have.clamp(PIECES.0, PIECES.1).min(len - have)
+}
+
+/// A buffer for a large frame that begins with `so_far`.
+#[must_use]
+pub(super) fn place(frame: Frame, so_far: &[u8]) -> BytesMut {
+    let mut buffer = BytesMut::with_capacity(frame.len.min(FIRST_ROOM));
     buffer.extend_from_slice(so_far);
-    (buffer, frame.len - so_far.len())
+    buffer
+}
+
+/// Makes room for a piece of a frame that will be `len` long in all.
+pub(super) fn make_room(buffer: &mut BytesMut, piece: usize, len: usize) {
+    let have = buffer.len();
+    if buffer.capacity() - have < piece {
+        // Few steps, as each may move what is there.
+        buffer.reserve((4 * have).min(len) - have);
+    }
 }
 
 #[cfg(test)]
@@ -75,7 +104,27 @@ mod tests {
         let large = frame(SMALL_FRAME + 1);
         assert_eq!(step(large, 30), Step::Large);
         assert_eq!(step(large, large.len), Step::Whole);
-        let (place, missing) = place(large, &[7; 30]);
-        assert_eq!((place.len(), missing), (30, large.len - 30));
+        assert_eq!(place(large, &[7; 30]).len(), 30);
+    }
+
+    #[test]
+    fn a_promise_of_much_holds_little_until_it_is_kept() {
+        let len = 32 << 20;
+        assert_eq!(first_piece(len, 12), 12 + (64 << 10));
+        assert_eq!(first_piece(20_000, 12), 20_000);
+        let frame = Frame { len, permit: len };
+        let mut buffer = place(frame, &[7; 12]);
+        make_room(&mut buffer, 64 << 10, len);
+        assert!(buffer.capacity() < 3 << 20);
+        let mut pieces = 0;
+        while buffer.len() < len {
+            let piece = next_piece(buffer.len(), len);
+            assert!(piece <= buffer.len().max(64 << 10));
+            make_room(&mut buffer, piece, len);
+            assert!(buffer.capacity() - buffer.len() >= piece && buffer.capacity() <= 4 * len);
+            buffer.resize(buffer.len() + piece, 1);
+            pieces += 1;
+        }
+        assert!((128..140).contains(&pieces), "{pieces}");
     }
 }

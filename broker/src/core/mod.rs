@@ -1,11 +1,12 @@
 //! One core's behaviour: sessions, routing between cores, and the engine's machines, joined.
 //!
 //! In the order of a request's way: [`boundary`] says what drives a core, `inbound` makes frames
-//! of received bytes, `native` and `kafka` make calls of frames, [`hop`] brings a call to the core
+//! of received bytes as far as `permits` go, `native` and `kafka` make calls of frames, [`hop`] brings a call to the core
 //! that owns what it concerns and its answer back, `gather` joins the answers of several cores,
 //! and the protocol encodes what goes out. It refuses to touch the kernel, to read a clock and to
 //! wait.
 
+mod bodies;
 pub mod boundary;
 mod deadlines;
 mod gather;
@@ -93,6 +94,8 @@ pub struct Core<P: BufPool> {
     /// Connections closed because too many had not said hello.
     hello_evictions: u64,
     strangers: Strangers,
+    /// Connections closed because a body came too slowly while others waited.
+    slow_bodies: u64,
     /// Connections ever accepted.
     accepted: u64,
     missing: kafka::Missing,
@@ -146,6 +149,7 @@ impl<P: BufPool> Core<P> {
             latencies: Latencies::default(),
             hello_evictions: 0,
             strangers: Strangers::default(),
+            slow_bodies: 0,
             accepted: 0,
             missing: kafka::Missing::default(),
             stopped: StoppedLogs::new(),
@@ -162,8 +166,18 @@ impl<P: BufPool> Core<P> {
         if self.meter.due(now.mono) {
             self.meter.note(Totals::of(&self.shard.stats()), now.mono);
         }
-        self.take_replies(now);
-        self.take_watched_logs(now);
+        loop {
+            self.take_replies(now);
+            self.take_watched_logs(now);
+            if !self.serve_waiting(now) {
+                break;
+            }
+        }
+        debug_assert!(
+            self.permits.is_live(),
+            "who waits for a permit waits for something: {:?}",
+            self.permits
+        );
         while let Some(event) = self.shard.poll_event() {
             match event {
                 ShardEvent::LogStopped { log, reason } => {
@@ -211,6 +225,7 @@ impl<P: BufPool> Behaviour for Core<P> {
 
     fn handle_accept(&mut self, conn: ConnId, protocol: Protocol, peer: SocketAddr, now: Now) {
         self.accept(conn, protocol, peer, now);
+        self.settle(now);
     }
 
     fn handle_received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
@@ -269,7 +284,9 @@ impl<P: BufPool> Behaviour for Core<P> {
     fn handle_timeout(&mut self, now: Now) {
         self.shard.handle_timeout(now);
         while let Some(due) = self.deadlines.due(now.mono) {
-            due.into_iter().for_each(|due| self.deadline_passed(due));
+            for due in due {
+                self.deadline_passed(due, now.mono);
+            }
         }
         self.sweep(now);
         self.settle(now);

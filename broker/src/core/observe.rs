@@ -23,10 +23,14 @@ pub const LOGS: usize = 256;
 /// Stopped logs that one answer names at most.
 const STOPPED: usize = 64;
 
+/// Requests that wait so long for memory while none is let in are a fault of the core, nanoseconds: a
+/// body that comes too slowly is given up sooner.
+const STARVED: u64 = 10_000_000_000;
+
 /// A question to one core.
 #[derive(Clone, Debug)]
 pub enum Question {
-    /// Whether it turns.
+    /// Whether it turns and serves.
     Alive,
     /// How it is.
     Core,
@@ -43,8 +47,10 @@ pub enum Question {
 /// The answer to a [`Question`].
 #[derive(Clone, Debug)]
 pub enum Insight {
-    /// It does.
+    /// It does, and serves those who ask.
     Alive,
+    /// It does, but requests have waited for memory this long and none was let in, nanoseconds.
+    Starved(u64),
     /// How the core is.
     Core(Box<CoreInsight>),
     /// The broker as a whole.
@@ -76,6 +82,8 @@ pub struct CoreInsight {
     pub greeting: usize,
     /// Connections closed since the start because too many had not said hello.
     pub hello_evictions: u64,
+    /// Connections closed since the start because a body came too slowly while others waited.
+    pub slow_bodies: u64,
     /// How long requests took.
     pub latencies: Latencies,
     /// How long commits took, nanoseconds.
@@ -124,7 +132,14 @@ pub struct StoppedLog {
 impl<P: BufPool> Core<P> {
     pub(super) fn tell(&mut self, question: Question, now: Now) -> Insight {
         match question {
-            Question::Alive => Insight::Alive,
+            Question::Alive => match self
+                .permits
+                .still_since()
+                .map(|since| now.mono.since(since))
+            {
+                Some(still) if still >= STARVED => Insight::Starved(still),
+                _ => Insight::Alive,
+            },
             Question::Core => Insight::Core(Box::new(self.insight(now))),
             Question::Broker => Insight::Broker(BrokerInsight {
                 uptime_ms: now.mono.since(self.started) / 1_000_000,
@@ -159,6 +174,7 @@ impl<P: BufPool> Core<P> {
             accepted: self.accepted,
             greeting: self.sessions.greeting(),
             hello_evictions: self.hello_evictions,
+            slow_bodies: self.slow_bodies,
             latencies: self.latencies.clone(),
             commit_times: self.shard.commit_times().clone(),
             fetch_lag: self.shard.fetch_lag().clone(),

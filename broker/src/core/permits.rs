@@ -1,19 +1,79 @@
 //! A core's share of memory for requests that have arrived and are not finished.
 //!
-//! A permit is taken before a body is received and given back when its request is answered, so
-//! what producers have under way is bounded whatever they send. Who finds none left waits in line;
-//! nobody overtakes, so a large body cannot starve behind small ones.
+//! A permit is taken before bytes are received and given back when their request is answered, so
+//! what producers have under way is bounded whatever they send. A long body takes its permit piece
+//! by piece, so a peer holds little more than what it has truly sent. Who finds none left waits in
+//! line in the order of tickets: a body that goes on keeps the ticket that it began with, so it is
+//! ahead of what came later. While others wait, a connection that holds more than its share is
+//! passed over; alone it may take everything.
+//!
+//! Nobody has to remember to wake anybody: [`Permits::next`] says who is to be served, and a core
+//! asks after everything that it handled. What holds then: *if somebody waits, something that does
+//! not wait here holds bytes*, and will give them back: a request that is carried out, or a body
+//! that is being received and has its deadline. Hence the one exception to the budget: when all is
+//! held by bodies, which could wait for each other, the eldest of them goes on. So the budget is
+//! passed by at most one frame.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+
+use leveret_storage::types::Mono;
 
 use super::boundary::ConnId;
 
-/// Bytes that requests of one core may hold, and the connections that wait for some.
+/// So many at the head of the line are looked at for one that holds no more than its share.
+const LOOK: usize = 16;
+
+/// A place in the order of the line and of bodies; smaller is earlier.
+type Ticket = u64;
+
+/// What a connection that waits in line wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Want {
+    conn: ConnId,
+    bytes: usize,
+}
+
+/// A body that is being received.
+#[derive(Clone, Copy, Debug)]
+struct Body {
+    ticket: Ticket,
+    held: usize,
+}
+
+/// What is known of one connection.
+#[derive(Clone, Copy, Debug)]
+struct Account {
+    conn: ConnId,
+    /// Bytes of its requests and of its body.
+    held: usize,
+    /// Its place in the line.
+    waits: Option<Ticket>,
+    body: Option<Body>,
+}
+
+impl Account {
+    fn is_active(&self) -> bool {
+        self.held > 0 || self.waits.is_some()
+    }
+}
+
+/// Bytes that requests of one core may hold, who holds them, and who waits for some.
 #[derive(Debug)]
 pub(super) struct Permits {
     total: usize,
-    free: usize,
-    waiting: VecDeque<ConnId>,
+    held: usize,
+    /// Bytes of that which bodies hold that are being received.
+    in_bodies: usize,
+    /// By slot of the connection.
+    accounts: Vec<Option<Account>>,
+    /// Accounts that hold something or wait.
+    active: usize,
+    line: BTreeMap<Ticket, Want>,
+    /// Who sends a body, the eldest first.
+    bodies: BTreeMap<Ticket, ConnId>,
+    tickets: Ticket,
+    /// Since when somebody waits and nothing was granted or given back.
+    still_since: Option<Mono>,
 }
 
 impl Permits {
@@ -22,49 +82,145 @@ impl Permits {
     pub(super) fn new(total: usize) -> Self {
         Self {
             total,
-            free: total,
-            waiting: VecDeque::new(),
+            held: 0,
+            in_bodies: 0,
+            accounts: Vec::new(),
+            active: 0,
+            line: BTreeMap::new(),
+            bodies: BTreeMap::new(),
+            tickets: 0,
+            still_since: None,
         }
     }
 
-    /// Takes `bytes` for a connection, or puts it in line. A request larger than the whole budget
-    /// gets through when nothing else is under way: a frame limit above the budget must not
-    /// block for ever.
-    pub(super) fn take(&mut self, conn: ConnId, bytes: usize) -> bool {
-        let first_in_line = self.waiting.front().is_none_or(|first| *first == conn);
-        if first_in_line && (bytes <= self.free || self.free == self.total) {
-            self.free = self.free.saturating_sub(bytes);
-            if self.waiting.front() == Some(&conn) {
-                self.waiting.pop_front();
-            }
+    /// Takes `bytes` for a connection's next request or, if it is sending a body, for the next piece
+    /// of that; or puts it in line: it tries again when it is [next](Self::next). A request larger
+    /// than the whole budget gets through when nothing else is under way: a frame limit above the
+    /// budget must not block for ever.
+    pub(super) fn take(&mut self, conn: ConnId, bytes: usize, now: Mono) -> bool {
+        let account = *self.account(conn);
+        let want = Want { conn, bytes };
+        if self.line.is_empty() && self.fits(bytes) {
+            self.grant(want, now);
             return true;
         }
-        if !self.waiting.contains(&conn) {
-            self.waiting.push_back(conn);
+        let ticket = account.waits.or(account.body.map(|body| body.ticket));
+        let ticket = ticket.unwrap_or_else(|| self.next_ticket());
+        self.line.insert(ticket, want);
+        self.change(conn, |account| account.waits = Some(ticket));
+        self.still_since.get_or_insert(now);
+        let granted = self.next() == Some(conn);
+        if granted {
+            self.line.remove(&ticket);
+            self.change(conn, |account| account.waits = None);
+            self.grant(want, now);
         }
-        false
+        granted
     }
 
-    /// Gives back what [`Permits::take`] gave for `bytes`.
-    pub(super) fn give_back(&mut self, bytes: usize) {
-        self.free = (self.free + bytes).min(self.total);
+    /// What the connection took last, `bytes`, is the first piece of a body that it is sending. So
+    /// long as it does, what it takes is for that body.
+    ///
+    /// # Panics
+    /// If it is sending one already.
+    pub(super) fn begin_body(&mut self, conn: ConnId, bytes: usize) {
+        let ticket = self.next_ticket();
+        assert!(self.account(conn).body.is_none(), "one body at a time");
+        self.bodies.insert(ticket, conn);
+        self.in_bodies += bytes;
+        let held = bytes;
+        self.account(conn).body = Some(Body { ticket, held });
     }
 
-    /// The connection that should try again, if there are bytes to be had.
+    /// The body is complete, or given up; what it holds is given back like that of any request.
+    pub(super) fn end_body(&mut self, conn: ConnId) {
+        if let Some(body) = self.account(conn).body.take() {
+            self.bodies.remove(&body.ticket);
+            self.in_bodies -= body.held;
+        }
+    }
+
+    /// Gives back what [`Permits::take`] gave that connection, which may be gone.
+    pub(super) fn give_back(&mut self, conn: ConnId, bytes: usize, now: Mono) {
+        if let Some(since) = &mut self.still_since {
+            *since = now;
+        }
+        self.held = self.held.checked_sub(bytes).expect("it was taken");
+        if self.known(conn).is_some() {
+            self.change(conn, |account| {
+                account.held = account.held.checked_sub(bytes).expect("it was taken");
+            });
+        }
+    }
+
+    /// Who waits and is to be served now: it has to [take](Self::take), or to
+    /// [step out](Self::step_out).
     #[must_use]
-    pub(super) fn next_waiting(&self) -> Option<ConnId> {
-        self.waiting.front().copied().filter(|_| self.free > 0)
+    pub(super) fn next(&self) -> Option<ConnId> {
+        let (_, head) = self.line.first_key_value()?;
+        let share = self.total / self.active.max(1);
+        let modest = |want: &&Want| self.known(want.conn).is_none_or(|a| a.held <= share);
+        let first = self.line.values().take(LOOK).find(modest).unwrap_or(head);
+        if self.fits(first.bytes) {
+            return Some(first.conn);
+        }
+        let (eldest, _) = self.bodies.first_key_value()?;
+        let only_bodies = self.held == self.in_bodies;
+        let want = self.line.get(eldest).filter(|_| only_bodies);
+        want.map(|want| want.conn)
     }
 
-    /// Forgets a connection that is gone.
+    /// The connection waits no more and sends no more. What it holds stays held until it is given
+    /// back.
+    pub(super) fn step_out(&mut self, conn: ConnId) {
+        if self.known(conn).is_none() {
+            return;
+        }
+        self.end_body(conn);
+        if let Some(ticket) = self.account(conn).waits {
+            self.line.remove(&ticket);
+            self.change(conn, |account| account.waits = None);
+        }
+        if self.line.is_empty() {
+            self.still_since = None;
+        }
+    }
+
+    /// Forgets a connection that is gone. What its requests hold stays held until they are answered.
     pub(super) fn leave(&mut self, conn: ConnId) {
-        self.waiting.retain(|waiting| *waiting != conn);
+        self.step_out(conn);
+        if self.known(conn).is_some() {
+            self.change(conn, |account| account.held = 0);
+            self.accounts[conn.slot as usize] = None;
+        }
+    }
+
+    /// Whether somebody waits.
+    #[must_use]
+    pub(super) fn is_contended(&self) -> bool {
+        !self.line.is_empty()
+    }
+
+    /// Since when somebody waits and nothing was granted or given back to anybody.
+    #[must_use]
+    pub(super) fn still_since(&self) -> Option<Mono> {
+        self.still_since
+    }
+
+    /// The invariant of the module's beginning. Walks over what is under way, so it is for tests
+    /// and debug builds.
+    #[must_use]
+    pub(super) fn is_live(&self) -> bool {
+        let waits = |conn: &ConnId| self.known(*conn).is_some_and(|a| a.waits.is_some());
+        let requests_give_back = self.held > self.in_bodies;
+        let bodies_go_on = self.bodies.values().any(|conn| !waits(conn));
+        self.line.is_empty() || (self.next().is_none() && (requests_give_back || bodies_go_on))
     }
 
     /// Bytes held now.
     #[must_use]
     pub(super) fn held(&self) -> usize {
-        self.total - self.free
+        self.held
     }
 
     /// The whole budget, bytes.
@@ -72,44 +228,60 @@ impl Permits {
     pub(super) fn total(&self) -> usize {
         self.total
     }
+
+    fn fits(&self, bytes: usize) -> bool {
+        self.held == 0 || self.held + bytes <= self.total
+    }
+
+    fn grant(&mut self, want: Want, now: Mono) {
+        self.held += want.bytes;
+        let mut in_body = 0;
+        self.change(want.conn, |account| {
+            account.held += want.bytes;
+            if let Some(body) = &mut account.body {
+                body.held += want.bytes;
+                in_body = want.bytes;
+            }
+        });
+        self.in_bodies += in_body;
+        self.still_since = (!self.line.is_empty()).then_some(now);
+    }
+
+    fn next_ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        self.tickets
+    }
+
+    fn known(&self, conn: ConnId) -> Option<&Account> {
+        let account = self.accounts.get(conn.slot as usize)?.as_ref();
+        account.filter(|account| account.conn == conn)
+    }
+
+    /// The connection's account, which it gets now if it has none.
+    fn account(&mut self, conn: ConnId) -> &mut Account {
+        let slot = conn.slot as usize;
+        if slot >= self.accounts.len() {
+            self.accounts.resize(slot + 1, None);
+        }
+        let account = self.accounts[slot].get_or_insert(Account {
+            conn,
+            held: 0,
+            waits: None,
+            body: None,
+        });
+        assert_eq!(account.conn, conn, "the one before it has left");
+        account
+    }
+
+    fn change(&mut self, conn: ConnId, change: impl FnOnce(&mut Account)) {
+        let account = self.account(conn);
+        let before = account.is_active();
+        change(account);
+        let after = account.is_active();
+        self.active += usize::from(after);
+        self.active -= usize::from(before);
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn conn(slot: u32) -> ConnId {
-        ConnId {
-            slot,
-            generation: 0,
-        }
-    }
-
-    #[test]
-    fn nobody_overtakes_who_waits() {
-        let mut permits = Permits::new(100);
-        assert!(permits.take(conn(1), 60));
-        assert!(!permits.take(conn(2), 60));
-        assert!(!permits.take(conn(3), 10), "3 must not overtake 2");
-        assert_eq!(permits.next_waiting(), Some(conn(2)));
-        permits.give_back(60);
-        assert!(!permits.take(conn(3), 10));
-        assert!(permits.take(conn(2), 60));
-        assert!(permits.take(conn(3), 10));
-        assert_eq!(permits.held(), 70);
-    }
-
-    #[test]
-    fn an_oversized_request_passes_alone() {
-        let mut permits = Permits::new(100);
-        assert!(permits.take(conn(1), 1));
-        assert!(!permits.take(conn(2), 1000));
-        permits.give_back(1);
-        assert!(permits.take(conn(2), 1000));
-        assert!(!permits.take(conn(3), 1));
-        permits.leave(conn(3));
-        permits.give_back(1000);
-        assert_eq!(permits.held(), 0);
-        assert_eq!(permits.next_waiting(), None);
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
+use leveret_storage::types::Mono;
 
 use super::boundary::{ConnId, Protocol};
 use super::kafka::KafkaTalk;
@@ -35,12 +36,16 @@ pub(super) enum Talk {
 }
 
 /// A frame that is being received into place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Large {
-    /// Bytes of its permit.
-    pub(super) permit: usize,
-    /// Which of the connection's, so that a deadline finds the one that it was set for.
-    pub(super) number: u32,
+    /// Of the whole frame, bytes.
+    pub(super) len: usize,
+    /// How far its permits go.
+    pub(super) held: usize,
+    /// What is there, while the next piece waits for its permit.
+    pub(super) partial: Option<BytesMut>,
+    /// When the present piece was asked for.
+    pub(super) since: Mono,
 }
 
 /// One connection.
@@ -61,8 +66,8 @@ pub(super) struct Session {
     /// Received and not yet looked at: a partial frame, or what came while blocked.
     pub(super) rx: BytesMut,
     pub(super) large: Option<Large>,
-    /// Large frames so far.
-    pub(super) larges: u32,
+    /// Pieces of large frames so far, so that a deadline finds the one that it was set for.
+    pub(super) pieces: u32,
     /// Encoded in this turn and not yet given to the driver.
     pub(super) out: BytesMut,
     /// Bytes of answers that are complete and not sent: given to the driver, or waiting for
@@ -92,7 +97,7 @@ impl Session {
             blocked: None,
             rx: BytesMut::new(),
             large: None,
-            larges: 0,
+            pieces: 0,
             out: BytesMut::new(),
             unsent: 0,
             waiting: 0,

@@ -30,6 +30,14 @@ pub(super) enum Unanswered {
     /// It does not turn, or does not serve yet.
     #[error("core {} did not answer within {DEADLINE:?}", .0.0)]
     Late(CoreId),
+    /// It turns, and lets no request in.
+    #[error("core {}: requests have waited for memory for {seconds} s and none was let in", core.0)]
+    Starved {
+        /// Which.
+        core: CoreId,
+        /// For how long.
+        seconds: u64,
+    },
 }
 
 /// One core in numbers.
@@ -64,10 +72,14 @@ macro_rules! expect {
     };
 }
 
-/// Whether every core turns.
+/// Whether every core turns and serves.
 pub(super) async fn all_alive(desk: &CoreDesk) -> Result<(), Unanswered> {
     for core in cores(desk) {
-        ask(desk, core, Question::Alive).await?;
+        let answered = ask(desk, core, Question::Alive).await?;
+        if let Insight::Starved(nanoseconds) = answered.answer {
+            let seconds = nanoseconds / 1_000_000_000;
+            return Err(Unanswered::Starved { core, seconds });
+        }
     }
     Ok(())
 }

@@ -129,6 +129,9 @@ per_core! {
     "leveret_connections_silent_closed":
     "Connections closed because too many had not said hello",
     |n| Counter(n.core.hello_evictions);
+    "leveret_connections_slow_closed":
+    "Connections closed because a body came too slowly while others waited for memory",
+    |n| Counter(n.core.slow_bodies);
     "leveret_partitions": "Partitions that live on the core",
     |n| Gauge(n.core.stats.logs as u64);
     "leveret_stopped_logs": "Partitions that take no more records after a failed write",

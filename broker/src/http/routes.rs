@@ -24,7 +24,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const JSON: &str = "application/json";
 
-const PATHS: &str = "/health/live      whether every core turns\n\
+const PATHS: &str = "/health/live      whether every core turns and serves\n\
                      /health/ready     whether connections are taken\n\
                      /metrics          for Prometheus\n\
                      /api/v1/status    what `leveret status --json` prints\n";

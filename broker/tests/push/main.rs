@@ -1,5 +1,6 @@
 //! Subscriptions over two cores on a disk in memory: what is pushed, when, and what is not.
 
+mod budget;
 mod disk;
 mod world;
 

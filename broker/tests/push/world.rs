@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use leveret_broker::core::boundary::{Action, Behaviour, ConnId, Protocol};
 use leveret_broker::core::hop::Message;
+use leveret_broker::core::observe::{Insight, Question};
 use leveret_broker::core::{Core, CoreSettings, KafkaBroker, KafkaSettings, Ports};
 use leveret_engine::shard::{Shard, ShardSettings};
 use leveret_engine::topology::{TOPOLOGY_LOG, TopicSettings, Topology, TopologySettings};
@@ -35,6 +36,12 @@ struct Peer {
     /// It takes nothing.
     stalled: bool,
     received: Vec<u8>,
+    /// Sent and not taken by the core.
+    offered: Vec<u8>,
+    /// The core does not take anything.
+    paused: bool,
+    /// The body that is being received, and what is missing of it.
+    into: Option<(BytesMut, usize)>,
 }
 
 /// A frame that came.
@@ -77,7 +84,7 @@ fn settings() -> CoreSettings {
             auto_create: false,
             auto_create_limit: 16,
             partitions: 1,
-            request_bytes: 128 << 10,
+            request_bytes: 4 << 20,
             config: Arc::from([]),
         },
         ports: Ports::default(),
@@ -139,14 +146,7 @@ impl World {
 
     /// A connection of that core that has said hello.
     pub(crate) fn connect(&mut self, core: usize) -> Conn {
-        let id = ConnId {
-            slot: self.slots,
-            generation: 1,
-        };
-        self.slots += 1;
-        self.peers.insert((core, id), Peer::default());
-        let peer = "127.0.0.1:9".parse().expect("an address");
-        self.cores[core].handle_accept(id, Protocol::Native, peer, at(self.now));
+        let conn = self.connect_silent(core, Protocol::Native);
         let hello = Request::Hello(Hello {
             min_version: 1,
             max_version: 1,
@@ -154,9 +154,61 @@ impl World {
             client_version: "1",
             core: None,
         });
-        self.ask((core, id), 0, &hello);
-        self.came((core, id));
+        self.ask(conn, 0, &hello);
+        self.came(conn);
+        conn
+    }
+
+    /// A connection of that core that has said nothing.
+    pub(crate) fn connect_silent(&mut self, core: usize, protocol: Protocol) -> Conn {
+        let id = ConnId {
+            slot: self.slots,
+            generation: 1,
+        };
+        self.slots += 1;
+        self.peers.insert((core, id), Peer::default());
+        let peer = "127.0.0.1:9".parse().expect("an address");
+        self.cores[core].handle_accept(id, protocol, peer, at(self.now));
+        self.turn();
         (core, id)
+    }
+
+    /// The peer sends bytes, which are taken as far as the core lets them in.
+    pub(crate) fn offer(&mut self, conn: Conn, bytes: &[u8]) {
+        let peer = self.peers.get_mut(&conn).expect("open");
+        peer.offered.extend_from_slice(bytes);
+        self.turn();
+    }
+
+    pub(crate) fn is_open(&self, conn: Conn) -> bool {
+        self.peers.contains_key(&conn)
+    }
+
+    /// Lets time pass, with everything that is due in it.
+    pub(crate) fn pass(&mut self, nanoseconds: u64) {
+        let until = self.now.after(nanoseconds);
+        loop {
+            let timeouts = self.cores.iter().filter_map(Behaviour::poll_timeout);
+            let Some(due) = timeouts.min().filter(|due| *due <= until) else {
+                break;
+            };
+            self.now = self.now.max(due);
+            for core in 0..self.cores.len() {
+                if self.cores[core]
+                    .poll_timeout()
+                    .is_some_and(|at| at <= self.now)
+                {
+                    self.cores[core].handle_timeout(at(self.now));
+                    self.turn();
+                }
+            }
+        }
+        self.now = until;
+    }
+
+    /// What the core tells somebody who asks.
+    pub(crate) fn tell(&mut self, core: usize, question: Question) -> Insight {
+        self.cores[core].observe(question, at(self.now))
     }
 
     pub(crate) fn hang_up(&mut self, conn: Conn) {
@@ -246,7 +298,7 @@ impl World {
     }
 
     /// Appends a batch of one record of that many bytes, and waits for nothing.
-    pub(crate) fn produce(&mut self, topic_id: TopicId, partition: u32, len: usize) {
+    pub(crate) fn produce(&mut self, topic_id: TopicId, partition: u32, len: usize) -> Conn {
         let conn = self.connect(1);
         let produce = Produce {
             topic_id,
@@ -263,8 +315,8 @@ impl World {
         let request = Request::Produce(produce);
         Encoder::new().request(&mut frame, CorrelationId(1), &request, batch.len());
         frame.extend_from_slice(&batch);
-        self.cores[1].handle_received(conn.1, &frame, at(self.now));
-        self.turn();
+        self.offer(conn, &frame);
+        conn
     }
 
     pub(crate) fn subscribe(
@@ -318,10 +370,36 @@ impl World {
                 peer.out.extend_from_slice(&bytes);
                 self.cores[core].handle_sent(conn, bytes.len(), at(self.now));
             }
+            busy |= self.deliver();
             if !busy {
                 return;
             }
         }
+    }
+
+    /// Gives a core what one of its peers has sent. Whether there was something.
+    fn deliver(&mut self) -> bool {
+        let mut peers = self.peers.iter_mut();
+        let waits = |peer: &Peer| !peer.paused && !peer.offered.is_empty();
+        let Some((&(core, conn), peer)) = peers.find(|(_, peer)| waits(peer)) else {
+            return false;
+        };
+        let now = at(self.now);
+        let most = peer.into.as_ref().map_or(16 << 10, |(_, missing)| *missing);
+        let len = most.min(peer.offered.len());
+        let bytes: Vec<u8> = peer.offered.drain(..len).collect();
+        match peer.into.take() {
+            None => self.cores[core].handle_received(conn, &bytes, now),
+            Some((mut body, missing)) => {
+                body.extend_from_slice(&bytes);
+                if len == missing {
+                    self.cores[core].handle_body(conn, body, now);
+                } else {
+                    peer.into = Some((body, missing - len));
+                }
+            }
+        }
+        true
     }
 
     fn carry_out(&mut self, core: usize, action: Action<Vec<u8>, Message>) {
@@ -336,13 +414,29 @@ impl World {
                 let from = u16::try_from(core).expect("few");
                 self.mesh.push_back((from, to, message));
             }
-            Action::Pause(_) | Action::Resume(_) | Action::Stopped => {}
-            Action::Close(_)
-            | Action::HandOver { .. }
-            | Action::Receive { .. }
-            | Action::Fatal(_) => {
+            Action::Pause(conn) => self.set_paused((core, conn), true),
+            Action::Resume(conn) => self.set_paused((core, conn), false),
+            Action::Receive { conn, into, len } => {
+                let peer = self.peers.get_mut(&(core, conn));
+                peer.expect("open").into = Some((into, len));
+            }
+            Action::Close(conn) => {
+                if self.peers.remove(&(core, conn)).is_some() {
+                    self.cores[core].handle_disconnected(conn, at(self.now));
+                }
+            }
+            Action::Stopped => {}
+            Action::HandOver { .. } | Action::Fatal(_) => {
                 panic!("not in these tests: {action:?}")
             }
+        }
+    }
+}
+
+impl World {
+    fn set_paused(&mut self, conn: Conn, paused: bool) {
+        if let Some(peer) = self.peers.get_mut(&conn) {
+            peer.paused = paused;
         }
     }
 }

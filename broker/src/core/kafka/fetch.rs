@@ -91,7 +91,7 @@ fn fill(line: &mut wire::FetchedPartition, fetched: FetchedPartition) -> Vec<Byt
 }
 
 impl<P: BufPool> Core<P> {
-    pub(super) fn kafka_fetch(&mut self, asker: Asker, request: &FetchRequest<'_>, now: Now) {
+    pub(super) fn kafka_fetch(&mut self, mut asker: Asker, request: &FetchRequest<'_>, now: Now) {
         if request.session_id != 0 {
             // None was ever given out.
             return self.refuse_fetch(asker, ErrorCode::FetchSessionIdNotFound, now);
@@ -147,6 +147,7 @@ impl<P: BufPool> Core<P> {
         let most = self.settings.response_bytes;
         let max_bytes = usize::try_from(request.max_bytes).map_or(0, |asked| asked.min(most));
         let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
+        self.give_back_early(asker.conn, &mut asker.permit, now);
         let gather = self.kafka_gather(asker, None, Gathered::Fetch(fetching));
         for CorePart {
             owner, partitions, ..
@@ -190,6 +191,6 @@ impl<P: BufPool> Core<P> {
             partitions: &[],
         };
         self.kafka_respond_fetch(asker, &response, Vec::new());
-        self.give_back_permit(asker.permit, now);
+        self.give_back_permit(asker.conn, asker.permit, now);
     }
 }

@@ -40,11 +40,11 @@ impl<P: BufPool> Core<P> {
         if request.transactional_id.is_some() {
             // No coordinator of transactions was advertised.
             self.respond_producer_id(asker, Err(ErrorCode::InvalidRequest));
-            return self.give_back_permit(asker.permit, now);
+            return self.give_back_permit(asker.conn, asker.permit, now);
         }
         if let Some(id) = self.producer_ids.take() {
             self.respond_producer_id(asker, Ok(id));
-            return self.give_back_permit(asker.permit, now);
+            return self.give_back_permit(asker.conn, asker.permit, now);
         }
         let command = Command::ReserveProducerIds {
             count: ProducerIds::BLOCK,

@@ -94,7 +94,7 @@ impl<P: BufPool> Core<P> {
         }
         if names.is_empty() {
             self.kafka_described(asker, &describing);
-            return self.give_back_permit(asker.permit, now);
+            return self.give_back_permit(asker.conn, asker.permit, now);
         }
         let gather = self.kafka_gather(asker, None, Gathered::Metadata(describing));
         for name in names {

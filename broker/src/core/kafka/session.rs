@@ -128,7 +128,7 @@ impl<P: BufPool> Core<P> {
     /// Answers a request at once.
     pub(super) fn kafka_answer(&mut self, asker: Asker, response: &impl Response, now: Now) {
         self.kafka_respond(asker, response);
-        self.give_back_permit(asker.permit, now);
+        self.give_back_permit(asker.conn, asker.permit, now);
     }
 
     /// Gives a response to send when its turn comes.
@@ -195,7 +195,7 @@ impl<P: BufPool> Core<P> {
 
     fn kafka_drop(&mut self, conn: ConnId, permit: usize, why: &dyn std::fmt::Display, now: Now) {
         self.kafka_end(conn, &why.to_string());
-        self.give_back_permit(permit, now);
+        self.give_back_permit(conn, permit, now);
     }
 }
 

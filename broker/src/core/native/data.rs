@@ -36,7 +36,7 @@ impl<P: BufPool> Core<P> {
         self.ask(owner, Call::Produce { log, batch, level }, waiting, now);
     }
 
-    pub(super) fn fetch(&mut self, asker: Asker, fetch: &wire::Fetch<'_>, now: Now) {
+    pub(super) fn fetch(&mut self, mut asker: Asker, fetch: &wire::Fetch<'_>, now: Now) {
         let Some(topic) = self.topic(asker, fetch.topic_id, now) else {
             return;
         };
@@ -72,6 +72,7 @@ impl<P: BufPool> Core<P> {
             fetch.max_wait_ms.min(MAX_FETCH_WAIT)
         };
         let max_bytes = (fetch.max_bytes as usize).min(self.settings.response_bytes);
+        self.give_back_early(asker.conn, &mut asker.permit, now);
         let gather = self.gather_native(asker, Gathered::Fetch(parts));
         for (owner, partitions) in by_core {
             let spec = FetchSpec {

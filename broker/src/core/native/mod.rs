@@ -67,17 +67,17 @@ impl<P: BufPool> Core<P> {
             }
         };
         let Some(session) = self.sessions.get(conn) else {
-            return self.give_back_permit(permit, now);
+            return self.give_back_permit(conn, permit, now);
         };
         let Talk::Native(talk) = session.talk else {
             unreachable!("native frames come of native connections");
         };
         match (talk, &request) {
-            _ if session.closing => return self.give_back_permit(permit, now),
+            _ if session.closing => return self.give_back_permit(conn, permit, now),
             (NativeTalk::ExpectHello, Request::Hello(hello)) => return self.hello(asker, hello),
             (NativeTalk::ExpectHello, _) => {
                 let message = "the first frame must be Hello";
-                self.give_back_permit(permit, now);
+                self.give_back_permit(conn, permit, now);
                 return self.refuse_frame(conn, frame.correlation, ErrorCode::BadFrame, message);
             }
             (NativeTalk::ExpectRequest, _) => {}

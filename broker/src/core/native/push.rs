@@ -36,7 +36,7 @@ impl<P: BufPool> Core<P> {
             let message = format!("a connection has at most {MAX_SUBSCRIPTIONS} subscriptions");
             return self.refuse(asker, ErrorCode::InvalidRequest, &message, now);
         }
-        self.give_back_permit(asker.permit, now);
+        self.give_back_permit(asker.conn, asker.permit, now);
         let subscription = Subscription::new(conn, correlation, subscribe.credit);
         let key = self.subscriptions.insert(subscription);
         if let Some(session) = self.sessions.get(conn) {
@@ -50,7 +50,7 @@ impl<P: BufPool> Core<P> {
 
     /// A malformed Credit ends its subscription; so does one too many.
     pub(super) fn credit(&mut self, asker: Asker, bytes: u64, now: Now) {
-        self.give_back_permit(asker.permit, now);
+        self.give_back_permit(asker.conn, asker.permit, now);
         let Some(key) = self.subscription(asker.conn, asker.correlation) else {
             return;
         };
@@ -63,7 +63,7 @@ impl<P: BufPool> Core<P> {
     }
 
     pub(super) fn unsubscribe(&mut self, asker: Asker, now: Now) {
-        self.give_back_permit(asker.permit, now);
+        self.give_back_permit(asker.conn, asker.permit, now);
         if self.end_subscription(asker.conn, asker.correlation) {
             self.respond(asker.conn, asker.correlation, &Response::Unsubscribed);
         }

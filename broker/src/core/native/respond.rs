@@ -223,7 +223,7 @@ impl<P: BufPool> Core<P> {
     /// The request fails before anything waits for it; its permit comes back.
     pub(super) fn refuse(&mut self, asker: Asker, code: ErrorCode, message: &str, now: Now) {
         self.respond_error(asker.conn, asker.correlation, code, message);
-        self.give_back_permit(asker.permit, now);
+        self.give_back_permit(asker.conn, asker.permit, now);
     }
 
     /// The connection cannot go on: it hears why and is closed.

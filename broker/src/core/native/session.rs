@@ -57,7 +57,7 @@ impl<P: BufPool> Core<P> {
         let head = &frame[header.header_range()];
         if header.kind == Kind::Hello.as_u16() && self.hands_over(conn, frame, head) {
             // It is looked at again, here or there.
-            return self.give_back_permit(permit, now);
+            return self.give_back_permit(conn, permit, now);
         }
         let payload = self.copy(&frame[header.payload_range()]);
         self.dispatch(conn, &header, head, payload, permit, now);

@@ -1,0 +1,168 @@
+//! Permits as connections see them: who gets one, who waits, and bodies that are received in pieces.
+//!
+//! A body above 16 KiB is received straight into its own buffer, a piece at a time, each with its
+//! permit and its deadline: a peer that has sent little holds little, and one that sends slowly is
+//! closed as soon as others wait for what it holds.
+
+use bytes::BytesMut;
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{Mono, Now};
+
+use super::Core;
+use super::boundary::{Action, ConnId};
+use super::inbound::Due;
+use super::intake::{self, Frame};
+use super::session::{Blocked, Large};
+
+/// A piece that is not complete by then closes its connection in any case, nanoseconds.
+const PIECE_DEADLINE: u64 = 60_000_000_000;
+/// The least rate of a body while others wait for permits, bytes a second.
+const LEAST_RATE: u64 = 128 << 10;
+/// What a piece has beyond the time of the least rate, nanoseconds.
+const PATIENCE: u64 = 500_000_000;
+/// How soon a slow piece is looked at again, nanoseconds.
+const LOOK_AGAIN: u64 = 500_000_000;
+
+impl<P: BufPool> Core<P> {
+    /// Takes a permit, or blocks the connection until there is one. Whether it was taken.
+    pub(super) fn permit(&mut self, conn: ConnId, bytes: usize, now: Now) -> bool {
+        if bytes == 0 || self.permits.take(conn, bytes, now.mono) {
+            return true;
+        }
+        self.block(conn, Blocked::Permit);
+        false
+    }
+
+    /// Whoever waits for these bytes is served when the present step is [settled](Core::settle).
+    pub(super) fn give_back_permit(&mut self, conn: ConnId, bytes: usize, now: Now) {
+        if bytes > 0 {
+            self.permits.give_back(conn, bytes, now.mono);
+        }
+    }
+
+    /// The permit of a request that has been decoded and may now wait for others, as long as they
+    /// like: it must keep nobody out meanwhile.
+    pub(super) fn give_back_early(&mut self, conn: ConnId, permit: &mut usize, now: Now) {
+        self.give_back_permit(conn, std::mem::take(permit), now);
+    }
+
+    /// Serves the next of those that wait for permits. Whether there was one.
+    pub(super) fn serve_waiting(&mut self, now: Now) -> bool {
+        let Some(conn) = self.permits.next() else {
+            return false;
+        };
+        match self.sessions.get(conn).map(|session| session.blocked) {
+            Some(Some(Blocked::Permit)) => self.unblock(conn, Blocked::Permit, now),
+            _ => self.permits.step_out(conn),
+        }
+        true
+    }
+
+    /// Begins to receive a frame into place, whose first piece has its permit.
+    pub(super) fn begin_large(&mut self, conn: ConnId, frame: Frame, so_far: &[u8], now: Now) {
+        let held = intake::first_piece(frame.len, so_far.len());
+        self.permits.begin_body(conn, held);
+        let session = self.sessions.get(conn).expect("looked at by the caller");
+        session.large = Some(Large {
+            len: frame.len,
+            held,
+            partial: None,
+            since: now.mono,
+        });
+        self.receive_piece(conn, intake::place(frame, so_far), now);
+    }
+
+    /// Receives what the frame has a permit for and is not there.
+    fn receive_piece(&mut self, conn: ConnId, mut into: BytesMut, now: Now) {
+        let session = self.sessions.get(conn).expect("it sends a body");
+        session.pieces = session.pieces.wrapping_add(1);
+        let number = session.pieces;
+        let large = session.large.as_mut().expect("it sends a body");
+        large.since = now.mono;
+        let len = large.held - into.len();
+        intake::make_room(&mut into, len, large.len);
+        let time = PATIENCE + (len as u64).saturating_mul(1_000_000_000) / LEAST_RATE;
+        self.deadlines
+            .set(now.mono.after(time), Due::Body(conn, number));
+        self.actions.push_back(Action::Receive { conn, into, len });
+    }
+
+    pub(super) fn receive_body(&mut self, conn: ConnId, frame: BytesMut, now: Now) {
+        let Some(session) = self.sessions.get(conn) else {
+            return;
+        };
+        let large = session.large.as_mut();
+        let large = large.expect("the driver hands back what was asked for");
+        if frame.len() < large.len {
+            large.partial = Some(frame);
+            return self.go_on_receiving(conn, now);
+        }
+        let permit = large.held;
+        session.large = None;
+        let closing = session.closing;
+        self.permits.end_body(conn);
+        if closing {
+            return self.give_back_permit(conn, permit, now);
+        }
+        self.take_large(conn, frame, permit, now);
+    }
+
+    /// Goes on with a body of which a piece is there, if nothing blocks the connection.
+    pub(super) fn go_on_receiving(&mut self, conn: ConnId, now: Now) {
+        let Some(session) = self.sessions.get(conn) else {
+            return;
+        };
+        if session.blocked.is_some() || session.closing {
+            return;
+        }
+        let Some(large) = &mut session.large else {
+            return;
+        };
+        let (held, len) = (large.held, large.len);
+        if large.partial.is_none() {
+            return;
+        }
+        let more = intake::next_piece(held, len);
+        if !self.permit(conn, more, now) {
+            return;
+        }
+        let session = self.sessions.get(conn).expect("just seen");
+        let large = session.large.as_mut().expect("just seen");
+        large.held += more;
+        let into = large.partial.take().expect("just seen");
+        self.receive_piece(conn, into, now);
+    }
+
+    /// A piece is not there in the time that it has: what that means depends on who waits.
+    pub(super) fn piece_is_due(&mut self, conn: ConnId, number: u32, now: Mono) {
+        let Some(session) = self.sessions.get(conn) else {
+            return;
+        };
+        let due = session.pieces == number && !session.closing;
+        let Some(large) = session.large.as_ref().filter(|_| due) else {
+            return;
+        };
+        // Without its next permit it cannot send, nor while a change of ours keeps it.
+        let ours = large.partial.is_some() || session.blocked == Some(Blocked::Topology);
+        let too_long = now.since(large.since) >= PIECE_DEADLINE;
+        match too_long || self.permits.is_contended() {
+            true if !ours && too_long => self.too_late(conn, "a body stood still for 60 s"),
+            true if !ours => {
+                self.slow_bodies += 1;
+                let message = "a body came slower than 128 KiB/s while others waited for memory";
+                self.too_late(conn, message);
+            }
+            _ => self
+                .deadlines
+                .set(now.after(LOOK_AGAIN), Due::Body(conn, number)),
+        }
+    }
+
+    /// Gives back what a connection that is gone held for its body, and its place in line.
+    pub(super) fn drop_body(&mut self, conn: ConnId, large: Option<Large>, now: Now) {
+        self.permits.leave(conn);
+        if let Some(large) = large {
+            self.give_back_permit(conn, large.held, now);
+        }
+    }
+}

@@ -1,0 +1,251 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: Mono = Mono(1);
+
+fn conn(slot: u32) -> ConnId {
+    ConnId {
+        slot,
+        generation: 0,
+    }
+}
+
+#[test]
+fn nobody_overtakes_who_waits() {
+    let mut permits = Permits::new(100);
+    assert!(permits.take(conn(1), 60, NOW));
+    assert!(!permits.take(conn(2), 60, NOW));
+    assert!(!permits.take(conn(3), 10, NOW), "3 must not overtake 2");
+    assert_eq!(permits.next(), None);
+    permits.give_back(conn(1), 60, NOW);
+    assert_eq!(permits.next(), Some(conn(2)));
+    assert!(!permits.take(conn(3), 10, NOW));
+    assert!(permits.take(conn(2), 60, NOW));
+    assert!(permits.take(conn(3), 10, NOW));
+    assert_eq!(permits.held(), 70);
+}
+
+#[test]
+fn an_oversized_request_passes_alone() {
+    let mut permits = Permits::new(100);
+    assert!(permits.take(conn(1), 1, NOW));
+    assert!(!permits.take(conn(2), 1000, NOW));
+    permits.give_back(conn(1), 1, NOW);
+    assert!(permits.take(conn(2), 1000, NOW));
+    assert!(!permits.take(conn(3), 1, NOW));
+    permits.leave(conn(3));
+    permits.give_back(conn(2), 1000, NOW);
+    assert_eq!(permits.held(), 0);
+    assert_eq!(permits.next(), None);
+}
+
+#[test]
+fn who_leaves_the_head_of_the_line_makes_way() {
+    let mut permits = Permits::new(100);
+    assert!(permits.take(conn(1), 60, NOW));
+    assert!(!permits.take(conn(2), 60, NOW));
+    assert!(!permits.take(conn(3), 10, NOW));
+    permits.leave(conn(2));
+    assert_eq!(permits.next(), Some(conn(3)));
+}
+
+#[test]
+fn who_holds_more_than_its_share_is_passed_over_while_others_wait() {
+    let mut permits = Permits::new(100);
+    assert!(permits.take(conn(1), 55, NOW), "alone it may have all");
+    assert!(permits.take(conn(1), 40, NOW));
+    assert!(!permits.take(conn(1), 40, NOW));
+    assert!(!permits.take(conn(2), 40, NOW));
+    permits.give_back(conn(1), 40, NOW);
+    assert_eq!(permits.next(), Some(conn(2)));
+    assert!(permits.take(conn(2), 40, NOW));
+    permits.give_back(conn(1), 55, NOW);
+    assert_eq!(permits.next(), Some(conn(1)));
+}
+
+#[test]
+fn of_bodies_that_hold_everything_the_eldest_goes_on() {
+    let mut permits = Permits::new(100);
+    for slot in [1, 2] {
+        assert!(permits.take(conn(slot), 50, NOW));
+        permits.begin_body(conn(slot), 50);
+    }
+    assert!(!permits.take(conn(3), 10, NOW));
+    assert!(!permits.take(conn(2), 50, NOW));
+    assert!(
+        permits.take(conn(1), 50, NOW),
+        "else they would wait for each other"
+    );
+    permits.end_body(conn(1));
+    assert_eq!(permits.next(), None, "no second one passes the budget");
+    assert!(permits.is_live());
+    permits.give_back(conn(1), 100, NOW);
+    assert_eq!(permits.next(), Some(conn(2)), "it began before 3 came");
+}
+
+#[test]
+fn standing_still_is_noticed() {
+    let mut permits = Permits::new(100);
+    assert!(permits.take(conn(1), 100, Mono(1)));
+    assert_eq!(permits.still_since(), None);
+    assert!(!permits.take(conn(2), 10, Mono(2)));
+    assert!(!permits.take(conn(3), 10, Mono(3)));
+    assert_eq!(permits.still_since(), Some(Mono(2)));
+    permits.give_back(conn(1), 50, Mono(4));
+    assert_eq!(permits.still_since(), Some(Mono(4)));
+    permits.give_back(conn(1), 50, Mono(4));
+    assert!(permits.take(conn(2), 10, Mono(4)));
+    assert_eq!(permits.still_since(), Some(Mono(4)));
+    assert!(permits.take(conn(3), 10, Mono(5)));
+    assert_eq!(permits.still_since(), None);
+}
+
+/// What happens to one of a few connections.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// It sends a request, or the next piece of its body.
+    Sends(u32, usize),
+    /// It sends the beginning of a body.
+    Begins(u32, usize),
+    /// Its body is complete.
+    Completes(u32),
+    /// Its oldest request is answered.
+    Answered(u32),
+    /// It is closed, and then gone.
+    Ends(u32),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = (0..5u8, 0..6u32, 1..90usize).prop_map(|(what, slot, bytes)| match what {
+        0 => Step::Sends(slot, bytes),
+        1 => Step::Begins(slot, bytes),
+        2 => Step::Completes(slot),
+        3 => Step::Answered(slot),
+        _ => Step::Ends(slot),
+    });
+    proptest::collection::vec(step, 1..200)
+}
+
+/// One connection as its core sees it.
+#[derive(Clone, Default)]
+struct Peer {
+    generation: u32,
+    /// Waits with so many bytes; whether they begin a body.
+    wants: Option<(usize, bool)>,
+    body: Option<usize>,
+    requests: Vec<usize>,
+}
+
+struct Core {
+    permits: Permits,
+    peers: Vec<Peer>,
+    /// Of connections that are gone.
+    late: Vec<(ConnId, usize)>,
+}
+
+impl Core {
+    fn id(&self, slot: u32) -> ConnId {
+        let generation = self.peers[slot as usize].generation;
+        ConnId { slot, generation }
+    }
+
+    fn try_to_take(&mut self, slot: u32, bytes: usize, begins: bool) {
+        let id = self.id(slot);
+        let granted = self.permits.take(id, bytes, NOW);
+        let peer = &mut self.peers[slot as usize];
+        peer.wants = (!granted).then_some((bytes, begins));
+        match &mut peer.body {
+            _ if !granted => {}
+            Some(body) => *body += bytes,
+            None if begins => {
+                peer.body = Some(bytes);
+                self.permits.begin_body(id, bytes);
+            }
+            None => peer.requests.push(bytes),
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        let (Step::Sends(slot, _)
+        | Step::Begins(slot, _)
+        | Step::Completes(slot)
+        | Step::Answered(slot)
+        | Step::Ends(slot)) = step;
+        let (id, peer) = (self.id(slot), self.peers[slot as usize].clone());
+        match step {
+            Step::Sends(_, bytes) if peer.wants.is_none() => self.try_to_take(slot, bytes, false),
+            Step::Begins(_, bytes) if peer.wants.is_none() && peer.body.is_none() => {
+                self.try_to_take(slot, bytes, true);
+            }
+            Step::Completes(_) if peer.wants.is_none() => {
+                if let Some(body) = self.peers[slot as usize].body.take() {
+                    self.permits.end_body(id);
+                    self.peers[slot as usize].requests.push(body);
+                }
+            }
+            Step::Answered(_) => {
+                if let Some((id, bytes)) = self.late.pop() {
+                    self.permits.give_back(id, bytes, NOW);
+                } else if !peer.requests.is_empty() {
+                    let bytes = self.peers[slot as usize].requests.remove(0);
+                    self.permits.give_back(id, bytes, NOW);
+                }
+            }
+            Step::Ends(_) => {
+                self.permits.leave(id);
+                if let Some(body) = peer.body {
+                    self.permits.give_back(id, body, NOW);
+                }
+                self.late
+                    .extend(peer.requests.iter().map(|bytes| (id, *bytes)));
+                self.peers[slot as usize] = Peer {
+                    generation: peer.generation + 1,
+                    ..Peer::default()
+                };
+            }
+            _ => {}
+        }
+    }
+
+    /// As a core does after everything that it handled.
+    fn serve(&mut self) {
+        while let Some(id) = self.permits.next() {
+            let (bytes, begins) = self.peers[id.slot as usize].wants.expect("it waits");
+            self.try_to_take(id.slot, bytes, begins);
+            assert!(
+                self.peers[id.slot as usize].wants.is_none(),
+                "who is next gets it"
+            );
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn who_waits_waits_for_something(steps in steps()) {
+        let mut core = Core {
+            permits: Permits::new(100),
+            peers: vec![Peer::default(); 6],
+            late: Vec::new(),
+        };
+        for step in steps {
+            core.step(step);
+            core.serve();
+            prop_assert!(core.permits.is_live(), "{step:?}: {:?}", core.permits);
+            // Everything under way ends at last, and then nobody waits.
+            prop_assert!(core.permits.is_contended() == core.peers.iter().any(|p| p.wants.is_some()));
+        }
+        for _ in 0..1000 {
+            for slot in 0..6 {
+                core.step(Step::Completes(slot));
+                core.serve();
+                core.step(Step::Answered(slot));
+                core.serve();
+            }
+        }
+        prop_assert!(!core.permits.is_contended());
+        prop_assert_eq!(core.permits.held(), 0);
+        prop_assert_eq!(core.permits.active, 0);
+    }
+}
