@@ -47,6 +47,10 @@ disk-faults *args:
 overload *args:
     compat/overload/run {{args}}
 
+# Peers that would stop or kill the others, beside a good producer; needs a release build.
+attacks *args:
+    compat/attacks/run {{args}}
+
 # Mutated bytes into every decoder and whole sessions, N seconds each.
 fuzz seconds="60" *targets:
     cargo run --release -p leveret-fuzz -- --seconds {{seconds}} {{targets}}

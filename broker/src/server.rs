@@ -274,6 +274,7 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         max_batch_bytes: settings.largest_message(),
         request_bytes: bytes(settings.memory_requests_bytes.0),
         response_bytes: bytes(settings.memory_response_bytes.0),
+        answers_bytes: bytes(settings.memory_responses_bytes.0),
         hello_ns: millis(settings.connections_hello_timeout) * 1_000_000,
         hello_max: settings
             .connections_hello_max

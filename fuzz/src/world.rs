@@ -127,6 +127,7 @@ impl World {
             max_batch_bytes: MAX_BATCH as u32,
             request_bytes: REQUESTS,
             response_bytes: RESPONSES,
+            answers_bytes: 8 * RESPONSES,
             cache_bytes: CACHE,
             hello_ns: 10_000_000_000,
             hello_max: 1000,

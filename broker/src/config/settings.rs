@@ -165,6 +165,11 @@ settings! {
     "Most bytes of answers that one connection may have waiting to be sent; further requests of \
      it wait.";
 
+    "memory.responses.bytes": memory_responses_bytes: ByteSize = "256 MiB" in "1 MiB" to "64 GiB",
+    "Most bytes of answers, per core, that all connections together may have waiting to be sent. \
+     Beyond it each has only its share before its further requests wait, and of those that take \
+     less than 64 KiB/s of their answers the ones with the most are closed.";
+
     "journal.bytes": journal_bytes: ByteSize = "1 GiB" in "16 MiB" to "64 GiB",
     "Size of one core's journal. A larger one lets more partitions write slowly before their \
      records are moved to segments, and makes recovery after a crash read more.";

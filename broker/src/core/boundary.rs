@@ -118,6 +118,14 @@ pub trait Behaviour {
     fn handle_body(&mut self, conn: ConnId, body: BytesMut, now: Now);
     /// So many more bytes of the connection left for the peer.
     fn handle_sent(&mut self, conn: ConnId, bytes: usize, now: Now);
+    /// The peer has sent its last; what of it was not received yet still follows. Only heard of a
+    /// paused connection, of which nothing can be received.
+    fn handle_input_closes(&mut self, conn: ConnId, now: Now) {
+        let _nothing_waits_for_it = (conn, now);
+    }
+    /// Nothing more will be received, while the peer may still take what it is sent. It is the
+    /// behaviour's to [close](Action::Close) the connection then.
+    fn handle_input_ended(&mut self, conn: ConnId, now: Now);
     /// The connection is gone (peer, error, or our own close). Nothing more of it follows.
     fn handle_disconnected(&mut self, conn: ConnId, now: Now);
     /// The connection leaves for the core that [`Action::HandOver`] named; nothing more of it

@@ -51,7 +51,19 @@ pub(super) enum Progress {
     Failed(EngineError),
 }
 
+/// About what a fetch keeps until it is answered, and for each of its partitions, bytes.
+pub(super) const FETCH_WEIGHT: (usize, usize) = (512, 256);
+
 impl Gathering {
+    /// About what a fetch keeps until it is answered, bytes; the same from its beginning to its end.
+    fn weight(&self) -> usize {
+        let partitions = match self {
+            Self::Native(what) => what.partitions(),
+            Self::Kafka(what) => what.partitions(),
+        };
+        FETCH_WEIGHT.0 + partitions * FETCH_WEIGHT.1
+    }
+
     /// Whether nobody needs the answer once the connection is gone.
     fn is_fetch(&self) -> bool {
         match self {
@@ -90,8 +102,10 @@ impl<P: BufPool> Core<P> {
         });
         if fetch {
             session.fetches.push(gather);
+            let weight = self.gathers[gather].what.weight();
+            self.keep_fetch(conn, weight);
         }
-        self.bound_peer(conn);
+        self.weigh(conn);
         gather
     }
 
@@ -137,7 +151,10 @@ impl<P: BufPool> Core<P> {
 
     /// Every part has been asked for.
     pub(super) fn all_asked(&mut self, key: usize, now: Now) {
-        self.gathers[key].asked = true;
+        let nobody_waits = self.has_hung_up(self.gathers[key].conn);
+        let gather = &mut self.gathers[key];
+        gather.asked = true;
+        gather.enough |= nobody_waits;
         self.go_on_gathering(key, now);
     }
 
@@ -150,7 +167,8 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    fn hurry(&mut self, key: usize) {
+    /// The missing parts of a fetch need not wait for more.
+    pub(super) fn hurry(&mut self, key: usize) {
         let gather = &mut self.gathers[key];
         if std::mem::replace(&mut gather.hurried, true) {
             return;
@@ -203,6 +221,9 @@ impl<P: BufPool> Core<P> {
             session.fetches.retain(|fetch| *fetch != key);
         }
         let fetch = gather.what.is_fetch();
+        if fetch {
+            self.drop_fetch(gather.conn, gather.what.weight());
+        }
         for (core, slot) in gather.parts.into_iter().flatten() {
             self.pending.take(slot);
             if core == self.id {

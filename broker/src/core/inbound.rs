@@ -14,8 +14,6 @@ use super::intake::{self, Look, Step};
 use super::pending::{Slot, Waiting};
 use super::session::Blocked;
 
-/// Requests of one connection that may wait for their answers.
-const MAX_WAITING: usize = 8192;
 /// How much is allocated at a time for the payloads of small frames, bytes.
 const ARENA: usize = 256 * 1024;
 
@@ -26,6 +24,10 @@ pub(super) enum Due {
     Hello(ConnId),
     /// The piece of this number of a body that the connection was sending.
     Body(ConnId, u32),
+    /// The connection's last words, to a peer that had taken so many bytes.
+    Goodbye(ConnId, u64),
+    /// A look at connections that take no answers.
+    Answers,
 }
 
 impl<P: BufPool> Core<P> {
@@ -74,6 +76,7 @@ impl<P: BufPool> Core<P> {
             session.blocked == Some(Blocked::Departure) && session.waiting == 0,
             "only one that was handed over goes"
         );
+        self.forget_answers(session.weighed);
         self.permits.leave(conn);
         session.rx
     }
@@ -232,31 +235,7 @@ impl<P: BufPool> Core<P> {
         {
             self.actions.push_back(Action::Resume(conn));
         }
-    }
-
-    /// Blocks a connection that has too much under way; see [`Core::relieve`].
-    pub(super) fn bound_peer(&mut self, conn: ConnId) {
-        let most = self.settings.response_bytes;
-        let Some(session) = self.sessions.get(conn) else {
-            return;
-        };
-        let unsent = session.unsent + session.out.len();
-        if unsent > most || session.waiting >= MAX_WAITING || session.has_fetches_enough() {
-            self.block(conn, Blocked::Peer);
-        }
-    }
-
-    fn relieve(&mut self, conn: ConnId, now: Now) {
-        let most = self.settings.response_bytes;
-        let Some(session) = self.sessions.get(conn) else {
-            return;
-        };
-        let eased = session.unsent + session.out.len() <= most / 2
-            && session.waiting < MAX_WAITING / 2
-            && !session.has_fetches_enough();
-        if session.blocked == Some(Blocked::Peer) && eased {
-            self.unblock(conn, Blocked::Peer, now);
-        }
+        self.end_if_answered(conn);
     }
 
     pub(super) fn sent(&mut self, conn: ConnId, bytes: usize, now: Now) {
@@ -264,8 +243,10 @@ impl<P: BufPool> Core<P> {
             return;
         };
         session.unsent = session.unsent.saturating_sub(bytes);
+        session.sent += bytes as u64;
         self.relieve(conn, now);
         self.push_on(conn, now);
+        self.end_if_answered(conn);
     }
 
     /// One request of the connection fewer waits for its answer.
@@ -274,12 +255,14 @@ impl<P: BufPool> Core<P> {
             session.waiting -= 1;
         }
         self.relieve(conn, now);
+        self.end_if_answered(conn);
     }
 
     pub(super) fn disconnected(&mut self, conn: ConnId, now: Now) {
         let Some(session) = self.sessions.close(conn) else {
             return;
         };
+        self.forget_answers(session.weighed);
         self.drop_body(conn, session.large, now);
         for gather in session.fetches {
             self.cancel_gather(gather, now);
@@ -298,6 +281,8 @@ impl<P: BufPool> Core<P> {
                 }
             }
             Due::Body(conn, number) => self.piece_is_due(conn, number, now),
+            Due::Goodbye(conn, sent) => self.goodbye_is_due(conn, sent, now),
+            Due::Answers => self.answers_are_due(now),
         }
     }
 
@@ -376,7 +361,7 @@ impl<P: BufPool> Core<P> {
             .get(conn)
             .expect("a request comes from a connection");
         session.waiting += 1;
-        self.bound_peer(conn);
+        self.weigh(conn);
         Waiting::Native {
             conn,
             correlation,

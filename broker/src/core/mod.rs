@@ -6,10 +6,12 @@
 //! and the protocol encodes what goes out. It refuses to touch the kernel, to read a clock and to
 //! wait.
 
+mod answers;
 mod bodies;
 pub mod boundary;
 mod deadlines;
 mod gather;
+mod hang_up;
 pub mod hop;
 mod inbound;
 mod installs;
@@ -37,6 +39,7 @@ use leveret_storage::types::{CoreId, Mono, Now};
 use leveret_wire::native::Encoder;
 use slab::Slab;
 
+use answers::Answers;
 use boundary::{Action, Behaviour, BufOf, ConnId, Protocol};
 use deadlines::Deadlines;
 use gather::Gather;
@@ -81,6 +84,7 @@ pub struct Core<P: BufPool> {
     foreign_fetches: BTreeMap<ForeignFetch, Slot>,
     subscriptions: Subscriptions,
     permits: Permits,
+    answers: Answers,
     deadlines: Deadlines<inbound::Due>,
     sweep: Option<Mono>,
     actions: VecDeque<Action<P::Buf, Message>>,
@@ -139,6 +143,7 @@ impl<P: BufPool> Core<P> {
             foreign_fetches: BTreeMap::new(),
             subscriptions: Subscriptions::default(),
             permits: Permits::new(settings.request_bytes),
+            answers: Answers::new(settings.answers_bytes, settings.response_bytes),
             deadlines: Deadlines::default(),
             sweep: None,
             actions: VecDeque::new(),
@@ -173,6 +178,7 @@ impl<P: BufPool> Core<P> {
                 break;
             }
         }
+        self.look_after_answers(now);
         debug_assert!(
             self.permits.is_live(),
             "who waits for a permit waits for something: {:?}",
@@ -240,6 +246,16 @@ impl<P: BufPool> Behaviour for Core<P> {
 
     fn handle_sent(&mut self, conn: ConnId, bytes: usize, now: Now) {
         self.sent(conn, bytes, now);
+        self.settle(now);
+    }
+
+    fn handle_input_closes(&mut self, conn: ConnId, now: Now) {
+        self.input_closes(conn, now);
+        self.settle(now);
+    }
+
+    fn handle_input_ended(&mut self, conn: ConnId, now: Now) {
+        self.input_ended(conn, now);
         self.settle(now);
     }
 

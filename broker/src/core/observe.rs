@@ -84,6 +84,12 @@ pub struct CoreInsight {
     pub hello_evictions: u64,
     /// Connections closed since the start because a body came too slowly while others waited.
     pub slow_bodies: u64,
+    /// Connections closed since the start because they took no answers while there were too many.
+    pub unread_closed: u64,
+    /// Bytes that answers of all connections take.
+    pub answers_used: usize,
+    /// Bytes that they may take.
+    pub answers_budget: usize,
     /// How long requests took.
     pub latencies: Latencies,
     /// How long commits took, nanoseconds.
@@ -175,6 +181,9 @@ impl<P: BufPool> Core<P> {
             greeting: self.sessions.greeting(),
             hello_evictions: self.hello_evictions,
             slow_bodies: self.slow_bodies,
+            unread_closed: self.answers.closed(),
+            answers_used: self.answers.total(),
+            answers_budget: self.answers.budget(),
             latencies: self.latencies.clone(),
             commit_times: self.shard.commit_times().clone(),
             fetch_lag: self.shard.fetch_lag().clone(),

@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 use bytes::{Bytes, BytesMut};
 use leveret_storage::types::Mono;
 
+use super::answers::Mark;
 use super::boundary::{ConnId, Protocol};
+use super::hang_up::Input;
 use super::kafka::KafkaTalk;
 use super::native::{NativeTalk, Subscribed};
 
@@ -63,6 +65,7 @@ pub(super) struct Session {
     /// The last response has been given to send; whatever arrives is dropped.
     pub(super) closing: bool,
     pub(super) blocked: Option<Blocked>,
+    pub(super) input: Input,
     /// Received and not yet looked at: a partial frame, or what came while blocked.
     pub(super) rx: BytesMut,
     pub(super) large: Option<Large>,
@@ -73,6 +76,14 @@ pub(super) struct Session {
     /// Bytes of answers that are complete and not sent: given to the driver, or waiting for
     /// their turn.
     pub(super) unsent: usize,
+    /// Bytes that its waiting fetches keep.
+    pub(super) kept: usize,
+    /// What the core has counted of all that, and of what is read for its subscriptions.
+    pub(super) weighed: usize,
+    /// How it was found when the core had too many answers.
+    pub(super) mark: Option<Mark>,
+    /// Bytes of answers that the peer was sent so far.
+    pub(super) sent: u64,
     /// Requests that wait for their answers.
     pub(super) waiting: usize,
     /// Gathers of fetches among them, which nobody needs once the connection is gone.
@@ -95,11 +106,16 @@ impl Session {
             counted: true,
             closing: false,
             blocked: None,
+            input: Input::default(),
             rx: BytesMut::new(),
             large: None,
             pieces: 0,
             out: BytesMut::new(),
             unsent: 0,
+            kept: 0,
+            weighed: 0,
+            mark: None,
+            sent: 0,
             waiting: 0,
             fetches: Vec::new(),
             subscribed: Subscribed::default(),
@@ -206,6 +222,11 @@ impl Sessions {
     pub(super) fn get(&mut self, conn: ConnId) -> Option<&mut Session> {
         let session = self.slots.get_mut(conn.slot as usize)?.as_deref_mut()?;
         (session.conn == conn).then_some(session)
+    }
+
+    /// All sessions, in no order.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.slots.iter_mut().flatten().map(AsMut::as_mut)
     }
 
     pub(super) fn close(&mut self, conn: ConnId) -> Option<Box<Session>> {

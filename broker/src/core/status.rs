@@ -25,6 +25,8 @@ pub struct CoreSettings {
     /// Bytes of answers that one connection may have waiting to be sent; also the most that one
     /// fetch gives.
     pub response_bytes: usize,
+    /// Bytes of answers that all connections of the core together may have waiting.
+    pub answers_bytes: usize,
     /// How long a new connection may take to say hello, nanoseconds.
     pub hello_ns: u64,
     /// Connections of this core that may have said no hello yet.

@@ -132,32 +132,38 @@ per_core! {
     "leveret_connections_slow_closed":
     "Connections closed because a body came too slowly while others waited for memory",
     |n| Counter(n.core.slow_bodies);
+    "leveret_connections_unread_closed":
+    "Connections closed because they took no answers while the core had too many",
+    |n| Counter(n.core.unread_closed);
     "leveret_partitions": "Partitions that live on the core",
     |n| Gauge(n.core.stats.logs as u64);
     "leveret_stopped_logs": "Partitions that take no more records after a failed write",
     |n| Gauge(n.core.stopped_logs as u64);
 }
 
-/// A pool of memory: its name, what is used of it, and its bound if it has one for the core.
+/// A pool of memory: its name, what is used of it, and its bound.
 type Pool = (
     &'static str,
     fn(&CoreNumbers) -> u64,
-    Option<fn(&CoreNumbers) -> u64>,
+    fn(&CoreNumbers) -> u64,
 );
 
 const POOLS: [Pool; 3] = [
     (
         "requests",
         |n| n.core.requests_used as u64,
-        Some(|n| n.core.requests_budget as u64),
+        |n| n.core.requests_budget as u64,
     ),
     (
         "cache",
         |n| n.core.stats.store.tail_bytes,
-        Some(|n| n.core.cache_budget as u64),
+        |n| n.core.cache_budget as u64,
     ),
-    // Its bound is for each connection.
-    ("responses", |n| n.driver.unsent as u64, None),
+    (
+        "responses",
+        |n| n.core.answers_used as u64,
+        |n| n.core.answers_budget as u64,
+    ),
 ];
 
 /// All metrics as text.
@@ -263,7 +269,6 @@ impl Snapshot {
         let help = "What a pool of memory may come to";
         let mut family = encoder.encode_descriptor(budget, help, None, MetricType::Gauge)?;
         for (pool, _, budget) in POOLS {
-            let Some(budget) = budget else { continue };
             for numbers in &self.cores {
                 let labels = pool_labels(numbers, pool);
                 family

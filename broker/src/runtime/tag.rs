@@ -9,6 +9,7 @@ pub(super) enum Kind {
     Cancel = 4,
     Wake = 5,
     Disk = 6,
+    Watch = 7,
 }
 
 /// The tag of an operation on what bears this index: a connection's slot, a listener, or a
@@ -26,6 +27,7 @@ pub(super) fn untag(tag: u64) -> (Kind, u32) {
         4 => Kind::Cancel,
         5 => Kind::Wake,
         6 => Kind::Disk,
+        7 => Kind::Watch,
         other => unreachable!("a tag of ours, not {other}"),
     };
     (

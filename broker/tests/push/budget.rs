@@ -1,10 +1,13 @@
-//! A core's memory for requests: peers that take much of it and go, or stay and send nothing.
+//! A core's memory for requests and answers: peers that take much of it and go, or stay and send or
+//! take nothing.
 
 use leveret_broker::core::boundary::Protocol;
 use leveret_broker::core::observe::{Insight, Question};
-use leveret_wire::native::Kind;
+use leveret_wire::native::{
+    Fetch, FetchPartition, Items, Kind, Offset, PartitionId, Request, TopicId,
+};
 
-use super::world::{Conn, World};
+use super::world::{Conn, RESPONSES, World};
 
 const SECOND: u64 = 1_000_000_000;
 /// More than the budget of the world's cores holds, each with its first piece.
@@ -105,4 +108,120 @@ fn a_lone_producer_may_take_its_time() {
         held(&mut world) <= 65 << 10,
         "of what it promised it holds a piece"
     );
+}
+
+/// Asks for records that are not there yet, and would wait five minutes.
+fn fetch(world: &mut World, conn: Conn, topic_id: TopicId, correlation: u64) {
+    let partitions = [FetchPartition {
+        offset: Offset(0),
+        partition: PartitionId(1),
+        max_bytes: 1 << 20,
+    }];
+    let fetch = Fetch {
+        topic_id,
+        max_bytes: 1 << 20,
+        min_bytes: 1,
+        max_wait_ms: 300_000,
+        partitions: Items::from(&partitions[..]),
+    };
+    world.ask(conn, correlation, &Request::Fetch(fetch));
+}
+
+fn kinds(world: &mut World, conn: Conn) -> Vec<Kind> {
+    world.came(conn).iter().map(|frame| frame.kind).collect()
+}
+
+#[test]
+fn who_sends_no_more_is_answered_at_once_and_closed() {
+    let mut world = World::new();
+    let topic = world.create("t", 2);
+    for core in [0, 1] {
+        let conn = world.connect(core);
+        fetch(&mut world, conn, topic, 1);
+        fetch(&mut world, conn, topic, 2);
+        assert_eq!(kinds(&mut world, conn), [], "they wait");
+        world.finish(conn);
+        assert!(!world.is_open(conn));
+        assert_eq!(kinds(&mut world, conn), [Kind::FetchOk; 2]);
+    }
+}
+
+#[test]
+fn what_was_produced_before_the_end_is_acknowledged_before_it() {
+    let mut world = World::new();
+    let topic = world.create("t", 2);
+    world.disk.hold = true;
+    let conn = world.produce(topic, 1, 100);
+    world.finish(conn);
+    assert!(world.is_open(conn), "an answer is owed");
+    world.disk.hold = false;
+    world.turn();
+    assert!(!world.is_open(conn));
+    assert!(is_acknowledged(&mut world, conn));
+}
+
+#[test]
+fn who_sends_no_more_and_takes_nothing_is_closed() {
+    let mut world = World::new();
+    let conn = world.connect(1);
+    world.stall(conn, true);
+    world.ask(conn, 1, &Request::Ping);
+    world.finish(conn);
+    assert!(world.is_open(conn));
+    world.pass(6 * SECOND);
+    assert!(!world.is_open(conn));
+}
+
+fn pings(world: &mut World, conn: Conn, count: u64) {
+    let frame = World::frame(1, &Request::Ping);
+    let many = frame.repeat(usize::try_from(count).expect("few"));
+    world.offer(conn, &many);
+}
+
+#[test]
+fn small_answers_count_like_large_ones() {
+    let mut world = World::new();
+    let conn = world.connect(1);
+    world.stall(conn, true);
+    pings(&mut world, conn, 100_000);
+    let queued = world.queued(conn);
+    assert!(
+        (RESPONSES..RESPONSES + (64 << 10)).contains(&queued),
+        "{queued}"
+    );
+    world.stall(conn, false);
+    assert_eq!(world.came(conn).len(), 100_000, "each is answered at last");
+}
+
+#[test]
+fn peers_that_take_nothing_are_bounded_together_and_closed() {
+    let mut world = World::new();
+    let topic = world.create("t", 2);
+    let peers: Vec<Conn> = (0..60).map(|_| world.connect(1)).collect();
+    for conn in &peers {
+        world.stall(*conn, true);
+        pings(&mut world, *conn, 100_000);
+    }
+    let all: usize = peers.iter().map(|conn| world.queued(*conn)).sum();
+    // The budget of all is eight times the bound of one; each has its least in any case.
+    let bound = 9 * RESPONSES + 60 * (80 << 10);
+    assert!(all > 8 * RESPONSES && all < bound, "{all} of {bound}");
+    assert!(
+        all < 60 * RESPONSES / 2,
+        "without a budget they would have more"
+    );
+    let slow = world.connect(1);
+    world.stall(slow, true);
+    world.ask(slow, 1, &Request::Ping);
+    world.pass(10 * SECOND);
+    let open = peers.iter().filter(|conn| world.is_open(**conn)).count();
+    let left: usize = peers
+        .iter()
+        .filter(|c| world.is_open(**c))
+        .map(|c| world.queued(*c))
+        .sum();
+    assert!(left <= 8 * RESPONSES && open < 60, "{left} of {open}");
+    assert!(world.is_open(slow), "it has next to nothing");
+    let conn = world.produce(topic, 1, 100);
+    assert!(is_acknowledged(&mut world, conn));
 }

@@ -42,6 +42,19 @@ struct Peer {
     paused: bool,
     /// The body that is being received, and what is missing of it.
     into: Option<(BytesMut, usize)>,
+    /// It sends no more.
+    finished: Finished,
+}
+
+/// How far the end of what a peer sends has come.
+#[derive(Default, PartialEq)]
+enum Finished {
+    #[default]
+    No,
+    Yes,
+    /// The core knows, and has not received all.
+    Seen,
+    Told,
 }
 
 /// A frame that came.
@@ -59,6 +72,8 @@ pub(crate) struct World {
     pub(crate) disk: Disk,
     mesh: VecDeque<(u16, CoreId, Message)>,
     peers: BTreeMap<(usize, ConnId), Peer>,
+    /// Those that their core closed.
+    closed: BTreeMap<(usize, ConnId), Peer>,
     now: Mono,
     slots: u32,
 }
@@ -73,6 +88,7 @@ fn settings() -> CoreSettings {
         max_batch_bytes: MAX_BATCH as u32,
         request_bytes: 4 << 20,
         response_bytes: RESPONSES,
+        answers_bytes: 8 * RESPONSES,
         cache_bytes: 1 << 20,
         hello_ns: 10_000_000_000,
         hello_max: 1000,
@@ -137,6 +153,7 @@ impl World {
             disk,
             mesh: VecDeque::new(),
             peers: BTreeMap::new(),
+            closed: BTreeMap::new(),
             now,
             slots: 0,
         };
@@ -177,6 +194,12 @@ impl World {
     pub(crate) fn offer(&mut self, conn: Conn, bytes: &[u8]) {
         let peer = self.peers.get_mut(&conn).expect("open");
         peer.offered.extend_from_slice(bytes);
+        self.turn();
+    }
+
+    /// The peer sends no more, and goes on reading.
+    pub(crate) fn finish(&mut self, conn: Conn) {
+        self.peers.get_mut(&conn).expect("open").finished = Finished::Yes;
         self.turn();
     }
 
@@ -221,6 +244,13 @@ impl World {
         self.send(conn, correlation, request, &[]);
     }
 
+    /// A request in a frame.
+    pub(crate) fn frame(correlation: u64, request: &Request<'_>) -> Vec<u8> {
+        let mut frame = BytesMut::new();
+        Encoder::new().request(&mut frame, CorrelationId(correlation), request, 0);
+        frame.to_vec()
+    }
+
     fn send(&mut self, conn: Conn, correlation: u64, request: &Request<'_>, payload: &[u8]) {
         let mut frame = BytesMut::new();
         Encoder::new().request(
@@ -238,7 +268,8 @@ impl World {
 
     /// The frames that the peer has taken.
     pub(crate) fn came(&mut self, conn: Conn) -> Vec<Came> {
-        let peer = self.peers.get_mut(&conn).expect("open");
+        let peer = self.peers.get_mut(&conn);
+        let peer = peer.or(self.closed.get_mut(&conn)).expect("known");
         peer.received.append(&mut peer.out);
         let limits = FrameLimits::for_responses(64 << 20);
         let mut frames = Vec::new();
@@ -370,7 +401,7 @@ impl World {
                 peer.out.extend_from_slice(&bytes);
                 self.cores[core].handle_sent(conn, bytes.len(), at(self.now));
             }
-            busy |= self.deliver();
+            busy |= self.deliver() || self.tell_ends();
             if !busy {
                 return;
             }
@@ -402,6 +433,26 @@ impl World {
         true
     }
 
+    /// Tells a core that a peer sends no more. Whether there was one.
+    fn tell_ends(&mut self) -> bool {
+        for (&(core, conn), peer) in &mut self.peers {
+            let rest = !peer.offered.is_empty();
+            match peer.finished {
+                Finished::Yes if rest => {
+                    peer.finished = Finished::Seen;
+                    self.cores[core].handle_input_closes(conn, at(self.now));
+                }
+                Finished::Yes | Finished::Seen if !rest => {
+                    peer.finished = Finished::Told;
+                    self.cores[core].handle_input_ended(conn, at(self.now));
+                }
+                _ => continue,
+            }
+            return true;
+        }
+        false
+    }
+
     fn carry_out(&mut self, core: usize, action: Action<Vec<u8>, Message>) {
         match action {
             Action::Disk(id, op) => self.disk.held.push_back((core, id, op)),
@@ -421,7 +472,8 @@ impl World {
                 peer.expect("open").into = Some((into, len));
             }
             Action::Close(conn) => {
-                if self.peers.remove(&(core, conn)).is_some() {
+                if let Some(peer) = self.peers.remove(&(core, conn)) {
+                    self.closed.insert((core, conn), peer);
                     self.cores[core].handle_disconnected(conn, at(self.now));
                 }
             }

@@ -252,6 +252,10 @@ impl Behaviour for Toy {
             .sent += bytes;
     }
 
+    fn handle_input_ended(&mut self, conn: ConnId, _: Now) {
+        self.actions.push_back(Action::Close(conn));
+    }
+
     fn handle_disconnected(&mut self, conn: ConnId, _: Now) {
         assert!(self.conns.remove(&conn).is_some(), "disconnected once");
     }

@@ -46,6 +46,10 @@ impl Fetching {
         }
     }
 
+    pub(super) fn partitions(&self) -> usize {
+        self.lines.len()
+    }
+
     pub(super) fn take(&mut self, part: usize, reply: Reply) -> Progress {
         let Reply::Fetched(fetched) = reply else {
             unreachable!("no answer to a fetch: {reply:?}")
@@ -144,7 +148,7 @@ impl<P: BufPool> Core<P> {
                 .unwrap_or(0)
                 .min(MAX_WAIT),
         };
-        let most = self.settings.response_bytes;
+        let most = self.answers.fetch_limit();
         let max_bytes = usize::try_from(request.max_bytes).map_or(0, |asked| asked.min(most));
         let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
         self.give_back_early(asker.conn, &mut asker.permit, now);

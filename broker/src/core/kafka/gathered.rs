@@ -41,6 +41,14 @@ impl KafkaGathering {
         matches!(self.what, Gathered::Fetch(_))
     }
 
+    /// Partitions of a fetch.
+    pub(in crate::core) fn partitions(&self) -> usize {
+        match &self.what {
+            Gathered::Fetch(what) => what.partitions(),
+            _ => 0,
+        }
+    }
+
     /// A part is there.
     pub(in crate::core) fn take(&mut self, part: usize, answer: Answer) -> Progress {
         let reply = match answer {

@@ -144,7 +144,8 @@ impl<P: BufPool> Core<P> {
             if first {
                 self.unflushed.push(conn);
             }
-            return self.send_kept(conn);
+            self.send_kept(conn);
+            return self.weigh(conn);
         }
         encode_response(&mut self.arena, asker.version, asker.correlation, response);
         let answer = vec![self.arena.split().freeze()];
@@ -176,7 +177,7 @@ impl<P: BufPool> Core<P> {
         session.unsent += answer.iter().map(Bytes::len).sum::<usize>();
         talk_of(session).lane.keep(asker.turn, answer);
         self.send_kept(conn);
-        self.bound_peer(conn);
+        self.weigh(conn);
     }
 
     fn send_kept(&mut self, conn: ConnId) {

@@ -71,7 +71,7 @@ impl<P: BufPool> Core<P> {
         } else {
             fetch.max_wait_ms.min(MAX_FETCH_WAIT)
         };
-        let max_bytes = (fetch.max_bytes as usize).min(self.settings.response_bytes);
+        let max_bytes = (fetch.max_bytes as usize).min(self.answers.fetch_limit());
         self.give_back_early(asker.conn, &mut asker.permit, now);
         let gather = self.gather_native(asker, Gathered::Fetch(parts));
         for (owner, partitions) in by_core {

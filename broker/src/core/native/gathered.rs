@@ -51,6 +51,14 @@ impl NativeGathering {
         matches!(self.what, Gathered::Fetch(_))
     }
 
+    /// Partitions of a fetch.
+    pub(in crate::core) fn partitions(&self) -> usize {
+        match &self.what {
+            Gathered::Fetch(parts) => parts.len(),
+            Gathered::Describe { .. } | Gathered::Status(_) => 0,
+        }
+    }
+
     /// One core's part is there.
     pub(in crate::core) fn take(&mut self, answer: Answer) -> Progress {
         match (&mut self.what, answer) {

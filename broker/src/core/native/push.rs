@@ -92,6 +92,7 @@ impl<P: BufPool> Core<P> {
             session.subscribed.keys.retain(|other| *other != key);
             session.subscribed.reserved -= reserved;
         }
+        self.weigh(subscription.conn);
     }
 
     /// Every subscription hears that the broker stops.
@@ -154,6 +155,7 @@ impl<P: BufPool> Core<P> {
                 false => passed += 1,
             }
         }
+        self.weigh(conn);
     }
 
     /// Longest batch that the topic of a log takes, bytes.
@@ -199,7 +201,7 @@ impl<P: BufPool> Core<P> {
 
     /// What may be given to the peer beside what is unsent and what is being read.
     fn room(&mut self, conn: ConnId) -> Room {
-        let most = self.settings.response_bytes;
+        let most = self.answers.limit();
         match self.sessions.get(conn) {
             // While its requests wait for the peer, pushes do, too: else they would keep it full.
             Some(session) if !session.closing && session.blocked != Some(Blocked::Peer) => {

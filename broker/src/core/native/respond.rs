@@ -57,7 +57,7 @@ impl<P: BufPool> Core<P> {
             if first {
                 self.unflushed.push(conn);
             }
-            return;
+            return self.weigh(conn);
         }
         let head = session.take_out();
         session.unsent += len;
@@ -65,7 +65,7 @@ impl<P: BufPool> Core<P> {
         let sends = payload.into_iter();
         let sends = sends.map(|bytes| Action::Send { conn, bytes });
         self.actions.extend(sends);
-        self.bound_peer(conn);
+        self.weigh(conn);
     }
 
     /// Completes one of a client's waiting requests.

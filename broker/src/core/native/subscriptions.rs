@@ -24,6 +24,13 @@ pub(in crate::core) struct Subscribed {
     pub(super) reserved: usize,
 }
 
+impl Subscribed {
+    /// Bytes that are set aside for reads under way.
+    pub(in crate::core) fn reserved(&self) -> usize {
+        self.reserved
+    }
+}
+
 /// One subscription.
 pub(super) struct Subscription {
     pub(super) conn: ConnId,

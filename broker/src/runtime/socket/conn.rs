@@ -40,6 +40,15 @@ enum Receiving {
     Body,
 }
 
+/// Whether the kernel looks out for the end of what the peer sends, while nothing is received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watch {
+    Off,
+    On,
+    /// The end was seen; it would be seen again at once.
+    Done,
+}
+
 /// A body that is received straight into place.
 struct Body {
     into: BytesMut,
@@ -66,6 +75,7 @@ pub(super) struct Conn {
     /// Listed to be looked at when sends are started.
     pub(super) listed_to_send: bool,
     receiving: Receiving,
+    watch: Watch,
     /// The last receive emptied the socket.
     drained: bool,
     body: Option<Body>,
@@ -87,6 +97,7 @@ impl Conn {
             listed_to_receive: false,
             listed_to_send: false,
             receiving: Receiving::Nothing,
+            watch: Watch::Off,
             drained: false,
             body: None,
             sending: false,
@@ -98,7 +109,7 @@ impl Conn {
 
     /// Whether the kernel holds no operation of this connection.
     pub(super) fn is_quiet(&self) -> bool {
-        self.receiving == Receiving::Nothing && !self.sending
+        self.receiving == Receiving::Nothing && self.watch != Watch::On && !self.sending
     }
 
     /// Whether a body is being received into place.
@@ -167,6 +178,24 @@ impl Conn {
         let receive = opcode::Recv::new(fd, std::ptr::null_mut(), len);
         let receive = receive.buf_group(GROUP).ioprio(poll_first).build();
         Some(receive.flags(squeue::Flags::BUFFER_SELECT))
+    }
+
+    /// A look-out for the peer's end, if nothing is being received that would show it. It stays in
+    /// the kernel's hands when the connection is no longer paused, so it is queued once.
+    pub(super) fn next_watch(&mut self) -> Option<squeue::Entry> {
+        let blind = self.paused && !self.peer_done && self.receiving == Receiving::Nothing;
+        if self.stage != Stage::Open || !blind || self.watch != Watch::Off {
+            return None;
+        }
+        self.watch = Watch::On;
+        let events = u32::try_from(libc::POLLRDHUP).expect("a flag");
+        Some(opcode::PollAdd::new(Fd(self.stream.as_raw_fd()), events).build())
+    }
+
+    /// The kernel gave the look-out back.
+    pub(super) fn end_watch(&mut self) {
+        assert_eq!(self.watch, Watch::On, "a look-out completes once");
+        self.watch = Watch::Done;
     }
 
     /// The kernel gave the receive back. True if it was one into the body.

@@ -138,10 +138,12 @@ impl Sockets {
         }
     }
 
-    /// Arms no further receive until [`Sockets::resume`].
+    /// Arms no further receive until [`Sockets::resume`]; meanwhile the kernel looks out for the
+    /// peer's end.
     pub(super) fn pause(&mut self, id: ConnId) {
         if let Some(conn) = open(&mut self.slots, id) {
             conn.paused = true;
+            list_to_receive(&mut self.to_receive, id.slot, conn);
         }
     }
 
@@ -246,6 +248,7 @@ impl Sockets {
             (Kind::Accept, index) => self.accepted(behaviour, index, done, now)?,
             (Kind::Receive, slot) => self.received(behaviour, slot, done, now),
             (Kind::Send, slot) => self.sent(behaviour, slot, done, now),
+            (Kind::Watch, slot) => self.watched(behaviour, slot, done, now),
             (Kind::Cancel | Kind::Wake | Kind::Disk, _) => {}
         }
         Ok(())
@@ -274,15 +277,20 @@ impl Sockets {
                 continue;
             };
             conn.listed_to_receive = false;
-            if let Some(entry) = conn.next_receive() {
-                #[expect(unsafe_code, reason = "queues an operation")]
-                // SAFETY: it points to a provided buffer or to the body that the connection
-                // holds; a connection's slot is freed only when the kernel holds nothing of it.
-                unsafe {
-                    self.ring
-                        .borrow_mut()
-                        .push(&entry.user_data(tag(Kind::Receive, slot)))?;
-                }
+            let (entry, kind) = match conn.next_receive() {
+                Some(entry) => (entry, Kind::Receive),
+                None => match conn.next_watch() {
+                    Some(entry) => (entry, Kind::Watch),
+                    None => continue,
+                },
+            };
+            #[expect(unsafe_code, reason = "queues an operation")]
+            // SAFETY: it points to nothing, to a provided buffer or to the body that the connection
+            // holds; a connection's slot is freed only when the kernel holds nothing of it.
+            unsafe {
+                self.ring
+                    .borrow_mut()
+                    .push(&entry.user_data(tag(kind, slot)))?;
             }
         }
         self.to_receive = slots;
@@ -330,10 +338,7 @@ impl Sockets {
     }
 
     fn received<B: Behaviour>(&mut self, behaviour: &mut B, slot: u32, done: Done, now: Now) {
-        let id = ConnId {
-            slot,
-            generation: self.slots[slot as usize].generation,
-        };
+        let id = self.id(slot);
         let conn = self.conn(slot);
         let into_body = conn.end_receive(done.socket_has_more());
         let stage = conn.stage;
@@ -364,10 +369,7 @@ impl Sockets {
     }
 
     fn sent<B: Behaviour>(&mut self, behaviour: &mut B, slot: u32, done: Done, now: Now) {
-        let id = ConnId {
-            slot,
-            generation: self.slots[slot as usize].generation,
-        };
+        let id = self.id(slot);
         let conn = self.conn(slot);
         let sent = usize::try_from(done.result).unwrap_or(0);
         conn.end_send(sent);
@@ -388,22 +390,35 @@ impl Sockets {
         self.settle(behaviour, slot, now);
     }
 
-    /// The peer sends no more: the connection ends when what waits to be sent has left.
+    /// The peer sends no more. An open connection is the behaviour's to close.
     fn peer_finished<B: Behaviour>(&mut self, behaviour: &mut B, slot: u32, now: Now) {
-        let id = ConnId {
-            slot,
-            generation: self.slots[slot as usize].generation,
-        };
-        let deadline = now.mono.after(self.grace);
-        let conn = self.conn(slot);
-        match conn.stage {
-            Stage::Open if conn.has_to_send() => {
-                conn.stage = Stage::Flushing;
-                self.closing.push_back((deadline, id));
-            }
-            Stage::Open | Stage::Lingering => self.end(behaviour, slot, now),
+        let id = self.id(slot);
+        match self.conn(slot).stage {
+            Stage::Open => behaviour.handle_input_ended(id, now),
+            Stage::Lingering => self.end(behaviour, slot, now),
             Stage::Flushing | Stage::Ending => {}
         }
+    }
+
+    /// The peer's end was seen while nothing was being received.
+    fn watched<B: Behaviour>(&mut self, behaviour: &mut B, slot: u32, done: Done, now: Now) {
+        let id = self.id(slot);
+        let conn = self.conn(slot);
+        conn.end_watch();
+        let gone = i32::from(libc::POLLERR | libc::POLLHUP);
+        if conn.stage == Stage::Open {
+            if done.result < 0 || done.result & gone != 0 {
+                self.end(behaviour, slot, now);
+                return;
+            }
+            behaviour.handle_input_closes(id, now);
+        }
+        self.settle(behaviour, slot, now);
+    }
+
+    fn id(&self, slot: u32) -> ConnId {
+        let generation = self.slots[slot as usize].generation;
+        ConnId { slot, generation }
     }
 
     /// Everything has left; the peer is told so and heard out.

@@ -1,0 +1,279 @@
+//! What answers take in memory before their peers have taken them: bounds of each connection, and
+//! one of all connections of a core together.
+//!
+//! A connection counts what is encoded and unsent, what waits for its turn, what its waiting fetches
+//! keep, and what is being read for its subscriptions. Beyond its bound it is not read any more.
+//! Beyond the core's budget the bound of each falls to its share, so that those with the most stop
+//! first; and of those that take next to nothing meanwhile the largest are closed.
+
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{Mono, Now};
+
+use super::Core;
+use super::boundary::ConnId;
+use super::inbound::Due;
+use super::session::Blocked;
+
+/// Requests of one connection that may wait for their answers.
+const MAX_WAITING: usize = 8192;
+/// What a connection may have unsent in any case, bytes.
+const LEAST: usize = 64 << 10;
+/// Who takes less than this of its answers while the budget is passed is closed, bytes a second.
+const LEAST_RATE: u64 = 64 << 10;
+/// For so long each is looked at, nanoseconds.
+const WINDOW: u64 = 3_000_000_000;
+/// How often, nanoseconds.
+const LOOK: u64 = 1_000_000_000;
+
+/// When a connection was looked at last, and what it had been sent by then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    /// In which time of pressure.
+    period: u64,
+    at: Mono,
+    sent: u64,
+}
+
+/// All answers of one core.
+#[derive(Debug)]
+pub(super) struct Answers {
+    /// Of all connections, bytes.
+    budget: usize,
+    /// Of one, bytes.
+    most: usize,
+    total: usize,
+    /// Connections that have some.
+    loaded: usize,
+    /// Fetches under way, whose answers may come at any time.
+    fetches: usize,
+    /// Counts the times that the budget was passed; odd while it is.
+    period: u64,
+    /// Connections closed because they took nothing.
+    closed: u64,
+}
+
+impl Answers {
+    pub(super) fn new(budget: usize, most: usize) -> Self {
+        Self {
+            budget,
+            most,
+            total: 0,
+            loaded: 0,
+            fetches: 0,
+            period: 0,
+            closed: 0,
+        }
+    }
+
+    /// Bytes that all connections have.
+    #[must_use]
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Bytes that they may have.
+    #[must_use]
+    pub(super) fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// Connections closed since the start because they took nothing while the budget was passed.
+    #[must_use]
+    pub(super) fn closed(&self) -> u64 {
+        self.closed
+    }
+
+    /// What one connection may have now, bytes.
+    #[must_use]
+    pub(super) fn limit(&self) -> usize {
+        if self.total <= self.budget {
+            return self.most;
+        }
+        let share = self.budget / self.loaded.max(1);
+        share.max(LEAST).min(self.most)
+    }
+
+    /// What a fetch that begins now may bring, bytes: those under way may all be answered at once.
+    #[must_use]
+    pub(super) fn fetch_limit(&self) -> usize {
+        let share = self.budget.saturating_sub(self.total) / (self.fetches + 1);
+        share.max(LEAST).min(self.most)
+    }
+
+    fn change(&mut self, before: usize, after: usize) {
+        self.total = self.total + after - before;
+        self.loaded += usize::from(after > 0);
+        self.loaded -= usize::from(before > 0);
+    }
+}
+
+impl<P: BufPool> Core<P> {
+    /// Counts what a connection has, and blocks it if that is too much; see [`Core::relieve`].
+    pub(super) fn weigh(&mut self, conn: ConnId) {
+        self.recount(conn);
+        let most = self.answers.limit();
+        let Some(session) = self.sessions.get(conn) else {
+            return;
+        };
+        if session.load() > most || session.waiting >= MAX_WAITING || session.has_fetches_enough() {
+            self.block(conn, Blocked::Peer);
+        }
+    }
+
+    /// A connection has less than before: it may be read again.
+    pub(super) fn relieve(&mut self, conn: ConnId, now: Now) {
+        self.recount(conn);
+        let most = self.answers.limit();
+        let Some(session) = self.sessions.get(conn) else {
+            return;
+        };
+        let eased = session.load() <= most / 2
+            && session.waiting < MAX_WAITING / 2
+            && !session.has_fetches_enough();
+        if session.blocked == Some(Blocked::Peer) && eased {
+            self.unblock(conn, Blocked::Peer, now);
+        }
+    }
+
+    /// A fetch begins, of which so much is kept until it is answered, or it ends.
+    pub(super) fn keep_fetch(&mut self, conn: ConnId, bytes: usize) {
+        self.answers.fetches += 1;
+        if let Some(session) = self.sessions.get(conn) {
+            session.kept += bytes;
+        }
+    }
+
+    /// The inverse.
+    pub(super) fn drop_fetch(&mut self, conn: ConnId, bytes: usize) {
+        self.answers.fetches -= 1;
+        if let Some(session) = self.sessions.get(conn) {
+            session.kept -= bytes;
+        }
+    }
+
+    /// A connection that is gone has nothing any more.
+    pub(super) fn forget_answers(&mut self, weighed: usize) {
+        self.answers.change(weighed, 0);
+    }
+
+    fn recount(&mut self, conn: ConnId) {
+        let Some(session) = self.sessions.get(conn) else {
+            return;
+        };
+        let now = session.load() + session.subscribed.reserved();
+        let before = std::mem::replace(&mut session.weighed, now);
+        self.answers.change(before, now);
+    }
+
+    /// Begins to look for connections to close, if the budget is passed.
+    pub(super) fn look_after_answers(&mut self, now: Now) {
+        let over = self.answers.total > self.answers.budget;
+        if over && self.answers.period.is_multiple_of(2) {
+            self.answers.period += 1;
+            self.deadlines.set(now.mono.after(LOOK), Due::Answers);
+        }
+    }
+
+    /// Closes the largest of those that take next to nothing, until the rest is within the budget.
+    pub(super) fn answers_are_due(&mut self, now: Mono) {
+        let Answers {
+            total,
+            budget,
+            period,
+            ..
+        } = self.answers;
+        if total <= budget {
+            self.answers.period += 1;
+            return;
+        }
+        let mut slow: Vec<(usize, ConnId)> = Vec::new();
+        let mut left = total;
+        for session in self.sessions.iter_mut() {
+            if session.closing {
+                left -= session.weighed;
+            } else if session.weighed > LEAST && session.is_slow(period, now) {
+                slow.push((session.weighed, session.conn));
+            }
+        }
+        slow.sort_unstable_by(|a, b| b.cmp(a));
+        for (bytes, conn) in slow {
+            if left <= budget {
+                break;
+            }
+            left -= bytes;
+            self.answers.closed += 1;
+            tracing::debug!(
+                core = self.id.0,
+                bytes,
+                "a connection that takes no answers is closed"
+            );
+            self.end(conn);
+        }
+        self.deadlines.set(now.after(LOOK), Due::Answers);
+    }
+}
+
+impl super::session::Session {
+    /// Bytes that its answers take: encoded and not sent, waiting for their turn, or being put
+    /// together.
+    pub(super) fn load(&self) -> usize {
+        self.unsent + self.out.len() + self.kept
+    }
+
+    /// Whether the peer took next to nothing for a while of this time of pressure.
+    fn is_slow(&mut self, period: u64, now: Mono) -> bool {
+        let sent = self.sent;
+        let fresh = Mark {
+            period,
+            at: now,
+            sent,
+        };
+        let mark = *self.mark.get_or_insert(fresh);
+        let time = now.since(mark.at);
+        if mark.period != period {
+            self.mark = Some(fresh);
+            return false;
+        }
+        if time < WINDOW {
+            return false;
+        }
+        self.mark = Some(fresh);
+        sent - mark.sent < LEAST_RATE * (time / 1_000_000) / 1000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn within_the_budget_each_has_its_bound_and_beyond_it_a_share() {
+        let mut answers = Answers::new(64 << 20, 8 << 20);
+        for _ in 0..8 {
+            assert_eq!(answers.limit(), 8 << 20);
+            answers.change(0, 8 << 20);
+        }
+        answers.change(0, 1);
+        assert_eq!(answers.limit(), (64 << 20) / 9);
+        for _ in 0..10_000 {
+            answers.change(0, 1);
+        }
+        assert_eq!(answers.limit(), LEAST);
+        answers.change(8 << 20, 0);
+        assert_eq!(answers.limit(), 8 << 20);
+    }
+
+    #[test]
+    fn fetches_that_are_answered_at_once_fit_the_budget() {
+        let mut answers = Answers::new(64 << 20, 8 << 20);
+        let mut all = 0;
+        for _ in 0..500 {
+            all += answers.fetch_limit();
+            answers.fetches += 1;
+        }
+        // The first few may have it all, and the rest its least: a harmonic sum.
+        assert!(all < 6 * (64 << 20), "{all}");
+        answers.change(0, 64 << 20);
+        assert_eq!(answers.fetch_limit(), LEAST);
+    }
+}
