@@ -22,6 +22,8 @@ enum Figure<'a> {
     Counter(u64),
     /// Nanoseconds, shown as seconds.
     Time(u64),
+    /// Nanoseconds, shown as seconds; the most so far.
+    Longest(u64),
     Gauge(u64),
     /// Nanoseconds, shown as seconds between two powers of two.
     Times(&'a Histogram, u32, u32),
@@ -29,7 +31,7 @@ enum Figure<'a> {
     Numbers(&'a Histogram, u32),
 }
 
-use Figure::{Counter, Gauge, Numbers, Time, Times};
+use Figure::{Counter, Gauge, Longest, Numbers, Time, Times};
 
 /// A metric that every core has.
 struct PerCore {
@@ -112,6 +114,9 @@ per_core! {
     |n| Time(n.driver.turns.busy());
     "leveret_core_turn_duration_seconds": "Length of the turns of the core's loop",
     |n| Times(&n.driver.turns.lengths, 10, 30);
+    "leveret_core_longest_turn_cpu_seconds":
+    "The most CPU time that one turn of the core's loop took since the start",
+    |n| Longest(n.driver.turns.longest_cpu);
     "leveret_core_watchdog_wakeups": "Times that the core stood still and was woken from outside",
     |n| Counter(n.driver.stalls);
 
@@ -308,7 +313,7 @@ impl Figure<'_> {
     fn kind(&self) -> MetricType {
         match self {
             Counter(_) | Time(_) => MetricType::Counter,
-            Gauge(_) => MetricType::Gauge,
+            Gauge(_) | Longest(_) => MetricType::Gauge,
             Times(..) | Numbers(..) => MetricType::Histogram,
         }
     }
@@ -318,6 +323,7 @@ impl Figure<'_> {
             Counter(count) => metric.encode_counter::<NoLabelSet, _, f64>(&count, None),
             Time(nanos) => metric.encode_counter::<NoLabelSet, _, f64>(&(nanos as f64 / 1e9), None),
             Gauge(value) => metric.encode_gauge(&value),
+            Longest(nanos) => metric.encode_gauge(&(nanos as f64 / 1e9)),
             Times(times, low, high) => histogram(metric, times, (1 << low)..=(1 << high), 1e9),
             Numbers(numbers, high) => histogram(metric, numbers, 0..=(1 << high), 1.0),
         }

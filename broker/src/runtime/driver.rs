@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use leveret_storage::types::{CoreId, Mono, Now};
 
-use super::clock::Clock;
+use super::clock::{Clock, thread_cpu};
 use super::desk::{Answered, Desk, DriverInsight};
 use super::disk::{Disk, DmaBuf, DmaPool};
 use super::mesh::Mesh;
@@ -119,7 +119,7 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
     fn turn(&mut self) -> Result<Next, RuntimeError> {
         self.shared.signals[self.core].begin_turn();
         let now = self.clock.now();
-        self.turns.begin(now.mono);
+        self.turns.begin(now.mono, thread_cpu);
         if self.stop == Stop::No && self.shared.stopping() {
             self.stop = Stop::Told;
             self.behaviour.handle_stop(now);
@@ -306,7 +306,7 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
     /// Until when to sleep: `None` not at all, `Some(None)` for as long as nothing happens.
     fn time_to_sleep(&mut self, retry: Option<u64>) -> Option<Option<Mono>> {
         let now = self.clock.mono();
-        self.turns.sleep(now);
+        self.turns.sleep(now, thread_cpu);
         let timers = [self.behaviour.poll_timeout(), self.sockets.next_timeout()];
         let retry = retry.map(|nanos| now.after(nanos));
         let deadline = timers.into_iter().flatten().chain(retry).min();
