@@ -143,7 +143,16 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    /// The inverse.
+    /// Whether what a connection's fetches keep is beyond its bound: then the latest is answered at
+    /// once. It must not wait, as the connection is not read meanwhile, and its end would not be seen
+    /// behind what is not received.
+    pub(super) fn keeps_too_much(&mut self, conn: ConnId) -> bool {
+        let most = self.answers.limit();
+        let session = self.sessions.get(conn);
+        session.is_some_and(|session| session.kept > most)
+    }
+
+    /// The inverse of [`Core::keep_fetch`].
     pub(super) fn drop_fetch(&mut self, conn: ConnId, bytes: usize) {
         self.answers.fetches -= 1;
         if let Some(session) = self.sessions.get(conn) {

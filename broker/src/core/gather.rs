@@ -151,7 +151,8 @@ impl<P: BufPool> Core<P> {
 
     /// Every part has been asked for.
     pub(super) fn all_asked(&mut self, key: usize, now: Now) {
-        let nobody_waits = self.has_hung_up(self.gathers[key].conn);
+        let conn = self.gathers[key].conn;
+        let nobody_waits = self.has_hung_up(conn) || self.keeps_too_much(conn);
         let gather = &mut self.gathers[key];
         gather.asked = true;
         gather.enough |= nobody_waits;

@@ -225,3 +225,17 @@ fn peers_that_take_nothing_are_bounded_together_and_closed() {
     let conn = world.produce(topic, 1, 100);
     assert!(is_acknowledged(&mut world, conn));
 }
+
+#[test]
+fn fetches_that_keep_more_than_the_bound_do_not_wait() {
+    let mut world = World::new();
+    let topic = world.create("t", 2);
+    let conn = world.connect(1);
+    // Each keeps 768 bytes while it waits.
+    let most = u64::try_from(RESPONSES / 768).expect("few");
+    for number in 0..most + 10 {
+        fetch(&mut world, conn, topic, number);
+    }
+    assert_eq!(world.came(conn).len(), 10);
+    assert!(world.is_open(conn));
+}
