@@ -62,7 +62,10 @@ pub(super) fn thread_cpu() -> u64 {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    #[expect(unsafe_code, reason = "clock_gettime(2) of a clock that std does not read")]
+    #[expect(
+        unsafe_code,
+        reason = "clock_gettime(2) of a clock that std does not read"
+    )]
     // SAFETY: it fills the time given; the clock exists for every thread.
     unsafe {
         libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time);

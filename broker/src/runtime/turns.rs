@@ -63,7 +63,10 @@ impl Turns {
         if used > self.longest_cpu {
             self.longest_cpu = used;
             if used > LONG {
-                tracing::warn!("a turn of this core took {} ms of CPU time", used / 1_000_000);
+                tracing::warn!(
+                    "a turn of this core took {} ms of CPU time",
+                    used / 1_000_000
+                );
             }
         }
     }
