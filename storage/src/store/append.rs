@@ -170,7 +170,8 @@ impl<P: BufPool> Store<P> {
         });
         self.tail_bytes += size;
         if rolled {
-            self.schedule_retention(key);
+            // The segment before may be one too many.
+            self.look_soon(key);
         }
         ordinal
     }

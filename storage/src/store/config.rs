@@ -54,7 +54,8 @@ pub struct StoreConfig {
     pub idle_commit_ns: u64,
     /// Longest time between the completion of a `written` commit and its sync, nanoseconds.
     pub lazy_sync_ns: u64,
-    /// Time between retention checks of a log that has nothing known to expire, nanoseconds.
+    /// Longest time between looks at a log with limits of which nothing is known to have to go,
+    /// nanoseconds: for clocks that are set, and segments of earlier runs.
     pub retention_check_ns: u64,
     /// Appends are refused while the file system has less than this free, bytes.
     pub disk_floor_bytes: u64,

@@ -1,7 +1,8 @@
 //! The start of a log moves: by size, by age, or because somebody asked.
 //!
 //! Whole segments go, and only after the checkpoint record that moves the start is durable. No
-//! walk over all logs: a log is looked at when its segment ends and at a deadline of its own.
+//! walk over all logs: a log is looked at a second after one of its segments has ended or its
+//! settings were altered, and when the next of its segments becomes too old.
 
 use super::Store;
 use super::api::Event;
@@ -12,6 +13,10 @@ use crate::io::BufPool;
 use crate::types::{CommitSeq, Level, LogId, LogKind, Now, Offset, Ordinal};
 
 const NS_PER_MS: u64 = 1_000_000;
+
+/// How soon a log is looked at again of which something may go in a moment, nanoseconds: entries
+/// are to become durable first, and no log is looked at more often.
+const SOON_NS: u64 = 1_000_000_000;
 
 /// A move of a log's start that stands in a commit.
 #[derive(Clone, Copy, Debug)]
@@ -192,34 +197,68 @@ impl<P: BufPool> Store<P> {
         if limited && state.lives() && state.kind == LogKind::Topic {
             self.stirred = true;
             self.apply_retention(key);
+            // What is not durable yet may go in a moment.
+            self.look_soon(key);
         }
     }
 
-    /// Plans the next look at the log.
+    /// Plans the next look at the log, for when something of it may be too old.
     pub(crate) fn schedule_retention(&mut self, key: LogKey) {
+        let wait = self.until_too_old(key).max(SOON_NS);
+        self.look_within(key, wait.min(self.config.retention_check_ns));
+    }
+
+    /// Plans a look at a log that may hold too much in a moment.
+    pub(crate) fn look_soon(&mut self, key: LogKey) {
+        self.look_within(key, SOON_NS.min(self.config.retention_check_ns));
+    }
+
+    /// The log is looked at in `wait` nanoseconds, or earlier.
+    fn look_within(&mut self, key: LogKey, wait: u64) {
         let log = &self.logs[key];
         let settings = &log.settings;
         let limited = settings.retention_bytes.is_some() || settings.retention_ms.is_some();
         if log.kind != LogKind::Topic || settings.level == Level::Memory || !limited {
             return;
         }
-        let by_age = settings
-            .retention_ms
-            .map(|age| age.min(settings.segment_ms));
-        let age_ns = by_age.map(|age| (age / 2).max(1).saturating_mul(NS_PER_MS));
-        let wait = age_ns.map_or(self.config.retention_check_ns, |age| {
-            age.min(self.config.retention_check_ns)
-        });
-        let id = log.id;
+        let (id, at) = (log.id, self.now.mono.after(wait));
         if let Some(old) = log.retention_at {
-            if old <= self.now.mono.after(wait) {
+            if old <= at {
                 return;
             }
             self.retention.remove(&(old, id));
         }
-        let at = self.now.mono.after(wait);
         self.retention.insert((at, id), key);
         self.logs[key].retention_at = Some(at);
+    }
+
+    /// Nanoseconds until the first of the log's segments is too old, or the open one is to end so
+    /// that it can go. Of what was not listed only the settings say something.
+    fn until_too_old(&self, key: LogKey) -> u64 {
+        let log = &self.logs[key];
+        let settings = &log.settings;
+        let Some(age) = settings.retention_ms else {
+            return u64::MAX;
+        };
+        let files = log.files.as_ref();
+        let known = files.filter(|files| matches!(files.listing, Listing::Known));
+        let first = known.and_then(|files| files.segments.get(files.gone_below(log.start.0)));
+        let Some(first) = first else {
+            let age_ns = (age.min(settings.segment_ms) / 2).saturating_mul(NS_PER_MS);
+            return age_ns.max(1);
+        };
+        let now = self.now.wall.0;
+        let left = |since: i64, age: u64| {
+            let past = i64::try_from(age).unwrap_or(i64::MAX);
+            let at = since.max(0).saturating_add(past);
+            u64::try_from(at.saturating_sub(now)).unwrap_or(0)
+        };
+        let newest = first.max_timestamp.unwrap_or(i64::MAX);
+        let mut ms = left(newest, age);
+        if first.end.is_none() {
+            ms = ms.min(left(first.opened.0, settings.segment_ms));
+        }
+        ms.saturating_add(1).saturating_mul(NS_PER_MS)
     }
 
     /// Looks at the logs whose deadline has come.
@@ -260,7 +299,7 @@ impl<P: BufPool> Store<P> {
         let unsure = log.entries(log.durable.0, log.next.0);
         total -= unsure.map(|entry| u64::from(entry.meta.len)).sum::<u64>();
         let mut start = log.start;
-        let mut unread = None;
+        let (mut unread, mut soon) = (None, false);
         for (at, segment) in files.segments.iter().enumerate().skip(gone) {
             let Some((end, end_offset)) = segment.end else {
                 break;
@@ -268,6 +307,7 @@ impl<P: BufPool> Store<P> {
             let next = files.segments.get(at + 1);
             let end_offset = end_offset.or(next.and_then(|next| next.base_offset));
             if end > log.durable.0 {
+                soon = true;
                 break;
             }
             let by_size = log
@@ -310,6 +350,9 @@ impl<P: BufPool> Store<P> {
         }
         if let Some(segment) = unread {
             self.load_index(key, segment, Waiter::Retention);
+        }
+        if soon {
+            self.look_soon(key);
         }
         if start.0 > self.logs[key].start.0 {
             self.stirred = true;

@@ -64,6 +64,76 @@ fn what_is_too_old_goes_also_from_a_log_that_nobody_writes() {
 }
 
 #[test]
+fn a_segment_too_many_goes_within_seconds() {
+    let mut world = World::new(small(), 127);
+    let settings = LogSettings {
+        segment_bytes: 30_000,
+        retention_bytes: Some(60_000),
+        ..LogSettings::default()
+    };
+    world.topic(LOG, settings);
+    let start = |world: &World| world.store.frontiers(LOG).unwrap().start.1;
+    // The rule is not exceeded by a whole segment.
+    fill(&mut world, 59);
+    world.sleep(2_000_000_000);
+    assert_eq!(start(&world), Offset(0));
+    fill(&mut world, 41);
+    for _ in 0..3 {
+        world.sleep(1_000_000_000);
+    }
+    let kept = 100 - start(&world).0 / 3;
+    assert!((60..=90).contains(&kept), "{kept} of 100 kilobytes");
+    // Altered: at once, and what was not durable then within seconds.
+    world.holds = |op| matches!(op, Op::Write { .. });
+    world.append(LOG, 100).unwrap();
+    world.issue();
+    let tighter = LogSettings {
+        retention_bytes: Some(100),
+        segment_bytes: 100,
+        ..settings
+    };
+    world.store.configure(LOG, tighter);
+    world.append(LOG, 100).unwrap();
+    let now = world.now;
+    world.store.expire(LOG, now);
+    world.holds = |_| false;
+    for _ in 0..3 {
+        world.sleep(1_000_000_000);
+    }
+    assert!(start(&world) >= Offset(100 * 3), "{}", start(&world));
+}
+
+#[test]
+fn what_is_too_old_goes_within_seconds_whatever_the_age() {
+    let mut world = World::new(small(), 131);
+    let hour = 3_600_000_000_000;
+    let settings = LogSettings {
+        segment_bytes: 30_000,
+        retention_ms: Some(hour / 1_000_000),
+        ..LogSettings::default()
+    };
+    world.topic(LOG, settings);
+    let start = |world: &World| world.store.frontiers(LOG).unwrap().start.1;
+    fill(&mut world, 40);
+    // Time passes as the store asks for it.
+    let pass = |world: &mut World, until| {
+        world.settle();
+        while let Some(at) = world.store.poll_timeout().filter(|at| *at < until) {
+            let nanos = at.since(world.now.mono);
+            world.sleep(nanos.max(1_000_000));
+        }
+        let nanos = until.since(world.now.mono);
+        world.sleep(nanos);
+    };
+    let begin = world.now.mono;
+    pass(&mut world, begin.after(hour - 5_000_000_000));
+    assert_eq!(start(&world), Offset(0), "none is too old");
+    pass(&mut world, begin.after(hour + 5_000_000_000));
+    // The closed segment and the open one.
+    assert_eq!(start(&world), Offset(40 * 3));
+}
+
+#[test]
 fn a_trim_is_seen_at_once_and_survives_a_restart() {
     let mut world = World::new(small(), 53);
     let settings = LogSettings {
