@@ -11,7 +11,7 @@ use std::sync::Arc;
 use leveret_engine::partition::ProducerLimits;
 use leveret_engine::shard::{Shard, ShardSettings};
 use leveret_engine::topology::{
-    ClusterId, TOPOLOGY_LOG, TimestampType, TopicSettings, Topology, TopologySettings,
+    ClusterId, TOPOLOGY_LOG, TopicSettings, Topology, TopologySettings,
 };
 use leveret_storage::format::superblock::Geometry;
 use leveret_storage::io::{BLOCK, IoResult, Op, OpId};
@@ -381,7 +381,7 @@ fn topology_settings(settings: &Settings) -> TopologySettings {
             max_message_bytes: u32::try_from(settings.message_max_bytes.0)
                 .expect("128 MiB at most"),
             max_message_limit: settings.largest_message(),
-            timestamps: TimestampType::default(),
+            ..TopicSettings::default()
         },
         ..TopologySettings::default()
     }

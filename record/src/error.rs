@@ -106,6 +106,17 @@ pub enum BatchError {
         /// The max timestamp.
         max: i64,
     },
+    /// Further from the broker's clock than the topic takes.
+    #[error(
+        "record timestamp {timestamp} is further from the broker's time {now} than \
+         message.timestamp.before.max.ms or message.timestamp.after.max.ms allow"
+    )]
+    TimestampOutOfBounds {
+        /// The record's, milliseconds.
+        timestamp: i64,
+        /// The broker's, milliseconds.
+        now: i64,
+    },
     /// A producer id without an epoch or sequence, a transaction without a producer id.
     #[error("producer id {id}, epoch {epoch}, base sequence {sequence} do not fit together")]
     BadProducer {
@@ -193,7 +204,9 @@ impl BatchError {
             Self::TooLarge { .. } | Self::DecompressedTooLarge { .. } => BatchErrorKind::TooLarge,
             Self::BadMagic { .. } => BatchErrorKind::UnsupportedFormat,
             Self::UnknownCompression { .. } => BatchErrorKind::UnsupportedCompression,
-            Self::LogAppendTime | Self::BadTimestamp { .. } => BatchErrorKind::InvalidTimestamp,
+            Self::LogAppendTime | Self::BadTimestamp { .. } | Self::TimestampOutOfBounds { .. } => {
+                BatchErrorKind::InvalidTimestamp
+            }
             Self::MoreThanOneBatch
             | Self::NegativeCount { .. }
             | Self::NoRecords

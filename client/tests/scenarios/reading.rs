@@ -199,7 +199,8 @@ pub(crate) async fn a_subscription_brings_what_credit_allows_and_ends_when_dropp
     while end != [200, 200] {
         let pushed = subscription.next().await.unwrap();
         let number = pushed.push.index as usize;
-        let records = leveret_record::records(&pushed.batches, Default::default()).unwrap();
+        let records =
+            leveret_record::records(&pushed.batches, leveret_record::MAX_RECORDS_LEN).unwrap();
         for record in &records {
             assert_eq!(record.unwrap().offset, end[number]);
             end[number] += 1;

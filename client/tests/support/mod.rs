@@ -116,7 +116,8 @@ impl FakeBroker {
         let state = self.state.lock().unwrap();
         let mut values = Vec::new();
         for (_, _, batch) in &state.partitions[&(topic, PartitionId(partition))].batches {
-            for record in &leveret_record::records(batch, Default::default()).unwrap() {
+            for record in &leveret_record::records(batch, leveret_record::MAX_RECORDS_LEN).unwrap()
+            {
                 values.push(record.unwrap().value.unwrap_or_default().to_vec());
             }
         }
@@ -271,7 +272,8 @@ impl State {
                 .batches
                 .iter()
                 .flat_map(|(_, _, batch)| {
-                    let set = leveret_record::records(batch, Default::default()).unwrap();
+                    let set =
+                        leveret_record::records(batch, leveret_record::MAX_RECORDS_LEN).unwrap();
                     set.iter()
                         .map(Result::unwrap)
                         .map(|record| (record.timestamp, record.offset as u64))

@@ -11,6 +11,7 @@
 //! `poll_event` until they are empty, and call `handle_timeout` at `poll_timeout`.
 
 mod control;
+mod door;
 mod fetch;
 mod fetching;
 mod log;
@@ -41,6 +42,7 @@ use crate::error::EngineError;
 use crate::partition::{Partition, ProducerLimits};
 use crate::topology::{TOPOLOGY_LOG, TopicConfig, TopicSettings, TopologySettings};
 use control::Control;
+use door::Door;
 use fetch::{FetchKey, Fetches};
 use log::{LogState, frontiers_of};
 use lookup::{LookupKey, Lookups};
@@ -60,9 +62,9 @@ pub use watching::{Watch, WatchId, Watched};
 /// Bounds of one shard. Every limit is a number here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardSettings {
-    /// Bytes of batches that may wait for journal space.
+    /// Bytes of batches that may wait for journal space, and as many for their walk at the door.
     pub parked_bytes: usize,
-    /// Batches that may wait for journal space.
+    /// Batches that may wait for journal space, and as many for their walk at the door.
     pub parked_requests: usize,
     /// How long a batch waits for journal space before it is refused, nanoseconds.
     pub parked_ns: u64,
@@ -117,6 +119,7 @@ pub struct Shard<P: BufPool> {
     control: Option<Control>,
     parked: Parked,
     refused: Refused,
+    door: Door,
     fetches: Fetches,
     lookups: Lookups,
     watches: Watches,
@@ -197,6 +200,9 @@ impl<P: BufPool> Shard<P> {
         for produce in state.waiting {
             self.fail(produce.request, EngineError::UnknownLog);
         }
+        for request in self.door.take_line(log) {
+            self.fail(request, EngineError::UnknownLog);
+        }
         for (key, part) in state.readers {
             self.fail_part(key, part, EngineError::UnknownLog);
         }
@@ -220,6 +226,9 @@ impl<P: BufPool> Shard<P> {
         self.stopping = true;
         while let Some((_, parked)) = self.parked.pop() {
             self.fail(parked.request, EngineError::Stopping);
+        }
+        for request in self.door.take_all() {
+            self.fail(request, EngineError::Stopping);
         }
         for key in self.fetches.keys() {
             self.fetches.get_mut(key).hurry();
@@ -260,12 +269,18 @@ impl<P: BufPool> Shard<P> {
         self.drain();
     }
 
-    /// When [`Shard::handle_timeout`] is wanted next: at once, if planning operations gave rise to
-    /// replies or events that nobody has taken yet.
+    /// Whether something takes more than one turn and goes on in [`Shard::handle_timeout`].
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.door.has_work() || self.lookups.has_work()
+    }
+
+    /// When [`Shard::handle_timeout`] is wanted next: at once, if a slice of work waits, or planning
+    /// operations gave rise to replies or events that nobody has taken yet.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {
         let silent = self.replies.is_empty() && self.watched.is_empty() && self.events.is_empty();
-        if !silent {
+        if !silent || self.has_work() {
             return Some(self.now.mono);
         }
         let own = [self.fetches.next_deadline(), self.parked.next_deadline()];
@@ -273,9 +288,11 @@ impl<P: BufPool> Shard<P> {
         all.flatten().min()
     }
 
-    /// Time has passed.
+    /// Time has passed, or a slice of work waits: of that there is one in each call.
     pub fn handle_timeout(&mut self, now: Now) {
         self.now = now;
+        self.work_at_door(now);
+        self.work_at_lookups(now);
         self.store.handle_timeout(now);
         self.drain();
         while let Some(key) = self.fetches.pop_expired(now.mono) {

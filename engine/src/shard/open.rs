@@ -11,6 +11,7 @@ use leveret_storage::types::{CoreId, LogId, LogKind, Now, Offset, Ordinal};
 use thiserror::Error;
 
 use super::control::Control;
+use super::door::Door;
 use super::fetch::Fetches;
 use super::log::LogState;
 use super::lookup::Lookups;
@@ -109,6 +110,7 @@ impl<P: BufPool> Shard<P> {
             control,
             parked: Parked::new(settings.parked_bytes, settings.parked_requests),
             refused: Refused::default(),
+            door: Door::new(settings.parked_bytes, settings.parked_requests),
             fetches: Fetches::default(),
             lookups: Lookups::default(),
             readers: HashMap::default(),

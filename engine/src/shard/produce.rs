@@ -1,4 +1,5 @@
-//! Produce: validate, decide, assign, append, and answer when the frontier has passed.
+//! Produce: validate, let in at the door, decide, assign, append, and answer when the frontier has
+//! passed.
 
 use std::sync::Arc;
 
@@ -53,6 +54,12 @@ impl<P: BufPool> Shard<P> {
             header,
             level,
         };
+        self.arrive(produce, now);
+        self.drain();
+    }
+
+    /// Appends a batch that was let in, or puts it into the line of those who wait for space.
+    pub(super) fn append_or_park(&mut self, produce: ParkedProduce, now: Now) {
         // Nobody overtakes those who wait for space: batches of a producer stay in order.
         let refused = match self.parked.is_empty() {
             true => self.append(produce, now),
@@ -64,7 +71,6 @@ impl<P: BufPool> Shard<P> {
                 self.overloaded(&produce);
             }
         }
-        self.drain();
     }
 
     /// Appends, or answers why not; gives the produce back if the journal has no room.
@@ -135,7 +141,7 @@ impl<P: BufPool> Shard<P> {
             time: now.wall,
             first_offset: base_offset,
             offsets: offsets_of(&header),
-            max_timestamp: header.latest_timestamp(),
+            max_timestamp: header.max_timestamp,
             bytes: bytes.clone(),
             sum: Some(KnownSum {
                 from: CRC_FROM,
@@ -171,7 +177,7 @@ impl<P: BufPool> Shard<P> {
             time: now.wall,
             first_offset: base_offset,
             offsets: offsets_of(&header),
-            max_timestamp: header.latest_timestamp(),
+            max_timestamp: header.max_timestamp,
             len: u32::try_from(len).expect("batches are bounded below 2^31"),
         };
         state.machine.apply(&meta, &header);
@@ -256,7 +262,7 @@ impl<P: BufPool> Shard<P> {
         }
     }
 
-    fn overloaded(&mut self, produce: &ParkedProduce) {
+    pub(super) fn overloaded(&mut self, produce: &ParkedProduce) {
         self.note_refusal(produce.log, &produce.header);
         self.fail(produce.request, EngineError::Overloaded);
     }

@@ -50,11 +50,15 @@ pub struct TopicSettings {
     pub max_message_limit: u32,
     /// Whose time records carry.
     pub timestamps: TimestampType,
+    /// How far a record's own time may lie behind the broker's, milliseconds.
+    pub timestamp_before_max_ms: u64,
+    /// How far a record's own time may lie ahead of the broker's, milliseconds.
+    pub timestamp_after_max_ms: u64,
 }
 
 impl Default for TopicSettings {
     /// `synced`, all is kept, segments of 1 GiB or a week, batches of 1 MiB or what a topic
-    /// chooses up to 16 MiB, the producer's time.
+    /// chooses up to 16 MiB, the producer's time, at most an hour ahead.
     fn default() -> Self {
         Self {
             level: Level::Synced,
@@ -65,6 +69,8 @@ impl Default for TopicSettings {
             max_message_bytes: 1 << 20,
             max_message_limit: 16 << 20,
             timestamps: TimestampType::Create,
+            timestamp_before_max_ms: i64::MAX as u64,
+            timestamp_after_max_ms: 3_600_000,
         }
     }
 }
@@ -444,6 +450,8 @@ fn get(settings: &TopicSettings, key: TopicKey) -> Option<i64> {
             TimestampType::Create => 0,
             TimestampType::LogAppend => 1,
         },
+        TopicKey::TimestampBeforeMaxMs => number(settings.timestamp_before_max_ms),
+        TopicKey::TimestampAfterMaxMs => number(settings.timestamp_after_max_ms),
         TopicKey::Durability => level_code(settings.level),
         TopicKey::CleanupPolicy => 0,
         _ => return None,
@@ -476,6 +484,8 @@ fn put(settings: &mut TopicSettings, key: TopicKey, value: i64) {
                 _ => TimestampType::LogAppend,
             };
         }
+        TopicKey::TimestampBeforeMaxMs => settings.timestamp_before_max_ms = number(),
+        TopicKey::TimestampAfterMaxMs => settings.timestamp_after_max_ms = number(),
         TopicKey::Durability => {
             settings.level = match value {
                 0 => Level::Memory,

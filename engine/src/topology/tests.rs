@@ -18,6 +18,8 @@ const LIMITS: TopologySettings = TopologySettings {
         max_message_bytes: 1 << 20,
         max_message_limit: 2 << 20,
         timestamps: TimestampType::Create,
+        timestamp_before_max_ms: i64::MAX as u64,
+        timestamp_after_max_ms: 3_600_000,
     },
 };
 

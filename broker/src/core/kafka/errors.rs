@@ -45,9 +45,13 @@ fn batch(error: &BatchError) -> ErrorCode {
         BatchError::Truncated { .. } | BatchError::BadLength { .. } | BatchError::BadCrc { .. } => {
             ErrorCode::CorruptMessage
         }
-        BatchError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        BatchError::TooLarge { .. } | BatchError::DecompressedTooLarge { .. } => {
+            ErrorCode::MessageTooLarge
+        }
         BatchError::UnknownCompression { .. } => ErrorCode::UnsupportedCompressionType,
-        BatchError::LogAppendTime | BatchError::BadTimestamp { .. } => ErrorCode::InvalidTimestamp,
+        BatchError::LogAppendTime
+        | BatchError::BadTimestamp { .. }
+        | BatchError::TimestampOutOfBounds { .. } => ErrorCode::InvalidTimestamp,
         _ => ErrorCode::InvalidRecord,
     }
 }

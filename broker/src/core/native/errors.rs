@@ -10,7 +10,9 @@ pub(super) fn code(error: &EngineError) -> ErrorCode {
     match error {
         EngineError::Batch(batch) => match batch {
             BatchError::BadCrc { .. } => ErrorCode::CorruptBatch,
-            BatchError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+            BatchError::TooLarge { .. } | BatchError::DecompressedTooLarge { .. } => {
+                ErrorCode::MessageTooLarge
+            }
             _ => ErrorCode::InvalidBatch,
         },
         EngineError::Append(refusal) => match refusal {

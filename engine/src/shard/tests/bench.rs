@@ -108,6 +108,10 @@ impl Bench {
                 assert!(turns < 100_000, "storage asks on and on: {}", self.disk);
                 self.disk.submit(id, op);
             }
+            if self.shard.has_work() {
+                self.shard.handle_timeout(self.now);
+                continue;
+            }
             let Some((id, result)) = self.disk.complete() else {
                 break;
             };
@@ -326,7 +330,10 @@ pub(super) fn contents(records_of: &FetchedRecords) -> Vec<(u64, Vec<u8>)> {
     let joined = records_of.batches.concat();
     for batch in batches(&joined) {
         let (_, bytes) = batch.unwrap();
-        for record in records(bytes, Default::default()).unwrap().iter() {
+        for record in records(bytes, leveret_record::MAX_RECORDS_LEN)
+            .unwrap()
+            .iter()
+        {
             let record = record.unwrap();
             all.push((record.offset as u64, record.value.unwrap().to_vec()));
         }

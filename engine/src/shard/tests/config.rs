@@ -9,7 +9,7 @@ use crate::topology::{Command, TopicChanges, TopicConfig, TopicId, TopologyEntry
 
 impl Bench {
     /// Alters topic `t` and installs what comes of it, as a core does.
-    fn alter(&mut self, set: &[(&str, &str)], unset: &[&str], partitions: Option<u32>) {
+    pub(super) fn alter(&mut self, set: &[(&str, &str)], unset: &[&str], partitions: Option<u32>) {
         let changes = TopicChanges {
             set: owned(set),
             unset: unset.iter().map(|key| (*key).to_owned()).collect(),
@@ -48,7 +48,7 @@ fn times(fetched: &FetchedRecords) -> Vec<i64> {
     for batch in batches(&joined) {
         let (_, bytes) = batch.unwrap();
         verify(bytes).expect("the checksum is that of the bytes");
-        let set = records(bytes, Default::default()).unwrap();
+        let set = records(bytes, leveret_record::MAX_RECORDS_LEN).unwrap();
         times.extend(set.iter().map(|record| record.unwrap().timestamp));
     }
     times

@@ -141,20 +141,24 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         prose: "Longest record batch that is taken, bytes as on the wire; at most the broker's \
                 topic.message.max.bytes.",
     },
-    kept(
-        TopicKey::TimestampAfterMaxMs,
-        "message.timestamp.after.max.ms",
-        number(0, i64::MAX),
-        "3600000",
-        "Without effect. How far a record's time may lie ahead of the broker's clock, milliseconds.",
-    ),
-    kept(
-        TopicKey::TimestampBeforeMaxMs,
-        "message.timestamp.before.max.ms",
-        number(0, i64::MAX),
-        "9223372036854775807",
-        "Without effect. How far a record's time may lie behind the broker's clock, milliseconds.",
-    ),
+    TopicSetting {
+        key: TopicKey::TimestampAfterMaxMs,
+        name: "message.timestamp.after.max.ms",
+        form: number(0, i64::MAX),
+        default: DefaultValue::Fixed("3600000"),
+        effect: true,
+        prose: "How far a record's time may lie ahead of the broker's clock, milliseconds; a batch \
+                with one further ahead is refused. Without effect with LogAppendTime.",
+    },
+    TopicSetting {
+        key: TopicKey::TimestampBeforeMaxMs,
+        name: "message.timestamp.before.max.ms",
+        form: number(0, i64::MAX),
+        default: DefaultValue::Fixed("9223372036854775807"),
+        effect: true,
+        prose: "How far a record's time may lie behind the broker's clock, milliseconds; a batch \
+                with one further behind is refused. Without effect with LogAppendTime.",
+    },
     TopicSetting {
         key: TopicKey::TimestampType,
         name: "message.timestamp.type",

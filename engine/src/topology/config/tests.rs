@@ -13,6 +13,8 @@ const DEFAULTS: TopicSettings = TopicSettings {
     max_message_bytes: 1 << 20,
     max_message_limit: 2 << 20,
     timestamps: TimestampType::Create,
+    timestamp_before_max_ms: i64::MAX as u64,
+    timestamp_after_max_ms: 3_600_000,
 };
 
 fn set(pairs: &[(&str, &str)]) -> Result<TopicConfig, InvalidConfig> {
@@ -113,6 +115,8 @@ fn every_setting_takes_effect() {
         max_message_bytes: 2048,
         max_message_limit: 2 << 20,
         timestamps: TimestampType::LogAppend,
+        timestamp_before_max_ms: i64::MAX as u64,
+        timestamp_after_max_ms: 3_600_000,
     };
     assert_eq!(all.unwrap().over(&DEFAULTS), expected);
 }

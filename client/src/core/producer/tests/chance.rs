@@ -50,7 +50,7 @@ impl Model {
         if window.len() > self.memory {
             window.pop_front();
         }
-        for record in &records(batch, Default::default()).unwrap() {
+        for record in &records(batch, leveret_record::MAX_RECORDS_LEN).unwrap() {
             let value = record.unwrap().value.unwrap();
             self.log.push(u32::from_be_bytes(value.try_into().unwrap()));
         }

@@ -1,0 +1,326 @@
+//! The door: a batch's records are walked once before it is appended, so that what is acknowledged
+//! can be read, and its times are true.
+//!
+//! What is short is walked at once. What is long stands in its log's line and is walked in slices,
+//! a few logs in turn, so that neither a turn of the core nor another log waits for it; what comes
+//! behind it for the same log waits in that line. It refuses to hold decompressed records, and to
+//! decide about offsets and sequences.
+
+use std::collections::VecDeque;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use leveret_record::{
+    BatchError, BatchHeader, BatchWalk, Compression, Deltas, HEADER_LEN, MAX_RECORDS_LEN, Pieces,
+    Progress, Times, repair_max_timestamp,
+};
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{LogId, Mono, Now};
+
+use super::Shard;
+use super::parked::ParkedProduce;
+use super::reply::RequestId;
+use crate::error::EngineError;
+use crate::partition::Decision;
+use crate::topology::{TimestampType, TopicSettings};
+
+/// Bytes taken and given by decoders that batches walked at once may cost in a turn together.
+const AT_ONCE: usize = 256 << 10;
+/// Uncompressed records up to this are walked at once whatever the turn has cost: that is less
+/// than their checksum costs.
+const PLAIN_AT_ONCE: usize = 2 << 20;
+/// Bytes of a slice of the lines' work, but for the last piece.
+const SLICE: usize = 512 << 10;
+/// Logs whose lines are walked in turn; others wait for one of them, so that there are no more
+/// decoders than these.
+const ACTIVE: usize = 2;
+
+/// A walk that goes on in the next slice.
+struct Walking {
+    pieces: Pieces,
+    walk: BatchWalk,
+    times: Times,
+}
+
+struct AtDoor {
+    produce: ParkedProduce,
+    /// Begun for the first of a line.
+    walking: Option<Box<Walking>>,
+}
+
+/// How far a walk came.
+enum Outcome {
+    Whole(Times),
+    Refused(BatchError),
+    More,
+}
+
+/// The lines, with their bounds.
+pub(super) struct Door {
+    lines: HashMap<LogId, VecDeque<AtDoor>, FixedState>,
+    /// The logs that have a line, each once; the first [`ACTIVE`] are walked.
+    turns: VecDeque<LogId>,
+    /// Decoders that nobody uses, one for what is walked at once among them.
+    spare: Vec<Pieces>,
+    /// The turn that `left` is for.
+    turn: Mono,
+    left: usize,
+    bytes: usize,
+    requests: usize,
+    max_bytes: usize,
+    max_requests: usize,
+}
+
+impl Door {
+    pub(super) fn new(max_bytes: usize, max_requests: usize) -> Self {
+        Self {
+            lines: HashMap::default(),
+            turns: VecDeque::new(),
+            spare: Vec::new(),
+            turn: Mono::default(),
+            left: AT_ONCE,
+            bytes: 0,
+            requests: 0,
+            max_bytes,
+            max_requests,
+        }
+    }
+
+    /// Whether a slice of work waits.
+    pub(super) fn has_work(&self) -> bool {
+        !self.turns.is_empty()
+    }
+
+    fn begin(&mut self, header: &BatchHeader) -> Result<Walking, BatchError> {
+        let mut pieces = self.spare.pop().unwrap_or_default();
+        let walk = BatchWalk::begin(header, Deltas::Dense, MAX_RECORDS_LEN, &mut pieces)?;
+        Ok(Walking {
+            pieces,
+            walk,
+            times: Times::default(),
+        })
+    }
+
+    fn end(&mut self, walking: Walking) {
+        if self.spare.len() <= ACTIVE {
+            self.spare.push(walking.pieces);
+        }
+    }
+
+    /// Walks over a batch at once, as far as the turn has something left for that.
+    fn walk_now(
+        &mut self,
+        produce: &ParkedProduce,
+        now: Now,
+    ) -> Result<Result<Times, BatchError>, Box<Walking>> {
+        if self.turn != now.mono {
+            (self.turn, self.left) = (now.mono, AT_ONCE);
+        }
+        let mut walking = match self.begin(&produce.header) {
+            Ok(walking) => walking,
+            Err(error) => return Ok(Err(error)),
+        };
+        let payload = &produce.batch[HEADER_LEN..];
+        let plain = produce.header.attributes.compression() == Ok(Compression::None);
+        let mut unlimited = usize::MAX;
+        let budget = match plain && payload.len() <= PLAIN_AT_ONCE {
+            true => &mut unlimited,
+            false => &mut self.left,
+        };
+        let outcome = walking.go_on(payload, budget);
+        let result = match outcome {
+            Outcome::Whole(times) => Ok(times),
+            Outcome::Refused(error) => Err(error),
+            Outcome::More => return Err(Box::new(walking)),
+        };
+        self.end(walking);
+        Ok(result)
+    }
+
+    /// Puts a batch at the end of its log's line; gives it back if there is no room.
+    fn push(
+        &mut self,
+        produce: ParkedProduce,
+        walking: Option<Box<Walking>>,
+    ) -> Result<(), ParkedProduce> {
+        let bytes = self.bytes + produce.batch.len();
+        if self.requests == self.max_requests || bytes > self.max_bytes {
+            return Err(produce);
+        }
+        (self.bytes, self.requests) = (bytes, self.requests + 1);
+        let log = produce.log;
+        let line = self.lines.entry(log).or_default();
+        if line.is_empty() {
+            self.turns.push_back(log);
+        }
+        line.push_back(AtDoor { produce, walking });
+        Ok(())
+    }
+
+    /// The first of a log's line leaves it.
+    fn pop(&mut self, log: LogId) -> Option<AtDoor> {
+        let line = self.lines.get_mut(&log)?;
+        let first = line.pop_front()?;
+        if line.is_empty() {
+            self.lines.remove(&log);
+        }
+        self.bytes -= first.produce.batch.len();
+        self.requests -= 1;
+        Some(first)
+    }
+
+    /// Empties a log's line.
+    pub(super) fn take_line(&mut self, log: LogId) -> Vec<RequestId> {
+        self.turns.retain(|other| *other != log);
+        let mut requests = Vec::new();
+        while let Some(mut first) = self.pop(log) {
+            if let Some(walking) = first.walking.take() {
+                self.end(*walking);
+            }
+            requests.push(first.produce.request);
+        }
+        requests
+    }
+
+    /// Empties all lines.
+    pub(super) fn take_all(&mut self) -> Vec<RequestId> {
+        let logs: Vec<_> = self.turns.iter().copied().collect();
+        let lines = logs.into_iter().flat_map(|log| self.take_line(log));
+        lines.collect()
+    }
+
+    /// Goes on with a line, at most as far as `budget` goes; the batch that has been walked.
+    fn slice(&mut self, budget: &mut usize) -> Option<(ParkedProduce, Result<Times, BatchError>)> {
+        while *budget > 0 {
+            let log = self.turns.pop_front()?;
+            let first = self.lines.get_mut(&log).and_then(VecDeque::front_mut);
+            let begun = first.and_then(|first| first.walking.take());
+            let header = self.lines[&log][0].produce.header;
+            let result = match begun.map_or_else(|| self.begin(&header).map(Box::new), Ok) {
+                Err(error) => Err(error),
+                Ok(mut walking) => {
+                    let first = &mut self.lines.get_mut(&log).expect("a line with a turn")[0];
+                    // A share of the slice, so that the lines go on side by side.
+                    let mut share = (*budget).min(SLICE / ACTIVE);
+                    let before = share;
+                    let outcome = walking.go_on(&first.produce.batch[HEADER_LEN..], &mut share);
+                    *budget = budget.saturating_sub((before - share).max(1));
+                    match outcome {
+                        Outcome::More => {
+                            first.walking = Some(walking);
+                            let at = self.turns.len().min(ACTIVE - 1);
+                            self.turns.insert(at, log);
+                            continue;
+                        }
+                        Outcome::Whole(times) => {
+                            self.end(*walking);
+                            Ok(times)
+                        }
+                        Outcome::Refused(error) => {
+                            self.end(*walking);
+                            Err(error)
+                        }
+                    }
+                }
+            };
+            let first = self.pop(log).expect("a line with a turn");
+            if self.lines.contains_key(&log) {
+                self.turns.push_back(log);
+            }
+            return Some((first.produce, result));
+        }
+        None
+    }
+}
+
+impl Walking {
+    fn go_on(&mut self, payload: &[u8], budget: &mut usize) -> Outcome {
+        while *budget > 0 {
+            let before = self.pieces.done();
+            match self.walk.step(&mut self.pieces, payload, &mut self.times) {
+                Err(error) => return Outcome::Refused(error),
+                Ok(Progress::Done) => return Outcome::Whole(self.times),
+                Ok(Progress::More) => {}
+            }
+            *budget = budget.saturating_sub((self.pieces.done() - before).max(1));
+        }
+        Outcome::More
+    }
+}
+
+impl<P: BufPool> Shard<P> {
+    /// A batch whose header is in order stands at the door.
+    pub(super) fn arrive(&mut self, produce: ParkedProduce, now: Now) {
+        let Some(state) = self.logs.get(&produce.log) else {
+            return self.fail(produce.request, EngineError::UnknownLog);
+        };
+        if self.door.lines.contains_key(&produce.log) {
+            return self.line_up(produce, None);
+        }
+        // What is not appended now needs no walk.
+        let decision = state.machine.decide(&produce.header, now.wall);
+        if !matches!(decision, Ok(Decision::Append { .. })) && self.parked.is_empty() {
+            return self.append_or_park(produce, now);
+        }
+        match self.door.walk_now(&produce, now) {
+            Ok(walked) => self.walked(produce, walked, now),
+            Err(walking) => self.line_up(produce, Some(walking)),
+        }
+    }
+
+    fn line_up(&mut self, produce: ParkedProduce, walking: Option<Box<Walking>>) {
+        if let Err(produce) = self.door.push(produce, walking) {
+            self.overloaded(&produce);
+        }
+    }
+
+    /// A slice of the work at the door.
+    pub(super) fn work_at_door(&mut self, now: Now) {
+        let mut budget = SLICE;
+        while let Some((produce, walked)) = self.door.slice(&mut budget) {
+            self.walked(produce, walked, now);
+        }
+        self.drain();
+    }
+
+    fn walked(&mut self, mut produce: ParkedProduce, walked: Result<Times, BatchError>, now: Now) {
+        let Some(state) = self.logs.get(&produce.log) else {
+            return self.fail(produce.request, EngineError::UnknownLog);
+        };
+        let checked = walked.and_then(|times| {
+            let creates = state.settings.timestamps == TimestampType::Create;
+            if creates {
+                check_times(&times, &state.settings, now)?;
+            }
+            Ok((times, creates))
+        });
+        match checked {
+            Err(error) => self.fail(produce.request, error.into()),
+            Ok((times, creates)) => {
+                // A batch that is stamped gets its maximum then.
+                if creates {
+                    repair_max_timestamp(&mut produce.batch, &mut produce.header, times.max);
+                }
+                self.append_or_park(produce, now);
+            }
+        }
+    }
+}
+
+/// Whether a topic takes records of these times at `now`.
+fn check_times(times: &Times, settings: &TopicSettings, now: Now) -> Result<(), BatchError> {
+    let wall = now.wall.0;
+    let outside = |timestamp| BatchError::TimestampOutOfBounds {
+        timestamp,
+        now: wall,
+    };
+    let limit = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    let stated = times.min != i64::MAX;
+    if stated && wall.saturating_sub(times.min) > limit(settings.timestamp_before_max_ms) {
+        return Err(outside(times.min));
+    }
+    if stated && times.max.saturating_sub(wall) > limit(settings.timestamp_after_max_ms) {
+        return Err(outside(times.max));
+    }
+    Ok(())
+}
