@@ -2,11 +2,18 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
+use std::time::Duration;
 
 use leveret_client::{Client, ClientOptions, ErrorCode};
 
 use super::args::ServerArg;
 use super::failure::Failure;
+
+/// Without an answer for this long, that is said.
+const SILENCE: Duration = Duration::from_millis(1500);
+/// How often a client that connects by itself is asked how it goes.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs a command's work on an event loop of this thread. Ctrl-C ends it as it ends any program;
 /// nothing here needs to be tidied up, for acknowledged records are the broker's.
@@ -30,7 +37,49 @@ pub(super) fn options(server: &ServerArg) -> ClientOptions {
 
 /// Connects, once: a command that only asks should not wait for a broker that is not there.
 pub(super) async fn connect(server: &ServerArg) -> Result<Client, Failure> {
-    Ok(Client::with_options(options(server)).await?)
+    connect_with(options(server)).await
+}
+
+/// The same with settings of one's own.
+pub(super) async fn connect_with(options: ClientOptions) -> Result<Client, Failure> {
+    let address = options.address.clone();
+    let connecting = Client::with_options(options);
+    Ok(patiently(&address, connecting).await?)
+}
+
+/// Waits for what needs the broker; says so when it takes long, as of an address behind which
+/// nobody answers.
+pub(super) async fn patiently<T>(address: &str, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    tokio::select! {
+        outcome = &mut work => return outcome,
+        () = tokio::time::sleep(SILENCE) => {}
+    }
+    eprintln!("no answer from {address} yet; is a broker running there, and can it be reached?");
+    work.await
+}
+
+/// Says what keeps the client from connecting while it tries again by itself, and when it has
+/// connected again. Never ends.
+pub(super) async fn tell_trouble(client: &Client) {
+    let mut told: Option<String> = None;
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        match (client.trouble(), &told) {
+            (Some(error), told_before) => {
+                let words = error.to_string();
+                if told_before.as_ref() != Some(&words) {
+                    eprintln!("{words}; trying again ({})", error.remedy());
+                    told = Some(words);
+                }
+            }
+            (None, Some(_)) => {
+                eprintln!("connected again");
+                told = None;
+            }
+            (None, None) => {}
+        }
+    }
 }
 
 /// As [`Failure::from`], with the topic's name where the broker does not know the topic.

@@ -9,6 +9,7 @@
 mod answers;
 mod bodies;
 pub mod boundary;
+mod damage;
 mod deadlines;
 mod gather;
 mod hang_up;
@@ -41,6 +42,7 @@ use slab::Slab;
 
 use answers::Answers;
 use boundary::{Action, Behaviour, BufOf, ConnId, Protocol};
+use damage::Damage;
 use deadlines::Deadlines;
 use gather::Gather;
 use hop::Message;
@@ -104,6 +106,7 @@ pub struct Core<P: BufPool> {
     accepted: u64,
     missing: kafka::Missing,
     stopped: StoppedLogs,
+    damage: Damage,
     stop: Stop,
     started: Mono,
 }
@@ -158,6 +161,7 @@ impl<P: BufPool> Core<P> {
             accepted: 0,
             missing: kafka::Missing::default(),
             stopped: StoppedLogs::new(),
+            damage: Damage::default(),
             stop: Stop::new(cores),
             started: now.mono,
             settings,
@@ -191,6 +195,11 @@ impl<P: BufPool> Core<P> {
                     tracing::error!(core = self.id.0, "{place} takes no more records: {reason}");
                     self.stopped.insert(log, reason.to_string());
                 }
+                ShardEvent::Damaged {
+                    log,
+                    offset,
+                    reason,
+                } => self.note_damage(log, offset, &reason),
                 ShardEvent::DiskFull { reason } => tracing::error!(
                     core = self.id.0,
                     "the disk is full: producing is refused, reading and deleting go on, and \

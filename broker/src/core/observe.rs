@@ -70,6 +70,10 @@ pub struct CoreInsight {
     pub report: CoreReport,
     /// Logs that stopped.
     pub stopped_logs: usize,
+    /// Logs of which stored bytes could not be read since the start.
+    pub damaged_logs: usize,
+    /// Reads that met them.
+    pub damaged_reads: u64,
     /// Bytes that requests under way hold.
     pub requests_used: usize,
     /// Bytes that they may hold.
@@ -174,6 +178,8 @@ impl<P: BufPool> Core<P> {
         CoreInsight {
             report: self.summary(now),
             stopped_logs: self.stopped.len(),
+            damaged_logs: self.damage.logs(),
+            damaged_reads: self.damage.reads(),
             requests_used: self.permits.held(),
             requests_budget: self.permits.total(),
             cache_budget: self.settings.cache_bytes,

@@ -144,6 +144,11 @@ per_core! {
     |n| Gauge(n.core.stats.logs as u64);
     "leveret_stopped_logs": "Partitions that take no more records after a failed write",
     |n| Gauge(n.core.stopped_logs as u64);
+    "leveret_damaged_logs":
+    "Partitions of which stored bytes could not be read, or were not those that were written, since the start",
+    |n| Gauge(n.core.damaged_logs as u64);
+    "leveret_damaged_reads": "Reads that met such bytes",
+    |n| Counter(n.core.damaged_reads);
 }
 
 /// A pool of memory: its name, what is used of it, and its bound.

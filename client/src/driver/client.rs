@@ -27,6 +27,8 @@ struct Inner {
     connection: Mutex<Option<Connection>>,
     /// How many users of waits there were; each gets a jitter of its own.
     users: Lock<u64>,
+    /// Why the last attempt at a connection failed, if it did.
+    trouble: Lock<Option<Error>>,
 }
 
 impl Client {
@@ -56,6 +58,7 @@ impl Client {
                 options,
                 connection: Mutex::new(None),
                 users: Lock::new(0),
+                trouble: Lock::new(None),
             }),
         }
     }
@@ -114,7 +117,17 @@ impl Client {
     pub async fn open_connection_for(&self, core: Option<u16>) -> Result<Connection> {
         let options = &self.inner.options;
         let core = core.filter(|_| options.connection_per_core);
-        Connection::open_on(options, core).await
+        let opened = Connection::open_on(options, core).await;
+        *self.inner.trouble.lock() = opened.as_ref().err().cloned();
+        opened
+    }
+
+    /// Why the last attempt at a connection failed, of this client or of its producers and
+    /// consumers; `None` when it did not. While they try again by themselves, this says what is in
+    /// their way.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Error> {
+        self.inner.trouble.lock().clone()
     }
 
     pub(super) fn backoff(&self) -> Backoff {

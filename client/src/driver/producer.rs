@@ -9,7 +9,7 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use leveret_record::Header;
-use leveret_wire::native::Request;
+use leveret_wire::native::{ErrorCode, Request};
 
 use super::client::Client;
 use super::clock::{Clock, wall_ms};
@@ -55,6 +55,8 @@ struct Shared {
 struct State {
     core: core::Producer<Ptr<Outcome>>,
     closed: bool,
+    /// What went wrong last, and nothing has gone well since.
+    trouble: Option<Error>,
 }
 
 /// Answers of one connection, by request.
@@ -68,6 +70,7 @@ impl Producer {
             state: Lock::new(State {
                 core: core::Producer::new(options),
                 closed: false,
+                trouble: None,
             }),
             wake: Notify::new(),
             space: Notify::new(),
@@ -145,6 +148,13 @@ impl Producer {
         self.shared().state.lock().core.buffered()
     }
 
+    /// What keeps records waiting: why the last answer refused them, or the connection was lost.
+    /// `None` when the last answer was an acknowledgement.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Error> {
+        self.shared().state.lock().trouble.clone()
+    }
+
     fn push(&self, topic: &str, record: &NewRecord<'_>) -> Result<Push> {
         let now = self.shared().clock.now();
         let mut state = self.shared().state.lock();
@@ -218,7 +228,11 @@ impl Shared {
                 }
                 Err(error) => error,
             };
-            self.state.lock().core.handle_disconnect(&reason);
+            {
+                let mut state = self.state.lock();
+                state.core.handle_disconnect(&reason);
+                state.trouble = Some(reason.clone());
+            }
             let wait = backoff.next_wait();
             tracing::debug!(error = %reason, ?wait, "producer connects again");
             self.meanwhile(sleep(wait)).await?;
@@ -309,6 +323,7 @@ impl Shared {
         let mut state = self.state.lock();
         for (number, frame) in received {
             let answer = frame.and_then(|frame| Answer::read(&frame));
+            state.note(&answer);
             let id = links.answered(number);
             state.core.handle_answer(now, id, answer);
         }
@@ -324,6 +339,20 @@ impl Shared {
         }
         if settled {
             self.space.notify_waiters();
+        }
+    }
+}
+
+impl State {
+    fn note(&mut self, answer: &Result<Answer>) {
+        match answer {
+            Ok(Answer::Produced(_)) => self.trouble = None,
+            // It follows from a refusal before it, which says more.
+            Err(error)
+                if error.code() == Some(ErrorCode::OutOfOrderSequence)
+                    && self.trouble.is_some() => {}
+            Err(error) => self.trouble = Some(error.clone()),
+            Ok(Answer::Identity(_) | Answer::Metadata(_)) => {}
         }
     }
 }

@@ -174,6 +174,12 @@ impl Fetches {
         &mut self.fetches[key]
     }
 
+    /// What a part of a fetch reads; `None` if it was cancelled.
+    pub(super) fn place(&self, key: FetchKey, part: u32) -> Option<(LogId, Offset)> {
+        let part = self.fetches.get(key)?.parts.get(part as usize)?;
+        Some((part.log, part.next))
+    }
+
     pub(super) fn contains(&self, key: FetchKey) -> bool {
         self.fetches.contains(key)
     }

@@ -146,6 +146,12 @@ impl Lookups {
         self.turns.push_back(key);
     }
 
+    /// What a look-up reads.
+    pub(super) fn place(&self, key: LookupKey) -> (LogId, Offset) {
+        let lookup = &self.lookups[key];
+        (lookup.log, lookup.from)
+    }
+
     fn remove(&mut self, key: LookupKey) -> Lookup {
         let mut lookup = self.lookups.remove(key);
         self.by_request.remove(&lookup.request);

@@ -35,7 +35,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_storage::histogram::Histogram;
 use leveret_storage::io::{BufPool, IoResult, Op, OpId};
-use leveret_storage::store::{Event, LogSettings, ReadToken, Store};
+use leveret_storage::store::{Event, LogSettings, ReadError, ReadToken, Store};
 use leveret_storage::types::{LogId, LogKind, Mono, Now, Term};
 
 use crate::error::EngineError;
@@ -329,20 +329,30 @@ impl<P: BufPool> Shard<P> {
                 self.wake_fetches(log, now);
                 self.wake_watches(log, now);
             }
-            Event::ReadDone { token, result } => match self.readers.remove(&token) {
-                Some(Reader::Fetch { key, part }) => self.part_read(key, part, result, now),
-                Some(Reader::Lookup(key)) => self.lookup_read(key, result, now),
-                Some(Reader::Watch(id)) => self.watch_read(id, result),
-                // Its asker was cancelled.
-                None => {}
-            },
-            Event::TimeDone { token, result } => match self.readers.remove(&token) {
-                Some(Reader::Lookup(key)) => self.lookup_found(key, result, now),
-                Some(Reader::Fetch { .. } | Reader::Watch(_)) => {
-                    unreachable!("only look-ups look up times")
+            Event::ReadDone { token, result } => {
+                // Of none its asker was cancelled.
+                let Some(reader) = self.readers.remove(&token) else {
+                    return;
+                };
+                self.note_damage(&reader, result.as_ref().err());
+                match reader {
+                    Reader::Fetch { key, part } => self.part_read(key, part, result, now),
+                    Reader::Lookup(key) => self.lookup_read(key, result, now),
+                    Reader::Watch(id) => self.watch_read(id, result),
                 }
-                None => {}
-            },
+            }
+            Event::TimeDone { token, result } => {
+                let Some(reader) = self.readers.remove(&token) else {
+                    return;
+                };
+                self.note_damage(&reader, result.as_ref().err());
+                match reader {
+                    Reader::Lookup(key) => self.lookup_found(key, result, now),
+                    Reader::Fetch { .. } | Reader::Watch(_) => {
+                        unreachable!("only look-ups look up times")
+                    }
+                }
+            }
             Event::SnapshotWanted { log } => self.take_snapshot(log),
             Event::Stopped { log, reason } => self.log_stopped(log, reason.into()),
             Event::SpaceAvailable => self.retry_parked(now),
@@ -352,6 +362,25 @@ impl<P: BufPool> Shard<P> {
             Event::Fatal(reason) => self.events.push_back(ShardEvent::Fatal(reason)),
             // A start is read from the store whenever it matters, and nobody waits for either.
             Event::Trimmed { .. } | Event::Dropped { .. } => {}
+        }
+    }
+
+    /// What the device refuses, or gives back other than it was written, is the operator's to know.
+    fn note_damage(&mut self, reader: &Reader, error: Option<&ReadError>) {
+        let Some(error @ (ReadError::Corrupt { .. } | ReadError::Io(_))) = error else {
+            return;
+        };
+        let place = match reader {
+            Reader::Fetch { key, part } => self.fetches.place(*key, *part),
+            Reader::Lookup(key) => Some(self.lookups.place(*key)),
+            Reader::Watch(id) => self.watches.place(*id),
+        };
+        if let Some((log, offset)) = place {
+            self.events.push_back(ShardEvent::Damaged {
+                log,
+                offset,
+                reason: error.to_string(),
+            });
         }
     }
 

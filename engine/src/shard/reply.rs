@@ -133,6 +133,16 @@ pub enum ShardEvent {
         /// What failed.
         reason: Arc<str>,
     },
+    /// Stored bytes of a log could not be read, or are not those that were written. Whoever asked
+    /// is told; the rest of the log can be read, and it takes more entries.
+    Damaged {
+        /// The log.
+        log: LogId,
+        /// Where reading began.
+        offset: Offset,
+        /// The file, the place in it, and what does not fit.
+        reason: String,
+    },
     /// From now on producing is refused for want of space on the file system; the topology still
     /// changes.
     DiskFull {

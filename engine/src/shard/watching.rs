@@ -73,6 +73,12 @@ impl Watches {
     pub(super) fn len(&self) -> usize {
         self.open.len()
     }
+
+    /// What one reads; `None` if it has ended.
+    pub(super) fn place(&self, id: WatchId) -> Option<(LogId, Offset)> {
+        let watch = &self.open.get(&id)?.watch;
+        Some((watch.log, watch.from))
+    }
 }
 
 /// One of them.

@@ -26,7 +26,7 @@ use self::print::Printer;
 use super::args::ConsumeArgs;
 use super::failure::Failure;
 use super::output::counted;
-use super::remote::{about_topic, options};
+use super::remote::{about_topic, connect_with, options, tell_trouble};
 use super::start::StartAt;
 
 /// How long a broker may be away while it is followed.
@@ -53,11 +53,12 @@ pub(super) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
     if !args.until_end {
         options.retry_timeout = PATIENCE;
     }
-    let client = Client::with_options(options).await?;
+    let client = connect_with(options).await?;
     let (mut consumer, mut reading) = prepare(&client, &args).await?;
     let mut printer = Printer::new(BufWriter::with_capacity(64 * 1024, io::stdout()), args.json);
     tokio::select! {
         outcome = read(&client, &mut consumer, &mut reading, &mut printer) => outcome?,
+        () = tell_trouble(&client) => unreachable!("it has no end"),
         _ = tokio::signal::ctrl_c() => {}
     }
     printer.flush()?;

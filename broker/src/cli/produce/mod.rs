@@ -8,7 +8,7 @@ mod acks;
 mod lines;
 mod progress;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
@@ -20,17 +20,18 @@ use self::acks::Sent;
 use super::args::ProduceArgs;
 use super::failure::Failure;
 use super::output::counted;
-use super::remote::{about_topic, options};
+use super::remote::{about_topic, options, patiently};
 
 /// Records that may be without acknowledgement; their bytes are bounded by the producer's buffer.
 const UNACKNOWLEDGED: usize = 1 << 18;
 
 /// How far the command has come.
-#[derive(Debug)]
 struct Tally {
     begin: Instant,
     sent: Cell<u64>,
     acknowledged: Cell<u64>,
+    /// Once there is one: it knows what keeps records waiting.
+    producer: OnceCell<Producer>,
 }
 
 pub(super) async fn run(args: ProduceArgs) -> Result<(), Failure> {
@@ -39,6 +40,7 @@ pub(super) async fn run(args: ProduceArgs) -> Result<(), Failure> {
         begin: Instant::now(),
         sent: Cell::new(0),
         acknowledged: Cell::new(0),
+        producer: OnceCell::new(),
     };
     let work = async {
         let client = reach(&args).await?;
@@ -83,7 +85,8 @@ async fn reach(args: &ProduceArgs) -> Result<Client, Failure> {
     let begin = Instant::now();
     let mut told = false;
     loop {
-        let error = match create_if_missing(&client, args).await {
+        let address = &client.options().address;
+        let error = match patiently(address, create_if_missing(&client, args)).await {
             Ok(()) => return Ok(client),
             Err(error) if error.is_retriable() && begin.elapsed() < args.timeout => error,
             Err(error) => return Err(about_topic(&args.topic, &error)),
@@ -130,7 +133,7 @@ async fn send_lines(
         // Who types sees each line acknowledged; nothing is won by waiting for the next.
         settings.linger = Duration::ZERO;
     }
-    let producer = client.producer(settings);
+    let producer = tally.producer.get_or_init(|| client.producer(settings));
     let separator = args.key_separator.as_ref().map(|text| text.as_bytes());
     let mut chunks = lines::read_in_background(io::stdin());
     let mut number = 0;
@@ -143,7 +146,7 @@ async fn send_lines(
         })?;
         for line in lines {
             number += 1;
-            let sent = send_line(args, &producer, separator, line, number).await?;
+            let sent = send_line(args, producer, separator, line, number).await?;
             tally.sent.set(number);
             if queue.send(sent).await.is_err() {
                 // Acknowledgements have failed, and say so themselves.
