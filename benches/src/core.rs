@@ -5,7 +5,7 @@ use leveret_engine::shard::{Reply, RequestId, Shard, ShardEvent, ShardSettings};
 use leveret_engine::topology::{Command, TopologyEntry};
 use leveret_storage::format::superblock::Geometry;
 use leveret_storage::io::{IoResult, Op, OpId};
-use leveret_storage::recovery::{RecoveredCore, RecoveryConfig, recover};
+use leveret_storage::recovery::{RecoveredCore, RecoveryConfig, Summary, recover};
 use leveret_storage::store::{Event, LogSettings, NewEntry, Store, StoreConfig};
 use leveret_storage::types::{Level, LogId, LogKind, Mono, Now, Term, WallMs};
 
@@ -37,9 +37,15 @@ fn store_config() -> StoreConfig {
 
 /// Core 0 of what the device holds.
 pub(crate) fn recovered(device: &mut Device) -> RecoveredCore {
+    summarized(device).0
+}
+
+/// The same, and what it took.
+pub(crate) fn summarized(device: &mut Device) -> (RecoveredCore, Summary) {
     let task = recover(recovery_config(), device.pool());
     let recovered = device.drive(task).expect("an intact device recovers");
-    recovered.cores.into_iter().next().expect("one core")
+    let core = recovered.cores.into_iter().next().expect("one core");
+    (core, recovered.summary)
 }
 
 fn start() -> Now {

@@ -2,9 +2,10 @@
 //! the journal, planning, and writing what remains.
 
 use bytes::Bytes;
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 
-use crate::core::{StoreCore, recovered};
+use crate::core::{StoreCore, recovered, recovery_config, summarized};
 use crate::device::Device;
 use crate::input::Random;
 
@@ -37,7 +38,38 @@ pub(crate) fn benches(criterion: &mut Criterion) {
             );
         });
     }
+    straddling(&mut group);
     group.finish();
+}
+
+/// Half a ring of small batches of many logs in turn, so that each commit names all of them: per
+/// byte of what is live, and with at most 1.2 bytes read for each of them.
+fn straddling(group: &mut BenchmarkGroup<'_, WallTime>) {
+    const LOGS: u64 = 200;
+    const ENTRIES: u64 = 80;
+    const LEN: usize = 1800;
+    let device = left_behind(LOGS, ENTRIES, LEN);
+    let live = LOGS * ENTRIES * LEN as u64;
+    let (_, summary) = summarized(&mut device.clone());
+    let finding = recovery_config().geometry.file_bytes + (20 << 20);
+    assert!(
+        summary.bytes_read <= 12 * summary.live_bytes / 10 + finding,
+        "read {} bytes for {} that are live",
+        summary.bytes_read,
+        summary.live_bytes
+    );
+    group.throughput(Throughput::Bytes(live));
+    let name = BenchmarkId::new(
+        format!("{ENTRIES}x{LEN}B-straddling"),
+        format!("logs={LOGS}"),
+    );
+    group.bench_function(name, |b| {
+        b.iter_batched(
+            || device.clone(),
+            |mut device| (recovered(&mut device), device),
+            BatchSize::PerIteration,
+        );
+    });
 }
 
 /// The device after a kill: everything durable, nothing closed.

@@ -15,9 +15,11 @@ use leveret_engine::topology::{
 };
 use leveret_storage::format::superblock::Geometry;
 use leveret_storage::io::{BLOCK, IoResult, Op, OpId};
-use leveret_storage::recovery::{Recovered, RecoveredCore, Recovery, RecoveryConfig, recover};
+use leveret_storage::recovery::{
+    Phase, Recovered, RecoveredCore, Recovery, RecoveryConfig, recover,
+};
 use leveret_storage::store::StoreConfig;
-use leveret_storage::types::{Level, Now};
+use leveret_storage::types::{Level, Mono, Now};
 
 use crate::config::{Advertise, Listen, Settings, kafka_config};
 use crate::core::boundary::Protocol;
@@ -129,6 +131,8 @@ fn recovery_config(settings: &Settings) -> RecoveryConfig {
         geometry: ring(settings.journal_bytes.0, usual.geometry),
         salt: unpredictable(),
         segment_bytes: settings.segment_bytes.0,
+        // Of each core: what it may hold of the newest records later on.
+        cache_bytes: bytes(settings.memory_cache_bytes.0),
         ..usual
     }
 }
@@ -170,17 +174,52 @@ struct StorageBootstrap {
     recovery: Recovery<DmaPool>,
     settings: TopologySettings,
     cores: u16,
+    began: Mono,
+    now: Mono,
+    /// When it is time to say how far it is.
+    say_at: Mono,
 }
+
+/// A recovery that takes longer says how far it is, as often.
+const SAY_EVERY_NS: u64 = 1_000_000_000;
 
 impl StorageBootstrap {
     fn new(config: RecoveryConfig, settings: TopologySettings, setup: BootSetup) -> Self {
         let cores = setup.cores;
-        let config = RecoveryConfig { cores, ..config };
+        let config = RecoveryConfig {
+            cores,
+            cache_bytes: config.cache_bytes.saturating_mul(usize::from(cores)),
+            ..config
+        };
         Self {
             recovery: recover(config, setup.pool),
             settings,
             cores,
+            began: setup.now.mono,
+            now: setup.now.mono,
+            say_at: setup.now.mono.after(SAY_EVERY_NS),
         }
+    }
+
+    fn say_how_far(&mut self) {
+        if self.now < self.say_at {
+            return;
+        }
+        self.say_at = self.now.after(SAY_EVERY_NS);
+        let progress = self.recovery.progress();
+        let traffic = self.recovery.traffic();
+        let what = match progress.phase {
+            Phase::Finding => "journals searched for their ends",
+            Phase::Reading => "bytes of a journal read",
+            Phase::Writing => "logs carried over",
+        };
+        tracing::info!(
+            done = progress.done,
+            of = progress.total,
+            bytes_read = traffic.read,
+            bytes_written = traffic.written,
+            "recovering: {what}"
+        );
     }
 
     fn starts(&self, recovered: Recovered) -> Result<Vec<CoreStart>, String> {
@@ -191,6 +230,11 @@ impl StorageBootstrap {
             logs = summary.logs,
             entries = summary.entries,
             torn_ends = summary.torn_ends,
+            journal_bytes = summary.live_bytes,
+            bytes_read = summary.bytes_read,
+            bytes_written = summary.bytes_written,
+            segments_written = summary.segments_written,
+            ms = self.now.since(self.began) / 1_000_000,
             "recovered"
         );
         let start = |recovered| CoreStart {
@@ -240,8 +284,10 @@ impl Bootstrap for StorageBootstrap {
         self.recovery.poll_op()
     }
 
-    fn handle_completion(&mut self, op: OpId, result: IoResult<DmaBuf>, _now: Now) {
+    fn handle_completion(&mut self, op: OpId, result: IoResult<DmaBuf>, now: Now) {
+        self.now = now.mono;
         self.recovery.handle_completion(op, result);
+        self.say_how_far();
     }
 
     fn poll_finished(&mut self) -> Option<Result<Vec<CoreStart>, String>> {

@@ -73,7 +73,9 @@ impl Ground<'_> {
                 }
                 return match result {
                     Ok(recovered) => Ok(Some(recovered)),
-                    Err(RecoveryError::Io(error)) if plan.device_fails() => {
+                    Err(error @ (RecoveryError::Io(_) | RecoveryError::NoSpace { .. }))
+                        if plan.device_fails() =>
+                    {
                         trace.say(format_args!("recovery failed: {error}"));
                         Ok(None)
                     }

@@ -161,6 +161,9 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
                 position,
                 what,
             } => self.found(file, position, what),
+            error @ RecoveryError::NoSpace { .. } => {
+                self.found(FileName::Superblock, 0, error.to_string());
+            }
             RecoveryError::Io(error) => self.found(FileName::Superblock, 0, error.message),
             RecoveryError::Config(what) => self.found(FileName::Superblock, 0, what),
         }

@@ -173,6 +173,8 @@ pub(crate) async fn switch<P: BufPool>(
     if boot.complete {
         write_marks(io, slot, cores).await?;
     }
+    // From here on the files made may be part of the truth.
+    io.take_created();
     write_slot(io, slot, next).await?;
     // From now on a file without an intact slot has rotted.
     if !boot.complete && slot == 0 {
@@ -238,15 +240,105 @@ pub(crate) fn generation_of(file: FileName) -> Option<Generation> {
     }
 }
 
+/// The journal files at start, and the number of the generation to come.
+pub(crate) struct Present {
+    pub(crate) generation: Generation,
+    /// Those of the present generation, with their lengths.
+    pub(crate) current: Vec<(FileName, u64)>,
+    /// Those of all others.
+    pub(crate) others: Vec<FileName>,
+}
+
+/// Looks which journal files there are.
+pub(crate) async fn look_around<P: BufPool>(
+    io: &Io<P>,
+    boot: &Boot,
+) -> Result<Present, RecoveryError> {
+    let born = boot.current.map(|(block, _)| block.generation);
+    let files = list_journals(io).await?;
+    let used = files.iter().filter_map(|(file, _)| generation_of(*file));
+    let highest = used.chain(born).max().unwrap_or_default();
+    let generation = Generation(highest.0.checked_add(1).expect("generations overflow"));
+    let (current, others): (Vec<_>, Vec<_>) = files
+        .into_iter()
+        .partition(|(file, _)| generation_of(*file) == born);
+    Ok(Present {
+        generation,
+        current,
+        others: others.into_iter().map(|(file, _)| file).collect(),
+    })
+}
+
+/// Removes what tries to start have left that were killed, before this one takes any space. The
+/// journal files, which tell that there was one, go when the rest is gone for good: so a number
+/// of theirs that is used again meets nothing that bears it. Returns how many were removed.
+pub(crate) async fn remove_unborn<P: BufPool>(
+    io: &Io<P>,
+    boot: &Boot,
+    others: &[FileName],
+) -> Result<u64, RecoveryError> {
+    let born = boot.current.map(|(block, _)| block.generation);
+    let is_unborn = |generation| born.is_none_or(|born| generation > born);
+    let mut removed = 0;
+    if others
+        .iter()
+        .any(|file| generation_of(*file).is_some_and(is_unborn))
+    {
+        for log in list_logs(io).await? {
+            let dir = Dir::Log(log);
+            let names = io.list(dir).await?;
+            let files = names
+                .iter()
+                .filter_map(|(name, _)| FileName::parse(dir, name));
+            let unborn: Vec<_> = files
+                .filter(|file| match *file {
+                    FileName::Segment { generation, .. }
+                    | FileName::Snapshot { generation, .. } => is_unborn(generation),
+                    FileName::Index { written, .. } => is_unborn(written),
+                    FileName::Superblock | FileName::Journal { .. } => false,
+                })
+                .collect();
+            if !unborn.is_empty() {
+                removed += unborn.len() as u64;
+                io.run_all(unborn.into_iter().map(Op::Remove)).await?;
+                io.run(Op::SyncDir(dir)).await?;
+            }
+        }
+    }
+    removed += others.len() as u64;
+    io.run_all(others.iter().copied().map(Op::Remove)).await?;
+    if !others.is_empty() {
+        io.run(Op::SyncDir(Dir::Journal)).await?;
+    }
+    Ok(removed)
+}
+
+/// Removes again what a try has made that ends before its generation is the truth.
+pub(crate) async fn give_back<P: BufPool>(io: &Io<P>) {
+    let made = io.take_created();
+    // The journal files last: they tell that there was a try.
+    let is_journal = |file: &FileName| matches!(file, FileName::Journal { .. });
+    let (journals, others): (Vec<_>, Vec<_>) = made.into_iter().partition(is_journal);
+    for files in [others, journals] {
+        let dirs: BTreeSet<_> = files.iter().map(|file| file.dir()).collect();
+        let removals = files.into_iter().map(Op::Remove);
+        // A device that refuses this too leaves it to the next start.
+        let _ = io.run_all(removals).await;
+        let _ = io.run_all(dirs.into_iter().map(Op::SyncDir)).await;
+    }
+}
+
 /// Creates all files of the new rings, durably, before anything else bears their generation: so
-/// the number of a generation is never used twice, whatever a crash leaves behind.
+/// the number of a generation is never used twice, whatever a crash leaves behind. They are empty:
+/// the blocks that they will have are those of the old ring. Only a `first` one sets aside its own.
 pub(crate) async fn create_rings<P: BufPool>(
     io: &Io<P>,
     generation: Generation,
     cores: u16,
     geometry: &Geometry,
+    first: bool,
 ) -> Result<(), RecoveryError> {
-    let reserve = geometry.file_bytes;
+    let reserve = if first { geometry.file_bytes } else { 0 };
     let creations = (0..cores).flat_map(|core| {
         (0..geometry.files).map(move |index| Op::Create {
             file: FileName::Journal {

@@ -3,6 +3,8 @@
 //! Everything goes to files that this generation created. Nothing is synced commit by commit:
 //! nobody is told anything before the superblock switch, so one sync per file suffices.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use super::RecoveryError;
@@ -17,7 +19,7 @@ use crate::format::record::{self, Checkpoint, SnapshotState};
 use crate::format::snapshot::{self, SnapshotId};
 use crate::format::superblock::Geometry;
 use crate::format::{crc, round_up};
-use crate::io::{BLOCK, BufPool, Dir, FileName, Op};
+use crate::io::{BLOCK, BufPool, Dir, FileName, IoErrorKind, Op};
 use crate::mutation::{Mutation, mutated};
 use crate::types::{CommitSeq, Generation, LogId, LogKind, Ordinal};
 
@@ -143,27 +145,6 @@ impl<P: BufPool> JournalWriter<P> {
         }
     }
 
-    /// Zero-fills the rest of the file that the ring stands in, which the live store cannot do
-    /// beside its commits: the first ones would each extend the file, and take twice as long.
-    async fn fill(&mut self) -> Result<(), RecoveryError> {
-        let file = self.file(self.at.file);
-        let prepared = &mut self.prepared[usize::from(self.at.file)];
-        while *prepared < self.geometry.file_bytes {
-            let len = FILL.min(self.geometry.file_bytes - *prepared);
-            let mut buf = self.io.buffer(usize::try_from(len).expect("one fill"));
-            buf.as_mut().fill(0);
-            let write = Op::Write {
-                file,
-                pos: *prepared,
-                buf,
-                durable: false,
-            };
-            self.io.run(write).await?;
-            *prepared += len;
-        }
-        Ok(())
-    }
-
     /// Writes what is pending, makes it durable, and lets an empty commit vouch for it.
     pub(crate) async fn finish(
         mut self,
@@ -171,7 +152,6 @@ impl<P: BufPool> JournalWriter<P> {
         logs: Vec<RecoveredLog>,
     ) -> Result<RecoveredCore, RecoveryError> {
         self.flush(CommitSeq(0), false).await?;
-        self.fill().await?;
         if sync {
             for index in 0..=self.at.file {
                 self.io.run(Op::Sync(self.file(index))).await?;
@@ -192,6 +172,46 @@ impl<P: BufPool> JournalWriter<P> {
     }
 }
 
+/// Zero-fills the rest of the file that the ring stands in, which the live store cannot do beside
+/// its commits: the first ones would each extend the file, and take twice as long. After the
+/// switch: it may need what the old ring has given back, and the store gets by without it.
+///
+/// # Errors
+/// When the device refuses for another reason than want of space.
+pub(crate) async fn fill<P: BufPool>(
+    io: &Io<P>,
+    core: &mut RecoveredCore,
+) -> Result<(), RecoveryError> {
+    let index = core.write_at.file;
+    let file = FileName::Journal {
+        generation: core.journal.generation,
+        core: core.journal.core,
+        index,
+    };
+    let mut filled = core.prepared[usize::from(index)];
+    while filled < core.geometry.file_bytes {
+        let len = FILL.min(core.geometry.file_bytes - filled);
+        let mut buf = io.buffer(usize::try_from(len).expect("one fill"));
+        buf.as_mut().fill(0);
+        let write = Op::Write {
+            file,
+            pos: filled,
+            buf,
+            durable: false,
+        };
+        match io.run(write).await {
+            Err(error) if error.kind == IoErrorKind::NoSpace => break,
+            result => result?,
+        }
+        filled += len;
+    }
+    if filled > core.prepared[usize::from(index)] {
+        io.run(Op::Sync(file)).await?;
+        core.prepared[usize::from(index)] = filled;
+    }
+    Ok(())
+}
+
 /// What is carried over of one log, and how.
 pub(crate) struct Carried<'a> {
     pub(crate) id: LogId,
@@ -199,6 +219,8 @@ pub(crate) struct Carried<'a> {
     /// Ordinal up to which the new generation's segments hold everything: the old checkpoint, or
     /// the log's end if its remainder was spilled.
     pub(crate) checkpoint: Checkpoint,
+    /// If it was: what is replayed of it.
+    pub(crate) spilled: VecDeque<Bytes>,
 }
 
 /// Writes the records of one log into its new journal.
@@ -208,14 +230,15 @@ pub(crate) struct Carried<'a> {
 pub(crate) async fn carry<P: BufPool>(
     writer: &mut JournalWriter<P>,
     sources: &mut Sources<P>,
-    carried: &Carried<'_>,
+    carried: Carried<'_>,
     mutation: Option<Mutation>,
 ) -> Result<RecoveredLog, RecoveryError> {
     let Carried {
         id,
         log,
         checkpoint,
-    } = *carried;
+        ..
+    } = carried;
     let kind = log.kind;
     let checkpoint_commit = writer
         .push(record::CHECKPOINT_LEN, |out| {
@@ -240,7 +263,7 @@ pub(crate) async fn carry<P: BufPool>(
         replay_commits: None,
         tail: Vec::new(),
     };
-    carry_snapshot(writer, sources, carried, &mut recovered, mutation).await?;
+    carry_snapshot(writer, sources, &carried, &mut recovered, mutation).await?;
     carry_entries(writer, sources, carried, &mut recovered).await?;
     Ok(recovered)
 }
@@ -346,19 +369,23 @@ pub(crate) async fn make_log_dir<P: BufPool>(io: &Io<P>, log: LogId) -> Result<(
 async fn carry_entries<P: BufPool>(
     writer: &mut JournalWriter<P>,
     sources: &mut Sources<P>,
-    carried: &Carried<'_>,
+    carried: Carried<'_>,
     recovered: &mut RecoveredLog,
 ) -> Result<(), RecoveryError> {
     let Carried {
         id,
         log,
         checkpoint,
-    } = *carried;
+        mut spilled,
+    } = carried;
     for entry in &log.entries {
         let replayed = entry.meta.ordinal >= log.replay_from();
         if entry.meta.ordinal < checkpoint.upto.0 {
             if replayed {
-                let bytes = sources.replayed(id, log, entry).await?;
+                let bytes = match entry.meta.ordinal >= log.checkpoint.0 {
+                    true => spilled.pop_front().expect("it was spilled"),
+                    false => sources.replayed(id, log, entry).await?,
+                };
                 let seq = carry_prefix(writer, id, log.kind, entry, &bytes).await?;
                 let first = recovered.replay_commits.map_or(seq, |(first, _)| first);
                 recovered.replay_commits = Some((first, seq));

@@ -26,6 +26,20 @@ pub enum RecoveryError {
         /// Which structure and version.
         what: String,
     },
+    /// The file system is too full to start on; what was begun was given back.
+    #[error(
+        "too little space to start: what the journals hold is written once more before they are \
+         given back, which takes up to {need} bytes here, and {free} are free. Free that much on \
+         the file system of the data directory, or make it larger; nothing was changed ({reason})"
+    )]
+    NoSpace {
+        /// Bytes that a start takes at most.
+        need: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// What the file system refused.
+        reason: String,
+    },
     /// The device refused an operation.
     #[error(transparent)]
     Io(#[from] IoError),

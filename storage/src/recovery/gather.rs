@@ -1,12 +1,14 @@
 //! What the old journals say of every log, joined and checked.
 //!
-//! Only metadata is kept: bytes are read again, checked again, when they are written to the new
-//! generation. So memory is bounded by the number of live entries, not by the rings' size.
+//! Here only metadata is kept; of the bytes, [`Pieces`] keeps what will be written to the new
+//! generation, within its bound. So memory is bounded by the number of live entries, not by the
+//! rings' size.
 
 use std::collections::BTreeMap;
 
 use super::RecoveryError;
 use super::journal::Journal;
+use super::pieces::{Pieces, Spot};
 use crate::format::commit::{CommitHeader, RingPosition};
 use crate::format::index::Span;
 use crate::format::record::{Checkpoint, LogRecord, Record, Records, SnapshotState};
@@ -141,6 +143,8 @@ struct Draft {
 #[derive(Default)]
 pub(crate) struct Gather {
     drafts: BTreeMap<LogId, Draft>,
+    /// Bytes of what is live; by default none are kept.
+    pub(crate) pieces: Pieces,
     /// Commits read.
     pub(crate) commits: u64,
     /// Extents whose last bytes stand in their record.
@@ -205,8 +209,15 @@ impl Gather {
         }
         draft.newest = commit.at;
         let back = |len: usize| end - u32::try_from(len).expect("part of the body");
+        let spot = |bytes| Spot {
+            commit,
+            offset: back(<[u8]>::len(bytes)),
+            bytes,
+        };
+        let (id, kind, pieces) = (record.log, record.kind, &mut self.pieces);
         match &record.record {
             Record::Entry { meta, bytes } => {
+                pieces.entry(id, kind, (meta.ordinal, meta.term), spot(bytes));
                 let offset = back(bytes.len());
                 let source = Source::Inline { commit, offset };
                 draft.entries.push(Found {
@@ -215,6 +226,7 @@ impl Gather {
                 });
             }
             Record::Prefix { meta, prefix } => {
+                pieces.prefix(id, kind, (meta.ordinal, meta.term), spot(prefix));
                 let offset = back(prefix.len());
                 let source = Source::Prefix { commit, offset };
                 draft.entries.push(Found {
@@ -231,6 +243,8 @@ impl Gather {
                     draft.entries.push(Found { meta, source });
                 }
                 self.tailed_extents += u64::from(!extent.tail.is_empty());
+                let last = record.ordinal.plus(extent.entry_count() as u64 - 1);
+                pieces.tail(id, kind, (last, extent.term), spot(extent.tail));
                 draft.extents.push(ExtentAt {
                     segment: extent.segment,
                     generation: extent.generation,
@@ -240,7 +254,10 @@ impl Gather {
                     tail: (back(extent.tail.len()), end),
                 });
             }
-            Record::Checkpoint(point) => draft.checkpoint = Some(*point),
+            Record::Checkpoint(point) => {
+                pieces.checkpoint(id, point);
+                draft.checkpoint = Some(*point);
+            }
             Record::Snapshot(state) => {
                 let at = match *state {
                     SnapshotState::Inline(bytes) => SnapshotAt::Inline {
@@ -259,10 +276,17 @@ impl Gather {
                     },
                 };
                 if draft.snapshot.is_none_or(|(old, _)| old <= record.ordinal) {
+                    pieces.snapshot(id, kind, record.ordinal);
+                    if let SnapshotState::Inline(bytes) = *state {
+                        pieces.state(id, kind, spot(bytes));
+                    }
                     draft.snapshot = Some((record.ordinal, at));
                 }
             }
-            Record::End => draft.ended = true,
+            Record::End => {
+                pieces.end(id);
+                draft.ended = true;
+            }
         }
         Ok(())
     }

@@ -4,8 +4,13 @@
 //! be torn: W in flight, and any that were written without a sync; damage anywhere else is
 //! corruption. What tells them apart is durable-through: if any intact commit, also one behind
 //! the damage, vouches for a commit, that commit was durable.
+//!
+//! The newest file is read whole and kept until its journal's live commits were handed out, so
+//! that finding the end does not read again what is live.
 
 use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
 
 use super::RecoveryError;
 use super::task::{CHUNK, Io};
@@ -25,7 +30,7 @@ pub(crate) struct Journal<P: BufPool> {
 }
 
 /// Where the journal ends, and what of it counts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct End {
     /// The last commit that is intact and in sequence.
     pub(crate) last: CommitHeader,
@@ -33,6 +38,8 @@ pub(crate) struct End {
     pub(crate) at: RingPosition,
     /// Whether intact commits behind a gap were cut off.
     pub(crate) torn: bool,
+    /// The newest file and what it holds.
+    newest: Option<(u16, Bytes)>,
 }
 
 /// What stands at a block of a ring.
@@ -91,13 +98,18 @@ impl<P: BufPool> Journal<P> {
                 ));
             }
             let mut window = Window::new(self, index);
+            window.chunk = BLOCK;
             if let Slot::Intact(header) = window.slot(0).await? {
                 starts.insert(header.seq, index);
             }
         }
         let mut known = Known::new();
+        let mut newest = None;
         match starts.last_key_value() {
-            Some((_, &newest)) => self.scan_newest(newest, &mut known).await?,
+            Some((_, &index)) => {
+                let bytes = self.scan_newest(index, &mut known).await?;
+                newest = Some((index, bytes));
+            }
             None => self.scan_everything(&mut known).await?,
         }
         for (&seq, &index) in starts.iter().rev().skip(1) {
@@ -110,7 +122,10 @@ impl<P: BufPool> Journal<P> {
                 self.chain(index, &mut window, &mut known).await?;
             }
         }
-        self.decide(&known)
+        Ok(End {
+            newest,
+            ..self.decide(&known)?
+        })
     }
 
     /// Collects every intact commit, for a ring whose files all begin with a torn one.
@@ -148,9 +163,12 @@ impl<P: BufPool> Journal<P> {
     }
 
     /// Collects the newest file's commits, then whatever intact commits stand behind its end: in
-    /// the rest of the file and at the beginnings of the following ones.
-    async fn scan_newest(&self, newest: u16, known: &mut Known) -> Result<(), RecoveryError> {
+    /// the rest of the file and at the beginnings of the following ones. Returns what it holds.
+    async fn scan_newest(&self, newest: u16, known: &mut Known) -> Result<Bytes, RecoveryError> {
         let mut window = Window::new(self, newest);
+        let whole = usize::try_from(self.geometry.file_bytes).expect("files are below 4 GiB");
+        window.get(0, whole).await?;
+        let held = window.bytes.clone();
         let end = self.chain(newest, &mut window, known).await?;
         let (&last, _) = known.last_key_value().expect("its first commit is intact");
         let all = self.file_blocks();
@@ -166,9 +184,10 @@ impl<P: BufPool> Journal<P> {
         for _ in 0..others {
             at = self.next_file(at);
             let mut window = Window::new(self, at.file);
+            window.chunk = CHUNK.min(reach as usize * BLOCK);
             self.look_ahead(&mut window, 0..reach, last, known).await?;
         }
-        Ok(())
+        Ok(held)
     }
 
     fn file_blocks(&self) -> u32 {
@@ -225,7 +244,30 @@ impl<P: BufPool> Journal<P> {
             }
             (at, last) = (*next_at, *next);
         }
-        Ok(End { last, at, torn })
+        Ok(End {
+            last,
+            at,
+            torn,
+            newest: None,
+        })
+    }
+
+    /// The live commits, to be read in sequence.
+    ///
+    /// # Errors
+    /// Corruption when live-from is no place of this ring.
+    pub(crate) fn live<'a>(&'a self, end: &'a End) -> Result<Live<'a, P>, RecoveryError> {
+        let at = end.last.live_from_at;
+        if at.file >= self.geometry.files {
+            return Err(self.corrupt(end.at, "live-from points outside the ring"));
+        }
+        Ok(Live {
+            journal: self,
+            end,
+            at,
+            seq: end.last.live_from,
+            window: Window::known(self, at.file, end),
+        })
     }
 
     /// Reads every live commit in sequence and hands header, body and padding to `each`.
@@ -237,39 +279,91 @@ impl<P: BufPool> Journal<P> {
         end: &End,
         mut each: impl FnMut(RingPosition, &CommitHeader, &[u8], &[u8]) -> Result<(), RecoveryError>,
     ) -> Result<(), RecoveryError> {
-        let mut at = end.last.live_from_at;
-        let mut seq = end.last.live_from;
-        if at.file >= self.geometry.files {
-            return Err(self.corrupt(end.at, "live-from points outside the ring"));
+        let mut live = self.live(end)?;
+        while let Some(commit) = live.next().await? {
+            each(commit.at, &commit.header, commit.body, commit.padding)?;
         }
-        let mut window = Window::new(self, at.file);
-        loop {
-            let mut found = window.commit(at.block, seq).await?;
-            if found.is_none() && seq != end.last.live_from {
-                let start = self.next_file(at);
-                let mut next = Window::new(self, start.file);
-                if let Some(header) = next.commit(start.block, seq).await? {
-                    (at, window, found) = (start, next, Some(header));
-                }
-            }
+        Ok(())
+    }
+
+    /// Bytes of the ring from live-from to the end, an upper bound of what is live in it.
+    pub(crate) fn live_bytes(&self, end: &End) -> u64 {
+        let place = |at: RingPosition| u64::from(at.file) * self.geometry.file_bytes + at.byte();
+        let from = place(end.last.live_from_at);
+        let to = place(self.after(end.at, &end.last));
+        let lap = if to <= from {
+            self.geometry.ring_bytes()
+        } else {
+            0
+        };
+        (to + lap).saturating_sub(from)
+    }
+}
+
+/// A cursor over the live commits of a journal. It reads each block once.
+pub(crate) struct Live<'a, P: BufPool> {
+    journal: &'a Journal<P>,
+    end: &'a End,
+    at: RingPosition,
+    /// The next commit's sequence number.
+    seq: CommitSeq,
+    window: Window<'a, P>,
+}
+
+/// A live commit.
+pub(crate) struct LiveCommit<'a> {
+    pub(crate) at: RingPosition,
+    pub(crate) header: CommitHeader,
+    pub(crate) body: &'a [u8],
+    pub(crate) padding: &'a [u8],
+}
+
+impl<P: BufPool> Live<'_, P> {
+    /// The next one; `None` behind the last.
+    ///
+    /// # Errors
+    /// Corruption when it is not intact.
+    pub(crate) async fn next(&mut self) -> Result<Option<LiveCommit<'_>>, RecoveryError> {
+        while self.seq <= self.end.last.seq {
+            let seq = self.seq;
+            let found = self.find(seq).await?;
+            self.seq = seq.plus(1);
             match found {
                 Some(header) => {
-                    let whole = window.get(at.byte(), header.whole_len()).await?;
+                    let at = self.at;
+                    self.at = self.journal.after(at, &header);
+                    let whole = self.window.get(at.byte(), header.whole_len()).await?;
                     let (body, padding) = whole[COMMIT_HEADER..].split_at(header.body_len as usize);
-                    each(at, &header, body, padding)?;
-                    at = self.after(at, &header);
+                    return Ok(Some(LiveCommit {
+                        at,
+                        header,
+                        body,
+                        padding,
+                    }));
                 }
-                None if mutated(self.mutation, Mutation::ReplayPastGap) => {}
+                None if mutated(self.journal.mutation, Mutation::ReplayPastGap) => {}
                 None => {
                     let what = format!("commit {seq} is live and is damaged or missing");
-                    return Err(self.corrupt(at, what));
+                    return Err(self.journal.corrupt(self.at, what));
                 }
             }
-            if seq == end.last.seq {
-                return Ok(());
-            }
-            seq = seq.plus(1);
         }
+        Ok(None)
+    }
+
+    /// Where the one before ended, or at the beginning of the next file.
+    async fn find(&mut self, seq: CommitSeq) -> Result<Option<CommitHeader>, RecoveryError> {
+        let found = self.window.commit(self.at.block, seq).await?;
+        if found.is_some() || seq == self.end.last.live_from {
+            return Ok(found);
+        }
+        let start = self.journal.next_file(self.at);
+        let mut next = Window::known(self.journal, start.file, self.end);
+        let found = next.commit(start.block, seq).await?;
+        if found.is_some() {
+            (self.at, self.window) = (start, next);
+        }
+        Ok(found)
     }
 }
 
@@ -296,7 +390,7 @@ struct Window<'a, P: BufPool> {
     journal: &'a Journal<P>,
     index: u16,
     begin: u64,
-    bytes: Vec<u8>,
+    bytes: Bytes,
     chunk: usize,
 }
 
@@ -306,9 +400,20 @@ impl<'a, P: BufPool> Window<'a, P> {
             journal,
             index,
             begin: 0,
-            bytes: Vec::new(),
+            bytes: Bytes::new(),
             chunk: CHUNK,
         }
+    }
+
+    /// With what finding the end has read of the file.
+    fn known(journal: &'a Journal<P>, index: u16, end: &End) -> Self {
+        let mut window = Self::new(journal, index);
+        if let Some((newest, bytes)) = &end.newest
+            && *newest == index
+        {
+            window.bytes = bytes.clone();
+        }
+        window
     }
 
     /// Bytes `pos..pos + len`, zeros where the file is shorter: it was never written there.
@@ -318,9 +423,16 @@ impl<'a, P: BufPool> Window<'a, P> {
             let left = self.journal.geometry.file_bytes - pos;
             let want = usize::try_from(left).map_or(len, |left| left.min(self.chunk.max(len)));
             let file = self.journal.file(self.index);
-            self.bytes = self.journal.io.read_range(file, pos, want).await?;
-            self.bytes.resize(want, 0);
-            self.begin = pos;
+            // What is there of it is not read again.
+            let skip = usize::try_from(pos.wrapping_sub(self.begin)).unwrap_or(usize::MAX);
+            let have = self.bytes.get(skip..).unwrap_or_default();
+            let mut bytes = BytesMut::with_capacity(want);
+            bytes.extend_from_slice(have);
+            let from = pos + have.len() as u64;
+            let more = self.journal.io.read_range(file, from, want - have.len());
+            bytes.extend_from_slice(&more.await?);
+            bytes.resize(want, 0);
+            (self.begin, self.bytes) = (pos, bytes.freeze());
         }
         let skip = usize::try_from(pos - self.begin).expect("within the chunk");
         Ok(&self.bytes[skip..skip + len])

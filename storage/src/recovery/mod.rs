@@ -5,6 +5,11 @@
 //! core, large ones into new segments. One superblock write then makes that the truth. A crash
 //! at any point before it leaves the old generation as it was, and recovery runs again.
 //!
+//! The journals are read once, whatever the number of logs: `pieces` keeps what is needed of them.
+//! A try that fails removes what it has made; one that is killed leaves it to the next, which
+//! removes it before it takes any space itself. The new rings take over the blocks of the old
+//! ones, so that a start needs room for what is live, and no second ring.
+//!
 //! It never edits or continues a file of the old generation, never skips over missing entries,
 //! and never starts on damage that it cannot prove to be a torn end: it refuses, with the file
 //! and the position. It does not read segments below their log's checkpoint, whose spans are
@@ -16,7 +21,9 @@ mod error;
 mod gather;
 mod journal;
 mod marks;
+mod pieces;
 mod plan;
+mod progress;
 mod recovered;
 mod source;
 mod spill;
@@ -25,8 +32,9 @@ mod task;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use error::RecoveryError;
+pub use progress::{Phase, Progress, Recovery, recover};
 pub use recovered::{Recovered, RecoveredCommit, RecoveredCore, RecoveredLog, Summary};
-pub use task::{Driven, Task};
+pub use task::{Driven, Task, Traffic};
 
 pub(crate) use boot::read_superblock;
 pub(crate) use gather::{Gather, OldLog};
@@ -37,16 +45,18 @@ pub(crate) use task::Io;
 
 use boot::Boot;
 use build::{Carried, JournalWriter};
+use pieces::{Pieces, Spool};
 use plan::Plan;
-use spill::Cut;
+use progress::Watch;
+use spill::{Cut, Spilled};
 
 use crate::format::commit::JournalId;
 use crate::format::mark::Mark;
 use crate::format::record::Checkpoint;
 use crate::format::superblock::{Geometry, Superblock};
-use crate::io::{BufPool, Dir, FileName, Op};
+use crate::io::{BLOCK, BufPool, Dir, FileName, IoErrorKind, Op};
 use crate::mutation::{Mutation, mutated};
-use crate::types::{CoreId, Generation, LogId};
+use crate::types::{CoreId, LogId};
 
 /// What the new generation shall look like, and how recovery may work.
 #[derive(Clone, Debug)]
@@ -64,7 +74,8 @@ pub struct RecoveryConfig {
     pub segment_bytes: u64,
     /// Bytes that a span of a new segment aims at.
     pub span_bytes: u32,
-    /// Bytes of the old generation kept in memory while they are carried over.
+    /// Bytes of the old generation kept in memory while they are carried over; what does not fit
+    /// is written aside.
     pub cache_bytes: usize,
     /// The rule to break; only heeded with the cargo feature `mutations`.
     pub mutation: Option<Mutation>,
@@ -90,31 +101,55 @@ impl Default for RecoveryConfig {
     }
 }
 
-/// Recovery as a task that a driver turns until it has its result.
-pub type Recovery<P> = Task<P, Result<Recovered, RecoveryError>>;
-
-/// Starts recovery of a data directory, which may be empty.
-pub fn recover<P: BufPool + 'static>(config: RecoveryConfig, pool: P) -> Recovery<P> {
-    Task::new(pool, move |io| run(config, io))
-}
-
-async fn run<P: BufPool>(config: RecoveryConfig, io: Io<P>) -> Result<Recovered, RecoveryError> {
+async fn run<P: BufPool>(
+    config: RecoveryConfig,
+    io: Io<P>,
+    watch: Watch,
+) -> Result<Recovered, RecoveryError> {
     if config.cores == 0 {
         return Err(RecoveryError::Config("no cores".to_owned()));
     }
     if let Some(rule) = config.geometry.broken_rule() {
         return Err(RecoveryError::Config(rule.to_owned()));
     }
+    let error = match attempt(config, io.clone(), &watch).await {
+        Ok(recovered) => return Ok(recovered),
+        Err(error) => error,
+    };
+    boot::give_back(&io).await;
+    match error {
+        RecoveryError::Io(error) if error.kind == IoErrorKind::NoSpace => {
+            Err(RecoveryError::NoSpace {
+                need: watch.need(),
+                free: io.free_space().await?,
+                reason: error.message,
+            })
+        }
+        error => Err(error),
+    }
+}
+
+async fn attempt<P: BufPool>(
+    config: RecoveryConfig,
+    io: Io<P>,
+    watch: &Watch,
+) -> Result<Recovered, RecoveryError> {
     if !mutated(config.mutation, Mutation::NoFirstSync) {
         io.run(Op::SyncAll).await?;
     }
     let boot = boot::read_superblock(&io).await?;
+    let present = boot::look_around(&io, &boot).await?;
     let mut summary = Summary {
         first_start: boot.current.is_none(),
+        removed: boot::remove_unborn(&io, &boot, &present.others).await?,
         ..Summary::default()
     };
     let journals = open_journals(&io, &boot, config.mutation);
-    let logs = read_journals(&journals, &boot.marks, &mut summary).await?;
+    let marks = &boot.marks;
+    let mut spool = Spool::new(io.clone(), present.generation);
+    let kept = Pieces::new(config.cache_bytes);
+    let read = read_journals(&journals, marks, (kept, &mut spool), &mut summary, watch);
+    let (logs, kept) = read.await?;
     let old_cores = boot.current.map_or(config.cores, |(block, _)| block.cores);
     // Most logs of a broker with very many have never had a file.
     let folders = boot::list_logs(&io).await?;
@@ -128,16 +163,18 @@ async fn run<P: BufPool>(config: RecoveryConfig, io: Io<P>) -> Result<Recovered,
         .iter()
         .filter(|(id, log)| plan.logs[id].core != log.core);
     summary.moved = moved.count() as u64;
+    let sources = Sources::new(io.clone(), journals, config.cache_bytes / 4);
     let builder = Builder {
-        sources: Sources::new(io.clone(), journals, config.cache_bytes),
+        sources: sources.keeping(kept, spool),
         io,
         config,
         logs: &logs,
         plan,
         lost,
         summary,
+        watch,
     };
-    builder.build(&boot).await
+    builder.build(&boot, present).await
 }
 
 /// The rings of the present generation, one per core.
@@ -162,28 +199,41 @@ pub(crate) fn open_journals<P: BufPool>(
     cores.collect()
 }
 
-/// Everything live in all rings, joined and checked.
-pub(crate) async fn read_journals<P: BufPool>(
+/// Everything live in all rings, joined and checked, with the bytes that were kept of it.
+async fn read_journals<P: BufPool>(
     journals: &[Journal<P>],
     marks: &[Option<Mark>],
+    (pieces, spool): (Pieces, &mut Spool<P>),
     summary: &mut Summary,
-) -> Result<BTreeMap<LogId, OldLog>, RecoveryError> {
+    watch: &Watch,
+) -> Result<(BTreeMap<LogId, OldLog>, Pieces), RecoveryError> {
     let mut gather = Gather::default();
-    for (journal, mark) in journals.iter().zip(marks) {
+    gather.pieces = pieces;
+    for (number, (journal, mark)) in (1..).zip(journals.iter().zip(marks)) {
+        watch.begin(Phase::Finding, number - 1, journals.len() as u64);
         let end = journal.find_end().await?;
         marks::check_end(journal, &end, mark.as_ref())?;
         summary.torn_ends += u64::from(end.torn);
-        journal
-            .read_live(&end, |at, header, body, _| {
-                gather.commit(journal, at, header, body)
-            })
-            .await?;
+        summary.live_bytes += journal.live_bytes(&end);
+        watch.set_need(summary.live_bytes);
+        watch.begin(Phase::Reading, 0, journal.live_bytes(&end));
+        let mut live = journal.live(&end)?;
+        while let Some(commit) = live.next().await? {
+            gather.commit(journal, commit.at, &commit.header, commit.body)?;
+            watch.advance(commit.header.whole_len() as u64);
+            if gather.pieces.is_full() {
+                // Once aside, and once where it belongs.
+                watch.set_need(2 * summary.live_bytes);
+                spool.take(&mut gather.pieces).await?;
+            }
+        }
     }
     summary.commits = gather.commits;
     summary.tailed_extents = gather.tailed_extents;
+    let pieces = std::mem::take(&mut gather.pieces);
     let logs = gather.finish(journals)?;
     summary.entries = logs.values().map(|log| log.entries.len() as u64).sum();
-    Ok(logs)
+    Ok((logs, pieces))
 }
 
 /// Writes the new generation.
@@ -196,29 +246,26 @@ struct Builder<'a, P: BufPool> {
     /// Logs whose folders are gone, though segments held some of them.
     lost: BTreeSet<LogId>,
     summary: Summary,
+    watch: &'a Watch,
 }
 
 impl<P: BufPool> Builder<'_, P> {
-    async fn build(mut self, boot: &Boot) -> Result<Recovered, RecoveryError> {
-        let (generation, old_files) = self.begin_generation(boot).await?;
+    async fn build(
+        mut self,
+        boot: &Boot,
+        present: boot::Present,
+    ) -> Result<Recovered, RecoveryError> {
+        let generation = present.generation;
         let next = Superblock {
             generation,
             cores: self.config.cores,
             geometry: self.plan.geometry,
             salt: boot::salt(self.config.salt, generation),
         };
-        let early = mutated(self.config.mutation, Mutation::SuperblockFirst);
-        let cut = Cut {
-            generation,
-            segment_bytes: self.config.segment_bytes,
-            span_bytes: self.config.span_bytes,
-            sync: !early,
-        };
-        self.spill_remainders(cut).await?;
-        let mut cores = Vec::with_capacity(usize::from(next.cores));
-        for core in 0..next.cores {
-            cores.push(self.write_journal(CoreId(core), &next, !early).await?);
-        }
+        self.make_rings(boot, &next).await?;
+        let sync = !mutated(self.config.mutation, Mutation::SuperblockFirst);
+        let mut cores = self.carry_over(&next, sync).await?;
+        self.sources.finish().await?;
         for log in cores
             .iter_mut()
             .flat_map(|core: &mut RecoveredCore| &mut core.logs)
@@ -226,70 +273,70 @@ impl<P: BufPool> Builder<'_, P> {
             log.lost = self.lost.contains(&log.id);
         }
         boot::switch(&self.io, boot, &next, &mut cores).await?;
-        self.tidy(&next, old_files, &mut cores).await?;
+        self.tidy(&next, present.current, &mut cores).await?;
+        let traffic = self.io.traffic();
         Ok(Recovered {
             generation,
             geometry: next.geometry,
             cores,
-            summary: self.summary,
+            summary: Summary {
+                bytes_read: traffic.read,
+                bytes_written: traffic.written,
+                ..self.summary
+            },
         })
     }
 
-    /// Makes room for the new generation: its number, its ring files. Returns with them the
-    /// present generation's journal files; those of any other run are removed here.
-    async fn begin_generation(
-        &mut self,
-        boot: &Boot,
-    ) -> Result<(Generation, Vec<(FileName, u64)>), RecoveryError> {
+    async fn make_rings(&self, boot: &Boot, next: &Superblock) -> Result<(), RecoveryError> {
+        let first = boot.current.is_none();
+        let rings = next.geometry.ring_bytes() * u64::from(next.cores);
+        let live: u64 = self.logs.values().map(plan::remainder).sum();
+        // The superblock, and the marks beside it.
+        let marks = (2 * BLOCK) as u64 * (u64::from(next.cores) + 1);
+        let rest = match first {
+            true => rings,
+            false => live + self.sources.spooled(),
+        };
+        self.watch.set_need(rest + marks);
         for dir in [Dir::Journal, Dir::Logs] {
             self.io.run(Op::MakeDir(dir)).await?;
         }
         self.io.run(Op::SyncDir(Dir::Root)).await?;
-        let current = boot.current.map(|(block, _)| block.generation);
-        let files = boot::list_journals(&self.io).await?;
-        let used = files
-            .iter()
-            .filter_map(|(file, _)| boot::generation_of(*file));
-        let highest = used.chain(current).max().unwrap_or_default();
-        let generation = Generation(highest.0.checked_add(1).expect("generations overflow"));
-        boot::create_rings(&self.io, generation, self.config.cores, &self.plan.geometry).await?;
-        let (kept, unborn): (Vec<_>, Vec<_>) = files
-            .into_iter()
-            .partition(|(file, _)| boot::generation_of(*file) == current);
-        for (file, _) in unborn {
-            self.io.run(Op::Remove(file)).await?;
-            self.summary.removed += 1;
-        }
-        Ok((generation, kept))
+        boot::create_rings(&self.io, next.generation, next.cores, &next.geometry, first).await
     }
 
-    async fn spill_remainders(&mut self, cut: Cut) -> Result<(), RecoveryError> {
-        for (&id, log) in self.logs {
-            if self.plan.logs[&id].spill {
-                self.summary.segments_written +=
-                    spill::spill(&self.io, &mut self.sources, id, log, cut).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn write_journal(
+    /// Writes all logs, in the order of their ids: that in which the spool has them.
+    async fn carry_over(
         &mut self,
-        core: CoreId,
         next: &Superblock,
         sync: bool,
-    ) -> Result<RecoveredCore, RecoveryError> {
-        let id = JournalId {
+    ) -> Result<Vec<RecoveredCore>, RecoveryError> {
+        let ids = (0..next.cores).map(|core| JournalId {
             generation: next.generation,
-            core,
+            core: CoreId(core),
             salt: next.salt,
+        });
+        let mut writers: Vec<_> = ids
+            .map(|id| {
+                let writer = JournalWriter::new(self.io.clone(), id, next.geometry);
+                (writer, Vec::new())
+            })
+            .collect();
+        let cut = Cut {
+            generation: next.generation,
+            segment_bytes: self.config.segment_bytes,
+            span_bytes: self.config.span_bytes,
         };
-        let mut writer = JournalWriter::new(self.io.clone(), id, next.geometry);
-        let mut recovered = Vec::new();
+        let (mut files, mut dirs) = (Vec::new(), Vec::new());
+        self.watch.begin(Phase::Writing, 0, self.logs.len() as u64);
         for (&id, log) in self.logs {
             let plan = self.plan.logs[&id];
-            if plan.core != core {
-                continue;
+            let mut spilled = Spilled::default();
+            if plan.spill {
+                spilled = spill::spill(&self.io, &mut self.sources, id, log, cut).await?;
+                files.append(&mut spilled.files);
+                dirs.push(Dir::Log(id));
+                self.summary.segments_written += spilled.segments;
             }
             let upto = if plan.spill {
                 log.next()
@@ -309,12 +356,24 @@ impl<P: BufPool> Builder<'_, P> {
                     max_timestamp: build::max_timestamp(log, upto.0),
                     term,
                 },
+                spilled: spilled.replayed,
             };
             let mutation = self.config.mutation;
-            let log = build::carry(&mut writer, &mut self.sources, &carried, mutation).await?;
-            recovered.push(log);
+            let (writer, recovered) = &mut writers[usize::from(plan.core.0)];
+            recovered.push(build::carry(writer, &mut self.sources, carried, mutation).await?);
+            self.sources.done(id);
+            self.watch.advance(1);
         }
-        writer.finish(sync, recovered).await
+        if sync && !files.is_empty() {
+            self.io.run_all(files.into_iter().map(Op::Sync)).await?;
+            dirs.push(Dir::Logs);
+            self.io.run_all(dirs.into_iter().map(Op::SyncDir)).await?;
+        }
+        let mut cores = Vec::with_capacity(writers.len());
+        for (writer, recovered) in writers {
+            cores.push(writer.finish(sync, recovered).await?);
+        }
+        Ok(cores)
     }
 
     /// After the switch: nothing here is needed for the truth, and a crash only leaves litter.
@@ -344,6 +403,9 @@ impl<P: BufPool> Builder<'_, P> {
         let mut prepared: Vec<_> = cores.iter_mut().map(|core| &mut core.prepared).collect();
         let (generation, geometry) = (next.generation, &next.geometry);
         removed += boot::recycle(io, generation, geometry, old_files, &mut prepared).await?;
+        for core in cores {
+            build::fill(io, core).await?;
+        }
         self.summary.removed += removed;
         Ok(())
     }

@@ -114,6 +114,13 @@ fn must_spill(log: &OldLog, largest: usize, threshold: u64) -> Result<bool, u64>
     }
 }
 
+/// Bytes that a log takes of the new generation, at most: all that is not in segments.
+pub(crate) fn remainder(log: &OldLog) -> u64 {
+    let whole = journal_bytes(log, false);
+    // What commits lose to headers and padding, and a segment to its padding and its index.
+    whole + whole / 4 + 2 * BLOCK as u64
+}
+
 /// Every log to the least-loaded core, in order of id; the topology's log to core 0.
 fn spread(cores: u16, plan: &mut BTreeMap<LogId, LogPlan>) {
     let mut load = vec![0_u64; usize::from(cores)];

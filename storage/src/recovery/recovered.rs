@@ -40,6 +40,12 @@ pub struct Summary {
     pub moved: u64,
     /// Files of dead or unborn generations removed.
     pub removed: u64,
+    /// Bytes of the old rings from live-from to their ends.
+    pub live_bytes: u64,
+    /// Bytes read, of journals, segments and all else.
+    pub bytes_read: u64,
+    /// Bytes written.
+    pub bytes_written: u64,
 }
 
 /// One core's share.

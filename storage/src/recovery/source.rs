@@ -1,7 +1,8 @@
-//! Reads the bytes of known entries again, each time under a checksum.
+//! Hands out the bytes of known entries, all of them under a checksum.
 //!
-//! Commit bodies and extent spans are read whole, checked, and kept for a while: entries are
-//! asked for in the order in which they mostly stand.
+//! What stood in the journals comes from the pieces that the pass over them kept. Only what they
+//! do not have is read again, with the whole commit that holds it. The spans of extents are read
+//! from their segments, checked, and kept for a while: a log's entries are asked for in order.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use super::RecoveryError;
 use super::gather::{CommitAt, ExtentAt, Found, OldLog, SnapshotAt, Source};
 use super::journal::Journal;
+use super::pieces::{Key as PieceKey, Part, Pieces, Spool};
 use super::task::Io;
 use crate::format::commit::COMMIT_HEADER;
 use crate::format::index::Span;
@@ -35,12 +37,16 @@ pub(crate) struct Sources<P: BufPool> {
     order: VecDeque<Key>,
     held: usize,
     limit: usize,
+    pieces: Pieces,
+    spool: Spool<P>,
 }
 
 impl<P: BufPool> Sources<P> {
-    /// Over the old generation's journals, keeping up to `limit` bytes.
+    /// Over the old generation's journals, keeping up to `limit` bytes of what is read again.
     pub(crate) fn new(io: Io<P>, journals: Vec<Journal<P>>, limit: usize) -> Self {
         Self {
+            pieces: Pieces::default(),
+            spool: Spool::new(io.clone(), Generation::default()),
             io,
             journals,
             kept: BTreeMap::new(),
@@ -48,6 +54,20 @@ impl<P: BufPool> Sources<P> {
             held: 0,
             limit,
         }
+    }
+
+    /// With what the pass over the journals kept.
+    pub(crate) fn keeping(self, pieces: Pieces, spool: Spool<P>) -> Self {
+        Self {
+            pieces,
+            spool,
+            ..self
+        }
+    }
+
+    /// Bytes that were written aside.
+    pub(crate) fn spooled(&self) -> u64 {
+        self.spool.len()
     }
 
     fn journal(&self, commit: CommitAt) -> &Journal<P> {
@@ -79,7 +99,22 @@ impl<P: BufPool> Sources<P> {
         Ok(self.keep(key, body))
     }
 
-    /// A part of a commit's body; the commit is the one that the place was taken from.
+    /// What stands at `offset` of a commit's body: the first `len` bytes of the piece `key`.
+    async fn piece(
+        &mut self,
+        key: (LogId, PieceKey),
+        commit: CommitAt,
+        offset: u32,
+        len: usize,
+    ) -> Result<Bytes, RecoveryError> {
+        let at = (commit, offset);
+        match self.spool.find(&self.pieces, key, at, len).await? {
+            Some(bytes) => Ok(bytes),
+            None => self.slice(commit, offset, len).await,
+        }
+    }
+
+    /// A part of a commit's body, read again; the commit is the one that the place was taken from.
     async fn slice(
         &mut self,
         commit: CommitAt,
@@ -93,6 +128,19 @@ impl<P: BufPool> Sources<P> {
             return Err(self.journal(commit).corrupt(commit.at, what));
         }
         Ok(body.slice(offset..offset + len))
+    }
+
+    /// The log is carried over: nothing of it is asked for again.
+    pub(crate) fn done(&mut self, log: LogId) {
+        self.pieces.end(log);
+    }
+
+    /// All logs are carried over.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub(crate) async fn finish(&mut self) -> Result<(), RecoveryError> {
+        self.spool.remove().await
     }
 
     /// The checked bytes of one span of an extent.
@@ -116,10 +164,11 @@ impl<P: BufPool> Sources<P> {
         let mut bytes = self.io.read_range(file, span.position, in_file).await?;
         if span.end_position() > extent.boundary {
             let skip = span.position.saturating_sub(extent.boundary);
-            let begin = u64::from(extent.tail.0) + skip;
-            let begin = u32::try_from(begin).expect("within the tail");
+            let skip = usize::try_from(skip).expect("within the tail");
             let missing = span.length as usize - in_file;
-            bytes.extend_from_slice(&self.slice(extent.commit, begin, missing).await?);
+            let tail = self.tail(log, extent).await?;
+            let part = tail.get(skip..).and_then(|tail| tail.get(..missing));
+            bytes.extend_from_slice(part.unwrap_or_default());
         }
         let intact = bytes.len() == span.length as usize && crc(&bytes) == span.crc;
         let mutation = self.journal(extent.commit).mutation;
@@ -131,6 +180,15 @@ impl<P: BufPool> Sources<P> {
         Ok(self.keep(key, bytes))
     }
 
+    /// The last bytes of an extent, which stand in its record.
+    async fn tail(&mut self, id: LogId, extent: &ExtentAt) -> Result<Bytes, RecoveryError> {
+        let (begin, end) = extent.tail;
+        let last = extent.spans.last().expect("an extent has spans");
+        let key = (Ordinal(last.end_ordinal().0 - 1), last.term, Part::Tail);
+        let len = (end - begin) as usize;
+        self.piece((id, key), extent.commit, begin, len).await
+    }
+
     /// The whole bytes of an entry at or above its log's checkpoint.
     pub(crate) async fn entry(
         &mut self,
@@ -140,7 +198,10 @@ impl<P: BufPool> Sources<P> {
     ) -> Result<Bytes, RecoveryError> {
         let len = entry.meta.len as usize;
         match entry.source {
-            Source::Inline { commit, offset } => self.slice(commit, offset, len).await,
+            Source::Inline { commit, offset } => {
+                let key = (entry.meta.ordinal, entry.meta.term, Part::Whole);
+                self.piece((id, key), commit, offset, len).await
+            }
             Source::Prefix { commit, .. } => {
                 let what = format!("the bytes of entry {} are missing", entry.meta.ordinal);
                 Err(self.journal(commit).corrupt(commit.at, what))
@@ -169,7 +230,12 @@ impl<P: BufPool> Sources<P> {
         let bytes = match (log.kind, entry.source) {
             (LogKind::Machine, _) => self.entry(id, log, entry).await?,
             (LogKind::Topic, Source::Prefix { commit, offset }) => {
-                self.slice(commit, offset, wanted).await?
+                let key = (entry.meta.ordinal, entry.meta.term, Part::Prefix);
+                self.piece((id, key), commit, offset, wanted).await?
+            }
+            (LogKind::Topic, Source::Inline { commit, offset }) => {
+                let key = (entry.meta.ordinal, entry.meta.term, Part::Whole);
+                self.piece((id, key), commit, offset, wanted).await?
             }
             (LogKind::Topic, _) => self.entry(id, log, entry).await?.slice(..wanted),
         };
@@ -189,6 +255,9 @@ impl<P: BufPool> Sources<P> {
                 offset,
                 len,
             } => {
+                if let Some(state) = self.pieces.find_state(id, (commit, offset)) {
+                    return Ok(state);
+                }
                 let state = self.slice(commit, offset, len as usize).await?;
                 Ok(Bytes::copy_from_slice(&state))
             }

@@ -1,9 +1,13 @@
 //! Writes a log's large remainder into new segments with their indexes.
 
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
 use super::RecoveryError;
-use super::build::{make_log_dir, write_padded};
+use super::build::write_padded;
 use super::gather::OldLog;
-use super::source::Sources;
+use super::source::{Sources, prefix_of};
 use super::task::{CHUNK, Io};
 use crate::checksum::append;
 use crate::format::index::{IndexBlock, SPANS_PER_BLOCK, Span, encode_block};
@@ -20,11 +24,20 @@ pub(crate) struct Cut {
     pub(crate) segment_bytes: u64,
     /// Bytes that a span aims at.
     pub(crate) span_bytes: u32,
-    /// Whether to sync; only a mutation says no.
-    pub(crate) sync: bool,
 }
 
-/// Writes all entries from the checkpoint on; the number of segments that it took.
+/// What a spilled log leaves behind.
+#[derive(Debug, Default)]
+pub(crate) struct Spilled {
+    /// The files written, to be synced, with their directory and its own.
+    pub(crate) files: Vec<FileName>,
+    /// Segments among them.
+    pub(crate) segments: u64,
+    /// What the log's machine needs of the entries that are replayed, in order.
+    pub(crate) replayed: VecDeque<Bytes>,
+}
+
+/// Writes all entries from the checkpoint on.
 ///
 /// # Errors
 /// When the old bytes cannot be read again, or the new ones not be written.
@@ -34,34 +47,35 @@ pub(crate) async fn spill<P: BufPool>(
     id: LogId,
     log: &OldLog,
     cut: Cut,
-) -> Result<u64, RecoveryError> {
-    make_log_dir(io, id).await?;
-    let mut segments = 0;
+) -> Result<Spilled, RecoveryError> {
+    io.run(Op::MakeDir(Dir::Log(id))).await?;
+    let mut spilled = Spilled::default();
     let mut writer: Option<SegmentWriter<P>> = None;
     for entry in &log.entries[log.index_of(log.checkpoint.0)..] {
         if writer.as_ref().is_some_and(|w| w.end >= cut.segment_bytes)
             && let Some(full) = writer.take()
         {
-            full.close().await?;
+            spilled.files.extend(full.close().await?);
         }
         let segment = match &mut writer {
             Some(segment) => segment,
             None => {
-                segments += 1;
+                spilled.segments += 1;
                 let begun = SegmentWriter::begin(io.clone(), id, entry.meta.ordinal, cut).await?;
                 writer.insert(begun)
             }
         };
         let bytes = sources.entry(id, log, entry).await?;
         segment.add(&entry.meta, &bytes).await?;
+        if entry.meta.ordinal >= log.replay_from() {
+            let prefix = &bytes[..prefix_of(&entry.meta)];
+            spilled.replayed.push_back(Bytes::copy_from_slice(prefix));
+        }
     }
     if let Some(last) = writer {
-        last.close().await?;
+        spilled.files.extend(last.close().await?);
     }
-    if cut.sync {
-        io.run(Op::SyncDir(Dir::Log(id))).await?;
-    }
-    Ok(segments)
+    Ok(spilled)
 }
 
 /// One new segment under construction.
@@ -156,8 +170,8 @@ impl<P: BufPool> SegmentWriter<P> {
         Ok(())
     }
 
-    /// Writes the padded end and the index, and makes both durable.
-    async fn close(mut self) -> Result<(), RecoveryError> {
+    /// Writes the padded end and the index, which are to be made durable.
+    async fn close(mut self) -> Result<[FileName; 2], RecoveryError> {
         let rest = self.pending.len();
         self.write(rest).await?;
         let mut blocks = vec![0; self.spans.len().div_ceil(SPANS_PER_BLOCK) * BLOCK];
@@ -177,10 +191,6 @@ impl<P: BufPool> SegmentWriter<P> {
             write_padded(&self.io, self.index(), pos, part).await?;
             pos += part.len() as u64;
         }
-        if self.cut.sync {
-            self.io.run(Op::Sync(self.segment())).await?;
-            self.io.run(Op::Sync(self.index())).await?;
-        }
-        Ok(())
+        Ok([self.segment(), self.index()])
     }
 }

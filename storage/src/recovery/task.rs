@@ -51,6 +51,8 @@ impl<P: BufPool + 'static, T> Task<P, T> {
             ops: VecDeque::new(),
             done: BTreeMap::new(),
             next: 0,
+            created: Vec::new(),
+            traffic: Traffic::default(),
         })));
         let future = Box::pin(make(io.clone()));
         let mut task = Self {
@@ -70,8 +72,19 @@ impl<P: BufPool + 'static, T> Task<P, T> {
 
     /// As [`Driven::handle_completion`].
     pub fn handle_completion(&mut self, id: OpId, result: IoResult<P::Buf>) {
-        self.io.0.borrow_mut().done.insert(id, result);
+        let mut queue = self.io.0.borrow_mut();
+        if let Ok(Output::Read { len, .. }) = &result {
+            queue.traffic.read += *len as u64;
+        }
+        queue.done.insert(id, result);
+        drop(queue);
         self.turn();
+    }
+
+    /// What it has moved so far.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.io.traffic()
     }
 
     /// As [`Driven::poll_result`].
@@ -107,11 +120,23 @@ impl<P: BufPool + 'static, T> Driven<P> for Task<P, T> {
     }
 }
 
+/// Bytes that a task has moved between memory and the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes read.
+    pub read: u64,
+    /// Bytes handed over to be written.
+    pub written: u64,
+}
+
 struct Queue<P: BufPool> {
     pool: P,
     ops: VecDeque<(OpId, Op<P::Buf>)>,
     done: BTreeMap<OpId, IoResult<P::Buf>>,
     next: u64,
+    /// Files made, until they are part of the truth.
+    created: Vec<FileName>,
+    traffic: Traffic,
 }
 
 /// The handle through which a task does I/O. An operation is queued when its method is called,
@@ -168,6 +193,9 @@ impl<P: BufPool> Io<P> {
         let mut queue = self.0.borrow_mut();
         let id = OpId(queue.next);
         queue.next += 1;
+        if let Op::Write { buf, .. } = &op {
+            queue.traffic.written += buf.as_ref().len() as u64;
+        }
         queue.ops.push_back((id, op));
         Call {
             io: self.clone(),
@@ -181,25 +209,56 @@ impl<P: BufPool> Io<P> {
     }
 
     /// Carries out operations whose only output is success, a few dozen at a time in no order.
+    /// When it returns, none is under way.
     pub(crate) async fn run_all(
         &self,
         ops: impl IntoIterator<Item = Op<P::Buf>>,
     ) -> Result<(), IoError> {
         let mut ops = ops.into_iter();
         loop {
-            let calls: Vec<_> = ops.by_ref().take(64).map(|op| self.call(op)).collect();
+            let calls: Vec<_> = ops.by_ref().take(64).map(|op| self.making(op)).collect();
             if calls.is_empty() {
                 return Ok(());
             }
-            for call in calls {
-                call.await?;
+            let mut result = Ok(());
+            for (made, call) in calls {
+                result = result.and(self.note(made, call.await));
             }
+            result?;
         }
     }
 
     /// Carries out an operation whose only output is success.
     pub(crate) async fn run(&self, op: Op<P::Buf>) -> Result<(), IoError> {
-        self.call(op).await.map(|_| ())
+        let (made, call) = self.making(op);
+        let result = call.await;
+        self.note(made, result)
+    }
+
+    /// The file that the operation makes, if so, and the operation, begun.
+    fn making(&self, op: Op<P::Buf>) -> (Option<FileName>, Call<P>) {
+        let made = match &op {
+            Op::Create { file, .. } => Some(*file),
+            _ => None,
+        };
+        (made, self.call(op))
+    }
+
+    fn note(&self, made: Option<FileName>, result: IoResult<P::Buf>) -> Result<(), IoError> {
+        if result.is_ok() {
+            self.0.borrow_mut().created.extend(made);
+        }
+        result.map(|_| ())
+    }
+
+    /// The files made since it was last asked, in order.
+    pub(crate) fn take_created(&self) -> Vec<FileName> {
+        std::mem::take(&mut self.0.borrow_mut().created)
+    }
+
+    /// What was moved so far.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.0.borrow().traffic
     }
 
     /// Reads up to `len` bytes (at most [`CHUNK`] by our own rule) at the block boundary `pos`.
@@ -241,6 +300,14 @@ impl<P: BufPool> Io<P> {
         bytes.truncate(skip + len);
         bytes.drain(..skip.min(bytes.len()));
         Ok(bytes)
+    }
+
+    /// Bytes that can still be used on the file system.
+    pub(crate) async fn free_space(&self) -> Result<u64, IoError> {
+        match self.call(Op::FreeSpace).await? {
+            Output::Free(free) => Ok(free),
+            _ => Err(unexpected("a question for free space")),
+        }
     }
 
     /// The length of a file, if it exists.

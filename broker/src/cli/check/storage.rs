@@ -1,5 +1,8 @@
 //! The data directory: whether it can be written, what its file system and device promise.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use leveret_broker::config::{SettingValue, Settings};
 use leveret_broker::runtime::survey::Survey;
 use leveret_broker::runtime::{Medium, RuntimeError};
@@ -97,23 +100,70 @@ fn write_cache(cache: Option<&str>) -> Finding {
 fn room(settings: &Settings, survey: &Survey) -> Finding {
     let name = "free space";
     let cores = survey.cores.as_ref().map_or(1, Vec::len) as u64;
-    let journals = settings.journal_bytes.0.saturating_mul(cores);
-    let floor = settings.disk_floor_bytes.0;
-    let needed = journals.saturating_add(floor);
-    let wanted = format!(
-        "more than {} (journals {}, `disk.floor.bytes` {})",
-        size(needed),
-        size(journals),
-        size(floor)
-    );
-    match survey.free {
-        None => Finding::new(name, "cannot be read here", wanted)
-            .but(Verdict::Unknown, "look at `df` for the data directory"),
-        Some(free) if free > needed => Finding::new(name, size(free), wanted),
-        Some(free) => Finding::new(name, size(free), wanted).but(
-            Verdict::Advice,
-            "free some, or lower `journal.bytes`: below the floor producing stops",
-        ),
+    let room = Room {
+        journals: settings.journal_bytes.0.saturating_mul(cores),
+        here: taken_in(&settings.data.join("journal")),
+        floor: settings.disk_floor_bytes.0,
+    };
+    room.judge(name, survey.free)
+}
+
+/// Bytes that the file system holds for the files of a folder; 0 if there is none.
+fn taken_in(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let files = entries.filter_map(|entry| entry.metadata().ok());
+    files.map(|file| file.blocks() * 512).sum()
+}
+
+/// What a start takes of the file system, bytes.
+struct Room {
+    /// All cores' journals, as they are set.
+    journals: u64,
+    /// What the journals there already have; 0: there are none.
+    here: u64,
+    floor: u64,
+}
+
+impl Room {
+    fn judge(&self, name: &'static str, free: Option<u64>) -> Finding {
+        // The first start sets its journals aside and keeps them; a later one writes again what is
+        // live in them, and gives as much back.
+        let (start, needed, why) = match self.here {
+            0 => (
+                self.journals,
+                self.journals.saturating_add(self.floor),
+                "the journals",
+            ),
+            here => (
+                here,
+                here.max(self.floor),
+                "what a start writes again of the journals, at most",
+            ),
+        };
+        let wanted = format!(
+            "more than {} ({why}: {}, `disk.floor.bytes`: {})",
+            size(needed),
+            size(start),
+            size(self.floor)
+        );
+        let Some(free) = free else {
+            let finding = Finding::new(name, "cannot be read here", wanted);
+            return finding.but(Verdict::Unknown, "look at `df` for the data directory");
+        };
+        let finding = Finding::new(name, size(free), wanted);
+        if free >= needed {
+            finding
+        } else if free >= start {
+            let remedy = "free some, or lower `journal.bytes`: below the floor producing stops";
+            finding.but(Verdict::Advice, remedy)
+        } else if self.here == 0 {
+            let remedy = "free some, or lower `journal.bytes`: the broker cannot start";
+            finding.but(Verdict::Fatal, remedy)
+        } else {
+            let remedy = "free some: a start that finds more live in the journals than is free says \
+                          what it needs, and does not go on";
+            finding.but(Verdict::Advice, remedy)
+        }
     }
 }
 
@@ -122,6 +172,25 @@ mod tests {
     use leveret_broker::runtime::TrueLevel;
 
     use super::*;
+
+    #[test]
+    fn a_start_that_may_lack_room_is_foretold() {
+        let judge = |here, free| {
+            let room = Room {
+                journals: 1000,
+                here,
+                floor: 300,
+            };
+            room.judge("free space", Some(free)).verdict
+        };
+        assert_eq!(judge(0, 999), Verdict::Fatal);
+        assert_eq!(judge(0, 1299), Verdict::Advice);
+        assert_eq!(judge(0, 1300), Verdict::Ok);
+        // What is there already needs no second ring.
+        assert_eq!(judge(500, 500), Verdict::Ok);
+        assert_eq!(judge(500, 499), Verdict::Advice);
+        assert_eq!(judge(100, 299), Verdict::Advice);
+    }
 
     #[test]
     fn memory_is_advice_unless_direct_io_is_required() {

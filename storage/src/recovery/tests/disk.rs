@@ -27,6 +27,14 @@ pub(crate) struct Disk {
     pub(crate) ops: u64,
     /// Fail every operation from this one on, as a process that dies does.
     pub(crate) dies_at: Option<u64>,
+    /// Bytes read.
+    pub(crate) read: u64,
+    /// Bytes that all files together may have; `None`: as many as they like.
+    pub(crate) room: Option<u64>,
+    /// The most that they had.
+    pub(crate) most: u64,
+    /// Bytes set aside for files, where they are longer than what is in them.
+    pub(crate) reserved: BTreeMap<FileName, u64>,
 }
 
 fn error(kind: IoErrorKind, message: &str) -> IoError {
@@ -42,11 +50,49 @@ impl Disk {
         if self.dies_at.is_some_and(|at| self.ops > at) {
             return Err(error(IoErrorKind::Other, "died"));
         }
+        if self.growth(&op) > self.free() {
+            return Err(error(IoErrorKind::NoSpace, "no space left"));
+        }
+        let result = self.carry_out(op);
+        self.most = self.most.max(self.used());
+        result
+    }
+
+    fn growth(&self, op: &Op<Vec<u8>>) -> u64 {
+        let (file, end) = match op {
+            Op::Create { file, reserve } => (file, *reserve),
+            Op::Write { file, pos, buf, .. } => (file, pos + buf.len() as u64),
+            Op::Resize { file, len } => (file, *len),
+            _ => return 0,
+        };
+        end.saturating_sub(self.taken(file))
+    }
+
+    fn taken(&self, file: &FileName) -> u64 {
+        let len = self.files.get(file).map_or(0, Vec::len) as u64;
+        len.max(self.reserved.get(file).copied().unwrap_or(0))
+    }
+
+    /// Bytes that all files take.
+    pub(crate) fn used(&self) -> u64 {
+        match self.room {
+            None => 0,
+            Some(_) => self.files.keys().map(|file| self.taken(file)).sum(),
+        }
+    }
+
+    fn free(&self) -> u64 {
+        self.room
+            .map_or(1 << 40, |room| room.saturating_sub(self.used()))
+    }
+
+    fn carry_out(&mut self, op: Op<Vec<u8>>) -> IoResult<Vec<u8>> {
         match op {
-            Op::Create { file, .. } => {
+            Op::Create { file, reserve } => {
                 if self.files.contains_key(&file) {
                     return Err(error(IoErrorKind::Exists, "exists"));
                 }
+                self.reserved.insert(file, reserve);
                 self.files.insert(file, Vec::new());
             }
             Op::MakeDir(dir) => {
@@ -77,6 +123,7 @@ impl Disk {
                 let end = (pos + len).min(content.len());
                 let mut buf = content[pos..end].to_vec();
                 let len = buf.len();
+                self.read += len as u64;
                 buf.resize(len + 7, 0xA5);
                 return Ok(Output::Read { buf, len });
             }
@@ -87,9 +134,13 @@ impl Disk {
                     .remove(&from)
                     .ok_or_else(|| error(IoErrorKind::NotFound, "no file to rename"))?;
                 self.files.insert(to, content);
+                self.reserved.remove(&to);
+                let reserved = self.reserved.remove(&from);
+                self.reserved.extend(reserved.map(|bytes| (to, bytes)));
             }
             Op::Remove(file) => {
                 self.files.remove(&file);
+                self.reserved.remove(&file);
             }
             Op::RemoveDir(dir) => {
                 self.dirs.remove(&dir);
@@ -99,7 +150,7 @@ impl Disk {
                 let len = self.files.get(&file).map(|content| content.len() as u64);
                 return Ok(Output::Len(len));
             }
-            Op::FreeSpace => return Ok(Output::Free(1 << 40)),
+            Op::FreeSpace => return Ok(Output::Free(self.free())),
         }
         Ok(Output::Done)
     }

@@ -7,3 +7,5 @@ mod hostile;
 mod journals;
 mod logs;
 mod lost;
+mod once;
+mod room;

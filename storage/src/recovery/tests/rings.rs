@@ -76,10 +76,15 @@ pub(crate) struct Ring {
     pub(crate) lag: u64,
     body: Vec<u8>,
     records: u32,
+    geometry: Geometry,
 }
 
 impl Ring {
     pub(crate) fn new(generation: u32, core: u16) -> Self {
+        Self::shaped(generation, core, GEOMETRY)
+    }
+
+    pub(crate) fn shaped(generation: u32, core: u16, geometry: Geometry) -> Self {
         let id = JournalId {
             generation: Generation(generation),
             core: CoreId(core),
@@ -94,7 +99,13 @@ impl Ring {
             lag: 1,
             body: Vec::new(),
             records: 0,
+            geometry,
         }
+    }
+
+    /// Bytes of the commit to come.
+    pub(crate) fn pending(&self) -> usize {
+        self.body.len()
     }
 
     pub(crate) fn put(&mut self, len: usize, put: impl FnOnce(&mut [u8]) -> usize) -> &mut Self {
@@ -142,9 +153,9 @@ impl Ring {
     /// Writes the records as one commit; where it begins.
     pub(crate) fn commit(&mut self, disk: &mut Disk) -> RingPosition {
         let len = commit_len(self.body.len());
-        if self.at.byte() + len as u64 > GEOMETRY.file_bytes {
+        if self.at.byte() + len as u64 > self.geometry.file_bytes {
             self.at = RingPosition {
-                file: (self.at.file + 1) % GEOMETRY.files,
+                file: (self.at.file + 1) % self.geometry.files,
                 block: 0,
             };
         }
@@ -190,12 +201,17 @@ impl Ring {
 
 /// A disk with the superblock and the empty rings of generation 1.
 pub(crate) fn disk(cores: u16) -> Disk {
+    disk_of(cores, GEOMETRY)
+}
+
+/// The same with rings of a shape.
+pub(crate) fn disk_of(cores: u16, geometry: Geometry) -> Disk {
     let mut disk = Disk::default();
     disk.dirs.extend([Dir::Root, Dir::Journal, Dir::Logs]);
     let superblock = Superblock {
         generation: Generation(1),
         cores,
-        geometry: GEOMETRY,
+        geometry,
         salt: SALT,
     };
     // Without a mark, for which there is room.
@@ -204,10 +220,10 @@ pub(crate) fn disk(cores: u16) -> Disk {
     superblock.encode(&mut blocks[BLOCK..2 * BLOCK]);
     disk.files.insert(FileName::Superblock, blocks);
     for core in 0..cores {
-        for index in 0..GEOMETRY.files {
+        for index in 0..geometry.files {
             let file = Ring::new(1, core).file(index);
             disk.files
-                .insert(file, vec![0; GEOMETRY.file_bytes as usize]);
+                .insert(file, vec![0; geometry.file_bytes as usize]);
         }
     }
     disk
