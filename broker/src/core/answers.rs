@@ -115,7 +115,7 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
-        if session.load() > most || session.waiting >= MAX_WAITING || session.has_fetches_enough() {
+        if session.owed() > most || session.waiting >= MAX_WAITING || session.has_fetches_enough() {
             self.block(conn, Blocked::Peer);
         }
     }
@@ -127,7 +127,7 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
-        let eased = session.load() <= most / 2
+        let eased = session.owed() <= most / 2
             && session.waiting < MAX_WAITING / 2
             && !session.has_fetches_enough();
         if session.blocked == Some(Blocked::Peer) && eased {
@@ -223,10 +223,16 @@ impl<P: BufPool> Core<P> {
 }
 
 impl super::session::Session {
+    /// Bytes of answers that are encoded and not sent. What waiting fetches keep does not block the
+    /// connection: beyond the bound they do not wait.
+    fn owed(&self) -> usize {
+        self.unsent + self.out.len()
+    }
+
     /// Bytes that its answers take: encoded and not sent, waiting for their turn, or being put
     /// together.
     pub(super) fn load(&self) -> usize {
-        self.unsent + self.out.len() + self.kept
+        self.owed() + self.kept
     }
 
     /// Whether the peer took next to nothing for a while of this time of pressure.
