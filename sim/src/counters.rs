@@ -113,6 +113,8 @@ counters! {
     alterations,
     /// Logs that stopped after a failed write.
     stopped_logs,
+    /// Answers that were compared with those of a broker of one core.
+    requests_compared,
 }
 
 impl Counters {

@@ -56,6 +56,8 @@ enum ModeArg {
     Faults,
     /// Nothing, and the engine's shards with producers on top
     Shards,
+    /// No crashes: whole brokers of one, two and four cores have to answer the same
+    Cores,
     /// All of them in turn
     All,
 }
@@ -66,9 +68,11 @@ impl ModeArg {
             Self::Crashes => Mode::Crashes,
             Self::Faults => Mode::Faults,
             Self::Shards => Mode::Shards,
+            Self::Cores => Mode::Cores,
             Self::All => match seed % 8 {
                 0 => Mode::Faults,
                 3 | 6 => Mode::Shards,
+                5 => Mode::Cores,
                 _ => Mode::Crashes,
             },
         }

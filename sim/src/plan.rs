@@ -81,6 +81,8 @@ pub enum Mode {
     Faults,
     /// No other faults, but the engine's shards on top of storage.
     Shards,
+    /// No crashes: whole brokers of different numbers of cores, whose answers are compared.
+    Cores,
 }
 
 impl Plan {

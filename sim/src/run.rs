@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{Level, LogId, LogKind, Offset};
 
+use crate::cores::same;
 use crate::counters::Counters;
 use crate::disk::{Crash, Faults};
 use crate::plan::{Interrupts, LogPlan, Mode, Plan};
@@ -46,7 +47,17 @@ pub fn run_sound(seed: u64, mode: Mode, mutation: Mutation) -> Outcome {
 }
 
 fn run_plan(seed: u64, mode: Mode, rng: Rng, plan: Plan, printing: bool) -> Outcome {
-    let trace = Trace::new(printing);
+    let mut trace = Trace::new(printing);
+    if mode == Mode::Cores {
+        let (mut rng, mut counters) = (rng, Counters::default());
+        let violation = judge(|| same::run(seed, &mut rng, &mut counters, &mut trace));
+        return Outcome {
+            seed,
+            counters,
+            hash: trace.hash(),
+            violation,
+        };
+    }
     if mode == Mode::Shards {
         let mut world = ShardWorld::new(rng, plan, trace);
         let violation = judge(|| world.live_on());

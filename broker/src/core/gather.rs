@@ -53,6 +53,13 @@ pub(super) enum Progress {
 
 /// About what a fetch keeps until it is answered, and for each of its partitions, bytes.
 pub(super) const FETCH_WEIGHT: (usize, usize) = (512, 256);
+impl Gather {
+    /// The parts that are not there, and where each arrives.
+    pub(super) fn missing_parts(&self) -> impl Iterator<Item = (u32, Slot)> {
+        let parts = (0..).zip(&self.parts);
+        parts.filter_map(|(part, missing)| Some((part, missing.as_ref()?.1)))
+    }
+}
 
 impl Gathering {
     /// About what a fetch keeps until it is answered, bytes; the same from its beginning to its end.

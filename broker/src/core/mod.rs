@@ -10,6 +10,7 @@ mod answers;
 mod bodies;
 pub mod boundary;
 mod damage;
+mod check;
 mod deadlines;
 mod gather;
 mod hang_up;

@@ -92,6 +92,12 @@ impl Pending {
             .collect()
     }
 
+    /// Everything that waits.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, Waiting)> {
+        let entries = self.entries.iter();
+        entries.map(|(index, (uses, waiting, _))| (slot_of(*uses, index), *waiting))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -1,0 +1,305 @@
+//! Kafka requests as bytes, written down here from the protocol's description rather than by the
+//! broker's own codec, and the few fields of answers that checks look at.
+
+use leveret_record::{BatchBuilder, Compression};
+
+/// The length of the prefix that says how long a frame is.
+const PREFIX: usize = 4;
+
+/// A request that is being written; integers are big-endian.
+#[derive(Clone, Debug)]
+pub struct Request(Vec<u8>);
+
+impl Request {
+    /// Begins a request of a version whose header has no tagged fields.
+    #[must_use]
+    pub fn new(api: i16, version: i16) -> Self {
+        let request = Self(vec![0; PREFIX]);
+        request.i16(api).i16(version).i32(7).string("sim")
+    }
+
+    /// Appends bytes as they are.
+    #[must_use]
+    pub fn raw(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    /// Appends one byte.
+    #[must_use]
+    pub fn i8(self, value: i8) -> Self {
+        self.raw(&value.to_be_bytes())
+    }
+
+    /// Appends two bytes.
+    #[must_use]
+    pub fn i16(self, value: i16) -> Self {
+        self.raw(&value.to_be_bytes())
+    }
+
+    /// Appends four bytes.
+    #[must_use]
+    pub fn i32(self, value: i32) -> Self {
+        self.raw(&value.to_be_bytes())
+    }
+
+    /// Appends eight bytes.
+    #[must_use]
+    pub fn i64(self, value: i64) -> Self {
+        self.raw(&value.to_be_bytes())
+    }
+
+    /// Appends a string.
+    #[must_use]
+    pub fn string(self, text: &str) -> Self {
+        let len = i16::try_from(text.len()).expect("short");
+        self.i16(len).raw(text.as_bytes())
+    }
+
+    /// Appends an array, each element by `write`.
+    #[must_use]
+    pub fn array<T>(self, items: &[T], write: impl Fn(Self, &T) -> Self) -> Self {
+        let len = i32::try_from(items.len()).expect("few");
+        items.iter().fold(self.i32(len), write)
+    }
+
+    /// The frame.
+    #[must_use]
+    pub fn frame(mut self) -> Vec<u8> {
+        let len = i32::try_from(self.0.len() - PREFIX).expect("short");
+        self.0[..PREFIX].copy_from_slice(&len.to_be_bytes());
+        self.0
+    }
+}
+
+/// CreateTopics: names and how many partitions.
+#[must_use]
+pub fn create_topics(topics: &[(&str, i32)]) -> Vec<u8> {
+    let request = Request::new(19, 2).array(topics, |request, (name, partitions)| {
+        let request = request.string(name).i32(*partitions).i16(1);
+        request.i32(0).i32(0)
+    });
+    request.i32(5_000).i8(0).frame()
+}
+
+/// DeleteTopics, by name.
+#[must_use]
+pub fn delete_topics(names: &[&str]) -> Vec<u8> {
+    let request = Request::new(20, 1).array(names, |request, name| request.string(name));
+    request.i32(5_000).frame()
+}
+
+/// CreatePartitions: names and how many there are to be.
+#[must_use]
+pub fn create_partitions(topics: &[(&str, i32)]) -> Vec<u8> {
+    let request = Request::new(37, 0).array(topics, |request, (name, count)| {
+        request.string(name).i32(*count).i32(-1)
+    });
+    request.i32(5_000).i8(0).frame()
+}
+
+/// Settings of topics: name, and what each key is set to.
+pub type Altered<'a> = (&'a str, &'a [(&'a str, &'a str)]);
+
+/// AlterConfigs of topics.
+#[must_use]
+pub fn alter_configs(topics: &[Altered<'_>]) -> Vec<u8> {
+    let request = Request::new(33, 0).array(topics, |request, (name, configs)| {
+        let request = request.i8(2).string(name);
+        request.array(configs, |request, (key, value)| {
+            request.string(key).string(value)
+        })
+    });
+    request.i8(0).frame()
+}
+
+/// IncrementalAlterConfigs of topics; every operation sets.
+#[must_use]
+pub fn incremental_alter_configs(topics: &[Altered<'_>]) -> Vec<u8> {
+    let request = Request::new(44, 0).array(topics, |request, (name, configs)| {
+        let request = request.i8(2).string(name);
+        request.array(configs, |request, (key, value)| {
+            request.string(key).i8(0).string(value)
+        })
+    });
+    request.i8(0).frame()
+}
+
+/// DescribeConfigs of topics, every setting.
+#[must_use]
+pub fn describe_configs(names: &[&str]) -> Vec<u8> {
+    let request =
+        Request::new(32, 1).array(names, |request, name| request.i8(2).string(name).i32(-1));
+    request.i8(0).frame()
+}
+
+/// Metadata of topics.
+#[must_use]
+pub fn metadata(names: &[&str]) -> Vec<u8> {
+    let request = Request::new(3, 1);
+    request
+        .array(names, |request, name| request.string(name))
+        .frame()
+}
+
+/// ListOffsets: topic, partition and timestamp.
+#[must_use]
+pub fn list_offsets(asked: &[(&str, i32, i64)]) -> Vec<u8> {
+    let request = Request::new(2, 1).i32(-1);
+    let request = request.array(asked, |request, (name, partition, timestamp)| {
+        let request = request.string(name).i32(1);
+        request.i32(*partition).i64(*timestamp)
+    });
+    request.frame()
+}
+
+/// InitProducerId without a transaction.
+#[must_use]
+pub fn init_producer_id() -> Vec<u8> {
+    Request::new(22, 0).i16(-1).i32(0).frame()
+}
+
+/// ApiVersions.
+#[must_use]
+pub fn api_versions() -> Vec<u8> {
+    Request::new(18, 0).frame()
+}
+
+/// Produce: topic, partition and the length of the one record's value.
+#[must_use]
+pub fn produce(acks: i16, batches: &[(&str, i32, usize)]) -> Vec<u8> {
+    let request = Request::new(0, 7).i16(-1).i16(acks).i32(30_000);
+    let request = request.array(batches, |request, (name, partition, len)| {
+        let batch = batch(*len);
+        let bytes = i32::try_from(batch.len()).expect("short");
+        let request = request.string(name).i32(1).i32(*partition);
+        request.i32(bytes).raw(&batch)
+    });
+    request.frame()
+}
+
+/// A batch of one record whose value has that length.
+#[must_use]
+pub fn batch(len: usize) -> Vec<u8> {
+    let mut builder = BatchBuilder::new(Compression::None);
+    let value = vec![b'v'; len];
+    let pushed = builder.push(crate::plan::WALL, None, Some(&value), &[]);
+    pushed.expect("it fits");
+    builder.finish().to_vec()
+}
+
+/// One partition of a fetch.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Of this topic.
+    pub topic: &'a str,
+    /// Its number.
+    pub partition: i32,
+    /// The first offset wanted.
+    pub offset: i64,
+    /// Bytes of it at most.
+    pub max_bytes: i32,
+}
+
+/// Bounds of a whole fetch.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes of all partitions at most.
+    pub max_bytes: i32,
+    /// Bytes to wait for.
+    pub min_bytes: i32,
+    /// How long, milliseconds.
+    pub max_wait: i32,
+}
+
+/// Fetch, every partition as an entry of its own.
+#[must_use]
+pub fn fetch(bounds: Bounds, wanted: &[Wanted<'_>]) -> Vec<u8> {
+    let request = Request::new(1, 4).i32(-1).i32(bounds.max_wait);
+    let request = request.i32(bounds.min_bytes).i32(bounds.max_bytes).i8(0);
+    let request = request.array(wanted, |request, wanted| {
+        let request = request.string(wanted.topic).i32(1).i32(wanted.partition);
+        request.i64(wanted.offset).i32(wanted.max_bytes)
+    });
+    request.frame()
+}
+
+/// One partition of a fetch's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// Its number.
+    pub partition: i32,
+    /// 0 is none.
+    pub error: i16,
+    /// The offset after the last that can be read.
+    pub high_watermark: i64,
+    /// Whole batches.
+    pub records: Vec<u8>,
+}
+
+/// Reads the answer to [`fetch`].
+///
+/// # Panics
+/// If it is none.
+#[must_use]
+pub fn fetched(answer: &[u8]) -> Vec<Fetched> {
+    let mut answer = Answer(&answer[PREFIX + 4..]);
+    answer.i32();
+    let mut all = Vec::new();
+    for _ in 0..answer.i32() {
+        let name = answer.i16();
+        answer.take(usize::try_from(name).expect("a name"));
+        for _ in 0..answer.i32() {
+            let (partition, error) = (answer.i32(), answer.i16());
+            let high_watermark = answer.i64();
+            answer.i64();
+            assert!(answer.i32() <= 0, "nothing was aborted");
+            let len = usize::try_from(answer.i32()).unwrap_or(0);
+            all.push(Fetched {
+                partition,
+                error,
+                high_watermark,
+                records: answer.take(len).to_vec(),
+            });
+        }
+    }
+    assert!(answer.0.is_empty(), "bytes behind the answer");
+    all
+}
+
+/// Cuts the answers that are whole off the front of what a peer has taken.
+#[must_use]
+pub fn answers(taken: &mut Vec<u8>) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    while let Some(prefix) = taken.first_chunk::<PREFIX>() {
+        let len = usize::try_from(i32::from_be_bytes(*prefix)).expect("a length");
+        if taken.len() < PREFIX + len {
+            break;
+        }
+        let rest = taken.split_off(PREFIX + len);
+        all.push(std::mem::replace(taken, rest));
+    }
+    all
+}
+
+struct Answer<'a>(&'a [u8]);
+
+impl<'a> Answer<'a> {
+    fn take(&mut self, len: usize) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(len);
+        self.0 = rest;
+        taken
+    }
+
+    fn i16(&mut self) -> i16 {
+        i16::from_be_bytes(self.take(2).try_into().expect("two bytes"))
+    }
+
+    fn i32(&mut self) -> i32 {
+        i32::from_be_bytes(self.take(4).try_into().expect("four bytes"))
+    }
+
+    fn i64(&mut self) -> i64 {
+        i64::from_be_bytes(self.take(8).try_into().expect("eight bytes"))
+    }
+}

@@ -1,0 +1,94 @@
+//! A connection's far end: what it has sent and not been read, what it was sent and has not taken.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use leveret_broker::core::boundary::{ConnId, Protocol};
+use leveret_storage::types::CoreId;
+
+/// How the peer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Not yet.
+    None,
+    /// It sends no more.
+    Finished,
+    /// It is gone.
+    Reset,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// The core that serves it, and what that core calls it.
+    pub(super) core: usize,
+    pub(super) id: ConnId,
+    pub(super) protocol: Protocol,
+    /// Sent and not arrived.
+    pub(super) input: VecDeque<u8>,
+    pub(super) end: End,
+    /// The broker reads nothing of it.
+    pub(super) paused: bool,
+    /// A body that is received into place, and how much of it is missing.
+    pub(super) body: Option<(BytesMut, usize)>,
+    /// Given to send and not taken.
+    pub(super) queue: VecDeque<Bytes>,
+    /// It takes nothing.
+    pub(super) stalled: bool,
+    /// Taken.
+    pub(super) taken: Vec<u8>,
+    /// The broker closes it once it has taken what there is.
+    pub(super) closing: bool,
+    /// It is to be served by that core.
+    pub(super) moving: Option<CoreId>,
+    pub(super) open: bool,
+}
+
+impl Peer {
+    pub(super) fn new(core: usize, id: ConnId, protocol: Protocol) -> Self {
+        Self {
+            core,
+            id,
+            protocol,
+            input: VecDeque::new(),
+            end: End::None,
+            paused: false,
+            body: None,
+            queue: VecDeque::new(),
+            stalled: false,
+            taken: Vec::new(),
+            closing: false,
+            moving: None,
+            open: true,
+        }
+    }
+
+    /// Whether the broker would hear something of it. The end of a paused one is seen all the
+    /// same if it is a reset.
+    pub(super) fn may_arrive(&self) -> bool {
+        let said = !self.input.is_empty() || self.end == End::Finished;
+        self.end == End::Reset || (said && !self.paused)
+    }
+
+    pub(super) fn may_take(&self) -> bool {
+        !self.stalled && !self.queue.is_empty()
+    }
+
+    /// Takes one piece of what it was sent; its length.
+    pub(super) fn take(&mut self) -> usize {
+        let bytes = self.queue.pop_front().expect("something is there");
+        self.taken.extend_from_slice(&bytes);
+        bytes.len()
+    }
+
+    pub(super) fn queued(&self) -> usize {
+        self.queue.iter().map(Bytes::len).sum()
+    }
+
+    /// Moves up to `most` bytes of what it has sent; how many.
+    pub(super) fn receive(&mut self, into: &mut BytesMut, most: usize) -> usize {
+        let len = most.min(self.input.len());
+        into.extend(self.input.drain(..len));
+        len
+    }
+}
