@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
-use leveret_engine::shard::{FetchPartition, FetchSpec, Reply};
+use leveret_engine::shard::{FetchPartition, FetchSpec, FetchWork, Reply};
 use leveret_record::Compression;
 use leveret_storage::types::{LogId, Offset};
 
@@ -103,6 +103,7 @@ fn spec(partitions: u32, offset: u64, min_bytes: usize) -> FetchSpec {
         max_bytes: 4 << 20,
         min_bytes,
         max_wait: 500_000_000,
+        work: FetchWork::Read,
     }
 }
 

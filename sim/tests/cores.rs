@@ -1,7 +1,8 @@
 //! Whole brokers in the simulator: every answer is the same however many cores give it.
 
 use leveret_broker::core::boundary::Protocol;
-use leveret_sim::cores::{Setup, World, kafka, same};
+use leveret_sim::cores::kafka::{self, Bounds, Wanted};
+use leveret_sim::cores::{Setup, World, same};
 use leveret_sim::counters::Counters;
 use leveret_sim::plan::Mode;
 use leveret_sim::run::run;
@@ -17,6 +18,43 @@ fn brokers_of_one_two_and_four_cores_answer_the_same() {
     assert!(met.requests_compared > 3000, "{met:?}");
     let again = || run(7, Mode::Cores, None, false).hash;
     assert_eq!(again(), again(), "a seed has one course");
+}
+
+#[test]
+fn the_bounds_of_a_fetch_hold_over_all_cores() {
+    for cores in [1, 2, 4] {
+        let mut world = World::new(&Setup::new(9, cores));
+        let conn = world.connect(0, Protocol::Kafka);
+        let mut ask = |request: &[u8]| same::ask(&mut world, conn, request).unwrap();
+        ask(&kafka::create_topics(&[("a", 4)]));
+        for partition in 0..4 {
+            for _ in 0..20 {
+                ask(&kafka::produce(-1, &[("a", partition, 10_000)]));
+            }
+        }
+        for (max_bytes, longest, parts) in [(50_000, 50_000, 1), (1, 11_000, 1)] {
+            let wanted = [0, 1, 2, 3].map(|partition| Wanted {
+                topic: "a",
+                partition,
+                offset: 0,
+                max_bytes: 1 << 20,
+            });
+            let bounds = Bounds {
+                max_bytes,
+                min_bytes: 1,
+                max_wait: 100,
+            };
+            let fetched = kafka::fetched(&ask(&kafka::fetch(bounds, &wanted)));
+            let bytes: usize = fetched.iter().map(|part| part.records.len()).sum();
+            assert!(bytes <= longest && bytes > 0, "{bytes} from {cores} cores");
+            let given = fetched.iter().filter(|part| !part.records.is_empty());
+            assert_eq!(given.count(), parts);
+        }
+        // CreatePartitions that names a topic twice does neither.
+        let answer = ask(&kafka::create_partitions(&[("a", 5), ("a", 6)]));
+        let refused = answer.windows(2).filter(|code| *code == [0, 42]);
+        assert!(refused.count() >= 2, "{answer:?}");
+    }
 }
 
 #[test]

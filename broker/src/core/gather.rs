@@ -1,11 +1,11 @@
 //! Requests that several answers complete: one part each, joined here.
 //!
-//! A fetch over several cores is complete when one of them has records: the others are hurried,
-//! which makes them answer with what they have, after reads that are under way. What the parts
-//! are and what they become together is the protocol's, in [`Gathering`].
+//! What the parts are and what they become together is the protocol's, in [`Gathering`]; the
+//! bounds of a fetch, whatever the protocol, are [`Spread`]'s. Where one core has counted enough
+//! for it the others are hurried, which makes them answer with what they have.
 
 use leveret_engine::EngineError;
-use leveret_engine::shard::RequestId;
+use leveret_engine::shard::{Reply, RequestId};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Mono, Now};
 
@@ -15,6 +15,7 @@ use super::hop::{Answer, Call, Message};
 use super::kafka::KafkaGathering;
 use super::native::NativeGathering;
 use super::pending::{Slot, Waiting};
+use super::spread::Spread;
 
 /// One request whose parts are asked for one by one.
 pub(super) struct Gather {
@@ -32,6 +33,8 @@ pub(super) struct Gather {
     enough: bool,
     /// The missing parts were told so.
     hurried: bool,
+    /// Of a fetch: how it goes on.
+    spread: Option<Box<Spread>>,
     what: Gathering,
 }
 
@@ -105,6 +108,7 @@ impl<P: BufPool> Core<P> {
             asked: false,
             enough: false,
             hurried: false,
+            spread: None,
             what,
         });
         if fetch {
@@ -114,6 +118,16 @@ impl<P: BufPool> Core<P> {
         }
         self.weigh(conn);
         gather
+    }
+
+    /// Has a fetch carried out, all of it; [`Core::all_asked`] is not called.
+    pub(super) fn gather_fetch(&mut self, gather: usize, mut spread: Spread, now: Now) {
+        let asks = spread.begin(now.mono);
+        self.gathers[gather].spread = Some(Box::new(spread));
+        for (owner, spec) in asks {
+            self.ask_part(gather, owner, Call::Fetch(spec), now);
+        }
+        self.all_asked(gather, now);
     }
 
     /// Asks for the next part; parts are numbered from 0 in the order asked.
@@ -135,9 +149,22 @@ impl<P: BufPool> Core<P> {
         let gather = &mut self.gathers[key];
         gather.parts[part as usize] = None;
         gather.missing -= 1;
-        let progress = match &mut gather.what {
-            Gathering::Native(what) => what.take(answer),
-            Gathering::Kafka(what) => what.take(part as usize, answer),
+        let progress = match (&mut gather.spread, answer) {
+            (Some(spread), Answer::Engine(Reply::Fetched(fetched))) => {
+                let what = &mut gather.what;
+                let enough = spread.take(part as usize, fetched, |line, one| match what {
+                    Gathering::Native(what) => what.fetched(line, one),
+                    Gathering::Kafka(what) => what.fetched(line, one),
+                });
+                match enough {
+                    true => Progress::Enough,
+                    false => Progress::GoOn,
+                }
+            }
+            (_, answer) => match &mut gather.what {
+                Gathering::Native(what) => what.take(answer),
+                Gathering::Kafka(what) => what.take(part as usize, answer),
+            },
         };
         match progress {
             Progress::GoOn => {}
@@ -163,20 +190,50 @@ impl<P: BufPool> Core<P> {
         let gather = &mut self.gathers[key];
         gather.asked = true;
         gather.enough |= nobody_waits;
+        if let Some(spread) = gather.spread.as_mut().filter(|_| nobody_waits) {
+            spread.hurry();
+        }
         self.go_on_gathering(key, now);
     }
 
     fn go_on_gathering(&mut self, key: usize, now: Now) {
         if self.gathers[key].enough {
-            self.hurry(key);
+            self.hurry_parts(key);
         }
-        if self.gathers[key].missing == 0 {
+        if self.gathers[key].missing == 0 && !self.ask_on(key, now) {
             self.finish_gathering(key, now);
         }
     }
 
-    /// The missing parts of a fetch need not wait for more.
+    /// Asks on for a fetch that is not complete. Whether something is under way then, or the
+    /// gather is over.
+    fn ask_on(&mut self, key: usize, now: Now) -> bool {
+        let last = self.stop.begun();
+        let gather = &mut self.gathers[key];
+        let Some(spread) = &mut gather.spread else {
+            return false;
+        };
+        let asks = spread.go_on(last, now.mono);
+        if asks.is_empty() {
+            return false;
+        }
+        (gather.asked, gather.enough, gather.hurried) = (false, false, false);
+        for (owner, spec) in asks {
+            self.ask_part(key, owner, Call::Fetch(spec), now);
+        }
+        self.all_asked(key, now);
+        true
+    }
+
+    /// The fetch waits for nothing more: it is answered with what there is.
     pub(super) fn hurry(&mut self, key: usize) {
+        if let Some(spread) = &mut self.gathers[key].spread {
+            spread.hurry();
+        }
+        self.hurry_parts(key);
+    }
+
+    fn hurry_parts(&mut self, key: usize) {
         let gather = &mut self.gathers[key];
         if std::mem::replace(&mut gather.hurried, true) {
             return;

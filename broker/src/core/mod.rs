@@ -9,8 +9,8 @@
 mod answers;
 mod bodies;
 pub mod boundary;
-mod damage;
 mod check;
+mod damage;
 mod deadlines;
 mod gather;
 mod hang_up;
@@ -26,6 +26,7 @@ pub mod observe;
 mod pending;
 mod permits;
 mod session;
+mod spread;
 pub mod status;
 mod stop;
 mod strangers;

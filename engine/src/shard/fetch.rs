@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use leveret_record::BatchError;
 use leveret_storage::store::ReadToken;
 use leveret_storage::types::{LogId, Mono, Now, Offset};
 use slab::Slab;
 
-use super::reply::{FetchSpec, RequestId};
+use super::reply::{FetchSpec, FetchWork, RequestId};
 use super::trim::Batches;
 use crate::error::EngineError;
 
@@ -29,8 +30,24 @@ pub(super) struct Fetch {
     budget: usize,
     got: usize,
     pending: usize,
+    work: FetchWork,
+    /// Whose first batch comes whole.
+    whole: Whole,
+    /// A part waits for its share until what others leave of theirs shows.
+    postponed: bool,
+    /// The bytes of all did not suffice for a part.
+    cut: bool,
     /// An error, the deadline or the caller says that there is no more waiting.
     hurried: bool,
+}
+
+/// Which part's first batch may be larger than every bound.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    Nobodys,
+    /// The first's that turns out to have records.
+    TheFirsts,
+    Of(usize),
 }
 
 /// One partition of a fetch.
@@ -44,6 +61,8 @@ pub(super) struct Part {
     pub(super) error: Option<EngineError>,
     /// Where the pending read would go on, and how many bytes are set aside for it.
     pub(super) reading: Option<(ReadToken, usize)>,
+    /// Bytes counted or read.
+    pub(super) got: usize,
     budget: usize,
 }
 
@@ -56,6 +75,7 @@ impl Fetch {
             chunks: Vec::new(),
             error: None,
             reading: None,
+            got: 0,
             budget: p.max_bytes.max(1),
         };
         let parts: Vec<Part> = spec.partitions.into_iter().map(part).collect();
@@ -73,16 +93,55 @@ impl Fetch {
             budget,
             got: 0,
             pending: 0,
+            whole: match spec.work {
+                FetchWork::Read | FetchWork::Share { first: true } => Whole::TheFirsts,
+                FetchWork::Count | FetchWork::Share { first: false } => Whole::Nobodys,
+            },
+            work: spec.work,
+            postponed: false,
+            cut: false,
             hurried: spec.max_wait == 0,
         }
     }
 
     /// How many bytes part `index` may ask for now; `None` if it is not its turn.
-    pub(super) fn allowance(&self, index: usize) -> Option<usize> {
+    pub(super) fn allowance(&mut self, index: usize) -> Option<usize> {
         let part = &self.parts[index];
-        let open = part.reading.is_none() && part.error.is_none();
+        if part.reading.is_some() || part.error.is_some() || self.cut {
+            return None;
+        }
         let bytes = part.budget.min(self.budget);
-        (open && bytes > 0).then_some(bytes)
+        if bytes < part.budget && self.pending > 0 {
+            self.postponed = true;
+            return None;
+        }
+        (bytes > 0).then_some(bytes)
+    }
+
+    /// Whether it only counts.
+    pub(super) fn counts(&self) -> bool {
+        self.work == FetchWork::Count
+    }
+
+    /// Part `index` has records.
+    pub(super) fn has_some(&mut self, index: usize) {
+        if self.whole == Whole::TheFirsts {
+            self.whole = Whole::Of(index);
+        }
+    }
+
+    /// Counts so many bytes of part `index`, which go up to `next`.
+    pub(super) fn count(&mut self, index: usize, bytes: usize, next: Offset) {
+        let part = &mut self.parts[index];
+        part.next = next;
+        part.got += bytes;
+        part.budget = part.budget.saturating_sub(bytes);
+        self.got += bytes;
+    }
+
+    /// Whether parts may be asked again whose share did not show before; once.
+    pub(super) fn take_postponed(&mut self) -> bool {
+        self.pending == 0 && std::mem::take(&mut self.postponed)
     }
 
     /// A read of part `index` is under way.
@@ -104,14 +163,25 @@ impl Fetch {
         self.pending -= 1;
     }
 
-    /// Takes what part `index` has read.
-    pub(super) fn take(&mut self, index: usize, data: Batches) {
+    /// Takes what part `index` has read, as far as it fits.
+    ///
+    /// # Errors
+    /// What was read is no batches.
+    pub(super) fn take(&mut self, index: usize, mut data: Batches) -> Result<(), BatchError> {
         let part = &mut self.parts[index];
+        let whole = self.whole == Whole::Of(index) && part.chunks.is_empty();
+        let most = part.budget.min(self.budget);
+        if data.cut_to(most, whole, part.next)? {
+            self.cut = self.budget < part.budget;
+            part.budget = data.bytes;
+        }
         part.next = data.next;
+        part.got += data.bytes;
         part.budget = part.budget.saturating_sub(data.bytes);
         self.budget = self.budget.saturating_sub(data.bytes);
         self.got += data.bytes;
         part.chunks.extend(data.chunks);
+        Ok(())
     }
 
     /// Part `index` cannot go on. Where it has records already they are the answer; the next
@@ -121,6 +191,9 @@ impl Fetch {
         part.budget = 0;
         if part.chunks.is_empty() {
             part.error = Some(error);
+            if self.whole == Whole::Of(index) {
+                self.whole = Whole::TheFirsts;
+            }
         }
         self.hurried = true;
     }
@@ -132,12 +205,12 @@ impl Fetch {
 
     /// Whether there is more to read before the reply leaves.
     pub(super) fn wants_more(&self) -> bool {
-        self.got < self.min_bytes && !self.hurried
+        self.got < self.min_bytes && !self.hurried && !self.cut
     }
 
     /// Whether the reply has to leave now.
     pub(super) fn complete(&self) -> bool {
-        self.pending == 0 && !self.wants_more()
+        self.pending == 0 && !self.postponed && !self.wants_more()
     }
 
     /// Whether its reply leaves now with nothing in it.

@@ -7,7 +7,7 @@ use leveret_storage::types::{LogId, Now, Offset};
 
 use super::fetch::{Fetch, FetchKey, Part};
 use super::log::{LogState, frontiers_of};
-use super::reply::{FetchSpec, FetchedPartition, FetchedRecords, Reply, RequestId};
+use super::reply::{FetchSpec, FetchWork, FetchedPartition, FetchedRecords, Reply, RequestId};
 use super::trim::trim;
 use super::{Reader, Shard};
 use crate::error::EngineError;
@@ -21,7 +21,10 @@ impl<P: BufPool> Shard<P> {
     /// If a request of that id is under way.
     pub fn fetch(&mut self, request: RequestId, spec: FetchSpec, now: Now) {
         self.now = now;
-        self.note_lag(&spec);
+        // Shares were noted when they were counted.
+        if !matches!(spec.work, FetchWork::Share { .. }) {
+            self.note_lag(&spec);
+        }
         let key = self.fetches.insert(Fetch::new(request, spec, now));
         for part in 0..self.fetches.get_mut(key).parts.len() {
             self.read_part(key, part, now);
@@ -76,8 +79,9 @@ impl<P: BufPool> Shard<P> {
         let fetch = self.fetches.get_mut(key);
         fetch.end_read(part);
         self.take_read(key, part, result);
-        // Not enough yet: what was set aside for this read may go to any part.
-        if self.fetches.get_mut(key).wants_more() {
+        // What was set aside for this read may go to any part.
+        let fetch = self.fetches.get_mut(key);
+        if fetch.take_postponed() || fetch.wants_more() {
             for part in 0..self.fetches.get_mut(key).parts.len() {
                 self.read_part(key, part, now);
             }
@@ -105,7 +109,13 @@ impl<P: BufPool> Shard<P> {
     /// Reads on for one part, as long as storage answers at once and the fetch may have more.
     fn read_part(&mut self, key: FetchKey, index: usize, now: Now) {
         let fetch = self.fetches.get_mut(key);
-        while let Some(bytes) = fetch.allowance(index) {
+        loop {
+            let part = &fetch.parts[index];
+            if part.reading.is_some() || part.error.is_some() {
+                return;
+            }
+            // Whether it can be read is told also where no bytes are left for it.
+            let allowance = fetch.allowance(index);
             let part = &fetch.parts[index];
             let (log, from) = (part.log, part.next);
             let Some(state) = self.logs.get(&log) else {
@@ -116,6 +126,12 @@ impl<P: BufPool> Shard<P> {
                 Ok(None) => return,
                 Err(error) => return fetch.fail(index, error),
             };
+            let Some(bytes) = allowance else { return };
+            fetch.has_some(index);
+            if fetch.counts() {
+                let bytes = self.store.measure(log, from, until, bytes);
+                return fetch.count(index, bytes, until);
+            }
             match self.store.read(log, from, until, bytes, now) {
                 ReadOutcome::Pending(token) => {
                     fetch.begin_read(index, token, bytes);
@@ -185,13 +201,21 @@ impl<P: BufPool> Shard<P> {
                 };
                 state.counters.bytes_out += records.len() as u64;
                 self.counters.bytes_out += records.len() as u64;
-                let given = part.next.0.saturating_sub(part.asked.0);
+                let given = match records.is_empty() {
+                    // Nothing, or only counted.
+                    true => 0,
+                    false => part.next.0.saturating_sub(part.asked.0),
+                };
                 state.counters.records_out += given;
                 self.counters.records_out += given;
                 Ok(records)
             }
         };
-        FetchedPartition { log, result }
+        FetchedPartition {
+            log,
+            bytes: part.got,
+            result,
+        }
     }
 
     /// From now on the growth of its logs wakes the fetch.
@@ -255,7 +279,11 @@ fn take(fetch: &mut Fetch, index: usize, state: &LogState, data: ReadData, until
                 reason: format!("no batch at offset {from}, the log goes up to {until}"),
             },
         ),
-        Ok(data) => fetch.take(index, data),
+        Ok(data) => {
+            if let Err(error) = fetch.take(index, data) {
+                fetch.fail(index, not_a_batch(&error, state, from));
+            }
+        }
         Err(error) => fetch.fail(index, not_a_batch(&error, state, from)),
     }
 }

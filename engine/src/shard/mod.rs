@@ -53,8 +53,8 @@ use watching::Watches;
 pub use log::LogCounters;
 pub use open::OpenError;
 pub use reply::{
-    FetchPartition, FetchSpec, FetchedPartition, FetchedRecords, FoundOffset, OffsetSpec, Produced,
-    Reply, RequestId, ShardEvent,
+    FetchPartition, FetchSpec, FetchWork, FetchedPartition, FetchedRecords, FoundOffset,
+    OffsetSpec, Produced, Reply, RequestId, ShardEvent,
 };
 pub use stats::{LogStatus, ShardStats};
 pub use watching::{Watch, WatchId, Watched};

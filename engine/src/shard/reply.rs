@@ -47,6 +47,9 @@ pub struct Produced {
 pub struct FetchedPartition {
     /// The log.
     pub log: LogId,
+    /// Bytes that were counted or read, at most those asked for; more only of a first batch that
+    /// comes whole.
+    pub bytes: usize,
     /// Its records, or why there are none.
     pub result: Result<FetchedRecords, EngineError>,
 }
@@ -102,14 +105,33 @@ pub enum OffsetSpec {
 /// A fetch over partitions of one core.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchSpec {
-    /// What to read, in this order, as far as `max_bytes` goes.
+    /// What to read, in this order, as far as `max_bytes` goes: once a partition gets less than
+    /// its own bound for that, those after it get nothing.
     pub partitions: Vec<FetchPartition>,
-    /// Bytes of all partitions together. The first batch comes whole even if it is larger.
+    /// Bytes of all partitions together.
     pub max_bytes: usize,
     /// Bytes to wait for; 0 never waits.
     pub min_bytes: usize,
     /// Nanoseconds to wait at most.
     pub max_wait: u64,
+    /// What becomes of the records that are there.
+    pub work: FetchWork,
+}
+
+/// What a fetch does with the records that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchWork {
+    /// They are read: a whole request. Its first batch comes whole even if it is larger than
+    /// every bound.
+    Read,
+    /// They are counted, and nothing is read: other cores have a part in the request, and what
+    /// each may read shows when all have counted.
+    Count,
+    /// They are read as far as the bounds go, as a share of a request that was counted before.
+    Share {
+        /// It begins with the first records of the request: the first batch comes whole.
+        first: bool,
+    },
 }
 
 /// One partition of a fetch.

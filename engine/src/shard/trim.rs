@@ -26,6 +26,45 @@ impl Batches {
             next,
         }
     }
+
+    /// Drops the batches from the first that does not fit `most` bytes on; the very first stays
+    /// if it may come `whole`. `from` is the offset asked for. Whether there was one to drop.
+    ///
+    /// # Errors
+    /// As [`trim`].
+    pub(super) fn cut_to(
+        &mut self,
+        most: usize,
+        whole: bool,
+        from: Offset,
+    ) -> Result<bool, BatchError> {
+        if self.bytes <= most {
+            return Ok(false);
+        }
+        let (mut room, mut first) = (most, whole);
+        let mut kept = Self::none(from);
+        let mut cut = false;
+        for mut chunk in self.chunks.drain(..) {
+            let (keep, last) = walk(&chunk, |header| {
+                let fits = header.total_len() <= room || first;
+                first = false;
+                room = room.saturating_sub(header.total_len());
+                fits
+            })?;
+            cut = keep < chunk.len();
+            chunk.truncate(keep);
+            kept.bytes += keep;
+            kept.next = last.as_ref().map_or(kept.next, end);
+            if keep > 0 {
+                kept.chunks.push(chunk);
+            }
+            if cut {
+                break;
+            }
+        }
+        *self = kept;
+        Ok(cut)
+    }
 }
 
 /// The batches of `data` that hold a record at or above `from` and none at or above `until`,
@@ -76,7 +115,7 @@ fn cut_back(chunks: &mut Vec<Bytes>, until: Offset) -> Result<Option<Offset>, Ba
 /// Goes from batch to batch while `goes_on` holds: the bytes passed, and the last batch passed.
 fn walk(
     chunk: &[u8],
-    goes_on: impl Fn(&BatchHeader) -> bool,
+    mut goes_on: impl FnMut(&BatchHeader) -> bool,
 ) -> Result<(usize, Option<BatchHeader>), BatchError> {
     let mut at = 0;
     let mut last = None;

@@ -5,7 +5,7 @@
 
 use leveret_broker::core::boundary::Protocol;
 
-use super::kafka;
+use super::kafka::{self, Bounds, Wanted};
 use super::{Conn, Setup, World};
 use crate::counters::Counters;
 use crate::rng::Rng;
@@ -130,7 +130,26 @@ fn request(rng: &mut Rng) -> Vec<u8> {
             });
             kafka::produce(-1, &batches.collect::<Vec<_>>())
         }
-        // A fetch's limits are each core's own still: it is not asked.
-        _ => kafka::list_offsets(&[(name, 0, -1), (name, 1, -2)]),
+        _ => fetch(rng),
     }
+}
+
+fn fetch(rng: &mut Rng) -> Vec<u8> {
+    let offset = |rng: &mut Rng| match rng.below(8) {
+        0 => rng.below(20) as i64 - 1,
+        _ => rng.below(3) as i64,
+    };
+    let wanted = (0..rng.between(1, 9)).map(|_| Wanted {
+        topic: NAMES[rng.below(2) as usize],
+        partition: rng.below(9) as i32,
+        offset: offset(rng),
+        max_bytes: rng.magnitude(1, 100_000) as i32,
+    });
+    let wanted: Vec<_> = wanted.collect();
+    let bounds = Bounds {
+        max_bytes: rng.magnitude(1, 300_000) as i32,
+        min_bytes: rng.magnitude(1, 60_000) as i32,
+        max_wait: *rng.pick(&[0, 0, 40]),
+    };
+    kafka::fetch(bounds, &wanted)
 }

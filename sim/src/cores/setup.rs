@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leveret_broker::core::{Core, CoreSettings, KafkaSettings};
+use leveret_broker::core::{Core, CoreSettings, KafkaSettings, Ports};
 use leveret_engine::shard::{Shard, ShardSettings};
 use leveret_engine::topology::{TOPOLOGY_LOG, Topology, TopologySettings};
 use leveret_storage::format::superblock::Geometry;
@@ -67,6 +67,7 @@ impl Setup {
             max_batch_bytes: self.max_batch_bytes,
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
+            answers_bytes: 8 * self.response_bytes,
             cache_bytes: 1 << 20,
             hello_ns: self.hello_ns,
             hello_max: 1000,
@@ -76,7 +77,9 @@ impl Setup {
                 auto_create_limit: 16,
                 partitions: 1,
                 request_bytes: 2 * self.max_batch_bytes,
+                config: Arc::from([]),
             },
+            ports: Ports::default(),
             data_dir: Arc::from("simulated"),
             true_level: Level::Synced,
         }

@@ -14,7 +14,7 @@ mod topics;
 use std::collections::BTreeMap;
 
 use leveret_engine::shard::{
-    FetchPartition, FetchSpec, RequestId, Shard, ShardEvent, ShardSettings,
+    FetchPartition, FetchSpec, FetchWork, RequestId, Shard, ShardEvent, ShardSettings,
 };
 use leveret_engine::topology::{TOPOLOGY_LOG, TopicName, TopicSettings, TopologySettings};
 use leveret_storage::types::{CoreId, Level, LogId, Mono, Now, Offset, WallMs};
@@ -350,6 +350,7 @@ impl ShardWorld {
             max_bytes,
             min_bytes: 0,
             max_wait: 0,
+            work: FetchWork::Read,
         };
         let now = self.now();
         self.shards[self.homes[&log]].fetch(request, spec, now);
@@ -368,6 +369,7 @@ impl ShardWorld {
             max_bytes: 10_000,
             min_bytes: 1,
             max_wait: self.rng.magnitude(1, 1_000_000_000),
+            work: FetchWork::Read,
         };
         let now = self.now();
         self.shards[self.homes[&log]].fetch(request, spec, now);

@@ -137,6 +137,28 @@ impl<P: BufPool> Store<P> {
         }
     }
 
+    /// Bytes of the entries from the one that holds `from` up to `until`, as far as `most`. What
+    /// is not all in memory counts as `most`: nothing is read to find out.
+    #[must_use]
+    pub fn measure(&self, log: LogId, from: Offset, until: Offset, most: usize) -> usize {
+        let Some(log) = self.logs.key(log).map(|key| &self.logs[key]) else {
+            return 0;
+        };
+        let first = log.tail.front().map(|entry| entry.meta.first_offset);
+        if first.is_none_or(|first| first > from) {
+            return most;
+        }
+        let entries = log.tail.range(log.tail_index(from)..);
+        let mut bytes = 0;
+        for entry in entries.take_while(|entry| entry.meta.first_offset < until) {
+            bytes += entry.bytes.len();
+            if bytes >= most {
+                return most;
+            }
+        }
+        bytes
+    }
+
     /// Gives a pending read or look-up up; its event does not come.
     pub fn cancel_read(&mut self, token: ReadToken) {
         self.reads.requests.remove(&token);

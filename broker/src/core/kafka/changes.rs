@@ -1,5 +1,7 @@
 //! Changes of topics, several to a request: each by itself, one line of the answer for each.
 
+use std::collections::BTreeSet;
+
 use leveret_engine::EngineError;
 use leveret_engine::shard::Reply;
 use leveret_engine::topology::{Command, TopologyEntry};
@@ -34,6 +36,26 @@ pub(super) struct Line {
     pub(super) partitions: i32,
     pub(super) error: ErrorCode,
     pub(super) message: Option<String>,
+}
+
+/// What a request names more than once: none of it is done, since nobody can tell which was meant.
+pub(super) struct Twice<T>(BTreeSet<T>);
+
+impl<T: Copy + Ord> Twice<T> {
+    /// Of everything that a request names.
+    pub(super) fn of(named: impl Iterator<Item = T>) -> Self {
+        let mut seen = BTreeSet::new();
+        Self(named.filter(|one| !seen.insert(*one)).collect())
+    }
+
+    /// The refusal of a topic that is named more than once.
+    pub(super) fn refused(&self, one: T) -> Result<(), (ErrorCode, String)> {
+        let message = || "the topic is in the request twice".to_owned();
+        match self.0.contains(&one) {
+            true => Err((ErrorCode::InvalidRequest, message())),
+            false => Ok(()),
+        }
+    }
 }
 
 /// What a request wants of one topic, or why it cannot be.

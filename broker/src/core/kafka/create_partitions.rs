@@ -11,7 +11,7 @@ use leveret_wire::kafka::{
 };
 
 use super::Asker;
-use super::changes::{Changes, Line, Wanted};
+use super::changes::{Changes, Line, Twice, Wanted};
 use super::gathered::Gathered;
 use crate::core::Core;
 
@@ -22,7 +22,12 @@ impl<P: BufPool> Core<P> {
         request: &CreatePartitionsRequest<'_>,
         now: Now,
     ) {
-        let line = |topic: CreatePartitionsTopic<'_>| (Line::of(topic.name), self.more(&topic));
+        let twice = Twice::of(request.topics.iter().map(|topic| topic.name));
+        let line = |topic: CreatePartitionsTopic<'_>| {
+            let wanted = twice.refused(topic.name);
+            let wanted = wanted.and_then(|()| self.more(&topic));
+            (Line::of(topic.name), wanted)
+        };
         let wanted = request.topics.iter().map(line).collect();
         let only = request.validate_only;
         self.kafka_change(asker, wanted, only, Gathered::CreatePartitions, now);

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use leveret_engine::EngineError;
-use leveret_engine::shard::{FetchPartition, FetchSpec, FetchedPartition, Reply};
+use leveret_engine::shard::{FetchPartition, FetchedPartition};
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, Now, Offset};
+use leveret_storage::types::{Now, Offset};
 use leveret_wire::kafka::{self as wire, ErrorCode, FetchRequest, FetchResponse, TopicGroup};
 
 use super::Asker;
@@ -13,8 +13,7 @@ use super::gathered::Gathered;
 use super::produce::offset;
 use super::topics::{Asked, place, resolve};
 use crate::core::Core;
-use crate::core::gather::Progress;
-use crate::core::hop::Call;
+use crate::core::spread::{Bounds, Spread};
 
 /// Longest that a fetch may wait, milliseconds.
 const MAX_WAIT: u32 = 300_000;
@@ -25,15 +24,6 @@ pub(super) struct Fetching {
     lines: Vec<wire::FetchedPartition>,
     /// The batches of each line.
     records: Vec<Vec<Bytes>>,
-    /// For each part the lines that it answers, in its order.
-    parts: Vec<Vec<usize>>,
-}
-
-/// What one core is asked for, and for which lines.
-struct CorePart {
-    owner: CoreId,
-    partitions: Vec<FetchPartition>,
-    lines: Vec<usize>,
 }
 
 impl Fetching {
@@ -42,7 +32,6 @@ impl Fetching {
             topics: Vec::with_capacity(request.topics.len()),
             lines: Vec::new(),
             records: Vec::new(),
-            parts: Vec::new(),
         }
     }
 
@@ -50,18 +39,9 @@ impl Fetching {
         self.lines.len()
     }
 
-    pub(super) fn take(&mut self, part: usize, reply: Reply) -> Progress {
-        let Reply::Fetched(fetched) = reply else {
-            unreachable!("no answer to a fetch: {reply:?}")
-        };
-        let mut progress = Progress::GoOn;
-        for (one, line) in fetched.into_iter().zip(&self.parts[part]) {
-            if one.result.as_ref().map_or(true, |got| !got.is_empty()) {
-                progress = Progress::Enough;
-            }
-            self.records[*line] = fill(&mut self.lines[*line], one);
-        }
-        progress
+    /// One partition is there; once more if it was only counted before.
+    pub(super) fn fetched(&mut self, line: usize, one: FetchedPartition) {
+        self.records[line] = fill(&mut self.lines[line], one);
     }
 }
 
@@ -101,8 +81,15 @@ impl<P: BufPool> Core<P> {
             return self.refuse_fetch(asker, ErrorCode::FetchSessionIdNotFound, now);
         }
         let mut fetching = Fetching::new(request);
-        let mut by_core: Vec<CorePart> = Vec::new();
-        let mut refused = false;
+        let most = self.answers.fetch_limit();
+        let wait_ms = u32::try_from(request.max_wait_ms).unwrap_or(0);
+        let bounds = Bounds {
+            max_bytes: usize::try_from(request.max_bytes).map_or(0, |asked| asked.min(most)),
+            min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
+            max_wait: u64::from(wait_ms.min(MAX_WAIT)) * 1_000_000,
+        };
+        let longest = self.settings.max_batch_bytes as usize;
+        let mut spread = Spread::new(bounds, longest, now.mono);
         for asked_topic in request.topics {
             let (asked, topic) = resolve(&self.topology, asked_topic.topic);
             for partition in asked_topic.partitions {
@@ -115,57 +102,23 @@ impl<P: BufPool> Core<P> {
                     wire::FetchedPartition::failed(index, error.unwrap_or(ErrorCode::None));
                 fetching.lines.push(missing);
                 fetching.records.push(Vec::new());
-                refused |= error.is_some();
                 let Ok(((log, owner), from)) = found else {
+                    // What is refused is said at once.
+                    spread.hurry();
                     continue;
                 };
-                let part = by_core.iter().position(|part| part.owner == owner);
-                let part = part.unwrap_or_else(|| {
-                    by_core.push(CorePart {
-                        owner,
-                        partitions: Vec::new(),
-                        lines: Vec::new(),
-                    });
-                    by_core.len() - 1
-                });
-                by_core[part].lines.push(line);
-                by_core[part].partitions.push(FetchPartition {
+                let part = FetchPartition {
                     log,
                     offset: Offset(from),
                     max_bytes: usize::try_from(partition.max_bytes).unwrap_or(0),
-                });
+                };
+                spread.want(line, owner, part);
             }
             fetching.topics.push((asked, asked_topic.partitions.len()));
         }
-        fetching.parts = by_core
-            .iter_mut()
-            .map(|part| std::mem::take(&mut part.lines))
-            .collect();
-        // What is refused is said at once.
-        let wait_ms = match refused {
-            true => 0,
-            false => u32::try_from(request.max_wait_ms)
-                .unwrap_or(0)
-                .min(MAX_WAIT),
-        };
-        let most = self.answers.fetch_limit();
-        let max_bytes = usize::try_from(request.max_bytes).map_or(0, |asked| asked.min(most));
-        let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
         self.give_back_early(asker.conn, &mut asker.permit, now);
         let gather = self.kafka_gather(asker, None, Gathered::Fetch(fetching));
-        for CorePart {
-            owner, partitions, ..
-        } in by_core
-        {
-            let spec = FetchSpec {
-                partitions,
-                max_bytes,
-                min_bytes,
-                max_wait: u64::from(wait_ms) * 1_000_000,
-            };
-            self.ask_part(gather, owner, Call::Fetch(spec), now);
-        }
-        self.all_asked(gather, now);
+        self.gather_fetch(gather, spread, now);
     }
 
     pub(super) fn kafka_fetched(&mut self, asker: Asker, fetching: Fetching) {

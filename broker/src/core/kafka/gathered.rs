@@ -1,5 +1,6 @@
 //! What is gathered for a Kafka request: each API's own, and who asked.
 
+use leveret_engine::shard::FetchedPartition;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};
 
@@ -49,6 +50,14 @@ impl KafkaGathering {
         }
     }
 
+    /// One partition of a fetch is there; once more if it was only counted before.
+    pub(in crate::core) fn fetched(&mut self, line: usize, one: FetchedPartition) {
+        match &mut self.what {
+            Gathered::Fetch(what) => what.fetched(line, one),
+            _ => unreachable!("only fetches fetch"),
+        }
+    }
+
     /// A part is there.
     pub(in crate::core) fn take(&mut self, part: usize, answer: Answer) -> Progress {
         let reply = match answer {
@@ -56,7 +65,7 @@ impl KafkaGathering {
             answer => unreachable!("no part of this request: {answer:?}"),
         };
         match &mut self.what {
-            Gathered::Fetch(what) => return what.take(part, reply),
+            Gathered::Fetch(_) => unreachable!("no part of a fetch: {reply:?}"),
             Gathered::Produce(what) => what.take(part, reply),
             Gathered::ListOffsets(what) => what.take(part, reply),
             Gathered::Metadata(what) => what.take(part, reply),

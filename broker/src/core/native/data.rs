@@ -1,7 +1,7 @@
 //! Produce, Fetch, ListOffsets, InitProducer: requests about records.
 
 use bytes::BytesMut;
-use leveret_engine::shard::{FetchPartition, FetchSpec, OffsetSpec};
+use leveret_engine::shard::{FetchPartition, OffsetSpec};
 use leveret_engine::topology::{Command, ProducerIds};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Level, LogId, Now, Offset};
@@ -12,6 +12,7 @@ use super::{Asker, level_in};
 use crate::core::Core;
 use crate::core::gather::Gathering;
 use crate::core::hop::Call;
+use crate::core::spread::{Bounds, Spread};
 
 /// Longest that a fetch may ask to wait, milliseconds.
 const MAX_FETCH_WAIT: u32 = 300_000;
@@ -41,49 +42,38 @@ impl<P: BufPool> Core<P> {
             return;
         };
         let mut parts = Vec::with_capacity(fetch.partitions.len());
-        let mut by_core: Vec<(CoreId, Vec<FetchPartition>)> = Vec::new();
+        let bounds = Bounds {
+            max_bytes: (fetch.max_bytes as usize).min(self.answers.fetch_limit()),
+            min_bytes: fetch.min_bytes as usize,
+            max_wait: u64::from(fetch.max_wait_ms.min(MAX_FETCH_WAIT)) * 1_000_000,
+        };
+        let longest = self.settings.max_batch_bytes as usize;
+        let mut spread = Spread::new(bounds, longest, now.mono);
         for asked in fetch.partitions.iter() {
             let Some((log, owner)) = topic.partition(asked.partition.0) else {
                 parts.push(FetchedPart::refused(
                     asked.partition,
                     ErrorCode::UnknownPartition,
                 ));
+                // What is refused is said at once.
+                spread.hurry();
                 continue;
             };
             if parts.iter().any(|part: &FetchedPart| part.log == Some(log)) {
                 let message = format!("partition {} is asked for twice", asked.partition);
                 return self.refuse(asker, ErrorCode::InvalidRequest, &message, now);
             }
-            parts.push(FetchedPart::awaited(asked.partition, log));
             let part = FetchPartition {
                 log,
                 offset: Offset(asked.offset.0),
                 max_bytes: asked.max_bytes as usize,
             };
-            match by_core.iter_mut().find(|(core, _)| *core == owner) {
-                Some((_, parts)) => parts.push(part),
-                None => by_core.push((owner, vec![part])),
-            }
+            spread.want(parts.len(), owner, part);
+            parts.push(FetchedPart::awaited(asked.partition, log));
         }
-        let refused = parts.iter().any(|part| part.log.is_none());
-        let wait_ms = if refused {
-            0
-        } else {
-            fetch.max_wait_ms.min(MAX_FETCH_WAIT)
-        };
-        let max_bytes = (fetch.max_bytes as usize).min(self.answers.fetch_limit());
         self.give_back_early(asker.conn, &mut asker.permit, now);
         let gather = self.gather_native(asker, Gathered::Fetch(parts));
-        for (owner, partitions) in by_core {
-            let spec = FetchSpec {
-                partitions,
-                max_bytes,
-                min_bytes: fetch.min_bytes as usize,
-                max_wait: u64::from(wait_ms) * 1_000_000,
-            };
-            self.ask_part(gather, owner, Call::Fetch(spec), now);
-        }
-        self.all_asked(gather, now);
+        self.gather_fetch(gather, spread, now);
     }
 
     /// Begins to gather what several cores answer.

@@ -59,21 +59,17 @@ impl NativeGathering {
         }
     }
 
+    /// One partition of a fetch is there; once more if it was only counted before.
+    pub(in crate::core) fn fetched(&mut self, line: usize, one: FetchedPartition) {
+        let Gathered::Fetch(parts) = &mut self.what else {
+            unreachable!("only fetches fetch")
+        };
+        parts[line].fetched = Some(one);
+    }
+
     /// One core's part is there.
     pub(in crate::core) fn take(&mut self, answer: Answer) -> Progress {
         match (&mut self.what, answer) {
-            (Gathered::Fetch(parts), Answer::Engine(Reply::Fetched(fetched))) => {
-                let mut progress = Progress::GoOn;
-                for one in fetched {
-                    let records = one.result.as_ref();
-                    if records.map_or(true, |records| !records.is_empty()) {
-                        progress = Progress::Enough;
-                    }
-                    let part = parts.iter_mut().find(|part| part.log == Some(one.log));
-                    part.expect("a core answers what it was asked").fetched = Some(one);
-                }
-                progress
-            }
             (Gathered::Fetch(_), Answer::Engine(Reply::Failed(error))) => Progress::Failed(error),
             (Gathered::Describe { reports, .. }, Answer::Described(described)) => {
                 reports.extend(described.into_iter().map(|report| (report.log, report)));

@@ -274,6 +274,7 @@ pub(super) fn one(log: u64, offset: u64, max_bytes: usize, min: usize, wait_ms: 
         max_bytes,
         min_bytes: min,
         max_wait: wait_ms * 1_000_000,
+        work: FetchWork::Read,
     }
 }
 

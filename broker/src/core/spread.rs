@@ -1,0 +1,284 @@
+//! A fetch over the cores that own its partitions, for every protocol: what is asked of whom, and
+//! how the bounds of the whole request are kept.
+//!
+//! One core that owns all of it keeps them by itself. Several count first what there is and read
+//! nothing, until there is enough for the whole request or its time is over. Then each partition,
+//! in the order of the request, is granted what it may read: in parallel as far as the counts
+//! together fit, and what was granted and not used goes to those behind. So no more leaves than
+//! was asked for, and nothing is read that does not leave.
+
+use leveret_engine::shard::{FetchPartition, FetchSpec, FetchWork, FetchedPartition};
+use leveret_storage::types::{CoreId, Mono};
+
+/// Bounds of a whole fetch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Bytes of all partitions together.
+    pub(super) max_bytes: usize,
+    /// Bytes to wait for.
+    pub(super) min_bytes: usize,
+    /// Nanoseconds to wait at most.
+    pub(super) max_wait: u64,
+}
+
+/// One partition that is asked for.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    /// Its line in the answer.
+    line: usize,
+    owner: CoreId,
+    partition: FetchPartition,
+    /// Bytes that there are, as far as its own bound.
+    counted: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// One core has all of it.
+    Alone,
+    /// What there is is being counted.
+    Counting,
+    /// Shares are being read: those from `next` on are not granted yet, and so many bytes are
+    /// `left` for them.
+    Reading { next: usize, left: usize },
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Spread {
+    wanted: Vec<Wanted>,
+    bounds: Bounds,
+    deadline: Mono,
+    stage: Stage,
+    /// Longest batch, bytes.
+    longest: usize,
+    /// Whatever there is leaves without waiting: a partition has an error.
+    hurried: bool,
+    /// For each part that was asked for, which of `wanted` it answers.
+    parts: Vec<Vec<usize>>,
+}
+
+/// What one core is asked next.
+pub(super) type Ask = (CoreId, FetchSpec);
+
+impl Spread {
+    /// A fetch that asks for nothing yet; no batch is longer than `longest`.
+    pub(super) fn new(bounds: Bounds, longest: usize, now: Mono) -> Self {
+        Self {
+            wanted: Vec::new(),
+            bounds,
+            deadline: now.after(bounds.max_wait),
+            stage: Stage::Alone,
+            longest,
+            hurried: bounds.max_wait == 0,
+            parts: Vec::new(),
+        }
+    }
+
+    /// It is to be answered at once: some line has an error already.
+    pub(super) fn hurry(&mut self) {
+        self.hurried = true;
+        self.bounds.max_wait = 0;
+    }
+
+    /// Asks for a partition, for that line of the answer.
+    pub(super) fn want(&mut self, line: usize, owner: CoreId, partition: FetchPartition) {
+        self.wanted.push(Wanted {
+            line,
+            owner,
+            partition,
+            counted: 0,
+        });
+    }
+
+    /// What is asked first.
+    pub(super) fn begin(&mut self, now: Mono) -> Vec<Ask> {
+        let Some(first) = self.wanted.first() else {
+            return Vec::new();
+        };
+        let owner = first.owner;
+        if self.wanted.iter().all(|wanted| wanted.owner == owner) {
+            let partitions = self.wanted.iter().map(|wanted| wanted.partition);
+            let spec = FetchSpec {
+                partitions: partitions.collect(),
+                max_bytes: self.bounds.max_bytes,
+                min_bytes: self.bounds.min_bytes,
+                max_wait: self.bounds.max_wait,
+                work: FetchWork::Read,
+            };
+            self.parts.push((0..self.wanted.len()).collect());
+            return vec![(owner, spec)];
+        }
+        self.stage = Stage::Counting;
+        // More than the bounds allow would be waited for in vain.
+        let obtainable = self
+            .wanted
+            .iter()
+            .map(Wanted::bound)
+            .fold(0, usize::saturating_add);
+        let Bounds { max_bytes, .. } = self.bounds;
+        self.bounds.min_bytes = self.bounds.min_bytes.min(max_bytes.max(1)).min(obtainable);
+        self.count(now)
+    }
+
+    /// A part is there: each line that it answers is given on. Whether the other parts need not
+    /// wait any longer.
+    pub(super) fn take(
+        &mut self,
+        part: usize,
+        fetched: Vec<FetchedPartition>,
+        mut give: impl FnMut(usize, FetchedPartition),
+    ) -> bool {
+        let indexes = std::mem::take(&mut self.parts[part]);
+        for (index, one) in indexes.into_iter().zip(fetched) {
+            let wanted = &mut self.wanted[index];
+            match &mut self.stage {
+                Stage::Alone => {}
+                Stage::Counting => {
+                    wanted.counted = one.bytes;
+                    self.hurried |= one.result.is_err();
+                }
+                Stage::Reading { left, .. } => *left = left.saturating_sub(one.bytes),
+            }
+            give(wanted.line, one);
+        }
+        matches!(self.stage, Stage::Counting)
+    }
+
+    /// Nothing that was asked is missing: what is asked next, or nothing if it is complete. No
+    /// more waiting if `last`.
+    pub(super) fn go_on(&mut self, last: bool, now: Mono) -> Vec<Ask> {
+        match self.stage {
+            Stage::Alone => Vec::new(),
+            Stage::Counting => {
+                let counted = self.counted();
+                let over = last || self.hurried || now >= self.deadline;
+                if !over && counted < self.bounds.min_bytes {
+                    return self.count(now);
+                }
+                let left = self.bounds.max_bytes.max(1);
+                self.stage = Stage::Reading { next: 0, left };
+                self.grant(true)
+            }
+            Stage::Reading { .. } => self.grant(false),
+        }
+    }
+
+    fn counted(&self) -> usize {
+        let counts = self.wanted.iter().map(|wanted| wanted.counted);
+        counts.fold(0, usize::saturating_add)
+    }
+
+    /// Has every core count that may find more. Whichever finds its part of what is missing
+    /// answers; while none has, there is not enough.
+    fn count(&mut self, now: Mono) -> Vec<Ask> {
+        let mut asks: Vec<(Ask, Vec<usize>, usize)> = Vec::new();
+        for (index, wanted) in self.wanted.iter().enumerate() {
+            let at = asks
+                .iter()
+                .position(|((owner, _), ..)| *owner == wanted.owner);
+            let at = at.unwrap_or_else(|| {
+                let spec = FetchSpec {
+                    partitions: Vec::new(),
+                    max_bytes: usize::MAX,
+                    min_bytes: 0,
+                    max_wait: match self.hurried {
+                        true => 0,
+                        false => self.deadline.since(now),
+                    },
+                    work: FetchWork::Count,
+                };
+                asks.push(((wanted.owner, spec), Vec::new(), 0));
+                asks.len() - 1
+            });
+            let ((_, spec), indexes, counted) = &mut asks[at];
+            spec.partitions.push(wanted.partition);
+            indexes.push(index);
+            *counted += wanted.counted;
+        }
+        asks.retain(|(_, indexes, counted)| {
+            let bounds = indexes.iter().map(|index| self.wanted[*index].bound());
+            bounds.fold(0, usize::saturating_add) > *counted
+        });
+        let missing = self.bounds.min_bytes.saturating_sub(self.counted());
+        let each = missing.div_ceil(asks.len().max(1));
+        let asks = asks
+            .into_iter()
+            .map(|((owner, mut spec), indexes, counted)| {
+                spec.min_bytes = counted + each;
+                self.parts.push(indexes);
+                (owner, spec)
+            });
+        asks.collect()
+    }
+
+    /// Grants shares in the order of the request, to as many as can read at the same time.
+    fn grant(&mut self, mut first: bool) -> Vec<Ask> {
+        let Stage::Reading { mut next, left } = self.stage else {
+            unreachable!("shares are granted once all is counted")
+        };
+        let mut asks: Vec<(Ask, Vec<usize>)> = Vec::new();
+        let mut room = left;
+        while room > 0 && next < self.wanted.len() {
+            let wanted = &self.wanted[next];
+            if wanted.counted == 0 {
+                next += 1;
+                continue;
+            }
+            let bound = wanted.bound();
+            // Nobody knows how long the batch is that comes whole, where it may be longer than
+            // its partition's bound.
+            let most = match first && wanted.counted >= bound {
+                true => bound.max(self.longest),
+                false => wanted.counted,
+            };
+            if most > room && !asks.is_empty() {
+                break;
+            }
+            let max_bytes = wanted.counted.min(room);
+            let work = FetchWork::Share { first };
+            let at = asks.iter().position(|((owner, spec), _)| {
+                // The share that begins the request begins a call.
+                *owner == wanted.owner && (spec.work == work || !first)
+            });
+            let at = at.unwrap_or_else(|| {
+                let spec = FetchSpec {
+                    partitions: Vec::new(),
+                    max_bytes: 0,
+                    min_bytes: 0,
+                    max_wait: 0,
+                    work,
+                };
+                asks.push(((wanted.owner, spec), Vec::new()));
+                asks.len() - 1
+            });
+            let ((_, spec), indexes) = &mut asks[at];
+            spec.partitions.push(FetchPartition {
+                max_bytes,
+                ..wanted.partition
+            });
+            spec.max_bytes += most.min(room);
+            indexes.push(next);
+            first = false;
+            room = room.saturating_sub(most);
+            next += 1;
+            if max_bytes < wanted.counted {
+                // Less than it could have: those behind it get nothing.
+                next = self.wanted.len();
+            }
+        }
+        self.stage = Stage::Reading { next, left };
+        let asks = asks.into_iter().map(|(ask, indexes)| {
+            self.parts.push(indexes);
+            ask
+        });
+        asks.collect()
+    }
+}
+
+impl Wanted {
+    /// Bytes of it at most.
+    fn bound(&self) -> usize {
+        self.partition.max_bytes.max(1)
+    }
+}
