@@ -26,7 +26,7 @@ fn left_with(entries: u64, len: usize, free: u64) -> Disk {
 #[test]
 fn a_start_needs_no_second_ring() {
     let free = 4 * BLOCK as u64;
-    assert!(free < GEOMETRY.file_bytes && free < RING);
+    assert!(free < GEOMETRY.file_bytes);
     let mut disk = left_with(10, 100, free);
     for generation in 2..6 {
         let recovered = open(&mut disk, 1).unwrap();
