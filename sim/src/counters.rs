@@ -107,9 +107,11 @@ counters! {
     trims,
     /// Logs deleted.
     drops,
+    /// Logs whose deletion was asked for while files of theirs were listed or read.
+    drops_amid_reads,
     /// Batches refused for the moment.
     refusals,
-    /// Topics altered, durably.
+    /// Topics or logs altered, durably.
     alterations,
     /// Logs that stopped after a failed write.
     stopped_logs,

@@ -3,6 +3,7 @@
 //!
 //! Everything that happens follows from the seed; the simulator reads no clock and opens no file.
 
+mod churn;
 pub mod cores;
 pub mod counters;
 pub mod disk;

@@ -58,6 +58,8 @@ enum ModeArg {
     Shards,
     /// No crashes: whole brokers of one, two and four cores have to answer the same
     Cores,
+    /// Nothing, and logs that are altered and deleted all the time
+    Churn,
     /// All of them in turn
     All,
 }
@@ -69,10 +71,12 @@ impl ModeArg {
             Self::Faults => Mode::Faults,
             Self::Shards => Mode::Shards,
             Self::Cores => Mode::Cores,
+            Self::Churn => Mode::Churn,
             Self::All => match seed % 8 {
                 0 => Mode::Faults,
                 3 | 6 => Mode::Shards,
                 5 => Mode::Cores,
+                1 => Mode::Churn,
                 _ => Mode::Crashes,
             },
         }

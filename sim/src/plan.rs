@@ -9,6 +9,7 @@ use leveret_storage::recovery::RecoveryConfig;
 use leveret_storage::store::{LogSettings, StoreConfig};
 use leveret_storage::types::{Level, LogKind};
 
+use crate::churn;
 use crate::disk::Faults;
 use crate::rng::Rng;
 
@@ -60,6 +61,17 @@ pub struct Plan {
     pub interrupts: Interrupts,
     /// Faults of the device besides crashes.
     pub faults: Faults,
+    /// What users do.
+    pub workload: Workload,
+}
+
+/// What users of the stores mostly do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workload {
+    /// Append and read; now and then something else.
+    Mixed,
+    /// Alter and delete logs, above all while something of theirs is under way.
+    Churn,
 }
 
 /// How often recovery is not let go on.
@@ -83,6 +95,9 @@ pub enum Mode {
     Shards,
     /// No crashes: whole brokers of different numbers of cores, whose answers are compared.
     Cores,
+    /// No other faults, but logs that are altered, expire and are deleted all the time, by a process
+    /// that is often killed.
+    Churn,
 }
 
 impl Plan {
@@ -119,6 +134,7 @@ impl Plan {
                 at_switch: 6,
             },
             faults: Faults::default(),
+            workload: Workload::Mixed,
         };
         if mutation == Some(Mutation::FreedBeforeLiveFrom) {
             plan.store.parallel_commit_bytes = 1 << 10;
@@ -151,6 +167,9 @@ impl Plan {
         if mode == Mode::Faults {
             plan.faults = faults(rng);
             plan.store.disk_floor_bytes = if rng.chance(1, 2) { 64 << 10 } else { 0 };
+        }
+        if mode == Mode::Churn {
+            churn::shape(&mut plan, rng);
         }
         if let Some(Mutation::RefusalIsSuccess | Mutation::FullForEver) = mutation {
             plan.store.disk_floor_bytes = 0;

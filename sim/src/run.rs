@@ -8,7 +8,7 @@ use leveret_storage::types::{Level, LogId, LogKind, Offset};
 use crate::cores::same;
 use crate::counters::Counters;
 use crate::disk::{Crash, Faults};
-use crate::plan::{Interrupts, LogPlan, Mode, Plan};
+use crate::plan::{Interrupts, LogPlan, Mode, Plan, Workload};
 use crate::recovering::Interrupt;
 use crate::rng::Rng;
 use crate::shards::ShardWorld;
@@ -104,7 +104,10 @@ impl World {
                     self.create_log(plan);
                 }
             }
-            self.work()?;
+            match self.plan.workload {
+                Workload::Mixed => self.work()?,
+                Workload::Churn => self.churn()?,
+            }
             self.end()?;
         }
         // The last word: on a sound device everything is there and everything moves.
@@ -131,7 +134,11 @@ impl World {
             self.crash(crash);
         }
         // Mostly everything is read back at once, sometimes only what the workload asks for.
-        if self.rng.chance(2, 3) {
+        let most = match self.plan.workload {
+            Workload::Mixed => 2,
+            Workload::Churn => 1,
+        };
+        if self.rng.chance(most, 3) {
             self.read_everything()?;
         }
         Ok(())
@@ -215,7 +222,7 @@ impl World {
         Ok(())
     }
 
-    fn pick_log(&mut self) -> Option<LogId> {
+    pub(crate) fn pick_log(&mut self) -> Option<LogId> {
         let alive = self.oracle.logs().filter(|truth| truth.is_alive());
         let alive: Vec<LogId> = alive.map(|truth| truth.id()).collect();
         (!alive.is_empty()).then(|| *self.rng.pick(&alive))
@@ -268,7 +275,7 @@ impl World {
         }
     }
 
-    fn burst(&mut self, log: LogId) -> Result<(), Violation> {
+    pub(crate) fn burst(&mut self, log: LogId) -> Result<(), Violation> {
         let plan = self.logs[log.0 as usize];
         for _ in 0..self.rng.between(1, plan.burst) {
             let len = self.rng.magnitude(plan.sizes.0, plan.sizes.1) as usize;
@@ -283,7 +290,7 @@ impl World {
         Ok(())
     }
 
-    fn read_somewhere(&mut self, log: LogId) -> Result<(), Violation> {
+    pub(crate) fn read_somewhere(&mut self, log: LogId) -> Result<(), Violation> {
         let end = self.oracle.log(log).next().1.0;
         let from = match self.rng.below(3) {
             0 => 0,
@@ -294,7 +301,7 @@ impl World {
         self.read(log, Offset(from), follow)
     }
 
-    fn trim(&mut self, log: LogId) {
+    pub(crate) fn trim(&mut self, log: LogId) {
         let truth = self.oracle.log(log);
         if truth.kind() != LogKind::Topic || truth.is_memory_only() {
             return;
@@ -305,7 +312,7 @@ impl World {
     }
 
     /// Waits until all is acknowledged and answered.
-    fn settle(&mut self) -> Result<(), Violation> {
+    pub(crate) fn settle(&mut self) -> Result<(), Violation> {
         let faults = &self.plan.faults;
         let process = self.process.as_ref();
         // The records of a stopped log stay in the ring, and may leave too little of one so small.

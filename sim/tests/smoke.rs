@@ -24,6 +24,7 @@ fn thirty_seeds_keep_every_promise_and_meet_what_they_are_meant_to_meet() {
             "alterations",
             "refusals",
             "requests_compared",
+            "drops_amid_reads",
         ];
         let meant = !not_in_this_mode.contains(&name);
         assert!(number > 0 || !meant, "no {name}: {met:?}");
@@ -58,10 +59,31 @@ fn twenty_seeds_with_producers_and_topics_that_change_keep_every_promise() {
     assert!(met.alterations > 20 && met.acknowledged > 1000, "{met:?}");
 }
 
-/// Seeds that found a fault once, and what it was. They stay as long as they mean the same.
-const REGRESSIONS: [(u64, Mode); 1] = [
-    // A topic deleted while retention waited for its segments.
+/// Without the rule that nobody looks into a log that is being deleted, every second or third of these
+/// seeds fails.
+#[test]
+fn thirty_seeds_with_logs_that_are_altered_and_deleted_all_the_time_keep_every_promise() {
+    let mut met = leveret_sim::counters::Counters::default();
+    for seed in 1..=30 {
+        let outcome = run(seed, Mode::Churn, None, false);
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        met.add(&outcome.counters);
+    }
+    assert!(met.drops_amid_reads > 30, "{met:?}");
+    assert!(met.drops > 500 && met.alterations > 500, "{met:?}");
+    assert!(met.trims > 500 && met.crashes > 500, "{met:?}");
+}
+
+/// Seeds that found a fault once, or would have, and what it was. They stay as long as they mean
+/// the same.
+const REGRESSIONS: [(u64, Mode); 4] = [
+    // A topic deleted while retention waited for its segments. Since retention acts within seconds
+    // this seed takes another course; the two that follow meet the same again.
     (500_052, Mode::Crashes),
+    (7, Mode::Churn),
+    (12, Mode::Churn),
+    // The files of a deleted log taken for lost ones when their listing came back.
+    (159, Mode::Churn),
 ];
 
 #[test]

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use leveret_storage::io::{
     BLOCK, BufPool, Dir, FileName, IoError, IoErrorKind, IoResult, Op, OpId, Output,
 };
-use leveret_storage::types::Mono;
+use leveret_storage::types::{LogId, Mono};
 
 use crate::rng::Rng;
 pub use crash::Crash;
@@ -183,6 +183,16 @@ impl Disk {
     #[must_use]
     pub fn next_completion(&self) -> Option<Mono> {
         self.in_flight.keys().next().map(|&(at, _)| at)
+    }
+
+    /// Whether files of this log are being listed or read.
+    #[must_use]
+    pub fn is_reading(&self, log: LogId) -> bool {
+        self.in_flight.values().any(|flight| match flight.op {
+            Op::List(dir) => dir == Dir::Log(log),
+            Op::Read { file, .. } => file.dir() == Dir::Log(log),
+            _ => false,
+        })
     }
 
     /// Completes the next operation.

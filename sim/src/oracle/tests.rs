@@ -218,3 +218,26 @@ fn age_may_take_what_is_old_and_a_request_what_is_young_before_it() {
     assert_eq!(starts(2, 8), Some(Kind::Lost), "one of the first was kept");
     assert_eq!(starts(0, 8), Some(Kind::Lost), "nobody asked");
 }
+
+#[test]
+fn what_former_settings_allowed_stays_allowed_and_nothing_beyond() {
+    let limited = |bytes: Option<u64>| LogSettings {
+        retention_bytes: bytes,
+        ..LogSettings::default()
+    };
+    let starts = |moved: u64, later: u64| {
+        let mut oracle = Oracle::default();
+        oracle.create(LOG, LogKind::Topic, &limited(Some(200)));
+        append(&mut oracle, 6);
+        let truth = oracle.log_mut(LOG);
+        let start = |offset: u64| (Ordinal(offset / 2), Offset(offset));
+        let altered = truth.altered(&limited(Some(400)), start(moved), WallMs(0));
+        altered.and_then(|()| truth.trimmed(start(later), WallMs(0)))
+    };
+    // The move under the old limit becomes durable under the new one.
+    assert_eq!(kind(starts(8, 8)), None);
+    assert_eq!(kind(starts(0, 4)), None, "four entries are kept");
+    assert_eq!(kind(starts(0, 6)), Some(Kind::Lost), "three are kept");
+    assert_eq!(kind(starts(4, 6)), Some(Kind::Lost), "three are kept");
+    assert_eq!(kind(starts(10, 10)), Some(Kind::Lost), "one was kept");
+}

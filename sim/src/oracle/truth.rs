@@ -242,6 +242,28 @@ impl Truth {
         self.start_wanted = self.start_wanted.max(offset);
     }
 
+    /// Other settings hold from now on. Up to `start` the log was moved under the old ones: what
+    /// those allowed stays allowed.
+    ///
+    /// # Errors
+    /// When the start is further than was ever wanted.
+    pub fn altered(
+        &mut self,
+        settings: &LogSettings,
+        start: (Ordinal, Offset),
+        wall: WallMs,
+    ) -> Result<(), Violation> {
+        if self.memory_only {
+            // What it keeps follows from memory, not from its settings.
+            return Ok(());
+        }
+        self.check_start(start, wall)?;
+        self.want_start(start.1);
+        self.retention_bytes = settings.retention_bytes;
+        self.retention_ms = settings.retention_ms;
+        Ok(())
+    }
+
     /// The move of the start to `start` is durable.
     ///
     /// # Errors

@@ -188,7 +188,14 @@ impl World {
     }
 
     fn hear_frontiers(&mut self, log: LogId) -> Result<(), Violation> {
-        let frontiers = self.frontiers(log);
+        let core = self.home(log);
+        let Some(frontiers) = self.core(core).store.frontiers(log) else {
+            // An event can outlive the log of which it tells, if that was deleted meanwhile.
+            return match self.oracle.log(log).is_alive() {
+                true => Err(Violation::new(Kind::Lost, format!("{log:?} is gone"))),
+                false => Ok(()),
+            };
+        };
         let before = self.oracle.log(log).unacknowledged();
         let truth = self.oracle.log_mut(log);
         truth.hear_frontiers(frontiers.written, frontiers.durable)?;

@@ -1,7 +1,7 @@
 //! From a crashed disk to a running process.
 
 use leveret_storage::recovery::{Recovered, RecoveredCore, RecoveredLog};
-use leveret_storage::store::Store;
+use leveret_storage::store::{LogSettings, Store};
 use leveret_storage::types::{LogId, Now, Offset};
 
 use super::process::Core;
@@ -131,9 +131,30 @@ impl World {
         self.core(core).store.trim(log, before);
     }
 
+    /// Gives a log other settings, durably: a start applies them again.
+    ///
+    /// # Errors
+    /// A broken promise.
+    pub fn alter_log(&mut self, log: LogId, settings: LogSettings) -> Result<(), Violation> {
+        let (start, wall) = (self.frontiers(log).start, self.now().wall);
+        self.oracle.log_mut(log).altered(&settings, start, wall)?;
+        self.logs[log.0 as usize].settings = settings;
+        self.counters.alterations += 1;
+        let core = self.home(log);
+        self.core(core).store.configure(log, settings);
+        Ok(())
+    }
+
+    /// Asks for what the log's settings say is too much or too old to go at once.
+    pub fn expire(&mut self, log: LogId) {
+        let (core, now) = (self.home(log), self.now());
+        self.core(core).store.expire(log, now);
+    }
+
     /// Deletes a log.
     pub fn drop_log(&mut self, log: LogId) {
         self.oracle.log_mut(log).dropping();
+        self.counters.drops_amid_reads += u64::from(self.disk.is_reading(log));
         let core = self.home(log);
         let core = self.core(core);
         core.waiting.retain(|waiting| waiting.log != log);
