@@ -22,7 +22,9 @@ pub struct Hunt {
 /// simulator stumbled over something else.
 #[must_use]
 pub fn expected(mutation: Mutation) -> &'static [Kind] {
-    use Kind::{Frontier, Lost, MachineState, ReadFailed, Refused, Resurrected, Stuck, WrongData};
+    use Kind::{
+        Frontier, Lost, MachineState, Panicked, ReadFailed, Refused, Resurrected, Stuck, WrongData,
+    };
     match mutation {
         Mutation::AckBeforeSync | Mutation::AckOutOfOrder | Mutation::UnsyncedVisible => &[Lost],
         Mutation::OvertakesRefused => &[Frontier, WrongData],
@@ -41,6 +43,8 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
         Mutation::LostProducerState => &[MachineState],
         Mutation::RefusalIsSuccess | Mutation::TrimmedTooFar => &[Lost, Refused, ReadFailed],
         Mutation::NoReserve | Mutation::FullForEver => &[Stuck],
+        // An assertion, or files taken for lost that are on their way out.
+        Mutation::OutlivesDeletion => &[Panicked, Stuck],
     }
 }
 
@@ -50,6 +54,7 @@ pub fn mode(mutation: Mutation) -> Mode {
     match mutation {
         Mutation::RefusalIsSuccess | Mutation::FullForEver => Mode::Faults,
         Mutation::UnsyncedVisible | Mutation::OvertakesRefused => Mode::Shards,
+        Mutation::OutlivesDeletion => Mode::Churn,
         _ => Mode::Crashes,
     }
 }

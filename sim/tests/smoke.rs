@@ -111,6 +111,7 @@ fn broken_rules_are_noticed() {
         Mutation::LostProducerState,
         Mutation::AcceptedBadCrc,
         Mutation::FullForEver,
+        Mutation::OutlivesDeletion,
     ] {
         assert!(
             hunt(mutation, 1, 60).caught.is_some(),

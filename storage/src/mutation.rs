@@ -1,9 +1,9 @@
 //! Faults that the simulator switches on to prove that it would notice them.
 //!
-//! One variant per trap of the storage design, two for a full disk, one for files' lengths, and two
-//! for what the engine promises readers and producers. A hook is a single `if mutated(..)` at the place
-//! of the rule that it breaks. Without the cargo feature `mutations` every hook is constant
-//! `false`: a production build cannot be told to lose data.
+//! One variant per trap of the storage design, two for a full disk, one for files' lengths, one for
+//! logs that are deleted, and two for what the engine promises readers and producers. A hook is a
+//! single `if mutated(..)` at the place of the rule that it breaks. Without the cargo feature
+//! `mutations` every hook is constant `false`: a production build cannot be told to lose data.
 
 use std::fmt;
 
@@ -75,6 +75,9 @@ mutations! {
     UnsyncedVisible = "unsynced-visible",
     /// A batch is let through behind one of the same producer that was refused.
     OvertakesRefused = "overtakes-refused",
+    /// A listing, an index or spans that come back to a log that is being deleted are used as if it
+    /// lived.
+    OutlivesDeletion = "outlives-deletion",
 }
 
 impl fmt::Display for Mutation {

@@ -301,6 +301,14 @@ impl<P: BufPool> Store<P> {
         Some(self.logs[self.logs.key(log)?].frontiers())
     }
 
+    /// Whether what comes back to the log finds one that is not being deleted.
+    pub(crate) fn can_look_into(&self, key: LogKey) -> bool {
+        let outlived = mutated(self.config.mutation, Mutation::OutlivesDeletion);
+        self.logs
+            .get(key)
+            .is_some_and(|log| log.lives() || outlived)
+    }
+
     /// Whether the rule that `which` names is to be broken in this run, for rules of what is built
     /// on the store; never, without the cargo feature `mutations`.
     #[must_use]

@@ -167,7 +167,7 @@ impl<P: BufPool> Store<P> {
     /// What the waiter waited for has come. A log that is being deleted, or is gone, has nothing
     /// more to do for anybody: whoever outlived it is told so.
     pub(crate) fn wake(&mut self, key: LogKey, waiter: Waiter) {
-        if !self.logs.get(key).is_some_and(LogState::lives) {
+        if !self.can_look_into(key) {
             return self.fail_waiter(waiter, ReadError::UnknownLog);
         }
         match waiter {
@@ -420,7 +420,7 @@ impl<P: BufPool> Store<P> {
         let waiting = self.reads.spans.remove(&(load.log, load.segment, first));
         let (_, waiters) = waiting.expect("a load is known by its first span");
         let key = self.logs.key(load.log);
-        let present = key.is_some_and(|key| self.logs[key].lives());
+        let present = key.is_some_and(|key| self.can_look_into(key));
         let (good, error) = match result {
             Ok(Output::Read { buf, len }) => self.verify(&load, &buf.as_ref()[..len]),
             Ok(_) => unreachable!("a read gives bytes"),

@@ -76,7 +76,7 @@ impl<P: BufPool> Store<P> {
             return;
         }
         let present = self.journal.generation;
-        let lives = self.logs[key].lives();
+        let lives = self.can_look_into(key);
         let files = self.logs[key]
             .files
             .as_mut()
@@ -214,7 +214,7 @@ impl<P: BufPool> Store<P> {
 
     pub(crate) fn index_loaded(&mut self, mut load: IndexLoad, result: IoResult<P::Buf>) {
         let key = self.logs.key(load.log);
-        let known = key == Some(load.key) && self.logs[load.key].lives();
+        let known = key == Some(load.key) && self.can_look_into(load.key);
         let segment = self
             .logs
             .get(load.key)
