@@ -1,4 +1,4 @@
-//! The whole broker but for its kernel: every core's [`Behaviour`](leveret_broker::core::boundary::Behaviour)
+//! The whole broker but for its kernel: every core's [`Behaviour`]
 //! over one simulated disk, one mesh and peers that send bytes and take answers.
 //!
 //! One seed decides everything that a kernel would: in which order completions, messages between
