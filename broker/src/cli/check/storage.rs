@@ -12,11 +12,19 @@ use super::super::output::size;
 use super::facts::{Facts, Mount};
 use super::{Finding, Verdict};
 
+const DIRECT_IO: &str = "direct I/O";
+const ON_A_DISK: &str = "a file system with O_DIRECT on a disk of this machine";
+
 pub(super) fn findings(settings: &Settings, survey: &Survey, facts: &Facts) -> Vec<Finding> {
     let dir = survey.dir.display().to_string();
     vec![
         place(&survey.data, settings),
-        durability(&survey.medium, &dir, settings.disk_require_direct),
+        match (&survey.data, &survey.medium) {
+            // What forbids to look at the directory is one fault, and told above.
+            (Err(_), Err(_)) => Finding::new(DIRECT_IO, "not looked at", ON_A_DISK)
+                .but(Verdict::Unknown, "see `data directory`"),
+            (_, medium) => durability(medium, &dir, settings.disk_require_direct),
+        },
         mount(facts.mount.as_ref()),
         write_cache(facts.write_cache.as_deref()),
         room(settings, survey),
@@ -29,15 +37,15 @@ fn place(data: &Result<(), RuntimeError>, settings: &Settings) -> Finding {
     match data {
         Ok(()) => Finding::new(name, settings.data.display().to_string(), wanted),
         Err(error) => {
-            let remedy = "give `data` a directory that is a broker's alone";
+            let remedy =
+                "give `data` a directory that this user may use and that is a broker's alone";
             Finding::new(name, error.to_string(), wanted).but(Verdict::Fatal, remedy)
         }
     }
 }
 
 fn durability(medium: &Result<Medium, RuntimeError>, dir: &str, required: bool) -> Finding {
-    let name = "direct I/O";
-    let wanted = "a file system with O_DIRECT on a disk of this machine";
+    let (name, wanted) = (DIRECT_IO, ON_A_DISK);
     let medium = match medium {
         Ok(medium) => medium,
         Err(error) => {
