@@ -143,12 +143,19 @@ class Wire:
         answer = self.ask(1, 13, b"\0" + body)
         return struct.unpack_from(">h", answer, 1 + 4 + 2 + 4 + 1 + 16 + 1 + 4)[0]
 
+    def last_words(self):
+        """What the broker still says before it ends the connection."""
+        said = b""
+        try:
+            while more := self.socket.recv(4096):
+                said += more
+        except ConnectionResetError:
+            pass
+        return said
+
     def closed(self):
         """Whether the broker ends the connection without another word."""
-        try:
-            return self.socket.recv(1) == b""
-        except ConnectionResetError:
-            return True
+        return self.last_words() == b""
 
 
 def create(wire, topic, partitions, **config):
@@ -271,7 +278,7 @@ def hostile(address, seed=1):
     """Bytes that are no requests cost a connection, never the broker."""
     shuffle = random.Random(seed)
     long = struct.pack(">ihhi", 2 << 20, 3, 1, 1)
-    cases = [struct.pack(">i", -1), struct.pack(">i", 3), struct.pack(">i", 0x7FFFFFFF), b"GET / HTTP/1.1\r\n\r\n", long,
+    cases = [struct.pack(">i", -1), struct.pack(">i", 3), struct.pack(">i", 0x7FFFFFFF), long,
              struct.pack(">ihhi", 8, 3, 1, 1), struct.pack(">ihhih", 10, 99, 0, 1, -1),
              struct.pack(">ihhih", 10, 3, 77, 1, -1),
              struct.pack(">ihhihi", 14, 3, 1, 1, -1, 0x7FFFFFFF), struct.pack(">ihhihi", 14, 3, 1, 1, -1, -2)]
@@ -279,6 +286,10 @@ def hostile(address, seed=1):
         wire = Wire(address)
         wire.socket.sendall(case)
         check(wire.closed(), f"{case} ends its connection")
+    wire = Wire(address)
+    wire.socket.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    words = wire.last_words()
+    check(words.startswith(b"HTTP/1.1 400 ") and b"Kafka" in words, f"HTTP is told where it is: {words}")
     valid = [(0, 3, string(None) + struct.pack(">hi", -1, 100) + array([string("t") + array([b"\0" * 8])])),
              (1, 4, struct.pack(">iiiib", -1, 0, 0, 100, 0) + array([string("t") + array([bytes(16)])])),
              (3, 9, b"\0" + bytes([2, 2, 65, 0, 1, 0, 0, 0])), (19, 5, b"\0" + bytes([2, 2, 65]) + bytes(20)),

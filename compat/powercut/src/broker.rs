@@ -63,7 +63,6 @@ impl Launch {
             // The smallest ring, so that it laps within a run.
             .args(["--set", "journal.bytes=16 MiB"])
             .args(["--set", "segment.bytes=4 MiB"])
-            .args(["--set", "disk.require_direct=true"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
