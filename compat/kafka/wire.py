@@ -159,6 +159,8 @@ class Wire:
 
 
 def create(wire, topic, partitions, **config):
+    """A topic that keeps what is older than a week: batches here are of 1970, and retention acts within seconds."""
+    config = {"retention_ms": "-1", **config}
     settings = array([string(name.replace("_", ".")) + string(value) for name, value in config.items()])
     wire.ask(19, 2, array([string(topic) + struct.pack(">ih", partitions, 1) + array([]) + settings])
              + struct.pack(">ib", 10000, 0))
