@@ -144,7 +144,9 @@ impl Door {
         walking: Option<Box<Walking>>,
     ) -> Result<(), ParkedProduce> {
         let bytes = self.bytes + produce.batch.len();
-        if self.requests == self.max_requests || bytes > self.max_bytes {
+        // A batch longer than the bound waits alone: however often it is sent again, it gets no shorter.
+        let too_long = bytes > self.max_bytes && self.requests > 0;
+        if self.requests == self.max_requests || too_long {
             return Err(produce);
         }
         (self.bytes, self.requests) = (bytes, self.requests + 1);

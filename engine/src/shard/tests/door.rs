@@ -181,3 +181,18 @@ fn the_line_at_the_door_is_bounded() {
     let reply = bench.reply(over).unwrap();
     assert_eq!(error(&reply), &EngineError::Overloaded);
 }
+
+#[test]
+fn a_batch_longer_than_the_line_waits_alone() {
+    let settings = ShardSettings {
+        parked_bytes: 50,
+        ..ShardSettings::default()
+    };
+    let mut bench = Bench::with(1, Level::Memory, settings, tiny_store());
+    let longest = bench.send(1, long(Compression::Zstd), Level::Memory);
+    let behind = bench.send(1, long(Compression::Zstd), Level::Memory);
+    bench.run();
+    let reply = bench.reply(behind).unwrap();
+    assert_eq!(error(&reply), &EngineError::Overloaded);
+    assert!(matches!(bench.reply(longest), Some(Reply::Produced(_))));
+}
