@@ -11,6 +11,7 @@ use crate::session::{BESIDE, PER_WORLD, batch, good_client, prepared};
 use crate::wire::{Kafka, kafka_frame};
 use crate::world::{CACHE, MAX_BATCH, REQUESTS, RESPONSES, World};
 use leveret_wire::kafka::ApiKey;
+use leveret_wire::speech::Speech;
 
 /// Answers to requests for topics, settings and versions are longer than what was asked.
 const ANSWERS: usize = 1 << 20;
@@ -38,6 +39,9 @@ fn whole() -> Vec<(ApiKey, i16, Vec<u8>)> {
         (ApiKey::InitProducerId, 0, b"\xff\xff\0\0\x03\xe8".to_vec()),
     ]
 }
+
+/// Bytes of what a peer that speaks another protocol is told, at most.
+const FAREWELL: usize = 1024;
 
 /// Whole answers, by length and correlation.
 fn answers(mut bytes: &[u8]) -> Result<usize, String> {
@@ -144,7 +148,11 @@ impl Target for KafkaSession {
         });
         let bound = REQUESTS + RESPONSES + CACHE + MAX_BATCH + 4 * input.len() + BESIDE + ANSWERS;
         within(peak, bound)?;
-        let count = answers(&out)?;
+        let count = match answers(&out) {
+            // Who begins in another protocol is told so in that one, and briefly.
+            Err(_) if Speech::of_request(input).is_some() && out.len() <= FAREWELL => 1,
+            counted => counted?,
+        };
         let deletes = input
             .windows(2)
             .any(|key| key == ApiKey::DeleteTopics.as_i16().to_be_bytes());

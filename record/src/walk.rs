@@ -172,7 +172,7 @@ impl BatchWalk {
     ) -> Result<(), BatchError> {
         let (index, header) = (self.index, &self.header);
         let most = match self.deltas {
-            Deltas::Dense => self.least_delta,
+            Deltas::Dense => self.least_delta.min(header.last_offset_delta),
             Deltas::Growing => header.last_offset_delta,
         };
         if delta < self.least_delta || delta > most {

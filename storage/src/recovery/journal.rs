@@ -166,7 +166,10 @@ impl<P: BufPool> Journal<P> {
     /// the rest of the file and at the beginnings of the following ones. Returns what it holds.
     async fn scan_newest(&self, newest: u16, known: &mut Known) -> Result<Bytes, RecoveryError> {
         let mut window = Window::new(self, newest);
-        let whole = usize::try_from(self.geometry.file_bytes).expect("files are below 4 GiB");
+        // As far as it is written: what the superblock says of its length may be anything.
+        let written = self.io.len(self.file(newest)).await?.unwrap_or(0);
+        let whole = written.min(self.geometry.file_bytes);
+        let whole = usize::try_from(whole).expect("files are below 4 GiB");
         window.get(0, whole).await?;
         let held = window.bytes.clone();
         let end = self.chain(newest, &mut window, known).await?;
