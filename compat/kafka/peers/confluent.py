@@ -126,16 +126,6 @@ def admin(server):
     assert "administered" not in client.list_topics(timeout=10).topics
 
 
-def group(server):
-    """A consumer with a group id is told at once that there are no groups, in words."""
-    consumer = Consumer({"bootstrap.servers": server, "group.id": "g"})
-    consumer.subscribe(["administered"])
-    message = consumer.poll(10)
-    assert message is not None and message.error(), "it is left waiting"
-    assert "consumer groups are not built yet" in message.error().str(), message.error()
-    consumer.close()
-
-
 if __name__ == "__main__":
     print("confluent-kafka", confluent_kafka.version()[0], "librdkafka", confluent_kafka.libversion()[0],
           file=sys.stderr)

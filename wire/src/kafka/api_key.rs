@@ -79,9 +79,6 @@ apis! {
     ListOffsets = 2, 1..=11, flexible 6;
     /// Brokers, topics and partitions.
     Metadata = 3, 0..=13, flexible 9;
-    /// Wants the coordinator of a group or a transaction. From version 0, by which librdkafka
-    /// knows a broker that can be asked.
-    FindCoordinator = 10, 0..=6, flexible 3;
     /// This table.
     ApiVersions = 18, 0..=4, flexible 3;
     /// Creates topics.

@@ -48,9 +48,6 @@ pub use api::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchedPartition, ForgottenTopic,
     interleave,
 };
-pub use api::find_coordinator::{
-    Coordinator, CoordinatorKeys, FindCoordinatorRequest, FindCoordinatorResponse,
-};
 pub use api::incremental_alter_configs::{
     ConfigOperation, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource,
     IncrementalAlterConfigsResponse, IncrementalConfig,

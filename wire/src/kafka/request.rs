@@ -2,7 +2,7 @@
 
 use super::{
     AlterConfigsRequest, ApiKey, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DecodeError, DeleteTopicsRequest, DescribeConfigsRequest, FetchRequest, FindCoordinatorRequest,
+    DecodeError, DeleteTopicsRequest, DescribeConfigsRequest, FetchRequest,
     IncrementalAlterConfigsRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
     ProduceRequest, Reader,
 };
@@ -18,8 +18,6 @@ pub enum Request<'a> {
     ListOffsets(ListOffsetsRequest<'a>),
     /// Brokers, topics and partitions.
     Metadata(MetadataRequest<'a>),
-    /// Wants the coordinator of a group or a transaction.
-    FindCoordinator(FindCoordinatorRequest<'a>),
     /// Which versions of which requests the broker knows.
     ApiVersions(ApiVersionsRequest<'a>),
     /// Creates topics.
@@ -50,9 +48,6 @@ impl<'a> Request<'a> {
             ApiKey::Fetch => Self::Fetch(FetchRequest::decode(reader)?),
             ApiKey::ListOffsets => Self::ListOffsets(ListOffsetsRequest::decode(reader)?),
             ApiKey::Metadata => Self::Metadata(MetadataRequest::decode(reader)?),
-            ApiKey::FindCoordinator => {
-                Self::FindCoordinator(FindCoordinatorRequest::decode(reader)?)
-            }
             ApiKey::ApiVersions => Self::ApiVersions(ApiVersionsRequest::decode(reader)?),
             ApiKey::CreateTopics => Self::CreateTopics(CreateTopicsRequest::decode(reader)?),
             ApiKey::DeleteTopics => Self::DeleteTopics(DeleteTopicsRequest::decode(reader)?),

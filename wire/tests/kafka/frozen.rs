@@ -131,11 +131,11 @@ fn an_unknown_version_of_api_versions_can_be_answered() {
 
 #[test]
 fn what_is_not_here_is_named() {
-    // JoinGroup.
+    // FindCoordinator, which consumers with an assignment may still send.
     assert_eq!(
-        RequestHeader::parse(&frame(11, 2, b"")).unwrap_err(),
+        RequestHeader::parse(&frame(10, 2, b"")).unwrap_err(),
         HeaderError::UnknownApi {
-            key: 11,
+            key: 10,
             version: 2
         }
     );

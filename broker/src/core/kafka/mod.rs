@@ -13,7 +13,6 @@ mod delete_topics;
 mod describe_configs;
 mod errors;
 mod fetch;
-mod find_coordinator;
 mod gathered;
 mod init_producer_id;
 mod lane;
@@ -44,7 +43,6 @@ const APIS: &[ApiKey] = &[
     ApiKey::Fetch,
     ApiKey::ListOffsets,
     ApiKey::Metadata,
-    ApiKey::FindCoordinator,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
@@ -70,7 +68,6 @@ impl<P: BufPool> Core<P> {
     fn kafka_dispatch(&mut self, asker: Asker, request: &Request<'_>, now: Now) {
         match request {
             Request::ApiVersions(request) => self.kafka_api_versions(asker, request, now),
-            Request::FindCoordinator(request) => self.kafka_find_coordinator(asker, request, now),
             Request::Metadata(request) => self.kafka_metadata(asker, request, now),
             Request::Fetch(request) => self.kafka_fetch(asker, request, now),
             Request::ListOffsets(request) => self.kafka_list_offsets(asker, request, now),

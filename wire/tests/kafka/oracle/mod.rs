@@ -8,7 +8,6 @@ mod create_topics;
 mod delete_topics;
 mod describe_configs;
 mod fetch;
-mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
@@ -21,7 +20,6 @@ pub(crate) use create_topics::CreateTopics;
 pub(crate) use delete_topics::DeleteTopics;
 pub(crate) use describe_configs::DescribeConfigs;
 pub(crate) use fetch::Fetch;
-pub(crate) use find_coordinator::FindCoordinator;
 pub(crate) use init_producer_id::InitProducerId;
 pub(crate) use list_offsets::ListOffsets;
 pub(crate) use metadata::Metadata;
@@ -54,7 +52,6 @@ macro_rules! for_every_api {
             $call::<$crate::oracle::Fetch>($($argument),*),
             $call::<$crate::oracle::ListOffsets>($($argument),*),
             $call::<$crate::oracle::Metadata>($($argument),*),
-            $call::<$crate::oracle::FindCoordinator>($($argument),*),
             $call::<$crate::oracle::ApiVersions>($($argument),*),
             $call::<$crate::oracle::CreateTopics>($($argument),*),
             $call::<$crate::oracle::DeleteTopics>($($argument),*),
