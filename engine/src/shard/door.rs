@@ -20,6 +20,7 @@ use leveret_storage::types::{LogId, Mono, Now};
 use super::Shard;
 use super::parked::ParkedProduce;
 use super::reply::RequestId;
+use super::room::Room;
 use crate::error::EngineError;
 use crate::partition::Decision;
 use crate::topology::{TimestampType, TopicSettings};
@@ -55,7 +56,7 @@ enum Outcome {
     More,
 }
 
-/// The lines, with their bounds.
+/// The lines, in one room.
 pub(super) struct Door {
     lines: HashMap<LogId, VecDeque<AtDoor>, FixedState>,
     /// The logs that have a line, each once; the first [`ACTIVE`] are walked.
@@ -65,24 +66,18 @@ pub(super) struct Door {
     /// The turn that `left` is for.
     turn: Mono,
     left: usize,
-    bytes: usize,
-    requests: usize,
-    max_bytes: usize,
-    max_requests: usize,
+    room: Room,
 }
 
 impl Door {
-    pub(super) fn new(max_bytes: usize, max_requests: usize) -> Self {
+    pub(super) fn new(room: Room) -> Self {
         Self {
             lines: HashMap::default(),
             turns: VecDeque::new(),
             spare: Vec::new(),
             turn: Mono::default(),
             left: AT_ONCE,
-            bytes: 0,
-            requests: 0,
-            max_bytes,
-            max_requests,
+            room,
         }
     }
 
@@ -143,13 +138,9 @@ impl Door {
         produce: ParkedProduce,
         walking: Option<Box<Walking>>,
     ) -> Result<(), ParkedProduce> {
-        let bytes = self.bytes + produce.batch.len();
-        // A batch longer than the bound waits alone: however often it is sent again, it gets no shorter.
-        let too_long = bytes > self.max_bytes && self.requests > 0;
-        if self.requests == self.max_requests || too_long {
+        if !self.room.enter(produce.batch.len()) {
             return Err(produce);
         }
-        (self.bytes, self.requests) = (bytes, self.requests + 1);
         let log = produce.log;
         let line = self.lines.entry(log).or_default();
         if line.is_empty() {
@@ -166,8 +157,7 @@ impl Door {
         if line.is_empty() {
             self.lines.remove(&log);
         }
-        self.bytes -= first.produce.batch.len();
-        self.requests -= 1;
+        self.room.leave(first.produce.batch.len());
         Some(first)
     }
 

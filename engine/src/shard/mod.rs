@@ -21,6 +21,7 @@ mod parked;
 mod produce;
 mod refused;
 mod reply;
+mod room;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -62,7 +63,8 @@ pub use watching::{Watch, WatchId, Watched};
 /// Bounds of one shard. Every limit is a number here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShardSettings {
-    /// Bytes of batches that may wait for journal space, and as many for their walk at the door.
+    /// Bytes of batches that may wait for journal space, and as many for their walk at the door; a
+    /// longer one waits alone.
     pub parked_bytes: usize,
     /// Batches that may wait for journal space, and as many for their walk at the door.
     pub parked_requests: usize,

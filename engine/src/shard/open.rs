@@ -17,6 +17,7 @@ use super::log::LogState;
 use super::lookup::Lookups;
 use super::parked::Parked;
 use super::refused::Refused;
+use super::room::Room;
 use super::watching::Watches;
 use super::{Shard, ShardSettings};
 use crate::partition::{Partition, ReplayError};
@@ -101,6 +102,7 @@ impl<P: BufPool> Shard<P> {
             store.create_log(TOPOLOGY_LOG, LogKind::Machine, LogSettings::default());
             control = Some(Control::new(Topology::new(settings.topology)));
         }
+        let room = || Room::new(settings.parked_bytes, settings.parked_requests);
         Ok(Self {
             store,
             now,
@@ -108,9 +110,9 @@ impl<P: BufPool> Shard<P> {
             logs: HashMap::default(),
             unclaimed,
             control,
-            parked: Parked::new(settings.parked_bytes, settings.parked_requests),
+            parked: Parked::new(room()),
             refused: Refused::default(),
-            door: Door::new(settings.parked_bytes, settings.parked_requests),
+            door: Door::new(room()),
             fetches: Fetches::default(),
             lookups: Lookups::default(),
             readers: HashMap::default(),

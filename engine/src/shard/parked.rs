@@ -7,6 +7,7 @@ use leveret_record::BatchHeader;
 use leveret_storage::types::{Level, LogId, Mono};
 
 use super::reply::RequestId;
+use super::room::Room;
 
 /// A validated batch that is not in its log yet.
 pub(super) struct ParkedProduce {
@@ -17,36 +18,30 @@ pub(super) struct ParkedProduce {
     pub(super) level: Level,
 }
 
-/// The line, with its bounds.
+/// The line, in its room.
 pub(super) struct Parked {
     line: VecDeque<(Mono, ParkedProduce)>,
-    bytes: usize,
-    max_bytes: usize,
-    max_requests: usize,
+    room: Room,
 }
 
 impl Parked {
-    pub(super) fn new(max_bytes: usize, max_requests: usize) -> Self {
+    pub(super) fn new(room: Room) -> Self {
         Self {
             line: VecDeque::new(),
-            bytes: 0,
-            max_bytes,
-            max_requests,
+            room,
         }
     }
 
     /// Takes a produce at the end of the line, to be given up at `deadline`; gives it back if
-    /// the line is full.
+    /// there is no room.
     pub(super) fn push(
         &mut self,
         produce: ParkedProduce,
         deadline: Mono,
     ) -> Result<(), ParkedProduce> {
-        let bytes = self.bytes + produce.batch.len();
-        if self.line.len() == self.max_requests || bytes > self.max_bytes {
+        if !self.room.enter(produce.batch.len()) {
             return Err(produce);
         }
-        self.bytes = bytes;
         self.line.push_back((deadline, produce));
         Ok(())
     }
@@ -54,13 +49,14 @@ impl Parked {
     /// The head of the line leaves it.
     pub(super) fn pop(&mut self) -> Option<(Mono, ParkedProduce)> {
         let first = self.line.pop_front()?;
-        self.bytes -= first.1.batch.len();
+        self.room.leave(first.1.batch.len());
         Some(first)
     }
 
-    /// The head of the line found the journal full again.
+    /// The head of the line, which has just left it, found the journal full again.
     pub(super) fn put_back(&mut self, deadline: Mono, produce: ParkedProduce) {
-        self.bytes += produce.batch.len();
+        let enters = self.room.enter(produce.batch.len());
+        assert!(enters, "its own room is free");
         self.line.push_front((deadline, produce));
     }
 

@@ -71,6 +71,25 @@ fn too_many_or_too_long_waiting_batches_are_overloaded() {
     }
 }
 
+#[test]
+fn a_batch_longer_than_the_line_waits_alone() {
+    let mut bench = tiny_ring(ShardSettings {
+        parked_bytes: 50,
+        ..ShardSettings::default()
+    });
+    let sent = fill(&mut bench);
+    let behind = bench.send(1, batch(&[b"small"]), Level::Synced);
+    bench.run();
+    let overloaded = Some(Reply::Failed(EngineError::Overloaded));
+    assert_eq!(bench.reply(behind), overloaded);
+    bench.disk.hold = false;
+    bench.wait_ms(1000);
+    for (n, request) in (0..).zip(sent) {
+        assert_eq!(produced(&bench.reply(request).unwrap()), (n, false));
+    }
+    assert!(!produced(&bench.produce(1, batch(&[b"more"]))).1);
+}
+
 /// A shard whose journal is full, with room for one batch in the line of those that wait.
 fn full(settings: ShardSettings) -> Bench {
     let mut bench = Bench::with(2, Level::Synced, settings, tiny_store());
