@@ -81,6 +81,10 @@ kafka records="1000000":
 figures *args:
     compat/figures/run {{args}}
 
+# CPU a message beside another build's `leveret`, in turn: `just figures-against OLD/target/release/leveret`.
+figures-against old *args:
+    compat/figures/against {{old}} {{args}}
+
 # Where the time of a durable produce goes.
 where *args:
     compat/figures/where {{args}}
