@@ -223,8 +223,13 @@ impl From<varint::InvalidVarint> for Fault {
 
 /// Takes the record at the front of `bytes`, which has to be there whole.
 #[inline]
-pub(crate) fn take_raw<'a>(bytes: &mut &'a [u8]) -> Result<RawRecord<'a>, Fault> {
-    let mut body = take_bytes(bytes)?;
+fn take_raw<'a>(bytes: &mut &'a [u8]) -> Result<RawRecord<'a>, Fault> {
+    raw(take_bytes(bytes)?)
+}
+
+/// The record whose bytes behind its length are `body`.
+#[inline]
+pub(crate) fn raw(mut body: &[u8]) -> Result<RawRecord<'_>, Fault> {
     // The attributes byte of a record has no bits with a meaning yet.
     let (_attributes, rest) = body.split_first().ok_or(Fault::Length)?;
     body = rest;
@@ -242,14 +247,24 @@ pub(crate) fn take_raw<'a>(bytes: &mut &'a [u8]) -> Result<RawRecord<'a>, Fault>
     }
 }
 
+#[inline]
 fn take_headers<'a>(bytes: &mut &'a [u8]) -> Result<Headers<'a>, Fault> {
     let count = u32::try_from(varint::read_i32(bytes)?).map_err(|_| Fault::Length)?;
     let start = *bytes;
-    for _ in 0..count {
-        take_header(bytes)?;
+    // Most records have none.
+    if count > 0 {
+        *bytes = behind_headers(start, count)?;
     }
     let encoded = &start[..start.len() - bytes.len()];
     Ok(Headers { encoded, count })
+}
+
+/// What follows `count` headers.
+fn behind_headers(mut bytes: &[u8], count: u32) -> Result<&[u8], Fault> {
+    for _ in 0..count {
+        take_header(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 fn take_header<'a>(bytes: &mut &'a [u8]) -> Result<Header<'a>, Fault> {

@@ -34,35 +34,42 @@ pub fn read_i64(bytes: &mut &[u8]) -> Result<i64, InvalidVarint> {
 
 #[inline]
 fn read_unsigned(bytes: &mut &[u8], max: u64) -> Result<u64, InvalidVarint> {
-    // Most deltas and many lengths take one byte.
-    if let [first, rest @ ..] = *bytes
-        && *first < 0x80
-    {
-        *bytes = rest;
-        return Ok(u64::from(*first));
+    // Nearly all deltas and lengths take one byte or two.
+    match *bytes {
+        [first, rest @ ..] if *first < 0x80 => {
+            *bytes = rest;
+            Ok(u64::from(*first))
+        }
+        [first, second @ 1..0x80, rest @ ..] => {
+            *bytes = rest;
+            Ok(u64::from(*first & 0x7f) | u64::from(*second) << 7)
+        }
+        _ => {
+            let (value, len) = long(bytes, max).ok_or(InvalidVarint)?;
+            *bytes = &bytes[len..];
+            Ok(value)
+        }
     }
-    read_long(bytes, max)
 }
 
-fn read_long(bytes: &mut &[u8], max: u64) -> Result<u64, InvalidVarint> {
+/// The value at the front of `bytes`, and how many it takes. Takes the slice itself, not where it
+/// is kept: so a caller's loop keeps it in registers.
+fn long(bytes: &[u8], max: u64) -> Option<(u64, usize)> {
     let mut value = 0u64;
     for (i, &byte) in bytes.iter().take(MAX_I64_LEN).enumerate() {
         let group = u64::from(byte & 0x7f);
         let shifted = group << (7 * i);
         if shifted >> (7 * i) != group {
-            return Err(InvalidVarint);
+            return None;
         }
         value |= shifted;
         if byte < 0x80 {
             // A last group of zeros is one that a shorter encoding does without.
-            if (group == 0 && i > 0) || value > max {
-                return Err(InvalidVarint);
-            }
-            *bytes = &bytes[i + 1..];
-            return Ok(value);
+            let overlong = group == 0 && i > 0;
+            return (!overlong && value <= max).then_some((value, i + 1));
         }
     }
-    Err(InvalidVarint)
+    None
 }
 
 /// Appends `value`; at most [`MAX_I32_LEN`] bytes.

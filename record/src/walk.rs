@@ -3,7 +3,7 @@
 //! and no decompressed batch; allocates nothing but what [`Pieces`] keep.
 
 use crate::pieces::Pieces;
-use crate::record::{MIN_RECORD_LEN, take_raw};
+use crate::record::{MIN_RECORD_LEN, raw};
 use crate::varint::{self, MAX_I32_LEN, MAX_I64_LEN};
 use crate::{BatchError, BatchHeader, NO_TIMESTAMP};
 
@@ -152,13 +152,19 @@ impl BatchWalk {
             if self.index == count {
                 return Err(BatchError::TrailingRecordBytes { extra: piece.len() });
             }
-            if self.part.is_none() && is_whole(piece) {
-                let index = self.index;
-                let raw = take_raw(&mut piece).map_err(|fault| fault.at(index))?;
+            if self.part.is_none()
+                && let Some((body, rest)) = whole(piece)
+            {
+                let raw = raw(body).map_err(|fault| fault.at(self.index))?;
                 self.record(raw.offset_delta, raw.timestamp_delta, visit)?;
-            } else if let Some((offset, timestamp)) = self.part.go_on(&mut piece, self.index)? {
+                piece = rest;
+                continue;
+            }
+            let mut rest = piece;
+            if let Some((offset, timestamp)) = self.part.go_on(&mut rest, self.index)? {
                 self.record(offset, timestamp, visit)?;
             }
+            piece = rest;
         }
         Ok(())
     }
@@ -194,15 +200,11 @@ impl BatchWalk {
     }
 }
 
-/// Whether the record at the front of `piece` ends in it, or what is there of its length is
-/// enough to tell that it is wrong.
+/// The record at the front of `piece` without its length, if it ends there, and what follows it.
 #[inline]
-fn is_whole(piece: &[u8]) -> bool {
-    let mut rest = piece;
-    match varint::read_i32(&mut rest) {
-        Ok(len) => usize::try_from(len).is_ok_and(|len| len <= rest.len()),
-        Err(_) => piece.len() >= MAX_I32_LEN,
-    }
+fn whole(mut piece: &[u8]) -> Option<(&[u8], &[u8])> {
+    let len = varint::read_i32(&mut piece).ok()?;
+    piece.split_at_checked(usize::try_from(len).ok()?)
 }
 
 /// A field of a record.
