@@ -72,7 +72,10 @@ impl Ground<'_> {
                     disk.complete();
                 }
                 return match result {
-                    Ok(recovered) => Ok(Some(recovered)),
+                    Ok(recovered) => match lost(&recovered) {
+                        Some(reason) => Err(Violation::new(Kind::Refused, reason)),
+                        None => Ok(Some(recovered)),
+                    },
                     Err(error @ (RecoveryError::Io(_) | RecoveryError::NoSpace { .. }))
                         if plan.device_fails() =>
                     {
@@ -95,4 +98,11 @@ impl Ground<'_> {
             recovery.handle_completion(done.id, done.result);
         }
     }
+}
+
+/// A log of which a file is gone: nobody takes files away here.
+fn lost(recovered: &Recovered) -> Option<String> {
+    let logs = recovered.cores.iter().flat_map(|core| &core.logs);
+    let mut lost = logs.filter_map(|log| Some(log.lost.as_ref()?.reason.clone()));
+    lost.next()
 }

@@ -277,17 +277,26 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
         log: &OldLog,
     ) -> Result<(), RecoveryError> {
         if let Some((ordinal, at)) = log.snapshot {
-            let state = sources.snapshot(id, ordinal, at).await?;
-            if let Err(what) = self.inspect.snapshot(id, log.kind, &state) {
-                let (file, position) = sources.place_of_snapshot(id, ordinal, at);
-                self.found(file, position, format!("snapshot of log {}: {what}", id.0));
+            match sources.snapshot(id, ordinal, at).await {
+                Ok(state) => {
+                    if let Err(what) = self.inspect.snapshot(id, log.kind, &state) {
+                        let (file, position) = sources.place_of_snapshot(id, ordinal, at);
+                        self.found(file, position, format!("snapshot of log {}: {what}", id.0));
+                    }
+                }
+                Err(error) => self.refused(error),
             }
         }
+        let mut last_refusal = None;
         for entry in &log.entries[log.index_of(log.checkpoint.0)..] {
             let bytes = match sources.entry(id, log, entry).await {
                 Ok(bytes) => bytes,
                 Err(error) => {
-                    self.refused(error);
+                    // A span that is damaged is so for each of its entries.
+                    if last_refusal.as_ref() != Some(&error) {
+                        self.refused(error.clone());
+                        last_refusal = Some(error);
+                    }
                     continue;
                 }
             };

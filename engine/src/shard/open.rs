@@ -77,6 +77,11 @@ impl<P: BufPool> Shard<P> {
             let snapshot = log.snapshot.clone();
             let replay = std::mem::take(&mut log.replay);
             match log.kind {
+                LogKind::Topic if log.lost.is_some() => {
+                    // It takes nothing more: what its machine would say of a batch is never asked.
+                    let machine = Partition::new(Default::default(), settings.producers);
+                    unclaimed.insert(log.id, LogState::new(machine, log.term));
+                }
                 LogKind::Topic => {
                     let state = rebuild_partition(log, snapshot, &replay, &settings)?;
                     unclaimed.insert(log.id, state);

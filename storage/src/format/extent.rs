@@ -138,6 +138,12 @@ pub fn put_extent(out: &mut [u8], log: LogId, kind: LogKind, extent: &NewExtent<
 }
 
 impl<'a> Extent<'a> {
+    /// Bytes of the record that it was read from.
+    #[must_use]
+    pub fn record_len(&self) -> usize {
+        EXTENT_HEADER + self.slots.len() + self.spans.len() + self.tail.len()
+    }
+
     /// Reads the record `bytes`.
     pub(super) fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let (raw, rest) =

@@ -3,25 +3,16 @@
 //! Everything goes to files that this generation created. Nothing is synced commit by commit:
 //! nobody is told anything before the superblock switch, so one sync per file suffices.
 
-use std::collections::VecDeque;
-
-use bytes::Bytes;
-
 use super::RecoveryError;
-use super::gather::{Found, OldLog, SnapshotAt};
 use super::recovered::{RecoveredCommit, RecoveredCore, RecoveredLog};
-use super::source::Sources;
 use super::task::Io;
 use crate::format::commit::{
     COMMIT_HEADER, CommitHeader, FIRST_SEQ, JournalId, RingPosition, commit_len, seal,
 };
-use crate::format::record::{self, Checkpoint, SnapshotState};
-use crate::format::snapshot::{self, SnapshotId};
+use crate::format::round_up;
 use crate::format::superblock::Geometry;
-use crate::format::{crc, round_up};
 use crate::io::{BLOCK, BufPool, Dir, FileName, IoErrorKind, Op};
-use crate::mutation::{Mutation, mutated};
-use crate::types::{CommitSeq, Generation, LogId, LogKind, Ordinal};
+use crate::types::{CommitSeq, LogId};
 
 /// Bytes of one write that fills.
 const FILL: u64 = 1 << 20;
@@ -29,7 +20,7 @@ const FILL: u64 = 1 << 20;
 /// A new journal under construction.
 pub(crate) struct JournalWriter<P: BufPool> {
     io: Io<P>,
-    id: JournalId,
+    pub(crate) id: JournalId,
     geometry: Geometry,
     next: CommitSeq,
     at: RingPosition,
@@ -60,13 +51,18 @@ impl<P: BufPool> JournalWriter<P> {
         usize::try_from(self.geometry.commit_bytes()).expect("32 bits")
     }
 
+    /// The device.
+    pub(crate) fn io(&self) -> &Io<P> {
+        &self.io
+    }
+
     /// The largest record that a commit takes.
     pub(crate) fn largest(&self) -> usize {
         self.commit_bytes() - COMMIT_HEADER
     }
 
     /// Adds a record of `len` bytes that `put` writes; the commit that it will stand in.
-    async fn push(
+    pub(crate) async fn push(
         &mut self,
         len: usize,
         put: impl FnOnce(&mut [u8]) -> usize,
@@ -212,218 +208,11 @@ pub(crate) async fn fill<P: BufPool>(
     Ok(())
 }
 
-/// What is carried over of one log, and how.
-pub(crate) struct Carried<'a> {
-    pub(crate) id: LogId,
-    pub(crate) log: &'a OldLog,
-    /// Ordinal up to which the new generation's segments hold everything: the old checkpoint, or
-    /// the log's end if its remainder was spilled.
-    pub(crate) checkpoint: Checkpoint,
-    /// If it was: what is replayed of it.
-    pub(crate) spilled: VecDeque<Bytes>,
-}
-
-/// Writes the records of one log into its new journal.
-///
-/// # Errors
-/// When the old bytes cannot be read again, or the new ones not be written.
-pub(crate) async fn carry<P: BufPool>(
-    writer: &mut JournalWriter<P>,
-    sources: &mut Sources<P>,
-    carried: Carried<'_>,
-    mutation: Option<Mutation>,
-) -> Result<RecoveredLog, RecoveryError> {
-    let Carried {
-        id,
-        log,
-        checkpoint,
-        ..
-    } = carried;
-    let kind = log.kind;
-    let checkpoint_commit = writer
-        .push(record::CHECKPOINT_LEN, |out| {
-            record::put_checkpoint(out, id, kind, &checkpoint)
-        })
-        .await?;
-    let newest = log.entries.last().map(|e| e.meta);
-    let mut recovered = RecoveredLog {
-        id,
-        kind,
-        start: checkpoint.start,
-        lost: false,
-        next: log.next(),
-        checkpoint: checkpoint.upto,
-        term: newest.map_or(log.checkpoint_term, |meta| meta.term),
-        max_timestamp: max_timestamp(log, log.next().0),
-        checkpoint_commit,
-        snapshot: None,
-        snapshot_commit: None,
-        snapshot_file: None,
-        replay: Vec::new(),
-        replay_commits: None,
-        tail: Vec::new(),
-    };
-    carry_snapshot(writer, sources, &carried, &mut recovered, mutation).await?;
-    carry_entries(writer, sources, carried, &mut recovered).await?;
-    Ok(recovered)
-}
-
-/// Largest timestamp of any entry below `until`.
-pub(crate) fn max_timestamp(log: &OldLog, until: Ordinal) -> i64 {
-    let above = &log.entries[log.index_of(log.checkpoint.0)..log.index_of(until)];
-    let newest = above.iter().map(|e| e.meta.max_timestamp).max();
-    log.checkpoint_timestamp.max(newest.unwrap_or(i64::MIN))
-}
-
-async fn carry_snapshot<P: BufPool>(
-    writer: &mut JournalWriter<P>,
-    sources: &mut Sources<P>,
-    carried: &Carried<'_>,
-    recovered: &mut RecoveredLog,
-    mutation: Option<Mutation>,
-) -> Result<(), RecoveryError> {
-    let Some((ordinal, at)) = carried.log.snapshot else {
-        return Ok(());
-    };
-    let mut state = sources.snapshot(carried.id, ordinal, at).await?;
-    if carried.log.kind == LogKind::Topic && mutated(mutation, Mutation::LostProducerState) {
-        state = Bytes::new();
-    }
-    let inline = SnapshotState::Inline(&state);
-    let form = match at {
-        SnapshotAt::File {
-            generation,
-            len,
-            crc,
-        } => SnapshotState::File {
-            generation,
-            len,
-            crc,
-        },
-        SnapshotAt::Inline { .. } if record::snapshot_len(&inline) <= writer.largest() => inline,
-        SnapshotAt::Inline { .. } => {
-            let generation = writer.id.generation;
-            write_snapshot_file(&writer.io, carried.id, ordinal, generation, &state).await?
-        }
-    };
-    if let SnapshotState::File { generation, .. } = form {
-        recovered.snapshot_file = Some(generation);
-    }
-    let (id, kind) = (carried.id, carried.log.kind);
-    let commit = writer
-        .push(record::snapshot_len(&form), |out| {
-            record::put_snapshot(out, id, kind, ordinal, &form)
-        })
-        .await?;
-    recovered.snapshot_commit = Some(commit);
-    recovered.snapshot = Some((ordinal, state));
-    Ok(())
-}
-
-async fn write_snapshot_file<P: BufPool>(
-    io: &Io<P>,
-    log: LogId,
-    ordinal: Ordinal,
-    generation: Generation,
-    state: &Bytes,
-) -> Result<SnapshotState<'static>, RecoveryError> {
-    let id = SnapshotId {
-        log,
-        ordinal,
-        generation,
-    };
-    let file = FileName::Snapshot {
-        log,
-        ordinal,
-        generation,
-    };
-    make_log_dir(io, log).await?;
-    let len = snapshot::file_len(state.len());
-    let mut buf = io.buffer(len);
-    snapshot::encode(buf.as_mut(), &id, state);
-    let reserve = len as u64;
-    io.run(Op::Create { file, reserve }).await?;
-    let write = Op::Write {
-        file,
-        pos: 0,
-        buf,
-        durable: false,
-    };
-    io.run(write).await?;
-    io.run(Op::Sync(file)).await?;
-    io.run(Op::SyncDir(Dir::Log(log))).await?;
-    Ok(SnapshotState::File {
-        generation,
-        len: u32::try_from(state.len()).expect("it was inline"),
-        crc: crc(state),
-    })
-}
-
 /// Makes a log's directory, durably.
 pub(crate) async fn make_log_dir<P: BufPool>(io: &Io<P>, log: LogId) -> Result<(), RecoveryError> {
     io.run(Op::MakeDir(Dir::Log(log))).await?;
     io.run(Op::SyncDir(Dir::Logs)).await?;
     Ok(())
-}
-
-async fn carry_entries<P: BufPool>(
-    writer: &mut JournalWriter<P>,
-    sources: &mut Sources<P>,
-    carried: Carried<'_>,
-    recovered: &mut RecoveredLog,
-) -> Result<(), RecoveryError> {
-    let Carried {
-        id,
-        log,
-        checkpoint,
-        mut spilled,
-    } = carried;
-    for entry in &log.entries {
-        let replayed = entry.meta.ordinal >= log.replay_from();
-        if entry.meta.ordinal < checkpoint.upto.0 {
-            if replayed {
-                let bytes = match entry.meta.ordinal >= log.checkpoint.0 {
-                    true => spilled.pop_front().expect("it was spilled"),
-                    false => sources.replayed(id, log, entry).await?,
-                };
-                let seq = carry_prefix(writer, id, log.kind, entry, &bytes).await?;
-                let first = recovered.replay_commits.map_or(seq, |(first, _)| first);
-                recovered.replay_commits = Some((first, seq));
-                recovered.replay.push((entry.meta, bytes));
-            }
-            continue;
-        }
-        let bytes = Bytes::copy_from_slice(&sources.entry(id, log, entry).await?);
-        let len = record::entry_len(bytes.len());
-        let seq = writer
-            .push(len, |out| {
-                record::put_entry(out, id, log.kind, &entry.meta, &bytes)
-            })
-            .await?;
-        if replayed {
-            let wanted = match log.kind {
-                LogKind::Topic => super::source::prefix_of(&entry.meta),
-                LogKind::Machine => bytes.len(),
-            };
-            recovered.replay.push((entry.meta, bytes.slice(..wanted)));
-        }
-        recovered.tail.push((entry.meta, bytes, seq));
-    }
-    Ok(())
-}
-
-async fn carry_prefix<P: BufPool>(
-    writer: &mut JournalWriter<P>,
-    id: LogId,
-    kind: LogKind,
-    entry: &Found,
-    bytes: &Bytes,
-) -> Result<CommitSeq, RecoveryError> {
-    writer
-        .push(record::prefix_len(entry.meta.len as usize), |out| {
-            record::put_prefix(out, id, kind, &entry.meta, bytes)
-        })
-        .await
 }
 
 /// Pads `len` to whole blocks and writes `bytes` at `pos`.

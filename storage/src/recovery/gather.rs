@@ -63,6 +63,8 @@ pub(crate) struct ExtentAt {
     /// The commit, and where in its body the tail begins.
     pub(crate) commit: CommitAt,
     pub(crate) tail: (u32, u32),
+    /// Where in that body the whole record begins; it ends with the tail.
+    pub(crate) begin: u32,
 }
 
 /// Where a machine's state is.
@@ -110,9 +112,12 @@ impl OldLog {
         self.snapshot.map_or(Ordinal(0), |(ordinal, _)| ordinal)
     }
 
-    /// Whether segments hold something of it that is still to be kept.
-    pub(crate) fn has_segments(&self) -> bool {
-        self.kind == LogKind::Topic && self.start.0 < self.checkpoint.0
+    /// Whether files hold something of it that is still to be kept.
+    pub(crate) fn has_files(&self) -> bool {
+        let (_, above) = self.entries.split_at(self.index_of(self.checkpoint.0));
+        let extent = |entry: &Found| matches!(entry.source, Source::Extent { .. });
+        self.kind == LogKind::Topic
+            && (self.start.0 < self.checkpoint.0 || above.iter().any(extent))
     }
 
     /// The next ordinal and offset.
@@ -252,6 +257,7 @@ impl Gather {
                     boundary: extent.boundary(),
                     commit,
                     tail: (back(extent.tail.len()), end),
+                    begin: back(extent.record_len()),
                 });
             }
             Record::Checkpoint(point) => {

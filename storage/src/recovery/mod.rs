@@ -17,6 +17,7 @@
 
 mod boot;
 mod build;
+mod carry;
 mod error;
 mod gather;
 mod journal;
@@ -29,11 +30,13 @@ mod source;
 mod spill;
 mod task;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 pub use error::RecoveryError;
 pub use progress::{Phase, Progress, Recovery, recover};
-pub use recovered::{Recovered, RecoveredCommit, RecoveredCore, RecoveredLog, Summary};
+pub use recovered::{
+    Kept, Lost, Recovered, RecoveredCommit, RecoveredCore, RecoveredLog, SnapshotFile, Summary,
+};
 pub use task::{Driven, Task, Traffic};
 
 pub(crate) use boot::read_superblock;
@@ -44,15 +47,15 @@ pub(crate) use source::Sources;
 pub(crate) use task::Io;
 
 use boot::Boot;
-use build::{Carried, JournalWriter};
+use build::JournalWriter;
+use carry::Loaded;
 use pieces::{Pieces, Spool};
 use plan::Plan;
 use progress::Watch;
-use spill::{Cut, Spilled};
+use spill::Cut;
 
 use crate::format::commit::JournalId;
 use crate::format::mark::Mark;
-use crate::format::record::Checkpoint;
 use crate::format::superblock::{Geometry, Superblock};
 use crate::io::{BLOCK, BufPool, Dir, FileName, IoErrorKind, Op};
 use crate::mutation::{Mutation, mutated};
@@ -155,8 +158,8 @@ async fn attempt<P: BufPool>(
     let folders = boot::list_logs(&io).await?;
     let lost = logs
         .iter()
-        .filter(|(id, log)| log.has_segments() && !folders.contains(id));
-    let lost = lost.map(|(id, _)| *id).collect();
+        .filter(|(id, log)| log.has_files() && !folders.contains(id));
+    let lost = lost.map(|(id, _)| (*id, carry::folder_lost(*id))).collect();
     let plan = plan::make(&config, old_cores, &logs)?;
     summary.logs = logs.len() as u64;
     let moved = logs
@@ -243,8 +246,8 @@ struct Builder<'a, P: BufPool> {
     sources: Sources<P>,
     logs: &'a BTreeMap<LogId, OldLog>,
     plan: Plan,
-    /// Logs whose folders are gone, though segments held some of them.
-    lost: BTreeSet<LogId>,
+    /// Logs of which files are gone, and what is to be said of them.
+    lost: BTreeMap<LogId, String>,
     summary: Summary,
     watch: &'a Watch,
 }
@@ -266,12 +269,6 @@ impl<P: BufPool> Builder<'_, P> {
         let sync = !mutated(self.config.mutation, Mutation::SuperblockFirst);
         let mut cores = self.carry_over(&next, sync).await?;
         self.sources.finish().await?;
-        for log in cores
-            .iter_mut()
-            .flat_map(|core: &mut RecoveredCore| &mut core.logs)
-        {
-            log.lost = self.lost.contains(&log.id);
-        }
         boot::switch(&self.io, boot, &next, &mut cores).await?;
         self.tidy(&next, present.current, &mut cores).await?;
         let traffic = self.io.traffic();
@@ -331,36 +328,19 @@ impl<P: BufPool> Builder<'_, P> {
         self.watch.begin(Phase::Writing, 0, self.logs.len() as u64);
         for (&id, log) in self.logs {
             let plan = self.plan.logs[&id];
-            let mut spilled = Spilled::default();
-            if plan.spill {
-                spilled = spill::spill(&self.io, &mut self.sources, id, log, cut).await?;
-                files.append(&mut spilled.files);
-                dirs.push(Dir::Log(id));
-                self.summary.segments_written += spilled.segments;
-            }
-            let upto = if plan.spill {
-                log.next()
-            } else {
-                log.checkpoint
-            };
-            let term = match log.entries.last() {
-                Some(entry) if plan.spill => entry.meta.term,
-                _ => log.checkpoint_term,
-            };
-            let carried = Carried {
-                id,
-                log,
-                checkpoint: Checkpoint {
-                    start: log.start,
-                    upto,
-                    max_timestamp: build::max_timestamp(log, upto.0),
-                    term,
-                },
-                spilled: spilled.replayed,
-            };
-            let mutation = self.config.mutation;
+            let loaded = self.load(id, cut).await?;
             let (writer, recovered) = &mut writers[usize::from(plan.core.0)];
-            recovered.push(build::carry(writer, &mut self.sources, carried, mutation).await?);
+            recovered.push(match loaded {
+                Ok(mut loaded) => {
+                    if let Some(spilled) = &mut loaded.spilled {
+                        files.append(&mut spilled.files);
+                        dirs.push(Dir::Log(id));
+                        self.summary.segments_written += spilled.segments;
+                    }
+                    carry::write(writer, (id, log), loaded, self.config.mutation).await?
+                }
+                Err(reason) => carry::keep(writer, &mut self.sources, (id, log), reason).await?,
+            });
             self.sources.done(id);
             self.watch.advance(1);
         }
@@ -376,6 +356,24 @@ impl<P: BufPool> Builder<'_, P> {
         Ok(cores)
     }
 
+    /// Reads a log, and writes its remainder into segments if that is planned; or says what of it is
+    /// lost.
+    async fn load(&mut self, id: LogId, cut: Cut) -> Result<Result<Loaded, String>, RecoveryError> {
+        let (log, plan) = (&self.logs[&id], self.plan.logs[&id]);
+        if let Some(reason) = self.lost.get(&id) {
+            return Ok(Err(reason.clone()));
+        }
+        let error = match carry::load(&self.io, &mut self.sources, (id, log), plan, cut).await {
+            Ok(loaded) => return Ok(Ok(loaded)),
+            Err(error) => error,
+        };
+        let Some(reason) = carry::loss(id, log, &error) else {
+            return Err(error);
+        };
+        self.lost.insert(id, reason.clone());
+        Ok(Err(reason))
+    }
+
     /// After the switch: nothing here is needed for the truth, and a crash only leaves litter.
     async fn tidy(
         &mut self,
@@ -389,8 +387,8 @@ impl<P: BufPool> Builder<'_, P> {
         for log in cores.iter().flat_map(|core| &core.logs) {
             let (old, plan) = (&self.logs[&log.id], self.plan.logs[&log.id]);
             let dirty = plan.spill || !log.tail.is_empty() || !old.extents.is_empty();
-            if dirty && with_files.contains(&log.id) {
-                let kept = log.snapshot_file;
+            if dirty && log.lost.is_none() && with_files.contains(&log.id) {
+                let kept = log.snapshot_file.map(|file| file.generation);
                 removed += boot::remove_superseded(io, log.id, old, plan, kept).await?;
             }
         }

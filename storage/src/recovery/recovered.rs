@@ -81,6 +81,40 @@ pub struct RecoveredCommit {
     pub len: u32,
 }
 
+/// A file that a log's snapshot stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotFile {
+    /// The run that wrote it.
+    pub generation: Generation,
+    /// Bytes of the state.
+    pub len: u32,
+    /// CRC-32C of the state.
+    pub crc: u32,
+}
+
+/// A log of which a file is lost. Nothing of it is given up before an operator has put that back,
+/// or deletes it.
+#[derive(Debug)]
+pub struct Lost {
+    /// The file or folder, what that means, and what to do.
+    pub reason: String,
+    /// Its entries as the new ring has them, in order of ordinals.
+    pub kept: Vec<Kept>,
+}
+
+/// A record of a lost log.
+#[derive(Debug)]
+pub struct Kept {
+    /// The first entry that it holds or vouches for.
+    pub first: Ordinal,
+    /// The last one.
+    pub last: Ordinal,
+    /// The commit that it stands in.
+    pub commit: CommitSeq,
+    /// Itself.
+    pub record: Bytes,
+}
+
 /// One log. Commits that hold its records are those named here, and no others.
 #[derive(Debug)]
 pub struct RecoveredLog {
@@ -90,8 +124,9 @@ pub struct RecoveredLog {
     pub kind: LogKind,
     /// First retained ordinal and offset.
     pub start: (Ordinal, Offset),
-    /// Its folder is gone, though segments hold some of it.
-    pub lost: bool,
+    /// What of it cannot be read. Then it has neither `replay` nor `tail`, and the state in
+    /// `snapshot` may be missing: its records stand in the ring as they were found.
+    pub lost: Option<Lost>,
     /// The next ordinal and offset to be given out.
     pub next: (Ordinal, Offset),
     /// Segments and their indexes hold everything durably from `start` up to here. For a machine
@@ -107,8 +142,8 @@ pub struct RecoveredLog {
     pub snapshot: Option<(Ordinal, Bytes)>,
     /// The commit with its live snapshot record.
     pub snapshot_commit: Option<CommitSeq>,
-    /// The run that wrote the snapshot's file, if it stands in one.
-    pub snapshot_file: Option<Generation>,
+    /// The snapshot's file, if it stands in one.
+    pub snapshot_file: Option<SnapshotFile>,
     /// All entries from the snapshot on, in order. Machine logs: whole; topics: the first
     /// [`crate::format::record::PREFIX_MAX`] bytes.
     pub replay: Vec<(EntryMeta, Bytes)>,

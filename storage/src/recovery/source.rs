@@ -18,7 +18,7 @@ use crate::format::index::Span;
 use crate::format::record::PREFIX_MAX;
 use crate::format::snapshot::{self, SnapshotId};
 use crate::format::{FormatError, crc};
-use crate::io::{BufPool, FileName};
+use crate::io::{BufPool, FileName, IoErrorKind};
 use crate::mutation::{Mutation, mutated};
 use crate::types::{EntryMeta, Generation, LogId, LogKind, Ordinal};
 
@@ -161,7 +161,11 @@ impl<P: BufPool> Sources<P> {
         };
         let in_file = span.end_position().min(extent.boundary);
         let in_file = usize::try_from(in_file.saturating_sub(span.position)).expect("a length");
-        let mut bytes = self.io.read_range(file, span.position, in_file).await?;
+        let read = self.io.read_range(file, span.position, in_file).await;
+        let mut bytes = read.map_err(|error| match error.kind {
+            IoErrorKind::NotFound => RecoveryError::corrupt(file, 0, "the segment is missing"),
+            _ => error.into(),
+        })?;
         if span.end_position() > extent.boundary {
             let skip = span.position.saturating_sub(extent.boundary);
             let skip = usize::try_from(skip).expect("within the tail");
@@ -178,6 +182,13 @@ impl<P: BufPool> Sources<P> {
         }
         bytes.resize(span.length as usize, 0);
         Ok(self.keep(key, bytes))
+    }
+
+    /// The whole record of an extent, read again.
+    pub(crate) async fn record(&mut self, extent: &ExtentAt) -> Result<Bytes, RecoveryError> {
+        let len = (extent.tail.1 - extent.begin) as usize;
+        let record = self.slice(extent.commit, extent.begin, len).await?;
+        Ok(Bytes::copy_from_slice(&record))
     }
 
     /// The last bytes of an extent, which stand in its record.

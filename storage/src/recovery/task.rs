@@ -253,7 +253,17 @@ impl<P: BufPool> Io<P> {
 
     /// The files made since it was last asked, in order.
     pub(crate) fn take_created(&self) -> Vec<FileName> {
-        std::mem::take(&mut self.0.borrow_mut().created)
+        self.take_created_since(0)
+    }
+
+    /// How many [`Io::take_created`] would give.
+    pub(crate) fn created(&self) -> usize {
+        self.0.borrow().created.len()
+    }
+
+    /// Those of them that were made when there were so many.
+    pub(crate) fn take_created_since(&self, count: usize) -> Vec<FileName> {
+        self.0.borrow_mut().created.split_off(count)
     }
 
     /// What was moved so far.

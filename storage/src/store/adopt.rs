@@ -7,10 +7,9 @@ use super::config::LogSettings;
 use super::files::{Files, Segment};
 use super::log::{LogState, Run, Snapshot, SnapshotBody, TailEntry};
 use super::ring::LogKey;
-use crate::checksum::crc;
 use crate::format::record::ENTRY_HEADER;
-use crate::io::{BufPool, Dir};
-use crate::recovery::RecoveredLog;
+use crate::io::BufPool;
+use crate::recovery::{Lost, RecoveredLog};
 use crate::types::{CommitSeq, EntryMeta, LogKind, Ordinal};
 
 impl<P: BufPool> Store<P> {
@@ -31,10 +30,10 @@ impl<P: BufPool> Store<P> {
             let (ordinal, bytes) = log.snapshot.expect("the snapshot was cloned, not taken");
             let body = match log.snapshot_file {
                 None => SnapshotBody::Inline(bytes),
-                Some(generation) => SnapshotBody::File {
-                    generation,
-                    len: u32::try_from(bytes.len()).expect("bounded by the format"),
-                    crc: crc(&bytes),
+                Some(file) => SnapshotBody::File {
+                    generation: file.generation,
+                    len: file.len,
+                    crc: file.crc,
                 },
             };
             state.snapshot = Some(Box::new(Snapshot { ordinal, body, seq }));
@@ -66,13 +65,31 @@ impl<P: BufPool> Store<P> {
             self.dirty.push_back((key, log.id));
         }
         self.stats.logs += 1;
-        if log.lost {
-            let folder = Dir::Log(log.id).path();
-            let reason = format!(
-                "{folder} is gone, with what the log has in segments; put it back and start again"
-            );
-            self.stop_log(key, reason);
+        if let Some(lost) = log.lost {
+            self.adopt_lost(key, lost);
         }
+    }
+
+    /// A log of which a file is lost takes nothing more; what the ring has of it goes on living
+    /// there as it is.
+    fn adopt_lost(&mut self, key: LogKey, Lost { reason, kept }: Lost) {
+        for record in kept {
+            let log = &mut self.logs[key];
+            let bytes = record.record.len() as u64;
+            self.remnants.change(log, log.run_bytes + bytes);
+            log.runs.push_back(Run {
+                first: record.first,
+                last: record.last,
+                seq: record.commit,
+                bytes,
+                prefix: false,
+                record: Some(record.record),
+                copied: false,
+            });
+            self.ring.add_live(record.commit, key);
+        }
+        self.logs[key].lost = Some(reason.as_str().into());
+        self.stop_log(key, reason);
     }
 
     fn adopt_run(
@@ -99,7 +116,7 @@ impl<P: BufPool> Store<P> {
             seq,
             bytes,
             prefix,
-            extent: None,
+            record: None,
             copied: false,
         });
         self.ring.add_live(seq, key);

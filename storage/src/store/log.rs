@@ -51,8 +51,9 @@ pub(crate) struct Run {
     pub(crate) bytes: u64,
     /// Only the starts of entries, for a replay; never copied.
     pub(crate) prefix: bool,
-    /// The encoded extent record, for copying it forward; `None` for inline entries.
-    pub(crate) extent: Option<Bytes>,
+    /// The encoded record, for copying it forward: that of an extent, or any of a lost log. `None`:
+    /// it is made of entries in memory.
+    pub(crate) record: Option<Bytes>,
     /// Whether it was copied forward: its sequence is above that of the runs behind it.
     pub(crate) copied: bool,
 }
@@ -178,6 +179,9 @@ pub(crate) struct LogState {
     /// The next entry begins a new segment.
     pub(crate) roll: bool,
     pub(crate) stopped: bool,
+    /// A file of it was lost before this run, and what is to be said of that: its records in the
+    /// ring stay as they are, and so do its files. It has stopped, too.
+    pub(crate) lost: Option<Box<str>>,
     /// Entries up to `placed` wait for a bulk write: no inline entry may overtake it.
     pub(crate) bulk: bool,
     /// In the queue of logs with entries to place.
@@ -243,6 +247,7 @@ impl LogState {
             next_pos: 0,
             roll: true,
             stopped: false,
+            lost: None,
             bulk: false,
             queued_ready: false,
             queued_control: false,
@@ -335,6 +340,8 @@ impl LogState {
     /// Entries below this are in segments or below the start.
     pub(crate) fn data_floor(&self) -> Ordinal {
         match self.kind {
+            // All that the ring has of it is needed.
+            _ if self.lost.is_some() => Ordinal(0),
             LogKind::Machine => self
                 .snapshot
                 .as_ref()

@@ -259,7 +259,7 @@ impl<P: BufPool> Store<P> {
             let end = last.plus(1);
             let entries = u32::try_from(end.0 - first.0).expect("entries of one commit");
             let held = last < data_floor;
-            let (record, bytes, count) = match &run.extent {
+            let (record, bytes, count) = match &run.record {
                 Some(record) if !held => (Planned::Extent(record.clone()), record.len(), 1),
                 // Entries that a replay needs do not leave memory, but for those that recovery
                 // never held: a snapshot of theirs is under way.
@@ -280,9 +280,9 @@ impl<P: BufPool> Store<P> {
             }
             let run = &mut log.runs[at];
             if held {
-                run.extent = None;
+                run.record = None;
             }
-            if run.extent.is_none() {
+            if run.record.is_none() {
                 run.first = first;
             }
             run.bytes = bytes as u64;
@@ -468,7 +468,7 @@ impl<P: BufPool> Store<P> {
         key: LogKey,
         (first, end): (Ordinal, Ordinal),
         bytes: usize,
-        extent: Option<Bytes>,
+        record: Option<Bytes>,
     ) {
         let log = &mut self.logs[key];
         self.remnants.change(log, log.run_bytes + bytes as u64);
@@ -478,7 +478,7 @@ impl<P: BufPool> Store<P> {
             last: Ordinal(end.0 - 1),
             seq: self.ring.next_seq(),
             bytes: bytes as u64,
-            extent,
+            record,
             prefix: false,
             copied: false,
         };

@@ -255,6 +255,9 @@ impl<P: BufPool> Store<P> {
         if from >= until.min(end) {
             return Ok(Step::Done(ReadData::default()));
         }
+        if let Some(reason) = log.lost_from(from) {
+            return Err(ReadError::Io(reason.to_owned()));
+        }
         let first = log.tail.front().map(|entry| entry.meta.first_offset);
         if first.is_some_and(|first| first <= from) {
             return Ok(Step::Done(log.read_tail(from, until, max_bytes)));
@@ -577,6 +580,13 @@ impl Reads {
 }
 
 impl LogState {
+    /// Why nothing can be read at this offset, if a file of the log is lost: what segments hold below
+    /// its checkpoint is read as ever.
+    pub(super) fn lost_from(&self, offset: Offset) -> Option<&str> {
+        let reason = self.lost.as_deref()?;
+        (offset >= self.flushed.1).then_some(reason)
+    }
+
     fn read_tail(&self, from: Offset, until: Offset, max_bytes: usize) -> ReadData {
         let mut data = ReadData::default();
         for entry in self.tail.range(self.tail_index(from)..) {

@@ -173,6 +173,10 @@ impl<P: BufPool> Store<P> {
                 if run.last < after.journal {
                     continue;
                 }
+                if let (Some(record), true) = (&run.record, log.lost.is_some()) {
+                    bytes += record.len();
+                    continue;
+                }
                 let first = run.first.max(after.journal);
                 if run.prefix || first < log.tail_first() || (held && !log.gave_up()) {
                     // Its snapshot takes it out of the journal.
@@ -186,7 +190,7 @@ impl<P: BufPool> Store<P> {
                 let log = &self.logs[key];
                 let run = &log.runs[at];
                 let entries = log.entries(first, run.last.plus(1));
-                bytes += match (&run.extent, held) {
+                bytes += match (&run.record, held) {
                     (Some(record), false) => record.len(),
                     (None, false) => entries.map(|e| entry_len(e.bytes.len())).sum(),
                     (_, true) => entries.map(|e| prefix_len(e.bytes.len())).sum(),
@@ -276,6 +280,7 @@ impl LogState {
         };
         let snapshot = crate::types::Ordinal(snapshot);
         let data = match self.kind {
+            _ if self.lost.is_some() => crate::types::Ordinal(0),
             LogKind::Topic => self.data_floor().max(self.flushed.0).max(self.start.0),
             LogKind::Machine => snapshot,
         };

@@ -136,6 +136,9 @@ impl<P: BufPool> Store<P> {
     /// readers do not see any more: such a segment stays until a snapshot has passed it, durably.
     pub(crate) fn remove_below_start(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
+        if log.lost.is_some() {
+            return;
+        }
         let (id, start) = (log.id, log.checkpoint_start.0);
         let snapshot = log.snapshot.as_deref();
         let replayed = snapshot.map_or(Ordinal(0), |snapshot| snapshot.ordinal);

@@ -332,7 +332,8 @@ impl<P: BufPool> Store<P> {
         let Some(key) = self.logs.key(id) else {
             return;
         };
-        let files = self.logs[key].files.as_mut();
+        let log = &mut self.logs[key];
+        let files = log.files.as_mut().filter(|_| log.lost.is_none());
         let segment = files.and_then(|files| files.segment_at_mut(of.base));
         let segment = segment.filter(|segment| segment.id == of);
         if let Some(segment) = segment

@@ -41,8 +41,9 @@ impl<P: BufPool> Store<P> {
         if state.is_unborn() && state.pending_bytes == 0 {
             return;
         }
-        if state.stopped && state.placed < state.next.0 {
-            // The machine has applied entries that were given up: its state is nobody's.
+        if state.lost.is_some() || state.stopped && state.placed < state.next.0 {
+            // The machine has not applied what is lost, or has applied entries that were given up:
+            // its state is nobody's.
             return;
         }
         let ordinal = state.next.0;
@@ -225,7 +226,7 @@ impl<P: BufPool> Store<P> {
     fn ask_newer_snapshot(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
         let given_up = log.stopped && log.placed < log.next.0;
-        let cannot = given_up || log.removal.is_some();
+        let cannot = given_up || log.lost.is_some() || log.removal.is_some();
         if !cannot && !std::mem::replace(&mut log.asked_snapshot, true) {
             let log = log.id;
             self.events.push_back(Event::SnapshotWanted { log });

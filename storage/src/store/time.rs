@@ -140,6 +140,9 @@ impl<P: BufPool> Store<P> {
             }
         }
         let log = &self.logs[key];
+        if let Some(reason) = log.lost_from(Offset(until.0.saturating_sub(1))) {
+            return Err(ReadError::Io(reason.to_owned()));
+        }
         for entry in &log.tail {
             let meta = &entry.meta;
             let place = TimeFound {

@@ -3,7 +3,7 @@
 use super::disk::{Disk, Pool};
 use super::rings::{GEOMETRY, Ring, config, disk, payload, point};
 use crate::format::commit::RingPosition;
-use crate::io::{BLOCK, FileName};
+use crate::io::{BLOCK, Dir, FileName};
 use crate::recovery::{Recovered, RecoveredLog, RecoveryError, recover};
 use crate::types::{CommitSeq, CoreId, Generation, LogId, Offset, Ordinal};
 
@@ -120,6 +120,7 @@ fn commits_written_without_a_sync_may_all_be_torn() {
 #[test]
 fn a_ring_whose_files_all_begin_with_a_torn_commit_is_still_read() {
     let mut disk = disk(1);
+    disk.dirs.insert(Dir::Log(LOG));
     let mut ring = Ring::new(1, 0);
     for ordinal in 0..(6 * 8 + 3) {
         if ordinal == 4 {
@@ -182,6 +183,7 @@ fn a_damaged_header_of_a_durable_commit_is_refused() {
 #[test]
 fn a_ring_that_has_lapped_is_read_from_live_from_on() {
     let mut disk = disk(1);
+    disk.dirs.insert(Dir::Log(LOG));
     let mut ring = Ring::new(1, 0);
     let per_ring = 8 * 6;
     for ordinal in 0..3 * per_ring + 5 {

@@ -200,6 +200,81 @@ fn swapped_folders_and_files_are_errors_and_stay_whole() {
     }
 }
 
+/// Everything of [`LOG`] that recovery vouches for is in the journal, as entries and as extents, and
+/// its machine's state in a file; [`OTHER`] has a few entries.
+fn journaled() -> World {
+    let mut world = World::new(small(), 11);
+    for log in [LOG, OTHER] {
+        world.topic(log, LogSettings::default());
+        world.append(log, 500).unwrap();
+        world.settle();
+    }
+    world.store.put_snapshot(LOG, vec![7; 900].into());
+    for len in [9000, 9000, 9000, 300, 200] {
+        world.append(LOG, len).unwrap();
+    }
+    world.settle();
+    world
+}
+
+/// A log of which a file is lost is carried round the ring by others, and is whole when that is put
+/// back.
+#[test]
+fn a_lost_log_holds_nobody_up_and_loses_nothing_more() {
+    let intact = journaled();
+    let lost = |file: &&FileName| of(LOG, **file) && !matches!(file, FileName::Index { .. });
+    let files: Vec<FileName> = intact.disk.files.keys().filter(lost).copied().collect();
+    let kinds = |segment: bool| {
+        let is = |file: &&FileName| matches!(file, FileName::Segment { .. }) == segment;
+        files.iter().filter(is).count()
+    };
+    assert!(kinds(true) > 0 && kinds(false) > 0, "{files:?}");
+    let mut stopped = 0;
+    for file in files {
+        let mut world = journaled();
+        let content = world.disk.files.remove(&file).unwrap();
+        world.restart(LogSettings::default());
+        world.settle();
+        let stats = world.store.log_stats(LOG).unwrap();
+        if stats.stopped {
+            stopped += 1;
+            let error = first_error(&mut world, LOG).expect("a file is gone");
+            assert!(error.to_string().contains(&file.to_string()), "{error}");
+            assert!(world.append(LOG, 100).is_err());
+            assert_eq!(world.find_time_error(LOG), Some(error));
+        }
+        for _ in 0..3 {
+            let laps = world.store.stats().laps;
+            while world.store.stats().laps < laps + 2 {
+                world.must_append(OTHER, 700);
+                world.settle();
+            }
+            world.check_log(OTHER, 4000);
+            world.restart(LogSettings::default());
+        }
+        world.disk.files.insert(file, content);
+        world.restart(LogSettings::default());
+        assert!(!world.store.log_stats(LOG).unwrap().stopped);
+        world.check_log(LOG, 4000);
+        world.check_log(OTHER, 4000);
+        world.must_append(LOG, 100);
+    }
+    assert!(stopped >= 2, "a segment and a snapshot");
+}
+
+#[test]
+fn a_lost_log_can_be_deleted() {
+    let mut world = journaled();
+    world.disk.files.retain(|file, _| !of(LOG, *file));
+    world.restart(LogSettings::default());
+    assert_stopped(&world);
+    world.store.drop_log(LOG);
+    world.sleep(1_000_000_000);
+    world.restart(LogSettings::default());
+    assert!(world.store.frontiers(LOG).is_none());
+    assert_eq!(first_error(&mut world, OTHER), None);
+}
+
 /// The file that recovery names.
 fn refused(world: &World, what: &str) -> FileName {
     match world.recovers() {

@@ -307,6 +307,15 @@ impl World {
         self.time_outcome(outcome).map(|found| found.offset)
     }
 
+    /// Why a look-up in a log fails.
+    pub(super) fn find_time_error(&mut self, log: LogId) -> Option<ReadError> {
+        let until = self.store.frontiers(log).expect("log exists").durable.1;
+        match self.store.find_time(log, i64::MAX, until, self.now) {
+            TimeOutcome::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
     pub(super) fn find_latest(&mut self, log: LogId, below: i64) -> Option<TimeFound> {
         let until = self.store.frontiers(log).expect("log exists").durable.1;
         let outcome = self.store.find_latest(log, below, until, self.now);
