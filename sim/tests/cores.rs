@@ -50,10 +50,6 @@ fn the_bounds_of_a_fetch_hold_over_all_cores() {
             let given = fetched.iter().filter(|part| !part.records.is_empty());
             assert_eq!(given.count(), parts);
         }
-        // CreatePartitions that names a topic twice does neither.
-        let answer = ask(&kafka::create_partitions(&[("a", 5), ("a", 6)]));
-        let refused = answer.windows(2).filter(|code| *code == [0, 42]);
-        assert!(refused.count() >= 2, "{answer:?}");
     }
 }
 

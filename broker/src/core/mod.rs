@@ -23,6 +23,7 @@ mod latencies;
 mod meter;
 mod native;
 pub mod observe;
+mod once;
 mod pending;
 mod permits;
 mod session;

@@ -3,8 +3,12 @@
 
 use leveret_record::{BatchBuilder, Compression};
 
+pub use super::answer::{Answer, Fetched, answers, fetched};
+
 /// The length of the prefix that says how long a frame is.
-const PREFIX: usize = 4;
+pub(super) const PREFIX: usize = 4;
+/// Settings of topics, as a resource that can be altered.
+const TOPIC: i8 = 2;
 
 /// A request that is being written; integers are big-endian.
 #[derive(Clone, Debug)]
@@ -56,6 +60,15 @@ impl Request {
         self.i16(len).raw(text.as_bytes())
     }
 
+    /// Appends a string that may be null.
+    #[must_use]
+    pub fn nullable(self, text: Option<&str>) -> Self {
+        match text {
+            Some(text) => self.string(text),
+            None => self.i16(-1),
+        }
+    }
+
     /// Appends an array, each element by `write`.
     #[must_use]
     pub fn array<T>(self, items: &[T], write: impl Fn(Self, &T) -> Self) -> Self {
@@ -98,28 +111,71 @@ pub fn create_partitions(topics: &[(&str, i32)]) -> Vec<u8> {
     request.i32(5_000).i8(0).frame()
 }
 
-/// Settings of topics: name, and what each key is set to.
-pub type Altered<'a> = (&'a str, &'a [(&'a str, &'a str)]);
+/// CreateTopics of one topic of one partition, with settings; a value may be null.
+#[must_use]
+pub fn create_topic_with(name: &str, configs: &[(&str, Option<&str>)]) -> Vec<u8> {
+    let request = Request::new(19, 2).i32(1).string(name).i32(1).i16(1).i32(0);
+    let request = request.array(configs, |request, (key, value)| {
+        request.string(key).nullable(*value)
+    });
+    request.i32(5_000).i8(0).frame()
+}
+
+/// DeleteTopics where each is given by name, by id, or by what the broker has to refuse.
+#[must_use]
+pub fn delete_topics_by(topics: &[(Option<&str>, u128)]) -> Vec<u8> {
+    // The first version with ids is a flexible one: short lengths, one more than they say, and no
+    // tagged fields anywhere.
+    let short = |len: usize| i8::try_from(len + 1).expect("short");
+    let request = Request::new(20, 6).i8(0).i8(short(topics.len()));
+    let request = topics.iter().fold(request, |request, (name, id)| {
+        let request = match name {
+            None => request.i8(0),
+            Some(name) => request.i8(short(name.len())).raw(name.as_bytes()),
+        };
+        request.raw(&id.to_be_bytes()).i8(0)
+    });
+    request.i32(5_000).i8(0).frame()
+}
+
+/// Settings of a topic: its name, and what each key is set to, which may be null.
+pub type Altered<'a> = (&'a str, &'a [(&'a str, Option<&'a str>)]);
 
 /// AlterConfigs of topics.
 #[must_use]
 pub fn alter_configs(topics: &[Altered<'_>]) -> Vec<u8> {
     let request = Request::new(33, 0).array(topics, |request, (name, configs)| {
-        let request = request.i8(2).string(name);
+        let request = request.i8(TOPIC).string(name);
         request.array(configs, |request, (key, value)| {
-            request.string(key).string(value)
+            request.string(key).nullable(*value)
         })
     });
     request.i8(0).frame()
 }
 
-/// IncrementalAlterConfigs of topics; every operation sets.
+/// What IncrementalAlterConfigs does to a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Gives it a value.
+    Set = 0,
+    /// Unsets it.
+    Delete = 1,
+    /// Adds to a list.
+    Append = 2,
+    /// Takes away from a list.
+    Subtract = 3,
+}
+
+/// Changes of a topic's settings: its name, and for each key what is done, with which value.
+pub type Changed<'a> = (&'a str, &'a [(&'a str, Change, Option<&'a str>)]);
+
+/// IncrementalAlterConfigs of topics.
 #[must_use]
-pub fn incremental_alter_configs(topics: &[Altered<'_>]) -> Vec<u8> {
+pub fn incremental_alter_configs(topics: &[Changed<'_>]) -> Vec<u8> {
     let request = Request::new(44, 0).array(topics, |request, (name, configs)| {
-        let request = request.i8(2).string(name);
-        request.array(configs, |request, (key, value)| {
-            request.string(key).i8(0).string(value)
+        let request = request.i8(TOPIC).string(name);
+        request.array(configs, |request, (key, change, value)| {
+            request.string(key).i8(*change as i8).nullable(*value)
         })
     });
     request.i8(0).frame()
@@ -128,8 +184,9 @@ pub fn incremental_alter_configs(topics: &[Altered<'_>]) -> Vec<u8> {
 /// DescribeConfigs of topics, every setting.
 #[must_use]
 pub fn describe_configs(names: &[&str]) -> Vec<u8> {
-    let request =
-        Request::new(32, 1).array(names, |request, name| request.i8(2).string(name).i32(-1));
+    let request = Request::new(32, 1).array(names, |request, name| {
+        request.i8(TOPIC).string(name).i32(-1)
+    });
     request.i8(0).frame()
 }
 
@@ -222,84 +279,4 @@ pub fn fetch(bounds: Bounds, wanted: &[Wanted<'_>]) -> Vec<u8> {
         request.i64(wanted.offset).i32(wanted.max_bytes)
     });
     request.frame()
-}
-
-/// One partition of a fetch's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fetched {
-    /// Its number.
-    pub partition: i32,
-    /// 0 is none.
-    pub error: i16,
-    /// The offset after the last that can be read.
-    pub high_watermark: i64,
-    /// Whole batches.
-    pub records: Vec<u8>,
-}
-
-/// Reads the answer to [`fetch`].
-///
-/// # Panics
-/// If it is none.
-#[must_use]
-pub fn fetched(answer: &[u8]) -> Vec<Fetched> {
-    let mut answer = Answer(&answer[PREFIX + 4..]);
-    answer.i32();
-    let mut all = Vec::new();
-    for _ in 0..answer.i32() {
-        let name = answer.i16();
-        answer.take(usize::try_from(name).expect("a name"));
-        for _ in 0..answer.i32() {
-            let (partition, error) = (answer.i32(), answer.i16());
-            let high_watermark = answer.i64();
-            answer.i64();
-            assert!(answer.i32() <= 0, "nothing was aborted");
-            let len = usize::try_from(answer.i32()).unwrap_or(0);
-            all.push(Fetched {
-                partition,
-                error,
-                high_watermark,
-                records: answer.take(len).to_vec(),
-            });
-        }
-    }
-    assert!(answer.0.is_empty(), "bytes behind the answer");
-    all
-}
-
-/// Cuts the answers that are whole off the front of what a peer has taken.
-#[must_use]
-pub fn answers(taken: &mut Vec<u8>) -> Vec<Vec<u8>> {
-    let mut all = Vec::new();
-    while let Some(prefix) = taken.first_chunk::<PREFIX>() {
-        let len = usize::try_from(i32::from_be_bytes(*prefix)).expect("a length");
-        if taken.len() < PREFIX + len {
-            break;
-        }
-        let rest = taken.split_off(PREFIX + len);
-        all.push(std::mem::replace(taken, rest));
-    }
-    all
-}
-
-struct Answer<'a>(&'a [u8]);
-
-impl<'a> Answer<'a> {
-    fn take(&mut self, len: usize) -> &'a [u8] {
-        let (taken, rest) = self.0.split_at(len);
-        self.0 = rest;
-        taken
-    }
-
-    fn i16(&mut self) -> i16 {
-        i16::from_be_bytes(self.take(2).try_into().expect("two bytes"))
-    }
-
-    fn i32(&mut self) -> i32 {
-        i32::from_be_bytes(self.take(4).try_into().expect("four bytes"))
-    }
-
-    fn i64(&mut self) -> i64 {
-        i64::from_be_bytes(self.take(8).try_into().expect("eight bytes"))
-    }
 }

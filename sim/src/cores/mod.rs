@@ -5,6 +5,7 @@
 //! cores and bytes of connections come, in which pieces, and when a core is driven. It refuses to
 //! know what a request is: peers speak bytes, `peer` keeps them, and what they mean is the test's.
 
+mod answer;
 pub mod kafka;
 mod peer;
 pub mod same;

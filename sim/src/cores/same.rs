@@ -5,7 +5,7 @@
 
 use leveret_broker::core::boundary::Protocol;
 
-use super::kafka::{self, Bounds, Wanted};
+use super::kafka::{self, Bounds, Change, Wanted};
 use super::{Conn, Setup, World};
 use crate::counters::Counters;
 use crate::rng::Rng;
@@ -109,11 +109,17 @@ fn request(rng: &mut Rng) -> Vec<u8> {
         4 => kafka::describe_configs(&names),
         5 => {
             let value = rng.between(1, 1 << 20).to_string();
-            let set: &[(&str, &str)] = &[("retention.ms", &value)];
-            let all: Vec<_> = names.iter().map(|name| (*name, set)).collect();
+            let (key, value) = ("retention.ms", Some(value.as_str()));
+            let (all, each) = ([(key, value)], [(key, Change::Set, value)]);
             match rng.chance(1, 2) {
-                true => kafka::alter_configs(&all),
-                false => kafka::incremental_alter_configs(&all),
+                true => {
+                    let topics = names.iter().map(|name| (*name, &all[..]));
+                    kafka::alter_configs(&topics.collect::<Vec<_>>())
+                }
+                false => {
+                    let topics = names.iter().map(|name| (*name, &each[..]));
+                    kafka::incremental_alter_configs(&topics.collect::<Vec<_>>())
+                }
             }
         }
         6 => kafka::api_versions(),

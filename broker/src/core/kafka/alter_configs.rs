@@ -12,9 +12,10 @@ use leveret_wire::kafka::{
 };
 
 use super::Asker;
-use super::changes::{Changes, Line, Wanted};
+use super::changes::{Changes, Line, TWICE, Wanted};
 use super::gathered::Gathered;
 use crate::core::Core;
+use crate::core::once::{Mention, Mentions};
 
 impl<P: BufPool> Core<P> {
     /// What a topic does not name falls back to its default.
@@ -25,16 +26,15 @@ impl<P: BufPool> Core<P> {
         now: Now,
     ) {
         let named = request.resources.iter();
-        let once = Once::among(named.map(|resource| (resource.resource_type, resource.name)));
-        let line = |resource: AlterConfigsResource<'_>| {
+        let mut mentions = Mentions::of(named.map(|one| (one.resource_type.0, one.name)));
+        let wanted = request.resources.iter().map(|resource| {
             let (kind, name) = (resource.resource_type, resource.name);
-            let wanted = once
-                .check((kind, name))
+            let wanted = only(mentions.next(&(kind.0, name)))
                 .and_then(|()| self.altered_topic(kind, name))
                 .and_then(|topic| self.replaced(topic, &resource));
             (line_of(kind, name), wanted)
-        };
-        let wanted = request.resources.iter().map(line).collect();
+        });
+        let wanted = wanted.collect();
         let only = request.validate_only;
         self.kafka_change(asker, wanted, only, Gathered::AlterConfigs, now);
     }
@@ -46,16 +46,15 @@ impl<P: BufPool> Core<P> {
         now: Now,
     ) {
         let named = request.resources.iter();
-        let once = Once::among(named.map(|resource| (resource.resource_type, resource.name)));
-        let line = |resource: IncrementalAlterConfigsResource<'_>| {
+        let mut mentions = Mentions::of(named.map(|one| (one.resource_type.0, one.name)));
+        let wanted = request.resources.iter().map(|resource| {
             let (kind, name) = (resource.resource_type, resource.name);
-            let wanted = once
-                .check((kind, name))
+            let wanted = only(mentions.next(&(kind.0, name)))
                 .and_then(|()| self.altered_topic(kind, name))
                 .and_then(|topic| self.changed(topic, &resource));
             (line_of(kind, name), wanted)
-        };
-        let wanted = request.resources.iter().map(line).collect();
+        });
+        let wanted = wanted.collect();
         let only = request.validate_only;
         self.kafka_change(asker, wanted, only, Gathered::IncrementalAlterConfigs, now);
     }
@@ -177,35 +176,19 @@ fn words_of(list: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// What a request would change, each of which it may name once.
-struct Once<'a>(Vec<(i8, &'a str)>);
-
-impl<'a> Once<'a> {
-    fn among(named: impl Iterator<Item = (ResourceType, &'a str)>) -> Self {
-        let mut named: Vec<_> = named.map(|(kind, name)| (kind.0, name)).collect();
-        named.sort_unstable();
-        Self(named)
-    }
-
-    fn check(&self, (kind, name): (ResourceType, &str)) -> Result<(), (ErrorCode, String)> {
-        let at = self.0.partition_point(|named| *named < (kind.0, name));
-        match self.0.get(at + 1) == Some(&(kind.0, name)) {
-            false => Ok(()),
-            true => {
-                let message = "the resource is in the request twice".to_owned();
-                Err((ErrorCode::InvalidRequest, message))
-            }
-        }
+/// Each mention has its line here.
+fn only(mention: Mention) -> Result<(), (ErrorCode, String)> {
+    match mention {
+        Mention::Only => Ok(()),
+        Mention::First | Mention::Again => Err((ErrorCode::InvalidRequest, TWICE.to_owned())),
     }
 }
 
 fn named_once<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), (ErrorCode, String)> {
-    let mut names: Vec<&str> = names.collect();
-    names.sort_unstable();
-    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+    match Mentions::of(names).repeated() {
         None => Ok(()),
-        Some(pair) => {
-            let message = format!("the setting `{}` is named twice", pair[0]);
+        Some(name) => {
+            let message = format!("the setting `{name}` is named twice");
             Err((ErrorCode::InvalidRequest, message))
         }
     }

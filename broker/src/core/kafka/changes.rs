@@ -1,7 +1,5 @@
 //! Changes of topics, several to a request: each by itself, one line of the answer for each.
 
-use std::collections::BTreeSet;
-
 use leveret_engine::EngineError;
 use leveret_engine::shard::Reply;
 use leveret_engine::topology::{Command, TopologyEntry};
@@ -14,6 +12,7 @@ use super::errors;
 use super::gathered::Gathered;
 use crate::core::Core;
 use crate::core::hop::Call;
+use crate::core::once::Mention;
 
 /// Changes that are under way.
 #[derive(Default)]
@@ -38,28 +37,20 @@ pub(super) struct Line {
     pub(super) message: Option<String>,
 }
 
-/// What a request names more than once: none of it is done, since nobody can tell which was meant.
-pub(super) struct Twice<T>(BTreeSet<T>);
-
-impl<T: Copy + Ord> Twice<T> {
-    /// Of everything that a request names.
-    pub(super) fn of(named: impl Iterator<Item = T>) -> Self {
-        let mut seen = BTreeSet::new();
-        Self(named.filter(|one| !seen.insert(*one)).collect())
-    }
-
-    /// The refusal of a topic that is named more than once.
-    pub(super) fn refused(&self, one: T) -> Result<(), (ErrorCode, String)> {
-        let message = || "the topic is in the request twice".to_owned();
-        match self.0.contains(&one) {
-            true => Err((ErrorCode::InvalidRequest, message())),
-            false => Ok(()),
-        }
-    }
-}
+/// Said of what a request names more than once.
+pub(super) const TWICE: &str = "it is in the request more than once: nothing was done";
 
 /// What a request wants of one topic, or why it cannot be.
 pub(super) type Wanted = Result<Command, (ErrorCode, String)>;
+
+/// What a mention of a topic is to do: with several of the same topic there is one line for all.
+pub(super) fn once(mention: Mention, wanted: impl FnOnce() -> Wanted) -> Option<Wanted> {
+    match mention {
+        Mention::Only => Some(wanted()),
+        Mention::First => Some(Err((ErrorCode::InvalidRequest, TWICE.to_owned()))),
+        Mention::Again => None,
+    }
+}
 
 impl Line {
     pub(super) fn of(name: &str) -> Self {

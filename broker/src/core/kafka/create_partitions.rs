@@ -11,9 +11,10 @@ use leveret_wire::kafka::{
 };
 
 use super::Asker;
-use super::changes::{Changes, Line, Twice, Wanted};
+use super::changes::{Changes, Line, Wanted, once};
 use super::gathered::Gathered;
 use crate::core::Core;
+use crate::core::once::Mentions;
 
 impl<P: BufPool> Core<P> {
     pub(super) fn kafka_create_partitions(
@@ -22,13 +23,12 @@ impl<P: BufPool> Core<P> {
         request: &CreatePartitionsRequest<'_>,
         now: Now,
     ) {
-        let twice = Twice::of(request.topics.iter().map(|topic| topic.name));
-        let line = |topic: CreatePartitionsTopic<'_>| {
-            let wanted = twice.refused(topic.name);
-            let wanted = wanted.and_then(|()| self.more(&topic));
-            (Line::of(topic.name), wanted)
-        };
-        let wanted = request.topics.iter().map(line).collect();
+        let mut mentions = Mentions::of(request.topics.iter().map(|topic| topic.name));
+        let wanted = request.topics.iter().filter_map(|topic| {
+            let wanted = once(mentions.next(&topic.name), || self.more(&topic))?;
+            Some((Line::of(topic.name), wanted))
+        });
+        let wanted = wanted.collect();
         let only = request.validate_only;
         self.kafka_change(asker, wanted, only, Gathered::CreatePartitions, now);
     }

@@ -11,11 +11,12 @@ use leveret_wire::kafka::{
 };
 
 use super::Asker;
-use super::changes::{Changes, Line, Wanted};
+use super::changes::{Changes, Line, Wanted, once};
 use super::gathered::Gathered;
 use super::settings::KafkaSettings;
 use super::topics::uuid_of;
 use crate::core::Core;
+use crate::core::once::Mentions;
 
 impl<P: BufPool> Core<P> {
     pub(super) fn kafka_create_topics(
@@ -24,25 +25,18 @@ impl<P: BufPool> Core<P> {
         request: &CreateTopicsRequest<'_>,
         now: Now,
     ) {
-        let mut names: Vec<&str> = request.topics.iter().map(|topic| topic.name).collect();
-        names.sort_unstable();
-        let line = |topic: CreatableTopic<'_>| {
+        let mut mentions = Mentions::of(request.topics.iter().map(|topic| topic.name));
+        let wanted = request.topics.iter().filter_map(|topic| {
             let mut line = Line::of(topic.name);
-            let at = names.partition_point(|name| *name < topic.name);
-            let twice = names.get(at + 1) == Some(&topic.name);
-            let wanted = match twice {
-                true => Err((
-                    ErrorCode::InvalidRequest,
-                    "the topic is in the request twice".to_owned(),
-                )),
-                false => command_of(&topic, &self.settings.kafka),
-            };
+            let wanted = once(mentions.next(&topic.name), || {
+                command_of(&topic, &self.settings.kafka)
+            })?;
             if let Ok(Command::CreateTopic { partitions, .. }) = &wanted {
                 line.partitions = i32::try_from(*partitions).unwrap_or(-1);
             }
-            (line, wanted)
-        };
-        let wanted = request.topics.iter().map(line).collect();
+            Some((line, wanted))
+        });
+        let wanted = wanted.collect();
         let only = request.validate_only;
         self.kafka_change(asker, wanted, only, Gathered::CreateTopics, now);
     }
@@ -97,14 +91,18 @@ fn command_of(topic: &CreatableTopic<'_>, settings: &KafkaSettings) -> Wanted {
     } else {
         assigned(topic.assignments, settings)?
     };
-    let config = topic.configs.iter().filter_map(|config| {
-        // Null is what the broker's default is asked for with.
-        Some((config.name.to_owned(), config.value?.to_owned()))
+    let config = topic.configs.iter().map(|config| {
+        let value = config.value.ok_or_else(|| {
+            let message = "is given no value; what is to have its default is left out";
+            let message = format!("the setting `{}` {message}", config.name);
+            (ErrorCode::InvalidConfig, message)
+        })?;
+        Ok((config.name.to_owned(), value.to_owned()))
     });
     Ok(Command::CreateTopic {
         name,
         partitions,
-        config: config.collect(),
+        config: config.collect::<Result<_, _>>()?,
     })
 }
 

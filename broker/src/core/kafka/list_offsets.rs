@@ -1,7 +1,6 @@
 //! ListOffsets: the ends of partitions, and the first record of a time.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use leveret_engine::shard::{OffsetSpec, Reply};
 use leveret_storage::io::BufPool;
@@ -18,6 +17,7 @@ use super::produce::offset;
 use super::topics::{place, resolve};
 use crate::core::Core;
 use crate::core::hop::Call;
+use crate::core::once::{Mention, Mentions};
 
 /// A look-up that is under way.
 pub(super) struct Listing {
@@ -57,34 +57,18 @@ impl<P: BufPool> Core<P> {
             lines: Vec::new(),
             parts: Vec::new(),
         };
-        let mut calls = Vec::new();
-        let mut seen = BTreeSet::new();
+        let mut asked_for = Vec::new();
         for asked_topic in request.topics {
             let (asked, topic) = resolve(&self.topology, TopicRef::Name(asked_topic.name));
             for partition in asked_topic.partitions {
                 let line = listing.lines.len();
                 let found = place(&asked, topic.as_deref(), partition.index)
-                    .and_then(|at| Ok((at, spec_of(partition.timestamp)?)))
-                    // Each look-up may read: there are no more than there are partitions.
-                    .and_then(|found| match seen.insert(found.0.0) {
-                        true => Ok(found),
-                        false => Err(ErrorCode::InvalidRequest),
-                    });
-                let error = match found {
-                    Ok(((log, owner), Some(spec))) => {
-                        let by_time =
-                            matches!(spec, OffsetSpec::Timestamp(_) | OffsetSpec::MaxTimestamp);
-                        listing.parts.push((line, by_time));
-                        calls.push((owner, Call::Offset { log, spec }));
-                        ErrorCode::None
-                    }
-                    // There is no such offset, which is no error.
-                    Ok((_, None)) => ErrorCode::None,
-                    Err(error) => error,
-                };
+                    .and_then(|at| Ok((at, spec_of(partition.timestamp)?)));
+                let error = found.as_ref().err().copied();
+                asked_for.extend(found.ok().map(|(place, spec)| (line, place, spec)));
                 listing.lines.push(ListedPartition {
                     index: partition.index,
-                    error,
+                    error: error.unwrap_or(ErrorCode::None),
                     timestamp: -1,
                     offset: -1,
                     leader_epoch: -1,
@@ -92,6 +76,22 @@ impl<P: BufPool> Core<P> {
             }
             let name = asked_topic.name.into();
             listing.topics.push((name, asked_topic.partitions.len()));
+        }
+        let mut mentions = Mentions::of(asked_for.iter().map(|(_, (log, _), _)| *log));
+        let mut calls = Vec::with_capacity(asked_for.len());
+        for (line, (log, owner), spec) in asked_for {
+            // Each look-up may read: there are no more than there are partitions.
+            match (mentions.next(&log), spec) {
+                (Mention::Only, Some(spec)) => {
+                    let by_time =
+                        matches!(spec, OffsetSpec::Timestamp(_) | OffsetSpec::MaxTimestamp);
+                    listing.parts.push((line, by_time));
+                    calls.push((owner, Call::Offset { log, spec }));
+                }
+                // There is no such offset, which is no error.
+                (Mention::Only, None) => {}
+                _ => listing.lines[line].error = ErrorCode::InvalidRequest,
+            }
         }
         let gather = self.kafka_gather(asker, None, Gathered::ListOffsets(listing));
         for (owner, call) in calls {

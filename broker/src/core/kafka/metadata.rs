@@ -1,7 +1,6 @@
 //! Metadata: brokers, topics and partitions; asking for a topic may make it.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use leveret_engine::EngineError;
@@ -21,6 +20,7 @@ use super::gathered::Gathered;
 use super::topics::{Asked, cluster_text, reference_of, resolve, uuid_of};
 use crate::core::Core;
 use crate::core::hop::Call;
+use crate::core::once::{Mention, Mentions};
 
 /// The broker that takes administrative requests; any would do.
 const CONTROLLER: i32 = 1;
@@ -62,16 +62,16 @@ impl<P: BufPool> Core<P> {
             created: Vec::new(),
         };
         let mut names = Vec::new();
-        let mut seen = BTreeSet::new();
         if let Some(topics) = request.topics {
             let create = request.allow_auto_topic_creation && self.settings.kafka.auto_create;
             let limit = self.settings.kafka.auto_create_limit as usize;
             let room = limit.saturating_sub(self.topology.topics().len());
             let mut wanted = Vec::with_capacity(topics.len());
+            let mut mentions = Mentions::of(topics.iter().map(|topic| (topic.name, topic.id)));
             for topic in topics {
                 // Once for each topic, however often it is named: an answer is no longer than
                 // all that there is.
-                if !seen.insert((topic.name, topic.id)) {
+                if mentions.next(&(topic.name, topic.id)) == Mention::Again {
                     continue;
                 }
                 let reference = reference_of(topic.id, topic.name);

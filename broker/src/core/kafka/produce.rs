@@ -1,7 +1,6 @@
 //! Produce: one batch per partition to the cores that own them, one answer for all.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::BytesMut;
@@ -14,20 +13,19 @@ use leveret_wire::kafka::{
 };
 
 use super::Asker;
+use super::changes::TWICE;
 use super::errors;
 use super::gathered::Gathered;
 use super::topics::{Asked, place, resolve};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
 use crate::core::hop::Call;
+use crate::core::once::{Mention, Mentions};
 
 /// The first version that carries batches of today's format; earlier ones are answered only.
 const FIRST_VERSION: i16 = 3;
 /// The first version whose consumers know zstd.
 const ZSTD_VERSION: i16 = 7;
-
-/// Said of a partition that a request names again.
-const TWICE: &str = "the partition is in the request twice";
 
 /// A produce before its batches are cut out of the frame: where each lies and where it goes.
 pub(super) struct Plan {
@@ -104,6 +102,26 @@ impl Producing {
     }
 }
 
+impl Plan {
+    /// Nothing is appended where a partition has more than one batch.
+    fn append_once(&mut self) {
+        let mut mentions = Mentions::of(self.appends.iter().map(|append| append.log));
+        if mentions.repeated().is_none() {
+            return;
+        }
+        let lines = &mut self.lines;
+        self.appends.retain(|append| {
+            let only = mentions.next(&append.log) == Mention::Only;
+            if !only {
+                let line = &mut lines[append.line];
+                line.error = ErrorCode::InvalidRequest;
+                line.message = Some(TWICE.to_owned());
+            }
+            only
+        });
+    }
+}
+
 impl<P: BufPool> Core<P> {
     /// Where everything goes, before the frame is taken apart.
     pub(super) fn plan_produce(
@@ -119,7 +137,6 @@ impl<P: BufPool> Core<P> {
             lines: Vec::new(),
             appends: Vec::new(),
         };
-        let mut seen = BTreeSet::new();
         let whole = refusal(request, version);
         for asked_topic in request.topics {
             let (asked, topic) = resolve(&self.topology, asked_topic.topic);
@@ -128,13 +145,7 @@ impl<P: BufPool> Core<P> {
                     Some(refused) => Err(refused),
                     None => place(&asked, topic.as_deref(), partition.index)
                         .map_err(|error| (error, ""))
-                        .and_then(|at| {
-                            let batch = admitted(partition.records, version, frame)?;
-                            match seen.insert(at.0) {
-                                true => Ok((at, batch)),
-                                false => Err((ErrorCode::InvalidRequest, TWICE)),
-                            }
-                        }),
+                        .and_then(|at| Ok((at, admitted(partition.records, version, frame)?))),
                 };
                 let line = plan.lines.len();
                 let (error, message) = match found {
@@ -159,6 +170,7 @@ impl<P: BufPool> Core<P> {
                 partitions: asked_topic.partitions.len(),
             });
         }
+        plan.append_once();
         plan
     }
 

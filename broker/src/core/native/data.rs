@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use leveret_engine::shard::{FetchPartition, OffsetSpec};
 use leveret_engine::topology::{Command, ProducerIds};
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, Level, LogId, Now, Offset};
+use leveret_storage::types::{CoreId, Level, Now, Offset};
 use leveret_wire::native::{self as wire, ErrorCode, InitProducerOk, PartitionId, ProducerId};
 
 use super::gathered::{FetchedPart, Gathered, NativeGathering};
@@ -12,6 +12,7 @@ use super::{Asker, level_in};
 use crate::core::Core;
 use crate::core::gather::Gathering;
 use crate::core::hop::Call;
+use crate::core::once::Mentions;
 use crate::core::spread::{Bounds, Spread};
 
 /// Longest that a fetch may ask to wait, milliseconds.
@@ -41,6 +42,11 @@ impl<P: BufPool> Core<P> {
         let Some(topic) = self.topic(asker, fetch.topic_id, now) else {
             return;
         };
+        let named = fetch.partitions.iter().map(|asked| asked.partition.0);
+        if let Some(partition) = Mentions::of(named).repeated() {
+            let message = format!("partition {partition} is asked for twice");
+            return self.refuse(asker, ErrorCode::InvalidRequest, &message, now);
+        }
         let mut parts = Vec::with_capacity(fetch.partitions.len());
         let bounds = Bounds {
             max_bytes: (fetch.max_bytes as usize).min(self.answers.fetch_limit()),
@@ -59,17 +65,13 @@ impl<P: BufPool> Core<P> {
                 spread.hurry();
                 continue;
             };
-            if parts.iter().any(|part: &FetchedPart| part.log == Some(log)) {
-                let message = format!("partition {} is asked for twice", asked.partition);
-                return self.refuse(asker, ErrorCode::InvalidRequest, &message, now);
-            }
             let part = FetchPartition {
                 log,
                 offset: Offset(asked.offset.0),
                 max_bytes: asked.max_bytes as usize,
             };
             spread.want(parts.len(), owner, part);
-            parts.push(FetchedPart::awaited(asked.partition, log));
+            parts.push(FetchedPart::awaited(asked.partition));
         }
         self.give_back_early(asker.conn, &mut asker.permit, now);
         let gather = self.gather_native(asker, Gathered::Fetch(parts));
@@ -125,16 +127,14 @@ impl FetchedPart {
     fn refused(partition: PartitionId, error: ErrorCode) -> Self {
         Self {
             partition,
-            log: None,
             error: Some(error),
             ..Self::default()
         }
     }
 
-    fn awaited(partition: PartitionId, log: LogId) -> Self {
+    fn awaited(partition: PartitionId) -> Self {
         Self {
             partition,
-            log: Some(log),
             ..Self::default()
         }
     }

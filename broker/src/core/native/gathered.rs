@@ -40,8 +40,7 @@ pub(super) enum Gathered {
 #[derive(Default)]
 pub(super) struct FetchedPart {
     pub(super) partition: PartitionId,
-    /// `None` if there is no such partition: then `error` says so.
-    pub(super) log: Option<LogId>,
+    /// Why there is nothing to fetch, if so.
     pub(super) error: Option<ErrorCode>,
     pub(super) fetched: Option<FetchedPartition>,
 }

@@ -11,6 +11,7 @@ use super::gathered::Gathered;
 use super::{Asker, level_out};
 use crate::core::Core;
 use crate::core::hop::Call;
+use crate::core::once::Mentions;
 use crate::core::session::Blocked;
 
 impl<P: BufPool> Core<P> {
@@ -96,6 +97,11 @@ impl<P: BufPool> Core<P> {
     }
 
     pub(super) fn describe_topics(&mut self, asker: Asker, names: &[&str], now: Now) {
+        // The answer is no longer than all that there is.
+        if let Some(name) = Mentions::of(names).repeated() {
+            let message = format!("topic `{name}` is asked for twice");
+            return self.refuse(asker, ErrorCode::InvalidRequest, &message, now);
+        }
         let mut topics = Vec::with_capacity(names.len());
         for name in names {
             let Some(topic) = self.topic_named(asker, name, now) else {
