@@ -23,7 +23,7 @@ use leveret_storage::types::{Level, Mono, Now};
 
 use crate::config::{Advertise, Listen, Settings, kafka_config};
 use crate::core::boundary::Protocol;
-use crate::core::{Core, CoreSettings, KafkaBroker, KafkaSettings, Ports};
+use crate::core::{Core, CoreSettings, KafkaBroker, KafkaSettings, Ports, SLICE};
 use crate::http::HttpServer;
 use crate::runtime::{
     self, BootSetup, Bootstrap, BoundAddr, CoreSetup, CpuChoice, DmaBuf, DmaPool, ListenerConfig,
@@ -321,6 +321,7 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         request_bytes: bytes(settings.memory_requests_bytes.0),
         response_bytes: bytes(settings.memory_response_bytes.0),
         answers_bytes: bytes(settings.memory_responses_bytes.0),
+        slice: SLICE,
         hello_ns: millis(settings.connections_hello_timeout) * 1_000_000,
         hello_max: settings
             .connections_hello_max

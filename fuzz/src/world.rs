@@ -128,6 +128,8 @@ impl World {
             request_bytes: REQUESTS,
             response_bytes: RESPONSES,
             answers_bytes: 8 * RESPONSES,
+            // Little, so that peers often stand in line.
+            slice: 4 << 10,
             cache_bytes: CACHE,
             hello_ns: 10_000_000_000,
             hello_max: 1000,
@@ -227,10 +229,14 @@ impl World {
                 .conns
                 .iter_mut()
                 .find(|(_, conn)| conn.open && !conn.paused && !conn.waiting.is_empty());
-            let Some((&id, conn)) = deliverable else {
-                return;
-            };
             let now = at(self.now);
+            let Some((&id, conn)) = deliverable else {
+                if self.core.poll_timeout().is_none_or(|due| due > self.now) {
+                    return;
+                }
+                self.core.handle_timeout(now);
+                continue;
+            };
             match conn.into.take() {
                 Some((mut body, missing)) => {
                     let len = missing.min(conn.waiting.len());

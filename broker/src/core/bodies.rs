@@ -52,7 +52,10 @@ impl<P: BufPool> Core<P> {
             return false;
         };
         match self.sessions.get(conn).map(|session| session.blocked) {
-            Some(Some(Blocked::Permit)) => self.unblock(conn, Blocked::Permit, now),
+            Some(Some(Blocked::Permit)) => {
+                self.grant_request(now);
+                self.unblock(conn, Blocked::Permit, now);
+            }
             _ => self.permits.step_out(conn),
         }
         true

@@ -72,6 +72,18 @@ pub enum Call {
 }
 
 impl Call {
+    /// What it costs to carry it out and to answer it, beside the bytes of what it carries, in the
+    /// units of [`slices`](super::slices).
+    fn work(&self) -> usize {
+        match self {
+            Self::Produce { .. } => 0,
+            Self::Offset { .. } => 512,
+            Self::Fetch(spec) => 128 * spec.partitions.len(),
+            Self::Describe(logs) => 128 * logs.len(),
+            Self::Change(_) | Self::Status => 4096,
+        }
+    }
+
     /// Whether and how its time until the answer is counted.
     pub(super) fn timed(&self, now: Now) -> Option<Timed> {
         match self {
@@ -103,6 +115,7 @@ impl<P: BufPool> Core<P> {
 
     /// As [`Core::ask`], for a slot that is reserved already.
     pub(super) fn dispatch_call(&mut self, owner: CoreId, slot: Slot, call: Call, now: Now) {
+        self.slices.charge(call.work());
         if owner == self.id {
             self.carry_out(slot, call, now);
         } else {

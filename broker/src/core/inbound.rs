@@ -107,7 +107,10 @@ impl<P: BufPool> Core<P> {
         };
         if session.rx.is_empty() && session.blocked.is_none() {
             let used = self.consume(conn, bytes, now);
-            self.keep(conn, &bytes[used..]);
+            let rest = &bytes[used..];
+            if let Some(session) = self.sessions.get(conn).filter(|s| !s.closing) {
+                session.rx.extend_from_slice(rest);
+            }
         } else {
             session.rx.extend_from_slice(bytes);
             self.go_on(conn, now);
@@ -122,19 +125,18 @@ impl<P: BufPool> Core<P> {
         let mut kept = std::mem::take(&mut session.rx);
         let used = self.consume(conn, &kept, now);
         kept.advance(used);
-        self.keep(conn, &kept);
-    }
-
-    fn keep(&mut self, conn: ConnId, rest: &[u8]) {
-        if let Some(session) = self.sessions.get(conn)
-            && !session.closing
-        {
-            session.rx.extend_from_slice(rest);
+        if let Some(session) = self.sessions.get(conn).filter(|s| !s.closing) {
+            // Put back where it lies, however often a slice takes a little of it. Only a hello that
+            // goes along to another core stands before it.
+            match session.rx.is_empty() {
+                true => session.rx = kept,
+                false => session.rx.extend_from_slice(&kept),
+            }
         }
     }
 
-    /// Takes whole frames from the start of `input` until it ends or something blocks. Returns
-    /// the bytes used.
+    /// Takes whole frames from the start of `input` until it ends, something blocks, or the
+    /// [slice](super::slices) of work is used up. Returns the bytes used.
     fn consume(&mut self, conn: ConnId, input: &[u8], now: Now) -> usize {
         let mut used = 0;
         loop {
@@ -163,6 +165,11 @@ impl<P: BufPool> Core<P> {
                 Step::Whole => frame.permit,
                 Step::Large => intake::first_piece(frame.len, rest.len()),
             };
+            if !self.slices.has_room(now.mono) {
+                self.stand_in_line(conn, now);
+                return used;
+            }
+            self.slices.charge_request(frame.len.min(rest.len()));
             if !self.permit(conn, permit, now) {
                 return used;
             }

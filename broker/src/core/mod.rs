@@ -27,6 +27,7 @@ mod once;
 mod pending;
 mod permits;
 mod session;
+mod slices;
 mod spread;
 pub mod status;
 mod stop;
@@ -58,6 +59,8 @@ use observe::{Insight, Question};
 use pending::{Pending, Slot};
 use permits::Permits;
 use session::Sessions;
+pub use slices::SLICE;
+use slices::Slices;
 pub use status::CoreSettings;
 use status::StoppedLogs;
 use stop::Stop;
@@ -89,6 +92,7 @@ pub struct Core<P: BufPool> {
     foreign_fetches: BTreeMap<ForeignFetch, Slot>,
     subscriptions: Subscriptions,
     permits: Permits,
+    slices: Slices,
     answers: Answers,
     deadlines: Deadlines<inbound::Due>,
     sweep: Option<Mono>,
@@ -149,6 +153,7 @@ impl<P: BufPool> Core<P> {
             foreign_fetches: BTreeMap::new(),
             subscriptions: Subscriptions::default(),
             permits: Permits::new(settings.request_bytes),
+            slices: Slices::new(settings.slice),
             answers: Answers::new(settings.answers_bytes, settings.response_bytes),
             deadlines: Deadlines::default(),
             sweep: None,
@@ -178,13 +183,18 @@ impl<P: BufPool> Core<P> {
         if self.meter.due(now.mono) {
             self.meter.note(Totals::of(&self.shard.stats()), now.mono);
         }
+        let mut served = false;
         loop {
             self.take_replies(now);
             self.take_watched_logs(now);
-            if !self.serve_waiting(now) {
+            // Who gets a permit goes on at once, one in any case, the others as far as this event's
+            // slice goes: the rest when time is asked for next, which is now.
+            if (served && !self.slices.has_room(now.mono)) || !self.serve_waiting(now) {
                 break;
             }
+            served = true;
         }
+        self.slices.end_event();
         self.look_after_answers(now);
         debug_assert!(
             self.permits.is_live(),
@@ -317,6 +327,7 @@ impl<P: BufPool> Behaviour for Core<P> {
             }
         }
         self.sweep(now);
+        self.serve_line(now);
         self.settle(now);
     }
 
@@ -341,7 +352,9 @@ impl<P: BufPool> Behaviour for Core<P> {
 
     fn poll_timeout(&self) -> Option<Mono> {
         let own = [self.deadlines.next(), self.sweep, self.stop.deadline()];
+        let now = [self.slices.waiting_since(), self.permits.due_since()];
         own.into_iter()
+            .chain(now)
             .chain([self.shard.poll_timeout()])
             .flatten()
             .min()

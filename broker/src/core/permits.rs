@@ -207,14 +207,21 @@ impl Permits {
         self.still_since
     }
 
-    /// The invariant of the module's beginning. Walks over what is under way, so it is for tests
-    /// and debug builds.
+    /// Since when somebody waits who is to be [served](Self::next) now, if there is anybody.
+    #[must_use]
+    pub(super) fn due_since(&self) -> Option<Mono> {
+        self.next().and(self.still_since)
+    }
+
+    /// The invariant of the module's beginning: somebody is to be served, which the core then asks
+    /// to be called for, or something gives back. Walks over what is under way, so it
+    /// is for tests and debug builds.
     #[must_use]
     pub(super) fn is_live(&self) -> bool {
         let waits = |conn: &ConnId| self.known(*conn).is_some_and(|a| a.waits.is_some());
         let requests_give_back = self.held > self.in_bodies;
         let bodies_go_on = self.bodies.values().any(|conn| !waits(conn));
-        self.line.is_empty() || (self.next().is_none() && (requests_give_back || bodies_go_on))
+        self.line.is_empty() || self.next().is_some() || requests_give_back || bodies_go_on
     }
 
     /// Bytes held now.

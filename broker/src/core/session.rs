@@ -20,6 +20,8 @@ const KAFKA_FETCHES: usize = 4;
 /// Why no further request of a connection is looked at just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blocked {
+    /// Stands in line for its next slice of work.
+    Slice,
     /// Waits in line for a permit.
     Permit,
     /// A change of the topology is under way; later requests must see it.

@@ -27,6 +27,9 @@ pub struct CoreSettings {
     pub response_bytes: usize,
     /// Bytes of answers that all connections of the core together may have waiting.
     pub answers_bytes: usize,
+    /// How much work one event may lead to before others are looked at: [`SLICE`](super::SLICE), less
+    /// where that is to be shown.
+    pub slice: usize,
     /// How long a new connection may take to say hello, nanoseconds.
     pub hello_ns: u64,
     /// Connections of this core that may have said no hello yet.

@@ -32,6 +32,11 @@ const MESSAGES: usize = 256;
 const COMPLETIONS: usize = 128;
 const DISK_COMPLETIONS: usize = 128;
 const ACTIONS: usize = 1024;
+/// A turn that has lasted so long takes nothing more in, nanoseconds. What one event may lead to is the
+/// behaviour's to bound.
+const LONG: u64 = 1_000_000;
+/// Events between two looks at the clock.
+const BATCH: usize = 16;
 /// How soon to look again whether a full ring to another core has room.
 const OVERFLOW_RETRY: u64 = 50_000;
 
@@ -131,9 +136,9 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
         let settled = self.carry_out_actions(now)?;
         let shared = self.shared;
         let overflow = self.mesh.flush(|to| shared.signals[to].wake_if_asleep());
-        self.sockets.queue(&mut self.behaviour, now, settled)?;
+        let queued = self.sockets.queue(&mut self.behaviour, now, settled)?;
         self.disk.queue()?;
-        if more || !settled || self.desk.is_asked(self.core) {
+        if more || !settled || !queued || self.desk.is_asked(self.core) {
             return Ok(Next::Turn);
         }
         if self.has_ended() {
@@ -148,7 +153,7 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
     }
 
     fn receive_messages(&mut self, now: Now) -> bool {
-        for _ in 0..MESSAGES {
+        for number in 1..=MESSAGES {
             let Some((from, parcel)) = self.mesh.receive() else {
                 return false;
             };
@@ -158,22 +163,27 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
                 }
                 Parcel::Connection(traveller) => self.take_in(from, *traveller, now),
             }
+            if self.is_long(number, now) {
+                break;
+            }
         }
         true
     }
 
     fn receive_from_ring(&mut self, now: Now) -> Result<bool, RuntimeError> {
         let mut completions = std::mem::take(&mut self.completions);
-        let more = self
-            .ring
-            .borrow_mut()
-            .harvest(&mut completions, COMPLETIONS)?;
-        for done in completions.drain(..) {
-            if let (Kind::Disk, slot) = done.of() {
-                self.disk.handle_completion(slot, done.result);
-            } else {
-                self.sockets
-                    .handle_completion(&mut self.behaviour, done, now)?;
+        let mut more = true;
+        let mut events = 0;
+        while more && events < COMPLETIONS && !self.is_long(events, now) {
+            more = self.ring.borrow_mut().harvest(&mut completions, BATCH)?;
+            events += BATCH;
+            for done in completions.drain(..) {
+                if let (Kind::Disk, slot) = done.of() {
+                    self.disk.handle_completion(slot, done.result);
+                } else {
+                    self.sockets
+                        .handle_completion(&mut self.behaviour, done, now)?;
+                }
             }
         }
         self.completions = completions;
@@ -181,13 +191,22 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
     }
 
     fn receive_from_disk(&mut self, now: Now) -> bool {
-        for _ in 0..DISK_COMPLETIONS {
+        for number in 1..=DISK_COMPLETIONS {
             let Some((op, result)) = self.disk.take_done() else {
                 return false;
             };
             self.behaviour.handle_completion(op, result, now);
+            if self.is_long(number, now) {
+                break;
+            }
         }
         true
+    }
+
+    /// Whether the turn that began at `now` has lasted long, after so many events of a kind.
+    fn is_long(&self, events: usize, now: Now) -> bool {
+        let look = events > 0 && events.is_multiple_of(BATCH);
+        look && self.clock.mono().since(now.mono) >= LONG
     }
 
     fn answer_question(&mut self, now: Now) {

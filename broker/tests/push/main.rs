@@ -2,6 +2,7 @@
 
 mod budget;
 mod disk;
+mod slices;
 mod world;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use leveret_broker::core::boundary::{Action, Behaviour, ConnId, Protocol};
 use leveret_broker::core::hop::Message;
 use leveret_broker::core::observe::{Insight, Question};
-use leveret_broker::core::{Core, CoreSettings, KafkaBroker, KafkaSettings, Ports};
+use leveret_broker::core::{Core, CoreSettings, KafkaBroker, KafkaSettings, Ports, SLICE};
 use leveret_engine::shard::{Shard, ShardSettings};
 use leveret_engine::topology::{TOPOLOGY_LOG, TopicSettings, Topology, TopologySettings};
 use leveret_record::{BatchBuilder, Compression, batches};
@@ -81,7 +81,7 @@ pub(crate) struct World {
 /// A core's number and its connection.
 pub(crate) type Conn = (usize, ConnId);
 
-fn settings() -> CoreSettings {
+fn settings(slice: usize) -> CoreSettings {
     CoreSettings {
         cores: CORES,
         cpu: 0,
@@ -89,6 +89,7 @@ fn settings() -> CoreSettings {
         request_bytes: 4 << 20,
         response_bytes: RESPONSES,
         answers_bytes: 8 * RESPONSES,
+        slice,
         cache_bytes: 1 << 20,
         hello_ns: 10_000_000_000,
         hello_max: 1000,
@@ -111,6 +112,11 @@ fn settings() -> CoreSettings {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with_slice(SLICE)
+    }
+
+    /// With cores that do so much work before they look at others.
+    pub(crate) fn with_slice(slice: usize) -> Self {
         let mut config = RecoveryConfig {
             cores: CORES,
             ..RecoveryConfig::default()
@@ -146,7 +152,13 @@ impl World {
             };
             let shard = Shard::open(ShardSettings::default(), store, Pool, core, at(now));
             let shard = shard.expect("an empty shard");
-            Core::new(CoreId(id), settings(), shard, topology.clone(), at(now))
+            Core::new(
+                CoreId(id),
+                settings(slice),
+                shard,
+                topology.clone(),
+                at(now),
+            )
         });
         let mut world = Self {
             cores: cores.collect(),
@@ -195,6 +207,40 @@ impl World {
         let peer = self.peers.get_mut(&conn).expect("open");
         peer.offered.extend_from_slice(bytes);
         self.turn();
+    }
+
+    /// A core receives bytes, and its wishes are carried out; nothing else happens.
+    pub(crate) fn hand(&mut self, conn: Conn, bytes: &[u8]) {
+        self.cores[conn.0].handle_received(conn.1, bytes, at(self.now));
+        self.drive(conn.0);
+    }
+
+    /// The next turn of a core: time has passed by a nanosecond, and what is due is done.
+    pub(crate) fn tick(&mut self, core: usize) {
+        self.now = self.now.after(1);
+        if self.cores[core]
+            .poll_timeout()
+            .is_some_and(|due| due <= self.now)
+        {
+            self.cores[core].handle_timeout(at(self.now));
+        }
+        self.drive(core);
+    }
+
+    fn drive(&mut self, core: usize) {
+        while let Some(action) = self.cores[core].poll_action() {
+            self.carry_out(core, action);
+        }
+    }
+
+    /// Messages between cores that are under way.
+    pub(crate) fn mesh_len(&self) -> usize {
+        self.mesh.len()
+    }
+
+    /// Whether the core takes nothing of the connection.
+    pub(crate) fn is_paused(&self, conn: Conn) -> bool {
+        self.peers[&conn].paused
     }
 
     /// The peer sends no more, and goes on reading.
@@ -401,11 +447,21 @@ impl World {
                 peer.out.extend_from_slice(&bytes);
                 self.cores[core].handle_sent(conn, bytes.len(), at(self.now));
             }
-            busy |= self.deliver() || self.tell_ends();
+            busy |= self.deliver() || self.tell_ends() || self.fire_timers();
             if !busy {
                 return;
             }
         }
+    }
+
+    /// Calls a core that has something due. Whether there was one.
+    fn fire_timers(&mut self) -> bool {
+        let now = self.now;
+        let due = |core: &Core<Pool>| core.poll_timeout().is_some_and(|at| at <= now);
+        let core = self.cores.iter_mut().find(|core| due(core));
+        let Some(core) = core else { return false };
+        core.handle_timeout(at(now));
+        true
     }
 
     /// Gives a core what one of its peers has sent. Whether there was something.

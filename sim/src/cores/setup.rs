@@ -68,6 +68,8 @@ impl Setup {
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
             answers_bytes: 8 * self.response_bytes,
+            // Little, so that peers often stand in line.
+            slice: 4 << 10,
             cache_bytes: 1 << 20,
             hello_ns: self.hello_ns,
             hello_max: 1000,

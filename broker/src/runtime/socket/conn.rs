@@ -13,6 +13,8 @@ use crate::runtime::ring::{BUFFER, GROUP};
 
 /// Chunks gathered into one vectored write. Beyond some dozens the copy dominates.
 const GATHER: usize = 64;
+/// Bytes of one write at most: the kernel copies them at once.
+const WRITE: usize = 256 << 10;
 /// Do not try at once but wait until the socket is readable (io_uring_recv(2)).
 const POLL_FIRST: u16 = 1;
 
@@ -151,8 +153,8 @@ impl Conn {
         self.body = Some(Body { into, missing });
     }
 
-    /// The next receive, if none is in the kernel's hands and one is wanted.
-    pub(super) fn next_receive(&mut self) -> Option<squeue::Entry> {
+    /// The next receive, if none is in the kernel's hands and one is wanted, and its bytes at most.
+    pub(super) fn next_receive(&mut self) -> Option<(squeue::Entry, usize)> {
         let wanted = match self.stage {
             Stage::Open => !self.paused && !self.peer_done,
             Stage::Flushing | Stage::Lingering => !self.peer_done,
@@ -166,18 +168,15 @@ impl Conn {
             self.receiving = Receiving::Body;
             let into = body.into.spare_capacity_mut().as_mut_ptr().cast::<u8>();
             let len = u32::try_from(body.missing).unwrap_or(u32::MAX);
-            return Some(
-                opcode::Recv::new(fd, into, len)
-                    .flags(libc::MSG_WAITALL)
-                    .build(),
-            );
+            let receive = opcode::Recv::new(fd, into, len).flags(libc::MSG_WAITALL);
+            return Some((receive.build(), body.missing));
         }
         self.receiving = Receiving::Buffer;
         let poll_first = if self.drained { POLL_FIRST } else { 0 };
         let len = u32::try_from(BUFFER).expect("16 KiB");
         let receive = opcode::Recv::new(fd, std::ptr::null_mut(), len);
         let receive = receive.buf_group(GROUP).ioprio(poll_first).build();
-        Some(receive.flags(squeue::Flags::BUFFER_SELECT))
+        Some((receive.flags(squeue::Flags::BUFFER_SELECT), BUFFER))
     }
 
     /// A look-out for the peer's end, if nothing is being received that would show it. It stays in
@@ -226,8 +225,8 @@ impl Conn {
         self.body.take().map(|body| body.into)
     }
 
-    /// The next write, if none is in the kernel's hands and something waits.
-    pub(super) fn next_send(&mut self) -> Option<squeue::Entry> {
+    /// The next write, if none is in the kernel's hands and something waits, and its bytes.
+    pub(super) fn next_send(&mut self) -> Option<(squeue::Entry, usize)> {
         if self.sending || self.queue.is_empty() || self.stage == Stage::Ending {
             return None;
         }
@@ -235,17 +234,15 @@ impl Conn {
         let fd = Fd(self.stream.as_raw_fd());
         if self.queue.len() == 1 {
             let only = &self.queue[0];
-            let len = u32::try_from(only.len()).unwrap_or(u32::MAX);
-            let send = opcode::Send::new(fd, only.as_ptr(), len);
-            return Some(send.flags(libc::MSG_NOSIGNAL).build());
+            let len = only.len().min(WRITE);
+            let send = opcode::Send::new(fd, only.as_ptr(), len as u32);
+            return Some((send.flags(libc::MSG_NOSIGNAL).build(), len));
         }
         let gathered = self.gathered.get_or_insert_with(Gathered::boxed);
-        let header = gathered.gather(self.queue.iter());
-        let send = opcode::SendMsg::new(fd, header);
-        Some(
-            send.flags(u32::try_from(libc::MSG_NOSIGNAL).expect("a flag"))
-                .build(),
-        )
+        let (header, len) = gathered.gather(self.queue.iter());
+        let flags = u32::try_from(libc::MSG_NOSIGNAL).expect("a flag");
+        let send = opcode::SendMsg::new(fd, header).flags(flags);
+        Some((send.build(), len))
     }
 
     /// The kernel gave the write back, having taken so many bytes.
@@ -297,16 +294,23 @@ impl Gathered {
         })
     }
 
-    /// Points at the first chunks; they must outlive the write.
-    fn gather<'a>(&mut self, chunks: impl Iterator<Item = &'a Bytes>) -> *const libc::msghdr {
-        let mut count = 0;
+    /// Points at the first chunks, which must outlive the write, and tells their bytes.
+    fn gather<'a>(
+        &mut self,
+        chunks: impl Iterator<Item = &'a Bytes>,
+    ) -> (*const libc::msghdr, usize) {
+        let (mut count, mut bytes) = (0, 0);
         for (slot, chunk) in self.chunks.iter_mut().zip(chunks) {
+            if bytes == WRITE {
+                break;
+            }
             slot.iov_base = chunk.as_ptr().cast_mut().cast();
-            slot.iov_len = chunk.len();
+            slot.iov_len = chunk.len().min(WRITE - bytes);
+            bytes += slot.iov_len;
             count += 1;
         }
         self.header.msg_iov = self.chunks.as_mut_ptr();
         self.header.msg_iovlen = count;
-        &raw const self.header
+        (&raw const self.header, bytes)
     }
 }

@@ -33,6 +33,9 @@ const GRACE: u64 = 1_000_000_000;
 const STOP_GRACE: u64 = 200_000_000;
 /// Pause after an accept that failed for lack of descriptors.
 const ACCEPT_BACKOFF: u64 = 100_000_000;
+/// The kernel copies what is sent and received while operations are handed to it, for all connections:
+/// no further one is handed over in a turn that has come to so many bytes in one direction.
+const COPIED: usize = 1 << 20;
 
 struct Slot {
     generation: u32,
@@ -255,30 +258,39 @@ impl Sockets {
     }
 
     /// Queues what the core's actions asked for. Receives are armed only when the core has no
-    /// further action (`settled`): none must overtake a pause or a body.
+    /// further action (`settled`): none must overtake a pause or a body. The kernel copies what is
+    /// sent and received within the turn, so there is a bound on it. Returns whether that was all;
+    /// the rest is queued next time.
     pub(super) fn queue<B: Behaviour>(
         &mut self,
         behaviour: &mut B,
         now: Now,
         settled: bool,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         self.start_sends(behaviour, now)?;
         if settled {
-            self.start_receives()
-        } else {
-            Ok(())
+            self.start_receives()?;
         }
+        Ok(!self.has_work())
     }
 
     fn start_receives(&mut self) -> io::Result<()> {
         let mut slots = std::mem::take(&mut self.to_receive);
-        for slot in slots.drain(..) {
+        let (mut looked_at, mut bytes) = (0, 0);
+        for slot in slots.iter().copied() {
+            if bytes >= COPIED {
+                break;
+            }
+            looked_at += 1;
             let Some(conn) = self.slots[slot as usize].conn.as_mut() else {
                 continue;
             };
             conn.listed_to_receive = false;
             let (entry, kind) = match conn.next_receive() {
-                Some(entry) => (entry, Kind::Receive),
+                Some((entry, len)) => {
+                    bytes += len;
+                    (entry, Kind::Receive)
+                }
                 None => match conn.next_watch() {
                     Some(entry) => (entry, Kind::Watch),
                     None => continue,
@@ -293,6 +305,7 @@ impl Sockets {
                     .push(&entry.user_data(tag(kind, slot)))?;
             }
         }
+        slots.drain(..looked_at);
         self.to_receive = slots;
         Ok(())
     }
@@ -304,12 +317,18 @@ impl Sockets {
 
     fn start_sends<B: Behaviour>(&mut self, behaviour: &mut B, now: Now) -> io::Result<()> {
         let mut slots = std::mem::take(&mut self.to_send);
-        for slot in slots.drain(..) {
+        let (mut looked_at, mut bytes) = (0, 0);
+        for slot in slots.iter().copied() {
+            if bytes >= COPIED {
+                break;
+            }
+            looked_at += 1;
             let Some(conn) = self.slots[slot as usize].conn.as_mut() else {
                 continue;
             };
             conn.listed_to_send = false;
-            if let Some(entry) = conn.next_send() {
+            if let Some((entry, len)) = conn.next_send() {
+                bytes += len;
                 #[expect(unsafe_code, reason = "queues an operation")]
                 // SAFETY: it points to chunks and a header that the connection holds until this
                 // operation completes; see `submit`.
@@ -322,6 +341,7 @@ impl Sockets {
                 self.linger(behaviour, slot, now);
             }
         }
+        slots.drain(..looked_at);
         self.to_send = slots;
         Ok(())
     }
