@@ -4,11 +4,12 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use leveret_record::{
-    BatchBuilder, BatchWalk, Compression, Deltas, HEADER_LEN, MAX_RECORDS_LEN, Pieces, Progress,
-    Times, parse_header, records, validate_produce,
+    BatchBuilder, Compression, MAX_RECORDS_LEN, parse_header, records, validate_produce,
 };
 
 use crate::input;
+
+mod walk;
 
 const COUNTS: [usize; 3] = [1, 100, 1000];
 const VALUE: usize = 100;
@@ -23,10 +24,6 @@ pub(crate) fn benches(criterion: &mut Criterion) {
         });
         group.bench_function(BenchmarkId::new("validate-produce", count), |b| {
             b.iter(|| validate_produce(black_box(&batch), 1 << 20).expect("a valid batch"));
-        });
-        let mut pieces = Pieces::default();
-        group.bench_function(BenchmarkId::new("walk", count), |b| {
-            b.iter(|| walk(black_box(&batch), &mut pieces));
         });
         let values = input::values(count, VALUE, Compression::None);
         let mut builder = BatchBuilder::new(Compression::None);
@@ -48,32 +45,11 @@ pub(crate) fn benches(criterion: &mut Criterion) {
                 read.sum::<i64>()
             });
         });
-        // What the door pays, beside what the codec alone takes.
-        group.bench_function(BenchmarkId::new("decode-1000", &name), |b| {
-            b.iter(|| records(black_box(&batch), MAX_RECORDS_LEN).expect("a batch"));
-        });
-        let mut pieces = Pieces::default();
-        group.bench_function(BenchmarkId::new("walk-1000", &name), |b| {
-            b.iter(|| walk(black_box(&batch), &mut pieces));
-        });
         let mut builder = BatchBuilder::new(codec);
         group.bench_function(BenchmarkId::new("build-1000", &name), |b| {
             b.iter(|| input::build(&mut builder, black_box(&values)));
         });
     }
     group.finish();
-}
-
-/// The walk as a broker's door does it: behind the CRC, with memory that is kept.
-fn walk(batch: &[u8], pieces: &mut Pieces) -> Times {
-    let header = parse_header(batch).expect("a batch");
-    let walk = BatchWalk::begin(&header, Deltas::Dense, MAX_RECORDS_LEN, pieces);
-    let mut walk = walk.expect("a codec");
-    let mut times = Times::default();
-    loop {
-        let step = walk.step(pieces, &batch[HEADER_LEN..], &mut times);
-        if step.expect("valid") == Progress::Done {
-            return times;
-        }
-    }
+    walk::benches(criterion);
 }

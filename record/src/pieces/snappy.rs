@@ -1,7 +1,7 @@
 //! Snappy: Java's framing, or one bare block. Short blocks are the library's to decode; a long
 //! one is decoded here, where it can stop at any element.
 
-use super::window::{Run, Window};
+use super::window::{Run, WIDE, Window, bounded};
 use super::{MAX_INPUT, MAX_PIECE_LEN, Refused, Step, reserve};
 use crate::codec::snappy::{HEADER, MAGIC_LEN, MAX_EXPANSION};
 
@@ -129,6 +129,10 @@ impl Long {
                 if *at >= self.end || *at >= pause {
                     break;
                 }
+                self.short_elements(&input[..pause.min(self.end)], at, buffer);
+                if *at >= self.end || *at >= pause {
+                    break;
+                }
                 self.run = element(input, at)?;
                 let len = match self.run {
                     Run::None => 0,
@@ -140,6 +144,42 @@ impl Long {
         }
         let (from, to) = self.window.piece();
         Ok(Step::Piece(from, to))
+    }
+
+    /// Goes over short elements, as long as no edge is near: nearly all, at several times the speed.
+    fn short_elements(&mut self, input: &[u8], at: &mut usize, buffer: &mut [u8]) {
+        let (window, buffer) = (&mut self.window, bounded(buffer));
+        // A tag, and a literal or a distance.
+        while let Some([tag, rest @ ..]) = input[*at..].first_chunk::<{ 1 + WIDE }>() {
+            let upper = usize::from(tag >> 2);
+            let (len, taken, written) = if tag & 0b11 == 0 {
+                let len = upper + 1;
+                let short = len <= WIDE && len <= self.left;
+                (
+                    len,
+                    1 + len,
+                    short && window.short_literal(rest, len, buffer),
+                )
+            } else {
+                let (len, distance, taken) = match tag & 0b11 {
+                    0b01 => (
+                        4 + (upper & 0b111),
+                        u16::from_be_bytes([tag >> 5, rest[0]]),
+                        2,
+                    ),
+                    0b10 => (upper + 1, u16::from_le_bytes([rest[0], rest[1]]), 3),
+                    _ => return,
+                };
+                let distance = usize::from(distance);
+                let written = len <= self.left && window.short_copy(distance, len, buffer);
+                (len, taken, written)
+            };
+            if !written {
+                return;
+            }
+            self.left -= len;
+            *at += taken;
+        }
     }
 
     fn is_done(&self, at: usize) -> Result<bool, Refused> {

@@ -36,7 +36,7 @@ fn content(seed: u64, len: usize) -> Vec<u8> {
     };
     let mut all = Vec::with_capacity(len);
     while all.len() < len {
-        let run = next() % 300;
+        let run = next() % [300, 30][next() % 2];
         match next() % 4 {
             0 => all.extend((0..run).map(|_| next() as u8)),
             1 => all.extend(std::iter::repeat_n(next() as u8, run * 20)),
