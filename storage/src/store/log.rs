@@ -373,6 +373,13 @@ impl LogState {
         self.removal.is_none()
     }
 
+    /// Why nothing can be read at this offset, if a file of the log is lost: what segments hold below
+    /// its checkpoint is read as ever.
+    pub(super) fn lost_from(&self, offset: Offset) -> Option<&str> {
+        let reason = self.lost.as_deref()?;
+        (offset >= self.flushed.1).then_some(reason)
+    }
+
     /// Whether nothing of this log was ever placed in the journal.
     pub(crate) fn is_unborn(&self) -> bool {
         self.checkpoint_seq.is_none()

@@ -580,13 +580,6 @@ impl Reads {
 }
 
 impl LogState {
-    /// Why nothing can be read at this offset, if a file of the log is lost: what segments hold below
-    /// its checkpoint is read as ever.
-    pub(super) fn lost_from(&self, offset: Offset) -> Option<&str> {
-        let reason = self.lost.as_deref()?;
-        (offset >= self.flushed.1).then_some(reason)
-    }
-
     fn read_tail(&self, from: Offset, until: Offset, max_bytes: usize) -> ReadData {
         let mut data = ReadData::default();
         for entry in self.tail.range(self.tail_index(from)..) {
