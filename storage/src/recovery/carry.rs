@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::RecoveryError;
 use super::build::{JournalWriter, make_log_dir};
+use super::early::EarlyLog;
 use super::gather::{Found, OldLog, SnapshotAt, Source};
 use super::plan::LogPlan;
 use super::recovered::{Kept, Lost, RecoveredLog, SnapshotFile};
@@ -42,13 +43,15 @@ pub(crate) async fn load<P: BufPool>(
     io: &Io<P>,
     sources: &mut Sources<P>,
     (id, log): (LogId, &OldLog),
-    plan: LogPlan,
-    cut: Cut,
+    (plan, cut): (LogPlan, Cut),
+    mut early: EarlyLog<P>,
 ) -> Result<Loaded, RecoveryError> {
+    early.keep_useful(io, log).await?;
+    let mut begun = early.files();
     let before = io.created();
-    let loaded = try_load(io, sources, (id, log), plan, cut).await;
+    let loaded = try_load(io, sources, (id, log), (plan, cut), early).await;
     if loaded.is_err() {
-        let begun = io.take_created_since(before);
+        begun.extend(io.take_created_since(before));
         if !begun.is_empty() {
             io.run_all(begun.into_iter().map(Op::Remove)).await?;
             io.run(Op::SyncDir(Dir::Log(id))).await?;
@@ -61,8 +64,8 @@ async fn try_load<P: BufPool>(
     io: &Io<P>,
     sources: &mut Sources<P>,
     (id, log): (LogId, &OldLog),
-    plan: LogPlan,
-    cut: Cut,
+    (plan, cut): (LogPlan, Cut),
+    early: EarlyLog<P>,
 ) -> Result<Loaded, RecoveryError> {
     let state = match log.snapshot {
         Some((ordinal, at)) => Some(sources.snapshot(id, ordinal, at).await?),
@@ -78,7 +81,7 @@ async fn try_load<P: BufPool>(
     let mut tail = Vec::new();
     let mut spilled = None;
     if plan.spill {
-        let mut written = spill(io, sources, id, log, cut).await?;
+        let mut written = spill(io, sources, (id, log), cut, early).await?;
         let rest = above
             .iter()
             .filter(|entry| entry.meta.ordinal >= log.replay_from());

@@ -297,6 +297,30 @@ impl Gather {
         Ok(())
     }
 
+    /// Logs that were met so far.
+    pub(crate) fn logs(&self) -> u64 {
+        self.drafts.len() as u64
+    }
+
+    /// The entries of a log that stood in the journal so far, in order, each once; none below what
+    /// is known to be in segments.
+    pub(crate) fn inline(&self, id: LogId) -> Vec<EntryMeta> {
+        let Some(draft) = self.drafts.get(&id) else {
+            return Vec::new();
+        };
+        let passed = draft
+            .checkpoint
+            .map(|point| point.upto.0.max(point.start.0));
+        let passed = passed.unwrap_or_default();
+        let inline = draft.entries.iter().filter(|entry| {
+            matches!(entry.source, Source::Inline { .. }) && entry.meta.ordinal >= passed
+        });
+        let mut metas: Vec<EntryMeta> = inline.map(|entry| entry.meta).collect();
+        metas.sort_by_key(|meta| (meta.ordinal, std::cmp::Reverse(meta.term)));
+        metas.dedup_by_key(|meta| meta.ordinal);
+        metas
+    }
+
     /// Checks every log and sorts its entries. Deleted logs are left out.
     ///
     /// # Errors

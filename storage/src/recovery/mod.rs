@@ -5,7 +5,8 @@
 //! core, large ones into new segments. One superblock write then makes that the truth. A crash
 //! at any point before it leaves the old generation as it was, and recovery runs again.
 //!
-//! The journals are read once, whatever the number of logs: `pieces` keeps what is needed of them.
+//! The journals are read once, whatever the number of logs: `pieces` keeps what is needed of them, and
+//! `early` writes to the new segments what memory does not hold.
 //! A try that fails removes what it has made; one that is killed leaves it to the next, which
 //! removes it before it takes any space itself. The new rings take over the blocks of the old
 //! ones, so that a start needs room for what is live, and no second ring.
@@ -18,6 +19,7 @@
 mod boot;
 mod build;
 mod carry;
+mod early;
 mod error;
 mod gather;
 mod journal;
@@ -30,7 +32,7 @@ mod source;
 mod spill;
 mod task;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use error::RecoveryError;
 pub use progress::{Phase, Progress, Recovery, recover};
@@ -49,7 +51,8 @@ pub(crate) use task::Io;
 use boot::Boot;
 use build::JournalWriter;
 use carry::Loaded;
-use pieces::{Pieces, Spool};
+use early::Early;
+use pieces::Pieces;
 use plan::Plan;
 use progress::Watch;
 use spill::Cut;
@@ -77,8 +80,8 @@ pub struct RecoveryConfig {
     pub segment_bytes: u64,
     /// Bytes that a span of a new segment aims at.
     pub span_bytes: u32,
-    /// Bytes of the old generation kept in memory while they are carried over; what does not fit
-    /// is written aside.
+    /// Bytes of the old generation kept in memory while its journals are read; what does not fit is
+    /// written to new segments at once.
     pub cache_bytes: usize,
     /// The rule to break; only heeded with the cargo feature `mutations`.
     pub mutation: Option<Mutation>,
@@ -149,18 +152,23 @@ async fn attempt<P: BufPool>(
     };
     let journals = open_journals(&io, &boot, config.mutation);
     let marks = &boot.marks;
-    let mut spool = Spool::new(io.clone(), present.generation);
-    let kept = Pieces::new(config.cache_bytes);
-    let read = read_journals(&journals, marks, (kept, &mut spool), &mut summary, watch);
-    let (logs, kept) = read.await?;
-    let old_cores = boot.current.map_or(config.cores, |(block, _)| block.cores);
+    let cut = Cut {
+        generation: present.generation,
+        segment_bytes: config.segment_bytes,
+        span_bytes: config.span_bytes,
+    };
     // Most logs of a broker with very many have never had a file.
     let folders = boot::list_logs(&io).await?;
+    let mut early = Early::new(io.clone(), cut);
+    let kept = Pieces::new(config.cache_bytes);
+    let read = read_journals(&journals, marks, (kept, &mut early), &mut summary, watch);
+    let (logs, kept) = read.await?;
+    let old_cores = boot.current.map_or(config.cores, |(block, _)| block.cores);
     let lost = logs
         .iter()
         .filter(|(id, log)| log.has_files() && !folders.contains(id));
     let lost = lost.map(|(id, _)| (*id, carry::folder_lost(*id))).collect();
-    let plan = plan::make(&config, old_cores, &logs)?;
+    let plan = plan::make(&config, old_cores, &logs, &early.ids().collect())?;
     summary.logs = logs.len() as u64;
     let moved = logs
         .iter()
@@ -168,7 +176,10 @@ async fn attempt<P: BufPool>(
     summary.moved = moved.count() as u64;
     let sources = Sources::new(io.clone(), journals, config.cache_bytes / 4);
     let builder = Builder {
-        sources: sources.keeping(kept, spool),
+        sources: sources.keeping(kept),
+        early,
+        cut,
+        folders,
         io,
         config,
         logs: &logs,
@@ -206,7 +217,7 @@ pub(crate) fn open_journals<P: BufPool>(
 async fn read_journals<P: BufPool>(
     journals: &[Journal<P>],
     marks: &[Option<Mark>],
-    (pieces, spool): (Pieces, &mut Spool<P>),
+    (pieces, early): (Pieces, &mut Early<P>),
     summary: &mut Summary,
     watch: &Watch,
 ) -> Result<(BTreeMap<LogId, OldLog>, Pieces), RecoveryError> {
@@ -225,9 +236,8 @@ async fn read_journals<P: BufPool>(
             gather.commit(journal, commit.at, &commit.header, commit.body)?;
             watch.advance(commit.header.whole_len() as u64);
             if gather.pieces.is_full() {
-                // Once aside, and once where it belongs.
-                watch.set_need(2 * summary.live_bytes);
-                spool.take(&mut gather.pieces).await?;
+                watch.set_need(plan::at_most(summary.live_bytes, gather.logs()));
+                early.relieve(&mut gather).await?;
             }
         }
     }
@@ -244,6 +254,10 @@ struct Builder<'a, P: BufPool> {
     io: Io<P>,
     config: RecoveryConfig,
     sources: Sources<P>,
+    early: Early<P>,
+    cut: Cut,
+    /// Logs that have had a folder before.
+    folders: BTreeSet<LogId>,
     logs: &'a BTreeMap<LogId, OldLog>,
     plan: Plan,
     /// Logs of which files are gone, and what is to be said of them.
@@ -268,7 +282,7 @@ impl<P: BufPool> Builder<'_, P> {
         self.make_rings(boot, &next).await?;
         let sync = !mutated(self.config.mutation, Mutation::SuperblockFirst);
         let mut cores = self.carry_over(&next, sync).await?;
-        self.sources.finish().await?;
+        self.early.finish(&self.folders).await?;
         boot::switch(&self.io, boot, &next, &mut cores).await?;
         self.tidy(&next, present.current, &mut cores).await?;
         let traffic = self.io.traffic();
@@ -292,7 +306,7 @@ impl<P: BufPool> Builder<'_, P> {
         let marks = (2 * BLOCK) as u64 * (u64::from(next.cores) + 1);
         let rest = match first {
             true => rings,
-            false => live + self.sources.spooled(),
+            false => live,
         };
         self.watch.set_need(rest + marks);
         for dir in [Dir::Journal, Dir::Logs] {
@@ -302,7 +316,7 @@ impl<P: BufPool> Builder<'_, P> {
         boot::create_rings(&self.io, next.generation, next.cores, &next.geometry, first).await
     }
 
-    /// Writes all logs, in the order of their ids: that in which the spool has them.
+    /// Writes all logs, in the order of their ids.
     async fn carry_over(
         &mut self,
         next: &Superblock,
@@ -319,16 +333,11 @@ impl<P: BufPool> Builder<'_, P> {
                 (writer, Vec::new())
             })
             .collect();
-        let cut = Cut {
-            generation: next.generation,
-            segment_bytes: self.config.segment_bytes,
-            span_bytes: self.config.span_bytes,
-        };
         let (mut files, mut dirs) = (Vec::new(), Vec::new());
         self.watch.begin(Phase::Writing, 0, self.logs.len() as u64);
         for (&id, log) in self.logs {
             let plan = self.plan.logs[&id];
-            let loaded = self.load(id, cut).await?;
+            let loaded = self.load(id).await?;
             let (writer, recovered) = &mut writers[usize::from(plan.core.0)];
             recovered.push(match loaded {
                 Ok(mut loaded) => {
@@ -358,12 +367,13 @@ impl<P: BufPool> Builder<'_, P> {
 
     /// Reads a log, and writes its remainder into segments if that is planned; or says what of it is
     /// lost.
-    async fn load(&mut self, id: LogId, cut: Cut) -> Result<Result<Loaded, String>, RecoveryError> {
-        let (log, plan) = (&self.logs[&id], self.plan.logs[&id]);
+    async fn load(&mut self, id: LogId) -> Result<Result<Loaded, String>, RecoveryError> {
+        let (log, plan, cut) = (&self.logs[&id], self.plan.logs[&id], self.cut);
         if let Some(reason) = self.lost.get(&id) {
             return Ok(Err(reason.clone()));
         }
-        let error = match carry::load(&self.io, &mut self.sources, (id, log), plan, cut).await {
+        let (sources, early) = (&mut self.sources, self.early.take(id));
+        let error = match carry::load(&self.io, sources, (id, log), (plan, cut), early).await {
             Ok(loaded) => return Ok(Ok(loaded)),
             Err(error) => error,
         };

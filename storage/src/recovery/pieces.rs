@@ -2,31 +2,24 @@
 //! over them.
 //!
 //! The commits of a ring name the logs in turn, while the new generation is written log by log.
-//! So the pass keeps what a log may need of each commit, lets go what a later checkpoint or
-//! snapshot makes needless, and moves what exceeds its bound to a spool file, log by log: it is
-//! read back in that order. Memory is bounded by the limit and by the number of live entries,
-//! whatever the rings' size.
+//! So the pass keeps what a log may need of each commit, and lets go what a later checkpoint or
+//! snapshot makes needless. What exceeds its bound goes to the new segments early (`early`), and
+//! only the beginnings of its entries stay. Memory is bounded by the limit and by the number of
+//! live entries, whatever the rings' size.
 //!
 //! It decides nothing: a piece that is not here stands in its commit, from which it can be read
 //! again.
 
 use std::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::RecoveryError;
 use super::gather::CommitAt;
-use super::task::{CHUNK, Io};
-use crate::format::crc;
 use crate::format::record::{Checkpoint, PREFIX_MAX};
-use crate::io::{BLOCK, BufPool, Dir, FileName, Op};
-use crate::types::{CoreId, Generation, LogId, LogKind, Ordinal, Term};
+use crate::types::{LogId, LogKind, Ordinal, Term};
 
 /// What a kept piece costs beside its bytes.
 const COST: usize = 128;
-
-/// Pieces below this gain nothing by leaving memory.
-const SPOOLED_FROM: usize = 4 * PREFIX_MAX;
 
 /// Which part of a log's records a piece is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,21 +40,21 @@ pub(crate) type Key = (Ordinal, Term, Part);
 struct Piece {
     commit: CommitAt,
     offset: u32,
-    bytes: Place,
+    bytes: Bytes,
 }
 
-#[derive(Clone, Debug)]
-enum Place {
-    Memory(Bytes),
-    Spool { pos: u64, len: usize, crc: u32 },
-}
-
-impl Place {
+impl Piece {
     fn in_memory(&self) -> usize {
-        match self {
-            Self::Memory(bytes) => bytes.len() + COST,
-            Self::Spool { .. } => COST,
+        self.bytes.len() + COST
+    }
+
+    /// Keeps the first `len` bytes; how many are given back.
+    fn shorten(&mut self, len: usize) -> usize {
+        let more = self.bytes.len().saturating_sub(len);
+        if more > 0 {
+            self.bytes = Bytes::copy_from_slice(&self.bytes[..len]);
         }
+        more
     }
 }
 
@@ -97,7 +90,7 @@ pub(crate) struct Pieces {
 }
 
 impl Pieces {
-    /// Keeps up to `limit` bytes in memory, and a little more until they are spooled.
+    /// Keeps up to `limit` bytes in memory, and a little more until some of it is written.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -123,12 +116,12 @@ impl Pieces {
         let piece = Piece {
             commit: spot.commit,
             offset: spot.offset,
-            bytes: Place::Memory(Bytes::copy_from_slice(spot.bytes)),
+            bytes: Bytes::copy_from_slice(spot.bytes),
         };
-        self.held += piece.bytes.in_memory();
+        self.held += piece.in_memory();
         // A copy of an entry that stood further back: the newest one is read.
         let replaced = self.log(id, kind).pieces.insert(key, piece);
-        self.held -= replaced.map_or(0, |old| old.bytes.in_memory());
+        self.held -= replaced.map_or(0, |old| old.in_memory());
     }
 
     /// An entry.
@@ -200,13 +193,9 @@ impl Pieces {
                 Part::Prefix | Part::Whole if key.0 >= log.replay_from => PREFIX_MAX,
                 Part::Prefix | Part::Whole => 0,
             };
-            match &mut piece.bytes {
-                _ if wanted == 0 => needless.push(key),
-                Place::Memory(bytes) if bytes.len() > wanted => {
-                    self.held -= bytes.len() - wanted;
-                    *bytes = Bytes::copy_from_slice(&bytes[..wanted]);
-                }
-                Place::Memory(_) | Place::Spool { .. } => {}
+            match wanted {
+                0 => needless.push(key),
+                _ => self.held -= piece.shorten(wanted),
             }
         }
         self.held -= log.forget(needless);
@@ -254,9 +243,69 @@ impl Pieces {
         ((*commit, *offset) == at).then(|| bytes.clone())
     }
 
-    /// Whether it is time for [`Spool::take`].
+    /// The first `len` bytes of the piece `key`, if they were kept of what stands at `offset` of the
+    /// commit.
+    pub(crate) fn find(
+        &self,
+        (id, key): (LogId, Key),
+        (commit, offset): (CommitAt, u32),
+        len: usize,
+    ) -> Option<Bytes> {
+        let piece = self.logs.get(&id)?.pieces.get(&key)?;
+        let same = (piece.commit, piece.offset) == (commit, offset);
+        (same && piece.bytes.len() >= len).then(|| piece.bytes.slice(..len))
+    }
+
+    /// Whether more is held than should be.
     pub(crate) fn is_full(&self) -> bool {
         self.held > self.bar
+    }
+
+    /// Whether half of what may be held is free.
+    pub(crate) fn is_relieved(&self) -> bool {
+        self.held <= self.limit / 2
+    }
+
+    /// What could leave did: more has to come before that is worth trying again.
+    pub(crate) fn relieved(&mut self) {
+        self.bar = self.limit.max(self.held + self.limit / 2);
+    }
+
+    /// The topics' logs with entries whose bytes could leave memory, those with most first.
+    pub(crate) fn largest(&self) -> Vec<LogId> {
+        let topics = self
+            .logs
+            .iter()
+            .filter(|(_, log)| log.kind == LogKind::Topic);
+        let gains = topics.map(|(id, log)| {
+            let longer = |piece: &Piece| piece.bytes.len().saturating_sub(PREFIX_MAX);
+            let gain: usize = log.pieces.values().map(longer).sum();
+            (std::cmp::Reverse(gain), *id)
+        });
+        let mut gains: Vec<_> = gains.filter(|(gain, _)| gain.0 > 0).collect();
+        gains.sort_unstable();
+        gains.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The whole bytes of an entry, of which the first stay if they may be replayed.
+    pub(crate) fn take_whole(
+        &mut self,
+        id: LogId,
+        (ordinal, term): (Ordinal, Term),
+        len: usize,
+    ) -> Option<Bytes> {
+        let log = self.logs.get_mut(&id)?;
+        let key = (ordinal, term, Part::Whole);
+        let piece = log.pieces.get_mut(&key)?;
+        if piece.bytes.len() != len {
+            return None;
+        }
+        let whole = piece.bytes.clone();
+        self.held -= match ordinal < log.replay_from {
+            true => log.forget(vec![key]),
+            false => piece.shorten(PREFIX_MAX),
+        };
+        Some(whole)
     }
 }
 
@@ -266,167 +315,8 @@ impl LogPieces {
         let mut freed = 0;
         for key in keys {
             let piece = self.pieces.remove(&key).expect("a key of this log");
-            freed += piece.bytes.in_memory();
+            freed += piece.in_memory();
         }
         freed
-    }
-}
-
-/// A file of the generation to come that takes what memory does not hold. It is no journal file:
-/// no core has its number, and it is gone before that generation is the truth.
-pub(crate) struct Spool<P: BufPool> {
-    io: Io<P>,
-    file: FileName,
-    made: bool,
-    len: u64,
-    /// What was read last of each round, for the pieces that follow.
-    windows: BTreeMap<u64, (u64, Bytes)>,
-    /// Where each round began.
-    rounds: Vec<u64>,
-}
-
-impl<P: BufPool> Spool<P> {
-    /// One that is made when it is first needed.
-    pub(crate) fn new(io: Io<P>, generation: Generation) -> Self {
-        Self {
-            io,
-            file: FileName::Journal {
-                generation,
-                core: CoreId(u16::MAX),
-                index: 0,
-            },
-            made: false,
-            len: 0,
-            windows: BTreeMap::new(),
-            rounds: Vec::new(),
-        }
-    }
-
-    /// Bytes that it holds.
-    pub(crate) fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// Moves what is large of `pieces` into the file.
-    ///
-    /// # Errors
-    /// When the device refuses.
-    pub(crate) async fn take(&mut self, pieces: &mut Pieces) -> Result<(), RecoveryError> {
-        if !self.made {
-            let (file, reserve) = (self.file, 0);
-            self.io.run(Op::MakeDir(Dir::Journal)).await?;
-            self.io.run(Op::Create { file, reserve }).await?;
-            self.made = true;
-        }
-        self.rounds.push(self.len);
-        let mut pending = BytesMut::with_capacity(2 * CHUNK);
-        for piece in pieces
-            .logs
-            .values_mut()
-            .flat_map(|log| log.pieces.values_mut())
-        {
-            let Place::Memory(bytes) = &piece.bytes else {
-                continue;
-            };
-            if bytes.len() < SPOOLED_FROM {
-                continue;
-            }
-            pieces.held -= bytes.len();
-            pending.extend_from_slice(bytes);
-            let place = Place::Spool {
-                pos: self.len + (pending.len() - bytes.len()) as u64,
-                len: bytes.len(),
-                crc: crc(bytes),
-            };
-            piece.bytes = place;
-            while pending.len() >= CHUNK {
-                self.write(&pending.split_to(CHUNK)).await?;
-            }
-        }
-        let whole = crate::format::round_up(pending.len());
-        pending.resize(whole, 0);
-        for part in pending.chunks(CHUNK) {
-            self.write(part).await?;
-        }
-        pieces.bar = pieces.limit.max(pieces.held + pieces.limit / 2);
-        Ok(())
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), RecoveryError> {
-        assert!(
-            bytes.len().is_multiple_of(BLOCK),
-            "the spool is whole blocks"
-        );
-        super::build::write_padded(&self.io, self.file, self.len, bytes).await?;
-        self.len += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Reads a piece back. Those of a round are asked for in their order.
-    async fn read(&mut self, pos: u64, len: usize, sum: u32) -> Result<Bytes, RecoveryError> {
-        let after = self.rounds.partition_point(|begin| *begin <= pos);
-        let round = self.rounds[after - 1];
-        let round_end = self.rounds.get(after).copied().unwrap_or(self.len);
-        let (begin, window) = self.windows.entry(round).or_default();
-        let skip = usize::try_from(pos.wrapping_sub(*begin)).unwrap_or(usize::MAX);
-        let have = window.get(skip..).unwrap_or_default();
-        if have.len() < len {
-            let from = pos + have.len() as u64;
-            let want = (len - have.len()).max(CHUNK / 4) as u64;
-            let until = (from + want).next_multiple_of(BLOCK as u64).min(round_end);
-            let more = usize::try_from(until - from).expect("a chunk");
-            let mut bytes = BytesMut::from(have);
-            bytes.extend_from_slice(&self.io.read_range(self.file, from, more).await?);
-            (*begin, *window) = (pos, bytes.freeze());
-        }
-        let skip = usize::try_from(pos - *begin).expect("within the window");
-        match window.get(skip..skip + len) {
-            Some(bytes) if crc(bytes) == sum => Ok(Bytes::copy_from_slice(bytes)),
-            _ => {
-                let what = "what recovery wrote aside reads differently";
-                Err(RecoveryError::corrupt(self.file, pos, what))
-            }
-        }
-    }
-
-    /// The first `len` bytes of the piece `key`, if they were kept of what stands at `offset` of
-    /// the commit.
-    ///
-    /// # Errors
-    /// When the spool cannot be read.
-    pub(crate) async fn find(
-        &mut self,
-        pieces: &Pieces,
-        (id, key): (LogId, Key),
-        (commit, offset): (CommitAt, u32),
-        len: usize,
-    ) -> Result<Option<Bytes>, RecoveryError> {
-        let log = pieces.logs.get(&id);
-        let Some(piece) = log.and_then(|log| log.pieces.get(&key)) else {
-            return Ok(None);
-        };
-        if (piece.commit, piece.offset) != (commit, offset) {
-            return Ok(None);
-        }
-        Ok(match piece.bytes {
-            Place::Memory(ref bytes) => (bytes.len() >= len).then(|| bytes.slice(..len)),
-            Place::Spool { len: whole, .. } if whole < len => None,
-            Place::Spool {
-                pos,
-                len: whole,
-                crc,
-            } => Some(self.read(pos, whole, crc).await?.slice(..len)),
-        })
-    }
-
-    /// Nothing of it is needed any more.
-    ///
-    /// # Errors
-    /// When the device refuses.
-    pub(crate) async fn remove(&mut self) -> Result<(), RecoveryError> {
-        if std::mem::take(&mut self.made) {
-            self.io.run(Op::Remove(self.file)).await?;
-        }
-        Ok(())
     }
 }

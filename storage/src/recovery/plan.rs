@@ -2,7 +2,7 @@
 //!
 //! Arithmetic only, and deterministic: a recovery that is run again decides the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::RecoveryConfig;
 use super::error::RecoveryError;
@@ -27,7 +27,7 @@ pub(crate) struct Plan {
     pub(crate) logs: BTreeMap<LogId, LogPlan>,
 }
 
-/// Decides.
+/// Decides. Logs that are `begun` have new segments already, so that the rest goes there too.
 ///
 /// # Errors
 /// A configuration that a machine log's entry does not fit.
@@ -35,6 +35,7 @@ pub(crate) fn make(
     config: &RecoveryConfig,
     old_cores: u16,
     logs: &BTreeMap<LogId, OldLog>,
+    begun: &BTreeSet<LogId>,
 ) -> Result<Plan, RecoveryError> {
     let mut geometry = config.geometry;
     grow_for_machines(&mut geometry, logs);
@@ -43,7 +44,7 @@ pub(crate) fn make(
     for (&id, log) in logs {
         let core = log.core;
         let spill = match must_spill(log, largest, config.segment_threshold) {
-            Ok(spill) => spill,
+            Ok(spill) => spill || begun.contains(&id),
             Err(ordinal) => {
                 return Err(RecoveryError::Config(format!(
                     "entry {ordinal} of log {} does not fit a commit of {} bytes",
@@ -116,9 +117,13 @@ fn must_spill(log: &OldLog, largest: usize, threshold: u64) -> Result<bool, u64>
 
 /// Bytes that a log takes of the new generation, at most: all that is not in segments.
 pub(crate) fn remainder(log: &OldLog) -> u64 {
-    let whole = journal_bytes(log, false);
-    // What commits lose to headers and padding, and a segment to its padding and its index.
-    whole + whole / 4 + 2 * BLOCK as u64
+    at_most(journal_bytes(log, false), 1)
+}
+
+/// What so many bytes of records of so many logs take of the new generation: commits lose some to
+/// headers and padding, and a segment to its padding and its index.
+pub(crate) fn at_most(bytes: u64, logs: u64) -> u64 {
+    bytes + bytes / 4 + 2 * BLOCK as u64 * logs
 }
 
 /// Every log to the least-loaded core, in order of id; the topology's log to core 0.

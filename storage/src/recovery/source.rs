@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::RecoveryError;
 use super::gather::{CommitAt, ExtentAt, Found, OldLog, SnapshotAt, Source};
 use super::journal::Journal;
-use super::pieces::{Key as PieceKey, Part, Pieces, Spool};
+use super::pieces::{Key as PieceKey, Part, Pieces};
 use super::task::Io;
 use crate::format::commit::COMMIT_HEADER;
 use crate::format::index::Span;
@@ -38,7 +38,6 @@ pub(crate) struct Sources<P: BufPool> {
     held: usize,
     limit: usize,
     pieces: Pieces,
-    spool: Spool<P>,
 }
 
 impl<P: BufPool> Sources<P> {
@@ -46,7 +45,6 @@ impl<P: BufPool> Sources<P> {
     pub(crate) fn new(io: Io<P>, journals: Vec<Journal<P>>, limit: usize) -> Self {
         Self {
             pieces: Pieces::default(),
-            spool: Spool::new(io.clone(), Generation::default()),
             io,
             journals,
             kept: BTreeMap::new(),
@@ -57,17 +55,8 @@ impl<P: BufPool> Sources<P> {
     }
 
     /// With what the pass over the journals kept.
-    pub(crate) fn keeping(self, pieces: Pieces, spool: Spool<P>) -> Self {
-        Self {
-            pieces,
-            spool,
-            ..self
-        }
-    }
-
-    /// Bytes that were written aside.
-    pub(crate) fn spooled(&self) -> u64 {
-        self.spool.len()
+    pub(crate) fn keeping(self, pieces: Pieces) -> Self {
+        Self { pieces, ..self }
     }
 
     fn journal(&self, commit: CommitAt) -> &Journal<P> {
@@ -108,7 +97,7 @@ impl<P: BufPool> Sources<P> {
         len: usize,
     ) -> Result<Bytes, RecoveryError> {
         let at = (commit, offset);
-        match self.spool.find(&self.pieces, key, at, len).await? {
+        match self.pieces.find(key, at, len) {
             Some(bytes) => Ok(bytes),
             None => self.slice(commit, offset, len).await,
         }
@@ -133,14 +122,6 @@ impl<P: BufPool> Sources<P> {
     /// The log is carried over: nothing of it is asked for again.
     pub(crate) fn done(&mut self, log: LogId) {
         self.pieces.end(log);
-    }
-
-    /// All logs are carried over.
-    ///
-    /// # Errors
-    /// When the device refuses.
-    pub(crate) async fn finish(&mut self) -> Result<(), RecoveryError> {
-        self.spool.remove().await
     }
 
     /// The checked bytes of one span of an extent.

@@ -1,19 +1,21 @@
 //! Writes a log's large remainder into new segments with their indexes.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use bytes::Bytes;
 
 use super::RecoveryError;
 use super::build::write_padded;
+use super::early::EarlyLog;
 use super::gather::OldLog;
-use super::source::{Sources, prefix_of};
+use super::source::Sources;
 use super::task::{CHUNK, Io};
 use crate::checksum::append;
 use crate::format::index::{IndexBlock, SPANS_PER_BLOCK, Span, encode_block};
 use crate::format::{crc, round_down};
 use crate::io::{BLOCK, BufPool, Dir, FileName, Op};
-use crate::types::{EntryMeta, Generation, LogId, Ordinal};
+use crate::types::{EntryMeta, Generation, LogId, Offset, Ordinal, Term};
 
 /// How segments are cut.
 #[derive(Clone, Copy, Debug)]
@@ -37,53 +39,65 @@ pub(crate) struct Spilled {
     pub(crate) replayed: VecDeque<Bytes>,
 }
 
-/// Writes all entries from the checkpoint on.
+/// Writes all entries from the checkpoint on that `early` does not hold.
 ///
 /// # Errors
 /// When the old bytes cannot be read again, or the new ones not be written.
 pub(crate) async fn spill<P: BufPool>(
     io: &Io<P>,
     sources: &mut Sources<P>,
-    id: LogId,
-    log: &OldLog,
+    (id, log): (LogId, &OldLog),
     cut: Cut,
+    mut early: EarlyLog<P>,
 ) -> Result<Spilled, RecoveryError> {
     io.run(Op::MakeDir(Dir::Log(id))).await?;
-    let mut spilled = Spilled::default();
+    let mut spilled = Spilled {
+        segments: early.count(),
+        files: early.closed_files().collect(),
+        ..Spilled::default()
+    };
     let mut writer: Option<SegmentWriter<P>> = None;
     for entry in &log.entries[log.index_of(log.checkpoint.0)..] {
-        if writer.as_ref().is_some_and(|w| w.end >= cut.segment_bytes)
-            && let Some(full) = writer.take()
-        {
-            spilled.files.extend(full.close().await?);
-        }
-        let segment = match &mut writer {
-            Some(segment) => segment,
-            None => {
-                spilled.segments += 1;
-                let begun = SegmentWriter::begin(io.clone(), id, entry.meta.ordinal, cut).await?;
-                writer.insert(begun)
+        if !early.holds(entry.meta.ordinal) {
+            if writer.as_ref().is_some_and(|w| !w.takes(&entry.meta))
+                && let Some(full) = writer.take()
+            {
+                spilled.files.extend(full.close().await?);
             }
-        };
-        let bytes = sources.entry(id, log, entry).await?;
-        segment.add(&entry.meta, &bytes).await?;
+            if writer.is_none() {
+                writer = early.open.take_if(|open| open.takes(&entry.meta));
+            }
+            let segment = match &mut writer {
+                Some(segment) => segment,
+                None => {
+                    spilled.segments += 1;
+                    let begun = SegmentWriter::begin(io.clone(), id, &entry.meta, cut).await?;
+                    writer.insert(begun)
+                }
+            };
+            let bytes = sources.entry(id, log, entry).await?;
+            segment.add(&entry.meta, &bytes).await?;
+        }
         if entry.meta.ordinal >= log.replay_from() {
-            let prefix = &bytes[..prefix_of(&entry.meta)];
-            spilled.replayed.push_back(Bytes::copy_from_slice(prefix));
+            let prefix = sources.replayed(id, log, entry).await?;
+            spilled.replayed.push_back(prefix);
         }
     }
-    if let Some(last) = writer {
+    for last in writer.into_iter().chain(early.open.take()) {
         spilled.files.extend(last.close().await?);
     }
     Ok(spilled)
 }
 
 /// One new segment under construction.
-struct SegmentWriter<P: BufPool> {
+pub(crate) struct SegmentWriter<P: BufPool> {
     io: Io<P>,
     log: LogId,
     base: Ordinal,
     cut: Cut,
+    term: Term,
+    /// Where the next entry has to begin.
+    next: (Ordinal, Offset),
     /// Bytes from `end - pending.len()` (a block boundary) to `end`.
     pending: Vec<u8>,
     end: u64,
@@ -91,20 +105,49 @@ struct SegmentWriter<P: BufPool> {
 }
 
 impl<P: BufPool> SegmentWriter<P> {
-    async fn begin(io: Io<P>, log: LogId, base: Ordinal, cut: Cut) -> Result<Self, RecoveryError> {
+    /// Makes the files of one that begins with the entry `first`.
+    pub(crate) async fn begin(
+        io: Io<P>,
+        log: LogId,
+        first: &EntryMeta,
+        cut: Cut,
+    ) -> Result<Self, RecoveryError> {
         let writer = Self {
             io,
             log,
-            base,
+            base: first.ordinal,
             cut,
+            term: first.term,
+            next: (first.ordinal, first.first_offset),
             pending: Vec::new(),
             end: 0,
             spans: Vec::new(),
         };
-        for file in [writer.segment(), writer.index()] {
+        for file in writer.files() {
             writer.io.run(Op::Create { file, reserve: 0 }).await?;
         }
         Ok(writer)
+    }
+
+    /// Its files.
+    pub(crate) fn files(&self) -> [FileName; 2] {
+        [self.segment(), self.index()]
+    }
+
+    /// The entries that it holds.
+    pub(crate) fn entries(&self) -> Range<Ordinal> {
+        self.base..self.next.0
+    }
+
+    /// The term of all of them.
+    pub(crate) fn term(&self) -> Term {
+        self.term
+    }
+
+    /// Whether the entry is the next one of it.
+    pub(crate) fn takes(&self, meta: &EntryMeta) -> bool {
+        self.end < self.cut.segment_bytes
+            && (meta.ordinal, meta.first_offset, meta.term) == (self.next.0, self.next.1, self.term)
     }
 
     fn segment(&self) -> FileName {
@@ -124,10 +167,15 @@ impl<P: BufPool> SegmentWriter<P> {
         }
     }
 
-    async fn add(&mut self, meta: &EntryMeta, bytes: &[u8]) -> Result<(), RecoveryError> {
+    /// Adds an entry that it takes.
+    pub(crate) async fn add(
+        &mut self,
+        meta: &EntryMeta,
+        bytes: &[u8],
+    ) -> Result<(), RecoveryError> {
+        self.next = (meta.ordinal.plus(1), meta.next_offset());
         let grows = self.spans.last().is_some_and(|span| {
-            span.term == meta.term
-                && u64::from(span.length) + u64::from(meta.len) <= u64::from(self.cut.span_bytes)
+            u64::from(span.length) + u64::from(meta.len) <= u64::from(self.cut.span_bytes)
         });
         if grows {
             let span = self.spans.last_mut().expect("it grows");
@@ -150,9 +198,16 @@ impl<P: BufPool> SegmentWriter<P> {
         self.pending.extend_from_slice(bytes);
         self.end += bytes.len() as u64;
         if self.pending.len() >= CHUNK {
-            let whole = usize::try_from(round_down(self.pending.len() as u64)).expect("a length");
-            self.write(whole).await?;
+            self.write_blocks().await?;
         }
+        Ok(())
+    }
+
+    /// Writes what fills blocks.
+    pub(crate) async fn write_blocks(&mut self) -> Result<(), RecoveryError> {
+        let whole = usize::try_from(round_down(self.pending.len() as u64)).expect("a length");
+        self.write(whole).await?;
+        self.pending.shrink_to_fit();
         Ok(())
     }
 
@@ -171,7 +226,7 @@ impl<P: BufPool> SegmentWriter<P> {
     }
 
     /// Writes the padded end and the index, which are to be made durable.
-    async fn close(mut self) -> Result<[FileName; 2], RecoveryError> {
+    pub(crate) async fn close(mut self) -> Result<[FileName; 2], RecoveryError> {
         let rest = self.pending.len();
         self.write(rest).await?;
         let mut blocks = vec![0; self.spans.len().div_ceil(SPANS_PER_BLOCK) * BLOCK];

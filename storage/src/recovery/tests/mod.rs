@@ -3,6 +3,7 @@
 pub(crate) mod disk;
 pub(crate) mod rings;
 
+mod early;
 mod hostile;
 mod journals;
 mod logs;

@@ -87,7 +87,7 @@ fn killed(disk: &mut Disk, config: RecoveryConfig, ops: u64) -> bool {
 
 #[test]
 fn what_killed_starts_have_left_goes_before_anything_is_taken() {
-    // Everything goes to segments, much of it by way of the spool.
+    // Everything goes to segments, much of it while the journal is read.
     let config = || RecoveryConfig {
         segment_threshold: 1000,
         cache_bytes: 8 << 10,

@@ -1,0 +1,236 @@
+//! What memory does not hold of the journals is written to the new segments while they are read.
+//!
+//! Nothing of it is read again. At that moment it is not known where a log's checkpoint will turn
+//! out to be, nor whether entries that precede these come later, as copies. So each run of
+//! consecutive entries has a segment of its own, which is whole by itself: what is missing before
+//! it is written into another one, and one that lies below the checkpoint in the end is removed
+//! again. The logs with most go first, until half of the memory is free.
+//!
+//! A marker among the journal files tells, before anything else bears the number of the generation
+//! to come, that there was a try at it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::RecoveryError;
+use super::gather::{Gather, OldLog};
+use super::spill::{Cut, SegmentWriter};
+use super::task::Io;
+use crate::io::{BufPool, Dir, FileName, Op};
+use crate::types::{CoreId, LogId, Ordinal, Term};
+
+/// A segment that is whole, to be synced.
+#[derive(Clone, Debug)]
+struct Part {
+    entries: Range<Ordinal>,
+    term: Term,
+    files: [FileName; 2],
+}
+
+/// What was written of one log.
+pub(crate) struct EarlyLog<P: BufPool> {
+    closed: Vec<Part>,
+    /// The segment that goes on.
+    pub(super) open: Option<SegmentWriter<P>>,
+}
+
+impl<P: BufPool> Default for EarlyLog<P> {
+    fn default() -> Self {
+        Self {
+            closed: Vec::new(),
+            open: None,
+        }
+    }
+}
+
+impl<P: BufPool> EarlyLog<P> {
+    /// All its files.
+    pub(crate) fn files(&self) -> Vec<FileName> {
+        let closed = self.closed.iter().flat_map(|part| part.files);
+        let open = self.open.iter().flat_map(SegmentWriter::files);
+        closed.chain(open).collect()
+    }
+
+    /// Whether the entry is in one of the segments.
+    pub(crate) fn holds(&self, ordinal: Ordinal) -> bool {
+        let open = self.open.as_ref().map(SegmentWriter::entries);
+        let mut all = self
+            .closed
+            .iter()
+            .map(|part| part.entries.clone())
+            .chain(open);
+        all.any(|entries| entries.contains(&ordinal))
+    }
+
+    /// Gives up what is of no use now that all is known of the log: what lies below its checkpoint,
+    /// and everything if it is of another term than what counts.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub(crate) async fn keep_useful(
+        &mut self,
+        io: &Io<P>,
+        log: &OldLog,
+    ) -> Result<(), RecoveryError> {
+        let checkpoint = log.checkpoint.0;
+        let above = &log.entries[log.index_of(checkpoint)..];
+        let end = log.next().0;
+        let counts = |entries: &Range<Ordinal>, term: Term| {
+            let inside = above
+                .iter()
+                .filter(|entry| entries.contains(&entry.meta.ordinal));
+            entries.end <= end && inside.into_iter().all(|entry| entry.meta.term == term)
+        };
+        let mut useless = Vec::new();
+        let keeps =
+            |entries: &Range<Ordinal>, term| entries.end > checkpoint && counts(entries, term);
+        self.closed.retain(|part| {
+            let kept = keeps(&part.entries, part.term);
+            useless.extend(part.files.into_iter().filter(|_| !kept));
+            kept
+        });
+        if let Some(open) = self
+            .open
+            .take_if(|open| !keeps(&open.entries(), open.term()))
+        {
+            useless.extend(open.files());
+        }
+        io.run_all(useless.into_iter().map(Op::Remove)).await?;
+        Ok(())
+    }
+
+    /// The files of the segments that are whole.
+    pub(crate) fn closed_files(&self) -> impl Iterator<Item = FileName> {
+        self.closed.iter().flat_map(|part| part.files)
+    }
+
+    /// Segments.
+    pub(crate) fn count(&self) -> u64 {
+        self.closed.len() as u64 + u64::from(self.open.is_some())
+    }
+
+    async fn close(&mut self) -> Result<(), RecoveryError> {
+        if let Some(open) = self.open.take() {
+            let (entries, term) = (open.entries(), open.term());
+            let files = open.close().await?;
+            self.closed.push(Part {
+                entries,
+                term,
+                files,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What was written of all logs.
+pub(crate) struct Early<P: BufPool> {
+    io: Io<P>,
+    cut: Cut,
+    marked: bool,
+    logs: BTreeMap<LogId, EarlyLog<P>>,
+}
+
+impl<P: BufPool> Early<P> {
+    /// Nothing yet.
+    pub(crate) fn new(io: Io<P>, cut: Cut) -> Self {
+        Self {
+            io,
+            cut,
+            marked: false,
+            logs: BTreeMap::new(),
+        }
+    }
+
+    /// No core has its number.
+    fn marker(&self) -> FileName {
+        FileName::Journal {
+            generation: self.cut.generation,
+            core: CoreId(u16::MAX),
+            index: 0,
+        }
+    }
+
+    /// The logs of which something was written.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = LogId> {
+        self.logs.keys().copied()
+    }
+
+    /// What was written of a log, which is no longer looked after here.
+    pub(crate) fn take(&mut self, id: LogId) -> EarlyLog<P> {
+        self.logs.remove(&id).unwrap_or_default()
+    }
+
+    /// Writes entries until there is room for more.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub(crate) async fn relieve(&mut self, gather: &mut Gather) -> Result<(), RecoveryError> {
+        if !std::mem::replace(&mut self.marked, true) {
+            let (file, reserve) = (self.marker(), 0);
+            for dir in [Dir::Journal, Dir::Logs] {
+                self.io.run(Op::MakeDir(dir)).await?;
+            }
+            self.io.run(Op::Create { file, reserve }).await?;
+            self.io.run(Op::SyncDir(Dir::Journal)).await?;
+        }
+        for id in gather.pieces.largest() {
+            if gather.pieces.is_relieved() {
+                break;
+            }
+            self.write(id, gather).await?;
+        }
+        gather.pieces.relieved();
+        Ok(())
+    }
+
+    async fn write(&mut self, id: LogId, gather: &mut Gather) -> Result<(), RecoveryError> {
+        if !self.logs.contains_key(&id) {
+            self.io.run(Op::MakeDir(Dir::Log(id))).await?;
+        }
+        let log = self.logs.entry(id).or_default();
+        for meta in gather.inline(id) {
+            let key = (meta.ordinal, meta.term);
+            let Some(bytes) = gather.pieces.take_whole(id, key, meta.len as usize) else {
+                continue;
+            };
+            if log.holds(meta.ordinal) {
+                // A copy.
+                continue;
+            }
+            if log.open.as_ref().is_some_and(|open| !open.takes(&meta)) {
+                log.close().await?;
+            }
+            let open = match &mut log.open {
+                Some(open) => open,
+                None => {
+                    let begun = SegmentWriter::begin(self.io.clone(), id, &meta, self.cut).await?;
+                    log.open.insert(begun)
+                }
+            };
+            open.add(&meta, &bytes).await?;
+        }
+        if let Some(open) = &mut log.open {
+            open.write_blocks().await?;
+        }
+        Ok(())
+    }
+
+    /// Everything is known: what belongs to no log that goes on is removed, and so is the marker,
+    /// when the rings bear the number of the generation. Logs with `folders` keep those.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub(crate) async fn finish(&mut self, folders: &BTreeSet<LogId>) -> Result<(), RecoveryError> {
+        let left = std::mem::take(&mut self.logs);
+        let files = left.values().flat_map(EarlyLog::files);
+        self.io.run_all(files.map(Op::Remove)).await?;
+        let made = left.keys().filter(|id| !folders.contains(id));
+        let made = made.map(|id| Op::RemoveDir(Dir::Log(*id)));
+        self.io.run_all(made).await?;
+        if std::mem::take(&mut self.marked) {
+            self.io.run(Op::Remove(self.marker())).await?;
+        }
+        Ok(())
+    }
+}
