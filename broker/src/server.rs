@@ -428,6 +428,8 @@ fn topology_settings(settings: &Settings) -> TopologySettings {
             max_message_bytes: u32::try_from(settings.message_max_bytes.0)
                 .expect("128 MiB at most"),
             max_message_limit: settings.largest_message(),
+            timestamp_before_max_ms: any_or(settings.topic_timestamp_before_max),
+            timestamp_after_max_ms: any_or(settings.topic_timestamp_after_max),
             ..TopicSettings::default()
         },
         ..TopologySettings::default()
@@ -436,6 +438,11 @@ fn topology_settings(settings: &Settings) -> TopologySettings {
 
 fn bytes(setting: u64) -> usize {
     usize::try_from(setting).expect("a 64-bit machine")
+}
+
+/// A distance between two times; without a bound Kafka's largest number, which is what topics say.
+fn any_or(bound: Option<std::time::Duration>) -> u64 {
+    bound.map_or(i64::MAX as u64, millis)
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

@@ -61,6 +61,7 @@ fn named(settings: &Settings) -> Vec<(&'static str, &'static str, String, Config
     let retention_ms = settings.topic_retention_time.map_or("-1".to_owned(), ms);
     let retention_bytes = settings.topic_retention_bytes;
     let retention_bytes = retention_bytes.map_or("-1".to_owned(), |size| size.0.to_string());
+    let distance = |bound: Option<Duration>| bound.map_or(i64::MAX.to_string(), ms);
     let text = |number: u64| number.to_string();
     use ConfigType::{Boolean, Int, Long, String};
     let auto_create = settings.kafka_auto_create.to_string();
@@ -73,6 +74,18 @@ fn named(settings: &Settings) -> Vec<(&'static str, &'static str, String, Config
             Boolean,
         ),
         ("log.dirs", "data", data, String),
+        (
+            "log.message.timestamp.after.max.ms",
+            "topic.timestamp.after.max",
+            distance(settings.topic_timestamp_after_max),
+            Long,
+        ),
+        (
+            "log.message.timestamp.before.max.ms",
+            "topic.timestamp.before.max",
+            distance(settings.topic_timestamp_before_max),
+            Long,
+        ),
         (
             "log.retention.bytes",
             "topic.retention.bytes",
@@ -177,7 +190,11 @@ mod tests {
     #[test]
     fn every_setting_is_told_once_and_what_was_set_says_so() {
         let mut settings = Settings::default();
-        for assignment in ["topic.retention.time=none", "message.max.bytes=1048588"] {
+        for assignment in [
+            "topic.retention.time=none",
+            "message.max.bytes=1048588",
+            "topic.timestamp.before.max=7 days",
+        ] {
             settings.apply_assignment(assignment).unwrap();
         }
         let all = kafka_config(&settings);
@@ -188,7 +205,7 @@ mod tests {
             assert!(!setting.prose.is_empty(), "{}", setting.name);
             let set = matches!(
                 setting.own,
-                Some("topic.retention.time" | "message.max.bytes")
+                Some("topic.retention.time" | "message.max.bytes" | "topic.timestamp.before.max")
             );
             assert_eq!(
                 setting.source == ConfigSource::StaticBroker,
@@ -202,6 +219,21 @@ mod tests {
         }
         assert_eq!(found("log.retention.ms").value, "-1");
         assert_eq!(found("message.max.bytes").value, "1048588");
+        let distance = |side| {
+            found(&format!("log.message.timestamp.{side}.max.ms"))
+                .value
+                .clone()
+        };
+        assert_eq!(
+            (distance("before"), distance("after")),
+            ("604800000".into(), "3600000".into())
+        );
+        let any = kafka_config(&Settings::default());
+        let any = any
+            .iter()
+            .find(|s| s.name == "log.message.timestamp.before.max.ms")
+            .unwrap();
+        assert_eq!(any.value, i64::MAX.to_string());
         assert_eq!(found("log.segment.bytes").value, "268435456");
         assert_eq!(found("journal.bytes").value, "1 GiB");
     }

@@ -194,6 +194,16 @@ settings! {
     "How long records are kept, in every topic that does not say so itself; none keeps them for \
      ever.";
 
+    "topic.timestamp.before.max": topic_timestamp_before_max: Option<Duration> = "none" in "0 ms" to "36500 days",
+    "How far a record's time may lie behind the broker's clock, in every topic that does not say so \
+     itself as `message.timestamp.before.max.ms`; none takes any. A batch with one further behind is \
+     refused.";
+
+    "topic.timestamp.after.max": topic_timestamp_after_max: Option<Duration> = "1 h" in "0 ms" to "36500 days",
+    "How far a record's time may lie ahead of the broker's clock, in every topic that does not say so \
+     itself as `message.timestamp.after.max.ms`; none takes any. A batch with one further ahead is \
+     refused: retention by time would never let it go.";
+
     "producer.expiry": producer_expiry: Duration = "24 h" in "1 min" to "3650 days",
     "An idempotent producer that has sent nothing to a partition for this long is forgotten there: \
      repetitions of its batches are not recognised any more. A partition remembers at most 4096 \

@@ -145,7 +145,7 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         key: TopicKey::TimestampAfterMaxMs,
         name: "message.timestamp.after.max.ms",
         form: number(0, i64::MAX),
-        default: DefaultValue::Fixed("3600000"),
+        default: DefaultValue::Broker("topic.timestamp.after.max"),
         effect: true,
         prose: "How far a record's time may lie ahead of the broker's clock, milliseconds; a batch \
                 with one further ahead is refused. Without effect with LogAppendTime.",
@@ -154,7 +154,7 @@ pub static TOPIC_SETTINGS: &[TopicSetting] = &[
         key: TopicKey::TimestampBeforeMaxMs,
         name: "message.timestamp.before.max.ms",
         form: number(0, i64::MAX),
-        default: DefaultValue::Fixed("9223372036854775807"),
+        default: DefaultValue::Broker("topic.timestamp.before.max"),
         effect: true,
         prose: "How far a record's time may lie behind the broker's clock, milliseconds; a batch \
                 with one further behind is refused. Without effect with LogAppendTime.",

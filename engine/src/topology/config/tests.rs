@@ -79,6 +79,20 @@ fn what_is_not_set_is_the_brokers() {
         value(&config, "message.timestamp.type"),
         built_in("CreateTime")
     );
+    for (setting, text, from) in [
+        (
+            "message.timestamp.before.max.ms",
+            "9223372036854775807",
+            "topic.timestamp.before.max",
+        ),
+        (
+            "message.timestamp.after.max.ms",
+            "3600000",
+            "topic.timestamp.after.max",
+        ),
+    ] {
+        assert_eq!(value(&config, setting), broker(text, from));
+    }
     let back = config.changed(&[], &["retention.ms"], &DEFAULTS).unwrap();
     assert_eq!(
         value(&back, "retention.ms"),
@@ -88,8 +102,10 @@ fn what_is_not_set_is_the_brokers() {
     let other = TopicSettings {
         retention_ms: Some(9),
         segment_bytes: 2 << 20,
+        timestamp_before_max_ms: 7,
         ..DEFAULTS
     };
+    assert_eq!(back.over(&other).timestamp_before_max_ms, 7);
     assert_eq!(back.over(&other).retention_ms, Some(9));
     assert_eq!(back.over(&other).segment_bytes, 1 << 20);
 }
