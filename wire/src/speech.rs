@@ -110,7 +110,8 @@ impl Speech {
             )
             .into_bytes(),
             Self::Native => {
-                let error = ErrorResponse::new(ErrorCode::BadFrame, sentence);
+                let mut error = ErrorResponse::new(ErrorCode::BadFrame, sentence);
+                error.remedy = "connect to the other address".into();
                 let mut out = BytesMut::new();
                 let response = NativeResponse::Error(error);
                 Encoder::new().response(&mut out, CorrelationId(0), &response, 0);

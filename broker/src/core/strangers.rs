@@ -2,9 +2,11 @@
 //! what was seen and where that is served.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use leveret_storage::io::BufPool;
+use leveret_wire::native::{CorrelationId, ErrorCode, ErrorResponse, FrameError, Response};
 use leveret_wire::speech::Speech;
 
 use super::Core;
@@ -21,10 +23,10 @@ pub struct Ports {
     pub http: Option<Arc<str>>,
 }
 
-/// How often each kind of stranger came, by the port's protocol. Few keys: nothing of it is the
+/// How often each kind of stranger came, by the port's protocol; `None` spoke nothing that is known. Few keys: nothing of it is the
 /// peers' to choose.
 #[derive(Debug, Default)]
-pub(super) struct Strangers(BTreeMap<(&'static str, Speech), u64>);
+pub(super) struct Strangers(BTreeMap<(&'static str, Option<Speech>), u64>);
 
 impl Ports {
     /// A sentence for both sides: what this port serves, and where what was spoken is served.
@@ -56,11 +58,30 @@ impl Ports {
     }
 }
 
+/// Bytes of what an unknown peer said that are shown.
+const SHOWN: usize = 16;
+
 /// What a port serves, in words.
 fn served(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Native => Speech::Native.name(),
         Protocol::Kafka => Speech::Kafka.name(),
+    }
+}
+
+impl Ports {
+    /// What a peer of the native port can do whose protocol is not known.
+    fn remedy(&self) -> String {
+        let mut remedy = "use a client of that protocol here".to_owned();
+        if let Some(kafka) = &self.kafka {
+            remedy.push_str(&format!("; Kafka clients connect to {kafka}"));
+        }
+        if let Some(http) = &self.http {
+            remedy.push_str(&format!(
+                "; health, metrics and status are served over HTTP at {http}"
+            ));
+        }
+        remedy
     }
 }
 
@@ -82,11 +103,40 @@ impl<P: BufPool> Core<P> {
         };
         let sentence = self.settings.ports.sentence(served(protocol), heard);
         session.out.extend_from_slice(&heard.farewell(&sentence));
-        let seen = self
-            .strangers
-            .0
-            .entry((protocol.name(), heard))
-            .or_default();
+        self.note_stranger(protocol, peer, Some(heard), &sentence);
+        self.end(conn);
+        true
+    }
+
+    /// What the peer said first on the native port is nothing that is known: both sides are told what
+    /// it was, and the connection is closing.
+    pub(super) fn refuse_unknown(&mut self, conn: ConnId, first: &[u8], error: &FrameError) {
+        let Some(session) = self.sessions.get(conn) else {
+            return;
+        };
+        let (protocol, peer) = (session.protocol(), session.peer);
+        let sentence = format!(
+            "this port of a Leveret broker serves {}, and what was said first, `{}`, is no frame of it: \
+             {error}",
+            served(protocol),
+            first[..first.len().min(SHOWN)].escape_ascii(),
+        );
+        let mut refusal = ErrorResponse::new(ErrorCode::BadFrame, sentence.as_str());
+        refusal.remedy = self.settings.ports.remedy().into();
+        self.respond(conn, CorrelationId(0), &Response::Error(refusal));
+        self.note_stranger(protocol, peer, None, &sentence);
+        self.end(conn);
+    }
+
+    fn note_stranger(
+        &mut self,
+        protocol: Protocol,
+        peer: Option<SocketAddr>,
+        heard: Option<Speech>,
+        sentence: &str,
+    ) {
+        let key = (protocol.name(), heard);
+        let seen = self.strangers.0.entry(key).or_default();
         *seen += 1;
         // The first of a kind, then ever more seldom: a client that tries again fills no disk.
         if seen.is_power_of_two() {
@@ -99,8 +149,6 @@ impl<P: BufPool> Core<P> {
                 "another protocol: {sentence}"
             );
         }
-        self.end(conn);
-        true
     }
 }
 
@@ -118,5 +166,11 @@ mod tests {
         assert!(told(Speech::Kafka).ends_with("served at 127.0.0.1:9092"));
         assert!(told(Speech::Http).contains("does not serve"));
         assert!(told(Speech::Tls).contains("no TLS here yet"));
+        let remedy = ports.remedy();
+        assert!(
+            remedy.contains("Kafka clients connect to 127.0.0.1:9092"),
+            "{remedy}"
+        );
+        assert!(!remedy.contains("HTTP"), "{remedy}");
     }
 }

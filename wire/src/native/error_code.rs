@@ -54,7 +54,7 @@ macro_rules! codes {
 
 codes! {
     /// The frame broke the frame format; the connection closes after it.
-    BadFrame = 1, false, "if a frame is too long, make records smaller or raise `topic.message.max.bytes` of the broker; else check the address and the client, which may not speak Leveret's native protocol";
+    BadFrame = 1, false, "use a client and a broker of versions that fit; of a frame that is too long make records smaller, or raise `topic.message.max.bytes` of the broker";
     /// No common protocol version, or a request that this version does not have.
     UnsupportedVersion = 2, false, "use a client and a broker of matching versions";
     /// The request's fields make no sense.

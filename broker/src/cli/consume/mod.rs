@@ -148,7 +148,11 @@ async fn start(
             if (first.0..=end.0).contains(&wanted) {
                 return Ok(Offset(wanted));
             }
-            let remedy = format!("its records have the offsets from {first} to below {end}");
+            let remedy = if first == end {
+                format!("it is empty, and its next record gets the offset {end}")
+            } else {
+                format!("its records have the offsets {first} to {}", end.0 - 1)
+            };
             Err(Failure::new(
                 format!("partition {partition} has no offset {wanted}"),
                 remedy,

@@ -57,5 +57,9 @@ fn waiting(open: u64, silent: Duration, tally: &Tally) -> String {
     let why = trouble.map_or_else(String::new, |error| {
         format!(": {error} ({})", error.remedy())
     });
-    format!("{open} records wait, no acknowledgement for {seconds} s; trying again{why}")
+    let waiting = match open {
+        1 => "1 record waits".to_owned(),
+        _ => format!("{open} records wait"),
+    };
+    format!("{waiting}, no acknowledgement for {seconds} s; trying again{why}")
 }

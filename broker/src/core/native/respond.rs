@@ -26,7 +26,7 @@ use crate::core::status::PartitionReport;
 
 impl<P: BufPool> Core<P> {
     /// Gives a response to send.
-    pub(super) fn respond(
+    pub(in crate::core) fn respond(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
@@ -314,6 +314,7 @@ fn describe(
             high_watermark: wire::Offset(report.map_or(0, |report| report.high_watermark.0)),
             size_bytes: report.map_or(0, |report| report.bytes),
             stopped: report.is_some_and(|report| report.stopped.is_some()),
+            damaged: report.is_some_and(|report| report.damaged),
         }
     };
     let logs = topic.logs().map(|(log, core)| (log, core.0));

@@ -27,6 +27,10 @@ impl<P: BufPool> Core<P> {
             Ok(Some(header)) => header,
             Ok(None) => return Look::NeedMore,
             Err(_) if self.turn_away(conn, input) => return Look::Refused,
+            Err(error) if !self.said_hello(conn) => {
+                self.refuse_unknown(conn, input, &error);
+                return Look::Refused;
+            }
             Err(error) => {
                 let message = error.to_string();
                 self.refuse_frame(conn, CorrelationId(0), ErrorCode::BadFrame, &message);
