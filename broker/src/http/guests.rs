@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 /// Connections at a time.
 const PLACES: usize = 128;
 /// How long a connection has its place for sure; an answer takes a few milliseconds.
-const UNDISTURBED: Duration = Duration::from_secs(1);
+pub(super) const UNDISTURBED: Duration = Duration::from_secs(1);
 /// Bytes of long answers that slow readers keep in memory; one answer may be longer.
 const HELD: usize = 64 << 20;
 
@@ -34,15 +34,24 @@ impl Guest {
 }
 
 /// All of them.
-#[derive(Default)]
 pub(super) struct Guests {
     present: RefCell<VecDeque<Rc<Guest>>>,
     left: Notify,
+    undisturbed: Duration,
 }
 
 impl Guests {
+    /// Nobody, and how long whoever comes has a place for sure.
+    pub(super) fn new(undisturbed: Duration) -> Self {
+        Self {
+            present: RefCell::default(),
+            left: Notify::new(),
+            undisturbed,
+        }
+    }
+
     /// A place for one more. When there is none, whoever has been there longest gives way, but not
-    /// within its first second.
+    /// while it is to be undisturbed.
     pub(super) async fn enter(&self) -> Rc<Guest> {
         loop {
             // Registered before the look, so that nobody leaves unseen.
@@ -50,7 +59,7 @@ impl Guests {
             let Some(oldest) = self.longest_if_full() else {
                 break;
             };
-            let until = oldest.since + UNDISTURBED;
+            let until = oldest.since + self.undisturbed;
             if Instant::now() >= until {
                 self.cut(&oldest);
                 break;
@@ -134,7 +143,7 @@ mod tests {
     #[test]
     fn who_has_been_there_longest_gives_way_after_a_second() {
         run(async {
-            let guests = Guests::default();
+            let guests = Guests::new(UNDISTURBED);
             let mut present = Vec::new();
             for _ in 0..PLACES {
                 present.push(guests.enter().await);
@@ -157,7 +166,7 @@ mod tests {
     #[test]
     fn slow_readers_hold_a_bounded_number_of_bytes() {
         run(async {
-            let guests = Guests::default();
+            let guests = Guests::new(UNDISTURBED);
             let answer = || Bytes::from(vec![0; HELD / 2]);
             let shared = answer();
             let mut present = Vec::new();

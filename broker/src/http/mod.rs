@@ -17,12 +17,15 @@ mod metrics;
 mod process;
 mod routes;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -40,6 +43,8 @@ pub(crate) struct Served {
     serving: AtomicBool,
     /// Where other protocols are served, once that is known.
     ports: OnceLock<Ports>,
+    /// How long a connection has its place for sure.
+    undisturbed: Duration,
 }
 
 /// A running HTTP server. It ends when this is dropped.
@@ -57,6 +62,15 @@ impl HttpServer {
     /// # Errors
     /// [`RuntimeError::Listen`] if the address cannot be had.
     pub fn start(addr: SocketAddr, desk: CoreDesk, stop: StopHandle) -> Result<Self, RuntimeError> {
+        Self::start_with(addr, desk, stop, guests::UNDISTURBED)
+    }
+
+    fn start_with(
+        addr: SocketAddr,
+        desk: CoreDesk,
+        stop: StopHandle,
+        undisturbed: Duration,
+    ) -> Result<Self, RuntimeError> {
         let refused = |source| RuntimeError::Listen {
             protocol: "http",
             addr,
@@ -70,6 +84,7 @@ impl HttpServer {
             stop,
             serving: AtomicBool::new(false),
             ports: OnceLock::new(),
+            undisturbed,
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -42,8 +42,8 @@ pub(super) struct Front {
 impl Front {
     pub(super) fn new(served: Arc<Served>) -> Self {
         Self {
+            guests: Guests::new(served.undisturbed),
             served,
-            guests: Guests::default(),
             metrics: Fresh::default(),
             status: Fresh::default(),
             strangers: RefCell::default(),

@@ -169,17 +169,38 @@ impl<Q: Send, A: Send> Desk<Q, A> {
     }
 }
 
+/// A desk of one core for tests: a thread that says what it is given to say, and does not turn while
+/// that is nothing. It ends when nobody else has `says`.
+#[cfg(test)]
+pub(crate) fn manned<Q, A>(says: &Arc<Mutex<Option<A>>>) -> Desk<Q, A>
+where
+    Q: Send + 'static,
+    A: Clone + Send + 'static,
+{
+    let desk = tests::desk();
+    let (core, says) = (desk.clone(), Arc::downgrade(says));
+    std::thread::spawn(move || {
+        while let Some(says) = says.upgrade() {
+            if let Some(answer) = says.lock().expect("nobody panics here").clone() {
+                core.answer(0, |_question| tests::answered(answer));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    });
+    desk
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::runtime::shared::Shared;
 
-    fn desk() -> Desk<u32, u32> {
+    pub(super) fn desk<Q: Send, A: Send>() -> Desk<Q, A> {
         let shared = Shared::new(1).unwrap();
         Desk::new(&shared.signals, cpus::for_workers(&[]).unwrap())
     }
 
-    fn answered(answer: u32) -> Answered<u32> {
+    pub(super) fn answered<A>(answer: A) -> Answered<A> {
         Answered {
             driver: DriverInsight {
                 turns: Turns::default(),
@@ -201,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_question_is_answered_by_the_core_and_not_after_its_end() {
-        let (desk, core) = (desk(), CoreId(0));
+        let (desk, core) = (desk::<u32, u32>(), CoreId(0));
         runtime().block_on(async {
             let asker = desk.clone();
             let asked = tokio::spawn(async move { asker.ask(core, 20).await });
@@ -225,7 +246,7 @@ mod tests {
 
     #[test]
     fn who_gave_up_is_not_answered_and_takes_no_room() {
-        let (desk, core) = (desk(), CoreId(0));
+        let (desk, core) = (desk::<u32, u32>(), CoreId(0));
         runtime().block_on(async {
             for _ in 0..2 * MOST_WAITING {
                 let asker = desk.clone();

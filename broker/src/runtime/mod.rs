@@ -52,6 +52,8 @@ use supervisor::{Milestones, Signals};
 pub use bootstrap::{BootSetup, Bootstrap};
 pub use cpus::CpuChoice;
 pub use data_dir::Holding;
+#[cfg(test)]
+pub(crate) use desk::manned;
 pub use desk::{Answered, AskError, Desk, DriverInsight};
 pub use disk::{DmaBuf, DmaPool};
 pub use error::RuntimeError;
