@@ -11,3 +11,5 @@ pub mod offline;
 pub mod runtime;
 #[cfg(feature = "runtime")]
 pub mod server;
+#[cfg(feature = "runtime")]
+pub mod shown;

@@ -38,13 +38,13 @@ pub use leveret_record::{Compression, Record, RecordSet};
 pub use leveret_wire::native::{
     AlterTopicOk, ConfigSource, CoreStatus, CreateTopicOk, ErrorCode, FetchPartition,
     FetchedPartition, Level, ListOffsetsOk, Offset, OffsetSpec, PartitionDescription, PartitionId,
-    ProduceOk, ProducerId, TopicId,
+    ProduceOk, ProducerId, Shortage, TopicId,
 };
 
 pub use self::core::{
     Ack, BrokerStatus, ClientOptions, ConsumeError, ConsumedBatch, ConsumedRecord, ConsumerOptions,
-    Fetched, NewTopic, OutOfRange, ProducerOptions, ProducerRecord, StartAt, StoppedLog,
-    TopicChanges, TopicDescription, TopicListing, TopicMetadata, TopicSetting,
+    DamagedLog, Fetched, NewTopic, OutOfRange, ProducerOptions, ProducerRecord, ShortDisk, StartAt,
+    StoppedLog, TopicChanges, TopicDescription, TopicListing, TopicMetadata, TopicSetting,
 };
 #[cfg(feature = "tokio")]
 pub use self::tokio::{

@@ -339,7 +339,7 @@ impl World {
             let full = process
                 .cores
                 .iter()
-                .any(|core| core.store.stats().disk_full);
+                .any(|core| core.store.stats().disk.is_short());
             // What stopped meanwhile, by another fault, may keep a small ring full.
             (process.is_settled(world.oracle.logs()) && !full) || !process.stopped.is_empty()
         })?;

@@ -1,6 +1,10 @@
 //! `leveret topic`: create, list, describe, alter, delete.
 
-use leveret_client::{ConfigSource, Level, NewTopic, TopicChanges, TopicDescription, TopicSetting};
+use leveret_broker::shown::{Partition, PartitionState, Setting, Topic};
+use leveret_client::{
+    ConfigSource, Level, NewTopic, PartitionDescription, TopicChanges, TopicDescription,
+    TopicSetting,
+};
 use serde::Serialize;
 
 use super::args::{LevelArg, QueryArgs, TopicAlterArgs, TopicArgs, TopicCommand, TopicCreateArgs};
@@ -27,131 +31,68 @@ struct Named<'a> {
     partitions: Option<u32>,
 }
 
-/// A topic in full, as `describe` and `leveret status` print it.
-#[derive(Debug, Serialize)]
-pub(super) struct Described {
-    pub(super) name: String,
-    topic_id: u64,
-    pub(super) level: &'static str,
-    retention_bytes: Option<u64>,
-    retention_ms: Option<u64>,
-    /// Of all partitions.
-    pub(super) records: u64,
-    /// Of all partitions.
-    pub(super) size_bytes: u64,
-    pub(super) partitions: Vec<DescribedPartition>,
-    /// Its settings; `leveret status` does not ask for them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    config: Vec<DescribedSetting>,
+/// A topic in full, as `describe` and `leveret status` show it.
+pub(super) fn described(topic: TopicDescription) -> Topic {
+    let partition = |partition: PartitionDescription| Partition {
+        partition: partition.partition.0,
+        core: partition.core,
+        start_offset: partition.start_offset.0,
+        high_watermark: partition.high_watermark.0,
+        size_bytes: partition.size_bytes,
+        stopped: partition.stopped,
+        state: PartitionState::of(partition.stopped, partition.damaged),
+    };
+    Topic {
+        name: topic.name,
+        topic_id: topic.topic_id.0,
+        level: topic.level.name().to_owned(),
+        retention_bytes: topic.retention_bytes,
+        retention_ms: topic.retention_ms,
+        records: 0,
+        size_bytes: 0,
+        partitions: topic.partitions.into_iter().map(partition).collect(),
+        config: topic.config.into_iter().map(setting).collect(),
+    }
+    .counted()
 }
 
-/// One setting of a [`Described`] topic.
-#[derive(Debug, Serialize)]
-struct DescribedSetting {
-    key: String,
-    value: String,
-    /// topic, broker or built-in.
-    source: &'static str,
-    default: String,
-    /// The broker's setting that is the default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    default_from: Option<String>,
-}
-
-impl From<TopicSetting> for DescribedSetting {
-    fn from(setting: TopicSetting) -> Self {
-        Self {
-            key: setting.key,
-            value: setting.value,
-            source: match setting.source {
-                ConfigSource::Topic => "topic",
-                ConfigSource::Broker => "broker",
-                ConfigSource::BuiltIn => "built-in",
-            },
-            default: setting.default_value,
-            default_from: setting.default_from,
-        }
+fn setting(setting: TopicSetting) -> Setting {
+    Setting {
+        key: setting.key,
+        value: setting.value,
+        source: match setting.source {
+            ConfigSource::Topic => "topic",
+            ConfigSource::Broker => "broker",
+            ConfigSource::BuiltIn => "built-in",
+        },
+        default: setting.default_value,
+        default_from: setting.default_from,
     }
 }
 
-impl DescribedSetting {
-    /// Where its value comes from, and what else it could be.
-    fn origin(&self) -> String {
-        match (self.source, &self.default_from) {
-            ("topic", _) => format!("topic (default {})", self.default),
-            (_, Some(from)) => format!("default, broker's {from}"),
-            _ => "default".to_owned(),
-        }
+/// Where a setting's value comes from, and what else it could be.
+fn origin(setting: &Setting) -> String {
+    match (setting.source, &setting.default_from) {
+        ("topic", _) => format!("topic (default {})", setting.default),
+        (_, Some(from)) => format!("default, broker's {from}"),
+        _ => "default".to_owned(),
     }
 }
 
-/// One partition of a [`Described`] topic.
-#[derive(Debug, Serialize)]
-pub(super) struct DescribedPartition {
-    pub(super) partition: u32,
-    pub(super) core: u16,
-    pub(super) start_offset: u64,
-    pub(super) high_watermark: u64,
-    pub(super) size_bytes: u64,
-    pub(super) stopped: bool,
+/// The cells of a partition's row in a table of partitions.
+pub(super) fn cells(partition: &Partition) -> Vec<String> {
+    vec![
+        partition.partition.to_string(),
+        partition.core.to_string(),
+        partition.start_offset.to_string(),
+        partition.high_watermark.to_string(),
+        partition.records().to_string(),
+        size(partition.size_bytes),
+        partition.state.name().to_owned(),
+    ]
 }
 
-impl From<TopicDescription> for Described {
-    fn from(topic: TopicDescription) -> Self {
-        let partitions: Vec<_> = topic
-            .partitions
-            .iter()
-            .map(|partition| DescribedPartition {
-                partition: partition.partition.0,
-                core: partition.core,
-                start_offset: partition.start_offset.0,
-                high_watermark: partition.high_watermark.0,
-                size_bytes: partition.size_bytes,
-                stopped: partition.stopped,
-            })
-            .collect();
-        Self {
-            name: topic.name,
-            topic_id: topic.topic_id.0,
-            level: topic.level.name(),
-            retention_bytes: topic.retention_bytes,
-            retention_ms: topic.retention_ms,
-            records: partitions.iter().map(DescribedPartition::records).sum(),
-            size_bytes: partitions
-                .iter()
-                .map(|partition| partition.size_bytes)
-                .sum(),
-            partitions,
-            config: topic
-                .config
-                .into_iter()
-                .map(DescribedSetting::from)
-                .collect(),
-        }
-    }
-}
-
-impl DescribedPartition {
-    /// Offsets that it still has.
-    fn records(&self) -> u64 {
-        self.high_watermark.saturating_sub(self.start_offset)
-    }
-
-    /// The cells of its row in a table of partitions.
-    pub(super) fn cells(&self) -> Vec<String> {
-        vec![
-            self.partition.to_string(),
-            self.core.to_string(),
-            self.start_offset.to_string(),
-            self.high_watermark.to_string(),
-            self.records().to_string(),
-            size(self.size_bytes),
-            if self.stopped { "stopped" } else { "ok" }.to_owned(),
-        ]
-    }
-}
-
-/// Headings for [`DescribedPartition::cells`].
+/// Headings for [`cells`].
 pub(super) const PARTITION_HEADINGS: [&str; 7] = [
     "PARTITION",
     "CORE",
@@ -220,7 +161,7 @@ async fn describe(args: TopicArgs) -> Result<(), Failure> {
     let admin = connect(&query.server).await?.admin();
     let found = admin.describe_topics(&[&name]).await;
     let topics = found.map_err(|error| about_topic(&name, &error))?;
-    let Some(topic) = topics.into_iter().next().map(Described::from) else {
+    let Some(topic) = topics.into_iter().next().map(described) else {
         return Err(Failure::new(
             format!("the broker described no topic `{name}`"),
             "see `leveret topic list`",
@@ -247,12 +188,12 @@ async fn describe(args: TopicArgs) -> Result<(), Failure> {
     );
     let mut table = Table::new(&PARTITION_HEADINGS);
     for partition in &topic.partitions {
-        table.row(partition.cells());
+        table.row(cells(partition));
     }
     text.push_str(&table.text());
     let mut table = Table::of_texts(&["SETTING", "VALUE", "SOURCE"]);
     for setting in &topic.config {
-        let cells = [&setting.key, &setting.value, &setting.origin()];
+        let cells = [&setting.key, &setting.value, &origin(setting)];
         table.row(cells.map(String::clone).to_vec());
     }
     text.push('\n');

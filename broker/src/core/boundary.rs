@@ -152,6 +152,11 @@ pub trait Behaviour {
     fn handle_mesh(&mut self, from: CoreId, message: Self::Message, now: Now);
     /// Time has passed; called at or after [`Behaviour::poll_timeout`].
     fn handle_timeout(&mut self, now: Now);
+    /// The most CPU time that one turn of the driver's loop has taken, nanoseconds; told at the
+    /// beginning of every turn.
+    fn handle_longest_turn(&mut self, cpu: u64) {
+        let _nobody_asks = cpu;
+    }
     /// Answer an outside thread at once. Nothing changes by it that anybody could notice, and it
     /// costs no more than handling a request.
     fn observe(&mut self, question: Self::Question, now: Now) -> Self::Insight;

@@ -264,6 +264,7 @@ impl<P: BufPool> Core<P> {
                 .clone();
             for (log, _) in topic.logs().filter(|(_, core)| *core == self.id) {
                 self.shard.remove(log, now);
+                self.ailing.forget(log);
             }
         }
         self.topology.apply(entry);

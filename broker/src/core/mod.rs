@@ -6,11 +6,11 @@
 //! and the protocol encodes what goes out. It refuses to touch the kernel, to read a clock and to
 //! wait.
 
+mod ailing;
 mod answers;
 mod bodies;
 pub mod boundary;
 mod check;
-mod damage;
 mod deadlines;
 mod gather;
 mod hang_up;
@@ -44,9 +44,9 @@ use leveret_storage::types::{CoreId, Mono, Now};
 use leveret_wire::native::Encoder;
 use slab::Slab;
 
+use ailing::Ailing;
 use answers::Answers;
 use boundary::{Action, Behaviour, BufOf, ConnId, Protocol};
-use damage::Damage;
 use deadlines::Deadlines;
 use gather::Gather;
 use hop::Message;
@@ -62,7 +62,6 @@ use session::Sessions;
 pub use slices::SLICE;
 use slices::Slices;
 pub use status::CoreSettings;
-use status::StoppedLogs;
 use stop::Stop;
 pub use strangers::Ports;
 use strangers::Strangers;
@@ -112,8 +111,9 @@ pub struct Core<P: BufPool> {
     /// Connections ever accepted.
     accepted: u64,
     missing: kafka::Missing,
-    stopped: StoppedLogs,
-    damage: Damage,
+    ailing: Ailing,
+    /// The most CPU time that a turn of the driver's loop took, nanoseconds.
+    longest_turn: u64,
     stop: Stop,
     started: Mono,
 }
@@ -168,8 +168,8 @@ impl<P: BufPool> Core<P> {
             slow_bodies: 0,
             accepted: 0,
             missing: kafka::Missing::default(),
-            stopped: StoppedLogs::new(),
-            damage: Damage::default(),
+            ailing: Ailing::default(),
+            longest_turn: 0,
             stop: Stop::new(cores),
             started: now.mono,
             settings,
@@ -203,11 +203,7 @@ impl<P: BufPool> Core<P> {
         );
         while let Some(event) = self.shard.poll_event() {
             match event {
-                ShardEvent::LogStopped { log, reason } => {
-                    let place = self.place_of(log);
-                    tracing::error!(core = self.id.0, "{place} takes no more records: {reason}");
-                    self.stopped.insert(log, reason.to_string());
-                }
+                ShardEvent::LogStopped { log, reason } => self.note_stopped(log, &reason),
                 ShardEvent::Damaged {
                     log,
                     offset,
@@ -329,6 +325,10 @@ impl<P: BufPool> Behaviour for Core<P> {
         self.sweep(now);
         self.serve_line(now);
         self.settle(now);
+    }
+
+    fn handle_longest_turn(&mut self, cpu: u64) {
+        self.longest_turn = cpu;
     }
 
     fn observe(&mut self, question: Question, now: Now) -> Insight {

@@ -3,7 +3,6 @@
 //! Every answer is bounded: what grows with the number of topics is asked for page by page, so
 //! that no turn of a core walks over all of them. Nothing is changed by being asked.
 
-use std::ops::Bound;
 use std::sync::Arc;
 
 use leveret_engine::shard::ShardStats;
@@ -14,14 +13,14 @@ use leveret_storage::types::{Level, LogId, Now};
 
 use super::Core;
 pub use super::latencies::Latencies;
-use super::status::{CoreReport, PartitionReport};
+use super::status::{CoreReport, DamagedLog, PartitionReport, StoppedLog};
 
 /// Topics that one answer names at most.
 const TOPICS: usize = 64;
 /// Partitions that one answer describes at most; ask for no more.
 pub const LOGS: usize = 256;
-/// Stopped logs that one answer names at most.
-const STOPPED: usize = 64;
+/// Stopped or damaged logs that one answer names at most.
+const AILING: usize = 64;
 
 /// Requests that wait so long for memory while none is let in are a fault of the core, nanoseconds: a
 /// body that comes too slowly is given up sooner.
@@ -42,6 +41,8 @@ pub enum Question {
     Logs(Vec<LogId>),
     /// Its logs that stopped, after this one.
     Stopped(Option<LogId>),
+    /// Its logs that are damaged, after this one.
+    Damaged(Option<LogId>),
 }
 
 /// The answer to a [`Question`].
@@ -61,12 +62,14 @@ pub enum Insight {
     Logs(Vec<PartitionReport>),
     /// The next stopped logs; none if there are no more.
     Stopped(Vec<StoppedLog>),
+    /// The next damaged logs; none if there are no more.
+    Damaged(Vec<DamagedLog>),
 }
 
 /// One core in numbers.
 #[derive(Clone, Debug)]
 pub struct CoreInsight {
-    /// What `leveret status` tells; without the stopped logs.
+    /// What `leveret status` tells; without the logs that stopped or are damaged.
     pub report: CoreReport,
     /// Logs that stopped.
     pub stopped_logs: usize,
@@ -128,28 +131,13 @@ pub struct KnownTopic {
     pub settings: TopicSettings,
 }
 
-/// A log that takes no more records.
-#[derive(Clone, Debug)]
-pub struct StoppedLog {
-    /// Its id, to ask for the next ones.
-    pub log: LogId,
-    /// Its topic and partition; `None` for a log of the broker's own.
-    pub place: Option<(TopicName, u32)>,
-    /// What failed.
-    pub reason: String,
-}
-
 impl<P: BufPool> Core<P> {
     pub(super) fn tell(&mut self, question: Question, now: Now) -> Insight {
         match question {
-            Question::Alive => match self
-                .permits
-                .still_since()
-                .map(|since| now.mono.since(since))
-            {
-                Some(still) if still >= STARVED => Insight::Starved(still),
-                _ => Insight::Alive,
-            },
+            Question::Alive => {
+                let since = self.permits.still_since();
+                aliveness(since.map(|since| now.mono.since(since)))
+            }
             Question::Core => Insight::Core(Box::new(self.insight(now))),
             Question::Broker => Insight::Broker(BrokerInsight {
                 uptime_ms: now.mono.since(self.started) / 1_000_000,
@@ -170,16 +158,17 @@ impl<P: BufPool> Core<P> {
                 let described = logs.iter().take(LOGS).map(|log| self.describe(*log));
                 Insight::Logs(described.collect())
             }
-            Question::Stopped(after) => Insight::Stopped(self.stopped_after(after)),
+            Question::Stopped(after) => Insight::Stopped(self.stopped_after(after, AILING)),
+            Question::Damaged(after) => Insight::Damaged(self.damaged_after(after, AILING)),
         }
     }
 
     fn insight(&mut self, now: Now) -> CoreInsight {
         CoreInsight {
             report: self.summary(now),
-            stopped_logs: self.stopped.len(),
-            damaged_logs: self.damage.logs(),
-            damaged_reads: self.damage.reads(),
+            stopped_logs: self.ailing.stopped(),
+            damaged_logs: self.ailing.damaged(),
+            damaged_reads: self.ailing.damaged_reads(),
             requests_used: self.permits.held(),
             requests_budget: self.permits.total(),
             cache_budget: self.settings.cache_bytes,
@@ -196,18 +185,27 @@ impl<P: BufPool> Core<P> {
             stats: self.shard.stats(),
         }
     }
+}
 
-    fn stopped_after(&self, after: Option<LogId>) -> Vec<StoppedLog> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let logs = self.stopped.range((from, Bound::Unbounded));
-        let named = |(log, reason): (&LogId, &String)| StoppedLog {
-            log: *log,
-            place: self
-                .topology
-                .owner_of(*log)
-                .map(|(topic, partition)| (topic.name.clone(), partition)),
-            reason: reason.clone(),
-        };
-        logs.take(STOPPED).map(named).collect()
+/// Whether a core serves whose requests have waited that long while none was let in, nanoseconds.
+fn aliveness(still: Option<u64>) -> Insight {
+    match still {
+        Some(still) if still >= STARVED => Insight::Starved(still),
+        _ => Insight::Alive,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_that_lets_nobody_in_is_told_from_one_that_nobody_asks() {
+        assert!(matches!(aliveness(None), Insight::Alive));
+        assert!(matches!(aliveness(Some(STARVED - 1)), Insight::Alive));
+        assert!(matches!(
+            aliveness(Some(STARVED)),
+            Insight::Starved(STARVED)
+        ));
     }
 }

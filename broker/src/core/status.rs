@@ -1,12 +1,14 @@
 //! What a core tells of itself and its partitions, and the settings that it runs by.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use leveret_engine::topology::TOPOLOGY_LOG;
 use leveret_storage::io::BufPool;
+use leveret_storage::store::DiskSpace;
 use leveret_storage::types::{CoreId, Level, LogId, Now, Offset};
 
 use super::Core;
+pub use super::ailing::{DamagedLog, StoppedLog, TOPOLOGY};
 use super::kafka::KafkaSettings;
 use super::meter::{Rates, Totals};
 use super::strangers::Ports;
@@ -59,6 +61,9 @@ pub struct PartitionReport {
     pub bytes: u64,
     /// Why it takes no more records, if it does not.
     pub stopped: Option<String>,
+    /// Stored bytes of it could not be read, or are not those that were written; what else it has is
+    /// served.
+    pub damaged: bool,
 }
 
 /// How a core is.
@@ -84,9 +89,20 @@ pub struct CoreReport {
     pub totals: Totals,
     /// Over the last seconds.
     pub rates: Rates,
-    /// Its logs that stopped, and why.
-    pub stopped: Vec<(LogId, String)>,
+    /// The most CPU time that one turn of its loop took, microseconds; 0 if none took a millisecond.
+    pub longest_turn_us: u64,
+    /// Whether its file system has space.
+    pub disk: DiskSpace,
+    /// Why producing is refused, if it has none.
+    pub disk_shortage: Option<String>,
+    /// Its logs that stopped, [`NAMED`] of them at most.
+    pub stopped: Vec<StoppedLog>,
+    /// Its logs that are damaged, [`NAMED`] of them at most.
+    pub damaged: Vec<DamagedLog>,
 }
+
+/// Logs of each kind of trouble that one report names at most.
+pub const NAMED: usize = 1000;
 
 impl<P: BufPool> Core<P> {
     pub(super) fn describe(&self, log: LogId) -> PartitionReport {
@@ -100,18 +116,22 @@ impl<P: BufPool> Core<P> {
                 .as_ref()
                 .map_or(Offset(0), |status| status.high_watermark),
             bytes: status.as_ref().map_or(0, |status| status.bytes),
+            damaged: status
+                .as_ref()
+                .is_some_and(|status| self.ailing.is_damaged(log, status.start_offset)),
             stopped: status.and_then(|status| status.stopped),
         }
     }
 
     pub(super) fn report(&mut self, now: Now) -> CoreReport {
         CoreReport {
-            stopped: self.stopped.clone().into_iter().collect(),
+            stopped: self.stopped_after(None, NAMED),
+            damaged: self.damaged_after(None, NAMED),
             ..self.summary(now)
         }
     }
 
-    /// A report that names no stopped log.
+    /// A report that names no logs.
     pub(super) fn summary(&mut self, now: Now) -> CoreReport {
         let stats = self.shard.stats();
         let totals = Totals::of(&stats);
@@ -126,7 +146,11 @@ impl<P: BufPool> Core<P> {
             journal_size: stats.store.ring_total,
             totals,
             rates: self.meter.rates(totals, now.mono),
+            longest_turn_us: self.longest_turn / 1000,
+            disk: stats.store.disk,
+            disk_shortage: self.shard.disk_shortage().map(str::to_owned),
             stopped: Vec::new(),
+            damaged: Vec::new(),
         }
     }
 
@@ -134,13 +158,11 @@ impl<P: BufPool> Core<P> {
     pub(super) fn place_of(&self, log: LogId) -> String {
         match self.topology.owner_of(log) {
             Some((topic, partition)) => format!("topic `{}` partition {partition}", topic.name),
+            None if log == TOPOLOGY_LOG => "the broker's own log of topics".to_owned(),
             None => format!("log {log}"),
         }
     }
 }
-
-/// Logs that stopped in this run, and why.
-pub(super) type StoppedLogs = BTreeMap<LogId, String>;
 
 fn count(n: usize) -> u32 {
     u32::try_from(n).expect("bounded by settings")

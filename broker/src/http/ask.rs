@@ -5,10 +5,8 @@ use std::time::Duration;
 use leveret_storage::types::CoreId;
 
 use super::CoreDesk;
-use crate::core::observe::{
-    BrokerInsight, CoreInsight, Insight, KnownTopic, LOGS, Question, StoppedLog,
-};
-use crate::core::status::PartitionReport;
+use crate::core::observe::{BrokerInsight, CoreInsight, Insight, KnownTopic, LOGS, Question};
+use crate::core::status::{DamagedLog, PartitionReport, StoppedLog};
 use crate::runtime::{Answered, AskError, DriverInsight};
 use leveret_engine::topology::TopicName;
 use leveret_storage::types::LogId;
@@ -138,6 +136,20 @@ pub(super) async fn stopped(desk: &CoreDesk, core: CoreId) -> Result<Vec<Stopped
         let after = all.last().map(|stopped| stopped.log);
         let answered = ask(desk, core, Question::Stopped(after)).await?;
         let page = expect!(answered, Insight::Stopped);
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}
+
+/// The logs of one core that are damaged.
+pub(super) async fn damaged(desk: &CoreDesk, core: CoreId) -> Result<Vec<DamagedLog>, Unanswered> {
+    let mut all: Vec<DamagedLog> = Vec::new();
+    loop {
+        let after = all.last().map(|damaged| damaged.log);
+        let answered = ask(desk, core, Question::Damaged(after)).await?;
+        let page = expect!(answered, Insight::Damaged);
         if page.is_empty() {
             return Ok(all);
         }

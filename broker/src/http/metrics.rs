@@ -102,7 +102,7 @@ per_core! {
     "leveret_segment_written_bytes": "Bytes written to segments",
     |n| Counter(n.core.stats.store.segment_bytes);
     "leveret_disk_full": "1 while producing is refused for want of disk space",
-    |n| Gauge(u64::from(n.core.stats.store.disk_full));
+    |n| Gauge(u64::from(n.core.stats.store.disk.is_short()));
     "leveret_disk_refusals": "Disk operations refused for want of space, to be tried again",
     |n| Counter(n.core.stats.store.space_refusals);
     "leveret_disk_operations": "Disk operations under way",

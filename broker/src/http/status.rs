@@ -1,76 +1,17 @@
-//! `/api/v1/status`: the JSON that `leveret status --json` prints, name by name
-//! (`compat/http/run` holds them against each other).
+//! `/api/v1/status`: what `leveret status --json` prints, from the cores themselves
+//! (`compat/http/run` holds the two against each other).
 
 use std::collections::BTreeMap;
 
-use leveret_storage::types::{CoreId, Level, LogId};
-use serde::Serialize;
+use leveret_storage::store::DiskSpace;
+use leveret_storage::types::{CoreId, LogId};
 
 use super::CoreDesk;
 use super::ask::{self, Unanswered};
 use crate::config::SettingValue;
 use crate::core::observe::KnownTopic;
-use crate::core::status::{CoreReport, PartitionReport};
-
-#[derive(Serialize)]
-struct Status {
-    version: &'static str,
-    uptime_ms: u64,
-    data_dir: String,
-    true_level: String,
-    cores: Vec<Core>,
-    topics: Vec<Described>,
-    stopped_logs: Vec<Stopped>,
-}
-
-#[derive(Serialize)]
-struct Core {
-    core: u16,
-    cpu: u32,
-    connections: u32,
-    partitions: u32,
-    memory_used: u64,
-    memory_budget: u64,
-    journal_used: u64,
-    journal_size: u64,
-    batches_in: u64,
-    records_in: u64,
-    bytes_in: u64,
-    bytes_out: u64,
-    records_in_per_second: f64,
-    bytes_in_per_second: f64,
-    bytes_out_per_second: f64,
-}
-
-#[derive(Serialize)]
-struct Described {
-    name: String,
-    topic_id: u64,
-    level: String,
-    retention_bytes: Option<u64>,
-    retention_ms: Option<u64>,
-    records: u64,
-    size_bytes: u64,
-    partitions: Vec<Partition>,
-}
-
-#[derive(Serialize)]
-struct Partition {
-    partition: u32,
-    core: u16,
-    start_offset: u64,
-    high_watermark: u64,
-    size_bytes: u64,
-    stopped: bool,
-}
-
-#[derive(Serialize)]
-struct Stopped {
-    topic: String,
-    partition: u32,
-    core: u16,
-    reason: String,
-}
+use crate::core::status::{CoreReport, DamagedLog, PartitionReport};
+use crate::shown::{self, Core, Disk, Partition, PartitionState, Status, Topic};
 
 /// The whole of it, one line.
 pub(super) async fn json(desk: &CoreDesk) -> Result<String, Unanswered> {
@@ -86,42 +27,59 @@ pub(super) async fn json(desk: &CoreDesk) -> Result<String, Unanswered> {
         let described = ask::logs(desk, *core, logs).await?;
         reports.extend(described.into_iter().map(|report| (report.log, report)));
     }
-    let mut stopped_logs = Vec::new();
-    for numbers in numbers
-        .iter()
-        .filter(|numbers| numbers.core.stopped_logs > 0)
-    {
+    let (mut stopped_logs, mut damaged_logs) = (Vec::new(), Vec::new());
+    for numbers in &numbers {
         let core = numbers.core.report.core;
-        let named = ask::stopped(desk, core).await?;
-        stopped_logs.extend(named.into_iter().filter_map(|log| {
-            let (topic, partition) = log.place?;
-            Some(Stopped {
-                topic: topic.to_string(),
-                partition,
-                core: core.0,
-                reason: log.reason,
-            })
-        }));
+        if numbers.core.stopped_logs > 0 {
+            let named = ask::stopped(desk, core).await?;
+            stopped_logs.extend(named.into_iter().map(|log| {
+                let (topic, partition) = log.place;
+                shown::StoppedLog::new(&topic, partition, core.0, log.reason)
+            }));
+        }
+        if numbers.core.damaged_logs > 0 {
+            let named = ask::damaged(desk, core).await?;
+            damaged_logs.extend(named.into_iter().map(|log| damaged(core, log)));
+        }
     }
     let status = Status {
-        version: env!("CARGO_PKG_VERSION"),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_ms: broker.uptime_ms,
         data_dir: broker.data_dir.to_string(),
-        true_level: level(broker.true_level),
+        true_level: broker.true_level.written(),
         cores: numbers.iter().map(|n| core(&n.core.report)).collect(),
         topics: topics
             .iter()
             .map(|known| described(known, &reports))
             .collect(),
         stopped_logs,
+        damaged_logs,
     };
     let mut text = serde_json::to_string(&status).expect("our own values have only string keys");
     text.push('\n');
     Ok(text)
 }
 
-fn level(level: Level) -> String {
-    level.written()
+fn damaged(core: CoreId, log: DamagedLog) -> shown::DamagedLog {
+    let (topic, partition) = log.place;
+    shown::DamagedLog {
+        topic,
+        partition,
+        core: core.0,
+        offset: log.offset.0,
+        reads: log.reads,
+        reason: log.reason,
+        meaning: shown::DamagedLog::MEANING,
+    }
+}
+
+fn disk(report: &CoreReport) -> Disk {
+    let reason = report.disk_shortage.clone().unwrap_or_default();
+    match report.disk {
+        DiskSpace::HasRoom => Disk::WITH_ROOM,
+        DiskSpace::AtFloor => Disk::at_floor(reason),
+        DiskSpace::Full => Disk::full(reason),
+    }
 }
 
 fn core(report: &CoreReport) -> Core {
@@ -141,32 +99,37 @@ fn core(report: &CoreReport) -> Core {
         records_in_per_second: report.rates.records_in,
         bytes_in_per_second: report.rates.bytes_in,
         bytes_out_per_second: report.rates.bytes_out,
+        longest_turn_us: report.longest_turn_us,
+        disk: disk(report),
     }
 }
 
-fn described(known: &KnownTopic, reports: &BTreeMap<LogId, PartitionReport>) -> Described {
+fn described(known: &KnownTopic, reports: &BTreeMap<LogId, PartitionReport>) -> Topic {
     let KnownTopic { topic, settings } = known;
     let partition = |(partition, (log, core)): (u32, (LogId, CoreId))| {
         let report = reports.get(&log);
+        let stopped = report.is_some_and(|report| report.stopped.is_some());
+        let damaged = report.is_some_and(|report| report.damaged);
         Partition {
             partition,
             core: core.0,
             start_offset: report.map_or(0, |report| report.start_offset.0),
             high_watermark: report.map_or(0, |report| report.high_watermark.0),
             size_bytes: report.map_or(0, |report| report.bytes),
-            stopped: report.is_some_and(|report| report.stopped.is_some()),
+            stopped,
+            state: PartitionState::of(stopped, damaged),
         }
     };
-    let partitions: Vec<_> = (0..).zip(topic.logs()).map(partition).collect();
-    let records = |p: &Partition| p.high_watermark.saturating_sub(p.start_offset);
-    Described {
+    Topic {
         name: topic.name.to_string(),
         topic_id: topic.id.0,
-        level: level(settings.level),
+        level: settings.level.written(),
         retention_bytes: settings.retention_bytes,
         retention_ms: settings.retention_ms,
-        records: partitions.iter().map(records).sum(),
-        size_bytes: partitions.iter().map(|p| p.size_bytes).sum(),
-        partitions,
+        records: 0,
+        size_bytes: 0,
+        partitions: (0..).zip(topic.logs()).map(partition).collect(),
+        config: Vec::new(),
     }
+    .counted()
 }

@@ -125,6 +125,7 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
         self.shared.signals[self.core].begin_turn();
         let now = self.clock.now();
         self.turns.begin(now.mono, thread_cpu);
+        self.behaviour.handle_longest_turn(self.turns.longest_cpu);
         if self.stop == Stop::No && self.shared.stopping() {
             self.stop = Stop::Told;
             self.behaviour.handle_stop(now);

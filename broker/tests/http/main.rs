@@ -1,6 +1,8 @@
 //! A whole broker with its HTTP server, asked over loopback. `compat/http/run` asks for more, with
 //! load and with garbage.
 
+mod troubles;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -43,6 +45,10 @@ fn settings(name: &str, http: &str) -> (Settings, PathBuf) {
 impl Broker {
     fn start(name: &str) -> Self {
         let (settings, dir) = settings(name, "127.0.0.1:0");
+        Self::start_on(settings, dir)
+    }
+
+    fn start_on(settings: Settings, dir: PathBuf) -> Self {
         let stop = StopHandle::new().unwrap();
         let handle = stop.clone();
         let (told, ready) = mpsc::channel();
@@ -80,6 +86,19 @@ impl Broker {
 
     fn get(&self, path: &str) -> (String, String) {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"))
+    }
+
+    fn status(&self) -> serde_json::Value {
+        let (code, json) = self.get("/api/v1/status");
+        assert_eq!(code, OK);
+        serde_json::from_str(&json).expect("JSON")
+    }
+
+    fn end(self) -> PathBuf {
+        self.stop.stop();
+        let ended = self.thread.join().expect("no panic");
+        assert!(ended.expect("a clean end").served);
+        self.dir
     }
 }
 

@@ -8,8 +8,8 @@
 
 use leveret_wire::native::{
     AlterTopic, AlterTopicOk, ConfigEntry, ConfigSource, CoreStatus, CreateTopic, CreateTopicOk,
-    Level, ListOffsetsOk, MetadataOk, PartitionDescription, PartitionId, Request, Response,
-    TopicId,
+    Level, ListOffsetsOk, MetadataOk, Offset, PartitionDescription, PartitionId, Request, Response,
+    Shortage, StatusOk, TopicId,
 };
 
 use super::Frame;
@@ -164,8 +164,12 @@ pub struct BrokerStatus {
     pub partitions: u32,
     /// Its cores, by number.
     pub cores: Vec<CoreStatus>,
-    /// Logs that stopped after a storage error.
+    /// Logs that stopped after a storage error, the first thousand of each core.
     pub stopped_logs: Vec<StoppedLog>,
+    /// Cores that take no records for want of disk space; the others have room.
+    pub short_disks: Vec<ShortDisk>,
+    /// Logs of which stored bytes could not be read, the first thousand of each core.
+    pub damaged_logs: Vec<DamagedLog>,
 }
 
 /// A log that takes nothing until the next start.
@@ -178,6 +182,36 @@ pub struct StoppedLog {
     /// Core that owns it.
     pub core: u16,
     /// What happened.
+    pub reason: String,
+}
+
+/// A log of which stored bytes could not be read, or were not those that were written. Readers are
+/// refused these; the rest of it is served, and it takes more records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedLog {
+    /// Its topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: PartitionId,
+    /// Core that owns it.
+    pub core: u16,
+    /// Where the read began that met them last.
+    pub offset: Offset,
+    /// Reads that met such bytes since the broker started.
+    pub reads: u64,
+    /// The file, the place in it, and what does not fit.
+    pub reason: String,
+}
+
+/// A core that takes no records for want of space on its file system. Reading and deleting go on,
+/// and producing resumes by itself when there is space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShortDisk {
+    /// Which core.
+    pub core: u16,
+    /// What is short.
+    pub shortage: Shortage,
+    /// What was refused, or how little is free.
     pub reason: String,
 }
 
@@ -289,7 +323,33 @@ pub fn described(frame: &Frame) -> Result<Vec<TopicDescription>> {
 /// See the module.
 pub fn status(frame: &Frame) -> Result<BrokerStatus> {
     match frame.response()? {
-        Response::Status(status) => Ok(BrokerStatus {
+        Response::Status(status) => Ok(BrokerStatus::from(status)),
+        other => Err(unexpected(&other)),
+    }
+}
+
+impl From<StatusOk<'_>> for BrokerStatus {
+    fn from(status: StatusOk<'_>) -> Self {
+        let stopped = status.stopped_logs.into_iter().map(|log| StoppedLog {
+            topic: log.topic.to_owned(),
+            partition: log.partition,
+            core: log.core,
+            reason: log.reason.to_owned(),
+        });
+        let short = status.short_disks.into_iter().map(|disk| ShortDisk {
+            core: disk.core,
+            shortage: disk.shortage,
+            reason: disk.reason.to_owned(),
+        });
+        let damaged = status.damaged_logs.into_iter().map(|log| DamagedLog {
+            topic: log.topic.to_owned(),
+            partition: log.partition,
+            core: log.core,
+            offset: log.offset,
+            reads: log.reads,
+            reason: log.reason.to_owned(),
+        });
+        Self {
             version: status.version.to_owned(),
             uptime_ms: status.uptime_ms,
             data_dir: status.data_dir.to_owned(),
@@ -297,17 +357,9 @@ pub fn status(frame: &Frame) -> Result<BrokerStatus> {
             topics: status.topics,
             partitions: status.partitions,
             cores: status.cores,
-            stopped_logs: status
-                .stopped_logs
-                .into_iter()
-                .map(|log| StoppedLog {
-                    topic: log.topic.to_owned(),
-                    partition: log.partition,
-                    core: log.core,
-                    reason: log.reason.to_owned(),
-                })
-                .collect(),
-        }),
-        other => Err(unexpected(&other)),
+            stopped_logs: stopped.collect(),
+            short_disks: short.collect(),
+            damaged_logs: damaged.collect(),
+        }
     }
 }

@@ -86,6 +86,12 @@ impl<P: BufPool> Shard<P> {
         }
     }
 
+    /// Why producing is refused for want of space on the file system, if it is; for people.
+    #[must_use]
+    pub fn disk_shortage(&self) -> Option<&str> {
+        self.store.disk_shortage()
+    }
+
     /// What this core holds and has done.
     #[must_use]
     pub fn stats(&self) -> ShardStats {

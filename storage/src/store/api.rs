@@ -240,8 +240,28 @@ pub struct StoreStats {
     pub prefilled_files: u64,
     /// Operations that the file system refused for want of space, each time that it did.
     pub space_refusals: u64,
-    /// Whether appends are refused for want of space on the file system.
-    pub disk_full: bool,
+    /// Whether the file system has space.
+    pub disk: DiskSpace,
+}
+
+/// Whether the file system has space for the entries of topic logs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DiskSpace {
+    /// As far as is known: it is asked while entries come in.
+    #[default]
+    HasRoom,
+    /// Less is free than the floor: appends are refused.
+    AtFloor,
+    /// It has refused something that is not done yet: appends are refused.
+    Full,
+}
+
+impl DiskSpace {
+    /// Whether appends are refused.
+    #[must_use]
+    pub fn is_short(self) -> bool {
+        self != Self::HasRoom
+    }
 }
 
 /// What one log takes up.

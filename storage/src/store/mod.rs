@@ -41,8 +41,8 @@ mod turn;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use api::{
-    AppendError, Event, Frontiers, LogStats, NewEntry, ReadData, ReadError, ReadOutcome, ReadToken,
-    StoreStats, TimeFound, TimeOutcome,
+    AppendError, DiskSpace, Event, Frontiers, LogStats, NewEntry, ReadData, ReadError, ReadOutcome,
+    ReadToken, StoreStats, TimeFound, TimeOutcome,
 };
 pub use config::{LogSettings, StoreConfig};
 
@@ -436,9 +436,15 @@ impl<P: BufPool> Store<P> {
             laps: self.ring.laps(),
             tail_bytes: self.tail_bytes as u64,
             logs: self.logs.len() as u64,
-            disk_full: self.space.is_short(),
+            disk: self.space.state(),
             ..self.stats
         }
+    }
+
+    /// Why appends are refused for want of space on the file system, if they are; for people.
+    #[must_use]
+    pub fn disk_shortage(&self) -> Option<&str> {
+        self.space.reason()
     }
 
     /// How long commits took from their issue to the device's answer, nanoseconds.

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Store;
-use super::api::Event;
+use super::api::{DiskSpace, Event};
 use super::flush::{Job, Kind};
 use super::log::LogState;
 use super::ops::Purpose;
@@ -51,10 +51,11 @@ pub(crate) struct Growing {
 /// What is known of the file system's space.
 #[derive(Debug, Default)]
 pub(crate) struct Space {
-    /// Less is free than the floor.
-    low: bool,
-    /// Something was refused, and not everything that was is done.
-    full: bool,
+    /// Less is free than the floor: how much, for people.
+    low: Option<String>,
+    /// Something was refused, and not everything that was is done: what was refused first, for
+    /// people.
+    full: Option<String>,
     /// What waits to be tried again, in order.
     waiting: VecDeque<Refused>,
     /// Something was refused since the last round of trying.
@@ -67,8 +68,6 @@ pub(crate) struct Space {
     asked: bool,
     /// Bytes above the floor at the last answer that nobody was lent since; `None` before that.
     room: Option<u64>,
-    /// For people: why appends are refused.
-    reason: String,
     /// What the last event said: whether appends are refused.
     said: bool,
     /// At most as many as there are commits in flight.
@@ -78,12 +77,26 @@ pub(crate) struct Space {
 impl Space {
     /// Whether appends are refused for want of space on the file system.
     pub(crate) fn is_short(&self) -> bool {
-        self.low || self.full
+        self.state().is_short()
+    }
+
+    /// What is known.
+    pub(crate) fn state(&self) -> DiskSpace {
+        match (&self.full, &self.low) {
+            (Some(_), _) => DiskSpace::Full,
+            (None, Some(_)) => DiskSpace::AtFloor,
+            (None, None) => DiskSpace::HasRoom,
+        }
+    }
+
+    /// Why appends are refused, if they are.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.full.as_deref().or(self.low.as_deref())
     }
 
     /// Whether the file system itself has refused something that is not done yet.
     pub(crate) fn is_full(&self) -> bool {
-        self.full
+        self.full.is_some()
     }
 
     /// Whether space may be set aside ahead of need: no more than one part in `share` of what is
@@ -122,7 +135,7 @@ impl<P: BufPool> Store<P> {
     /// When free space is asked for, or refused steps are tried, though nothing else happens.
     pub(crate) fn space_deadline(&self) -> Option<Mono> {
         let space = &self.space;
-        let ask = space.ask_at.filter(|_| space.low && !space.asked);
+        let ask = space.ask_at.filter(|_| space.low.is_some() && !space.asked);
         let retry = space.retry_at.filter(|_| !self.stopping && !self.fatal);
         ask.into_iter().chain(retry).min()
     }
@@ -139,12 +152,9 @@ impl<P: BufPool> Store<P> {
         self.space.asked = false;
         let floor = self.config.disk_floor_bytes;
         if let Ok(Output::Free(free)) = result {
-            self.space.low = free < floor;
+            self.space.low = (free < floor)
+                .then(|| format!("{free} bytes are free, fewer than the floor of {floor} bytes"));
             self.space.room = Some(free.saturating_sub(floor));
-            if self.space.low && !self.space.full {
-                self.space.reason =
-                    format!("{free} bytes are free, fewer than the floor of {floor} bytes");
-            }
         }
         let next = self.now.mono.after(self.config.free_space_check_ns);
         self.space.ask_at = Some(next);
@@ -158,9 +168,7 @@ impl<P: BufPool> Store<P> {
         let space = &mut self.space;
         space.waiting.push_back(what);
         space.refused = true;
-        if !std::mem::replace(&mut space.full, true) {
-            space.reason = reason;
-        }
+        space.full.get_or_insert(reason);
         if space.retry_at.is_none_or(|at| at <= self.now.mono) {
             space.retry_at = Some(self.now.mono.after(self.config.free_space_check_ns));
         }
@@ -169,7 +177,7 @@ impl<P: BufPool> Store<P> {
 
     /// Files were removed: what was refused is tried at once.
     pub(crate) fn space_freed(&mut self) {
-        if self.space.full {
+        if self.space.is_full() {
             self.space.retry_at = Some(self.now.mono);
             self.stirred = true;
         }
@@ -197,7 +205,7 @@ impl<P: BufPool> Store<P> {
         let well = !std::mem::take(&mut self.space.refused);
         let waiting = self.space.waiting.len();
         if well && waiting == 0 {
-            self.space.full = false;
+            self.space.full = None;
             self.space.retry_at = None;
             self.reclaim_again = true;
             self.stirred = true;
@@ -279,7 +287,9 @@ impl<P: BufPool> Store<P> {
     pub(crate) fn refuse_job(&mut self, key: LogKey, reason: String) {
         let log = &self.logs[key];
         // A job that is given up leaves its segment as it is: no other may begin when stopping.
-        self.space.full |= self.stopping;
+        if self.stopping {
+            self.space.full.get_or_insert(reason.clone());
+        }
         if log.removal.is_some() || log.stopped || self.stopping {
             return self.give_up_job(key);
         }
@@ -352,11 +362,11 @@ impl<P: BufPool> Store<P> {
         if std::mem::replace(&mut self.space.said, short) == short {
             return;
         }
-        self.events.push_back(match short {
-            true => Event::DiskFull {
-                reason: std::mem::take(&mut self.space.reason),
+        self.events.push_back(match self.space.reason() {
+            Some(reason) => Event::DiskFull {
+                reason: reason.to_owned(),
             },
-            false => Event::DiskHasRoom,
+            None => Event::DiskHasRoom,
         });
     }
 }

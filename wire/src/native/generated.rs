@@ -300,7 +300,7 @@ impl ::core::fmt::Debug for PartitionDescription {
       .field("partition", &self.partition())
       .field("core", &self.core())
       .field("stopped", &self.stopped())
-      .field("reserved", &self.reserved())
+      .field("damaged", &self.damaged())
       .finish()
   }
 }
@@ -351,7 +351,7 @@ impl<'a> PartitionDescription {
     partition: u32,
     core: u16,
     stopped: u8,
-    reserved: u8,
+    damaged: u8,
   ) -> Self {
     let mut s = Self([0; 32]);
     s.set_start_offset(start_offset);
@@ -360,7 +360,7 @@ impl<'a> PartitionDescription {
     s.set_partition(partition);
     s.set_core(core);
     s.set_stopped(stopped);
-    s.set_reserved(reserved);
+    s.set_damaged(damaged);
     s
   }
 
@@ -538,7 +538,7 @@ impl<'a> PartitionDescription {
     }
   }
 
-  pub fn reserved(&self) -> u8 {
+  pub fn damaged(&self) -> u8 {
     let mut mem = ::core::mem::MaybeUninit::<<u8 as ::flatbuffers::EndianScalar>::Scalar>::uninit();
     // Safety:
     // Created from a valid Table for this object
@@ -553,7 +553,7 @@ impl<'a> PartitionDescription {
     })
   }
 
-  pub fn set_reserved(&mut self, x: u8) {
+  pub fn set_damaged(&mut self, x: u8) {
     let x_le = ::flatbuffers::EndianScalar::to_little_endian(x);
     // Safety:
     // Created from a valid Table for this object
@@ -5541,6 +5541,7 @@ impl<'a> CoreStatus<'a> {
   pub const VT_RECORDS_IN_PER_SECOND: ::flatbuffers::VOffsetT = 28;
   pub const VT_BYTES_IN_PER_SECOND: ::flatbuffers::VOffsetT = 30;
   pub const VT_BYTES_OUT_PER_SECOND: ::flatbuffers::VOffsetT = 32;
+  pub const VT_LONGEST_TURN_US: ::flatbuffers::VOffsetT = 34;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -5552,6 +5553,7 @@ impl<'a> CoreStatus<'a> {
     args: &'args CoreStatusArgs
   ) -> ::flatbuffers::WIPOffset<CoreStatus<'bldr>> {
     let mut builder = CoreStatusBuilder::new(_fbb);
+    builder.add_longest_turn_us(args.longest_turn_us);
     builder.add_bytes_out_per_second(args.bytes_out_per_second);
     builder.add_bytes_in_per_second(args.bytes_in_per_second);
     builder.add_records_in_per_second(args.records_in_per_second);
@@ -5676,6 +5678,13 @@ impl<'a> CoreStatus<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<f64>(CoreStatus::VT_BYTES_OUT_PER_SECOND, Some(0.0)).unwrap()}
   }
+  #[inline]
+  pub fn longest_turn_us(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(CoreStatus::VT_LONGEST_TURN_US, Some(0)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for CoreStatus<'_> {
@@ -5699,6 +5708,7 @@ impl ::flatbuffers::Verifiable for CoreStatus<'_> {
      .visit_field::<f64>("records_in_per_second", Self::VT_RECORDS_IN_PER_SECOND, false)?
      .visit_field::<f64>("bytes_in_per_second", Self::VT_BYTES_IN_PER_SECOND, false)?
      .visit_field::<f64>("bytes_out_per_second", Self::VT_BYTES_OUT_PER_SECOND, false)?
+     .visit_field::<u64>("longest_turn_us", Self::VT_LONGEST_TURN_US, false)?
      .finish();
     Ok(())
   }
@@ -5719,6 +5729,7 @@ pub struct CoreStatusArgs {
     pub records_in_per_second: f64,
     pub bytes_in_per_second: f64,
     pub bytes_out_per_second: f64,
+    pub longest_turn_us: u64,
 }
 impl<'a> Default for CoreStatusArgs {
   #[inline]
@@ -5739,6 +5750,7 @@ impl<'a> Default for CoreStatusArgs {
       records_in_per_second: 0.0,
       bytes_in_per_second: 0.0,
       bytes_out_per_second: 0.0,
+      longest_turn_us: 0,
     }
   }
 }
@@ -5809,6 +5821,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CoreStatusBuilder<'a, 'b, A> 
     self.fbb_.push_slot::<f64>(CoreStatus::VT_BYTES_OUT_PER_SECOND, bytes_out_per_second, 0.0);
   }
   #[inline]
+  pub fn add_longest_turn_us(&mut self, longest_turn_us: u64) {
+    self.fbb_.push_slot::<u64>(CoreStatus::VT_LONGEST_TURN_US, longest_turn_us, 0);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CoreStatusBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     CoreStatusBuilder {
@@ -5841,6 +5857,7 @@ impl ::core::fmt::Debug for CoreStatus<'_> {
       ds.field("records_in_per_second", &self.records_in_per_second());
       ds.field("bytes_in_per_second", &self.bytes_in_per_second());
       ds.field("bytes_out_per_second", &self.bytes_out_per_second());
+      ds.field("longest_turn_us", &self.longest_turn_us());
       ds.finish()
   }
 }
@@ -5993,6 +6010,320 @@ impl ::core::fmt::Debug for StoppedLog<'_> {
       ds.finish()
   }
 }
+pub enum DamagedLogOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct DamagedLog<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for DamagedLog<'a> {
+  type Inner = DamagedLog<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> DamagedLog<'a> {
+  pub const VT_TOPIC: ::flatbuffers::VOffsetT = 4;
+  pub const VT_PARTITION: ::flatbuffers::VOffsetT = 6;
+  pub const VT_CORE: ::flatbuffers::VOffsetT = 8;
+  pub const VT_OFFSET: ::flatbuffers::VOffsetT = 10;
+  pub const VT_READS: ::flatbuffers::VOffsetT = 12;
+  pub const VT_REASON: ::flatbuffers::VOffsetT = 14;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    DamagedLog { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args DamagedLogArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<DamagedLog<'bldr>> {
+    let mut builder = DamagedLogBuilder::new(_fbb);
+    builder.add_reads(args.reads);
+    builder.add_offset(args.offset);
+    if let Some(x) = args.reason { builder.add_reason(x); }
+    builder.add_partition(args.partition);
+    if let Some(x) = args.topic { builder.add_topic(x); }
+    builder.add_core(args.core);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn topic(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(DamagedLog::VT_TOPIC, None).unwrap()}
+  }
+  #[inline]
+  pub fn partition(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(DamagedLog::VT_PARTITION, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn core(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(DamagedLog::VT_CORE, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn offset(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(DamagedLog::VT_OFFSET, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn reads(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(DamagedLog::VT_READS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn reason(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(DamagedLog::VT_REASON, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for DamagedLog<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("topic", Self::VT_TOPIC, true)?
+     .visit_field::<u32>("partition", Self::VT_PARTITION, false)?
+     .visit_field::<u16>("core", Self::VT_CORE, false)?
+     .visit_field::<u64>("offset", Self::VT_OFFSET, false)?
+     .visit_field::<u64>("reads", Self::VT_READS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("reason", Self::VT_REASON, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct DamagedLogArgs<'a> {
+    pub topic: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub partition: u32,
+    pub core: u16,
+    pub offset: u64,
+    pub reads: u64,
+    pub reason: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for DamagedLogArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    DamagedLogArgs {
+      topic: None, // required field
+      partition: 0,
+      core: 0,
+      offset: 0,
+      reads: 0,
+      reason: None, // required field
+    }
+  }
+}
+
+pub struct DamagedLogBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DamagedLogBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_topic(&mut self, topic: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(DamagedLog::VT_TOPIC, topic);
+  }
+  #[inline]
+  pub fn add_partition(&mut self, partition: u32) {
+    self.fbb_.push_slot::<u32>(DamagedLog::VT_PARTITION, partition, 0);
+  }
+  #[inline]
+  pub fn add_core(&mut self, core: u16) {
+    self.fbb_.push_slot::<u16>(DamagedLog::VT_CORE, core, 0);
+  }
+  #[inline]
+  pub fn add_offset(&mut self, offset: u64) {
+    self.fbb_.push_slot::<u64>(DamagedLog::VT_OFFSET, offset, 0);
+  }
+  #[inline]
+  pub fn add_reads(&mut self, reads: u64) {
+    self.fbb_.push_slot::<u64>(DamagedLog::VT_READS, reads, 0);
+  }
+  #[inline]
+  pub fn add_reason(&mut self, reason: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(DamagedLog::VT_REASON, reason);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DamagedLogBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    DamagedLogBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<DamagedLog<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, DamagedLog::VT_TOPIC,"topic");
+    self.fbb_.required(o, DamagedLog::VT_REASON,"reason");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for DamagedLog<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("DamagedLog");
+      ds.field("topic", &self.topic());
+      ds.field("partition", &self.partition());
+      ds.field("core", &self.core());
+      ds.field("offset", &self.offset());
+      ds.field("reads", &self.reads());
+      ds.field("reason", &self.reason());
+      ds.finish()
+  }
+}
+pub enum ShortDiskOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct ShortDisk<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for ShortDisk<'a> {
+  type Inner = ShortDisk<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> ShortDisk<'a> {
+  pub const VT_CORE: ::flatbuffers::VOffsetT = 4;
+  pub const VT_FULL: ::flatbuffers::VOffsetT = 6;
+  pub const VT_REASON: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    ShortDisk { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ShortDiskArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<ShortDisk<'bldr>> {
+    let mut builder = ShortDiskBuilder::new(_fbb);
+    if let Some(x) = args.reason { builder.add_reason(x); }
+    builder.add_core(args.core);
+    builder.add_full(args.full);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn core(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(ShortDisk::VT_CORE, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn full(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(ShortDisk::VT_FULL, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn reason(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ShortDisk::VT_REASON, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for ShortDisk<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u16>("core", Self::VT_CORE, false)?
+     .visit_field::<bool>("full", Self::VT_FULL, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("reason", Self::VT_REASON, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ShortDiskArgs<'a> {
+    pub core: u16,
+    pub full: bool,
+    pub reason: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for ShortDiskArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    ShortDiskArgs {
+      core: 0,
+      full: false,
+      reason: None, // required field
+    }
+  }
+}
+
+pub struct ShortDiskBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ShortDiskBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_core(&mut self, core: u16) {
+    self.fbb_.push_slot::<u16>(ShortDisk::VT_CORE, core, 0);
+  }
+  #[inline]
+  pub fn add_full(&mut self, full: bool) {
+    self.fbb_.push_slot::<bool>(ShortDisk::VT_FULL, full, false);
+  }
+  #[inline]
+  pub fn add_reason(&mut self, reason: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ShortDisk::VT_REASON, reason);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ShortDiskBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ShortDiskBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<ShortDisk<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, ShortDisk::VT_REASON,"reason");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for ShortDisk<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("ShortDisk");
+      ds.field("core", &self.core());
+      ds.field("full", &self.full());
+      ds.field("reason", &self.reason());
+      ds.finish()
+  }
+}
 pub enum StatusOkOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -6017,6 +6348,8 @@ impl<'a> StatusOk<'a> {
   pub const VT_PARTITIONS: ::flatbuffers::VOffsetT = 14;
   pub const VT_CORES: ::flatbuffers::VOffsetT = 16;
   pub const VT_STOPPED_LOGS: ::flatbuffers::VOffsetT = 18;
+  pub const VT_SHORT_DISKS: ::flatbuffers::VOffsetT = 20;
+  pub const VT_DAMAGED_LOGS: ::flatbuffers::VOffsetT = 22;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -6029,6 +6362,8 @@ impl<'a> StatusOk<'a> {
   ) -> ::flatbuffers::WIPOffset<StatusOk<'bldr>> {
     let mut builder = StatusOkBuilder::new(_fbb);
     builder.add_uptime_ms(args.uptime_ms);
+    if let Some(x) = args.damaged_logs { builder.add_damaged_logs(x); }
+    if let Some(x) = args.short_disks { builder.add_short_disks(x); }
     if let Some(x) = args.stopped_logs { builder.add_stopped_logs(x); }
     if let Some(x) = args.cores { builder.add_cores(x); }
     builder.add_partitions(args.partitions);
@@ -6096,6 +6431,20 @@ impl<'a> StatusOk<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<StoppedLog>>>>(StatusOk::VT_STOPPED_LOGS, None).unwrap()}
   }
+  #[inline]
+  pub fn short_disks(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ShortDisk<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ShortDisk>>>>(StatusOk::VT_SHORT_DISKS, None)}
+  }
+  #[inline]
+  pub fn damaged_logs(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<DamagedLog<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<DamagedLog>>>>(StatusOk::VT_DAMAGED_LOGS, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for StatusOk<'_> {
@@ -6112,6 +6461,8 @@ impl ::flatbuffers::Verifiable for StatusOk<'_> {
      .visit_field::<u32>("partitions", Self::VT_PARTITIONS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<CoreStatus>>>>("cores", Self::VT_CORES, true)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<StoppedLog>>>>("stopped_logs", Self::VT_STOPPED_LOGS, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ShortDisk>>>>("short_disks", Self::VT_SHORT_DISKS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<DamagedLog>>>>("damaged_logs", Self::VT_DAMAGED_LOGS, false)?
      .finish();
     Ok(())
   }
@@ -6125,6 +6476,8 @@ pub struct StatusOkArgs<'a> {
     pub partitions: u32,
     pub cores: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<CoreStatus<'a>>>>>,
     pub stopped_logs: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<StoppedLog<'a>>>>>,
+    pub short_disks: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ShortDisk<'a>>>>>,
+    pub damaged_logs: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<DamagedLog<'a>>>>>,
 }
 impl<'a> Default for StatusOkArgs<'a> {
   #[inline]
@@ -6138,6 +6491,8 @@ impl<'a> Default for StatusOkArgs<'a> {
       partitions: 0,
       cores: None, // required field
       stopped_logs: None, // required field
+      short_disks: None,
+      damaged_logs: None,
     }
   }
 }
@@ -6180,6 +6535,14 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> StatusOkBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(StatusOk::VT_STOPPED_LOGS, stopped_logs);
   }
   #[inline]
+  pub fn add_short_disks(&mut self, short_disks: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<ShortDisk<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(StatusOk::VT_SHORT_DISKS, short_disks);
+  }
+  #[inline]
+  pub fn add_damaged_logs(&mut self, damaged_logs: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<DamagedLog<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(StatusOk::VT_DAMAGED_LOGS, damaged_logs);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> StatusOkBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     StatusOkBuilder {
@@ -6209,6 +6572,8 @@ impl ::core::fmt::Debug for StatusOk<'_> {
       ds.field("partitions", &self.partitions());
       ds.field("cores", &self.cores());
       ds.field("stopped_logs", &self.stopped_logs());
+      ds.field("short_disks", &self.short_disks());
+      ds.field("damaged_logs", &self.damaged_logs());
       ds.finish()
   }
 }

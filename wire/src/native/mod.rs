@@ -44,9 +44,10 @@ pub use request::{
     Request,
 };
 pub use response::{
-    AlterTopicOk, ConfigEntry, ConfigSource, CoreStatus, CreateTopicOk, ErrorResponse, FetchOk,
-    FetchedPartition, HelloOk, InitProducerOk, ListOffsetsOk, MetadataOk, PartitionDescription,
-    ProduceOk, Response, StatusOk, StoppedLog, TopicDescription, TopicSummary,
+    AlterTopicOk, ConfigEntry, ConfigSource, CoreStatus, CreateTopicOk, DamagedLog, ErrorResponse,
+    FetchOk, FetchedPartition, HelloOk, InitProducerOk, ListOffsetsOk, MetadataOk,
+    PartitionDescription, ProduceOk, Response, ShortDisk, Shortage, StatusOk, StoppedLog,
+    TopicDescription, TopicSummary,
 };
 pub use table::DecodeError;
 pub use types::{CorrelationId, Level, Offset, PartitionId, ProducerId, TopicId};

@@ -14,7 +14,7 @@ use super::{ErrorCode, Kind};
 mod status;
 mod topics;
 
-pub use status::{CoreStatus, StatusOk, StoppedLog};
+pub use status::{CoreStatus, DamagedLog, ShortDisk, Shortage, StatusOk, StoppedLog};
 pub use topics::{ConfigEntry, ConfigSource, PartitionDescription, TopicDescription, TopicSummary};
 
 /// One response, borrowed from the frame that it came in or from whoever sends it.

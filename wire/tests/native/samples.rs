@@ -54,6 +54,7 @@ const DESCRIBED: [PartitionDescription; 1] = [PartitionDescription {
     high_watermark: Offset(22),
     size_bytes: 33,
     stopped: true,
+    damaged: true,
 }];
 
 pub(crate) fn requests() -> Vec<Request<'static>> {
@@ -225,12 +226,33 @@ fn status() -> StatusOk<'static> {
             records_in_per_second: 1.5,
             bytes_in_per_second: 2.5,
             bytes_out_per_second: 3.5,
+            longest_turn_us: 1234,
         }],
         stopped_logs: vec![StoppedLog {
             topic: "orders",
             partition: PartitionId(2),
             core: 1,
             reason: "write failed",
+        }],
+        short_disks: vec![
+            ShortDisk {
+                core: 1,
+                shortage: Shortage::Full,
+                reason: "no space left",
+            },
+            ShortDisk {
+                core: 2,
+                shortage: Shortage::AtFloor,
+                reason: "little is free",
+            },
+        ],
+        damaged_logs: vec![DamagedLog {
+            topic: "orders",
+            partition: PartitionId(3),
+            core: 1,
+            offset: Offset(17),
+            reads: 4,
+            reason: "a checksum does not fit",
         }],
     }
 }

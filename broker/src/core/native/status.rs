@@ -1,9 +1,11 @@
 //! Status: how the broker is, from all cores.
 
 use leveret_storage::io::BufPool;
+use leveret_storage::store::DiskSpace;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::native::{
-    CoreStatus, CorrelationId, PartitionId, Response, StatusOk, StoppedLog,
+    CoreStatus, CorrelationId, DamagedLog, Offset, PartitionId, Response, ShortDisk, Shortage,
+    StatusOk, StoppedLog,
 };
 
 use super::gathered::Gathered;
@@ -30,22 +32,24 @@ impl<P: BufPool> Core<P> {
         now: Now,
     ) {
         reports.sort_by_key(|report| report.core);
-        let stopped: Vec<_> = reports
-            .iter()
-            .flat_map(|report| report.stopped.iter().map(move |log| (report.core, log)))
-            .filter_map(|(core, (log, reason))| {
-                let (topic, partition) = self.topology.owner_of(*log)?;
-                Some((topic.clone(), partition, core, reason))
+        let stopped_logs = reports.iter().flat_map(|report| {
+            report.stopped.iter().map(|log| StoppedLog {
+                topic: &log.place.0,
+                partition: PartitionId(log.place.1),
+                core: report.core.0,
+                reason: &log.reason,
             })
-            .collect();
-        let stopped_logs = stopped
-            .iter()
-            .map(|(topic, partition, core, reason)| StoppedLog {
-                topic: topic.name.as_str(),
-                partition: PartitionId(*partition),
-                core: core.0,
-                reason,
-            });
+        });
+        let damaged_logs = reports.iter().flat_map(|report| {
+            report.damaged.iter().map(|log| DamagedLog {
+                topic: &log.place.0,
+                partition: PartitionId(log.place.1),
+                core: report.core.0,
+                offset: Offset(log.offset.0),
+                reads: log.reads,
+                reason: &log.reason,
+            })
+        });
         let data_dir = self.settings.data_dir.clone();
         let response = Response::Status(StatusOk {
             version: env!("CARGO_PKG_VERSION"),
@@ -56,9 +60,24 @@ impl<P: BufPool> Core<P> {
             partitions: self.topology.partitions(),
             cores: reports.iter().map(core_status).collect(),
             stopped_logs: stopped_logs.collect(),
+            short_disks: reports.iter().filter_map(short_disk).collect(),
+            damaged_logs: damaged_logs.collect(),
         });
         self.respond(conn, correlation, &response);
     }
+}
+
+fn short_disk(report: &CoreReport) -> Option<ShortDisk<'_>> {
+    let shortage = match report.disk {
+        DiskSpace::HasRoom => return None,
+        DiskSpace::AtFloor => Shortage::AtFloor,
+        DiskSpace::Full => Shortage::Full,
+    };
+    Some(ShortDisk {
+        core: report.core.0,
+        shortage,
+        reason: report.disk_shortage.as_deref().unwrap_or_default(),
+    })
 }
 
 fn core_status(report: &CoreReport) -> CoreStatus {
@@ -78,5 +97,6 @@ fn core_status(report: &CoreReport) -> CoreStatus {
         records_in_per_second: report.rates.records_in,
         bytes_in_per_second: report.rates.bytes_in,
         bytes_out_per_second: report.rates.bytes_out,
+        longest_turn_us: report.longest_turn_us,
     }
 }

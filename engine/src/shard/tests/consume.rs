@@ -1,7 +1,7 @@
 //! What a fetch gives, what it waits for, and what a look-up finds.
 
 use leveret_record::Compression;
-use leveret_storage::types::Level;
+use leveret_storage::types::{CoreId, Level};
 
 use super::bench::*;
 use super::*;
@@ -260,6 +260,68 @@ fn rotten_segments_give_an_error_and_never_other_bytes() {
         [198, 199],
         "the rest is served"
     );
+}
+
+#[test]
+fn whoever_meets_rot_the_operator_hears_where() {
+    let fetch = |bench: &mut Bench, at: u64| {
+        bench.ask(one(1, at, 1, 0, 0));
+    };
+    let watch = |bench: &mut Bench, at: u64| {
+        let id = WatchId {
+            asker: CoreId(0),
+            number: at,
+        };
+        let watch = Watch {
+            log: LogId(1),
+            from: Offset(at),
+            max_bytes: 1,
+            stand: false,
+        };
+        bench.shard.watch(id, watch, bench.now);
+    };
+    let look_up = |bench: &mut Bench, at: u64| {
+        let (request, spec) = (bench.request(), OffsetSpec::Timestamp(at as i64));
+        let log = LogId(1);
+        bench.shard.list_offsets(request, log, spec, bench.now);
+    };
+    let readers: [fn(&mut Bench, u64); 3] = [fetch, watch, look_up];
+    for (number, ask) in readers.into_iter().enumerate() {
+        for rotten in [false, true] {
+            let mut bench = Bench::new(2, Level::Synced);
+            for n in 0..100u8 {
+                bench.produce(
+                    1,
+                    batch_at(2 * i64::from(n), &[&[n; 1000], b"x"], Compression::None),
+                );
+            }
+            let mut bench = bench.restart();
+            if rotten {
+                assert!(bench.disk.rot_segments() > 0, "the test needs a segment");
+            }
+            for at in 0..200 {
+                ask(&mut bench, at);
+                bench.run();
+            }
+            if !rotten {
+                assert_eq!(bench.events, [], "reader {number}: nothing to tell");
+                continue;
+            }
+            assert!(!bench.events.is_empty(), "reader {number} met nothing");
+            for event in &bench.events {
+                let ShardEvent::Damaged { log, reason, .. } = event else {
+                    panic!("reader {number}: {event:?}");
+                };
+                assert_eq!(*log, LogId(1));
+                let names_its_place = reason.contains(".log") && reason.contains("byte");
+                assert!(names_its_place, "reader {number}: {reason}");
+            }
+            // Damage stops nothing: the log takes more, and so does the other.
+            for log in [1, 2] {
+                produced(&bench.produce(log, batch(&[b"more"])));
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What happens when there is no room, no device, or no time.
 
 use leveret_storage::io::FileName;
+use leveret_storage::store::DiskSpace;
 use leveret_storage::types::Level;
 
 use super::bench::*;
@@ -202,9 +203,24 @@ fn a_full_disk_refuses_producing_and_goes_on_serving() {
         }
     }
     assert_eq!(refused, Some(Reply::Failed(EngineError::DiskFull)));
+    let told = bench.events.clone();
+    assert!(
+        matches!(&told[..], [ShardEvent::DiskFull { reason }] if reason.contains("floor")),
+        "{told:?}"
+    );
+    assert_eq!(bench.shard.stats().store.disk, DiskSpace::AtFloor);
+    assert!(
+        bench
+            .shard
+            .disk_shortage()
+            .is_some_and(|why| why.contains("floor"))
+    );
     assert_eq!(contents(&bench.fetch(1, 0, 1).unwrap())[0].1, b"a");
     bench.disk.full = false;
     bench.wait_ms(5000);
+    assert_eq!(bench.events[1..], [ShardEvent::DiskHasRoom]);
+    assert_eq!(bench.shard.stats().store.disk, DiskSpace::HasRoom);
+    assert_eq!(bench.shard.disk_shortage(), None);
     assert!(matches!(
         bench.produce(1, batch(&[b"z"])),
         Reply::Produced(_)
@@ -221,6 +237,13 @@ fn a_device_that_has_no_space_delays_producing_and_loses_nothing() {
     bench.wait_ms(100);
     assert_eq!(bench.reply(waiting), None);
     assert!(matches!(bench.events[..], [ShardEvent::DiskFull { .. }]));
+    assert_eq!(bench.shard.stats().store.disk, DiskSpace::Full);
+    assert!(
+        bench
+            .shard
+            .disk_shortage()
+            .is_some_and(|why| why.contains("no space"))
+    );
     for log in [1, 2] {
         let refused = bench.produce(log, batch(&[b"refused"]));
         assert_eq!(refused, Reply::Failed(EngineError::DiskFull));
@@ -233,6 +256,7 @@ fn a_device_that_has_no_space_delays_producing_and_loses_nothing() {
     bench.wait_ms(3000);
     assert_eq!(produced(&bench.reply(waiting).unwrap()), (1, false));
     assert_eq!(bench.events[1..], [ShardEvent::DiskHasRoom]);
+    assert_eq!(bench.shard.stats().store.disk, DiskSpace::HasRoom);
     // A producer that did not hear of it sends it again, and hears of the same place.
     let again = bench.produce(1, stamped(5, 0, &[&large]));
     assert_eq!(produced(&again), (1, true));

@@ -2,7 +2,7 @@
 
 use super::world::{Is, LOG, SEGMENT_SYNCS, World, reserving, small};
 use crate::io::{Dir, FileName, Op};
-use crate::store::{AppendError, Event, LogSettings, StoreConfig};
+use crate::store::{AppendError, DiskSpace, Event, LogSettings, StoreConfig};
 use crate::types::{LogId, LogKind, Offset};
 
 const SECOND: u64 = 1_000_000_000;
@@ -86,7 +86,7 @@ fn goes_on(world: &mut World) {
     assert_eq!(begun(world), 1, "{:?}", world.events);
     world.check_log(LOG, 5000);
     let before = world.store.stats();
-    assert!(before.disk_full && before.space_refusals > 0);
+    assert!(before.disk == DiskSpace::Full && before.space_refusals > 0);
     world.sleep(20 * SECOND);
     let tried = world.store.stats().space_refusals - before.space_refusals;
     assert!((1..=20 * 4).contains(&tried), "tried {tried} times");
@@ -109,7 +109,7 @@ fn resumes(world: &mut World) {
     }
     assert!(world.events.contains(&Event::SpaceAvailable));
     assert_eq!((begun(world), ended(world)), (1, 1));
-    assert!(!world.store.stats().disk_full);
+    assert!(!world.store.stats().disk.is_short());
     let frontiers = world.store.frontiers(LOG).unwrap();
     assert_eq!(frontiers.durable, frontiers.ordered);
     for _ in 0..300 {

@@ -34,6 +34,9 @@ pub struct PartitionDescription {
     pub size_bytes: u64,
     /// Its log stopped after a storage error and takes nothing until the next start.
     pub stopped: bool,
+    /// Stored bytes of it could not be read, or were not those that were written; what else it has
+    /// is served.
+    pub damaged: bool,
 }
 
 /// Where a topic's setting has its value from.
@@ -93,6 +96,7 @@ impl WireItem for PartitionDescription {
             high_watermark: Offset(raw.high_watermark()),
             size_bytes: raw.size_bytes(),
             stopped: raw.stopped() != 0,
+            damaged: raw.damaged() != 0,
         }
     }
 }
@@ -212,7 +216,7 @@ pub(super) fn build_descriptions(
                         partition.partition.0,
                         partition.core,
                         u8::from(partition.stopped),
-                        0,
+                        u8::from(partition.damaged),
                     )
                 }));
             let config: Vec<_> = topic
