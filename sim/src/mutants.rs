@@ -45,6 +45,7 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
         Mutation::NoReserve | Mutation::FullForEver => &[Stuck],
         // An assertion, or files taken for lost that are on their way out.
         Mutation::OutlivesDeletion => &[Panicked, Stuck],
+        Mutation::LimitPerCore => &[WrongData],
     }
 }
 
@@ -55,6 +56,7 @@ pub fn mode(mutation: Mutation) -> Mode {
         Mutation::RefusalIsSuccess | Mutation::FullForEver => Mode::Faults,
         Mutation::UnsyncedVisible | Mutation::OvertakesRefused => Mode::Shards,
         Mutation::OutlivesDeletion => Mode::Churn,
+        Mutation::LimitPerCore => Mode::Cores,
         _ => Mode::Crashes,
     }
 }

@@ -50,7 +50,8 @@ fn run_plan(seed: u64, mode: Mode, rng: Rng, plan: Plan, printing: bool) -> Outc
     let mut trace = Trace::new(printing);
     if mode == Mode::Cores {
         let (mut rng, mut counters) = (rng, Counters::default());
-        let violation = judge(|| same::run(seed, &mut rng, &mut counters, &mut trace));
+        let mutation = plan.store.mutation;
+        let violation = judge(|| same::run(seed, &mut rng, mutation, &mut counters, &mut trace));
         return Outcome {
             seed,
             counters,

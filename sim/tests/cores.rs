@@ -1,11 +1,16 @@
 //! Whole brokers in the simulator: every answer is the same however many cores give it.
 
 use leveret_broker::core::boundary::Protocol;
-use leveret_sim::cores::kafka::{self, Bounds, Wanted};
+use std::collections::BTreeSet;
+
+use leveret_sim::cores::course::{self, Step};
+use leveret_sim::cores::kafka::{self, Answer, Bounds, Wanted};
 use leveret_sim::cores::{Setup, World, same};
 use leveret_sim::counters::Counters;
 use leveret_sim::plan::Mode;
+use leveret_sim::rng::Rng;
 use leveret_sim::run::run;
+use leveret_storage::mutation::Mutation;
 
 #[test]
 fn brokers_of_one_two_and_four_cores_answer_the_same() {
@@ -51,6 +56,63 @@ fn the_bounds_of_a_fetch_hold_over_all_cores() {
             assert_eq!(given.count(), parts);
         }
     }
+}
+
+/// The control: where each core may read what all together may, more is read than leaves.
+#[test]
+fn nothing_is_read_that_does_not_leave() {
+    for (mutation, for_nothing) in [(None, false), (Some(Mutation::LimitPerCore), true)] {
+        let mut setup = Setup::new(9, 4);
+        setup.store.mutation = mutation;
+        let mut world = World::new(&setup);
+        let conn = world.connect(0, Protocol::Kafka);
+        let mut ask = |request: &[u8]| same::ask(&mut world, conn, request).unwrap();
+        ask(&kafka::create_topics(&[("a", 4)]));
+        for partition in [0, 1, 2, 3, 0, 1, 2, 3] {
+            ask(&kafka::produce(-1, &[("a", partition, 10_000)]));
+        }
+        for max_bytes in [1, 15_000, 25_000, 45_000, 100_000] {
+            let wanted = [3, 1, 0, 2].map(|partition| Wanted {
+                topic: "a",
+                partition,
+                offset: 0,
+                max_bytes: 1 << 20,
+            });
+            let bounds = Bounds {
+                max_bytes,
+                min_bytes: 1,
+                max_wait: 100,
+            };
+            let fetched = kafka::fetched(&ask(&kafka::fetch(bounds, &wanted)));
+            let bytes: usize = fetched.iter().map(|part| part.records.len()).sum();
+            assert!(for_nothing || bytes <= (max_bytes as usize).max(11_000));
+        }
+        let thrown_away = same::thrown_away(&mut world);
+        assert_eq!(
+            thrown_away > 0,
+            for_nothing,
+            "{thrown_away} bytes, {mutation:?}"
+        );
+    }
+}
+
+#[test]
+fn courses_ask_for_every_kafka_request_that_there_is() {
+    let mut asked = BTreeSet::new();
+    for seed in 1..=60 {
+        for step in course::draw(&mut Rng::new(seed)) {
+            if let Step::Kafka(request) | Step::Early(request) = step {
+                asked.insert(i16::from_be_bytes([request[4], request[5]]));
+            }
+        }
+    }
+    let mut world = World::new(&Setup::new(1, 1));
+    let conn = world.connect(0, Protocol::Kafka);
+    let answer = same::ask(&mut world, conn, &kafka::api_versions()).unwrap();
+    let mut answer = Answer::of(&answer);
+    assert_eq!(answer.i16(), 0);
+    let there_are = answer.array(|answer| (answer.i16(), answer.i16(), answer.i16()).0);
+    assert_eq!(asked, there_are.into_iter().collect());
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Faults that the simulator switches on to prove that it would notice them.
 //!
 //! One variant per trap of the storage design, two for a full disk, one for files' lengths, one for
-//! logs that are deleted, and two for what the engine promises readers and producers. A hook is a
+//! logs that are deleted, two for what the engine promises readers and producers, and one for
+//! what a core promises of a whole request. A hook is a
 //! single `if mutated(..)` at the place of the rule that it breaks. Without the cargo feature
 //! `mutations` every hook is constant `false`: a production build cannot be told to lose data.
 
@@ -78,6 +79,8 @@ mutations! {
     /// A listing, an index or spans that come back to a log that is being deleted are used as if it
     /// lived.
     OutlivesDeletion = "outlives-deletion",
+    /// Each partition of a fetch over several cores may read what all of them together may.
+    LimitPerCore = "limit-per-core",
 }
 
 impl fmt::Display for Mutation {

@@ -74,6 +74,14 @@ impl Gathering {
         FETCH_WEIGHT.0 + partitions * FETCH_WEIGHT.1
     }
 
+    /// Bytes of batches that are there.
+    fn read(&self) -> usize {
+        match self {
+            Self::Native(what) => what.read(),
+            Self::Kafka(what) => what.read(),
+        }
+    }
+
     /// Whether nobody needs the answer once the connection is gone.
     fn is_fetch(&self) -> bool {
         match self {
@@ -152,11 +160,12 @@ impl<P: BufPool> Core<P> {
         let progress = match (&mut gather.spread, answer) {
             (Some(spread), Answer::Engine(Reply::Fetched(fetched))) => {
                 let what = &mut gather.what;
-                let enough = spread.take(part as usize, fetched, |line, one| match what {
+                let taken = spread.take(part as usize, fetched, |line, one| match what {
                     Gathering::Native(what) => what.fetched(line, one),
                     Gathering::Kafka(what) => what.fetched(line, one),
                 });
-                match enough {
+                self.thrown_away += taken.thrown_away as u64;
+                match taken.enough {
                     true => Progress::Enough,
                     false => Progress::GoOn,
                 }
@@ -171,7 +180,9 @@ impl<P: BufPool> Core<P> {
             Progress::Enough => gather.enough = true,
             Progress::Failed(error) => {
                 let conn = gather.conn;
-                match self.drop_gather(key, now) {
+                let what = self.drop_gather(key, now);
+                self.thrown_away += what.read() as u64;
+                match what {
                     Gathering::Native(what) => self.native_gather_failed(conn, &what, &error),
                     Gathering::Kafka(_) => unreachable!("each partition fails by itself"),
                 }
@@ -276,7 +287,8 @@ impl<P: BufPool> Core<P> {
 
     /// Nobody wants the fetch any more.
     pub(super) fn cancel_gather(&mut self, key: usize, now: Now) {
-        self.drop_gather(key, now);
+        let what = self.drop_gather(key, now);
+        self.thrown_away += what.read() as u64;
     }
 
     /// Forgets a gather, whatever is missing; the permit comes back.

@@ -6,7 +6,9 @@
 
 use bytes::BytesMut;
 use leveret_engine::EngineError;
-use leveret_engine::shard::{FetchSpec, OffsetSpec, Reply, RequestId, Watch, WatchId, Watched};
+use leveret_engine::shard::{
+    FetchSpec, FetchedPartition, OffsetSpec, Reply, RequestId, Watch, WatchId, Watched,
+};
 use leveret_engine::topology::{Command, TopologyEntry};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Level, LogId, Now};
@@ -195,6 +197,10 @@ impl<P: BufPool> Core<P> {
             self.latencies.note(timed, failed, now.mono);
         }
         let Some(waiting) = self.pending.take(slot) else {
+            if let Answer::Engine(Reply::Fetched(fetched)) = answer {
+                let read = fetched.iter().map(FetchedPartition::read);
+                self.thrown_away += read.sum::<usize>() as u64;
+            }
             return;
         };
         match waiting {

@@ -108,6 +108,8 @@ pub struct Core<P: BufPool> {
     strangers: Strangers,
     /// Connections closed because a body came too slowly while others waited.
     slow_bodies: u64,
+    /// Bytes of batches that were read for fetches and are in no answer.
+    thrown_away: u64,
     /// Connections ever accepted.
     accepted: u64,
     missing: kafka::Missing,
@@ -166,6 +168,7 @@ impl<P: BufPool> Core<P> {
             hello_evictions: 0,
             strangers: Strangers::default(),
             slow_bodies: 0,
+            thrown_away: 0,
             accepted: 0,
             missing: kafka::Missing::default(),
             ailing: Ailing::default(),

@@ -93,6 +93,9 @@ pub struct CoreInsight {
     pub slow_bodies: u64,
     /// Connections closed since the start because they took no answers while there were too many.
     pub unread_closed: u64,
+    /// Bytes of batches that cores read for fetches and that are in no answer, since the start: of
+    /// fetches whose client went or that failed. What goes beyond a fetch's bounds is not read.
+    pub thrown_away: u64,
     /// Bytes that answers of all connections take.
     pub answers_used: usize,
     /// Bytes that they may take.
@@ -177,6 +180,7 @@ impl<P: BufPool> Core<P> {
             hello_evictions: self.hello_evictions,
             slow_bodies: self.slow_bodies,
             unread_closed: self.answers.closed(),
+            thrown_away: self.thrown_away,
             answers_used: self.answers.total(),
             answers_budget: self.answers.budget(),
             latencies: self.latencies.clone(),

@@ -5,7 +5,8 @@
 //! nothing, until there is enough for the whole request or its time is over. Then each partition,
 //! in the order of the request, is granted what it may read: in parallel as far as the counts
 //! together fit, and what was granted and not used goes to those behind. So no more leaves than
-//! was asked for, and nothing is read that does not leave.
+//! was asked for, and nothing is read that does not leave: should a core bring more all the same
+//! it is thrown away, and counted.
 
 use leveret_engine::shard::{FetchPartition, FetchSpec, FetchWork, FetchedPartition};
 use leveret_storage::types::{CoreId, Mono};
@@ -39,8 +40,12 @@ enum Stage {
     /// What there is is being counted.
     Counting,
     /// Shares are being read: those from `next` on are not granted yet, and so many bytes are
-    /// `left` for them.
-    Reading { next: usize, left: usize },
+    /// `left` for them. Only the first batch of `first` may be longer than that.
+    Reading {
+        first: Option<usize>,
+        next: usize,
+        left: usize,
+    },
 }
 
 /// See the module.
@@ -56,6 +61,17 @@ pub(super) struct Spread {
     hurried: bool,
     /// For each part that was asked for, which of `wanted` it answers.
     parts: Vec<Vec<usize>>,
+    /// The simulator breaks the rule that all shares together are bounded.
+    limit_per_core: bool,
+}
+
+/// What a part that has arrived comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// The other parts need not wait any longer.
+    pub(super) enough: bool,
+    /// Bytes that were read and are not given on.
+    pub(super) thrown_away: usize,
 }
 
 /// What one core is asked next.
@@ -72,6 +88,15 @@ impl Spread {
             longest,
             hurried: bounds.max_wait == 0,
             parts: Vec::new(),
+            limit_per_core: false,
+        }
+    }
+
+    /// The same, and with each share as large as all together may be, if so.
+    pub(super) fn with_limit_per_core(self, limit_per_core: bool) -> Self {
+        Self {
+            limit_per_core,
+            ..self
         }
     }
 
@@ -121,16 +146,16 @@ impl Spread {
         self.count(now)
     }
 
-    /// A part is there: each line that it answers is given on. Whether the other parts need not
-    /// wait any longer.
+    /// A part is there: each line that it answers is given on.
     pub(super) fn take(
         &mut self,
         part: usize,
         fetched: Vec<FetchedPartition>,
         mut give: impl FnMut(usize, FetchedPartition),
-    ) -> bool {
+    ) -> Taken {
+        let mut taken = Taken::default();
         let indexes = std::mem::take(&mut self.parts[part]);
-        for (index, one) in indexes.into_iter().zip(fetched) {
+        for (index, mut one) in indexes.into_iter().zip(fetched) {
             let wanted = &mut self.wanted[index];
             match &mut self.stage {
                 Stage::Alone => {}
@@ -138,11 +163,17 @@ impl Spread {
                     wanted.counted = one.bytes;
                     self.hurried |= one.result.is_err();
                 }
-                Stage::Reading { left, .. } => *left = left.saturating_sub(one.bytes),
+                Stage::Reading { first, left, .. } => {
+                    if one.bytes > *left && *first != Some(index) {
+                        taken.thrown_away += one.take_batches();
+                    }
+                    *left = left.saturating_sub(one.bytes);
+                }
             }
             give(wanted.line, one);
         }
-        matches!(self.stage, Stage::Counting)
+        taken.enough = matches!(self.stage, Stage::Counting);
+        taken
     }
 
     /// Nothing that was asked is missing: what is asked next, or nothing if it is complete. No
@@ -157,7 +188,11 @@ impl Spread {
                     return self.count(now);
                 }
                 let left = self.bounds.max_bytes.max(1);
-                self.stage = Stage::Reading { next: 0, left };
+                self.stage = Stage::Reading {
+                    first: None,
+                    next: 0,
+                    left,
+                };
                 self.grant(true)
             }
             Stage::Reading { .. } => self.grant(false),
@@ -214,7 +249,12 @@ impl Spread {
 
     /// Grants shares in the order of the request, to as many as can read at the same time.
     fn grant(&mut self, mut first: bool) -> Vec<Ask> {
-        let Stage::Reading { mut next, left } = self.stage else {
+        let Stage::Reading {
+            first: mut begins,
+            mut next,
+            left,
+        } = self.stage
+        else {
             unreachable!("shares are granted once all is counted")
         };
         let mut asks: Vec<(Ask, Vec<usize>)> = Vec::new();
@@ -259,15 +299,23 @@ impl Spread {
             });
             spec.max_bytes += most.min(room);
             indexes.push(next);
-            first = false;
-            room = room.saturating_sub(most);
+            if std::mem::take(&mut first) {
+                begins = Some(next);
+            }
+            if !self.limit_per_core {
+                room = room.saturating_sub(most);
+            }
             next += 1;
             if max_bytes < wanted.counted {
                 // Less than it could have: those behind it get nothing.
                 next = self.wanted.len();
             }
         }
-        self.stage = Stage::Reading { next, left };
+        self.stage = Stage::Reading {
+            first: begins,
+            next,
+            left,
+        };
         let asks = asks.into_iter().map(|(ask, indexes)| {
             self.parts.push(indexes);
             ask

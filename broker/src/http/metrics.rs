@@ -140,6 +140,9 @@ per_core! {
     "leveret_connections_unread_closed":
     "Connections closed because they took no answers while the core had too many",
     |n| Counter(n.core.unread_closed);
+    "leveret_fetch_thrown_away_bytes":
+    "Bytes of batches that were read for fetches and are in no answer: the client went, or the fetch failed",
+    |n| Counter(n.core.thrown_away);
     "leveret_partitions": "Partitions that live on the core",
     |n| Gauge(n.core.stats.logs as u64);
     "leveret_stopped_logs": "Partitions that take no more records after a failed write",

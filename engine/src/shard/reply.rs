@@ -54,6 +54,23 @@ pub struct FetchedPartition {
     pub result: Result<FetchedRecords, EngineError>,
 }
 
+impl FetchedPartition {
+    /// Bytes of its batches: none where they were only counted, or could not be read.
+    #[must_use]
+    pub fn read(&self) -> usize {
+        self.result.as_ref().map_or(0, FetchedRecords::len)
+    }
+
+    /// Takes its batches away, and tells their bytes.
+    pub fn take_batches(&mut self) -> usize {
+        let read = self.read();
+        if let Ok(records) = &mut self.result {
+            records.batches = Vec::new();
+        }
+        read
+    }
+}
+
 /// Records of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchedRecords {

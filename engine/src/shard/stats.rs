@@ -2,6 +2,7 @@
 
 use leveret_storage::histogram::Histogram;
 use leveret_storage::io::BufPool;
+use leveret_storage::mutation::Mutation;
 use leveret_storage::store::StoreStats;
 use leveret_storage::types::{LogId, Offset};
 
@@ -61,6 +62,13 @@ impl<P: BufPool> Shard<P> {
             stopped: state.stopped.as_deref().map(str::to_owned),
             counters: state.counters,
         })
+    }
+
+    /// Whether the rule that `which` names is to be broken in this run, for rules of what is built
+    /// on shards; never, without the cargo feature `mutations`.
+    #[must_use]
+    pub fn breaks(&self, which: Mutation) -> bool {
+        self.store.breaks(which)
     }
 
     /// How many records lay between the offset that a fetch or a watch asked for and the high

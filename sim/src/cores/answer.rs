@@ -44,6 +44,23 @@ pub fn fetched(answer: &[u8]) -> Vec<Fetched> {
     all
 }
 
+/// One partition of a produce's answer: topic, partition, error and base offset.
+pub type Produced = (Option<String>, i32, i16, i64);
+
+/// Reads the answer to [`super::kafka::produce`].
+#[must_use]
+pub fn produced(answer: &[u8]) -> Vec<Produced> {
+    let topics = Answer::of(answer).array(|answer| {
+        let name = answer.string();
+        answer.array(|answer| {
+            let (index, error, base) = (answer.i32(), answer.i16(), answer.i64());
+            let _times = (answer.i64(), answer.i64());
+            (name.clone(), index, error, base)
+        })
+    });
+    topics.concat()
+}
+
 /// Cuts the answers that are whole off the front of what a peer has taken.
 #[must_use]
 pub fn answers(taken: &mut Vec<u8>) -> Vec<Vec<u8>> {

@@ -3,7 +3,7 @@
 
 use leveret_record::{BatchBuilder, Compression};
 
-pub use super::answer::{Answer, Fetched, answers, fetched};
+pub use super::answer::{Answer, Fetched, Produced, answers, fetched, produced};
 
 /// The length of the prefix that says how long a frame is.
 pub(super) const PREFIX: usize = 4;

@@ -6,7 +6,9 @@
 //! know what a request is: peers speak bytes, `peer` keeps them, and what they mean is the test's.
 
 mod answer;
+pub mod course;
 pub mod kafka;
+pub mod native;
 mod peer;
 pub mod same;
 mod setup;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use leveret_engine::EngineError;
 use leveret_engine::shard::{FetchPartition, FetchedPartition};
 use leveret_storage::io::BufPool;
+use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{Now, Offset};
 use leveret_wire::kafka::{self as wire, ErrorCode, FetchRequest, FetchResponse, TopicGroup};
 
@@ -37,6 +38,11 @@ impl Fetching {
 
     pub(super) fn partitions(&self) -> usize {
         self.lines.len()
+    }
+
+    /// Bytes of batches that are there.
+    pub(super) fn read(&self) -> usize {
+        self.records.iter().flatten().map(Bytes::len).sum()
     }
 
     /// One partition is there; once more if it was only counted before.
@@ -89,7 +95,8 @@ impl<P: BufPool> Core<P> {
             max_wait: u64::from(wait_ms.min(MAX_WAIT)) * 1_000_000,
         };
         let longest = self.settings.max_batch_bytes as usize;
-        let mut spread = Spread::new(bounds, longest, now.mono);
+        let mut spread = Spread::new(bounds, longest, now.mono)
+            .with_limit_per_core(self.shard.breaks(Mutation::LimitPerCore));
         for asked_topic in request.topics {
             let (asked, topic) = resolve(&self.topology, asked_topic.topic);
             for partition in asked_topic.partitions {

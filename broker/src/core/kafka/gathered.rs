@@ -50,6 +50,14 @@ impl KafkaGathering {
         }
     }
 
+    /// Bytes of batches that are there.
+    pub(in crate::core) fn read(&self) -> usize {
+        match &self.what {
+            Gathered::Fetch(what) => what.read(),
+            _ => 0,
+        }
+    }
+
     /// One partition of a fetch is there; once more if it was only counted before.
     pub(in crate::core) fn fetched(&mut self, line: usize, one: FetchedPartition) {
         match &mut self.what {

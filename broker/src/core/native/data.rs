@@ -4,6 +4,7 @@ use bytes::BytesMut;
 use leveret_engine::shard::{FetchPartition, OffsetSpec};
 use leveret_engine::topology::{Command, ProducerIds};
 use leveret_storage::io::BufPool;
+use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{CoreId, Level, Now, Offset};
 use leveret_wire::native::{self as wire, ErrorCode, InitProducerOk, PartitionId, ProducerId};
 
@@ -54,7 +55,8 @@ impl<P: BufPool> Core<P> {
             max_wait: u64::from(fetch.max_wait_ms.min(MAX_FETCH_WAIT)) * 1_000_000,
         };
         let longest = self.settings.max_batch_bytes as usize;
-        let mut spread = Spread::new(bounds, longest, now.mono);
+        let mut spread = Spread::new(bounds, longest, now.mono)
+            .with_limit_per_core(self.shard.breaks(Mutation::LimitPerCore));
         for asked in fetch.partitions.iter() {
             let Some((log, owner)) = topic.partition(asked.partition.0) else {
                 parts.push(FetchedPart::refused(

@@ -58,6 +58,15 @@ impl NativeGathering {
         }
     }
 
+    /// Bytes of batches that are there.
+    pub(in crate::core) fn read(&self) -> usize {
+        let Gathered::Fetch(parts) = &self.what else {
+            return 0;
+        };
+        let fetched = parts.iter().filter_map(|part| part.fetched.as_ref());
+        fetched.map(FetchedPartition::read).sum()
+    }
+
     /// One partition of a fetch is there; once more if it was only counted before.
     pub(in crate::core) fn fetched(&mut self, line: usize, one: FetchedPartition) {
         let Gathered::Fetch(parts) = &mut self.what else {
