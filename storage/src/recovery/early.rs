@@ -4,7 +4,9 @@
 //! out to be, nor whether entries that precede these come later, as copies. So each run of
 //! consecutive entries has a segment of its own, which is whole by itself: what is missing before
 //! it is written into another one, and one that lies below the checkpoint in the end is removed
-//! again. The logs with most go first, until half of the memory is free.
+//! again. One in which the checkpoint lies is written once more from there on: below it the spans of
+//! older segments count, and they may not be cut. The logs with most go first, until half of the
+//! memory is free.
 //!
 //! A marker among the journal files tells, before anything else bears the number of the generation
 //! to come, that there was a try at it.
@@ -12,18 +14,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use super::RecoveryError;
 use super::gather::{Gather, OldLog};
 use super::spill::{Cut, SegmentWriter};
 use super::task::Io;
+use crate::format::crc;
+use crate::format::index::Span;
 use crate::io::{BufPool, Dir, FileName, Op};
-use crate::types::{CoreId, LogId, Ordinal, Term};
+use crate::types::{CoreId, EntryMeta, LogId, Ordinal, Term};
 
 /// A segment that is whole, to be synced.
 #[derive(Clone, Debug)]
 struct Part {
     entries: Range<Ordinal>,
     term: Term,
+    spans: Vec<Span>,
     files: [FileName; 2],
 }
 
@@ -32,6 +39,11 @@ pub(crate) struct EarlyLog<P: BufPool> {
     closed: Vec<Part>,
     /// The segment that goes on.
     pub(super) open: Option<SegmentWriter<P>>,
+    /// The segment in which the checkpoint lies: what follows it there is written once more.
+    cut: Option<Part>,
+    /// Where the next entry to be read of it begins, and the span that was read last.
+    at: u64,
+    read: Option<(usize, Bytes)>,
 }
 
 impl<P: BufPool> Default for EarlyLog<P> {
@@ -39,6 +51,9 @@ impl<P: BufPool> Default for EarlyLog<P> {
         Self {
             closed: Vec::new(),
             open: None,
+            cut: None,
+            at: 0,
+            read: None,
         }
     }
 }
@@ -46,7 +61,11 @@ impl<P: BufPool> Default for EarlyLog<P> {
 impl<P: BufPool> EarlyLog<P> {
     /// All its files.
     pub(crate) fn files(&self) -> Vec<FileName> {
-        let closed = self.closed.iter().flat_map(|part| part.files);
+        let closed = self
+            .closed
+            .iter()
+            .chain(&self.cut)
+            .flat_map(|part| part.files);
         let open = self.open.iter().flat_map(SegmentWriter::files);
         closed.chain(open).collect()
     }
@@ -84,6 +103,11 @@ impl<P: BufPool> EarlyLog<P> {
         let mut useless = Vec::new();
         let keeps =
             |entries: &Range<Ordinal>, term| entries.end > checkpoint && counts(entries, term);
+        if self.open.as_ref().is_some_and(|open| {
+            open.entries().start < checkpoint && keeps(&open.entries(), open.term())
+        }) {
+            self.close().await?;
+        }
         self.closed.retain(|part| {
             let kept = keeps(&part.entries, part.term);
             useless.extend(part.files.into_iter().filter(|_| !kept));
@@ -96,7 +120,65 @@ impl<P: BufPool> EarlyLog<P> {
             useless.extend(open.files());
         }
         io.run_all(useless.into_iter().map(Op::Remove)).await?;
+        let holds = |part: &Part| part.entries.start < checkpoint;
+        if let Some(at) = self.closed.iter().position(holds) {
+            let part = self.closed.remove(at);
+            let end = part.spans.last().map_or(0, Span::end_position);
+            let after = above
+                .iter()
+                .filter(|entry| part.entries.contains(&entry.meta.ordinal));
+            let after: u64 = after.map(|entry| u64::from(entry.meta.len)).sum();
+            (self.at, self.cut) = (end.saturating_sub(after), Some(part));
+        }
         Ok(())
+    }
+
+    /// The bytes of an entry that is to be written once more, if this one is: they are asked for in
+    /// order, from the checkpoint on.
+    ///
+    /// # Errors
+    /// When the device refuses, or gives other bytes than were written.
+    pub(crate) async fn again(
+        &mut self,
+        io: &Io<P>,
+        meta: &EntryMeta,
+    ) -> Result<Option<Bytes>, RecoveryError> {
+        let Some(part) = &self.cut else {
+            return Ok(None);
+        };
+        if !part.entries.contains(&meta.ordinal) {
+            return Ok(None);
+        }
+        let before = part
+            .spans
+            .partition_point(|span| span.end_position() <= self.at);
+        let span = &part.spans[before];
+        let bytes = match &self.read {
+            Some((at, bytes)) if *at == before => bytes.clone(),
+            _ => {
+                let (file, len) = (part.files[0], span.length as usize);
+                let bytes = Bytes::from(io.read_range(file, span.position, len).await?);
+                if bytes.len() != len || crc(&bytes) != span.crc {
+                    let what = "what recovery wrote reads differently";
+                    return Err(RecoveryError::corrupt(file, span.position, what));
+                }
+                self.read = Some((before, bytes.clone()));
+                bytes
+            }
+        };
+        let begin = usize::try_from(self.at - span.position).expect("within the span");
+        self.at += u64::from(meta.len);
+        Ok(Some(bytes.slice(begin..begin + meta.len as usize)))
+    }
+
+    /// Nothing is needed any more of what was written once more.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub(crate) async fn drop_cut(&mut self, io: &Io<P>) -> Result<(), RecoveryError> {
+        let files = self.cut.take().map(|part| part.files);
+        let files = files.into_iter().flatten();
+        Ok(io.run_all(files.map(Op::Remove)).await?)
     }
 
     /// The files of the segments that are whole.
@@ -112,10 +194,11 @@ impl<P: BufPool> EarlyLog<P> {
     async fn close(&mut self) -> Result<(), RecoveryError> {
         if let Some(open) = self.open.take() {
             let (entries, term) = (open.entries(), open.term());
-            let files = open.close().await?;
+            let (files, spans) = open.close().await?;
             self.closed.push(Part {
                 entries,
                 term,
+                spans,
                 files,
             });
         }

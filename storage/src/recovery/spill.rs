@@ -62,7 +62,7 @@ pub(crate) async fn spill<P: BufPool>(
             if writer.as_ref().is_some_and(|w| !w.takes(&entry.meta))
                 && let Some(full) = writer.take()
             {
-                spilled.files.extend(full.close().await?);
+                spilled.files.extend(full.close().await?.0);
             }
             if writer.is_none() {
                 writer = early.open.take_if(|open| open.takes(&entry.meta));
@@ -75,7 +75,10 @@ pub(crate) async fn spill<P: BufPool>(
                     writer.insert(begun)
                 }
             };
-            let bytes = sources.entry(id, log, entry).await?;
+            let bytes = match early.again(io, &entry.meta).await? {
+                Some(bytes) => bytes,
+                None => sources.entry(id, log, entry).await?,
+            };
             segment.add(&entry.meta, &bytes).await?;
         }
         if entry.meta.ordinal >= log.replay_from() {
@@ -84,8 +87,9 @@ pub(crate) async fn spill<P: BufPool>(
         }
     }
     for last in writer.into_iter().chain(early.open.take()) {
-        spilled.files.extend(last.close().await?);
+        spilled.files.extend(last.close().await?.0);
     }
+    early.drop_cut(io).await?;
     Ok(spilled)
 }
 
@@ -225,8 +229,9 @@ impl<P: BufPool> SegmentWriter<P> {
         Ok(())
     }
 
-    /// Writes the padded end and the index, which are to be made durable.
-    pub(crate) async fn close(mut self) -> Result<[FileName; 2], RecoveryError> {
+    /// Writes the padded end and the index: the files, which are to be made durable, and what the
+    /// index says.
+    pub(crate) async fn close(mut self) -> Result<([FileName; 2], Vec<Span>), RecoveryError> {
         let rest = self.pending.len();
         self.write(rest).await?;
         let mut blocks = vec![0; self.spans.len().div_ceil(SPANS_PER_BLOCK) * BLOCK];
@@ -246,6 +251,6 @@ impl<P: BufPool> SegmentWriter<P> {
             write_padded(&self.io, self.index(), pos, part).await?;
             pos += part.len() as u64;
         }
-        Ok([self.segment(), self.index()])
+        Ok((self.files(), self.spans))
     }
 }
