@@ -216,8 +216,8 @@ def refusals(address):
         check(found == (error, -1), f"{found} instead of error {error} for {data[:80]} {options}")
     check(wire.produce("nowhere", good)[0] == 3, "an unknown topic is not made by producing")
     twice = wire.produced(wire.send_produce("wrong", [(0, batch([b"a"])), (0, batch([b"b"]))]), "wrong", 2)
-    check(twice == [(0, 0), (42, -1)], f"a partition named twice: {twice}")
-    check(wire.offset("wrong", -1) == (0, -1, 1), "what was refused was not appended")
+    check(twice == [(42, -1), (42, -1)], f"a partition named twice: {twice}")
+    check(wire.offset("wrong", -1) == (0, -1, 0), "what was refused was not appended")
     silent = Wire(address)
     silent.send_produce("wrong", [(0, batch([b"a"], crc=1))], acks=0)
     check(silent.closed(), "a failure with acks=0 ends the connection")
@@ -325,8 +325,65 @@ def stalled(broker):
         check(error == 0 and len(data) > 300_000, "every fetch is answered in the end")
 
 
+# A value of zeros that is a thousand times as long as what it is compressed to, and is read by all.
+ZEROS = 2 << 20
+# The topic of that record.
+ZEROS_TOPIC = "zeros"
+
+
+def zstd_zeros(length):
+    """A batch of one record of so many zeros in zstd: one block of its beginning, then blocks that repeat a byte."""
+    begin = b"\0" + zigzag(0) + zigzag(0) + zigzag(-1) + zigzag(length)
+    begin = zigzag(len(begin) + length + 1) + begin
+    # Behind the value come no headers: one zero more.
+    left, blocks = length + 1, [struct.pack("<I", len(begin) << 3)[:3] + begin]
+    while left:
+        run = min(left, 128 << 10)
+        left -= run
+        blocks.append(struct.pack("<I", run << 3 | 1 << 1 | (left == 0))[:3] + b"\0")
+    # No checksum, a window of 8 MiB, and the length of all, without which some clients take 1 MiB at most.
+    frame = struct.pack("<IBBI", 0xFD2FB528, 0x80, 0x68, len(begin) + length + 1) + b"".join(blocks)
+    rest = struct.pack(">hiqqqhii", 4, 0, 1000, 1000, -1, -1, -1, 1) + frame
+    return struct.pack(">qiibI", 0, 9 + len(rest), 0, 2, crc32c(rest)) + rest
+
+
+def zeros(broker):
+    """One honest record of 2 MiB that is some hundred bytes in zstd is acknowledged, and read."""
+    wire = Wire(broker.kafka)
+    create(wire, ZEROS_TOPIC, 2)
+    data = zstd_zeros(ZEROS)
+    check(len(data) < 300, f"{len(data)} bytes")
+    check(wire.produce(ZEROS_TOPIC, data, version=7) == (0, 0), "zeros in zstd are acknowledged")
+    read = broker.run("consume", ZEROS_TOPIC, "--from", "beginning", "--until-end")
+    check(read.rstrip(b"\n") == bytes(ZEROS), f"{len(read)} bytes read instead of {ZEROS} zeros")
+
+
+def missing(broker):
+    """A request that is not there is told in the log once for each kind of client, however often it comes."""
+    def ask(kind):
+        wire = Wire(broker.kafka)
+        name = bytes([len(kind) + 1]) + kind.encode()
+        wire.ask(18, 3, b"\0" + name + bytes([2]) + b"1" + b"\0")
+        wire.send(10, 3, b"\0" + bytes([2]) + b"g" + b"\0\0")
+        check(wire.closed(), "an API that is not there ends the connection")
+
+    for kind in ["wire-one", "wire-two", "wire-one", "wire-one"]:
+        ask(kind)
+    for kind in ["wire-one", "wire-two"]:
+        told = [line for line in broker.log_tail(100_000).splitlines() if kind in line and "FindCoordinator" in line]
+        check(len(told) == 1 and "groups" in told[0], f"{kind} was told {len(told)} times")
+
+
+def cluster(broker):
+    """The cluster's id, as Metadata of version 4 tells it: 22 characters."""
+    answer = Wire(broker.kafka).ask(3, 4, array([]) + b"\0")
+    at = answer.index(struct.pack(">h", 22)) + 2
+    return answer[at:at + 22].decode()
+
+
 def everything(broker):
     for part in [order, refusals, idempotence, reading, hostile]:
         part(broker.kafka)
-    stalled(broker)
+    for part in [stalled, zeros]:
+        part(broker)
     check(broker.alive(), f"the broker has ended: {broker.log_tail()}")
