@@ -12,6 +12,8 @@ use super::topic::{PARTITION_HEADINGS, cells, described};
 
 /// Most partitions that the table shows one by one; JSON has all.
 const SHOWN_PARTITIONS: usize = 100;
+/// Most logs that are stopped, and that are damaged, of which the text tells.
+const SHOWN_LOGS: usize = 20;
 
 pub(super) async fn run(query: QueryArgs) -> Result<(), Failure> {
     let admin = connect(&query.server).await?.admin();
@@ -120,17 +122,23 @@ fn troubles(status: &Status) -> String {
             core.disk.meaning.unwrap_or_default()
         ));
     }
-    for log in &status.stopped_logs {
+    for log in status.stopped_logs.iter().take(SHOWN_LOGS) {
         text.push_str(&format!(
             "\nSTOPPED: partition {} of {} (core {}): {}\n  {}\n",
             log.partition, log.topic, log.core, log.reason, log.meaning
         ));
     }
-    for log in &status.damaged_logs {
+    for log in status.damaged_logs.iter().take(SHOWN_LOGS) {
         text.push_str(&format!(
             "\nDAMAGED: partition {} of {} (core {}) cannot be read at offset {}: {}\n  {}\n",
             log.partition, log.topic, log.core, log.offset, log.reason, log.meaning
         ));
+    }
+    let logs = [status.stopped_logs.len(), status.damaged_logs.len()];
+    let hidden: usize = logs.iter().map(|n| n.saturating_sub(SHOWN_LOGS)).sum();
+    if hidden > 0 {
+        let more = counted(hidden as u64, "more log");
+        text.push_str(&format!("\nand {more} in trouble; --json names them\n"));
     }
     text
 }
@@ -214,5 +222,77 @@ fn disk(state: DiskState) -> &'static str {
         DiskState::HasRoom => "has room",
         DiskState::AtFloor => "AT FLOOR",
         DiskState::Full => "FULL",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> BrokerStatus {
+        BrokerStatus {
+            version: "9".to_owned(),
+            uptime_ms: 61_000,
+            data_dir: "/data".to_owned(),
+            true_level: leveret_client::Level::Synced,
+            topics: 1,
+            partitions: 1,
+            cores: [0, 1]
+                .map(|core| CoreStatus {
+                    core,
+                    longest_turn_us: 2500 * u64::from(core),
+                    ..CoreStatus::default()
+                })
+                .into(),
+            stopped_logs: Vec::new(),
+            short_disks: Vec::new(),
+            damaged_logs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn trouble_is_told_with_what_it_means_and_else_nothing_is() {
+        let well = text(&shown(status(), Vec::new()));
+        for word in ["DISK FULL", "FLOOR", "STOPPED", "DAMAGED"] {
+            assert!(!well.contains(word), "{well}");
+        }
+        assert!(
+            well.contains("below 1 ms") && well.contains("2.5 ms"),
+            "{well}"
+        );
+        let mut broker = status();
+        broker.short_disks = vec![ShortDisk {
+            core: 1,
+            shortage: Shortage::Full,
+            reason: "no space left".to_owned(),
+        }];
+        broker.stopped_logs = vec![leveret_client::StoppedLog {
+            topic: "(topology)".to_owned(),
+            partition: leveret_client::PartitionId(0),
+            core: 0,
+            reason: "a sync failed".to_owned(),
+        }];
+        broker.damaged_logs = vec![leveret_client::DamagedLog {
+            topic: "orders".to_owned(),
+            partition: leveret_client::PartitionId(3),
+            core: 1,
+            offset: leveret_client::Offset(17),
+            reads: 2,
+            reason: "0001.log is damaged at byte 9".to_owned(),
+        }];
+        let more = broker.damaged_logs[0].clone();
+        broker.damaged_logs.resize(SHOWN_LOGS + 3, more);
+        let shown = shown(broker, Vec::new());
+        assert_eq!(shown.cores[0].disk, Disk::WITH_ROOM);
+        let told = text(&shown);
+        for words in [
+            "DISK FULL: core 1: no space left\n  producing is refused",
+            "STOPPED: partition 0 of (topology) (core 0): a sync failed\n  until a restart no topic",
+            "and 3 more logs in trouble; --json",
+            "DAMAGED: partition 3 of orders (core 1) cannot be read at offset 17: 0001.log is",
+            "\n  readers are refused these records",
+        ] {
+            assert!(told.contains(words), "no {words:?} in {told}");
+        }
     }
 }

@@ -82,7 +82,7 @@ codes! {
     /// The offset is below the log's start or above its end.
     OffsetOutOfRange = 30, false, "seek to the beginning or the end";
     /// The partition's log stopped after a failed write, or its stored bytes do not check.
-    StorageError = 40, false, "look at the broker's log; `leveret verify` finds damaged files";
+    StorageError = 40, false, "see `leveret status` and the broker's log; `leveret verify` finds the damaged files of a stopped broker";
     /// The disk is at its floor: producing waits while consuming and deleting go on.
     DiskFull = 41, true, "free disk space, delete topics or lower their retention";
     /// No memory or no room in a queue just now.
