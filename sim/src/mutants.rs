@@ -28,7 +28,9 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
     match mutation {
         Mutation::AckBeforeSync | Mutation::AckOutOfOrder | Mutation::UnsyncedVisible => &[Lost],
         Mutation::OvertakesRefused => &[Frontier, WrongData],
-        Mutation::DurableThroughAhead | Mutation::FreedBeforeLiveFrom => &[Refused],
+        Mutation::DurableThroughAhead | Mutation::MarkAhead | Mutation::FreedBeforeLiveFrom => {
+            &[Refused]
+        }
         Mutation::SkippedSync
         | Mutation::FreedBeforeSync
         | Mutation::ExtentBeforeDirectory
@@ -43,6 +45,9 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
         Mutation::LostProducerState => &[MachineState],
         Mutation::RefusalIsSuccess | Mutation::TrimmedTooFar => &[Lost, Refused, ReadFailed],
         Mutation::NoReserve | Mutation::FullForEver => &[Stuck],
+        Mutation::OutOfRangeBetween => &[ReadFailed],
+        Mutation::DeafToReaders => &[Stuck],
+        Mutation::NoWalk | Mutation::NoRepair => &[WrongData],
         // An assertion, or files taken for lost that are on their way out.
         Mutation::OutlivesDeletion => &[Panicked, Stuck],
         Mutation::LimitPerCore => &[WrongData],
@@ -54,7 +59,12 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
 pub fn mode(mutation: Mutation) -> Mode {
     match mutation {
         Mutation::RefusalIsSuccess | Mutation::FullForEver => Mode::Faults,
-        Mutation::UnsyncedVisible | Mutation::OvertakesRefused => Mode::Shards,
+        Mutation::UnsyncedVisible
+        | Mutation::OvertakesRefused
+        | Mutation::OutOfRangeBetween
+        | Mutation::DeafToReaders
+        | Mutation::NoWalk
+        | Mutation::NoRepair => Mode::Shards,
         Mutation::OutlivesDeletion => Mode::Churn,
         Mutation::LimitPerCore => Mode::Cores,
         _ => Mode::Crashes,

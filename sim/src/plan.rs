@@ -168,6 +168,10 @@ impl Plan {
             plan.faults = faults(rng);
             plan.store.disk_floor_bytes = if rng.chance(1, 2) { 64 << 10 } else { 0 };
         }
+        if mode == Mode::Shards && mutation.is_none() && rng.chance(1, 3) {
+            // Hardly begun, and started again.
+            (plan.lives, plan.actions) = (plan.lives * 2, plan.actions.div_ceil(4));
+        }
         if mode == Mode::Churn {
             churn::shape(&mut plan, rng);
         }

@@ -57,6 +57,7 @@ fn twenty_seeds_with_producers_and_topics_that_change_keep_every_promise() {
         met.add(&outcome.counters);
     }
     assert!(met.alterations > 20 && met.acknowledged > 1000, "{met:?}");
+    assert!(met.drops > 20 && met.crashes > 500, "{met:?}");
 }
 
 /// Without the rule that nobody looks into a log that is being deleted, every second or third of these
@@ -112,6 +113,11 @@ fn broken_rules_are_noticed() {
         Mutation::AcceptedBadCrc,
         Mutation::FullForEver,
         Mutation::OutlivesDeletion,
+        Mutation::MarkAhead,
+        Mutation::OutOfRangeBetween,
+        Mutation::DeafToReaders,
+        Mutation::NoWalk,
+        Mutation::NoRepair,
     ] {
         assert!(
             hunt(mutation, 1, 60).caught.is_some(),

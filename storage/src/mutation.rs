@@ -1,7 +1,7 @@
 //! Faults that the simulator switches on to prove that it would notice them.
 //!
-//! One variant per trap of the storage design, two for a full disk, one for files' lengths, one for
-//! logs that are deleted, two for what the engine promises readers and producers, and one for
+//! One variant per trap of the storage design, two for a full disk, one each for files' lengths, marks
+//! and logs that are deleted, those for what the engine promises readers and producers, and one for
 //! what a core promises of a whole request. A hook is a
 //! single `if mutated(..)` at the place of the rule that it breaks. Without the cargo feature
 //! `mutations` every hook is constant `false`: a production build cannot be told to lose data.
@@ -72,10 +72,20 @@ mutations! {
     FullForEver = "full-for-ever",
     /// A segment that is closed gives back its last block with what it did not need.
     TrimmedTooFar = "trimmed-too-far",
+    /// A mark vouches for commits that are still under way.
+    MarkAhead = "mark-ahead",
     /// Readers see what is ordered and not durable.
     UnsyncedVisible = "unsynced-visible",
     /// A batch is let through behind one of the same producer that was refused.
     OvertakesRefused = "overtakes-refused",
+    /// A fetch from between the high watermark and the end of the log is answered as out of range.
+    OutOfRangeBetween = "out-of-range-between",
+    /// Nobody syncs sooner because a reader waits for what is not durable.
+    DeafToReaders = "deaf-to-readers",
+    /// A batch is acknowledged although nobody has looked at its records.
+    NoWalk = "no-walk",
+    /// A batch's max timestamp stays what its producer said, not what its records say.
+    NoRepair = "no-repair",
     /// A listing, an index or spans that come back to a log that is being deleted are used as if it
     /// lived.
     OutlivesDeletion = "outlives-deletion",

@@ -15,6 +15,7 @@ use leveret_record::{
     Progress, Times, repair_max_timestamp,
 };
 use leveret_storage::io::BufPool;
+use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{LogId, Mono, Now};
 
 use super::Shard;
@@ -251,7 +252,8 @@ impl<P: BufPool> Shard<P> {
         }
         // What is not appended now needs no walk.
         let decision = state.machine.decide(&produce.header, now.wall);
-        if !matches!(decision, Ok(Decision::Append { .. })) && self.parked.is_empty() {
+        let needless = !matches!(decision, Ok(Decision::Append { .. })) && self.parked.is_empty();
+        if needless || self.store.breaks(Mutation::NoWalk) {
             return self.append_or_park(produce, now);
         }
         match self.door.walk_now(&produce, now) {
@@ -290,7 +292,7 @@ impl<P: BufPool> Shard<P> {
             Err(error) => self.fail(produce.request, error.into()),
             Ok((times, creates)) => {
                 // A batch that is stamped gets its maximum then.
-                if creates {
+                if creates && !self.store.breaks(Mutation::NoRepair) {
                     repair_max_timestamp(&mut produce.batch, &mut produce.header, times.max);
                 }
                 self.append_or_park(produce, now);

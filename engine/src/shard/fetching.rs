@@ -2,7 +2,8 @@
 
 use leveret_record::BatchError;
 use leveret_storage::io::BufPool;
-use leveret_storage::store::{Frontiers, ReadData, ReadError, ReadOutcome};
+use leveret_storage::mutation::Mutation;
+use leveret_storage::store::{ReadData, ReadError, ReadOutcome, Store};
 use leveret_storage::types::{LogId, Now, Offset};
 
 use super::fetch::{Fetch, FetchKey, Part};
@@ -121,7 +122,7 @@ impl<P: BufPool> Shard<P> {
             let Some(state) = self.logs.get(&log) else {
                 return fetch.fail(index, EngineError::UnknownLog);
             };
-            let until = match readable(state, &frontiers_of(&self.store, log), from) {
+            let until = match readable(&self.store, state, log, from) {
                 Ok(Some(until)) => until,
                 Ok(None) => return,
                 Err(error) => return fetch.fail(index, error),
@@ -251,14 +252,20 @@ impl<P: BufPool> Shard<P> {
 
 /// Up to where the log may be read from `from`; `None` if there is nothing yet, also where records
 /// are that are not visible yet: who was told of such an offset is not outside of the log.
-pub(super) fn readable(
+pub(super) fn readable<P: BufPool>(
+    store: &Store<P>,
     state: &LogState,
-    frontiers: &Frontiers,
+    log: LogId,
     from: Offset,
 ) -> Result<Option<Offset>, EngineError> {
+    let frontiers = frontiers_of(store, log);
     let start = frontiers.start.1;
-    let high_watermark = state.high_watermark(frontiers);
-    if from < start || from > frontiers.ordered.1.max(high_watermark) {
+    let high_watermark = state.high_watermark(&frontiers);
+    let end = match store.breaks(Mutation::OutOfRangeBetween) {
+        true => high_watermark,
+        false => frontiers.ordered.1.max(high_watermark),
+    };
+    if from < start || from > end {
         return Err(EngineError::OffsetOutOfRange {
             asked: from,
             start,

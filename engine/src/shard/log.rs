@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use leveret_storage::io::BufPool;
+use leveret_storage::mutation::Mutation;
 use leveret_storage::store::{Frontiers, Store};
 use leveret_storage::types::{Level, LogId, Offset, Ordinal, Term};
 
@@ -85,7 +86,7 @@ impl LogState {
 
     /// A reader stands at the high watermark: what lies beyond it becomes visible soon.
     pub(super) fn hasten<P: BufPool>(&self, store: &mut Store<P>, log: LogId) {
-        if self.settings.level == Level::Synced {
+        if self.settings.level == Level::Synced && !store.breaks(Mutation::DeafToReaders) {
             store.hasten(log);
         }
     }

@@ -125,7 +125,7 @@ impl<P: BufPool> Shard<P> {
         let frontiers = frontiers_of(&self.store, watch.log);
         let end = state.high_watermark(&frontiers);
         self.fetch_lag.record(end.0.saturating_sub(watch.from.0));
-        match readable(state, &frontiers, watch.from) {
+        match readable(&self.store, state, watch.log, watch.from) {
             Ok(None) if watch.stand => {
                 state.watchers.standing.push(id);
                 state.hasten(&mut self.store, watch.log);
@@ -189,7 +189,7 @@ impl<P: BufPool> Shard<P> {
         let Some(state) = self.logs.get(&watch.log) else {
             return false;
         };
-        match readable(state, &frontiers_of(&self.store, watch.log), watch.from) {
+        match readable(&self.store, state, watch.log, watch.from) {
             Ok(None) => return true,
             Ok(Some(until)) => {
                 self.read_watch(id, watch, until, watch.max_bytes.min(TAIL_BYTES), now);

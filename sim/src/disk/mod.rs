@@ -185,6 +185,13 @@ impl Disk {
         self.in_flight.keys().next().map(|&(at, _)| at)
     }
 
+    /// Whether an operation of this submitter is under way.
+    #[must_use]
+    pub fn works_for(&self, client: Client) -> bool {
+        let mut flights = self.in_flight.values();
+        flights.any(|flight| flight.client == client)
+    }
+
     /// Whether files of this log are being listed or read.
     #[must_use]
     pub fn is_reading(&self, log: LogId) -> bool {

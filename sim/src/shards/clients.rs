@@ -6,9 +6,10 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use leveret_record::{BatchBuilder, Compression, ProducerStamp};
-use leveret_storage::types::{Level, Mono};
+use leveret_storage::types::{Level, LogId, Mono};
 
 use super::ledger::{BatchKey, Ledger};
+use super::liars::misdated;
 use crate::rng::Rng;
 
 /// Batches under way at most; what the broker remembers of each producer.
@@ -76,6 +77,11 @@ impl Sender {
         self.refused > 0
     }
 
+    /// The partition that it writes to.
+    pub(super) fn log(&self) -> LogId {
+        self.next.log
+    }
+
     /// A producer that has nothing to send may end; the next one in its place has another id.
     pub(super) fn succeed(&mut self, producer: i64) {
         if self.is_done() && self.unsynced.is_empty() {
@@ -89,7 +95,11 @@ impl Sender {
 
     /// Makes another batch to be sent.
     pub(super) fn make(&mut self, rng: &mut Rng, timestamp: i64, ledger: &mut Ledger) {
-        let mut builder = BatchBuilder::new(Compression::None);
+        let codec = match rng.chance(1, 4) {
+            true => *rng.pick(&Compression::ALL),
+            false => Compression::None,
+        };
+        let mut builder = BatchBuilder::new(codec);
         let records = rng.between(1, 6) as i32;
         let most = *rng.pick(&[40, 300, 3_000]);
         for record in 0..records {
@@ -107,6 +117,7 @@ impl Sender {
         });
         let bytes = builder.finish();
         ledger.send(self.next, bytes.clone());
+        let bytes = misdated(bytes, rng);
         let key = self.next;
         let level = *rng.pick(&[Level::Synced, Level::Synced, Level::Written, Level::Memory]);
         self.queue.push_back(Batch { key, bytes, level });

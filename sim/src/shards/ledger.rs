@@ -53,6 +53,12 @@ impl Ledger {
         self.sent.insert(key, Sent { bytes, place: None });
     }
 
+    /// A partition is no more.
+    pub(super) fn forget(&mut self, log: LogId) {
+        self.sent.retain(|key, _| key.log != log);
+        self.places.remove(&log);
+    }
+
     /// The batch is at `offset`, says an acknowledgement or a read: for ever.
     pub(super) fn place(&mut self, key: BatchKey, offset: u64) -> Result<(), Violation> {
         let sent = self.sent.get_mut(&key);

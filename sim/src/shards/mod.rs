@@ -3,11 +3,13 @@
 //!
 //! Acknowledged batches are where they were acknowledged, once, after every crash; a batch that is
 //! sent again gets its first offset; a topic that was acknowledged exists, as it was acknowledged
-//! last or as somebody wanted it since. What storage promises
-//! in detail is the business of [`crate::world`].
+//! last or as somebody wanted it since, until it is deleted. What nobody could read is refused, what
+//! a header says is true, and who waits at the high watermark is not kept waiting. What storage
+//! promises in detail is the business of [`crate::world`].
 
 mod clients;
 mod ledger;
+mod liars;
 mod replies;
 mod topics;
 
@@ -29,18 +31,33 @@ use crate::violation::{Kind, Violation};
 use crate::world::STORM;
 use clients::{Sender, Sent};
 use ledger::{BatchKey, Ledger, Scan};
+use liars::unreadable;
 use replies::PRODUCERS;
-use topics::Known;
+use topics::{Going, Known};
 
 /// What a request was for.
 #[derive(Debug)]
 enum Asked {
     Produce(usize, BatchKey, Level),
+    /// A batch that has to be refused.
+    Lie(LogId),
     Read(LogId, Scan),
     /// From an offset that an acknowledgement told.
     Tail(LogId, Offset),
     Create(TopicName),
     Alter(TopicName),
+    Delete(TopicName),
+}
+
+impl Asked {
+    /// The partition that it concerns alone.
+    fn log(&self) -> Option<LogId> {
+        match self {
+            Self::Produce(_, key, _) => Some(key.log),
+            Self::Lie(log) | Self::Read(log, _) | Self::Tail(log, _) => Some(*log),
+            Self::Create(_) | Self::Alter(_) | Self::Delete(_) => None,
+        }
+    }
 }
 
 /// Shards of one seed, and their clients.
@@ -59,11 +76,13 @@ pub struct ShardWorld {
     asked: BTreeMap<RequestId, Asked>,
     requests: u64,
     ledger: Ledger,
-    senders: Vec<Sender>,
+    senders: BTreeMap<usize, Sender>,
     /// Ids of producers that were given away.
     producers: i64,
     /// Topics whose creation was acknowledged.
     topics: BTreeMap<TopicName, Known>,
+    /// What is to be deleted, and is deleted.
+    going: Going,
     cores: usize,
     flushed: usize,
 }
@@ -86,9 +105,10 @@ impl ShardWorld {
             asked: BTreeMap::new(),
             requests: 0,
             ledger: Ledger::default(),
-            senders: Vec::new(),
+            senders: BTreeMap::new(),
             producers: PRODUCERS,
             topics: BTreeMap::new(),
+            going: Going::default(),
             cores: 0,
             flushed: 0,
         }
@@ -202,6 +222,7 @@ impl ShardWorld {
         let settled = topology.settle(cores as u16, partitions);
         settled.map_err(|error| Violation::new(Kind::Lost, error.to_string()))?;
         let topics: Vec<_> = topology.topics().cloned().collect();
+        self.check_deletions()?;
         self.check_topics()?;
         for topic in topics {
             for (log, core) in topic.logs() {
@@ -209,17 +230,7 @@ impl ShardWorld {
                 self.shards[usize::from(core.0)].install(log, &topic.config);
             }
         }
-        let now = self.now();
-        let orphans: usize = self
-            .shards
-            .iter_mut()
-            .map(|shard| shard.drop_unclaimed(now))
-            .sum();
-        if orphans > 0 {
-            let what = format!("{orphans} partitions belong to no topic, none was deleted");
-            return Err(Violation::new(Kind::Lost, what));
-        }
-        Ok(())
+        self.drop_orphans()
     }
 
     fn crash(&mut self) {
@@ -233,7 +244,7 @@ impl ShardWorld {
             self.counters.commits += stats.commits;
         }
         self.asked.clear();
-        for sender in &mut self.senders {
+        for sender in self.senders.values_mut() {
             sender.disconnect(&mut self.rng);
         }
         let crash = match self.rng.below(3) {
@@ -266,7 +277,9 @@ impl ShardWorld {
                 0 if self.topics.len() < 4 => self.create_topic(),
                 1..4 => self.read_one(),
                 4 => self.pass(self.now.after(100_000_000))?,
-                5 if !self.topics.is_empty() => self.alter_topic(),
+                5 | 6 if !self.topics.is_empty() => self.alter_topic(),
+                7 if !self.topics.is_empty() => self.delete_topic(),
+                8 => self.lie(),
                 _ => self.produce_some(),
             }
             self.pump()?;
@@ -285,20 +298,34 @@ impl ShardWorld {
         }
         let at = self.rng.below(self.senders.len() as u64) as usize;
         let timestamp = self.now().wall.0;
+        let sender = self.senders.values_mut().nth(at).expect("counted");
         if self.rng.chance(1, self.plan.turnover) {
             self.producers += 1;
-            self.senders[at].succeed(self.producers);
+            sender.succeed(self.producers);
         }
         for _ in 0..self.rng.between(1, 4) {
-            self.senders[at].make(&mut self.rng, timestamp, &mut self.ledger);
+            sender.make(&mut self.rng, timestamp, &mut self.ledger);
             self.counters.appends += 1;
         }
     }
 
+    /// Somebody sends what nobody could read.
+    fn lie(&mut self) {
+        let Some(log) = self.pick_partition() else {
+            return;
+        };
+        let now = self.now();
+        let batch = unreadable(&mut self.rng, now.wall.0);
+        let request = self.ask(Asked::Lie(log));
+        self.shards[self.homes[&log]].produce(request, log, batch, Level::Written, now);
+    }
+
     /// Hands to the shards whatever producers may send.
     fn send(&mut self) {
-        for at in 0..self.senders.len() {
-            while let Some(Sent { key, bytes, level }) = self.senders[at].send(self.now) {
+        let all: Vec<usize> = self.senders.keys().copied().collect();
+        for at in all {
+            let sender = |world: &mut Self| world.senders.get_mut(&at)?.send(world.now);
+            while let Some(Sent { key, bytes, level }) = sender(self) {
                 let request = self.ask(Asked::Produce(at, key, level));
                 let now = self.now();
                 let shard = &mut self.shards[self.homes[&key.log]];
@@ -311,27 +338,24 @@ impl ShardWorld {
         }
     }
 
+    fn partitions(&self) -> Vec<LogId> {
+        let logs = self.homes.keys().copied();
+        logs.filter(|log| *log != TOPOLOGY_LOG).collect()
+    }
+
+    fn pick_partition(&mut self) -> Option<LogId> {
+        let logs = self.partitions();
+        (!logs.is_empty()).then(|| *self.rng.pick(&logs))
+    }
+
     fn read_one(&mut self) {
-        let logs: Vec<LogId> = self
-            .homes
-            .keys()
-            .copied()
-            .filter(|log| *log != TOPOLOGY_LOG)
-            .collect();
-        if !logs.is_empty() {
-            let log = *self.rng.pick(&logs);
+        if let Some(log) = self.pick_partition() {
             self.read_on(log, Scan::default());
         }
     }
 
     fn read_everything(&mut self) -> Result<(), Violation> {
-        let logs: Vec<LogId> = self
-            .homes
-            .keys()
-            .copied()
-            .filter(|log| *log != TOPOLOGY_LOG)
-            .collect();
-        for log in logs {
+        for log in self.partitions() {
             self.read_on(log, Scan::default());
         }
         self.pump()
@@ -379,7 +403,7 @@ impl ShardWorld {
         let until = self.now.after(PATIENCE);
         loop {
             self.pump()?;
-            if self.asked.is_empty() && self.senders.iter().all(Sender::is_done) {
+            if self.asked.is_empty() && self.senders.values().all(Sender::is_done) {
                 return Ok(());
             }
             if !self.step()? || self.now > until {
@@ -422,7 +446,7 @@ impl ShardWorld {
         let deadline = self.shards.iter().filter_map(Shard::poll_timeout).min();
         let completion = self.disk.next_completion();
         let now = self.now;
-        let senders = self.senders.iter().filter_map(Sender::again_at);
+        let senders = self.senders.values().filter_map(Sender::again_at);
         let sender = senders.filter(|at| *at > now).min();
         let Some(at) = [deadline, completion, sender].into_iter().flatten().min() else {
             return Ok(false);
@@ -447,6 +471,7 @@ impl ShardWorld {
             }
         }
         self.drain_all()?;
+        self.check_readers()?;
         Ok(true)
     }
 

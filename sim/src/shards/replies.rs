@@ -9,6 +9,7 @@ use super::clients::Sender;
 use super::ledger::{BatchKey, Scan};
 use super::topics::Known;
 use super::{Asked, ShardWorld};
+use crate::disk::Client;
 use crate::violation::{Kind, Violation};
 
 /// Producers per partition.
@@ -27,7 +28,19 @@ impl ShardWorld {
             let what = format!("an answer to {request:?}, never asked");
             return Err(Violation::new(Kind::WrongData, what));
         };
+        if asked
+            .log()
+            .is_some_and(|log| !self.homes.contains_key(&log))
+        {
+            // Its topic was deleted meanwhile; this may have been answered before.
+            return Ok(());
+        }
         match (asked, reply) {
+            (Asked::Lie(log), reply) => refused_lie(log, reply),
+            (Asked::Delete(name), Reply::Topology(TopologyEntry::TopicDeleted(_))) => {
+                self.topic_deleted(&name);
+                Ok(())
+            }
             (Asked::Produce(sender, key, level), reply) => {
                 self.handle_produced(sender, key, level, reply)
             }
@@ -49,20 +62,32 @@ impl ShardWorld {
                 Asked::Create(_) | Asked::Alter(_),
                 Reply::Failed(EngineError::Overloaded | EngineError::Stopping),
             ) => Ok(()),
-            (Asked::Create(name) | Asked::Alter(name), reply) => Err(Violation::new(
-                Kind::WrongData,
-                format!("{name:?} was answered with {reply:?}"),
-            )),
+            (
+                Asked::Delete(name),
+                Reply::Failed(EngineError::Overloaded | EngineError::Stopping),
+            ) => {
+                self.topic_stays(&name);
+                Ok(())
+            }
+            (Asked::Create(name) | Asked::Alter(name) | Asked::Delete(name), reply) => {
+                Err(Violation::new(
+                    Kind::WrongData,
+                    format!("{name:?} was answered with {reply:?}"),
+                ))
+            }
         }
     }
 
     pub(super) fn add_senders(&mut self, log: LogId) {
         for producer in 0..PRODUCERS {
-            self.senders.push(Sender::new(BatchKey {
+            let sender = Sender::new(BatchKey {
                 log,
                 producer,
                 sequence: 0,
-            }));
+            });
+            let last = self.senders.last_key_value();
+            let at = last.map_or(0, |(at, _)| at + 1);
+            self.senders.insert(at, sender);
         }
     }
 
@@ -73,8 +98,13 @@ impl ShardWorld {
         level: Level,
         reply: Reply,
     ) -> Result<(), Violation> {
+        let state = self
+            .senders
+            .get_mut(&sender)
+            .expect("its partition is there");
         match reply {
             Reply::Produced(produced) => {
+                let in_order = state.acknowledge(key);
                 self.counters.acknowledged += 1;
                 if level == Level::Synced {
                     self.ledger.place(key, produced.base_offset.0)?;
@@ -82,7 +112,7 @@ impl ShardWorld {
                 if self.flushed == 0 && self.rng.chance(1, 4) {
                     self.follow(key.log, produced.base_offset);
                 }
-                if self.senders[sender].acknowledge(key) {
+                if in_order {
                     return Ok(());
                 }
                 let what = format!("{key:?} was acknowledged before an earlier batch");
@@ -93,7 +123,7 @@ impl ShardWorld {
                 self.refuse(sender);
                 Ok(())
             }
-            Reply::Failed(EngineError::Append(_)) if self.senders[sender].is_refused() => {
+            Reply::Failed(EngineError::Append(_)) if state.is_refused() => {
                 // It follows one that was refused.
                 self.refuse(sender);
                 Ok(())
@@ -108,7 +138,9 @@ impl ShardWorld {
     fn refuse(&mut self, sender: usize) {
         let pause = self.rng.magnitude(1_000_000, 200_000_000);
         let coming = self.rng.below(3) as usize;
-        self.senders[sender].refuse(self.now.after(pause), coming);
+        let sender = self.senders.get_mut(&sender);
+        let sender = sender.expect("its partition is there");
+        sender.refuse(self.now.after(pause), coming);
     }
 
     /// Whoever reads from an offset that an acknowledgement told, at whatever level, gets what is
@@ -126,6 +158,27 @@ impl ShardWorld {
             Violation::new(Kind::ReadFailed, what)
         })?;
         self.ledger.see(log, &records.batches)
+    }
+
+    /// Who waits where something stands that is not readable yet is not kept waiting: something is
+    /// under way that will make it so.
+    pub(super) fn check_readers(&self) -> Result<(), Violation> {
+        for asked in self.asked.values() {
+            let Asked::Tail(log, from) = asked else {
+                continue;
+            };
+            // The topic may have been deleted.
+            let Some(core) = self.homes.get(log) else {
+                continue;
+            };
+            let due = self.shards[*core].poll_timeout();
+            let busy = due.is_some_and(|at| at <= self.now);
+            if !busy && !self.disk.works_for(Client(*core as u16)) {
+                let what = format!("{log:?} is read from {from}, which is there, and nobody syncs");
+                return Err(Violation::new(Kind::Stuck, what));
+            }
+        }
+        Ok(())
     }
 
     fn handle_fetched(
@@ -163,5 +216,18 @@ impl ShardWorld {
             self.read_on(log, scan);
         }
         Ok(())
+    }
+}
+
+/// What nobody could read is not taken.
+fn refused_lie(log: LogId, reply: Reply) -> Result<(), Violation> {
+    match reply {
+        Reply::Failed(EngineError::Batch(_) | EngineError::Overloaded | EngineError::Stopping) => {
+            Ok(())
+        }
+        other => {
+            let what = format!("a batch for {log:?} that nobody could read: {other:?}");
+            Err(Violation::new(Kind::WrongData, what))
+        }
     }
 }

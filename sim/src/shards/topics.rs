@@ -1,6 +1,7 @@
-//! Topics: made and altered while everything crashes, and what must be known of them afterwards.
+//! Topics: made, altered and deleted while everything crashes, and what must be known of them
+//! afterwards.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use leveret_engine::topology::{
     Command, Topic, TopicAltered, TopicChanges, TopicConfig, TopicName,
@@ -63,6 +64,17 @@ impl Known {
     }
 }
 
+/// What somebody asked to delete.
+#[derive(Debug, Default)]
+pub(super) struct Going {
+    /// Topics whose deletion is not acknowledged, each with its partitions.
+    doomed: BTreeMap<TopicName, (Known, Vec<LogId>)>,
+    /// Topics that are deleted, for ever: no name is used twice.
+    deleted: BTreeSet<TopicName>,
+    /// Their partitions.
+    logs: BTreeSet<LogId>,
+}
+
 impl ShardWorld {
     pub(super) fn create_topic(&mut self) {
         let name = TopicName::new(&format!("t{}", self.requests)).expect("a valid name");
@@ -78,8 +90,7 @@ impl ShardWorld {
 
     /// Sets something for a topic, takes it back, or gives it another partition.
     pub(super) fn alter_topic(&mut self) {
-        let names: Vec<_> = self.topics.keys().cloned().collect();
-        let name = self.rng.pick(&names).clone();
+        let name = self.pick_topic();
         let topic = self.topic_named(&name).expect("an acknowledged topic");
         let (id, partitions) = (topic.id, topic.partitions());
         let mut changes = TopicChanges::default();
@@ -94,12 +105,103 @@ impl ShardWorld {
         let command = Command::AlterTopic { id, changes };
         let (cores, now) = (self.cores as u16, self.now());
         self.shards[0].submit(request, &command, cores, now);
-        let ordered = self.topic_named(&name).expect("nothing deletes topics");
+        let ordered = self.topic_named(&name).expect("it is not deleted");
         let ordered = Setup::from(ordered);
         let known = self.topics.get_mut(&name).expect("picked from them");
         if known.setups.back() != Some(&ordered) {
             known.setups.push_back(ordered);
         }
+    }
+
+    fn pick_topic(&mut self) -> TopicName {
+        let names: Vec<_> = self.topics.keys().cloned().collect();
+        self.rng.pick(&names).clone()
+    }
+
+    /// Asks for the end of a topic, amid everything that is under way there.
+    pub(super) fn delete_topic(&mut self) {
+        let name = self.pick_topic();
+        let altering = |asked: &Asked| matches!(asked, Asked::Alter(other) if *other == name);
+        if self.asked.values().any(altering) {
+            return;
+        }
+        let topic = self.topic_named(&name).expect("an acknowledged topic");
+        let command = Command::DeleteTopic { id: topic.id };
+        let logs = topic.logs().map(|(log, _)| log).collect();
+        let known = self.topics.remove(&name).expect("picked from them");
+        self.going.doomed.insert(name.clone(), (known, logs));
+        let request = self.ask(Asked::Delete(name));
+        let (cores, now) = (self.cores as u16, self.now());
+        self.shards[0].submit(request, &command, cores, now);
+    }
+
+    /// A deletion is durable: every partition's core hears of it, as in the broker.
+    pub(super) fn topic_deleted(&mut self, name: &TopicName) {
+        let (_, logs) = self.going.doomed.remove(name).expect("asked for by name");
+        let now = self.now();
+        for log in &logs {
+            let core = self.homes.remove(log).expect("an installed partition");
+            self.shards[core].remove(*log, now);
+        }
+        self.gone(name.clone(), logs);
+    }
+
+    /// A deletion was refused.
+    pub(super) fn topic_stays(&mut self, name: &TopicName) {
+        let (known, _) = self.going.doomed.remove(name).expect("asked for by name");
+        self.topics.insert(name.clone(), known);
+    }
+
+    fn gone(&mut self, name: TopicName, logs: Vec<LogId>) {
+        self.counters.drops += logs.len() as u64;
+        for log in &logs {
+            self.senders.retain(|_, sender| sender.log() != *log);
+            self.ledger.forget(*log);
+        }
+        self.going.logs.extend(logs);
+        self.going.deleted.insert(name);
+    }
+
+    /// After a start: what was deleted is so for ever, and what was to be deleted is either so too
+    /// or as it was.
+    pub(super) fn check_deletions(&mut self) -> Result<(), Violation> {
+        for (name, (known, logs)) in std::mem::take(&mut self.going.doomed) {
+            match self.topic_named(&name).is_some() {
+                true => drop(self.topics.insert(name, known)),
+                false => self.gone(name, logs),
+            }
+        }
+        let back = |name: &&TopicName| self.topic_named(name).is_some();
+        match self.going.deleted.iter().find(back) {
+            None => Ok(()),
+            Some(name) => {
+                let what = format!("topic {name:?} was deleted and is back");
+                Err(Violation::new(Kind::Resurrected, what))
+            }
+        }
+    }
+
+    /// After a start: partitions of no topic are those of deleted ones, and go.
+    pub(super) fn drop_orphans(&mut self) -> Result<(), Violation> {
+        let topology = self.shards[0].topology().expect("core 0 has it");
+        let claimed: BTreeSet<LogId> = topology
+            .topics()
+            .flat_map(|topic| topic.logs().map(|(log, _)| log))
+            .collect();
+        let mut orphans = self.partitions();
+        orphans.retain(|log| !claimed.contains(log));
+        let now = self.now();
+        let shards = self.shards.iter_mut();
+        let dropped: usize = shards.map(|shard| shard.drop_unclaimed(now)).sum();
+        let deleted = |log: &LogId| self.going.logs.contains(log);
+        if dropped != orphans.len() || !orphans.iter().all(deleted) {
+            let what = format!("{dropped} of {orphans:?} belong to no topic, not all were deleted");
+            return Err(Violation::new(Kind::Lost, what));
+        }
+        for log in orphans {
+            self.homes.remove(&log);
+        }
+        Ok(())
     }
 
     fn topic_named(&self, name: &TopicName) -> Option<&Topic> {
@@ -123,7 +225,7 @@ impl ShardWorld {
             let what = format!("{name:?} was altered to {setup:?}, which nobody asked for");
             return Err(Violation::new(Kind::WrongData, what));
         }
-        let topic = self.topic_named(name).expect("nothing deletes topics");
+        let topic = self.topic_named(name).expect("it is not deleted");
         let before = topic.logs().take(altered.partition as usize);
         let before: Vec<LogId> = before.map(|(log, _)| log).collect();
         let now = self.now();

@@ -8,6 +8,7 @@ use super::Store;
 use super::ops::Purpose;
 use crate::format::mark::Mark;
 use crate::io::{BLOCK, BufPool, FileName, IoResult, Op};
+use crate::mutation::{Mutation, mutated};
 use crate::types::{CommitSeq, Mono};
 
 /// How long nothing is committed before the last commits are marked.
@@ -36,7 +37,11 @@ impl<P: BufPool> Store<P> {
     }
 
     fn vouched(&self) -> CommitSeq {
-        CommitSeq(self.ring.durable().0 - 1)
+        let end = match mutated(self.config.mutation, Mutation::MarkAhead) {
+            true => self.ring.next_seq(),
+            false => self.ring.durable(),
+        };
+        CommitSeq(end.0 - 1)
     }
 
     /// Whether a mark is to be written now.
