@@ -455,3 +455,29 @@ fn shown(path: &Path) -> String {
         .display()
         .to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_times_may_lie_from_the_clock_is_the_default_of_topics() {
+        let defaults = |assignments: &[&str]| {
+            let mut settings = Settings::default();
+            for assignment in assignments {
+                settings.apply_assignment(assignment).expect("valid");
+            }
+            let defaults = topology_settings(&settings).defaults;
+            (
+                defaults.timestamp_before_max_ms,
+                defaults.timestamp_after_max_ms,
+            )
+        };
+        assert_eq!(defaults(&[]), (i64::MAX as u64, 3_600_000));
+        let set = [
+            "topic.timestamp.before.max=7 days",
+            "topic.timestamp.after.max=none",
+        ];
+        assert_eq!(defaults(&set), (604_800_000, i64::MAX as u64));
+    }
+}
