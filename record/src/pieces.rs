@@ -29,6 +29,27 @@ enum Step {
     End,
 }
 
+/// What a decoder has to work with in one step.
+struct Work<'payload, 'step> {
+    payload: &'payload [u8],
+    /// Bytes of the payload that are used.
+    at: &'step mut usize,
+    buffer: &'step mut Vec<u8>,
+}
+
+impl<'payload> Work<'payload, '_> {
+    /// What is left of the payload.
+    fn rest(&self) -> &'payload [u8] {
+        &self.payload[*self.at..]
+    }
+
+    /// As much of it as a step may take.
+    fn input(&self) -> &'payload [u8] {
+        let rest = self.rest();
+        &rest[..rest.len().min(MAX_INPUT)]
+    }
+}
+
 /// Decompresses one batch after another; keeps its codecs' states and its buffer for the next.
 pub struct Pieces {
     codec: Compression,
@@ -80,19 +101,23 @@ impl Pieces {
     /// # Errors
     /// [`BatchError::BadCompression`], [`BatchError::DecompressedTooLarge`]; nothing follows.
     pub fn next<'a>(&'a mut self, payload: &'a [u8]) -> Result<Option<&'a [u8]>, BatchError> {
-        let (codec, at) = (self.codec, &mut self.at);
-        let buffer = &mut self.buffer;
+        let codec = self.codec;
+        let work = Work {
+            payload,
+            at: &mut self.at,
+            buffer: &mut self.buffer,
+        };
         let step = match codec {
             Compression::None => {
-                let rest = &payload[*at..];
+                let rest = work.rest();
                 let piece = &rest[..rest.len().min(MAX_PIECE_LEN)];
-                *at += piece.len();
+                *work.at += piece.len();
                 return Ok((!piece.is_empty()).then_some(piece));
             }
-            Compression::Gzip => self.gzip.get_or_insert_default().step(payload, at, buffer),
-            Compression::Snappy => self.snappy.step(payload, at, buffer),
-            Compression::Lz4 => self.lz4.step(payload, at, buffer),
-            Compression::Zstd => self.zstd.get_or_insert_default().step(payload, at, buffer),
+            Compression::Gzip => self.gzip.get_or_insert_default().step(work),
+            Compression::Snappy => self.snappy.step(work),
+            Compression::Lz4 => self.lz4.step(work),
+            Compression::Zstd => self.zstd.get_or_insert_default().step(work),
         };
         let limit = self.limit;
         match step {

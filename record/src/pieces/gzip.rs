@@ -3,7 +3,7 @@
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-use super::{MAX_INPUT, Refused, Step, reserve};
+use super::{Refused, Step, Work, reserve};
 
 const PIECE_LEN: usize = 64 << 10;
 /// Bytes of a member's header in front of its optional fields, and of its trailer.
@@ -47,23 +47,18 @@ impl Gzip {
         self.part = Part::Header;
     }
 
-    pub(super) fn step(
-        &mut self,
-        payload: &[u8],
-        at: &mut usize,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Step, Refused> {
-        let rest = &payload[*at..];
+    pub(super) fn step(&mut self, work: Work<'_, '_>) -> Result<Step, Refused> {
+        let rest = work.rest();
         match self.part {
             Part::Boundary if rest.is_empty() => Ok(Step::End),
             Part::Header | Part::Boundary => {
-                *at += header_len(rest).ok_or(Refused::Invalid)?;
+                *work.at += header_len(rest).ok_or(Refused::Invalid)?;
                 self.inflate.reset(false);
                 self.crc = Crc::new();
                 self.part = Part::Body;
                 Ok(Step::Piece(0, 0))
             }
-            Part::Body => self.inflate(rest, at, buffer),
+            Part::Body => self.inflate(work),
             Part::Trailer => {
                 let trailer = rest.first_chunk::<TRAILER_LEN>().ok_or(Refused::Invalid)?;
                 let [crc, len] = [&trailer[..4], &trailer[4..]]
@@ -71,21 +66,17 @@ impl Gzip {
                 if crc != self.crc.sum() || len != self.crc.amount() {
                     return Err(Refused::Invalid);
                 }
-                *at += TRAILER_LEN;
+                *work.at += TRAILER_LEN;
                 self.part = Part::Boundary;
                 Ok(Step::Piece(0, 0))
             }
         }
     }
 
-    fn inflate(
-        &mut self,
-        rest: &[u8],
-        at: &mut usize,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Step, Refused> {
+    fn inflate(&mut self, work: Work<'_, '_>) -> Result<Step, Refused> {
+        let input = work.input();
+        let Work { at, buffer, .. } = work;
         reserve(buffer, PIECE_LEN);
-        let input = &rest[..rest.len().min(MAX_INPUT)];
         let (taken, given) = (self.inflate.total_in(), self.inflate.total_out());
         let status = self
             .inflate

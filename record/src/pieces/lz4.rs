@@ -4,7 +4,7 @@
 use twox_hash::XxHash32;
 
 use super::window::{Run, WIDE, Window, bounded};
-use super::{MAX_INPUT, MAX_PIECE_LEN, Refused, Step};
+use super::{MAX_INPUT, MAX_PIECE_LEN, Refused, Step, Work};
 use crate::codec::lz4::{
     Descriptor, MAGIC, MAX_EXPANSION, SKIPPABLE_MAGIC, STORED, descriptor, take, take_u32,
 };
@@ -62,12 +62,12 @@ pub(super) struct Lz4 {
 }
 
 impl Lz4 {
-    pub(super) fn step(
-        &mut self,
-        payload: &[u8],
-        at: &mut usize,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Step, Refused> {
+    pub(super) fn step(&mut self, work: Work<'_, '_>) -> Result<Step, Refused> {
+        let Work {
+            payload,
+            at,
+            buffer,
+        } = work;
         match std::mem::take(&mut self.next) {
             Next::Frame if *at == payload.len() => {
                 self.next = Next::Frame;

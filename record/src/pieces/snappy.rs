@@ -2,7 +2,7 @@
 //! one is decoded here, where it can stop at any element.
 
 use super::window::{Run, WIDE, Window, bounded};
-use super::{MAX_INPUT, MAX_PIECE_LEN, Refused, Step, reserve};
+use super::{MAX_INPUT, MAX_PIECE_LEN, Refused, Step, Work, reserve};
 use crate::codec::snappy::{HEADER, MAGIC_LEN, MAX_EXPANSION};
 
 /// A long block under way.
@@ -36,12 +36,12 @@ pub(super) struct Snappy {
 }
 
 impl Snappy {
-    pub(super) fn step(
-        &mut self,
-        payload: &[u8],
-        at: &mut usize,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Step, Refused> {
+    pub(super) fn step(&mut self, work: Work<'_, '_>) -> Result<Step, Refused> {
+        let Work {
+            payload,
+            at,
+            buffer,
+        } = work;
         match self.next {
             Next::End => Ok(Step::End),
             Next::Start if payload.starts_with(&HEADER[..MAGIC_LEN]) => {

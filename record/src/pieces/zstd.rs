@@ -3,7 +3,7 @@
 
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 
-use super::{MAX_INPUT, Refused, Step, reserve};
+use super::{Refused, Step, Work, reserve};
 
 /// Windows of up to 128 MiB, which zstd's own levels reach: the bound of its streaming decoder
 /// and so of every Kafka client on the JVM. Under a smaller limit, no more than that.
@@ -38,18 +38,13 @@ impl Zstd {
         self.between_frames = false;
     }
 
-    pub(super) fn step(
-        &mut self,
-        payload: &[u8],
-        at: &mut usize,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Step, Refused> {
-        let rest = &payload[*at..];
-        if rest.is_empty() && self.between_frames {
+    pub(super) fn step(&mut self, work: Work<'_, '_>) -> Result<Step, Refused> {
+        if work.rest().is_empty() && self.between_frames {
             return Ok(Step::End);
         }
+        let mut input = InBuffer::around(work.input());
+        let Work { at, buffer, .. } = work;
         reserve(buffer, PIECE_LEN);
-        let mut input = InBuffer::around(&rest[..rest.len().min(MAX_INPUT)]);
         let mut output = OutBuffer::around(&mut buffer[..PIECE_LEN]);
         let hint = self
             .context
