@@ -384,6 +384,6 @@ def cluster(broker):
 def everything(broker):
     for part in [order, refusals, idempotence, reading, hostile]:
         part(broker.kafka)
-    for part in [stalled, zeros]:
+    for part in [stalled, zeros, missing]:
         part(broker)
     check(broker.alive(), f"the broker has ended: {broker.log_tail()}")

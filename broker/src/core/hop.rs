@@ -15,6 +15,7 @@ use leveret_storage::types::{CoreId, Level, LogId, Now};
 
 use super::boundary::Action;
 use super::installs::InstallNumber;
+use super::kafka::Missed;
 use super::pending::{Slot, Timed, Waiting};
 use super::status::{CoreReport, PartitionReport};
 use super::{Core, ForeignFetch};
@@ -40,6 +41,8 @@ pub enum Message {
     Install(InstallNumber, TopologyEntry),
     /// The change is in force here; to core 0.
     Installed(InstallNumber),
+    /// A Kafka client asked me for what is not here; to core 0, which tells people.
+    Missed(Missed),
     /// This core stops and has no request of its own under way any more.
     Drained,
 }
@@ -181,6 +184,7 @@ impl<P: BufPool> Core<P> {
             Message::Watch(id, watch) => self.shard.watch(id, watch, now),
             Message::Unwatch(id) => self.shard.unwatch(id),
             Message::Watched(number, answer) => self.watched(number, answer, now),
+            Message::Missed(missed) => self.tell_missed(missed),
             Message::Install(number, entry) => {
                 self.install(&entry, now);
                 self.send(from, Message::Installed(number));

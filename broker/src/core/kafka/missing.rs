@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 
 use leveret_storage::io::BufPool;
+use leveret_storage::types::CoreId;
 use leveret_wire::kafka::{HeaderError, api_name};
 
 use crate::core::Core;
 use crate::core::boundary::ConnId;
+use crate::core::hop::Message;
 
 /// Kinds and requests that are told; what names itself otherwise each time is told no further.
 const MOST: usize = 200;
@@ -16,14 +18,22 @@ const NAME: usize = 60;
 /// What a client is called that does not say what it is, as old ones do not.
 const NAMELESS: &str = "one that does not name itself";
 
+/// What a kind of client asked for and is not here.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Missed {
+    kind: Box<str>,
+    key: i16,
+    version: i16,
+}
+
 /// What has been told.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Missing(BTreeSet<(String, i16, i16)>);
+pub(in crate::core) struct Missing(BTreeSet<Missed>);
 
 impl Missing {
     /// Whether this is to be told: it was not before.
-    fn is_new(&mut self, kind: &str, key: i16, version: i16) -> bool {
-        self.0.len() < MOST && self.0.insert((kind.to_owned(), key, version))
+    fn is_new(&mut self, missed: &Missed) -> bool {
+        self.0.len() < MOST && self.0.insert(missed.clone())
     }
 }
 
@@ -43,17 +53,26 @@ impl<P: BufPool> Core<P> {
         };
         let talk = self.kafka_talk(conn);
         let kind = talk.and_then(|talk| talk.software.clone());
-        let kind = kind.as_deref().unwrap_or(NAMELESS);
-        if self.missing.is_new(kind, key, version) {
-            let name = api_name(key).unwrap_or("a request that Kafka has not");
-            tracing::warn!(
-                core = self.id.0,
-                client = ?kind,
-                "a Kafka client asked for {name} (API {key}, version {version}), {}: its connection \
-                 was closed. This is told once for each kind of client",
-                lack(key)
-            );
+        let kind = kind.unwrap_or_else(|| NAMELESS.into());
+        self.tell_missed(Missed { kind, key, version });
+    }
+
+    /// The first core tells people, once for all cores; the others tell it once.
+    pub(in crate::core) fn tell_missed(&mut self, missed: Missed) {
+        if !self.missing.is_new(&missed) {
+            return;
         }
+        if self.id != CoreId(0) {
+            return self.send(CoreId(0), Message::Missed(missed));
+        }
+        let Missed { kind, key, version } = missed;
+        let name = api_name(key).unwrap_or("a request that Kafka has not");
+        tracing::warn!(
+            client = ?kind,
+            "a Kafka client asked for {name} (API {key}, version {version}), {}: its connection \
+             was closed. This is told once for each kind of client",
+            lack(key)
+        );
     }
 }
 
@@ -77,11 +96,18 @@ mod tests {
     #[test]
     fn each_kind_is_told_once_and_names_without_end_are_not() {
         let mut missing = Missing::default();
-        assert!(missing.is_new("a", 10, 3));
-        assert!(!missing.is_new("a", 10, 3));
-        assert!(missing.is_new("b", 10, 3) && missing.is_new("a", 11, 3));
+        let mut is_new = |kind: &str, key| {
+            let kind = kind.into();
+            missing.is_new(&Missed {
+                kind,
+                key,
+                version: 3,
+            })
+        };
+        assert!(is_new("a", 10) && !is_new("a", 10));
+        assert!(is_new("b", 10) && is_new("a", 11));
         for number in 0..10_000 {
-            missing.is_new(&number.to_string(), 10, 3);
+            is_new(&number.to_string(), 10);
         }
         assert_eq!(missing.0.len(), MOST);
         let long = kind_of(&"\u{e9}".repeat(30_000)).unwrap();

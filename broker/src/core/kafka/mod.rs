@@ -33,7 +33,7 @@ use super::boundary::ConnId;
 use lane::Turn;
 
 pub(super) use gathered::KafkaGathering;
-pub(super) use missing::Missing;
+pub(super) use missing::{Missed, Missing};
 pub(super) use session::KafkaTalk;
 pub use settings::{BrokerSetting, KafkaBroker, KafkaSettings};
 
