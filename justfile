@@ -43,6 +43,10 @@ powercut rounds="5":
 disk-faults *args:
     compat/disk-faults/run {{args}}
 
+# What a start reads of full journals, after kill -9 and after a clean stop.
+recovery *args:
+    compat/recovery/run {{args}}
+
 # Memory limit, thousands of connections, stalled readers, one enormous message, clock jumps.
 overload *args:
     compat/overload/run {{args}}

@@ -225,7 +225,7 @@ fn geometry(rng: &mut Rng) -> Geometry {
 
 fn store(rng: &mut Rng, geometry: &Geometry, mutation: Option<Mutation>) -> StoreConfig {
     let kib = |rng: &mut Rng, low: u64, high: u64| (rng.magnitude(low, high) as usize) << 10;
-    StoreConfig {
+    let mut config = StoreConfig {
         max_commit_bytes: geometry.max_commit_bytes as usize,
         commits_in_flight: usize::from(geometry.in_flight),
         parallel_commit_bytes: kib(rng, 1, 8),
@@ -251,9 +251,14 @@ fn store(rng: &mut Rng, geometry: &Geometry, mutation: Option<Mutation>) -> Stor
         retention_check_ns: 1_000_000_000,
         disk_floor_bytes: 0,
         free_space_check_ns: 100_000_000,
+        tidy_ns: 0,
         prefill: rng.chance(3, 4),
         mutation,
-    }
+    };
+    // Without a draw of its own, so that seeds keep their courses.
+    let times = [0, 1_000_000, 50_000_000, 1_500_000_000];
+    config.tidy_ns = times[(config.idle_commit_ns % 4) as usize];
+    config
 }
 
 fn faults(rng: &mut Rng) -> Faults {

@@ -224,7 +224,10 @@ impl<P: BufPool> Core<P> {
                     );
                     self.name_cluster(now);
                 }
-                ShardEvent::Flushed => self.actions.push_back(Action::Stopped),
+                ShardEvent::Flushed => {
+                    self.say_journal("all is durable");
+                    self.actions.push_back(Action::Stopped);
+                }
                 ShardEvent::Fatal(reason) => self.actions.push_back(Action::Fatal(reason)),
             }
         }

@@ -74,7 +74,14 @@ impl<P: BufPool> Core<P> {
         }
         if !self.stop.flushing && self.stop.told && (self.stop.busy.is_empty() || late) {
             self.stop.flushing = true;
+            self.say_journal("writing behind what only the journal holds");
             self.shard.begin_stop(now);
         }
+    }
+
+    /// What the next start has to read of this core.
+    pub(super) fn say_journal(&self, what: &str) {
+        let journal_bytes = self.shard.stats().store.ring_used;
+        tracing::info!(core = self.id.0, journal_bytes, "stopping: {what}");
     }
 }

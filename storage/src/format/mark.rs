@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::commit::JournalId;
 use super::superblock::SLOTS;
-use super::{FORMAT_VERSION, FormatError, crc};
+use super::{FORMAT_VERSION, FormatError, proved, seal_block};
 use crate::io::BLOCK;
 use crate::types::{CommitSeq, CoreId, Generation};
 
@@ -43,8 +43,6 @@ struct RawMark {
     crc: U32,
 }
 
-const RAW: usize = size_of::<RawMark>();
-
 impl Mark {
     /// Where in the superblock's file the mark of a core stands, in the generation whose slot is
     /// `slot`: each slot has marks of its own, so that a new generation's leave the present ones.
@@ -59,7 +57,7 @@ impl Mark {
     /// If `block` is not exactly one block long.
     pub fn encode(&self, block: &mut [u8]) {
         assert_eq!(block.len(), BLOCK, "a mark is one block");
-        let mut raw = RawMark {
+        let raw = RawMark {
             magic: MAGIC,
             version: U16::new(FORMAT_VERSION),
             core: U16::new(self.journal.core.0),
@@ -70,9 +68,7 @@ impl Mark {
             reserved: [0; 20],
             crc: U32::new(0),
         };
-        raw.crc = U32::new(crc(&raw.as_bytes()[..RAW - 4]));
-        block[..RAW].copy_from_slice(raw.as_bytes());
-        block[RAW..].fill(0);
+        seal_block(block, &raw);
     }
 
     /// Reads a mark.
@@ -80,19 +76,7 @@ impl Mark {
     /// # Errors
     /// [`FormatError`] when it is absent, damaged or newer.
     pub fn decode(block: &[u8]) -> Result<Self, FormatError> {
-        let (raw, _) = RawMark::ref_from_prefix(block).map_err(|_| FormatError::Absent(WHAT))?;
-        if raw.magic != MAGIC {
-            return Err(FormatError::Absent(WHAT));
-        }
-        if raw.crc.get() != crc(&raw.as_bytes()[..RAW - 4]) {
-            return Err(FormatError::Crc(WHAT));
-        }
-        if raw.version.get() != FORMAT_VERSION {
-            return Err(FormatError::Version {
-                what: WHAT,
-                found: raw.version.get(),
-            });
-        }
+        let raw: &RawMark = proved(block, MAGIC, WHAT)?;
         Ok(Self {
             journal: JournalId {
                 generation: Generation(raw.generation.get()),

@@ -14,6 +14,8 @@ pub mod segments;
 pub mod snapshot;
 pub mod superblock;
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
 use crate::io::BLOCK;
 
 /// Version that every structure of this build bears. A reader refuses any other.
@@ -67,6 +69,47 @@ pub const fn round_up(len: usize) -> usize {
 pub const fn round_down(position: u64) -> u64 {
     position - position % BLOCK as u64
 }
+
+/// Writes a structure of magic, version, fields and a CRC of all before it into `block`, and zeroes
+/// what follows.
+///
+/// # Panics
+/// If it does not fit.
+fn seal_block(block: &mut [u8], raw: &(impl IntoBytes + Immutable)) {
+    let bytes = raw.as_bytes();
+    let (fields, rest) = block.split_at_mut(bytes.len());
+    fields.copy_from_slice(bytes);
+    let (summed, sum) = fields.split_at_mut(bytes.len() - CRC);
+    sum.copy_from_slice(&crc(summed).to_le_bytes());
+    rest.fill(0);
+}
+
+/// The structure that [`seal_block`] wrote.
+///
+/// # Errors
+/// [`FormatError`] when it is absent, damaged or newer.
+fn proved<'a, T>(block: &'a [u8], magic: [u8; 8], what: &'static str) -> Result<&'a T, FormatError>
+where
+    T: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned,
+{
+    let absent = FormatError::Absent(what);
+    let (raw, _) = T::ref_from_prefix(block).map_err(|_| absent)?;
+    let bytes = raw.as_bytes();
+    let (summed, sum) = bytes.split_at(bytes.len() - CRC);
+    if !summed.starts_with(&magic) {
+        return Err(absent);
+    }
+    if sum != crc(summed).to_le_bytes() {
+        return Err(FormatError::Crc(what));
+    }
+    match u16::from_le_bytes([summed[magic.len()], summed[magic.len() + 1]]) {
+        FORMAT_VERSION => Ok(raw),
+        found => Err(FormatError::Version { what, found }),
+    }
+}
+
+/// Bytes of a CRC.
+const CRC: usize = size_of::<u32>();
 
 pub use crate::checksum::crc;
 

@@ -8,7 +8,7 @@
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{FORMAT_VERSION, FormatError, crc};
+use super::{FORMAT_VERSION, FormatError, proved, seal_block};
 use crate::io::BLOCK;
 use crate::types::Generation;
 
@@ -118,8 +118,6 @@ struct RawSlot {
     crc: U32,
 }
 
-const RAW: usize = size_of::<RawSlot>();
-
 impl Superblock {
     /// Writes the slot into `block` and zeroes what follows.
     ///
@@ -127,7 +125,7 @@ impl Superblock {
     /// If `block` is not exactly one block long.
     pub fn encode(&self, block: &mut [u8]) {
         assert_eq!(block.len(), BLOCK, "a superblock slot is one block");
-        let mut raw = RawSlot {
+        let raw = RawSlot {
             magic: MAGIC,
             version: U16::new(FORMAT_VERSION),
             cores: U16::new(self.cores),
@@ -140,9 +138,7 @@ impl Superblock {
             reserved: [0; 20],
             crc: U32::new(0),
         };
-        raw.crc = U32::new(crc(&raw.as_bytes()[..RAW - 4]));
-        block[..RAW].copy_from_slice(raw.as_bytes());
-        block[RAW..].fill(0);
+        seal_block(block, &raw);
     }
 
     /// Reads a slot.
@@ -150,19 +146,7 @@ impl Superblock {
     /// # Errors
     /// [`FormatError`] when it is absent, damaged, newer, or contradicts itself.
     pub fn decode(block: &[u8]) -> Result<Self, FormatError> {
-        let (raw, _) = RawSlot::ref_from_prefix(block).map_err(|_| FormatError::Absent(WHAT))?;
-        if raw.magic != MAGIC {
-            return Err(FormatError::Absent(WHAT));
-        }
-        if raw.crc.get() != crc(&raw.as_bytes()[..RAW - 4]) {
-            return Err(FormatError::Crc(WHAT));
-        }
-        if raw.version.get() != FORMAT_VERSION {
-            return Err(FormatError::Version {
-                what: WHAT,
-                found: raw.version.get(),
-            });
-        }
+        let raw: &RawSlot = proved(block, MAGIC, WHAT)?;
         let slot = Self {
             generation: Generation(raw.generation.get()),
             cores: raw.cores.get(),

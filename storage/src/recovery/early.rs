@@ -119,7 +119,7 @@ impl<P: BufPool> EarlyLog<P> {
         {
             useless.extend(open.files());
         }
-        io.run_all(useless.into_iter().map(Op::Remove)).await?;
+        remove(io, useless).await?;
         let holds = |part: &Part| part.entries.start < checkpoint;
         if let Some(at) = self.closed.iter().position(holds) {
             let part = self.closed.remove(at);
@@ -177,8 +177,7 @@ impl<P: BufPool> EarlyLog<P> {
     /// When the device refuses.
     pub(crate) async fn drop_cut(&mut self, io: &Io<P>) -> Result<(), RecoveryError> {
         let files = self.cut.take().map(|part| part.files);
-        let files = files.into_iter().flatten();
-        Ok(io.run_all(files.map(Op::Remove)).await?)
+        remove(io, files.into_iter().flatten().collect()).await
     }
 
     /// The files of the segments that are whole.
@@ -306,8 +305,7 @@ impl<P: BufPool> Early<P> {
     /// When the device refuses.
     pub(crate) async fn finish(&mut self, folders: &BTreeSet<LogId>) -> Result<(), RecoveryError> {
         let left = std::mem::take(&mut self.logs);
-        let files = left.values().flat_map(EarlyLog::files);
-        self.io.run_all(files.map(Op::Remove)).await?;
+        remove(&self.io, left.values().flat_map(EarlyLog::files).collect()).await?;
         let made = left.keys().filter(|id| !folders.contains(id));
         let made = made.map(|id| Op::RemoveDir(Dir::Log(*id)));
         self.io.run_all(made).await?;
@@ -316,4 +314,13 @@ impl<P: BufPool> Early<P> {
         }
         Ok(())
     }
+}
+
+/// Removes files for good: one that came back after a crash would count, for it bears the number of
+/// the generation that is the truth then.
+async fn remove<P: BufPool>(io: &Io<P>, files: Vec<FileName>) -> Result<(), RecoveryError> {
+    let dirs: BTreeSet<Dir> = files.iter().map(|file| file.dir()).collect();
+    io.run_all(files.into_iter().map(Op::Remove)).await?;
+    io.run_all(dirs.into_iter().map(Op::SyncDir)).await?;
+    Ok(())
 }

@@ -62,6 +62,9 @@ pub struct StoreConfig {
     /// Free space is asked for at most this often, and what the file system refused for want of
     /// space is tried again as often, nanoseconds.
     pub free_space_check_ns: u64,
+    /// How long a stop writes behind at most what only the journal holds, so that the next start
+    /// reads little, nanoseconds; 0: not at all.
+    pub tidy_ns: u64,
     /// Whether journal files are zero-filled in the background.
     pub prefill: bool,
     /// The rule to break; only heeded with the cargo feature `mutations`.
@@ -96,6 +99,7 @@ impl Default for StoreConfig {
             retention_check_ns: 300_000_000_000,
             disk_floor_bytes: 256 << 20,
             free_space_check_ns: 1_000_000_000,
+            tidy_ns: 1_500_000_000,
             prefill: true,
             mutation: None,
         }

@@ -35,6 +35,7 @@ mod segments;
 mod snapshot;
 mod space;
 mod spans;
+mod tidy;
 mod time;
 mod turn;
 
@@ -153,6 +154,7 @@ pub struct Store<P: BufPool> {
     refused_grant: u64,
     space: Space,
     stopping: bool,
+    tidying: tidy::Tidying,
     flushed_said: bool,
     fatal: bool,
     stats: StoreStats,
@@ -255,6 +257,7 @@ impl<P: BufPool> Store<P> {
             refused_grant: 0,
             space: Space::default(),
             stopping: false,
+            tidying: tidy::Tidying::default(),
             flushed_said: false,
             fatal: false,
             stats: StoreStats::default(),
@@ -401,6 +404,7 @@ impl<P: BufPool> Store<P> {
             retention,
             self.space_deadline().filter(|at| !missed(at)),
             self.mark_deadline().filter(|at| !missed(at)),
+            self.tidy_deadline(),
         ]
         .into_iter()
         .flatten()
@@ -419,10 +423,13 @@ impl<P: BufPool> Store<P> {
         self.poll_free_space();
     }
 
-    /// Takes no more entries, makes all durable and vouches for it; [`Event::Flushed`] follows.
+    /// Takes no more entries, makes all durable, vouches for it, and writes behind what only the
+    /// journal holds as far as [`StoreConfig::tidy_ns`] goes; [`Event::Flushed`] follows.
     pub fn begin_stop(&mut self, now: Now) {
         self.now = now;
-        self.stopping = true;
+        if !std::mem::replace(&mut self.stopping, true) {
+            self.begin_tidying();
+        }
         self.stirred = true;
         self.stop_waiting_for_space();
     }

@@ -49,7 +49,7 @@ impl<P: BufPool> Store<P> {
         // What the last such commit gives back is seen when it is durable.
         let settled = self.ring.durable() > self.last_space;
         let pressed = self.under_pressure() && gathered && alone && settled;
-        (!self.copies.is_empty() && settled && !self.stopping)
+        (!self.copies.is_empty() && settled)
             || (!self.control.is_empty() && (pressed || self.stopping))
     }
 
@@ -133,14 +133,14 @@ impl<P: BufPool> Store<P> {
         self.reclaim_credit = self.reclaim_credit.saturating_sub(spent);
     }
 
-    fn copy(&mut self, key: LogKey, below: CommitSeq) {
+    pub(super) fn copy(&mut self, key: LogKey, below: CommitSeq) {
         if self.logs[key].copy_below.replace(below).is_none() {
             self.copies.push_back(key);
         }
     }
 
     /// Records that must always stand in the ring are placed again.
-    fn renew_control(&mut self, key: LogKey, upto: CommitSeq) -> bool {
+    pub(super) fn renew_control(&mut self, key: LogKey, upto: CommitSeq) -> bool {
         let log = &mut self.logs[key];
         let mut any = false;
         // The end of a log takes all its other records with it.

@@ -19,6 +19,7 @@ impl<P: BufPool> Store<P> {
         self.start_bulks();
         self.reclaim();
         self.relieve_memory();
+        self.tidy();
         self.start_behinds();
         self.issue_commits();
         self.issue_journal_sync();
@@ -220,7 +221,7 @@ impl<P: BufPool> Store<P> {
 
     pub(crate) fn idle_due(&self) -> bool {
         self.idle_deadline()
-            .is_some_and(|at| at <= self.now.mono || self.stopping)
+            .is_some_and(|at| at <= self.now.mono || (self.stopping && self.is_tidy()))
     }
 
     /// Syncs journal files whose commits were written without, when something waits for it.
@@ -291,6 +292,7 @@ impl<P: BufPool> Store<P> {
     fn say_flushed(&mut self) {
         if self.stopping
             && !self.flushed_said
+            && self.is_tidy()
             && self.ops.is_idle()
             && self.ready.is_empty()
             && self.control.is_empty()

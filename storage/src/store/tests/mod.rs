@@ -11,4 +11,5 @@ mod removal;
 mod reserve;
 mod retention;
 mod space;
+mod tidy;
 mod world;

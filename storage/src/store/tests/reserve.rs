@@ -100,7 +100,8 @@ fn what_a_segment_did_not_need_is_given_back_when_the_store_stops() {
     world.store.begin_stop(world.now);
     world.settle();
     assert!(world.events.contains(&Event::Flushed));
-    assert!(lengths(&world)[0] <= 60_100, "{:?}", lengths(&world));
+    // To the end of a block: the segment is closed.
+    assert!(lengths(&world)[0] <= 61_440, "{:?}", lengths(&world));
     assert!(!index_is_longer(&world));
     world.restart(LogSettings::default());
     world.check_log(LOG, 5000);

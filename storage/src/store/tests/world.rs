@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::checksum::{KnownSum, crc};
 use crate::io::{FileName, IoError, IoErrorKind, Op, OpId, Output};
 use crate::recovery::tests::disk::{Disk, Pool};
-use crate::recovery::{RecoveryConfig, RecoveryError, recover};
+use crate::recovery::{Recovered, RecoveryConfig, RecoveryError, recover};
 use crate::store::{
     AppendError, Event, LogSettings, NewEntry, ReadData, ReadError, ReadOutcome, Store,
     StoreConfig, TimeFound, TimeOutcome,
@@ -125,6 +125,23 @@ impl World {
         self.store = open(&mut self.disk, &self.recovery, &self.config);
         for (log, _) in self.store.log_ids().collect::<Vec<_>>() {
             self.store.configure(log, settings);
+        }
+    }
+
+    /// What recovery makes of a copy of the disk.
+    pub(super) fn recovery_of(&self, disk: &Disk) -> Recovered {
+        let task = recover(self.recovery.clone(), Pool);
+        let recovered = disk.clone().drive(task).expect("recovery ends");
+        recovered.expect("it recovers")
+    }
+
+    /// Completes so many operations.
+    pub(super) fn settle_ops(&mut self, ops: u64) {
+        for _ in 0..ops {
+            self.issue();
+            if !self.complete_one() {
+                return;
+            }
         }
     }
 
