@@ -171,7 +171,6 @@ impl<P: BufPool> Core<P> {
         };
         let now = session.load() + session.subscribed.reserved();
         let before = std::mem::replace(&mut session.weighed, now);
-        self.slices.charge(now.saturating_sub(before));
         self.answers.change(before, now);
     }
 

@@ -1,8 +1,13 @@
 //! Requests that several answers complete: one part each, joined here.
 //!
+//! However many parts there are, they are asked for as far as the [slice](super::slices) goes, and
+//! the rest in the next turns; later requests of the connection wait for that.
+//!
 //! What the parts are and what they become together is the protocol's, in [`Gathering`]; the
 //! bounds of a fetch, whatever the protocol, are [`Spread`]'s. Where one core has counted enough
 //! for it the others are hurried, which makes them answer with what they have.
+
+use std::collections::VecDeque;
 
 use leveret_engine::EngineError;
 use leveret_engine::shard::{Reply, RequestId};
@@ -12,9 +17,10 @@ use leveret_storage::types::{CoreId, Mono, Now};
 use super::Core;
 use super::boundary::ConnId;
 use super::hop::{Answer, Call, Message};
-use super::kafka::KafkaGathering;
+use super::kafka::{KafkaGathering, Known};
 use super::native::NativeGathering;
 use super::pending::{Slot, Waiting};
+use super::session::Blocked;
 use super::spread::Spread;
 
 /// One request whose parts are asked for one by one.
@@ -27,8 +33,9 @@ pub(super) struct Gather {
     /// Who owes each part, and where its answer arrives; `None` once it is there.
     parts: Vec<Option<(CoreId, Slot)>>,
     missing: usize,
-    /// All parts have been asked for; before that a part that is there already completes nothing.
-    asked: bool,
+    /// Parts that are still to be asked for, in their order.
+    later: VecDeque<(CoreId, Call)>,
+    stage: Stage,
     /// There are records: no part needs to wait for more.
     enough: bool,
     /// The missing parts were told so.
@@ -36,6 +43,16 @@ pub(super) struct Gather {
     /// Of a fetch: how it goes on.
     spread: Option<Box<Spread>>,
     what: Gathering,
+}
+
+/// How far asking for parts has come. Only when all are asked for, parts that are there complete it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// What the request names is being looked up.
+    LookingUp,
+    Asking,
+    /// All parts are asked for, or stand in `later`.
+    Asked,
 }
 
 /// What is gathered, and what of it is there.
@@ -113,7 +130,8 @@ impl<P: BufPool> Core<P> {
             deadline,
             parts: Vec::new(),
             missing: 0,
-            asked: false,
+            later: VecDeque::new(),
+            stage: Stage::Asking,
             enough: false,
             hurried: false,
             spread: None,
@@ -129,17 +147,120 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Has a fetch carried out, all of it; [`Core::all_asked`] is not called.
-    pub(super) fn gather_fetch(&mut self, gather: usize, mut spread: Spread, now: Now) {
-        let asks = spread.begin(now.mono);
+    pub(super) fn gather_fetch(&mut self, gather: usize, spread: Spread, now: Now) {
         self.gathers[gather].spread = Some(Box::new(spread));
+        self.gather_in_slices(gather, now);
+    }
+
+    /// Looks up all that a request names, and answers it; [`Core::all_asked`] is not called.
+    pub(super) fn gather_in_slices(&mut self, gather: usize, now: Now) {
+        self.gathers[gather].stage = Stage::LookingUp;
+        match self.look_up(gather, now) {
+            true => self.end_looking_up(gather, now),
+            false => self.hold_back(gather, now),
+        }
+    }
+
+    /// Looks up what a request names, as far as the slice goes. Whether that was all.
+    fn look_up(&mut self, gather: usize, now: Now) -> bool {
+        let Gather { spread, what, .. } = &mut self.gathers[gather];
+        let Gathering::Kafka(what) = what else {
+            return true;
+        };
+        let known = Known {
+            topology: &self.topology,
+            kafka: &self.settings.kafka,
+        };
+        while self.slices.has_room(now.mono) {
+            match what.look_up(spread.as_deref_mut(), &known) {
+                Some(cost) => self.slices.charge(cost),
+                None => return true,
+            }
+        }
+        false
+    }
+
+    /// All that the request names was looked up: what it fetches is asked for.
+    fn end_looking_up(&mut self, gather: usize, now: Now) {
+        let gathering = &mut self.gathers[gather];
+        gathering.stage = Stage::Asking;
+        let spread = gathering.spread.as_mut();
+        let asks = spread.map_or_else(Vec::new, |spread| spread.begin(now.mono));
         for (owner, spec) in asks {
             self.ask_part(gather, owner, Call::Fetch(spec), now);
         }
         self.all_asked(gather, now);
     }
 
-    /// Asks for the next part; parts are numbered from 0 in the order asked.
+    /// Asks for the next part, now or later; parts are numbered from 0 in the order asked.
     pub(super) fn ask_part(&mut self, gather: usize, owner: CoreId, call: Call, now: Now) {
+        let room = self.slices.has_room(now.mono);
+        let later = &mut self.gathers[gather].later;
+        if room && later.is_empty() {
+            return self.ask_part_now(gather, owner, call, now);
+        }
+        later.push_back((owner, call));
+        if later.len() == 1 {
+            self.hold_back(gather, now);
+        }
+    }
+
+    /// The gather goes on with its next slice, and later requests of its connection behind it.
+    fn hold_back(&mut self, gather: usize, now: Now) {
+        let conn = self.gathers[gather].conn;
+        if let Some(session) = self.sessions.get(conn) {
+            session.asking = Some(gather);
+        }
+        self.block(conn, Blocked::Asks);
+        self.ask_later(gather, now);
+    }
+
+    /// Goes on with a gather that was held back, as far as the slice goes. It may have ended, and its
+    /// key be another's: then there is nothing to do, or somewhat earlier.
+    pub(super) fn ask_more(&mut self, gather: usize, now: Now) {
+        let stage = self.gathers.get(gather).map(|gather| gather.stage);
+        if stage == Some(Stage::LookingUp) {
+            if !self.look_up(gather, now) {
+                return self.ask_later(gather, now);
+            }
+            self.end_looking_up(gather, now);
+        }
+        while let Some(Gather { later, hurried, .. }) = self.gathers.get_mut(gather) {
+            if later.is_empty() {
+                return self.let_go_on(gather, now);
+            }
+            if !self.slices.has_room(now.mono) {
+                return self.ask_later(gather, now);
+            }
+            let hurried = *hurried;
+            let (owner, mut call) = later.pop_front().expect("just seen");
+            if let Call::Fetch(spec) = &mut call
+                && hurried
+            {
+                spec.max_wait = 0;
+            }
+            self.ask_part_now(gather, owner, call, now);
+        }
+    }
+
+    /// All parts of a gather have been asked for at last.
+    fn let_go_on(&mut self, gather: usize, now: Now) {
+        let Gather { conn, stage, .. } = self.gathers[gather];
+        if stage == Stage::LookingUp {
+            return;
+        }
+        if let Some(session) = self.sessions.get(conn)
+            && session.asking == Some(gather)
+        {
+            session.asking = None;
+        }
+        if stage == Stage::Asked {
+            self.go_on_gathering(gather, now);
+        }
+        self.unblock(conn, Blocked::Asks, now);
+    }
+
+    fn ask_part_now(&mut self, gather: usize, owner: CoreId, call: Call, now: Now) {
         // In place before the call: this core may answer while it is asked.
         let parts = self.gathers[gather].parts.len();
         let part = u32::try_from(parts).expect("parts of a request are bounded by its bytes");
@@ -189,7 +310,7 @@ impl<P: BufPool> Core<P> {
                 return self.request_done(conn, now);
             }
         }
-        if self.gathers[key].asked {
+        if self.gathers[key].stage == Stage::Asked {
             self.go_on_gathering(key, now);
         }
     }
@@ -199,7 +320,7 @@ impl<P: BufPool> Core<P> {
         let conn = self.gathers[key].conn;
         let nobody_waits = self.has_hung_up(conn) || self.keeps_too_much(conn);
         let gather = &mut self.gathers[key];
-        gather.asked = true;
+        gather.stage = Stage::Asked;
         gather.enough |= nobody_waits;
         if let Some(spread) = gather.spread.as_mut().filter(|_| nobody_waits) {
             spread.hurry();
@@ -211,7 +332,8 @@ impl<P: BufPool> Core<P> {
         if self.gathers[key].enough {
             self.hurry_parts(key);
         }
-        if self.gathers[key].missing == 0 && !self.ask_on(key, now) {
+        let Gather { missing, later, .. } = &self.gathers[key];
+        if *missing == 0 && later.is_empty() && !self.ask_on(key, now) {
             self.finish_gathering(key, now);
         }
     }
@@ -228,7 +350,7 @@ impl<P: BufPool> Core<P> {
         if asks.is_empty() {
             return false;
         }
-        (gather.asked, gather.enough, gather.hurried) = (false, false, false);
+        (gather.stage, gather.enough, gather.hurried) = (Stage::Asking, false, false);
         for (owner, spec) in asks {
             self.ask_part(key, owner, Call::Fetch(spec), now);
         }
@@ -296,6 +418,7 @@ impl<P: BufPool> Core<P> {
         let gather = self.gathers.remove(key);
         if let Some(session) = self.sessions.get(gather.conn) {
             session.fetches.retain(|fetch| *fetch != key);
+            session.asking = session.asking.filter(|asking| *asking != key);
         }
         let fetch = gather.what.is_fetch();
         if fetch {

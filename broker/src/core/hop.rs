@@ -81,7 +81,7 @@ impl Call {
     /// units of [`slices`](super::slices).
     fn work(&self) -> usize {
         match self {
-            Self::Produce { .. } => 0,
+            Self::Produce { batch, .. } => 1024 + batch.len() / 16,
             Self::Offset { .. } => 512,
             Self::Fetch(spec) => 128 * spec.partitions.len(),
             Self::Describe(logs) => 128 * logs.len(),

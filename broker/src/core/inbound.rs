@@ -232,7 +232,10 @@ impl<P: BufPool> Core<P> {
         if session.blocked != Some(why) {
             return;
         }
-        session.blocked = None;
+        session.blocked = session.asking.map(|_| Blocked::Asks);
+        if session.blocked.is_some() {
+            return;
+        }
         match session.large {
             Some(_) => self.go_on_receiving(conn, now),
             None => self.go_on(conn, now),
@@ -260,6 +263,9 @@ impl<P: BufPool> Core<P> {
     pub(super) fn request_done(&mut self, conn: ConnId, now: Now) {
         if let Some(session) = self.sessions.get(conn) {
             session.waiting -= 1;
+            if session.asking.is_none() {
+                self.unblock(conn, Blocked::Asks, now);
+            }
         }
         self.relieve(conn, now);
         self.end_if_answered(conn);

@@ -22,6 +22,8 @@ const KAFKA_FETCHES: usize = 4;
 pub(super) enum Blocked {
     /// Stands in line for its next slice of work.
     Slice,
+    /// A request of many parts has not asked for all of them; later ones must not overtake it.
+    Asks,
     /// Waits in line for a permit.
     Permit,
     /// A change of the topology is under way; later requests must see it.
@@ -88,6 +90,8 @@ pub(super) struct Session {
     pub(super) sent: u64,
     /// Requests that wait for their answers.
     pub(super) waiting: usize,
+    /// The gather of the one that has not asked for all of its parts.
+    pub(super) asking: Option<usize>,
     /// Gathers of fetches among them, which nobody needs once the connection is gone.
     pub(super) fetches: Vec<usize>,
     /// What is pushed to it.
@@ -119,6 +123,7 @@ impl Session {
             mark: None,
             sent: 0,
             waiting: 0,
+            asking: None,
             fetches: Vec::new(),
             subscribed: Subscribed::default(),
         }

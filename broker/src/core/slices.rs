@@ -27,7 +27,16 @@ const TURN: usize = 2;
 /// What a request costs beside its bytes and those of its answer.
 const REQUEST: usize = 512;
 
-/// What the present event and the present turn may still cost, and who stands in line.
+/// What goes on with its next slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    /// Requests that a connection has sent.
+    Requests(ConnId),
+    /// A request of many parts, by the key of its gather, which has not asked for all of them.
+    Asks(usize),
+}
+
+/// What the present event and the present turn may still cost, and what stands in line.
 #[derive(Debug)]
 pub(super) struct Slices {
     slice: usize,
@@ -35,8 +44,9 @@ pub(super) struct Slices {
     turn: Mono,
     left_of_turn: usize,
     left: usize,
-    /// Connections with something left to look at, and since when; the first is served first.
-    line: VecDeque<(Mono, ConnId)>,
+    /// What is left to do, and since when; the first is served first. Of what has ended meanwhile
+    /// nothing is left.
+    line: VecDeque<(Mono, Work)>,
 }
 
 impl Slices {
@@ -63,7 +73,7 @@ impl Slices {
 
     /// A request of so many bytes is begun.
     pub(super) fn charge_request(&mut self, bytes: usize) {
-        self.charge(REQUEST + bytes);
+        self.charge(REQUEST + bytes / 4);
     }
 
     /// So much work was done for some connection.
@@ -103,7 +113,14 @@ impl<P: BufPool> Core<P> {
     /// The connection has more to look at than there is room for.
     pub(super) fn stand_in_line(&mut self, conn: ConnId, now: Now) {
         self.block(conn, Blocked::Slice);
-        self.slices.line.push_back((now.mono, conn));
+        let work = Work::Requests(conn);
+        self.slices.line.push_back((now.mono, work));
+    }
+
+    /// The gather has more to ask for than there is room for.
+    pub(super) fn ask_later(&mut self, gather: usize, now: Now) {
+        let work = Work::Asks(gather);
+        self.slices.line.push_back((now.mono, work));
     }
 
     /// Goes on with those in line, as far as a slice goes. Called once in a turn.
@@ -113,10 +130,12 @@ impl<P: BufPool> Core<P> {
         }
         self.slices.begin_line(now.mono);
         while self.slices.has_room(now.mono)
-            && let Some((_, conn)) = self.slices.line.pop_front()
+            && let Some((_, work)) = self.slices.line.pop_front()
         {
-            // Those that are gone, or closing, are passed over.
-            self.unblock(conn, Blocked::Slice, now);
+            match work {
+                Work::Requests(conn) => self.unblock(conn, Blocked::Slice, now),
+                Work::Asks(gather) => self.ask_more(gather, now),
+            }
         }
     }
 
@@ -142,7 +161,7 @@ mod tests {
                     slices.charge_request(100);
                     requests += 1;
                 }
-                assert!((400..440).contains(&requests), "{requests}");
+                assert!((480..500).contains(&requests), "{requests}");
                 slices.end_event();
                 events += 1;
             }
@@ -163,6 +182,6 @@ mod tests {
     fn what_producers_send_at_a_time_never_stands_in_line() {
         // The smallest batch of one record in a request takes more than 130 bytes in any protocol.
         let most = (16 << 10) / 130;
-        assert!(most * (REQUEST + 130) < SLICE);
+        assert!(most * (REQUEST + 130 / 4) < SLICE);
     }
 }

@@ -11,6 +11,10 @@
 use leveret_engine::shard::{FetchPartition, FetchSpec, FetchWork, FetchedPartition};
 use leveret_storage::types::{CoreId, Mono};
 
+/// Partitions that a core is asked for at a time. What a fetch asks for beyond that is asked for as if
+/// another core owned it, so that no core does the work of thousands at once.
+const MOST: usize = 512;
+
 /// Bounds of a whole fetch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -106,14 +110,20 @@ impl Spread {
         self.bounds.max_wait = 0;
     }
 
-    /// Asks for a partition, for that line of the answer.
-    pub(super) fn want(&mut self, line: usize, owner: CoreId, partition: FetchPartition) {
+    /// Asks for a partition, for that line of the answer. Returns its number, for [`Spread::change`].
+    pub(super) fn want(&mut self, line: usize, owner: CoreId, partition: FetchPartition) -> usize {
         self.wanted.push(Wanted {
             line,
             owner,
             partition,
             counted: 0,
         });
+        self.wanted.len() - 1
+    }
+
+    /// Asks for that instead of what has this number. Nothing may have begun.
+    pub(super) fn change(&mut self, number: usize, partition: FetchPartition) {
+        self.wanted[number].partition = partition;
     }
 
     /// What is asked first.
@@ -122,7 +132,8 @@ impl Spread {
             return Vec::new();
         };
         let owner = first.owner;
-        if self.wanted.iter().all(|wanted| wanted.owner == owner) {
+        let few = self.wanted.len() <= MOST;
+        if few && self.wanted.iter().all(|wanted| wanted.owner == owner) {
             let partitions = self.wanted.iter().map(|wanted| wanted.partition);
             let spec = FetchSpec {
                 partitions: partitions.collect(),
@@ -209,9 +220,9 @@ impl Spread {
     fn count(&mut self, now: Mono) -> Vec<Ask> {
         let mut asks: Vec<(Ask, Vec<usize>, usize)> = Vec::new();
         for (index, wanted) in self.wanted.iter().enumerate() {
-            let at = asks
-                .iter()
-                .position(|((owner, _), ..)| *owner == wanted.owner);
+            let at = asks.iter().rposition(|((owner, spec), ..)| {
+                *owner == wanted.owner && spec.partitions.len() < MOST
+            });
             let at = at.unwrap_or_else(|| {
                 let spec = FetchSpec {
                     partitions: Vec::new(),
@@ -277,9 +288,10 @@ impl Spread {
             }
             let max_bytes = wanted.counted.min(room);
             let work = FetchWork::Share { first };
-            let at = asks.iter().position(|((owner, spec), _)| {
+            let at = asks.iter().rposition(|((owner, spec), _)| {
                 // The share that begins the request begins a call.
-                *owner == wanted.owner && (spec.work == work || !first)
+                let fits = spec.work == work || !first;
+                *owner == wanted.owner && fits && spec.partitions.len() < MOST
             });
             let at = at.unwrap_or_else(|| {
                 let spec = FetchSpec {

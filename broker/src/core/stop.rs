@@ -65,7 +65,8 @@ impl<P: BufPool> Core<P> {
     pub(super) fn go_on_stopping(&mut self, now: Now) {
         let Some(begun) = self.stop.begun else { return };
         let late = now.mono.since(begun) >= PATIENCE;
-        if !self.stop.told && (self.pending.is_empty() || late) {
+        let idle = self.pending.is_empty() && self.slices.waiting_since().is_none();
+        if !self.stop.told && (idle || late) {
             self.stop.told = true;
             self.stop.drained(self.id);
             for core in self.others() {

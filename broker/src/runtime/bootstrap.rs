@@ -3,6 +3,7 @@
 //! The first core runs it with its own disk driver while the listeners are bound and nobody is
 //! accepted yet. The runtime knows nothing of what is recovered.
 
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 
@@ -90,7 +91,7 @@ async fn wait(disk: &Disk, ring: &SharedRing, notify: &Rc<Notify>) -> io::Result
     } else if !disk.has_work() {
         ring.borrow_mut().wait(None)?;
     }
-    let mut completions = Vec::new();
+    let mut completions = VecDeque::new();
     ring.borrow_mut().harvest(&mut completions, usize::MAX)?;
     for done in completions {
         // Nothing is accepted yet, and a wake says only that a stop may have been asked for.

@@ -2,6 +2,7 @@
 //! everything closed again. The loop in between is `driver`'s.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -299,7 +300,7 @@ where
             turns: Turns::default(),
             spin: self.limits.spin,
             stop: Stop::default(),
-            completions: Vec::new(),
+            completions: VecDeque::new(),
         };
         tell(&self.report, self.stop, Report::Serving);
         if let Err(error) = driver.run().await {

@@ -6,6 +6,7 @@
 //! something to do (files to open or make) each turn ends in its reactor, which is polled only
 //! when no task is runnable, and the core sleeps there. The loop knows neither requests nor logs.
 
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -34,9 +35,11 @@ const DISK_COMPLETIONS: usize = 128;
 const ACTIONS: usize = 1024;
 /// A turn that has lasted so long takes nothing more in, nanoseconds. What one event may lead to is the
 /// behaviour's to bound.
-const LONG: u64 = 1_000_000;
-/// Events between two looks at the clock.
-const BATCH: usize = 16;
+const LONG: u64 = 500_000;
+/// Small events between two looks at the clock.
+const BATCH: usize = 4;
+/// What receives more than this is looked at by itself, bytes: it may be the end of a long request.
+const SMALL: i32 = 16 << 10;
 /// How soon to look again whether a full ring to another core has room.
 const OVERFLOW_RETRY: u64 = 50_000;
 
@@ -64,8 +67,8 @@ pub(super) struct Driver<'a, B: Behaviour> {
     /// How long to look for work before sleeping.
     pub(super) spin: Duration,
     pub(super) stop: Stop,
-    /// Scratch, kept for its memory.
-    pub(super) completions: Vec<Done>,
+    /// What has completed and is not handled yet.
+    pub(super) completions: VecDeque<Done>,
 }
 
 /// How far this core's stop has come.
@@ -172,23 +175,30 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
     }
 
     fn receive_from_ring(&mut self, now: Now) -> Result<bool, RuntimeError> {
-        let mut completions = std::mem::take(&mut self.completions);
         let mut more = true;
-        let mut events = 0;
-        while more && events < COMPLETIONS && !self.is_long(events, now) {
-            more = self.ring.borrow_mut().harvest(&mut completions, BATCH)?;
-            events += BATCH;
-            for done in completions.drain(..) {
-                if let (Kind::Disk, slot) = done.of() {
-                    self.disk.handle_completion(slot, done.result);
-                } else {
-                    self.sockets
-                        .handle_completion(&mut self.behaviour, done, now)?;
+        for number in 1..=COMPLETIONS {
+            if self.completions.is_empty() {
+                if !more {
+                    return Ok(false);
                 }
+                let mut ring = self.ring.borrow_mut();
+                more = ring.harvest(&mut self.completions, BATCH)?;
+            }
+            let Some(done) = self.completions.pop_front() else {
+                return Ok(false);
+            };
+            let large = done.result > SMALL;
+            if let (Kind::Disk, slot) = done.of() {
+                self.disk.handle_completion(slot, done.result);
+            } else {
+                self.sockets
+                    .handle_completion(&mut self.behaviour, done, now)?;
+            }
+            if self.is_long(if large { BATCH } else { number }, now) {
+                break;
             }
         }
-        self.completions = completions;
-        Ok(more)
+        Ok(more || !self.completions.is_empty())
     }
 
     fn receive_from_disk(&mut self, now: Now) -> bool {

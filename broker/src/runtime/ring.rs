@@ -6,6 +6,7 @@
 
 use std::alloc::Layout;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
 use std::ptr::NonNull;
@@ -178,7 +179,7 @@ impl Ring {
     ///
     /// # Errors
     /// The kernel's refusal to go on listening for wakes.
-    pub(super) fn harvest(&mut self, into: &mut Vec<Done>, most: usize) -> io::Result<bool> {
+    pub(super) fn harvest(&mut self, into: &mut VecDeque<Done>, most: usize) -> io::Result<bool> {
         let done = |entry: cqueue::Entry| Done {
             tag: entry.user_data(),
             result: entry.result(),
@@ -188,7 +189,7 @@ impl Ring {
         into.extend(self.ring.completion().take(most).map(done));
         let full = into.len() - before == most;
         let deaf = |done: &Done| matches!(done.of(), (Kind::Wake, _)) && !done.more();
-        if into[before..].iter().any(deaf) {
+        if into.range(before..).any(deaf) {
             self.listen_for_wakes()?;
         }
         Ok(full)

@@ -113,3 +113,147 @@ fn a_stop_ends_also_who_stands_in_line() {
     assert_eq!(came.len(), 400);
     assert_eq!(came.last().map(|frame| frame.kind), Some(Kind::Error));
 }
+
+/// A request of Kafka's protocol, without a client's name.
+fn kafka(api: i16, version: i16, body: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    for number in [api, version] {
+        frame.extend(number.to_be_bytes());
+    }
+    frame.extend(1_i32.to_be_bytes());
+    frame.extend((-1_i16).to_be_bytes());
+    frame.extend(body);
+    let len = i32::try_from(frame.len()).expect("small");
+    [&len.to_be_bytes()[..], &frame].concat()
+}
+
+fn named(topic: &str, entries: impl ExactSizeIterator<Item = Vec<u8>>) -> Vec<u8> {
+    let mut body = 1_i32.to_be_bytes().to_vec();
+    body.extend(i16::try_from(topic.len()).expect("short").to_be_bytes());
+    body.extend(topic.as_bytes());
+    body.extend(i32::try_from(entries.len()).expect("few").to_be_bytes());
+    entries.for_each(|entry| body.extend(entry));
+    body
+}
+
+/// A fetch of these partitions from their beginning, which waits `wait_ms`.
+fn fetch(topic: &str, partitions: impl ExactSizeIterator<Item = i32>, wait_ms: i32) -> Vec<u8> {
+    let mut body = Vec::new();
+    for number in [-1, wait_ms, 1, 1 << 20] {
+        body.extend(number.to_be_bytes());
+    }
+    body.push(0);
+    let entry = |index: i32| {
+        let parts = [
+            &index.to_be_bytes()[..],
+            &[0; 8],
+            &(1_i32 << 20).to_be_bytes(),
+        ];
+        parts.concat()
+    };
+    body.extend(named(topic, partitions.map(entry)));
+    kafka(1, 4, &body)
+}
+
+fn list_offsets(topic: &str, partitions: std::ops::Range<i32>) -> Vec<u8> {
+    let entry = |index: i32| [&index.to_be_bytes()[..], &(-1_i64).to_be_bytes()].concat();
+    let body = [
+        &(-1_i32).to_be_bytes()[..],
+        &named(topic, partitions.map(entry)),
+    ]
+    .concat();
+    kafka(2, 1, &body)
+}
+
+/// In how many turns a request is answered whose frame a core has, and after how many another
+/// connection's ping is that comes behind it; and the bytes of the answer.
+fn turns_of(world: &mut World, frame: &[u8]) -> (usize, usize, Vec<u8>) {
+    let conn = world.connect_silent(1, Protocol::Kafka);
+    let other = world.connect(1);
+    world.hand(conn, frame);
+    let (mut own, mut others) = (0, None);
+    world.hand(other, &World::frame(1, &Request::Ping));
+    while world.queued(conn) == 0 && own < 1000 {
+        if world.queued(other) > 0 {
+            others.get_or_insert(own);
+        }
+        world.tick(1);
+        own += 1;
+    }
+    world.turn();
+    assert_eq!(world.came(other).len(), 1);
+    (own, others.unwrap_or(own), world.bytes(conn))
+}
+
+#[test]
+fn a_fetch_of_65_000_partitions_is_looked_up_in_slices() {
+    let frame = fetch("none", 0..65_000, 0);
+    let (own, others, answer) = turns_of(&mut World::new(), &frame);
+    assert!(
+        (20..100).contains(&own) && others == 0,
+        "{own} turns, {others}"
+    );
+    let without = turns_of(&mut World::with_slice(usize::MAX), &frame);
+    assert_eq!(
+        (without.0, &without.2),
+        (0, &answer),
+        "the same answer at once"
+    );
+}
+
+#[test]
+fn a_partition_that_a_fetch_names_again_is_answered_once_and_as_named_last() {
+    let mut world = World::new();
+    world.create("t", 2);
+    let entries = (0..65_000).map(|number| number % 2);
+    let (_, others, answer) = turns_of(
+        &mut world,
+        &fetch("t", entries.collect::<Vec<_>>().into_iter(), 0),
+    );
+    assert_eq!(others, 0);
+    let (_, _, of_two) = turns_of(&mut world, &fetch("t", 0..2, 0));
+    assert_eq!(answer, of_two);
+}
+
+#[test]
+fn parts_are_asked_for_in_slices_and_nothing_overtakes_them() {
+    let frame = list_offsets("wide", 0..4000);
+    let mut answers = Vec::new();
+    for slice in [SLICE, usize::MAX] {
+        let mut world = World::with_slice(slice);
+        world.create("wide", 4000);
+        let conn = world.connect_silent(0, Protocol::Kafka);
+        world.hand(conn, &frame);
+        let waiting = world.mesh_len();
+        match slice {
+            // Every second one is the other core's.
+            usize::MAX => assert_eq!(waiting, 2000),
+            _ => assert!(world.is_paused(conn) && waiting < 500, "{waiting}"),
+        }
+        world.hand(conn, &kafka(18, 0, &[]));
+        world.turn();
+        answers.push(world.bytes(conn));
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert!(answers[0].len() > 4000 * 22, "{}", answers[0].len());
+}
+
+#[test]
+fn a_fetch_that_is_being_looked_up_goes_with_its_connection() {
+    let frame = fetch("t", 0..65_000, 300_000);
+    for finish in [true, false] {
+        let mut world = World::new();
+        world.create("t", 1);
+        let conn = world.connect_silent(1, Protocol::Kafka);
+        world.hand(conn, &frame);
+        world.tick(1);
+        assert!(world.is_paused(conn) && world.queued(conn) == 0);
+        match finish {
+            true => world.finish(conn),
+            false => world.hang_up(conn),
+        }
+        assert!(!world.is_open(conn), "answered and closed");
+        let frame = fetch("t", 0..1, 0);
+        assert!(!turns_of(&mut world, &frame).2.is_empty());
+    }
+}

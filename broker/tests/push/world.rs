@@ -336,6 +336,13 @@ impl World {
         frames
     }
 
+    /// What the peer has taken, whatever it is.
+    pub(crate) fn bytes(&mut self, conn: Conn) -> Vec<u8> {
+        let peer = self.peers.get_mut(&conn);
+        let peer = peer.or(self.closed.get_mut(&conn)).expect("known");
+        std::mem::take(&mut peer.out)
+    }
+
     /// From now on the peer takes nothing, or everything again.
     pub(crate) fn stall(&mut self, conn: Conn, stalled: bool) {
         self.peers.get_mut(&conn).expect("open").stalled = stalled;

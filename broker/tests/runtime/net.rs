@@ -4,8 +4,10 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::toy::{CLOSE, ECHO, PAUSE, PING, WRITE};
-use super::{Broker, TestDir, config, up_to};
+use leveret_storage::types::CoreId;
+
+use super::toy::{CLOSE, CONNECTIONS, ECHO, PAUSE, PING, WRITE};
+use super::{Broker, TestDir, block_on, config, up_to};
 
 fn send(stream: &mut TcpStream, kind: u8, payload: &[u8]) {
     let mut frame = vec![kind];
@@ -189,6 +191,61 @@ fn a_paused_connection_is_not_read_and_resumes() {
         sender.join().unwrap() >= Duration::from_millis(1_500),
         "the writer was held up"
     );
+    broker.stop();
+}
+
+/// A connection that the broker does not read for a minute, with bytes that wait for it.
+fn paused(broker: &Broker) -> TcpStream {
+    let mut stream = broker.connect();
+    assert_eq!(call(&mut stream, ECHO, b"open"), b"open");
+    send(&mut stream, PAUSE, &60_000u32.to_le_bytes());
+    // The pause is in force once another connection, which came later, was served.
+    assert_eq!(call(&mut broker.connect(), ECHO, b"later"), b"later");
+    send(&mut stream, ECHO, b"unread");
+    stream
+}
+
+#[test]
+fn the_end_of_a_paused_connection_is_seen_and_what_it_sent_is_answered() {
+    let dir = TestDir::new("paused-fin");
+    let broker = Broker::start(config(&dir, 1));
+    let begun = Instant::now();
+    let mut stream = paused(&broker);
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(receive(&mut stream), (PAUSE, Vec::new()));
+    assert_eq!(receive(&mut stream), (ECHO, b"unread".to_vec()));
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0, "and then the end");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    broker.stop();
+}
+
+#[test]
+fn a_reset_of_a_paused_connection_ends_it_at_once() {
+    let dir = TestDir::new("paused-rst");
+    let broker = Broker::start(config(&dir, 1));
+    let streams: Vec<TcpStream> = (0..3).map(|_| paused(&broker)).collect();
+    let open = || {
+        block_on(broker.desk.ask(CoreId(0), CONNECTIONS))
+            .unwrap()
+            .answer
+            .1
+    };
+    assert!(open() >= 3, "they are paused and open");
+    for stream in streams {
+        // Closed with a reset instead of an end.
+        let now = Some(Duration::ZERO);
+        socket2::SockRef::from(&stream).set_linger(now).unwrap();
+        drop(stream);
+    }
+    let begun = Instant::now();
+    while open() > 0 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "{} are open",
+            open()
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
     broker.stop();
 }
 

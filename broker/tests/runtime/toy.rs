@@ -252,6 +252,13 @@ impl Behaviour for Toy {
             .sent += bytes;
     }
 
+    /// Of a paused connection: it is answered at once, and read to its end.
+    fn handle_input_closes(&mut self, conn: ConnId, _: Now) {
+        self.pauses.retain(|_, paused| *paused != conn);
+        self.actions.push_back(Action::Resume(conn));
+        self.reply(conn, PAUSE, &[]);
+    }
+
     fn handle_input_ended(&mut self, conn: ConnId, _: Now) {
         self.actions.push_back(Action::Close(conn));
     }

@@ -41,6 +41,21 @@ impl<'o> Writer<'o> {
         writer
     }
 
+    /// Writes fields of a response at the end of `out` without a frame around them.
+    ///
+    /// # Panics
+    /// If the version is not one of the API's.
+    pub(super) fn fields(out: &'o mut BytesMut, api: ApiKey, version: i16) -> Self {
+        assert!(api.versions().contains(version), "{api:?} {version}");
+        let start = out.len();
+        Self {
+            out,
+            start,
+            version,
+            flexible: api.is_flexible(version),
+        }
+    }
+
     /// Closes the frame, of which `elsewhere` bytes are not in the buffer. Returns the bytes of
     /// the whole frame, its length and those bytes included.
     ///

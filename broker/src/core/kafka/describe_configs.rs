@@ -1,7 +1,9 @@
 //! DescribeConfigs: every setting of a topic with its default, and the broker's own.
 
 use std::borrow::Cow;
+use std::vec;
 
+use bytes::{Bytes, BytesMut};
 use leveret_engine::topology::{
     ConfigSource as Source, DefaultValue, Topic, TopicKey, TopicSetting, ValueForm,
 };
@@ -12,14 +14,20 @@ use leveret_wire::kafka::{
     DescribeConfigsResource, DescribeConfigsResponse, DescribedResource, ErrorCode, ResourceType,
 };
 
-use super::Asker;
+use super::gathered::Gathered;
 use super::settings::BrokerSetting;
+use super::{Asker, Known};
 use crate::core::Core;
 
 /// Resources of one request that are described, each with some kilobytes.
 const MOST_RESOURCES: usize = 10_000;
 /// Said of the others.
 const TOO_MANY: &str = "a request describes at most 10000 topics and brokers";
+
+/// What it costs to describe one, beside the bytes of that, in the units of slices.
+const RESOURCE: usize = 1024;
+/// The answer is encoded in pieces of about so many bytes, none of which is ever copied.
+const PIECE: usize = 64 << 10;
 
 /// What is found of a resource, or why nothing is.
 type Found = Result<Vec<ConfigEntry<'static>>, (ErrorCode, &'static str)>;
@@ -31,6 +39,65 @@ struct Extras {
     documentation: bool,
 }
 
+/// A resource as the request names it.
+struct Resource {
+    resource_type: ResourceType,
+    name: Box<str>,
+    keys: Option<Vec<Box<str>>>,
+}
+
+/// Settings that are being described, one resource after the other.
+pub(super) struct Configs {
+    version: i16,
+    extras: Extras,
+    rest: vec::IntoIter<Resource>,
+    count: usize,
+    looked_at: usize,
+    /// What is encoded so far, of which the last piece grows.
+    pieces: Vec<Bytes>,
+    last: BytesMut,
+}
+
+impl Configs {
+    fn new(version: i16, request: &DescribeConfigsRequest<'_>) -> Self {
+        let owned = |asked: DescribeConfigsResource<'_>| Resource {
+            resource_type: asked.resource_type,
+            name: asked.name.into(),
+            keys: asked.keys.map(|keys| keys.iter().map(Box::from).collect()),
+        };
+        let resources: Vec<Resource> = request.resources.iter().map(owned).collect();
+        Self {
+            version,
+            extras: Extras {
+                synonyms: request.include_synonyms,
+                documentation: request.include_documentation,
+            },
+            count: resources.len(),
+            rest: resources.into_iter(),
+            looked_at: 0,
+            pieces: Vec::new(),
+            last: BytesMut::new(),
+        }
+    }
+
+    /// Describes the next resource. What that cost; `None` if there is none.
+    pub(super) fn look_up(&mut self, known: &Known<'_>) -> Option<usize> {
+        let asked = self.rest.next()?;
+        let found = match self.looked_at < MOST_RESOURCES {
+            true => known.settings_of(&asked, self.extras),
+            false => Err((ErrorCode::InvalidRequest, TOO_MANY)),
+        };
+        self.looked_at += 1;
+        let before = self.last.len();
+        described(&asked, found).encode(&mut self.last, self.version);
+        let len = self.last.len() - before;
+        if self.last.len() >= PIECE {
+            self.pieces.push(self.last.split().freeze());
+        }
+        Some(RESOURCE + len)
+    }
+}
+
 impl<P: BufPool> Core<P> {
     pub(super) fn kafka_describe_configs(
         &mut self,
@@ -38,32 +105,39 @@ impl<P: BufPool> Core<P> {
         request: &DescribeConfigsRequest<'_>,
         now: Now,
     ) {
-        let extras = Extras {
-            synonyms: request.include_synonyms,
-            documentation: request.include_documentation,
-        };
-        let results = (0..).zip(request.resources).map(|(index, asked)| {
-            let found = match index < MOST_RESOURCES {
-                true => self.settings_of(&asked, extras),
-                false => Err((ErrorCode::InvalidRequest, TOO_MANY)),
-            };
-            described(&asked, found)
-        });
-        let response = DescribeConfigsResponse {
-            throttle_time_ms: 0,
-            results: results.collect(),
-        };
-        self.kafka_answer(asker, &response, now);
+        let configs = Configs::new(asker.version, request);
+        let gather = self.kafka_gather(asker, None, Gathered::DescribeConfigs(configs));
+        self.gather_in_slices(gather, now);
     }
 
-    fn settings_of(&self, asked: &DescribeConfigsResource<'_>, extras: Extras) -> Found {
+    pub(super) fn kafka_configs_described(&mut self, asker: Asker, configs: Configs) {
+        let mut pieces = configs.pieces;
+        pieces.push(configs.last.freeze());
+        let len = pieces.iter().map(Bytes::len).sum();
+        let behind = DescribeConfigsResponse::encode_around(
+            &mut self.arena,
+            asker.version,
+            asker.correlation,
+            configs.count,
+            len,
+        );
+        let mut head = self.arena.split().freeze();
+        let tail = head.split_off(head.len() - behind);
+        let answer = [head].into_iter().chain(pieces).chain([tail]);
+        let answer = answer.filter(|piece| !piece.is_empty()).collect();
+        self.keep_answer(asker, answer);
+    }
+}
+
+impl Known<'_> {
+    fn settings_of(&self, asked: &Resource, extras: Extras) -> Found {
         match asked.resource_type {
-            ResourceType::TOPIC => match self.topology.topic_named(asked.name) {
+            ResourceType::TOPIC => match self.topology.topic_named(&asked.name) {
                 Some(topic) => Ok(self.topic_entries(topic, extras)),
                 None => Err((ErrorCode::UnknownTopicOrPartition, "there is no such topic")),
             },
-            ResourceType::BROKER if self.is_node(asked.name) => {
-                Ok(self.broker_entries(asked.name, extras))
+            ResourceType::BROKER if self.is_node(&asked.name) => {
+                Ok(self.broker_entries(&asked.name, extras))
             }
             ResourceType::BROKER => Err((ErrorCode::InvalidRequest, "there is no such broker")),
             _ => Err((
@@ -74,7 +148,7 @@ impl<P: BufPool> Core<P> {
     }
 
     fn topic_entries(&self, topic: &Topic, extras: Extras) -> Vec<ConfigEntry<'static>> {
-        let kafka = &self.settings.kafka;
+        let kafka = self.kafka;
         let line = |entry: leveret_engine::topology::ConfigEntry| {
             let setting = entry.key.setting();
             let mut synonyms = Vec::new();
@@ -145,7 +219,7 @@ impl<P: BufPool> Core<P> {
             source: ConfigSource::StaticBroker,
             prose: "The number that this broker presents itself by.",
         };
-        let own = self.settings.kafka.config.iter().map(line);
+        let own = self.kafka.config.iter().map(line);
         let ids = ["broker.id", "node.id"]
             .into_iter()
             .filter(|_| !node.is_empty());
@@ -155,24 +229,24 @@ impl<P: BufPool> Core<P> {
     /// Whether a broker presents itself by that number; the empty name stands for all.
     fn is_node(&self, name: &str) -> bool {
         let id = name.parse::<i32>();
-        name.is_empty() || id.is_ok_and(|id| self.settings.kafka.nodes().any(|node| node == id))
+        name.is_empty() || id.is_ok_and(|id| self.kafka.nodes().any(|node| node == id))
     }
 }
 
 /// The answer's line for a resource, with the settings that were asked for.
-fn described<'a>(asked: &DescribeConfigsResource<'a>, found: Found) -> DescribedResource<'a> {
+fn described(asked: &Resource, found: Found) -> DescribedResource<'_> {
     let (error, message, mut configs) = match found {
         Ok(configs) => (ErrorCode::None, None, configs),
         Err((error, message)) => (error, Some(message), Vec::new()),
     };
-    if let Some(keys) = asked.keys {
-        configs.retain(|entry| keys.iter().any(|key| key == entry.name));
+    if let Some(keys) = &asked.keys {
+        configs.retain(|entry| keys.iter().any(|key| **key == entry.name));
     }
     DescribedResource {
         error,
         error_message: message.map(Cow::Borrowed),
         resource_type: asked.resource_type,
-        name: Cow::Borrowed(asked.name),
+        name: Cow::Borrowed(&asked.name),
         configs,
     }
 }

@@ -4,18 +4,20 @@ use leveret_engine::shard::FetchedPartition;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};
 
-use super::Asker;
 use super::changes::Changes;
+use super::describe_configs::Configs;
 use super::fetch::Fetching;
 use super::init_producer_id::Initing;
 use super::list_offsets::Listing;
 use super::metadata::Describing;
 use super::produce::Producing;
+use super::{Asker, Known};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
 use crate::core::gather::{Gathering, Progress};
 use crate::core::hop::Answer;
 use crate::core::session::Blocked;
+use crate::core::spread::Spread;
 
 /// A Kafka request that waits for one or more answers.
 pub(in crate::core) struct KafkaGathering {
@@ -29,6 +31,7 @@ pub(super) enum Gathered {
     Fetch(Fetching),
     ListOffsets(Listing),
     Metadata(Describing),
+    DescribeConfigs(Configs),
     CreateTopics(Changes),
     DeleteTopics(Changes),
     CreatePartitions(Changes),
@@ -58,6 +61,20 @@ impl KafkaGathering {
         }
     }
 
+    /// Looks up the next of what the request names; a fetch wants it of `spread`. What that cost, in
+    /// the units of slices; `None` if there is none.
+    pub(in crate::core) fn look_up(
+        &mut self,
+        spread: Option<&mut Spread>,
+        known: &Known<'_>,
+    ) -> Option<usize> {
+        match (&mut self.what, spread) {
+            (Gathered::Fetch(what), Some(spread)) => what.look_up(spread),
+            (Gathered::DescribeConfigs(what), _) => what.look_up(known),
+            _ => None,
+        }
+    }
+
     /// One partition of a fetch is there; once more if it was only counted before.
     pub(in crate::core) fn fetched(&mut self, line: usize, one: FetchedPartition) {
         match &mut self.what {
@@ -73,7 +90,9 @@ impl KafkaGathering {
             answer => unreachable!("no part of this request: {answer:?}"),
         };
         match &mut self.what {
-            Gathered::Fetch(_) => unreachable!("no part of a fetch: {reply:?}"),
+            Gathered::Fetch(_) | Gathered::DescribeConfigs(_) => {
+                unreachable!("no part of it: {reply:?}")
+            }
             Gathered::Produce(what) => what.take(part, reply),
             Gathered::ListOffsets(what) => what.take(part, reply),
             Gathered::Metadata(what) => what.take(part, reply),
@@ -92,6 +111,7 @@ impl KafkaGathering {
             Gathered::Produce(_)
             | Gathered::Fetch(_)
             | Gathered::ListOffsets(_)
+            | Gathered::DescribeConfigs(_)
             | Gathered::InitProducerId(_) => false,
             Gathered::Metadata(_)
             | Gathered::CreateTopics(_)
@@ -136,6 +156,7 @@ impl<P: BufPool> Core<P> {
             Gathered::Fetch(what) => self.kafka_fetched(asker, what),
             Gathered::ListOffsets(what) => self.kafka_listed(asker, &what),
             Gathered::Metadata(what) => self.kafka_described(asker, &what),
+            Gathered::DescribeConfigs(what) => self.kafka_configs_described(asker, what),
             Gathered::CreateTopics(what) => self.kafka_created(asker, &what),
             Gathered::DeleteTopics(what) => self.kafka_deleted(asker, &what),
             Gathered::CreatePartitions(what) => self.kafka_partitioned(asker, &what),

@@ -24,6 +24,7 @@ mod session;
 mod settings;
 mod topics;
 
+use leveret_engine::topology::Topology;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{ApiKey, Request};
@@ -52,6 +53,12 @@ const APIS: &[ApiKey] = &[
     ApiKey::CreatePartitions,
     ApiKey::IncrementalAlterConfigs,
 ];
+
+/// What requests look things up in.
+pub(super) struct Known<'a> {
+    pub(super) topology: &'a Topology,
+    pub(super) kafka: &'a KafkaSettings,
+}
 
 /// Whose request it is, how it is to be answered, and what comes back with its answer.
 #[derive(Clone, Copy, Debug)]

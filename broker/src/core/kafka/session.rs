@@ -139,7 +139,8 @@ impl<P: BufPool> Core<P> {
         };
         if talk_of(session).lane.is_next(asker.turn) {
             let first = session.out.is_empty();
-            encode_response(&mut session.out, asker.version, asker.correlation, response);
+            let len = encode_response(&mut session.out, asker.version, asker.correlation, response);
+            self.slices.charge(len);
             talk_of(session).lane.pass();
             if first {
                 self.unflushed.push(conn);
@@ -147,7 +148,8 @@ impl<P: BufPool> Core<P> {
             self.send_kept(conn);
             return self.weigh(conn);
         }
-        encode_response(&mut self.arena, asker.version, asker.correlation, response);
+        let len = encode_response(&mut self.arena, asker.version, asker.correlation, response);
+        self.slices.charge(len);
         let answer = vec![self.arena.split().freeze()];
         self.keep_answer(asker, answer);
     }
@@ -163,13 +165,14 @@ impl<P: BufPool> Core<P> {
         let (version, correlation) = (asker.version, asker.correlation);
         response.encode(&mut self.arena, &mut cuts, version, correlation);
         let head = self.arena.split().freeze();
+        self.slices.charge(head.len());
         let mut answer = Vec::new();
         wire::interleave(head, &cuts, records, |bytes| answer.push(bytes));
         self.keep_answer(asker, answer);
     }
 
     /// Keeps an answer for its turn, and sends what has its turn now.
-    fn keep_answer(&mut self, asker: Asker, answer: Vec<Bytes>) {
+    pub(super) fn keep_answer(&mut self, asker: Asker, answer: Vec<Bytes>) {
         let conn = asker.conn;
         let Some(session) = self.sessions.get(conn).filter(|session| !session.closing) else {
             return;

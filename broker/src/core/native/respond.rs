@@ -49,10 +49,11 @@ impl<P: BufPool> Core<P> {
         if session.closing {
             return;
         }
-        let first = session.out.is_empty();
+        let (first, before) = (session.out.is_empty(), session.out.len());
         let len = payload.iter().map(Bytes::len).sum();
         self.encoder
             .response(&mut session.out, correlation, response, len);
+        self.slices.charge(session.out.len() - before);
         if payload.is_empty() {
             if first {
                 self.unflushed.push(conn);

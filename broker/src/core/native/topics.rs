@@ -14,6 +14,9 @@ use crate::core::hop::Call;
 use crate::core::once::Mentions;
 use crate::core::session::Blocked;
 
+/// Partitions that a core is asked to describe at a time.
+const DESCRIBED: usize = 512;
+
 impl<P: BufPool> Core<P> {
     pub(super) fn metadata(&mut self, asker: Asker, name: &str, now: Now) {
         let Some(topic) = self.topic_named(asker, name, now) else {
@@ -124,8 +127,8 @@ impl<P: BufPool> Core<P> {
         };
         let gather = self.gather_native(asker, gathered);
         for (core, logs) in (0..).map(CoreId).zip(by_core) {
-            if !logs.is_empty() {
-                self.ask_part(gather, core, Call::Describe(logs), now);
+            for logs in logs.chunks(DESCRIBED) {
+                self.ask_part(gather, core, Call::Describe(logs.to_vec()), now);
             }
         }
         self.all_asked(gather, now);

@@ -1,5 +1,7 @@
 //! DescribeConfigs (32): settings of topics and brokers.
 
+use bytes::BytesMut;
+
 use crate::kafka::{
     ApiKey, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Writer,
 };
@@ -164,16 +166,56 @@ impl Response for DescribeConfigsResponse<'_> {
 
     fn write(&self, w: &mut Writer<'_>) {
         w.i32(self.throttle_time_ms);
-        w.array(&self.results, |w, result| {
-            w.error(result.error);
-            w.nullable_string(result.error_message.as_deref());
-            w.i8(result.resource_type.0);
-            w.string(&result.name);
-            w.array(&result.configs, entry);
-            w.no_tags();
-        });
+        w.array(&self.results, resource);
         w.no_tags();
     }
+}
+
+impl DescribedResource<'_> {
+    /// Appends it to `out` as it stands in a response of this version, for a response that is put
+    /// together in pieces; see [`DescribeConfigsResponse::encode_around`].
+    ///
+    /// # Panics
+    /// If the version is not one of DescribeConfigs'.
+    pub fn encode(&self, out: &mut BytesMut, version: i16) {
+        resource(
+            &mut Writer::fields(out, ApiKey::DescribeConfigs, version),
+            self,
+        );
+    }
+}
+
+impl DescribeConfigsResponse<'_> {
+    /// Appends to `out` a response frame without its results, of which `count` are encoded already and
+    /// take `len` bytes. Returns how many bytes in front of the end of `out` they belong.
+    ///
+    /// # Panics
+    /// If the version is not one of DescribeConfigs', or the frame would pass 2 GiB.
+    pub fn encode_around(
+        out: &mut BytesMut,
+        version: i16,
+        correlation_id: i32,
+        count: usize,
+        len: usize,
+    ) -> usize {
+        let mut w = Writer::begin(out, ApiKey::DescribeConfigs, version, correlation_id);
+        w.i32(0);
+        w.array_len(count);
+        let place = w.position();
+        w.no_tags();
+        let behind = w.position() - place;
+        w.finish(len);
+        behind
+    }
+}
+
+fn resource(w: &mut Writer<'_>, result: &DescribedResource<'_>) {
+    w.error(result.error);
+    w.nullable_string(result.error_message.as_deref());
+    w.i8(result.resource_type.0);
+    w.string(&result.name);
+    w.array(&result.configs, entry);
+    w.no_tags();
 }
 
 fn entry(w: &mut Writer<'_>, entry: &ConfigEntry<'_>) {
