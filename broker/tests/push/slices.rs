@@ -257,3 +257,27 @@ fn a_fetch_that_is_being_looked_up_goes_with_its_connection() {
         assert!(!turns_of(&mut world, &frame).2.is_empty());
     }
 }
+
+#[test]
+fn settings_of_many_topics_are_described_in_slices() {
+    let mut body = 2000_i32.to_be_bytes().to_vec();
+    for _ in 0..2000 {
+        body.extend([2, 0, 1, b't']);
+        body.extend((-1_i32).to_be_bytes());
+    }
+    body.push(0);
+    let frame = kafka(32, 1, &body);
+    let mut answers = Vec::new();
+    for slice in [SLICE, usize::MAX] {
+        let mut world = World::with_slice(slice);
+        world.create("t", 1);
+        let (own, others, answer) = turns_of(&mut world, &frame);
+        match slice {
+            usize::MAX => assert_eq!(own, 0),
+            _ => assert!(own > 10 && others == 0, "{own} turns, {others}"),
+        }
+        answers.push(answer);
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert!(answers[0].len() > 1 << 20, "{}", answers[0].len());
+}

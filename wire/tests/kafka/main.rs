@@ -6,6 +6,7 @@ mod frozen;
 mod harness;
 mod hostile;
 mod oracle;
+mod pieces;
 mod source;
 mod table;
 mod uncopied;
