@@ -201,7 +201,7 @@ fn partitions_named_twice_are_neither_appended_to_nor_looked_up() {
         assert_eq!(talk.latest(&[("a", 0), ("a", 1)]), [Ok(0), Ok(1)]);
         let twice = [Err(INVALID_REQUEST), Ok(0), Err(INVALID_REQUEST)];
         assert_eq!(talk.latest(&[("a", 1), ("a", 0), ("a", 1)]), twice);
-        // Reading changes nothing: each mention is answered, within the bounds of the request.
+        // Reading changes nothing: it is answered once, where it was named first, as in Kafka.
         let wanted = [1, 0, 1].map(|partition| Wanted {
             topic: "a",
             partition,
@@ -214,7 +214,8 @@ fn partitions_named_twice_are_neither_appended_to_nor_looked_up() {
             max_wait: 100,
         };
         let fetched = kafka::fetched(&talk.ask(&kafka::fetch(bounds, &wanted)));
-        assert!(fetched[0].records == fetched[2].records && !fetched[0].records.is_empty());
+        assert_eq!(fetched.len(), 2);
+        assert!(!fetched[0].records.is_empty() && !fetched[1].records.is_empty());
         let one_batch = Bounds {
             max_bytes: 1,
             ..bounds
@@ -224,6 +225,6 @@ fn partitions_named_twice_are_neither_appended_to_nor_looked_up() {
             .iter()
             .map(|part| !part.records.is_empty())
             .collect();
-        assert_eq!(given, [true, false, false]);
+        assert_eq!(given, [true, false]);
     }
 }
