@@ -281,3 +281,39 @@ fn settings_of_many_topics_are_described_in_slices() {
     assert_eq!(answers[0], answers[1]);
     assert!(answers[0].len() > 1 << 20, "{}", answers[0].len());
 }
+
+/// How many answers of Kafka's protocol these bytes are.
+fn answers(mut bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some((len, rest)) = bytes.split_first_chunk::<4>() {
+        bytes = &rest[usize::try_from(i32::from_be_bytes(*len)).expect("a length")..];
+        count += 1;
+    }
+    count
+}
+
+#[test]
+fn a_pipelined_client_with_more_waiting_fetches_than_may_wait_goes() {
+    for core in [0, 1] {
+        for finish in [true, false] {
+            let mut world = World::new();
+            let topic = world.create("t", 2);
+            let conn = world.connect_silent(core, Protocol::Kafka);
+            world.hand(conn, &fetch("t", 0..2, 300_000).repeat(7));
+            world.turn();
+            assert!(world.is_paused(conn), "four wait, three are not looked at");
+            assert_eq!(world.bytes(conn).len(), 0);
+            match finish {
+                true => {
+                    world.finish(conn);
+                    assert_eq!(answers(&world.bytes(conn)), 7);
+                }
+                false => world.hang_up(conn),
+            }
+            assert!(!world.is_open(conn));
+            // Nothing of them is left that a record would wake.
+            let producer = world.produce(topic, 1, 100);
+            assert_eq!(world.came(producer)[0].kind, Kind::ProduceOk);
+        }
+    }
+}

@@ -221,6 +221,23 @@ impl Core {
     }
 }
 
+#[test]
+fn who_is_to_be_served_is_due_at_once_when_one_leaves() {
+    let mut permits = Permits::new(100);
+    assert!(permits.take(conn(1), 100, NOW));
+    assert!(!permits.take(conn(2), 50, NOW));
+    assert_eq!(permits.due_since(), None, "nothing can be done for it");
+    permits.leave(conn(1));
+    permits.give_back(conn(1), 100, NOW);
+    // The core asks to be called from now on, should it not serve: nobody is forgotten.
+    assert_eq!(
+        (permits.next(), permits.due_since()),
+        (Some(conn(2)), Some(NOW))
+    );
+    assert!(permits.take(conn(2), 50, NOW));
+    assert_eq!(permits.due_since(), None);
+}
+
 proptest! {
     #[test]
     fn who_waits_waits_for_something(steps in steps()) {
