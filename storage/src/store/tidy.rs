@@ -110,12 +110,9 @@ impl<P: BufPool> Store<P> {
             let Some(log) = self.logs.get(key).filter(|log| log.lives()) else {
                 continue;
             };
-            if log.files.as_ref().is_some_and(|files| files.job.is_some()) {
-                left.push_back(key);
-            } else if log.can_flush()
-                && log.run_bytes >= BLOCK as u64
-                && self.start_behind(key, true)
-            {
+            let at_work = log.files.as_ref().is_some_and(|files| files.job.is_some());
+            let due = log.can_flush() && log.run_bytes >= BLOCK as u64;
+            if at_work || (due && self.start_behind(key, true)) {
                 left.push_back(key);
             } else if self.logs[key].is_behind_its_machine() {
                 self.ask_snapshot(key);
