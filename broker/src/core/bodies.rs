@@ -9,9 +9,10 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};
 
 use super::Core;
-use super::boundary::{Action, ConnId};
+use super::boundary::{Action, ConnId, Protocol};
 use super::inbound::Due;
 use super::intake::{self, Frame};
+use super::kafka::is_produce;
 use super::session::{Blocked, Large};
 
 /// A piece that is not complete by then closes its connection in any case, nanoseconds.
@@ -96,21 +97,48 @@ impl<P: BufPool> Core<P> {
         };
         let large = session.large.as_mut();
         let large = large.expect("the driver hands back what was asked for");
-        if frame.len() < large.len {
-            large.partial = Some(frame);
-            return self.go_on_receiving(conn, now);
+        let whole = frame.len() >= large.len;
+        large.partial = Some(frame);
+        match whole && session.closing {
+            true => self.take_body(conn, now),
+            false => self.go_on_receiving(conn, now),
         }
-        let permit = large.held;
-        session.large = None;
-        let closing = session.closing;
-        self.permits.end_body(conn);
-        if closing {
-            return self.give_back_permit(conn, permit, now);
-        }
-        self.take_large(conn, frame, permit, now);
     }
 
-    /// Goes on with a body of which a piece is there, if nothing blocks the connection.
+    /// A body that stood in line to be read is, unless something has come between.
+    pub(super) fn read_body(&mut self, conn: ConnId, now: Now) {
+        let Some(session) = self.sessions.get(conn) else {
+            return;
+        };
+        if session.blocked != Some(Blocked::Slice) || session.closing {
+            return;
+        }
+        session.blocked = session.asking.map(|_| Blocked::Asks);
+        if session.blocked.is_some() {
+            return;
+        }
+        self.take_body(conn, now);
+        if let Some(session) = self.sessions.get(conn)
+            && session.blocked.is_none()
+        {
+            self.carry_on(conn, now);
+        }
+    }
+
+    /// Takes a body that is complete; of a connection that is closing only what it holds.
+    fn take_body(&mut self, conn: ConnId, now: Now) {
+        let session = self.sessions.get(conn).expect("it has sent a body");
+        let large = session.large.take().expect("it has sent a body");
+        let closing = session.closing;
+        self.permits.end_body(conn);
+        match large.partial.filter(|_| !closing) {
+            Some(frame) => self.take_large(conn, frame, large.held, now),
+            None => self.give_back_permit(conn, large.held, now),
+        }
+    }
+
+    /// Goes on with a body of which a piece is there, if nothing blocks the connection. Once it is
+    /// complete it is taken: records at once, what is read line by line when its turn comes.
     pub(super) fn go_on_receiving(&mut self, conn: ConnId, now: Now) {
         let Some(session) = self.sessions.get(conn) else {
             return;
@@ -118,12 +146,19 @@ impl<P: BufPool> Core<P> {
         if session.blocked.is_some() || session.closing {
             return;
         }
-        let Some(large) = &mut session.large else {
+        let Some(large) = &session.large else {
             return;
         };
         let (held, len) = (large.held, large.len);
-        if large.partial.is_none() {
+        let Some(partial) = &large.partial else {
             return;
+        };
+        if partial.len() >= len {
+            if session.protocol() == Protocol::Kafka && !is_produce(partial) {
+                return self.read_later(conn, now);
+            }
+            self.take_body(conn, now);
+            return self.go_on(conn, now);
         }
         let more = intake::next_piece(held, len);
         if !self.permit(conn, more, now) {

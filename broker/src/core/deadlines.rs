@@ -3,7 +3,7 @@
 //! Setting one is a push to a bucket; nothing is cancelled, the owner looks whether what came due
 //! still matters. A deadline is heard of up to one [`GRAIN`] late, never early.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use leveret_storage::types::Mono;
 
@@ -13,7 +13,8 @@ pub(super) const GRAIN: u64 = 250_000_000;
 /// Deadlines that each carry a `T`.
 #[derive(Debug)]
 pub(super) struct Deadlines<T> {
-    buckets: BTreeMap<u64, Vec<T>>,
+    /// None of them is empty.
+    buckets: BTreeMap<u64, VecDeque<T>>,
 }
 
 impl<T> Default for Deadlines<T> {
@@ -30,7 +31,7 @@ impl<T> Deadlines<T> {
         self.buckets
             .entry(at.0.div_ceil(GRAIN))
             .or_default()
-            .push(what);
+            .push_back(what);
     }
 
     /// When [`Deadlines::due`] has something to give next.
@@ -42,10 +43,17 @@ impl<T> Deadlines<T> {
             .map(|bucket| Mono(bucket.saturating_mul(GRAIN)))
     }
 
-    /// Takes what is due by `now`, one bucket at a time.
-    pub(super) fn due(&mut self, now: Mono) -> Option<Vec<T>> {
-        let bucket = self.buckets.first_entry()?;
-        (bucket.key().saturating_mul(GRAIN) <= now.0).then(|| bucket.remove())
+    /// Takes the next of what is due by `now`.
+    pub(super) fn due(&mut self, now: Mono) -> Option<T> {
+        let mut bucket = self.buckets.first_entry()?;
+        if bucket.key().saturating_mul(GRAIN) > now.0 {
+            return None;
+        }
+        let due = bucket.get_mut().pop_front();
+        if bucket.get().is_empty() {
+            bucket.remove();
+        }
+        due
     }
 }
 
@@ -57,13 +65,16 @@ mod tests {
     fn comes_due_late_by_at_most_a_grain_and_never_early() {
         let mut deadlines = Deadlines::default();
         deadlines.set(Mono(1), "soon");
+        deadlines.set(Mono(2), "as soon");
         deadlines.set(Mono(GRAIN * 3), "later");
         assert_eq!(deadlines.due(Mono(0)), None);
         let next = deadlines.next().expect("one is set");
         assert!(next >= Mono(1) && next <= Mono(1 + GRAIN));
-        assert_eq!(deadlines.due(next), Some(vec!["soon"]));
+        assert_eq!(deadlines.due(next), Some("soon"));
+        assert_eq!(deadlines.next(), Some(next));
+        assert_eq!(deadlines.due(next), Some("as soon"));
         assert_eq!(deadlines.due(next), None);
-        assert_eq!(deadlines.due(Mono(GRAIN * 3)), Some(vec!["later"]));
+        assert_eq!(deadlines.due(Mono(GRAIN * 3)), Some("later"));
         assert_eq!(deadlines.next(), None);
     }
 }

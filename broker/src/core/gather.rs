@@ -21,6 +21,7 @@ use super::kafka::{KafkaGathering, Known};
 use super::native::NativeGathering;
 use super::pending::{Slot, Waiting};
 use super::session::Blocked;
+use super::slices::MANY_LINES;
 use super::spread::Spread;
 
 /// One request whose parts are asked for one by one.
@@ -53,6 +54,10 @@ enum Stage {
     Asking,
     /// All parts are asked for, or stand in `later`.
     Asked,
+    /// It is to be answered with what is there.
+    Answering,
+    /// Nobody wants it any more.
+    GivenUp,
 }
 
 /// What is gathered, and what of it is there.
@@ -97,6 +102,19 @@ impl Gathering {
             Self::Native(what) => what.read(),
             Self::Kafka(what) => what.read(),
         }
+    }
+
+    /// About how many lines its answer has.
+    fn lines(&self) -> usize {
+        match self {
+            Self::Native(what) => what.partitions(),
+            Self::Kafka(what) => what.lines(),
+        }
+    }
+
+    /// Whether it is too much to answer, or to give up, in whatever turn that comes to pass.
+    fn is_long(&self) -> bool {
+        self.lines() > MANY_LINES
     }
 
     /// Whether nobody needs the answer once the connection is gone.
@@ -212,25 +230,35 @@ impl<P: BufPool> Core<P> {
             session.asking = Some(gather);
         }
         self.block(conn, Blocked::Asks);
-        self.ask_later(gather, now);
+        self.gather_later(gather, now);
     }
 
-    /// Goes on with a gather that was held back, as far as the slice goes. It may have ended, and its
+    /// Goes on with a gather that stood in line, as far as the slice goes. It may have ended, and its
     /// key be another's: then there is nothing to do, or somewhat earlier.
-    pub(super) fn ask_more(&mut self, gather: usize, now: Now) {
-        let stage = self.gathers.get(gather).map(|gather| gather.stage);
-        if stage == Some(Stage::LookingUp) {
-            if !self.look_up(gather, now) {
-                return self.ask_later(gather, now);
-            }
-            self.end_looking_up(gather, now);
+    pub(super) fn go_on_in_turn(&mut self, gather: usize, now: Now) {
+        match self.gathers.get(gather).map(|gather| gather.stage) {
+            None => {}
+            Some(Stage::GivenUp) => self.cancel_gather(gather, now),
+            Some(Stage::Answering) => self.finish_gathering(gather, now),
+            Some(Stage::Asking | Stage::Asked) => self.ask_more(gather, now),
+            Some(Stage::LookingUp) => match self.look_up(gather, now) {
+                true => {
+                    self.end_looking_up(gather, now);
+                    self.ask_more(gather, now);
+                }
+                false => self.gather_later(gather, now),
+            },
         }
+    }
+
+    /// Asks for more of the parts that are still to be asked for.
+    fn ask_more(&mut self, gather: usize, now: Now) {
         while let Some(Gather { later, hurried, .. }) = self.gathers.get_mut(gather) {
             if later.is_empty() {
                 return self.let_go_on(gather, now);
             }
             if !self.slices.has_room(now.mono) {
-                return self.ask_later(gather, now);
+                return self.gather_later(gather, now);
             }
             let hurried = *hurried;
             let (owner, mut call) = later.pop_front().expect("just seen");
@@ -334,8 +362,20 @@ impl<P: BufPool> Core<P> {
         }
         let Gather { missing, later, .. } = &self.gathers[key];
         if *missing == 0 && later.is_empty() && !self.ask_on(key, now) {
-            self.finish_gathering(key, now);
+            self.answer_in_turn(key, now);
         }
+    }
+
+    /// Answers the client now, or when the turn of so long an answer comes.
+    fn answer_in_turn(&mut self, key: usize, now: Now) {
+        let gather = &mut self.gathers[key];
+        if !gather.what.is_long() {
+            return self.finish_gathering(key, now);
+        }
+        if gather.stage != Stage::GivenUp {
+            (gather.stage, gather.deadline) = (Stage::Answering, None);
+        }
+        self.gather_later(key, now);
     }
 
     /// Asks on for a fetch that is not complete. Whether something is under way then, or the
@@ -359,11 +399,18 @@ impl<P: BufPool> Core<P> {
     }
 
     /// The fetch waits for nothing more: it is answered with what there is.
-    pub(super) fn hurry(&mut self, key: usize) {
-        if let Some(spread) = &mut self.gathers[key].spread {
+    pub(super) fn hurry(&mut self, key: usize, now: Now) {
+        let gather = &mut self.gathers[key];
+        if let Some(spread) = &mut gather.spread {
             spread.hurry();
         }
-        self.hurry_parts(key);
+        match gather.what.is_long() {
+            true => {
+                gather.enough = true;
+                self.gather_later(key, now);
+            }
+            false => self.hurry_parts(key),
+        }
     }
 
     fn hurry_parts(&mut self, key: usize) {
@@ -372,6 +419,7 @@ impl<P: BufPool> Core<P> {
             return;
         }
         let missing: Vec<_> = gather.parts.iter().flatten().copied().collect();
+        self.slices.charge_lines(gather.what.lines());
         for (core, slot) in missing {
             if core == self.id {
                 self.shard.finish_fetch(RequestId(slot.0));
@@ -397,7 +445,7 @@ impl<P: BufPool> Core<P> {
         let gathers = self.gathers.iter().filter(|(_, gather)| late(gather));
         let keys: Vec<usize> = gathers.map(|(key, _)| key).collect();
         keys.into_iter()
-            .for_each(|key| self.finish_gathering(key, now));
+            .for_each(|key| self.answer_in_turn(key, now));
     }
 
     /// Whether a gather has a time-out that has not passed yet.
@@ -407,9 +455,21 @@ impl<P: BufPool> Core<P> {
             .any(|(_, gather)| gather.deadline.is_some())
     }
 
-    /// Nobody wants the fetch any more.
-    pub(super) fn cancel_gather(&mut self, key: usize, now: Now) {
+    /// Nobody wants the fetch any more: it is forgotten now, or when the turn of so long a one comes.
+    pub(super) fn give_up_fetch(&mut self, key: usize, now: Now) {
+        let gather = &mut self.gathers[key];
+        match gather.what.is_long() {
+            true => {
+                gather.stage = Stage::GivenUp;
+                self.gather_later(key, now);
+            }
+            false => self.cancel_gather(key, now),
+        }
+    }
+
+    fn cancel_gather(&mut self, key: usize, now: Now) {
         let what = self.drop_gather(key, now);
+        self.slices.charge_lines(what.lines());
         self.thrown_away += what.read() as u64;
     }
 
@@ -437,8 +497,8 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Every fetch answers with what it has.
-    pub(super) fn hurry_all(&mut self) {
+    pub(super) fn hurry_all(&mut self, now: Now) {
         let keys: Vec<usize> = self.gathers.iter().map(|(key, _)| key).collect();
-        keys.into_iter().for_each(|key| self.hurry(key));
+        keys.into_iter().for_each(|key| self.hurry(key, now));
     }
 }

@@ -40,7 +40,7 @@ impl<P: BufPool> Core<P> {
         let sent = session.sent;
         let fetches = session.fetches.clone();
         let subscriptions = session.subscribed.keys.clone();
-        fetches.into_iter().for_each(|key| self.hurry(key));
+        fetches.into_iter().for_each(|key| self.hurry(key, now));
         for key in subscriptions {
             self.drop_subscription(key);
         }

@@ -233,12 +233,16 @@ impl<P: BufPool> Core<P> {
             return;
         }
         session.blocked = session.asking.map(|_| Blocked::Asks);
-        if session.blocked.is_some() {
-            return;
+        if session.blocked.is_none() {
+            self.carry_on(conn, now);
         }
-        match session.large {
-            Some(_) => self.go_on_receiving(conn, now),
-            None => self.go_on(conn, now),
+    }
+
+    /// Nothing blocks the connection any more: it goes on with what it has sent, and is read again.
+    pub(super) fn carry_on(&mut self, conn: ConnId, now: Now) {
+        match self.sessions.get(conn).map(|session| &session.large) {
+            Some(Some(_)) => self.go_on_receiving(conn, now),
+            _ => self.go_on(conn, now),
         }
         if let Some(session) = self.sessions.get(conn)
             && session.blocked.is_none()
@@ -278,7 +282,7 @@ impl<P: BufPool> Core<P> {
         self.forget_answers(session.weighed);
         self.drop_body(conn, session.large, now);
         for gather in session.fetches {
-            self.cancel_gather(gather, now);
+            self.give_up_fetch(gather, now);
         }
         for subscription in session.subscribed.keys {
             self.drop_subscription(subscription);
@@ -327,6 +331,7 @@ impl<P: BufPool> Core<P> {
         {
             session.closing = true;
             session.rx.clear();
+            self.slices.charge_close();
             self.permits.step_out(conn);
             self.actions.push_back(Action::Close(conn));
         }

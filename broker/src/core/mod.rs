@@ -323,10 +323,13 @@ impl<P: BufPool> Behaviour for Core<P> {
 
     fn handle_timeout(&mut self, now: Now) {
         self.shard.handle_timeout(now);
-        while let Some(due) = self.deadlines.due(now.mono) {
-            for due in due {
-                self.deadline_passed(due, now.mono);
-            }
+        self.slices.begin_line(now.mono);
+        // Those that have no room are due at once: the next turn begins with them.
+        while self.slices.has_room(now.mono)
+            && let Some(due) = self.deadlines.due(now.mono)
+        {
+            self.slices.charge_deadline();
+            self.deadline_passed(due, now.mono);
         }
         self.sweep(now);
         self.serve_line(now);

@@ -9,6 +9,10 @@
 //! Work is counted in units of about a nanosecond, which is what a byte of an answer takes to be put
 //! together. It is an estimate: it bounds a turn, it measures nothing. A request is carried out whole
 //! once it has been begun, so a slice is passed by at most one request.
+//!
+//! What costs more than a slice and cannot be divided always stands in line, however little a turn has
+//! cost so far: reading a long request, putting a long answer together, giving up what a fetch of many
+//! partitions has asked for. So there is one of those in a turn, and never two.
 
 use std::collections::VecDeque;
 
@@ -26,14 +30,28 @@ pub const SLICE: usize = 256 << 10;
 const TURN: usize = 2;
 /// What a request costs beside its bytes and those of its answer.
 const REQUEST: usize = 512;
+/// What it costs to read a byte of a request that is not of records: what it names may take five bytes,
+/// and each is read twice and looked up.
+const READING: usize = 8;
+/// Answers and gathers of more lines than this stand in line when they are complete or given up.
+pub(super) const MANY_LINES: usize = 512;
+/// What it costs to give up a line, or to have it answered at once.
+const LINE: usize = 32;
+/// What it costs to close a connection: mostly the kernel's work.
+const CLOSE: usize = 8 << 10;
+/// What it costs to look at a deadline, most of which no longer matter.
+const DEADLINE: usize = 64;
 
 /// What goes on with its next slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
     /// Requests that a connection has sent.
     Requests(ConnId),
-    /// A request of many parts, by the key of its gather, which has not asked for all of them.
-    Asks(usize),
+    /// A long request that a connection has sent, which is all there.
+    Body(ConnId),
+    /// A request of many parts, by the key of its gather: what it has not asked for, its answer, or
+    /// giving it up.
+    Gather(usize),
 }
 
 /// What the present event and the present turn may still cost, and what stands in line.
@@ -76,6 +94,26 @@ impl Slices {
         self.charge(REQUEST + bytes / 4);
     }
 
+    /// So many bytes of a request were read that is not of records.
+    pub(super) fn charge_reading(&mut self, bytes: usize) {
+        self.charge(bytes.saturating_mul(READING));
+    }
+
+    /// So many lines were given up, or are to be answered at once.
+    pub(super) fn charge_lines(&mut self, lines: usize) {
+        self.charge(lines.saturating_mul(LINE));
+    }
+
+    /// A connection is closed.
+    pub(super) fn charge_close(&mut self) {
+        self.charge(CLOSE);
+    }
+
+    /// A deadline has passed.
+    pub(super) fn charge_deadline(&mut self) {
+        self.charge(DEADLINE);
+    }
+
     /// So much work was done for some connection.
     pub(super) fn charge(&mut self, work: usize) {
         self.left = self.left.saturating_sub(work);
@@ -95,8 +133,9 @@ impl Slices {
         }
     }
 
-    /// The line has a slice of its own in each turn, however many have come anew.
-    fn begin_line(&mut self, now: Mono) {
+    /// The line, and what was due by itself before it, have a slice of their own in each turn, however
+    /// many have come anew.
+    pub(super) fn begin_line(&mut self, now: Mono) {
         self.turn = now;
         self.left = self.slice;
         self.left_of_turn = self.left_of_turn.max(self.slice);
@@ -117,24 +156,29 @@ impl<P: BufPool> Core<P> {
         self.slices.line.push_back((now.mono, work));
     }
 
-    /// The gather has more to ask for than there is room for.
-    pub(super) fn ask_later(&mut self, gather: usize, now: Now) {
-        let work = Work::Asks(gather);
+    /// The body that the connection has sent is read when its turn comes.
+    pub(super) fn read_later(&mut self, conn: ConnId, now: Now) {
+        self.block(conn, Blocked::Slice);
+        let work = Work::Body(conn);
         self.slices.line.push_back((now.mono, work));
     }
 
-    /// Goes on with those in line, as far as a slice goes. Called once in a turn.
+    /// The gather goes on when its turn comes.
+    pub(super) fn gather_later(&mut self, gather: usize, now: Now) {
+        let work = Work::Gather(gather);
+        self.slices.line.push_back((now.mono, work));
+    }
+
+    /// Goes on with those in line, as far as a slice goes. Called once in a turn, after
+    /// [`Slices::begin_line`].
     pub(super) fn serve_line(&mut self, now: Now) {
-        if self.slices.line.is_empty() {
-            return;
-        }
-        self.slices.begin_line(now.mono);
         while self.slices.has_room(now.mono)
             && let Some((_, work)) = self.slices.line.pop_front()
         {
             match work {
                 Work::Requests(conn) => self.unblock(conn, Blocked::Slice, now),
-                Work::Asks(gather) => self.ask_more(gather, now),
+                Work::Body(conn) => self.read_body(conn, now),
+                Work::Gather(gather) => self.go_on_in_turn(gather, now),
             }
         }
     }

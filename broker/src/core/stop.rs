@@ -57,7 +57,7 @@ impl<P: BufPool> Core<P> {
             self.sessions.len()
         );
         self.stop.begun = Some(now.mono);
-        self.hurry_all();
+        self.hurry_all(now);
         self.end_subscriptions();
     }
 

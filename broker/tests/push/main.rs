@@ -1,14 +1,16 @@
 //! Subscriptions over two cores on a disk in memory: what is pushed, when, and what is not.
 
 mod budget;
+mod came;
 mod disk;
 mod slices;
 mod world;
 
 use std::collections::BTreeMap;
 
+use came::Came;
 use leveret_wire::native::{ErrorCode, Kind, MAX_CREDIT, MAX_SUBSCRIPTIONS, Request, Response};
-use world::{Came, MAX_BATCH, RESPONSES, World, partition};
+use world::{MAX_BATCH, RESPONSES, World, partition};
 
 const PLENTY: u64 = 64 << 20;
 

@@ -170,7 +170,7 @@ fn list_offsets(topic: &str, partitions: std::ops::Range<i32>) -> Vec<u8> {
 fn turns_of(world: &mut World, frame: &[u8]) -> (usize, usize, Vec<u8>) {
     let conn = world.connect_silent(1, Protocol::Kafka);
     let other = world.connect(1);
-    world.hand(conn, frame);
+    world.hand_long(conn, frame);
     let (mut own, mut others) = (0, None);
     world.hand(other, &World::frame(1, &Request::Ping));
     while world.queued(conn) == 0 && own < 1000 {
@@ -196,8 +196,8 @@ fn a_fetch_of_65_000_partitions_is_looked_up_in_slices() {
     let without = turns_of(&mut World::with_slice(usize::MAX), &frame);
     assert_eq!(
         (without.0, &without.2),
-        (0, &answer),
-        "the same answer at once"
+        (1, &answer),
+        "the same answer in the turn that it is read in"
     );
 }
 
@@ -315,5 +315,115 @@ fn a_pipelined_client_with_more_waiting_fetches_than_may_wait_goes() {
             let producer = world.produce(topic, 1, 100);
             assert_eq!(world.came(producer)[0].kind, Kind::ProduceOk);
         }
+    }
+}
+
+/// How many of these happen in the busiest turn of core 1, of as many as there are when none is left.
+fn most_in_a_turn(world: &mut World, all: usize, happened: impl Fn(&World) -> usize) -> usize {
+    let (mut most, mut before) = (0, happened(world));
+    assert_eq!(before, 0, "none has happened while they were asked for");
+    for _ in 0..2000 {
+        world.tick(1);
+        let now = happened(world);
+        most = most.max(now - before);
+        before = now;
+    }
+    assert_eq!(before, all);
+    most
+}
+
+#[test]
+fn long_requests_are_read_and_long_answers_put_together_one_in_a_turn() {
+    let missing = fetch("none", 0..65_000, 0);
+    let unknown = {
+        let entries = (0..20_000_i32).map(|number| {
+            let name = format!("{number:05}");
+            [&5_i16.to_be_bytes()[..], name.as_bytes()].concat()
+        });
+        let body = [
+            &20_000_i32.to_be_bytes()[..],
+            &entries.collect::<Vec<_>>().concat(),
+        ]
+        .concat();
+        kafka(3, 1, &body)
+    };
+    for frame in [missing, unknown] {
+        for (slice, most) in [(SLICE, 1), (usize::MAX, 3)] {
+            let mut world = World::with_slice(slice);
+            let conns: Vec<Conn> = (0..3)
+                .map(|_| world.connect_silent(1, Protocol::Kafka))
+                .collect();
+            for conn in &conns {
+                world.hand_long(*conn, &frame);
+                assert!(world.is_paused(*conn), "it is there and not read");
+            }
+            let answered =
+                |world: &World| conns.iter().filter(|conn| world.queued(**conn) > 0).count();
+            assert_eq!(most_in_a_turn(&mut world, 3, answered), most);
+            world.turn();
+            for conn in conns {
+                assert_eq!(answers(&world.bytes(conn)), 1);
+                world.hand(conn, &kafka(18, 0, &[]));
+                world.turn();
+                assert_eq!(answers(&world.bytes(conn)), 1, "it is read again");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_goes_before_its_long_request_is_read_leaves_nothing() {
+    let frame = fetch("none", 0..65_000, 0);
+    for finish in [true, false] {
+        let mut world = World::new();
+        let conn = world.connect_silent(1, Protocol::Kafka);
+        world.hand_long(conn, &frame);
+        match finish {
+            true => {
+                world.finish(conn);
+                assert_eq!(answers(&world.bytes(conn)), 1);
+            }
+            false => world.hang_up(conn),
+        }
+        assert!(!world.is_open(conn));
+        // All that requests may hold is there again.
+        let again = world.connect_silent(1, Protocol::Kafka);
+        for _ in 0..5 {
+            world.offer(again, &frame);
+            assert_eq!(answers(&world.bytes(again)), 1);
+        }
+    }
+}
+
+#[test]
+fn fetches_of_many_partitions_are_given_up_one_after_the_other() {
+    for (slice, most) in [(1 << 10, 1), (usize::MAX, 8)] {
+        let mut world = World::with_slice(slice);
+        world.create("wide", 600);
+        let conns: Vec<Conn> = (0..8)
+            .map(|_| world.connect_silent(1, Protocol::Kafka))
+            .collect();
+        for conn in &conns {
+            world.offer(*conn, &fetch("wide", 0..600, 300_000));
+            assert_eq!(world.bytes(*conn).len(), 0, "it waits");
+        }
+        conns.into_iter().for_each(|conn| world.vanish(conn));
+        // One message for each, as the other core has half of the partitions.
+        assert_eq!(most_in_a_turn(&mut world, 8, World::mesh_len), most);
+        world.turn();
+    }
+}
+
+#[test]
+fn those_that_say_no_hello_are_closed_in_slices() {
+    for (slice, most) in [(SLICE, 32), (usize::MAX, 300)] {
+        let mut world = World::with_slice(slice);
+        let conns: Vec<Conn> = (0..300)
+            .map(|_| world.connect_silent(1, Protocol::Kafka))
+            .collect();
+        world.sleep(11_000_000_000);
+        let closed = |world: &World| conns.iter().filter(|conn| !world.is_open(**conn)).count();
+        let found = most_in_a_turn(&mut world, 300, closed);
+        assert!(found <= most && found > most / 2, "{found}");
     }
 }

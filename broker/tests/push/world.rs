@@ -10,15 +10,16 @@ use leveret_broker::core::observe::{Insight, Question};
 use leveret_broker::core::{Core, CoreSettings, KafkaBroker, KafkaSettings, Ports, SLICE};
 use leveret_engine::shard::{Shard, ShardSettings};
 use leveret_engine::topology::{TOPOLOGY_LOG, TopicSettings, Topology, TopologySettings};
-use leveret_record::{BatchBuilder, Compression, batches};
+use leveret_record::{BatchBuilder, Compression};
 use leveret_storage::recovery::{RecoveryConfig, recover};
 use leveret_storage::store::StoreConfig;
 use leveret_storage::types::{CoreId, Level, Mono, Now, WallMs};
 use leveret_wire::native::{
     CorrelationId, CreateTopic, Encoder, FrameHeader, FrameLimits, Hello, Items, Kind, Offset,
-    PartitionId, Produce, Push, Request, Response, Subscribe, SubscribePartition, TopicId,
+    PartitionId, Produce, Request, Response, Subscribe, SubscribePartition, TopicId,
 };
 
+use super::came::Came;
 use super::disk::{Disk, Pool};
 
 /// Longest batch, bytes.
@@ -55,15 +56,6 @@ enum Finished {
     /// The core knows, and has not received all.
     Seen,
     Told,
-}
-
-/// A frame that came.
-#[derive(Debug)]
-pub(crate) struct Came {
-    pub(crate) kind: Kind,
-    pub(crate) correlation: u64,
-    pub(crate) header: Vec<u8>,
-    pub(crate) payload: Vec<u8>,
 }
 
 /// See the module.
@@ -213,6 +205,27 @@ impl World {
     pub(crate) fn hand(&mut self, conn: Conn, bytes: &[u8]) {
         self.cores[conn.0].handle_received(conn.1, bytes, at(self.now));
         self.drive(conn.0);
+    }
+
+    /// A core receives a long frame as it asks for it, piece by piece; nothing else happens.
+    pub(crate) fn hand_long(&mut self, conn: Conn, frame: &[u8]) {
+        let peer = self.peers.get_mut(&conn).expect("open");
+        peer.offered.extend_from_slice(frame);
+        while self.deliver() {
+            self.drive(conn.0);
+        }
+    }
+
+    /// A peer is gone, and its core knows; nothing else happens.
+    pub(crate) fn vanish(&mut self, conn: Conn) {
+        self.peers.remove(&conn);
+        self.cores[conn.0].handle_disconnected(conn.1, at(self.now));
+        self.drive(conn.0);
+    }
+
+    /// Time passes, and nobody looks.
+    pub(crate) fn sleep(&mut self, nanoseconds: u64) {
+        self.now = self.now.after(nanoseconds);
     }
 
     /// The next turn of a core: time has passed by a nanosecond, and what is due is done.
@@ -553,29 +566,6 @@ impl World {
         if let Some(peer) = self.peers.get_mut(&conn) {
             peer.paused = paused;
         }
-    }
-}
-
-impl Came {
-    pub(crate) fn response(&self) -> Result<Response<'_>, String> {
-        Response::decode(self.kind.as_u16(), &self.header).map_err(|error| error.to_string())
-    }
-
-    /// The push that it is.
-    pub(crate) fn push(&self) -> Push {
-        match self.response() {
-            Ok(Response::Push(push)) => push,
-            other => panic!("no push: {other:?}"),
-        }
-    }
-
-    /// Offsets of the records in it.
-    pub(crate) fn offsets(&self) -> Vec<i64> {
-        let all = batches(&self.payload).flat_map(|batch| {
-            let (header, _) = batch.expect("whole batches");
-            header.base_offset..header.next_offset()
-        });
-        all.collect()
     }
 }
 

@@ -53,6 +53,22 @@ impl KafkaGathering {
         }
     }
 
+    /// About how many lines its answer has.
+    pub(in crate::core) fn lines(&self) -> usize {
+        match &self.what {
+            Gathered::Fetch(what) => what.partitions(),
+            Gathered::ListOffsets(what) => what.lines(),
+            Gathered::Metadata(what) => what.lines(),
+            Gathered::CreateTopics(what)
+            | Gathered::DeleteTopics(what)
+            | Gathered::CreatePartitions(what)
+            | Gathered::AlterConfigs(what)
+            | Gathered::IncrementalAlterConfigs(what) => what.lines.len(),
+            // Their answers are complete piece by piece, or as long as their requests are.
+            Gathered::Produce(_) | Gathered::DescribeConfigs(_) | Gathered::InitProducerId(_) => 0,
+        }
+    }
+
     /// Bytes of batches that are there.
     pub(in crate::core) fn read(&self) -> usize {
         match &self.what {

@@ -28,6 +28,10 @@ pub(super) struct Listing {
 }
 
 impl Listing {
+    pub(super) fn lines(&self) -> usize {
+        self.lines.len()
+    }
+
     pub(super) fn take(&mut self, part: usize, reply: Reply) {
         let (line, by_time) = self.parts[part];
         let line = &mut self.lines[line];

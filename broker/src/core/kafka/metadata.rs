@@ -40,6 +40,10 @@ struct Wanted {
 }
 
 impl Describing {
+    pub(super) fn lines(&self) -> usize {
+        self.wanted.as_ref().map_or(0, Vec::len)
+    }
+
     pub(super) fn take(&mut self, part: usize, reply: Reply) {
         let Err(error) = change_of(reply) else { return };
         let code = match &error {

@@ -35,7 +35,7 @@ use lane::Turn;
 
 pub(super) use gathered::KafkaGathering;
 pub(super) use missing::{Missed, Missing};
-pub(super) use session::KafkaTalk;
+pub(super) use session::{KafkaTalk, is_produce};
 pub use settings::{BrokerSetting, KafkaBroker, KafkaSettings};
 
 /// What is implemented, which is what is advertised and what is answered.

@@ -23,6 +23,11 @@ const SMALL_REQUEST: usize = 1 << 20;
 /// How the header of Produce begins.
 const PRODUCE: &[u8] = &(wire::ApiKey::Produce as i16).to_be_bytes();
 
+/// Whether a frame, of which the beginning is there, is of Produce.
+pub(in crate::core) fn is_produce(frame: &[u8]) -> bool {
+    frame.get(LENGTH_PREFIX..LENGTH_PREFIX + 2) == Some(PRODUCE)
+}
+
 /// What a Kafka connection keeps.
 #[derive(Debug, Default)]
 pub(in crate::core) struct KafkaTalk {
@@ -68,6 +73,9 @@ impl<P: BufPool> Core<P> {
         permit: usize,
         now: Now,
     ) {
+        if !is_produce(&frame) {
+            self.slices.charge_reading(frame.len());
+        }
         // The bytes are a stranger's: if the codec has a mistake it costs that connection only.
         let read = catch_unwind(AssertUnwindSafe(|| read(&frame)));
         let (header, request) = match read {
