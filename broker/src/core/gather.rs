@@ -207,6 +207,13 @@ impl<P: BufPool> Core<P> {
         for (owner, spec) in asks {
             self.ask_part(gather, owner, Call::Fetch(spec), now);
         }
+        let calls = match &mut self.gathers[gather].what {
+            Gathering::Native(_) => Vec::new(),
+            Gathering::Kafka(what) => what.calls(&self.settings.kafka),
+        };
+        for call in calls {
+            self.ask_part(gather, CoreId(0), call, now);
+        }
         self.all_asked(gather, now);
     }
 
@@ -362,7 +369,14 @@ impl<P: BufPool> Core<P> {
         }
         let Gather { missing, later, .. } = &self.gathers[key];
         if *missing == 0 && later.is_empty() && !self.ask_on(key, now) {
-            self.answer_in_turn(key, now);
+            let begins = match &mut self.gathers[key].what {
+                Gathering::Native(_) => false,
+                Gathering::Kafka(what) => what.begins_answer(),
+            };
+            match begins {
+                true => self.gather_in_slices(key, now),
+                false => self.answer_in_turn(key, now),
+            }
         }
     }
 

@@ -335,18 +335,7 @@ fn most_in_a_turn(world: &mut World, all: usize, happened: impl Fn(&World) -> us
 #[test]
 fn long_requests_are_read_and_long_answers_put_together_one_in_a_turn() {
     let missing = fetch("none", 0..65_000, 0);
-    let unknown = {
-        let entries = (0..20_000_i32).map(|number| {
-            let name = format!("{number:05}");
-            [&5_i16.to_be_bytes()[..], name.as_bytes()].concat()
-        });
-        let body = [
-            &20_000_i32.to_be_bytes()[..],
-            &entries.collect::<Vec<_>>().concat(),
-        ]
-        .concat();
-        kafka(3, 1, &body)
-    };
+    let unknown = list_offsets("none", 0..20_000);
     for frame in [missing, unknown] {
         for (slice, most) in [(SLICE, 1), (usize::MAX, 3)] {
             let mut world = World::with_slice(slice);
@@ -368,6 +357,151 @@ fn long_requests_are_read_and_long_answers_put_together_one_in_a_turn() {
                 assert_eq!(answers(&world.bytes(conn)), 1, "it is read again");
             }
         }
+    }
+}
+
+fn names<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> Vec<u8> {
+    let mut body = i32::try_from(names.len())
+        .expect("few")
+        .to_be_bytes()
+        .to_vec();
+    for name in names {
+        body.extend(i16::try_from(name.len()).expect("short").to_be_bytes());
+        body.extend(name.as_bytes());
+    }
+    body
+}
+
+/// Names of five digits.
+fn numbers(numbers: std::ops::Range<u32>) -> Vec<u8> {
+    let all: Vec<String> = numbers.map(|number| format!("{number:05}")).collect();
+    names(all.iter().map(String::as_str))
+}
+
+/// Names of topics and what is said of each, in a request for metadata of version 1 or a deletion of
+/// version 1.
+fn told(api: i16, answer: &[u8]) -> Vec<(String, i16)> {
+    let number = |bytes: &[u8]| i16::from_be_bytes([bytes[0], bytes[1]]);
+    // The metadata begin with one broker, and its name.
+    let mut rest = match api {
+        3 => &answer[8 + 4 + 4 + 2 + 9 + 4 + 2 + 4..],
+        _ => &answer[8 + 4..],
+    };
+    let count = i32::from_be_bytes(rest[..4].try_into().expect("a count"));
+    rest = &rest[4..];
+    let mut lines = Vec::new();
+    for _ in 0..count {
+        let (error, name) = match api {
+            3 => (Some(number(rest)), &rest[2..]),
+            _ => (None, rest),
+        };
+        let len = usize::try_from(number(name)).expect("a length");
+        let text = String::from_utf8(name[2..2 + len].to_vec()).expect("a name");
+        rest = &name[2 + len..];
+        let error = error.unwrap_or_else(|| number(rest));
+        rest = match api {
+            3 => {
+                let partitions = i32::from_be_bytes(rest[1..5].try_into().expect("a count"));
+                &rest[5 + usize::try_from(partitions).expect("a count") * 26..]
+            }
+            _ => &rest[2..],
+        };
+        lines.push((text, error));
+    }
+    assert!(rest.is_empty());
+    lines
+}
+
+#[test]
+fn topics_that_are_not_there_are_told_in_slices() {
+    for (api, tail) in [(3, &[][..]), (20, &[0, 0, 0, 9])] {
+        let frame = kafka(api, 1, &[&numbers(0..100_000)[..], tail].concat());
+        let (own, others, answer) = turns_of(&mut World::new(), &frame);
+        assert!(own > 50 && others == 0, "{own} turns, {others}");
+        let without = turns_of(&mut World::with_slice(usize::MAX), &frame);
+        assert_eq!((without.0, without.2 == answer), (1, true), "at once");
+        let lines = told(api, &answer);
+        assert_eq!(lines.len(), 100_000);
+        assert!(lines.iter().all(|(_, error)| *error == 3));
+    }
+}
+
+#[test]
+fn topics_that_are_named_among_many_are_told_and_deleted_once() {
+    let mut all: Vec<String> = (0..60_000).map(|number| format!("{number:05}")).collect();
+    for (at, name) in [
+        (100, "a"),
+        (20_000, "b"),
+        (30_000, "a"),
+        (50_000, "c"),
+        (59_999, "00007"),
+    ] {
+        all[at] = name.to_owned();
+    }
+    let body = names(all.iter().map(String::as_str));
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        world.create(name, 3);
+    }
+    let of = |lines: &[(String, i16)], name: &str| {
+        let lines = lines.iter().filter(|(other, _)| other == name);
+        lines.map(|(_, error)| *error).collect::<Vec<_>>()
+    };
+    let described = |world: &mut World| told(3, &turns_of(world, &kafka(3, 1, &body)).2);
+    let lines = described(&mut world);
+    assert_eq!(lines.len(), 60_000 - 2);
+    for (name, errors) in [
+        ("a", [0]),
+        ("b", [0]),
+        ("c", [0]),
+        ("00007", [3]),
+        ("00001", [3]),
+    ] {
+        assert_eq!(of(&lines, name), errors, "{name}");
+    }
+    let delete = kafka(20, 1, &[&body[..], &[0, 0, 0, 9]].concat());
+    let conn = world.connect_silent(1, Protocol::Kafka);
+    world.offer(conn, &delete);
+    let lines = told(20, &world.bytes(conn));
+    assert_eq!(lines.len(), 60_000 - 2);
+    // What is named twice is not deleted.
+    for (name, errors) in [
+        ("a", [42]),
+        ("b", [0]),
+        ("c", [0]),
+        ("00007", [42]),
+        ("00001", [3]),
+    ] {
+        assert_eq!(of(&lines, name), errors, "{name}");
+    }
+    let lines = described(&mut world);
+    for (name, errors) in [("a", [0]), ("b", [3]), ("c", [3])] {
+        assert_eq!(of(&lines, name), errors, "{name}");
+    }
+}
+
+#[test]
+fn topics_are_made_for_a_long_request_as_far_as_there_is_room() {
+    for slice in [SLICE, usize::MAX] {
+        let mut world = World::with(slice, true);
+        world.create("00003", 1);
+        let conn = world.connect_silent(1, Protocol::Kafka);
+        let frame = kafka(3, 1, &numbers(0..20_000));
+        world.offer(conn, &frame);
+        let lines = told(3, &world.bytes(conn));
+        assert_eq!(lines.len(), 20_000);
+        let there: Vec<_> = lines.iter().filter(|(_, error)| *error == 0).collect();
+        // The bound is sixteen, and there was one.
+        assert_eq!(there.len(), 16);
+        assert!(there.iter().all(|(name, _)| name.as_str() < "00016"));
+        assert!(lines.iter().all(|(_, error)| [0, 3].contains(error)));
+        world.offer(
+            conn,
+            &kafka(3, 1, &names(["00015", ".", "00020"].into_iter())),
+        );
+        let lines: Vec<_> = told(3, &world.bytes(conn));
+        let errors = lines.into_iter().map(|(_, error)| error);
+        assert_eq!(errors.collect::<Vec<_>>(), [0, 17, 3]);
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) struct World {
 /// A core's number and its connection.
 pub(crate) type Conn = (usize, ConnId);
 
-fn settings(slice: usize) -> CoreSettings {
+fn settings(slice: usize, auto_create: bool) -> CoreSettings {
     CoreSettings {
         cores: CORES,
         cpu: 0,
@@ -90,7 +90,7 @@ fn settings(slice: usize) -> CoreSettings {
                 host: "127.0.0.1".to_owned(),
                 port: 9092,
             }]),
-            auto_create: false,
+            auto_create,
             auto_create_limit: 16,
             partitions: 1,
             request_bytes: 4 << 20,
@@ -109,6 +109,11 @@ impl World {
 
     /// With cores that do so much work before they look at others.
     pub(crate) fn with_slice(slice: usize) -> Self {
+        Self::with(slice, false)
+    }
+
+    /// Likewise, and topics are made when somebody asks for them, or not.
+    pub(crate) fn with(slice: usize, auto_create: bool) -> Self {
         let mut config = RecoveryConfig {
             cores: CORES,
             ..RecoveryConfig::default()
@@ -146,7 +151,7 @@ impl World {
             let shard = shard.expect("an empty shard");
             Core::new(
                 CoreId(id),
-                settings(slice),
+                settings(slice, auto_create),
                 shard,
                 topology.clone(),
                 at(now),

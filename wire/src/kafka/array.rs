@@ -97,11 +97,73 @@ impl<'a, T: Element<'a> + fmt::Debug> fmt::Debug for Array<'a, T> {
     }
 }
 
+/// Where [`Elements`] stand in their frame, to go on with them later: small, and without the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    at: usize,
+    left: usize,
+    version: i16,
+    flexible: bool,
+}
+
+impl Place {
+    /// Where the next element begins, counted from the start of the frame.
+    #[must_use]
+    pub const fn position(&self) -> usize {
+        self.at
+    }
+
+    /// How many elements follow.
+    #[must_use]
+    pub const fn left(&self) -> usize {
+        self.left
+    }
+
+    /// One element of the same array, which begins there.
+    #[must_use]
+    pub const fn at(self, position: usize) -> Self {
+        Self {
+            at: position,
+            left: 1,
+            ..self
+        }
+    }
+}
+
 /// The elements of an [`Array`].
 pub struct Elements<'a, T> {
     reader: Reader<'a>,
     left: usize,
     element: PhantomData<fn() -> T>,
+}
+
+impl<'a, T: Element<'a>> Elements<'a, T> {
+    /// Where they stand.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place {
+            at: self.reader.position(),
+            left: self.left,
+            version: self.reader.version(),
+            flexible: self.reader.is_flexible(),
+        }
+    }
+
+    /// Goes on where elements of this type stood in that frame.
+    ///
+    /// # Panics
+    /// If the frame ends before that place. Of another frame or type, what follows may panic when it
+    /// is read.
+    #[must_use]
+    pub fn resume(frame: &'a [u8], place: Place) -> Self {
+        let mut reader = Reader::new(frame, place.at).expect("a place in this frame");
+        reader.set_version(place.version, place.flexible);
+        Self {
+            reader,
+            left: place.left,
+            element: PhantomData,
+        }
+    }
 }
 
 impl<'a, T: Element<'a>> Iterator for Elements<'a, T> {

@@ -65,7 +65,7 @@ pub use api::produce::{
     ProducePartition, ProduceRequest, ProduceResponse, ProduceTopic, ProducedPartition, RecordError,
 };
 pub use api_key::{ApiKey, VersionRange, api_name};
-pub use array::{Array, Element, Elements};
+pub use array::{Array, Element, Elements, Place};
 pub use error::{DecodeError, Fault, HeaderError};
 pub use error_code::ErrorCode;
 pub use frame::{FrameError, LENGTH_PREFIX, RequestHeader, frame_len};

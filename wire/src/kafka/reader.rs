@@ -41,6 +41,12 @@ impl<'a> Reader<'a> {
         self.version
     }
 
+    /// Whether the version has the compact forms and tagged fields.
+    #[must_use]
+    pub(super) const fn is_flexible(&self) -> bool {
+        self.flexible
+    }
+
     /// Bytes of the frame that were not read yet.
     #[must_use]
     pub const fn remaining(&self) -> usize {

@@ -71,6 +71,12 @@ impl Line {
 }
 
 impl Changes {
+    /// Adds the line of the next part.
+    pub(super) fn ask(&mut self, line: Line) {
+        self.parts.push(self.lines.len());
+        self.lines.push(line);
+    }
+
     pub(super) fn take(&mut self, part: usize, reply: Reply) {
         if let Err(error) = change_of(reply) {
             self.lines[self.parts[part]].fail(&error);
@@ -108,8 +114,9 @@ impl<P: BufPool> Core<P> {
                     }
                 }
                 Ok(command) => {
-                    changes.parts.push(changes.lines.len());
                     commands.push(command);
+                    changes.ask(line);
+                    continue;
                 }
                 Err((error, message)) => {
                     line.error = error;

@@ -1,102 +1,222 @@
 //! DeleteTopics: by name or by id, each with all its records.
+//!
+//! A request may name two hundred thousand: they are read twice, in slices, first to see which are named
+//! more than once. What is refused has its line at once, what is deleted behind those.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::vec;
 
+use bytes::Bytes;
+use leveret_engine::shard::Reply;
 use leveret_engine::topology::{Command, TopicId};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{
-    DeleteTopicsRequest, DeleteTopicsResponse, DeletedTopic, ErrorCode, TopicRef, TopicToDelete,
-    Uuid,
+    DeleteTopicsResponse, DeletedTopic, ErrorCode, Place, TopicRef, TopicToDelete, Uuid,
 };
 
-use super::Asker;
-use super::changes::{Changes, Line, Wanted, once};
+use super::changes::{Changes, Line, TWICE};
 use super::gathered::Gathered;
-use super::topics::{resolve, uuid_of};
+use super::names::{self, Name, Names};
+use super::pieces::Pieces;
+use super::topics::{find, uuid_of};
+use super::{Asker, Known};
 use crate::core::Core;
-use crate::core::once::Mentions;
+use crate::core::hop::Call;
+use crate::core::once::Mention;
+
+/// What it costs to look up a topic, beside the bytes of its line, in the units of slices.
+const TOPIC: usize = 256;
+/// Said of what is named by both or by neither.
+const UNCLEAR: &str = "a topic to delete is given by its name or by its id, by one of both";
+
+/// Topics that are being deleted.
+pub(super) struct Deleting {
+    version: i16,
+    names: Names,
+    stage: Stage,
+    /// Topics that are named, by name or by id, and how often that may still be told.
+    named: BTreeMap<TopicId, Told>,
+    changes: Changes,
+    lines: Pieces,
+}
+
+enum Stage {
+    /// All names are being met.
+    Meeting,
+    /// What is named once is to be deleted.
+    Choosing(Vec<Command>),
+    /// That is under way.
+    Deleting,
+    /// The lines of what was deleted are being put together.
+    Answering(vec::IntoIter<Line>),
+}
+
+/// What is to be told of a topic that is named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// It is named once.
+    Once,
+    /// It is named more than once.
+    Twice,
+    /// Likewise, and it was told.
+    Already,
+}
+
+impl Deleting {
+    pub(super) fn take(&mut self, part: usize, reply: Reply) {
+        self.changes.take(part, reply);
+    }
+
+    /// Looks at the next topic. What that cost; `None` if there is none.
+    pub(super) fn look_up(&mut self, known: &Known<'_>) -> Option<usize> {
+        match &mut self.stage {
+            Stage::Meeting => {
+                match self.names.next_met() {
+                    Some((name, _)) => {
+                        if let Some(topic) =
+                            reference_of(name).and_then(|reference| find(known.topology, reference))
+                        {
+                            let named = self.named.entry(topic.id);
+                            named
+                                .and_modify(|told| *told = Told::Twice)
+                                .or_insert(Told::Once);
+                        }
+                    }
+                    None => {
+                        self.names.begin_again();
+                        self.stage = Stage::Choosing(Vec::new());
+                    }
+                }
+                Some(TOPIC)
+            }
+            Stage::Choosing(commands) => {
+                let (name, mention) = self.names.next_mentioned()?;
+                let reference = reference_of(name);
+                let topic = reference.and_then(|reference| find(known.topology, reference));
+                let told = topic.and_then(|topic| self.named.get_mut(&topic.id));
+                let mention = told.map_or(mention, Told::mention);
+                let (name, id) = match topic {
+                    Some(topic) => (Some(topic.name.as_str()), uuid_of(known.topology, topic.id)),
+                    None => name,
+                };
+                let (error, message) = match (mention, topic, reference) {
+                    (Mention::Again, ..) => return Some(TOPIC),
+                    (Mention::First, ..) => (ErrorCode::InvalidRequest, Some(TWICE)),
+                    (Mention::Only, Some(topic), _) => {
+                        let mut line = Line::of(topic.name.as_str());
+                        line.id = id;
+                        self.changes.ask(line);
+                        commands.push(Command::DeleteTopic { id: topic.id });
+                        return Some(TOPIC);
+                    }
+                    (_, _, Some(TopicRef::Name(_))) => (ErrorCode::UnknownTopicOrPartition, None),
+                    (_, _, Some(TopicRef::Id(_))) => (ErrorCode::UnknownTopicId, None),
+                    (_, _, None) => (ErrorCode::InvalidRequest, Some(UNCLEAR)),
+                };
+                let line = DeletedTopic {
+                    name: name.map(Cow::Borrowed),
+                    id,
+                    error,
+                    error_message: message.map(Cow::Borrowed),
+                };
+                let version = self.version;
+                Some(TOPIC + self.lines.line(|out| line.encode(out, version)))
+            }
+            Stage::Deleting => None,
+            Stage::Answering(deleted) => {
+                let line = deleted.next()?;
+                let line = DeletedTopic {
+                    name: line.name.map(Cow::Owned),
+                    id: line.id,
+                    error: line.error,
+                    error_message: line.message.map(Cow::Owned),
+                };
+                let version = self.version;
+                Some(TOPIC + self.lines.line(|out| line.encode(out, version)))
+            }
+        }
+    }
+
+    /// All was looked up: the topics to be deleted.
+    pub(super) fn calls(&mut self) -> Vec<Call> {
+        let Stage::Choosing(commands) = &mut self.stage else {
+            return Vec::new();
+        };
+        let commands = std::mem::take(commands);
+        self.stage = Stage::Deleting;
+        commands.into_iter().map(Call::Change).collect()
+    }
+
+    /// What was to be deleted is: whether its lines are to be put together now.
+    pub(super) fn begins_answer(&mut self) -> bool {
+        let begins = matches!(self.stage, Stage::Deleting);
+        if begins {
+            let lines = std::mem::take(&mut self.changes.lines);
+            self.stage = Stage::Answering(lines.into_iter());
+        }
+        begins
+    }
+}
+
+impl Told {
+    fn mention(&mut self) -> Mention {
+        match self {
+            Self::Once => Mention::Only,
+            Self::Twice => {
+                *self = Self::Already;
+                Mention::First
+            }
+            Self::Already => Mention::Again,
+        }
+    }
+}
+
+/// How the topic is given, if it is by one of both.
+fn reference_of((name, id): Name<'_>) -> Option<TopicRef<'_>> {
+    match (name, id) {
+        (Some(name), Uuid::ZERO) => Some(TopicRef::Name(name)),
+        (None, id) if id != Uuid::ZERO => Some(TopicRef::Id(id)),
+        _ => None,
+    }
+}
+
+fn read<'a>(frame: &'a [u8], place: Place) -> Option<(Name<'a>, Place)> {
+    names::read(frame, place, |topic: TopicToDelete<'a>| {
+        (topic.name, topic.id)
+    })
+}
 
 impl<P: BufPool> Core<P> {
+    /// Deletes the topics that stand at that place of the frame.
     pub(super) fn kafka_delete_topics(
         &mut self,
         asker: Asker,
-        request: &DeleteTopicsRequest<'_>,
+        topics: Place,
+        frame: Bytes,
         now: Now,
     ) {
-        let named: Vec<Named<'_>> = request.topics.iter().map(|one| self.named(&one)).collect();
-        let mut mentions = Mentions::of(named.iter().copied());
-        let entries = request.topics.iter().zip(&named);
-        let wanted = entries.filter_map(|(one, named)| {
-            let wanted = once(mentions.next(named), || named.wanted())?;
-            Some((self.line_of(&one, *named), wanted))
+        let deleting = Deleting {
+            version: asker.version,
+            names: Names::new(frame, topics, read, now.mono),
+            stage: Stage::Meeting,
+            named: BTreeMap::new(),
+            changes: Changes::default(),
+            lines: Pieces::default(),
+        };
+        let gather = self.kafka_gather(asker, None, Gathered::DeleteTopics(Box::new(deleting)));
+        self.gather_in_slices(gather, now);
+    }
+
+    pub(super) fn kafka_deleted(&mut self, asker: Asker, deleting: Deleting) {
+        let Asker {
+            version,
+            correlation,
+            ..
+        } = asker;
+        self.kafka_respond_pieces(asker, deleting.lines, |out, count, len| {
+            DeleteTopicsResponse::encode_around(out, version, correlation, count, len)
         });
-        let wanted = wanted.collect();
-        self.kafka_change(asker, wanted, false, Gathered::DeleteTopics, now);
-    }
-
-    pub(super) fn kafka_deleted(&mut self, asker: Asker, changes: &Changes) {
-        let topics = changes.lines.iter().map(|line| DeletedTopic {
-            name: line.name.as_deref().map(Cow::Borrowed),
-            id: line.id,
-            error: line.error,
-            error_message: line.message.as_deref().map(Cow::Borrowed),
-        });
-        let response = DeleteTopicsResponse {
-            throttle_time_ms: 0,
-            topics: topics.collect(),
-        };
-        self.kafka_respond(asker, &response);
-    }
-
-    fn named<'a>(&self, one: &TopicToDelete<'a>) -> Named<'a> {
-        let (reference, none) = match (one.name, one.id) {
-            (Some(name), Uuid::ZERO) => (TopicRef::Name(name), Named::NoName(name)),
-            (None, id) if id != Uuid::ZERO => (TopicRef::Id(id), Named::NoId(id)),
-            (name, id) => return Named::Unclear(name, id),
-        };
-        let (_, found) = resolve(&self.topology, reference);
-        found.map_or(none, |topic| Named::Topic(topic.id))
-    }
-
-    fn line_of(&self, one: &TopicToDelete<'_>, named: Named<'_>) -> Line {
-        let mut line = Line::of(one.name.unwrap_or_default());
-        (line.name, line.id) = (one.name.map(str::to_owned), one.id);
-        let found = match named {
-            Named::Topic(id) => self.topology.topic(id),
-            _ => None,
-        };
-        if let Some(topic) = found {
-            line.name = Some(topic.name.as_str().to_owned());
-            line.id = uuid_of(&self.topology, topic.id);
-        }
-        line
-    }
-}
-
-/// What one entry of a request names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Named<'a> {
-    /// A topic, by either.
-    Topic(TopicId),
-    /// No topic has that name.
-    NoName(&'a str),
-    /// No topic has that id.
-    NoId(Uuid),
-    /// Both name and id are given, or neither.
-    Unclear(Option<&'a str>, Uuid),
-}
-
-impl Named<'_> {
-    fn wanted(self) -> Wanted {
-        match self {
-            Self::Topic(id) => Ok(Command::DeleteTopic { id }),
-            Self::NoName(_) => Err((ErrorCode::UnknownTopicOrPartition, String::new())),
-            Self::NoId(_) => Err((ErrorCode::UnknownTopicId, String::new())),
-            Self::Unclear(..) => {
-                let message = "a topic to delete is given by its name or by its id, by one of both";
-                Err((ErrorCode::InvalidRequest, message.to_owned()))
-            }
-        }
     }
 }

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::vec;
 
-use bytes::{Bytes, BytesMut};
 use leveret_engine::topology::{
     ConfigSource as Source, DefaultValue, Topic, TopicKey, TopicSetting, ValueForm,
 };
@@ -15,6 +14,7 @@ use leveret_wire::kafka::{
 };
 
 use super::gathered::Gathered;
+use super::pieces::Pieces;
 use super::settings::BrokerSetting;
 use super::{Asker, Known};
 use crate::core::Core;
@@ -26,8 +26,6 @@ const TOO_MANY: &str = "a request describes at most 10000 topics and brokers";
 
 /// What it costs to describe one, beside the bytes of that, in the units of slices.
 const RESOURCE: usize = 1024;
-/// The answer is encoded in pieces of about so many bytes, none of which is ever copied.
-const PIECE: usize = 64 << 10;
 
 /// What is found of a resource, or why nothing is.
 type Found = Result<Vec<ConfigEntry<'static>>, (ErrorCode, &'static str)>;
@@ -51,11 +49,8 @@ pub(super) struct Configs {
     version: i16,
     extras: Extras,
     rest: vec::IntoIter<Resource>,
-    count: usize,
     looked_at: usize,
-    /// What is encoded so far, of which the last piece grows.
-    pieces: Vec<Bytes>,
-    last: BytesMut,
+    lines: Pieces,
 }
 
 impl Configs {
@@ -72,11 +67,9 @@ impl Configs {
                 synonyms: request.include_synonyms,
                 documentation: request.include_documentation,
             },
-            count: resources.len(),
             rest: resources.into_iter(),
             looked_at: 0,
-            pieces: Vec::new(),
-            last: BytesMut::new(),
+            lines: Pieces::default(),
         }
     }
 
@@ -88,13 +81,9 @@ impl Configs {
             false => Err((ErrorCode::InvalidRequest, TOO_MANY)),
         };
         self.looked_at += 1;
-        let before = self.last.len();
-        described(&asked, found).encode(&mut self.last, self.version);
-        let len = self.last.len() - before;
-        if self.last.len() >= PIECE {
-            self.pieces.push(self.last.split().freeze());
-        }
-        Some(RESOURCE + len)
+        let version = self.version;
+        let line = described(&asked, found);
+        Some(RESOURCE + self.lines.line(|out| line.encode(out, version)))
     }
 }
 
@@ -111,21 +100,14 @@ impl<P: BufPool> Core<P> {
     }
 
     pub(super) fn kafka_configs_described(&mut self, asker: Asker, configs: Configs) {
-        let mut pieces = configs.pieces;
-        pieces.push(configs.last.freeze());
-        let len = pieces.iter().map(Bytes::len).sum();
-        let behind = DescribeConfigsResponse::encode_around(
-            &mut self.arena,
-            asker.version,
-            asker.correlation,
-            configs.count,
-            len,
-        );
-        let mut head = self.arena.split().freeze();
-        let tail = head.split_off(head.len() - behind);
-        let answer = [head].into_iter().chain(pieces).chain([tail]);
-        let answer = answer.filter(|piece| !piece.is_empty()).collect();
-        self.keep_answer(asker, answer);
+        let Asker {
+            version,
+            correlation,
+            ..
+        } = asker;
+        self.kafka_respond_pieces(asker, configs.lines, |out, count, len| {
+            DescribeConfigsResponse::encode_around(out, version, correlation, count, len)
+        });
     }
 }
 

@@ -5,17 +5,18 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};
 
 use super::changes::Changes;
+use super::delete_topics::Deleting;
 use super::describe_configs::Configs;
 use super::fetch::Fetching;
 use super::init_producer_id::Initing;
 use super::list_offsets::Listing;
 use super::metadata::Describing;
 use super::produce::Producing;
-use super::{Asker, Known};
+use super::{Asker, KafkaSettings, Known};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
 use crate::core::gather::{Gathering, Progress};
-use crate::core::hop::Answer;
+use crate::core::hop::{Answer, Call};
 use crate::core::session::Blocked;
 use crate::core::spread::Spread;
 
@@ -30,10 +31,10 @@ pub(super) enum Gathered {
     Produce(Producing),
     Fetch(Fetching),
     ListOffsets(Listing),
-    Metadata(Describing),
+    Metadata(Box<Describing>),
     DescribeConfigs(Configs),
     CreateTopics(Changes),
-    DeleteTopics(Changes),
+    DeleteTopics(Box<Deleting>),
     CreatePartitions(Changes),
     AlterConfigs(Changes),
     IncrementalAlterConfigs(Changes),
@@ -58,14 +59,16 @@ impl KafkaGathering {
         match &self.what {
             Gathered::Fetch(what) => what.partitions(),
             Gathered::ListOffsets(what) => what.lines(),
-            Gathered::Metadata(what) => what.lines(),
             Gathered::CreateTopics(what)
-            | Gathered::DeleteTopics(what)
             | Gathered::CreatePartitions(what)
             | Gathered::AlterConfigs(what)
             | Gathered::IncrementalAlterConfigs(what) => what.lines.len(),
             // Their answers are complete piece by piece, or as long as their requests are.
-            Gathered::Produce(_) | Gathered::DescribeConfigs(_) | Gathered::InitProducerId(_) => 0,
+            Gathered::Produce(_)
+            | Gathered::Metadata(_)
+            | Gathered::DeleteTopics(_)
+            | Gathered::DescribeConfigs(_)
+            | Gathered::InitProducerId(_) => 0,
         }
     }
 
@@ -87,7 +90,27 @@ impl KafkaGathering {
         match (&mut self.what, spread) {
             (Gathered::Fetch(what), Some(spread)) => what.look_up(spread),
             (Gathered::DescribeConfigs(what), _) => what.look_up(known),
+            (Gathered::Metadata(what), _) => what.look_up(known),
+            (Gathered::DeleteTopics(what), _) => what.look_up(known),
             _ => None,
+        }
+    }
+
+    /// All that the request names was looked up: what core 0 is asked for.
+    pub(in crate::core) fn calls(&mut self, settings: &KafkaSettings) -> Vec<Call> {
+        match &mut self.what {
+            Gathered::Metadata(what) => what.calls(settings),
+            Gathered::DeleteTopics(what) => what.calls(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// All that was asked for is there: whether its lines are to be looked up before the answer.
+    pub(in crate::core) fn begins_answer(&mut self) -> bool {
+        match &mut self.what {
+            Gathered::Metadata(what) => what.begins_answer(),
+            Gathered::DeleteTopics(what) => what.begins_answer(),
+            _ => false,
         }
     }
 
@@ -112,8 +135,8 @@ impl KafkaGathering {
             Gathered::Produce(what) => what.take(part, reply),
             Gathered::ListOffsets(what) => what.take(part, reply),
             Gathered::Metadata(what) => what.take(part, reply),
+            Gathered::DeleteTopics(what) => what.take(part, reply),
             Gathered::CreateTopics(what)
-            | Gathered::DeleteTopics(what)
             | Gathered::CreatePartitions(what)
             | Gathered::AlterConfigs(what)
             | Gathered::IncrementalAlterConfigs(what) => what.take(part, reply),
@@ -123,14 +146,14 @@ impl KafkaGathering {
     }
 
     fn changes_topology(&self) -> bool {
-        match self.what {
+        match &self.what {
+            Gathered::Metadata(what) => what.creates(),
             Gathered::Produce(_)
             | Gathered::Fetch(_)
             | Gathered::ListOffsets(_)
             | Gathered::DescribeConfigs(_)
             | Gathered::InitProducerId(_) => false,
-            Gathered::Metadata(_)
-            | Gathered::CreateTopics(_)
+            Gathered::CreateTopics(_)
             | Gathered::DeleteTopics(_)
             | Gathered::CreatePartitions(_)
             | Gathered::AlterConfigs(_)
@@ -171,10 +194,10 @@ impl<P: BufPool> Core<P> {
             Gathered::Produce(what) => self.kafka_produced(asker, &what),
             Gathered::Fetch(what) => self.kafka_fetched(asker, what),
             Gathered::ListOffsets(what) => self.kafka_listed(asker, &what),
-            Gathered::Metadata(what) => self.kafka_described(asker, &what),
+            Gathered::Metadata(what) => self.kafka_described(asker, *what),
             Gathered::DescribeConfigs(what) => self.kafka_configs_described(asker, what),
             Gathered::CreateTopics(what) => self.kafka_created(asker, &what),
-            Gathered::DeleteTopics(what) => self.kafka_deleted(asker, &what),
+            Gathered::DeleteTopics(what) => self.kafka_deleted(asker, *what),
             Gathered::CreatePartitions(what) => self.kafka_partitioned(asker, &what),
             Gathered::AlterConfigs(what) => self.kafka_altered(asker, &what),
             Gathered::IncrementalAlterConfigs(what) => {

@@ -1,47 +1,89 @@
 //! Metadata: brokers, topics and partitions; asking for a topic may make it.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::vec;
 
+use bytes::Bytes;
 use leveret_engine::EngineError;
 use leveret_engine::shard::Reply;
 use leveret_engine::topology::{Command, Topic, TopicName, TopologyRefusal};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{
-    ErrorCode, MetadataBroker, MetadataPartition, MetadataRequest, MetadataResponse, MetadataTopic,
-    Text, TopicRef, Uuid,
+    ErrorCode, MetadataBroker, MetadataPartition, MetadataRequest, MetadataRequestTopic,
+    MetadataResponse, MetadataTopic, Place, TopicRef, Uuid,
 };
 
-use super::Asker;
 use super::changes::change_of;
 use super::errors;
 use super::gathered::Gathered;
-use super::topics::{Asked, cluster_text, reference_of, resolve, uuid_of};
+use super::names::{self, Name, Names};
+use super::pieces::Pieces;
+use super::settings::KafkaSettings;
+use super::topics::{cluster_text, find, reference_of, uuid_of};
+use super::{Asker, Known};
 use crate::core::Core;
 use crate::core::hop::Call;
-use crate::core::once::{Mention, Mentions};
 
 /// The broker that takes administrative requests; any would do.
 const CONTROLLER: i32 = 1;
 
-/// A request for metadata.
-pub(super) struct Describing {
-    /// `None`: all topics.
-    wanted: Option<Vec<Wanted>>,
-    /// Which of them each part creates.
-    created: Vec<usize>,
+/// What it costs to look up a topic, beside the bytes of its line, in the units of slices.
+const TOPIC: usize = 256;
+
+/// What a request asks for, without its frame.
+#[derive(Clone, Copy)]
+pub(super) struct MetadataAsked {
+    /// Where the topics stand; `None`: all that there are.
+    topics: Option<Place>,
+    may_create: bool,
 }
 
-struct Wanted {
-    asked: Asked,
-    /// Why it is not there, if it is not.
-    missing: ErrorCode,
+impl MetadataAsked {
+    pub(super) fn of(request: &MetadataRequest<'_>) -> Self {
+        Self {
+            topics: request.topics.map(|topics| topics.iter().place()),
+            may_create: request.allow_auto_topic_creation,
+        }
+    }
+}
+
+/// A request for metadata.
+pub(super) struct Describing {
+    version: i16,
+    /// The numbers that the brokers have.
+    nodes: Vec<i32>,
+    /// Topics that it may create.
+    room: usize,
+    stage: Stage,
+    wanted: Wanted,
+    /// Which topic each part creates.
+    created: Vec<TopicName>,
+    /// Why those are not there that could not be created.
+    refused: BTreeMap<TopicName, ErrorCode>,
+    lines: Pieces,
+}
+
+enum Wanted {
+    /// All that there were when it was asked.
+    All(vec::IntoIter<Arc<Topic>>),
+    Named(Names),
+}
+
+enum Stage {
+    /// These are missing and are to be created, no more than there is room for.
+    Missing(BTreeSet<TopicName>),
+    /// They are being created.
+    Creating,
+    Describing,
 }
 
 impl Describing {
-    pub(super) fn lines(&self) -> usize {
-        self.wanted.as_ref().map_or(0, Vec::len)
+    /// Whether topics may be created for it.
+    pub(super) fn creates(&self) -> bool {
+        self.room > 0
     }
 
     pub(super) fn take(&mut self, part: usize, reply: Reply) {
@@ -53,101 +95,165 @@ impl Describing {
             }
             error => errors::code(error),
         };
-        if let Some(wanted) = &mut self.wanted {
-            wanted[self.created[part]].missing = code;
-        }
+        self.refused.insert(self.created[part].clone(), code);
     }
-}
 
-impl<P: BufPool> Core<P> {
-    pub(super) fn kafka_metadata(&mut self, asker: Asker, request: &MetadataRequest<'_>, now: Now) {
-        let mut describing = Describing {
-            wanted: None,
-            created: Vec::new(),
-        };
-        let mut names = Vec::new();
-        if let Some(topics) = request.topics {
-            let create = request.allow_auto_topic_creation && self.settings.kafka.auto_create;
-            let limit = self.settings.kafka.auto_create_limit as usize;
-            let room = limit.saturating_sub(self.topology.topics().len());
-            let mut wanted = Vec::with_capacity(topics.len());
-            let mut mentions = Mentions::of(topics.iter().map(|topic| (topic.name, topic.id)));
-            for topic in topics {
+    /// Looks up the next topic: whether it is missing, or what its line is. What that cost; `None` if
+    /// there is none.
+    pub(super) fn look_up(&mut self, known: &Known<'_>) -> Option<usize> {
+        match (&mut self.stage, &mut self.wanted) {
+            (Stage::Missing(missing), Wanted::Named(names)) => {
+                if missing.len() == self.room {
+                    return None;
+                }
+                missing.extend(missing_name(names.next()?, known));
+                Some(TOPIC)
+            }
+            (_, Wanted::All(topics)) => {
+                let topic = topics.next()?;
+                Some(TOPIC + self.describe(&topic, known))
+            }
+            (_, Wanted::Named(names)) => {
                 // Once for each topic, however often it is named: an answer is no longer than
                 // all that there is.
-                if mentions.next(&(topic.name, topic.id)) == Mention::Again {
-                    continue;
+                let (name, new) = names.next_met()?;
+                if !new {
+                    return Some(TOPIC);
                 }
-                let reference = reference_of(topic.id, topic.name);
-                let (asked, found) = resolve(&self.topology, reference);
-                let missing = match (&asked, TopicName::new(topic.name.unwrap_or_default())) {
-                    (Asked::Id(_), _) => ErrorCode::UnknownTopicId,
-                    (_, Err(_)) => ErrorCode::InvalidTopicException,
-                    (_, Ok(name)) => {
-                        let may = create && found.is_none() && names.len() < room;
-                        if may {
-                            describing.created.push(wanted.len());
-                            names.push(name);
-                        }
-                        ErrorCode::UnknownTopicOrPartition
+                let reference = reference_of(name.1, name.0);
+                if let Some(topic) = find(known.topology, reference).cloned() {
+                    return Some(TOPIC + self.describe(&topic, known));
+                }
+                let (error, name, id) = match reference {
+                    TopicRef::Id(id) => (ErrorCode::UnknownTopicId, None, id),
+                    TopicRef::Name(name) => {
+                        let error = match self.refused.get(name) {
+                            Some(error) => *error,
+                            None if TopicName::new(name).is_ok() => {
+                                ErrorCode::UnknownTopicOrPartition
+                            }
+                            None => ErrorCode::InvalidTopicException,
+                        };
+                        (error, Some(name), Uuid::ZERO)
                     }
                 };
-                wanted.push(Wanted { asked, missing });
+                let line = MetadataTopic {
+                    error,
+                    name: name.map(Cow::Borrowed),
+                    id,
+                    is_internal: false,
+                    partitions: Vec::new(),
+                };
+                let version = self.version;
+                Some(TOPIC + self.lines.line(|out| line.encode(out, version)))
             }
-            describing.wanted = Some(wanted);
         }
-        if names.is_empty() {
-            self.kafka_described(asker, &describing);
-            return self.give_back_permit(asker.conn, asker.permit, now);
-        }
-        let gather = self.kafka_gather(asker, None, Gathered::Metadata(describing));
-        for name in names {
-            let command = Command::CreateTopic {
-                name,
-                partitions: self.settings.kafka.partitions,
-                config: Vec::new(),
-            };
-            self.ask_part(gather, CoreId(0), Call::Change(command), now);
-        }
-        self.all_asked(gather, now);
     }
 
-    pub(super) fn kafka_described(&mut self, asker: Asker, describing: &Describing) {
-        let settings = self.settings.kafka.clone();
-        let nodes: Vec<i32> = settings.nodes().collect();
-        let topics: Vec<(Text<'_>, Result<Arc<Topic>, ErrorCode>, Uuid)> = match &describing.wanted
-        {
-            None => {
-                let all = self.topology.topics();
-                let line = |topic: &Arc<Topic>| {
-                    let name = Cow::Owned(topic.name.as_str().to_owned());
-                    (name, Ok(Arc::clone(topic)), Uuid::ZERO)
-                };
-                all.map(line).collect()
-            }
-            Some(wanted) => wanted.iter().map(|wanted| self.line(wanted)).collect(),
-        };
+    /// Adds the line of a topic. Its bytes.
+    fn describe(&mut self, topic: &Topic, known: &Known<'_>) -> usize {
+        let nodes = &self.nodes;
         let node_slice = |core| {
-            let node = settings.node_of(core);
+            let node = known.kafka.node_of(core);
             let index = usize::try_from(node - 1).expect("numbered from 1");
             (node, &nodes[index..=index])
         };
-        let lines = topics.into_iter().map(|(name, topic, id)| match topic {
-            Ok(topic) => MetadataTopic {
-                error: ErrorCode::None,
-                name: Some(Cow::Owned(topic.name.as_str().to_owned())),
-                id: uuid_of(&self.topology, topic.id),
-                is_internal: false,
-                partitions: partitions(&topic, node_slice),
+        let line = MetadataTopic {
+            error: ErrorCode::None,
+            name: Some(Cow::Borrowed(topic.name.as_str())),
+            id: uuid_of(known.topology, topic.id),
+            is_internal: false,
+            partitions: partitions(topic, node_slice),
+        };
+        let version = self.version;
+        self.lines.line(|out| line.encode(out, version))
+    }
+
+    /// All was looked up: the topics to be created.
+    pub(super) fn calls(&mut self, settings: &KafkaSettings) -> Vec<Call> {
+        let Stage::Missing(missing) = &mut self.stage else {
+            return Vec::new();
+        };
+        self.created = std::mem::take(missing).into_iter().collect();
+        self.stage = Stage::Creating;
+        let create = |name: &TopicName| {
+            Call::Change(Command::CreateTopic {
+                name: name.clone(),
+                partitions: settings.partitions,
+                config: Vec::new(),
+            })
+        };
+        self.created.iter().map(create).collect()
+    }
+
+    /// What was missing is there, if it could be created: whether the lines are to be looked up now.
+    pub(super) fn begins_answer(&mut self) -> bool {
+        if !matches!(self.stage, Stage::Creating) {
+            return false;
+        }
+        self.stage = Stage::Describing;
+        if let Wanted::Named(names) = &mut self.wanted {
+            names.begin_again();
+        }
+        true
+    }
+}
+
+/// The name, if no topic has it and one could.
+fn missing_name((name, id): Name<'_>, known: &Known<'_>) -> Option<TopicName> {
+    let name = name.filter(|_| id == Uuid::ZERO)?;
+    match known.topology.topic_named(name) {
+        Some(_) => None,
+        None => TopicName::new(name).ok(),
+    }
+}
+
+fn read<'a>(frame: &'a [u8], place: Place) -> Option<(Name<'a>, Place)> {
+    names::read(frame, place, |topic: MetadataRequestTopic<'a>| {
+        (topic.name, topic.id)
+    })
+}
+
+impl<P: BufPool> Core<P> {
+    pub(super) fn kafka_metadata(
+        &mut self,
+        asker: Asker,
+        asked: MetadataAsked,
+        frame: Bytes,
+        now: Now,
+    ) {
+        let settings = &self.settings.kafka;
+        let create = asked.may_create && settings.auto_create && asked.topics.is_some();
+        let limit = settings.auto_create_limit as usize;
+        let room = match create {
+            true => limit.saturating_sub(self.topology.topics().len()),
+            false => 0,
+        };
+        let describing = Describing {
+            version: asker.version,
+            nodes: settings.nodes().collect(),
+            room,
+            stage: match room {
+                0 => Stage::Describing,
+                _ => Stage::Missing(BTreeSet::new()),
             },
-            Err(error) => MetadataTopic {
-                error,
-                name: (id == Uuid::ZERO).then_some(name),
-                id,
-                is_internal: false,
-                partitions: Vec::new(),
+            wanted: match asked.topics {
+                Some(topics) => Wanted::Named(Names::new(frame, topics, read, now.mono)),
+                None => {
+                    let all: Vec<_> = self.topology.topics().cloned().collect();
+                    Wanted::All(all.into_iter())
+                }
             },
-        });
+            created: Vec::new(),
+            refused: BTreeMap::new(),
+            lines: Pieces::default(),
+        };
+        let gather = self.kafka_gather(asker, None, Gathered::Metadata(Box::new(describing)));
+        self.gather_in_slices(gather, now);
+    }
+
+    pub(super) fn kafka_described(&mut self, asker: Asker, describing: Describing) {
+        let settings = self.settings.kafka.clone();
         let brokers = settings.nodes().zip(settings.brokers.iter());
         let response = MetadataResponse {
             throttle_time_ms: 0,
@@ -161,21 +267,17 @@ impl<P: BufPool> Core<P> {
                 .collect(),
             cluster_id: self.topology.cluster().map(cluster_text).map(Cow::Owned),
             controller_id: CONTROLLER,
-            topics: lines.collect(),
+            topics: Vec::new(),
             error: ErrorCode::None,
         };
-        self.kafka_respond(asker, &response);
-    }
-
-    /// The topic as it is now: it may have been created, or deleted, since it was asked for.
-    fn line<'a>(&self, wanted: &'a Wanted) -> (Text<'a>, Result<Arc<Topic>, ErrorCode>, Uuid) {
-        let reference = wanted.asked.reference();
-        let (_, topic) = resolve(&self.topology, reference);
-        let (name, id) = match reference {
-            TopicRef::Name(name) => (Cow::Borrowed(name), Uuid::ZERO),
-            TopicRef::Id(id) => (Cow::Borrowed(""), id),
-        };
-        (name, topic.ok_or(wanted.missing), id)
+        let Asker {
+            version,
+            correlation,
+            ..
+        } = asker;
+        self.kafka_respond_pieces(asker, describing.lines, |out, count, len| {
+            response.encode_around(out, version, correlation, count, len)
+        });
     }
 }
 

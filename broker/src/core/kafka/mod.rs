@@ -1,6 +1,7 @@
 //! Kafka requests: what each asks of the engine, and how its answer is said.
 //!
-//! A file per API; `session` frames and orders, `topics` resolves names and ids, `changes` carries
+//! A file per API; `session` frames and orders, `topics` resolves names and ids, `names` reads as many as a
+//! request may have, `pieces` puts answers together that take several turns, `changes` carries
 //! out what alters topics, `errors` translates the engine's refusals. Nothing here decides: it
 //! decodes, routes and encodes.
 
@@ -19,6 +20,8 @@ mod lane;
 mod list_offsets;
 mod metadata;
 mod missing;
+mod names;
+mod pieces;
 mod produce;
 mod session;
 mod settings;
@@ -71,23 +74,23 @@ pub(super) struct Asker {
 }
 
 impl<P: BufPool> Core<P> {
-    /// Takes any request but Produce.
+    /// Takes any request that does not keep its frame.
     fn kafka_dispatch(&mut self, asker: Asker, request: &Request<'_>, now: Now) {
         match request {
             Request::ApiVersions(request) => self.kafka_api_versions(asker, request, now),
-            Request::Metadata(request) => self.kafka_metadata(asker, request, now),
             Request::Fetch(request) => self.kafka_fetch(asker, request, now),
             Request::ListOffsets(request) => self.kafka_list_offsets(asker, request, now),
             Request::InitProducerId(request) => self.kafka_init_producer(asker, request, now),
             Request::CreateTopics(request) => self.kafka_create_topics(asker, request, now),
-            Request::DeleteTopics(request) => self.kafka_delete_topics(asker, request, now),
             Request::DescribeConfigs(request) => self.kafka_describe_configs(asker, request, now),
             Request::CreatePartitions(request) => self.kafka_create_partitions(asker, request, now),
             Request::AlterConfigs(request) => self.kafka_alter_configs(asker, request, now),
             Request::IncrementalAlterConfigs(request) => {
                 self.kafka_incremental_alter_configs(asker, request, now);
             }
-            Request::Produce(_) => unreachable!("taken with its frame"),
+            Request::Metadata(_) | Request::DeleteTopics(_) | Request::Produce(_) => {
+                unreachable!("taken with its frame")
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use leveret_wire::kafka::{
 
 use super::Asker;
 use super::lane::Lane;
+use super::metadata::MetadataAsked;
 use crate::core::Core;
 use crate::core::boundary::{Action, ConnId};
 use crate::core::intake::{Frame, Look};
@@ -106,6 +107,15 @@ impl<P: BufPool> Core<P> {
             return self.kafka_produce(conn, version, correlation, permit, plan, frame, now);
         }
         let asker = self.kafka_asker(conn, header.version, header.correlation_id, permit);
+        // Their names are read from the frame as it goes.
+        if let Request::DeleteTopics(delete) = request {
+            let topics = delete.topics.iter().place();
+            return self.kafka_delete_topics(asker, topics, frame.freeze(), now);
+        }
+        if let Request::Metadata(metadata) = request {
+            let asked = MetadataAsked::of(&metadata);
+            return self.kafka_metadata(asker, asked, frame.freeze(), now);
+        }
         self.kafka_dispatch(asker, &request, now);
     }
 

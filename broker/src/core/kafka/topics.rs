@@ -68,6 +68,14 @@ impl Asked {
     }
 }
 
+/// The topic of a request, if there is one.
+pub(super) fn find<'a>(topology: &'a Topology, asked: TopicRef<'_>) -> Option<&'a Arc<Topic>> {
+    match asked {
+        TopicRef::Id(id) => topic_by_id(topology, id),
+        TopicRef::Name(name) => topology.topic_named(name),
+    }
+}
+
 /// Finds the topic of a request.
 pub(super) fn resolve(topology: &Topology, asked: TopicRef<'_>) -> (Asked, Option<Arc<Topic>>) {
     match asked {

@@ -1,5 +1,7 @@
 //! DeleteTopics (20): deletes topics and their records.
 
+use bytes::BytesMut;
+
 use crate::kafka::{
     ApiKey, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Uuid, Writer,
 };
@@ -80,22 +82,62 @@ impl Response for DeleteTopicsResponse<'_> {
     const API: ApiKey = ApiKey::DeleteTopics;
 
     fn write(&self, w: &mut Writer<'_>) {
-        let version = w.version();
         w.i32(self.throttle_time_ms);
-        w.array(&self.topics, |w, topic| {
-            match topic.name.as_deref() {
-                None if version >= 6 => w.nullable_string(None),
-                name => w.string(name.unwrap_or_default()),
-            }
-            if version >= 6 {
-                w.uuid(topic.id);
-            }
-            w.error(topic.error);
-            if version >= 5 {
-                w.nullable_string(topic.error_message.as_deref());
-            }
-            w.no_tags();
-        });
+        w.array(&self.topics, topic);
         w.no_tags();
     }
+}
+
+impl DeleteTopicsResponse<'_> {
+    /// Appends to `out` a response frame without its topics, of which `count` are encoded already and
+    /// take `len` bytes. Returns how many bytes in front of the end of `out` they belong.
+    ///
+    /// # Panics
+    /// If the version is not one of DeleteTopics', or the frame would pass 2 GiB.
+    pub fn encode_around(
+        out: &mut BytesMut,
+        version: i16,
+        correlation_id: i32,
+        count: usize,
+        len: usize,
+    ) -> usize {
+        let mut w = Writer::begin(out, ApiKey::DeleteTopics, version, correlation_id);
+        w.i32(0);
+        w.array_len(count);
+        let place = w.position();
+        w.no_tags();
+        let behind = w.position() - place;
+        w.finish(len);
+        behind
+    }
+}
+
+impl DeletedTopic<'_> {
+    /// Appends it to `out` as it stands in a response of this version, for a response that is put
+    /// together in pieces; see [`DeleteTopicsResponse::encode_around`].
+    ///
+    /// # Panics
+    /// If the version is not one of DeleteTopics'.
+    pub fn encode(&self, out: &mut BytesMut, version: i16) {
+        topic(
+            &mut Writer::fields(out, ApiKey::DeleteTopics, version),
+            self,
+        );
+    }
+}
+
+fn topic(w: &mut Writer<'_>, topic: &DeletedTopic<'_>) {
+    let version = w.version();
+    match topic.name.as_deref() {
+        None if version >= 6 => w.nullable_string(None),
+        name => w.string(name.unwrap_or_default()),
+    }
+    if version >= 6 {
+        w.uuid(topic.id);
+    }
+    w.error(topic.error);
+    if version >= 5 {
+        w.nullable_string(topic.error_message.as_deref());
+    }
+    w.no_tags();
 }

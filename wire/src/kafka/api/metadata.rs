@@ -1,5 +1,7 @@
 //! Metadata (3): brokers, topics and partitions.
 
+use bytes::BytesMut;
+
 use crate::kafka::{
     ApiKey, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Uuid, Writer,
 };
@@ -136,6 +138,39 @@ impl Response for MetadataResponse<'_> {
     const API: ApiKey = ApiKey::Metadata;
 
     fn write(&self, w: &mut Writer<'_>) {
+        self.head(w, self.topics.len());
+        for one in &self.topics {
+            topic(w, one);
+        }
+        self.tail(w);
+    }
+}
+
+impl MetadataResponse<'_> {
+    /// Appends to `out` a response frame without its topics, of which `count` are encoded already and
+    /// take `len` bytes. Returns how many bytes in front of the end of `out` they belong.
+    ///
+    /// # Panics
+    /// If the version is not one of Metadata's, or the frame would pass 2 GiB.
+    pub fn encode_around(
+        &self,
+        out: &mut BytesMut,
+        version: i16,
+        correlation_id: i32,
+        count: usize,
+        len: usize,
+    ) -> usize {
+        let mut w = Writer::begin(out, ApiKey::Metadata, version, correlation_id);
+        self.head(&mut w, count);
+        let place = w.position();
+        self.tail(&mut w);
+        let behind = w.position() - place;
+        w.finish(len);
+        behind
+    }
+
+    /// What stands before so many topics.
+    fn head(&self, w: &mut Writer<'_>, topics: usize) {
         let version = w.version();
         if version >= 3 {
             w.i32(self.throttle_time_ms);
@@ -155,7 +190,12 @@ impl Response for MetadataResponse<'_> {
         if version >= 1 {
             w.i32(self.controller_id);
         }
-        w.array(&self.topics, topic);
+        w.array_len(topics);
+    }
+
+    /// What stands behind the topics.
+    fn tail(&self, w: &mut Writer<'_>) {
+        let version = w.version();
         if (8..=10).contains(&version) {
             w.i32(NO_OPERATIONS);
         }
@@ -163,6 +203,17 @@ impl Response for MetadataResponse<'_> {
             w.error(self.error);
         }
         w.no_tags();
+    }
+}
+
+impl MetadataTopic<'_> {
+    /// Appends it to `out` as it stands in a response of this version, for a response that is put
+    /// together in pieces; see [`MetadataResponse::encode_around`].
+    ///
+    /// # Panics
+    /// If the version is not one of Metadata's.
+    pub fn encode(&self, out: &mut BytesMut, version: i16) {
+        topic(&mut Writer::fields(out, ApiKey::Metadata, version), self);
     }
 }
 
