@@ -13,6 +13,7 @@ use super::boundary::{Action, ConnId, Protocol};
 use super::inbound::Due;
 use super::intake::{self, Frame};
 use super::kafka::is_produce;
+use super::permits::Lane;
 use super::session::{Blocked, Large};
 
 /// A piece that is not complete by then closes its connection in any case, nanoseconds.
@@ -26,8 +27,8 @@ const LOOK_AGAIN: u64 = 500_000_000;
 
 impl<P: BufPool> Core<P> {
     /// Takes a permit, or blocks the connection until there is one. Whether it was taken.
-    pub(super) fn permit(&mut self, conn: ConnId, bytes: usize, now: Now) -> bool {
-        if bytes == 0 || self.permits.take(conn, bytes, now.mono) {
+    pub(super) fn permit(&mut self, conn: ConnId, bytes: usize, lane: Lane, now: Now) -> bool {
+        if bytes == 0 || self.permits.take(conn, bytes, lane, now.mono) {
             return true;
         }
         self.block(conn, Blocked::Permit);
@@ -161,7 +162,7 @@ impl<P: BufPool> Core<P> {
             return self.go_on(conn, now);
         }
         let more = intake::next_piece(held, len);
-        if !self.permit(conn, more, now) {
+        if !self.permit(conn, more, Lane::Body, now) {
             return;
         }
         let session = self.sessions.get(conn).expect("just seen");
@@ -173,6 +174,12 @@ impl<P: BufPool> Core<P> {
 
     /// A piece is not there in the time that it has: what that means depends on who waits.
     pub(super) fn piece_is_due(&mut self, conn: ConnId, number: u32, now: Mono) {
+        // Whoever has a body has a deadline, so somebody comes here as long as bodies keep others out.
+        if let Some(greedy) = self.permits.in_the_way(now) {
+            self.slow_bodies += 1;
+            let message = "a body held more than its share while others waited for memory";
+            self.too_late(greedy, message);
+        }
         let Some(session) = self.sessions.get(conn) else {
             return;
         };

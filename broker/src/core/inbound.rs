@@ -12,6 +12,7 @@ use super::Core;
 use super::boundary::{Action, ConnId, Protocol};
 use super::intake::{self, Look, Step};
 use super::pending::{Slot, Waiting};
+use super::permits::Lane;
 use super::session::Blocked;
 
 /// How much is allocated at a time for the payloads of small frames, bytes.
@@ -160,17 +161,17 @@ impl<P: BufPool> Core<P> {
                 Look::Frame(frame) => frame,
             };
             let step = intake::step(frame, rest.len());
-            let permit = match step {
+            let (permit, lane) = match step {
                 Step::NeedMore => return used,
-                Step::Whole => frame.permit,
-                Step::Large => intake::first_piece(frame.len, rest.len()),
+                Step::Whole => (frame.permit, Lane::Whole),
+                Step::Large => (intake::first_piece(frame.len, rest.len()), Lane::Body),
             };
             if !self.slices.has_room(now.mono) {
                 self.stand_in_line(conn, now);
                 return used;
             }
             self.slices.charge_request(frame.len.min(rest.len()));
-            if !self.permit(conn, permit, now) {
+            if !self.permit(conn, permit, lane, now) {
                 return used;
             }
             if step == Step::Large {

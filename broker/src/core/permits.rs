@@ -7,12 +7,17 @@
 //! ahead of what came later. While others wait, a connection that holds more than its share is
 //! passed over; alone it may take everything.
 //!
+//! There are two [lanes](Lane). Bodies that are being received, which take as long as their peers
+//! take, hold three quarters of the budget at most; the last quarter is only for what has arrived
+//! whole, which is soon answered. So no number of slow bodies keeps a small request out. What holds
+//! more than its share of the bodies' lane while somebody waits long is [in the way](Permits::in_the_way).
+//!
 //! Nobody has to remember to wake anybody: [`Permits::next`] says who is to be served, and a core
 //! asks after everything that it handled. What holds then: *if somebody waits, something that does
 //! not wait here holds bytes*, and will give them back: a request that is carried out, or a body
-//! that is being received and has its deadline. Hence the one exception to the budget: when all is
-//! held by bodies, which could wait for each other, the eldest of them goes on. So the budget is
-//! passed by at most one frame.
+//! that is being received and has its deadline. Hence the one exception to the budget: when bodies
+//! have filled their lane and could wait for each other, the eldest of them goes on. So the budget
+//! is passed by at most one frame.
 
 use std::collections::BTreeMap;
 
@@ -26,11 +31,27 @@ const LOOK: usize = 16;
 /// A place in the order of the line and of bodies; smaller is earlier.
 type Ticket = u64;
 
+/// Who waits for so long while a body holds more than its share has it closed, nanoseconds.
+const LONG: u64 = 2_000_000_000;
+/// One body is closed for that in so much time, nanoseconds: what it gives back has to arrive.
+const BETWEEN: u64 = 250_000_000;
+
+/// What bytes are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// A request that has arrived whole.
+    Whole,
+    /// A piece of a body.
+    Body,
+}
+
 /// What a connection that waits in line wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Want {
     conn: ConnId,
     bytes: usize,
+    /// When it came into the line.
+    since: Mono,
 }
 
 /// A body that is being received.
@@ -68,10 +89,14 @@ pub(super) struct Permits {
     accounts: Vec<Option<Account>>,
     /// Accounts that hold something or wait.
     active: usize,
-    line: BTreeMap<Ticket, Want>,
+    /// Who waits, by lane.
+    whole_line: BTreeMap<Ticket, Want>,
+    body_line: BTreeMap<Ticket, Want>,
     /// Who sends a body, the eldest first.
     bodies: BTreeMap<Ticket, ConnId>,
     tickets: Ticket,
+    /// When a body that was in the way was named last.
+    named: Option<Mono>,
     /// Since when somebody waits and nothing was granted or given back.
     still_since: Option<Mono>,
 }
@@ -86,9 +111,11 @@ impl Permits {
             in_bodies: 0,
             accounts: Vec::new(),
             active: 0,
-            line: BTreeMap::new(),
+            whole_line: BTreeMap::new(),
+            body_line: BTreeMap::new(),
             bodies: BTreeMap::new(),
             tickets: 0,
+            named: None,
             still_since: None,
         }
     }
@@ -97,21 +124,25 @@ impl Permits {
     /// of that; or puts it in line: it tries again when it is [next](Self::next). A request larger
     /// than the whole budget gets through when nothing else is under way: a frame limit above the
     /// budget must not block for ever.
-    pub(super) fn take(&mut self, conn: ConnId, bytes: usize, now: Mono) -> bool {
+    pub(super) fn take(&mut self, conn: ConnId, bytes: usize, lane: Lane, now: Mono) -> bool {
         let account = *self.account(conn);
-        let want = Want { conn, bytes };
-        if self.line.is_empty() && self.fits(bytes) {
+        let lane = account.body.map_or(lane, |_| Lane::Body);
+        let since = now;
+        let want = Want { conn, bytes, since };
+        if !self.is_contended() && self.fits(bytes, lane) {
             self.grant(want, now);
             return true;
         }
         let ticket = account.waits.or(account.body.map(|body| body.ticket));
         let ticket = ticket.unwrap_or_else(|| self.next_ticket());
-        self.line.insert(ticket, want);
+        let line = self.line(lane);
+        let since = line.get(&ticket).map_or(now, |want| want.since);
+        line.insert(ticket, Want { since, ..want });
         self.change(conn, |account| account.waits = Some(ticket));
         self.still_since.get_or_insert(now);
         let granted = self.next() == Some(conn);
         if granted {
-            self.line.remove(&ticket);
+            self.line(lane).remove(&ticket);
             self.change(conn, |account| account.waits = None);
             self.grant(want, now);
         }
@@ -157,17 +188,69 @@ impl Permits {
     /// [step out](Self::step_out).
     #[must_use]
     pub(super) fn next(&self) -> Option<ConnId> {
-        let (_, head) = self.line.first_key_value()?;
-        let share = self.total / self.active.max(1);
-        let modest = |want: &&Want| self.known(want.conn).is_none_or(|a| a.held <= share);
-        let first = self.line.values().take(LOOK).find(modest).unwrap_or(head);
-        if self.fits(first.bytes) {
-            return Some(first.conn);
+        if !self.is_contended() {
+            return None;
+        }
+        let (whole, body) = (self.first(&self.whole_line), self.first(&self.body_line));
+        let whole_fits = whole.filter(|(_, want)| self.fits(want.bytes, Lane::Whole));
+        let body_fits = body.filter(|(_, want)| self.fits(want.bytes, Lane::Body));
+        // Of the two the earlier is served first. A later request overtakes a body by what is kept for
+        // requests, or where the body waits for other bodies: never by what it waits for itself.
+        let first = match (whole, body) {
+            (Some((whole, _)), Some((body, _))) if whole < body => whole_fits,
+            (_, None) => whole_fits,
+            (_, Some((ticket, waiting))) => {
+                let eldest = self.bodies.first_key_value().map(|(ticket, _)| *ticket);
+                let waits_for_bodies = eldest != Some(ticket) && self.lane_is_full(waiting.bytes);
+                let overtakes = |want: &Want| waits_for_bodies || self.is_kept(want.bytes);
+                body_fits.or(whole_fits.filter(|(_, want)| overtakes(want)))
+            }
+        };
+        if let Some((_, want)) = first {
+            return Some(want.conn);
         }
         let (eldest, _) = self.bodies.first_key_value()?;
-        let only_bodies = self.held == self.in_bodies;
-        let want = self.line.get(eldest).filter(|_| only_bodies);
-        want.map(|want| want.conn)
+        let want = self.body_line.get(eldest)?;
+        self.is_kept(0).then_some(want.conn)
+    }
+
+    /// The first in line that holds no more than its share, or the head.
+    fn first(&self, line: &BTreeMap<Ticket, Want>) -> Option<(Ticket, Want)> {
+        let share = self.share();
+        let modest =
+            |(_, want): &(&Ticket, &Want)| self.known(want.conn).is_none_or(|a| a.held <= share);
+        let first = line
+            .iter()
+            .take(LOOK)
+            .find(modest)
+            .or(line.first_key_value());
+        first.map(|(ticket, want)| (*ticket, *want))
+    }
+
+    /// A body that holds more than its share, the most of all, while somebody who holds no more has waited
+    /// long: it is to be closed, however well it comes.
+    #[must_use]
+    pub(super) fn in_the_way(&mut self, now: Mono) -> Option<ConnId> {
+        let share = self.share();
+        let waits_long = |line: &BTreeMap<Ticket, Want>| {
+            let first = self.first(line).map(|(_, want)| want);
+            first.is_some_and(|want| {
+                let holds = self.known(want.conn).map_or(0, |account| account.held);
+                holds <= share && now.since(want.since) >= LONG
+            })
+        };
+        let just_named = self.named.is_some_and(|at| now.since(at) < BETWEEN);
+        if just_named || !(waits_long(&self.whole_line) || waits_long(&self.body_line)) {
+            return None;
+        }
+        let accounts = self.bodies.values().filter_map(|conn| self.known(*conn));
+        let most = accounts.max_by_key(|account| account.body.map_or(0, |body| body.held))?;
+        let conn = most
+            .body
+            .filter(|body| body.held > share)
+            .map(|_| most.conn)?;
+        self.named = Some(now);
+        Some(conn)
     }
 
     /// The connection waits no more and sends no more. What it holds stays held until it is given
@@ -178,10 +261,12 @@ impl Permits {
         }
         self.end_body(conn);
         if let Some(ticket) = self.account(conn).waits {
-            self.line.remove(&ticket);
+            // Tickets are used once, so it stands in one of them.
+            self.whole_line.remove(&ticket);
+            self.body_line.remove(&ticket);
             self.change(conn, |account| account.waits = None);
         }
-        if self.line.is_empty() {
+        if !self.is_contended() {
             self.still_since = None;
         }
     }
@@ -198,7 +283,7 @@ impl Permits {
     /// Whether somebody waits.
     #[must_use]
     pub(super) fn is_contended(&self) -> bool {
-        !self.line.is_empty()
+        !self.whole_line.is_empty() || !self.body_line.is_empty()
     }
 
     /// Since when somebody waits and nothing was granted or given back to anybody.
@@ -221,7 +306,7 @@ impl Permits {
         let waits = |conn: &ConnId| self.known(*conn).is_some_and(|a| a.waits.is_some());
         let requests_give_back = self.held > self.in_bodies;
         let bodies_go_on = self.bodies.values().any(|conn| !waits(conn));
-        self.line.is_empty() || self.next().is_some() || requests_give_back || bodies_go_on
+        !self.is_contended() || self.next().is_some() || requests_give_back || bodies_go_on
     }
 
     /// Bytes held now.
@@ -236,8 +321,39 @@ impl Permits {
         self.total
     }
 
-    fn fits(&self, bytes: usize) -> bool {
-        self.held == 0 || self.held + bytes <= self.total
+    /// What is kept for requests that have arrived whole.
+    fn kept(&self) -> usize {
+        self.total / 4
+    }
+
+    fn share(&self) -> usize {
+        self.total / self.active.max(1)
+    }
+
+    fn line(&mut self, lane: Lane) -> &mut BTreeMap<Ticket, Want> {
+        match lane {
+            Lane::Whole => &mut self.whole_line,
+            Lane::Body => &mut self.body_line,
+        }
+    }
+
+    /// Whether a whole request fits into what is kept for such.
+    fn is_kept(&self, bytes: usize) -> bool {
+        self.held - self.in_bodies + bytes <= self.kept()
+    }
+
+    /// Whether it is bodies, not requests, that leave no room for a piece.
+    fn lane_is_full(&self, bytes: usize) -> bool {
+        self.in_bodies + bytes > self.total - self.kept()
+    }
+
+    fn fits(&self, bytes: usize, lane: Lane) -> bool {
+        let in_all = self.held + bytes <= self.total;
+        self.held == 0
+            || match lane {
+                Lane::Whole => in_all || self.is_kept(bytes),
+                Lane::Body => in_all && !self.lane_is_full(bytes),
+            }
     }
 
     fn grant(&mut self, want: Want, now: Mono) {
@@ -251,7 +367,7 @@ impl Permits {
             }
         });
         self.in_bodies += in_body;
-        self.still_since = (!self.line.is_empty()).then_some(now);
+        self.still_since = self.is_contended().then_some(now);
     }
 
     fn next_ticket(&mut self) -> Ticket {

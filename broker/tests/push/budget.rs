@@ -94,6 +94,44 @@ fn who_holds_memory_and_sends_nothing_is_closed_when_others_wait() {
     assert!(matches!(world.tell(1, Question::Alive), Insight::Alive));
 }
 
+/// Four that hold all that bodies may hold, and go on a little faster than they have to.
+#[test]
+fn who_sends_much_just_fast_enough_keeps_nobody_out() {
+    let mut world = World::new();
+    let topic = world.create("t", 2);
+    let peers: Vec<Conn> = (0..4)
+        .map(|_| {
+            let conn = world.connect_silent(1, Protocol::Kafka);
+            world.offer(conn, &promise());
+            world.offer(conn, &vec![0; 1_200_000]);
+            conn
+        })
+        .collect();
+    let small = world.produce(topic, 1, 1_000);
+    assert!(
+        is_acknowledged(&mut world, small),
+        "a quarter is kept for what arrives whole"
+    );
+    let larger = world.produce(topic, 1, 60_000);
+    assert!(
+        !is_acknowledged(&mut world, larger),
+        "this test shows nothing"
+    );
+    for _ in 0..50 {
+        world.pass(SECOND / 10);
+        for peer in &peers {
+            if world.is_open(*peer) {
+                world.offer(*peer, &[0; 15_000]);
+            }
+        }
+    }
+    assert!(is_acknowledged(&mut world, larger));
+    assert!(
+        peers.iter().any(|conn| world.is_open(*conn)),
+        "no more are closed than have to be"
+    );
+}
+
 #[test]
 fn a_lone_producer_may_take_its_time() {
     let mut world = World::new();

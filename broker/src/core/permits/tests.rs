@@ -14,26 +14,29 @@ fn conn(slot: u32) -> ConnId {
 #[test]
 fn nobody_overtakes_who_waits() {
     let mut permits = Permits::new(100);
-    assert!(permits.take(conn(1), 60, NOW));
-    assert!(!permits.take(conn(2), 60, NOW));
-    assert!(!permits.take(conn(3), 10, NOW), "3 must not overtake 2");
+    assert!(permits.take(conn(1), 60, Lane::Whole, NOW));
+    assert!(!permits.take(conn(2), 60, Lane::Whole, NOW));
+    assert!(
+        !permits.take(conn(3), 10, Lane::Whole, NOW),
+        "3 must not overtake 2"
+    );
     assert_eq!(permits.next(), None);
     permits.give_back(conn(1), 60, NOW);
     assert_eq!(permits.next(), Some(conn(2)));
-    assert!(!permits.take(conn(3), 10, NOW));
-    assert!(permits.take(conn(2), 60, NOW));
-    assert!(permits.take(conn(3), 10, NOW));
+    assert!(!permits.take(conn(3), 10, Lane::Whole, NOW));
+    assert!(permits.take(conn(2), 60, Lane::Whole, NOW));
+    assert!(permits.take(conn(3), 10, Lane::Whole, NOW));
     assert_eq!(permits.held(), 70);
 }
 
 #[test]
 fn an_oversized_request_passes_alone() {
     let mut permits = Permits::new(100);
-    assert!(permits.take(conn(1), 1, NOW));
-    assert!(!permits.take(conn(2), 1000, NOW));
+    assert!(permits.take(conn(1), 1, Lane::Whole, NOW));
+    assert!(!permits.take(conn(2), 1000, Lane::Whole, NOW));
     permits.give_back(conn(1), 1, NOW);
-    assert!(permits.take(conn(2), 1000, NOW));
-    assert!(!permits.take(conn(3), 1, NOW));
+    assert!(permits.take(conn(2), 1000, Lane::Whole, NOW));
+    assert!(!permits.take(conn(3), 1, Lane::Whole, NOW));
     permits.leave(conn(3));
     permits.give_back(conn(2), 1000, NOW);
     assert_eq!(permits.held(), 0);
@@ -43,9 +46,9 @@ fn an_oversized_request_passes_alone() {
 #[test]
 fn who_leaves_the_head_of_the_line_makes_way() {
     let mut permits = Permits::new(100);
-    assert!(permits.take(conn(1), 60, NOW));
-    assert!(!permits.take(conn(2), 60, NOW));
-    assert!(!permits.take(conn(3), 10, NOW));
+    assert!(permits.take(conn(1), 60, Lane::Whole, NOW));
+    assert!(!permits.take(conn(2), 60, Lane::Whole, NOW));
+    assert!(!permits.take(conn(3), 10, Lane::Whole, NOW));
     permits.leave(conn(2));
     assert_eq!(permits.next(), Some(conn(3)));
 }
@@ -53,51 +56,112 @@ fn who_leaves_the_head_of_the_line_makes_way() {
 #[test]
 fn who_holds_more_than_its_share_is_passed_over_while_others_wait() {
     let mut permits = Permits::new(100);
-    assert!(permits.take(conn(1), 55, NOW), "alone it may have all");
-    assert!(permits.take(conn(1), 40, NOW));
-    assert!(!permits.take(conn(1), 40, NOW));
-    assert!(!permits.take(conn(2), 40, NOW));
+    assert!(
+        permits.take(conn(1), 55, Lane::Whole, NOW),
+        "alone it may have all"
+    );
+    assert!(permits.take(conn(1), 40, Lane::Whole, NOW));
+    assert!(!permits.take(conn(1), 40, Lane::Whole, NOW));
+    assert!(!permits.take(conn(2), 40, Lane::Whole, NOW));
     permits.give_back(conn(1), 40, NOW);
     assert_eq!(permits.next(), Some(conn(2)));
-    assert!(permits.take(conn(2), 40, NOW));
+    assert!(permits.take(conn(2), 40, Lane::Whole, NOW));
     permits.give_back(conn(1), 55, NOW);
     assert_eq!(permits.next(), Some(conn(1)));
 }
 
+/// Connections that send bodies and hold so much of them.
+fn bodies<const N: usize>(held: [usize; N]) -> Permits {
+    let mut permits = Permits::new(100);
+    for (slot, bytes) in (1..).zip(held) {
+        assert!(permits.take(conn(slot), bytes, Lane::Body, NOW));
+        permits.begin_body(conn(slot), bytes);
+    }
+    permits
+}
+
 #[test]
 fn of_bodies_that_hold_everything_the_eldest_goes_on() {
-    let mut permits = Permits::new(100);
-    for slot in [1, 2] {
-        assert!(permits.take(conn(slot), 50, NOW));
-        permits.begin_body(conn(slot), 50);
-    }
-    assert!(!permits.take(conn(3), 10, NOW));
-    assert!(!permits.take(conn(2), 50, NOW));
+    let mut permits = bodies([35, 40]);
+    assert!(!permits.take(conn(3), 30, Lane::Whole, NOW));
+    assert!(!permits.take(conn(2), 50, Lane::Body, NOW));
     assert!(
-        permits.take(conn(1), 50, NOW),
+        permits.take(conn(1), 50, Lane::Body, NOW),
         "else they would wait for each other"
     );
     permits.end_body(conn(1));
     assert_eq!(permits.next(), None, "no second one passes the budget");
     assert!(permits.is_live());
-    permits.give_back(conn(1), 100, NOW);
+    permits.give_back(conn(1), 85, NOW);
     assert_eq!(permits.next(), Some(conn(2)), "it began before 3 came");
+}
+
+#[test]
+fn bodies_keep_no_whole_request_out() {
+    let mut permits = bodies([25, 25, 25]);
+    assert!(
+        !permits.take(conn(4), 20, Lane::Body, NOW),
+        "their lane is full"
+    );
+    assert!(permits.take(conn(5), 20, Lane::Whole, NOW));
+    assert!(
+        !permits.take(conn(6), 20, Lane::Whole, NOW),
+        "a quarter is kept, no more"
+    );
+    permits.give_back(conn(5), 20, NOW);
+    assert_eq!(permits.next(), Some(conn(6)));
+}
+
+#[test]
+fn a_large_body_is_not_starved_by_small_requests() {
+    let mut permits = bodies([60]);
+    assert!(permits.take(conn(2), 40, Lane::Whole, NOW));
+    assert!(!permits.take(conn(1), 60, Lane::Body, NOW));
+    assert!(!permits.take(conn(3), 20, Lane::Whole, NOW));
+    permits.give_back(conn(2), 20, NOW);
+    assert_eq!(
+        permits.next(),
+        Some(conn(1)),
+        "3 takes nothing of what it waits for"
+    );
+}
+
+#[test]
+fn what_holds_most_goes_when_others_wait_long_for_little() {
+    let long = Mono(NOW.0 + LONG);
+    let mut permits = bodies([30, 40]);
+    assert!(!permits.take(conn(3), 20, Lane::Body, NOW));
+    assert_eq!(permits.in_the_way(Mono(long.0 - 1)), None, "not yet");
+    assert_eq!(permits.in_the_way(long), Some(conn(2)));
+    permits.step_out(conn(2));
+    assert_eq!(
+        permits.in_the_way(long),
+        None,
+        "what it holds is on its way"
+    );
+    permits.leave(conn(2));
+    permits.give_back(conn(2), 40, long);
+    assert!(permits.take(conn(3), 20, Lane::Body, long));
+    // Alone, or beside others that hold as much, nobody is in the way.
+    let mut permits = bodies([35, 35]);
+    assert!(!permits.take(conn(2), 20, Lane::Body, NOW));
+    assert_eq!(permits.in_the_way(long), None);
 }
 
 #[test]
 fn standing_still_is_noticed() {
     let mut permits = Permits::new(100);
-    assert!(permits.take(conn(1), 100, Mono(1)));
+    assert!(permits.take(conn(1), 100, Lane::Whole, Mono(1)));
     assert_eq!(permits.still_since(), None);
-    assert!(!permits.take(conn(2), 10, Mono(2)));
-    assert!(!permits.take(conn(3), 10, Mono(3)));
+    assert!(!permits.take(conn(2), 10, Lane::Whole, Mono(2)));
+    assert!(!permits.take(conn(3), 10, Lane::Whole, Mono(3)));
     assert_eq!(permits.still_since(), Some(Mono(2)));
     permits.give_back(conn(1), 50, Mono(4));
     assert_eq!(permits.still_since(), Some(Mono(4)));
     permits.give_back(conn(1), 50, Mono(4));
-    assert!(permits.take(conn(2), 10, Mono(4)));
+    assert!(permits.take(conn(2), 10, Lane::Whole, Mono(4)));
     assert_eq!(permits.still_since(), Some(Mono(4)));
-    assert!(permits.take(conn(3), 10, Mono(5)));
+    assert!(permits.take(conn(3), 10, Lane::Whole, Mono(5)));
     assert_eq!(permits.still_since(), None);
 }
 
@@ -152,7 +216,11 @@ impl Core {
 
     fn try_to_take(&mut self, slot: u32, bytes: usize, begins: bool) {
         let id = self.id(slot);
-        let granted = self.permits.take(id, bytes, NOW);
+        let lane = match begins {
+            true => Lane::Body,
+            false => Lane::Whole,
+        };
+        let granted = self.permits.take(id, bytes, lane, NOW);
         let peer = &mut self.peers[slot as usize];
         peer.wants = (!granted).then_some((bytes, begins));
         match &mut peer.body {
@@ -224,8 +292,8 @@ impl Core {
 #[test]
 fn who_is_to_be_served_is_due_at_once_when_one_leaves() {
     let mut permits = Permits::new(100);
-    assert!(permits.take(conn(1), 100, NOW));
-    assert!(!permits.take(conn(2), 50, NOW));
+    assert!(permits.take(conn(1), 100, Lane::Whole, NOW));
+    assert!(!permits.take(conn(2), 50, Lane::Whole, NOW));
     assert_eq!(permits.due_since(), None, "nothing can be done for it");
     permits.leave(conn(1));
     permits.give_back(conn(1), 100, NOW);
@@ -234,7 +302,7 @@ fn who_is_to_be_served_is_due_at_once_when_one_leaves() {
         (permits.next(), permits.due_since()),
         (Some(conn(2)), Some(NOW))
     );
-    assert!(permits.take(conn(2), 50, NOW));
+    assert!(permits.take(conn(2), 50, Lane::Whole, NOW));
     assert_eq!(permits.due_since(), None);
 }
 
