@@ -25,6 +25,22 @@ fn brokers_of_one_two_and_four_cores_answer_the_same() {
     assert_eq!(again(), again(), "a seed has one course");
 }
 
+/// A fetch of all partitions of "a" in this order from their beginnings, of so many bytes in all.
+fn fetch_of_all(partitions: [i32; 4], max_bytes: i32) -> Vec<u8> {
+    let wanted = partitions.map(|partition| Wanted {
+        topic: "a",
+        partition,
+        offset: 0,
+        max_bytes: 1 << 20,
+    });
+    let bounds = Bounds {
+        max_bytes,
+        min_bytes: 1,
+        max_wait: 100,
+    };
+    kafka::fetch(bounds, &wanted)
+}
+
 #[test]
 fn the_bounds_of_a_fetch_hold_over_all_cores() {
     for cores in [1, 2, 4] {
@@ -38,18 +54,7 @@ fn the_bounds_of_a_fetch_hold_over_all_cores() {
             }
         }
         for (max_bytes, longest, parts) in [(50_000, 50_000, 1), (1, 11_000, 1)] {
-            let wanted = [0, 1, 2, 3].map(|partition| Wanted {
-                topic: "a",
-                partition,
-                offset: 0,
-                max_bytes: 1 << 20,
-            });
-            let bounds = Bounds {
-                max_bytes,
-                min_bytes: 1,
-                max_wait: 100,
-            };
-            let fetched = kafka::fetched(&ask(&kafka::fetch(bounds, &wanted)));
+            let fetched = kafka::fetched(&ask(&fetch_of_all([0, 1, 2, 3], max_bytes)));
             let bytes: usize = fetched.iter().map(|part| part.records.len()).sum();
             assert!(bytes <= longest && bytes > 0, "{bytes} from {cores} cores");
             let given = fetched.iter().filter(|part| !part.records.is_empty());
@@ -72,18 +77,7 @@ fn nothing_is_read_that_does_not_leave() {
             ask(&kafka::produce(-1, &[("a", partition, 10_000)]));
         }
         for max_bytes in [1, 15_000, 25_000, 45_000, 100_000] {
-            let wanted = [3, 1, 0, 2].map(|partition| Wanted {
-                topic: "a",
-                partition,
-                offset: 0,
-                max_bytes: 1 << 20,
-            });
-            let bounds = Bounds {
-                max_bytes,
-                min_bytes: 1,
-                max_wait: 100,
-            };
-            let fetched = kafka::fetched(&ask(&kafka::fetch(bounds, &wanted)));
+            let fetched = kafka::fetched(&ask(&fetch_of_all([3, 1, 0, 2], max_bytes)));
             let bytes: usize = fetched.iter().map(|part| part.records.len()).sum();
             assert!(for_nothing || bytes <= (max_bytes as usize).max(11_000));
         }

@@ -68,6 +68,19 @@ impl<'o> Writer<'o> {
         frame
     }
 
+    /// Closes the frame around `elsewhere` bytes, which belong here and are not in the buffer, with what
+    /// `tail` writes behind them. Returns how many bytes that is.
+    ///
+    /// # Panics
+    /// As [`Writer::finish`].
+    pub(super) fn finish_around(mut self, elsewhere: usize, tail: impl FnOnce(&mut Self)) -> usize {
+        let place = self.position();
+        tail(&mut self);
+        let behind = self.position() - place;
+        self.finish(elsewhere);
+        behind
+    }
+
     /// The version of the response.
     #[must_use]
     pub const fn version(&self) -> i16 {

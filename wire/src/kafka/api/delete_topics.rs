@@ -104,11 +104,7 @@ impl DeleteTopicsResponse<'_> {
         let mut w = Writer::begin(out, ApiKey::DeleteTopics, version, correlation_id);
         w.i32(0);
         w.array_len(count);
-        let place = w.position();
-        w.no_tags();
-        let behind = w.position() - place;
-        w.finish(len);
-        behind
+        w.finish_around(len, |w| w.no_tags())
     }
 }
 

@@ -201,11 +201,7 @@ impl DescribeConfigsResponse<'_> {
         let mut w = Writer::begin(out, ApiKey::DescribeConfigs, version, correlation_id);
         w.i32(0);
         w.array_len(count);
-        let place = w.position();
-        w.no_tags();
-        let behind = w.position() - place;
-        w.finish(len);
-        behind
+        w.finish_around(len, |w| w.no_tags())
     }
 }
 

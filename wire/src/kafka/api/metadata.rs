@@ -162,11 +162,7 @@ impl MetadataResponse<'_> {
     ) -> usize {
         let mut w = Writer::begin(out, ApiKey::Metadata, version, correlation_id);
         self.head(&mut w, count);
-        let place = w.position();
-        self.tail(&mut w);
-        let behind = w.position() - place;
-        w.finish(len);
-        behind
+        w.finish_around(len, |w| self.tail(w))
     }
 
     /// What stands before so many topics.
