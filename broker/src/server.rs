@@ -323,6 +323,7 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         answers_bytes: bytes(settings.memory_responses_bytes.0),
         slice: SLICE,
         hello_ns: millis(settings.connections_hello_timeout) * 1_000_000,
+        idle_ns: millis(settings.connections_idle_timeout) * 1_000_000,
         hello_max: settings
             .connections_hello_max
             .div_ceil(u32::from(setup.cores)) as usize,

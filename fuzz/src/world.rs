@@ -132,6 +132,7 @@ impl World {
             slice: 4 << 10,
             cache_bytes: CACHE,
             hello_ns: 10_000_000_000,
+            idle_ns: 600_000_000_000,
             hello_max: 1000,
             kafka: KafkaSettings {
                 brokers: Arc::from([KafkaBroker {

@@ -73,6 +73,12 @@ fn named(settings: &Settings) -> Vec<(&'static str, &'static str, String, Config
             auto_create,
             Boolean,
         ),
+        (
+            "connections.max.idle.ms",
+            "connections.idle.timeout",
+            ms(settings.connections_idle_timeout),
+            Long,
+        ),
         ("log.dirs", "data", data, String),
         (
             "log.message.timestamp.after.max.ms",
@@ -218,6 +224,7 @@ mod tests {
             found(setting.key);
         }
         assert_eq!(found("log.retention.ms").value, "-1");
+        assert_eq!(found("connections.max.idle.ms").value, "600000");
         assert_eq!(found("message.max.bytes").value, "1048588");
         let distance = |side| {
             found(&format!("log.message.timestamp.{side}.max.ms"))

@@ -143,6 +143,11 @@ settings! {
     "connections.hello.timeout": connections_hello_timeout: Duration = "10 s" in "100 ms" to "5 min",
     "How long a new connection may take to say hello before it is closed.";
 
+    "connections.idle.timeout": connections_idle_timeout: Duration = "10 min" in "1 s" to "1 day",
+    "How long a connection may be idle before it is closed: nothing comes from it, it takes nothing, and \
+     it waits for nothing. Who waits for records is not idle, nor who is subscribed, nor who waits for an \
+     acknowledgement. Clients connect again when they have something to ask.";
+
     "message.max.bytes": message_max_bytes: ByteSize = "1048588 B" in "1 KiB" to "128 MiB",
     "Longest record batch that a producer may send, header included, as it is on the wire \
      (compressed, if it is), in every topic that does not say otherwise as `max.message.bytes`.";

@@ -12,7 +12,7 @@ use leveret_storage::types::{Mono, Now};
 use super::Core;
 use super::boundary::ConnId;
 use super::inbound::Due;
-use super::session::Blocked;
+use super::session::{Blocked, Talk};
 
 /// Requests of one connection that may wait for their answers.
 const MAX_WAITING: usize = 8192;
@@ -32,6 +32,8 @@ pub(super) struct Mark {
     period: u64,
     at: Mono,
     sent: u64,
+    /// What it could have taken then, bytes.
+    offered: usize,
 }
 
 /// All answers of one core.
@@ -184,7 +186,7 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Closes the largest of those that take next to nothing, until the rest is within the budget.
-    pub(super) fn answers_are_due(&mut self, now: Mono) {
+    pub(super) fn answers_are_due(&mut self, now: Now) {
         let Answers {
             total,
             budget,
@@ -196,12 +198,15 @@ impl<P: BufPool> Core<P> {
             return;
         }
         let mut slow: Vec<(usize, ConnId)> = Vec::new();
+        let mut waiting: Vec<usize> = Vec::new();
         let mut left = total;
         for session in self.sessions.iter_mut() {
             if session.closing {
                 left -= session.weighed;
-            } else if session.weighed > LEAST && session.is_slow(period, now) {
+            } else if session.weighed > LEAST && session.is_slow(period, now.mono) {
                 slow.push((session.weighed, session.conn));
+            } else if session.kept > LEAST {
+                waiting.extend_from_slice(&session.fetches);
             }
         }
         slow.sort_unstable_by(|a, b| b.cmp(a));
@@ -218,7 +223,9 @@ impl<P: BufPool> Core<P> {
             );
             self.end(conn);
         }
-        self.deadlines.set(now.after(LOOK), Due::Answers);
+        // Who waits for records can take nothing, so it is answered with what there is.
+        waiting.into_iter().for_each(|key| self.hurry(key, now));
+        self.deadlines.set(now.mono.after(LOOK), Due::Answers);
     }
 }
 
@@ -235,13 +242,24 @@ impl super::session::Session {
         self.owed() + self.kept
     }
 
-    /// Whether the peer took next to nothing for a while of this time of pressure.
+    /// Bytes of answers that the peer could take now: those that wait for the turn of an earlier one are
+    /// not among them.
+    pub(super) fn offered(&self) -> usize {
+        match &self.talk {
+            Talk::Native(_) => self.owed(),
+            Talk::Kafka(talk) => self.owed() - talk.kept(),
+        }
+    }
+
+    /// Whether the peer took next to nothing for a while of this time of pressure, although there was
+    /// something to take.
     fn is_slow(&mut self, period: u64, now: Mono) -> bool {
         let sent = self.sent;
         let fresh = Mark {
             period,
             at: now,
             sent,
+            offered: self.offered(),
         };
         let mark = *self.mark.get_or_insert(fresh);
         let time = now.since(mark.at);
@@ -253,7 +271,8 @@ impl super::session::Session {
             return false;
         }
         self.mark = Some(fresh);
-        sent - mark.sent < LEAST_RATE * (time / 1_000_000) / 1000
+        let taken = sent - mark.sent;
+        taken < LEAST_RATE * (time / 1_000_000) / 1000 && taken < mark.offered as u64
     }
 }
 

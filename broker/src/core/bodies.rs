@@ -72,6 +72,7 @@ impl<P: BufPool> Core<P> {
             len: frame.len,
             held,
             partial: None,
+            piece: 0,
             since: now.mono,
         });
         self.receive_piece(conn, intake::place(frame, so_far), now);
@@ -83,12 +84,11 @@ impl<P: BufPool> Core<P> {
         session.pieces = session.pieces.wrapping_add(1);
         let number = session.pieces;
         let large = session.large.as_mut().expect("it sends a body");
-        large.since = now.mono;
         let len = large.held - into.len();
+        (large.piece, large.since) = (len, now.mono);
+        let due = now.mono.after(large.time());
         intake::make_room(&mut into, len, large.len);
-        let time = PATIENCE + (len as u64).saturating_mul(1_000_000_000) / LEAST_RATE;
-        self.deadlines
-            .set(now.mono.after(time), Due::Body(conn, number));
+        self.deadlines.set(due, Due::Body(conn, number));
         self.actions.push_back(Action::Receive { conn, into, len });
     }
 
@@ -96,6 +96,7 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
+        session.touched = now.mono;
         let large = session.large.as_mut();
         let large = large.expect("the driver hands back what was asked for");
         let whole = frame.len() >= large.len;
@@ -187,20 +188,20 @@ impl<P: BufPool> Core<P> {
         let Some(large) = session.large.as_ref().filter(|_| due) else {
             return;
         };
-        // Without its next permit it cannot send, nor while a change of ours keeps it.
-        let ours = large.partial.is_some() || session.blocked == Some(Blocked::Topology);
-        let too_long = now.since(large.since) >= PIECE_DEADLINE;
-        match too_long || self.permits.is_contended() {
-            true if !ours && too_long => self.too_late(conn, "a body stood still for 60 s"),
-            true if !ours => {
-                self.slow_bodies += 1;
-                let message = "a body came slower than 128 KiB/s while others waited for memory";
-                self.too_late(conn, message);
-            }
-            _ => self
-                .deadlines
-                .set(now.after(LOOK_AGAIN), Due::Body(conn, number)),
+        // Without its next permit it cannot send, nor while something of ours keeps it.
+        let ours = large.partial.is_some() || session.is_held_up();
+        let time = now.since(large.since);
+        let slow = time >= large.time() && self.permits.is_contended();
+        if ours || !(slow || time >= PIECE_DEADLINE) {
+            let again = now.after(LOOK_AGAIN);
+            return self.deadlines.set(again, Due::Body(conn, number));
         }
+        if time >= PIECE_DEADLINE {
+            return self.too_late(conn, "a body stood still for 60 s");
+        }
+        self.slow_bodies += 1;
+        let message = "a body came slower than 128 KiB/s while others waited for memory";
+        self.too_late(conn, message);
     }
 
     /// Gives back what a connection that is gone held for its body, and its place in line.
@@ -209,5 +210,12 @@ impl<P: BufPool> Core<P> {
         if let Some(large) = large {
             self.give_back_permit(conn, large.held, now);
         }
+    }
+}
+
+impl Large {
+    /// What the present piece may take while others wait for permits, nanoseconds.
+    fn time(&self) -> u64 {
+        PATIENCE + (self.piece as u64).saturating_mul(1_000_000_000) / LEAST_RATE
     }
 }

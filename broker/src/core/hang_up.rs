@@ -80,7 +80,7 @@ impl<P: BufPool> Core<P> {
             return;
         };
         let total = session.sent;
-        if session.unsent > 0 && total == sent {
+        if session.offered() > 0 && total == sent {
             return self.end(conn);
         }
         self.deadlines

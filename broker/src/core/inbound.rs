@@ -23,6 +23,8 @@ const ARENA: usize = 256 * 1024;
 pub(super) enum Due {
     /// The connection's first words.
     Hello(ConnId),
+    /// A look whether the connection in that slot is idle.
+    Idle(u32),
     /// The piece of this number of a body that the connection was sending.
     Body(ConnId, u32),
     /// The connection's last words, to a peer that had taken so many bytes.
@@ -35,13 +37,12 @@ impl<P: BufPool> Core<P> {
     pub(super) fn accept(&mut self, conn: ConnId, protocol: Protocol, peer: SocketAddr, now: Now) {
         tracing::debug!(core = self.id.0, %peer, protocol = protocol.name(), "connection accepted");
         self.accepted += 1;
-        self.sessions.open(conn, protocol).peer = Some(peer);
+        self.sessions.open(conn, protocol, now.mono).peer = Some(peer);
         if self.stop.begun() {
             self.actions.push_back(Action::Close(conn));
             return;
         }
-        let deadline = now.mono.after(self.settings.hello_ns);
-        self.deadlines.set(deadline, Due::Hello(conn));
+        self.begin_patience(conn, now.mono);
         self.bound_greeting();
     }
 
@@ -55,15 +56,14 @@ impl<P: BufPool> Core<P> {
         now: Now,
     ) {
         tracing::debug!(core = self.id.0, %peer, protocol = protocol.name(), "connection taken over");
-        let session = self.sessions.open(conn, protocol);
+        let session = self.sessions.open(conn, protocol, now.mono);
         session.peer = Some(peer);
         session.settled = true;
         if self.stop.begun() {
             self.actions.push_back(Action::Close(conn));
             return;
         }
-        let deadline = now.mono.after(self.settings.hello_ns);
-        self.deadlines.set(deadline, Due::Hello(conn));
+        self.begin_patience(conn, now.mono);
         // Before looking whether too many have said no hello: it brings its own.
         self.receive(conn, received, now);
         self.bound_greeting();
@@ -106,6 +106,7 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
+        session.touched = now.mono;
         if session.rx.is_empty() && session.blocked.is_none() {
             let used = self.consume(conn, bytes, now);
             let rest = &bytes[used..];
@@ -234,6 +235,9 @@ impl<P: BufPool> Core<P> {
             return;
         }
         session.blocked = session.asking.map(|_| Blocked::Asks);
+        if why != Blocked::Peer {
+            session.let_go_on(now.mono);
+        }
         if session.blocked.is_none() {
             self.carry_on(conn, now);
         }
@@ -259,6 +263,7 @@ impl<P: BufPool> Core<P> {
         };
         session.unsent = session.unsent.saturating_sub(bytes);
         session.sent += bytes as u64;
+        session.touched = now.mono;
         self.relieve(conn, now);
         self.push_on(conn, now);
         self.end_if_answered(conn);
@@ -268,6 +273,7 @@ impl<P: BufPool> Core<P> {
     pub(super) fn request_done(&mut self, conn: ConnId, now: Now) {
         if let Some(session) = self.sessions.get(conn) {
             session.waiting -= 1;
+            session.touched = now.mono;
             if session.asking.is_none() {
                 self.unblock(conn, Blocked::Asks, now);
             }
@@ -290,16 +296,12 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    pub(super) fn deadline_passed(&mut self, due: Due, now: Mono) {
+    pub(super) fn deadline_passed(&mut self, due: Due, now: Now) {
         match due {
-            Due::Hello(conn) => {
-                let late = self.sessions.get(conn).is_some_and(|s| !s.greeted);
-                if late {
-                    self.too_late(conn, "no hello in time");
-                }
-            }
-            Due::Body(conn, number) => self.piece_is_due(conn, number, now),
-            Due::Goodbye(conn, sent) => self.goodbye_is_due(conn, sent, now),
+            Due::Hello(conn) => self.hello_is_due(conn, now.mono),
+            Due::Idle(slot) => self.idle_is_due(slot, now.mono),
+            Due::Body(conn, number) => self.piece_is_due(conn, number, now.mono),
+            Due::Goodbye(conn, sent) => self.goodbye_is_due(conn, sent, now.mono),
             Due::Answers => self.answers_are_due(now),
         }
     }

@@ -24,6 +24,7 @@ mod meter;
 mod native;
 pub mod observe;
 mod once;
+mod patience;
 mod pending;
 mod permits;
 mod session;
@@ -108,6 +109,8 @@ pub struct Core<P: BufPool> {
     strangers: Strangers,
     /// Connections closed because a body came too slowly while others waited.
     slow_bodies: u64,
+    /// Connections closed because they were idle.
+    idle_closed: u64,
     /// Bytes of batches that were read for fetches and are in no answer.
     thrown_away: u64,
     /// Connections ever accepted.
@@ -168,6 +171,7 @@ impl<P: BufPool> Core<P> {
             hello_evictions: 0,
             strangers: Strangers::default(),
             slow_bodies: 0,
+            idle_closed: 0,
             thrown_away: 0,
             accepted: 0,
             missing: kafka::Missing::default(),
@@ -329,7 +333,7 @@ impl<P: BufPool> Behaviour for Core<P> {
             && let Some(due) = self.deadlines.due(now.mono)
         {
             self.slices.charge_deadline();
-            self.deadline_passed(due, now.mono);
+            self.deadline_passed(due, now);
         }
         self.sweep(now);
         self.serve_line(now);

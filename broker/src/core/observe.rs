@@ -91,6 +91,8 @@ pub struct CoreInsight {
     pub hello_evictions: u64,
     /// Connections closed since the start because a body came too slowly while others waited.
     pub slow_bodies: u64,
+    /// Connections closed since the start because they were idle.
+    pub idle_closed: u64,
     /// Connections closed since the start because they took no answers while there were too many.
     pub unread_closed: u64,
     /// Bytes of batches that cores read for fetches and that are in no answer, since the start: of
@@ -179,6 +181,7 @@ impl<P: BufPool> Core<P> {
             greeting: self.sessions.greeting(),
             hello_evictions: self.hello_evictions,
             slow_bodies: self.slow_bodies,
+            idle_closed: self.idle_closed,
             unread_closed: self.answers.closed(),
             thrown_away: self.thrown_away,
             answers_used: self.answers.total(),

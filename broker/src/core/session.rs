@@ -50,7 +50,9 @@ pub(super) struct Large {
     pub(super) held: usize,
     /// What is there, while the next piece waits for its permit.
     pub(super) partial: Option<BytesMut>,
-    /// When the present piece was asked for.
+    /// Bytes of the present piece.
+    pub(super) piece: usize,
+    /// Since when the peer could send that.
     pub(super) since: Mono,
 }
 
@@ -62,6 +64,10 @@ pub(super) struct Session {
     pub(super) peer: Option<SocketAddr>,
     /// The peer has proved to speak the protocol.
     pub(super) greeted: bool,
+    /// Since when the peer could say hello.
+    pub(super) hello_since: Mono,
+    /// When anything of it came, or it took anything, or was answered, last.
+    pub(super) touched: Mono,
     /// It stays with this core, whatever core it names.
     pub(super) settled: bool,
     /// It counts among those that have not.
@@ -99,7 +105,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    fn new(conn: ConnId, protocol: Protocol) -> Self {
+    fn new(conn: ConnId, protocol: Protocol, now: Mono) -> Self {
         Self {
             conn,
             talk: match protocol {
@@ -108,6 +114,8 @@ impl Session {
             },
             peer: None,
             greeted: false,
+            hello_since: now,
+            touched: now,
             settled: false,
             counted: true,
             closing: false,
@@ -157,6 +165,8 @@ impl Session {
 #[derive(Default)]
 pub(super) struct Sessions {
     slots: Vec<Option<Box<Session>>>,
+    /// Of each slot: whether somebody will look if its connection is idle.
+    looked_after: Vec<bool>,
     open: usize,
     /// Connections that have not said hello.
     greeting: usize,
@@ -165,12 +175,13 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn open(&mut self, conn: ConnId, protocol: Protocol) -> &mut Session {
+    pub(super) fn open(&mut self, conn: ConnId, protocol: Protocol, now: Mono) -> &mut Session {
         let slot = conn.slot as usize;
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
+            self.looked_after.resize(slot + 1, false);
         }
-        let old = self.slots[slot].replace(Box::new(Session::new(conn, protocol)));
+        let old = self.slots[slot].replace(Box::new(Session::new(conn, protocol, now)));
         assert!(
             old.is_none(),
             "the driver reused the slot of an open connection"
@@ -225,6 +236,16 @@ impl Sessions {
         self.get(conn).is_some_and(|session| session.counted)
     }
 
+    /// Somebody will look after the slot from now on, or no more. Whether somebody did before.
+    pub(super) fn look_after(&mut self, slot: u32, whether: bool) -> bool {
+        std::mem::replace(&mut self.looked_after[slot as usize], whether)
+    }
+
+    /// The session in that slot.
+    pub(super) fn in_slot(&mut self, slot: u32) -> Option<&mut Session> {
+        self.slots.get_mut(slot as usize)?.as_deref_mut()
+    }
+
     /// The session of a connection that is still there.
     pub(super) fn get(&mut self, conn: ConnId) -> Option<&mut Session> {
         let session = self.slots.get_mut(conn.slot as usize)?.as_deref_mut()?;
@@ -263,7 +284,7 @@ mod tests {
     fn the_oldest_that_said_no_hello_is_found_and_counted_once() {
         let mut sessions = Sessions::default();
         for slot in 0..4 {
-            sessions.open(conn(slot), Protocol::Native);
+            sessions.open(conn(slot), Protocol::Native, Mono(0));
         }
         sessions.greeted(conn(0));
         sessions.greeted(conn(0));
@@ -281,13 +302,13 @@ mod tests {
     #[test]
     fn who_came_is_forgotten_behind_a_slow_one_too() {
         let mut sessions = Sessions::default();
-        sessions.open(conn(0), Protocol::Native);
+        sessions.open(conn(0), Protocol::Native, Mono(0));
         for generation in 0..1000 {
             let quick = ConnId {
                 slot: 1,
                 generation,
             };
-            sessions.open(quick, Protocol::Kafka);
+            sessions.open(quick, Protocol::Kafka, Mono(0));
             sessions.close(quick);
         }
         assert!(sessions.arrivals.len() < 8, "{}", sessions.arrivals.len());

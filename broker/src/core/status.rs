@@ -34,6 +34,8 @@ pub struct CoreSettings {
     pub slice: usize,
     /// How long a new connection may take to say hello, nanoseconds.
     pub hello_ns: u64,
+    /// How long a connection may be idle, nanoseconds.
+    pub idle_ns: u64,
     /// Connections of this core that may have said no hello yet.
     pub hello_max: usize,
     /// Bytes of records that are kept in memory.

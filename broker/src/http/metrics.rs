@@ -140,6 +140,9 @@ per_core! {
     "leveret_connections_unread_closed":
     "Connections closed because they took no answers while the core had too many",
     |n| Counter(n.core.unread_closed);
+    "leveret_connections_idle_closed":
+    "Connections closed because they were idle for `connections.idle.timeout`",
+    |n| Counter(n.core.idle_closed);
     "leveret_fetch_thrown_away_bytes":
     "Bytes of batches that were read for fetches and are in no answer: the client went, or the fetch failed",
     |n| Counter(n.core.thrown_away);

@@ -3,10 +3,9 @@
 
 use leveret_broker::core::boundary::Protocol;
 use leveret_broker::core::observe::{Insight, Question};
-use leveret_wire::native::{
-    Fetch, FetchPartition, Items, Kind, Offset, PartitionId, Request, TopicId,
-};
+use leveret_wire::native::{Kind, Request};
 
+use super::patience::wait_for_records as fetch;
 use super::world::{Conn, RESPONSES, World};
 
 const SECOND: u64 = 1_000_000_000;
@@ -52,7 +51,7 @@ fn peers_that_promise_much_and_go_keep_nobody_out() {
     let topic = world.create("t", 2);
     let peers = promisers(&mut world);
     // They say no hello, and are closed for it, those that wait in line among them.
-    world.pass(11 * SECOND);
+    world.pass(12 * SECOND);
     assert!(peers.iter().all(|conn| !world.is_open(*conn)));
     let conn = world.produce(topic, 1, 60_000);
     assert!(is_acknowledged(&mut world, conn));
@@ -146,23 +145,6 @@ fn a_lone_producer_may_take_its_time() {
         held(&mut world) <= 65 << 10,
         "of what it promised it holds a piece"
     );
-}
-
-/// Asks for records that are not there yet, and would wait five minutes.
-fn fetch(world: &mut World, conn: Conn, topic_id: TopicId, correlation: u64) {
-    let partitions = [FetchPartition {
-        offset: Offset(0),
-        partition: PartitionId(1),
-        max_bytes: 1 << 20,
-    }];
-    let fetch = Fetch {
-        topic_id,
-        max_bytes: 1 << 20,
-        min_bytes: 1,
-        max_wait_ms: 300_000,
-        partitions: Items::from(&partitions[..]),
-    };
-    world.ask(conn, correlation, &Request::Fetch(fetch));
 }
 
 fn kinds(world: &mut World, conn: Conn) -> Vec<Kind> {

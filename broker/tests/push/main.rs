@@ -3,6 +3,7 @@
 mod budget;
 mod came;
 mod disk;
+mod patience;
 mod slices;
 mod world;
 

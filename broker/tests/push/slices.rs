@@ -115,7 +115,7 @@ fn a_stop_ends_also_who_stands_in_line() {
 }
 
 /// A request of Kafka's protocol, without a client's name.
-fn kafka(api: i16, version: i16, body: &[u8]) -> Vec<u8> {
+pub(crate) fn kafka(api: i16, version: i16, body: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
     for number in [api, version] {
         frame.extend(number.to_be_bytes());
@@ -127,7 +127,7 @@ fn kafka(api: i16, version: i16, body: &[u8]) -> Vec<u8> {
     [&len.to_be_bytes()[..], &frame].concat()
 }
 
-fn named(topic: &str, entries: impl ExactSizeIterator<Item = Vec<u8>>) -> Vec<u8> {
+pub(crate) fn named(topic: &str, entries: impl ExactSizeIterator<Item = Vec<u8>>) -> Vec<u8> {
     let mut body = 1_i32.to_be_bytes().to_vec();
     body.extend(i16::try_from(topic.len()).expect("short").to_be_bytes());
     body.extend(topic.as_bytes());
@@ -137,7 +137,11 @@ fn named(topic: &str, entries: impl ExactSizeIterator<Item = Vec<u8>>) -> Vec<u8
 }
 
 /// A fetch of these partitions from their beginning, which waits `wait_ms`.
-fn fetch(topic: &str, partitions: impl ExactSizeIterator<Item = i32>, wait_ms: i32) -> Vec<u8> {
+pub(crate) fn fetch(
+    topic: &str,
+    partitions: impl ExactSizeIterator<Item = i32>,
+    wait_ms: i32,
+) -> Vec<u8> {
     let mut body = Vec::new();
     for number in [-1, wait_ms, 1, 1 << 20] {
         body.extend(number.to_be_bytes());
@@ -283,7 +287,7 @@ fn settings_of_many_topics_are_described_in_slices() {
 }
 
 /// How many answers of Kafka's protocol these bytes are.
-fn answers(mut bytes: &[u8]) -> usize {
+pub(crate) fn answers(mut bytes: &[u8]) -> usize {
     let mut count = 0;
     while let Some((len, rest)) = bytes.split_first_chunk::<4>() {
         bytes = &rest[usize::try_from(i32::from_be_bytes(*len)).expect("a length")..];

@@ -26,6 +26,8 @@ use super::disk::{Disk, Pool};
 pub(crate) const MAX_BATCH: usize = 64 << 10;
 /// Most bytes of answers that a connection may have unsent.
 pub(crate) const RESPONSES: usize = 256 << 10;
+/// Bytes that requests may hold.
+const REQUESTS: usize = 4 << 20;
 const CORES: u16 = 2;
 
 /// A connection's far end.
@@ -73,17 +75,18 @@ pub(crate) struct World {
 /// A core's number and its connection.
 pub(crate) type Conn = (usize, ConnId);
 
-fn settings(slice: usize, auto_create: bool) -> CoreSettings {
+fn settings(slice: usize, auto_create: bool, request_bytes: usize) -> CoreSettings {
     CoreSettings {
         cores: CORES,
         cpu: 0,
         max_batch_bytes: MAX_BATCH as u32,
-        request_bytes: 4 << 20,
+        request_bytes,
         response_bytes: RESPONSES,
         answers_bytes: 8 * RESPONSES,
         slice,
         cache_bytes: 1 << 20,
         hello_ns: 10_000_000_000,
+        idle_ns: 600_000_000_000,
         hello_max: 1000,
         kafka: KafkaSettings {
             brokers: Arc::from([KafkaBroker {
@@ -114,6 +117,15 @@ impl World {
 
     /// Likewise, and topics are made when somebody asks for them, or not.
     pub(crate) fn with(slice: usize, auto_create: bool) -> Self {
+        Self::with_settings(|| settings(slice, auto_create, REQUESTS))
+    }
+
+    /// With cores that have so much memory for requests.
+    pub(crate) fn with_memory(request_bytes: usize) -> Self {
+        Self::with_settings(|| settings(SLICE, false, request_bytes))
+    }
+
+    fn with_settings(settings: impl Fn() -> CoreSettings) -> Self {
         let mut config = RecoveryConfig {
             cores: CORES,
             ..RecoveryConfig::default()
@@ -149,13 +161,7 @@ impl World {
             };
             let shard = Shard::open(ShardSettings::default(), store, Pool, core, at(now));
             let shard = shard.expect("an empty shard");
-            Core::new(
-                CoreId(id),
-                settings(slice, auto_create),
-                shard,
-                topology.clone(),
-                at(now),
-            )
+            Core::new(CoreId(id), settings(), shard, topology.clone(), at(now))
         });
         let mut world = Self {
             cores: cores.collect(),

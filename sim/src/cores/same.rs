@@ -43,6 +43,7 @@ pub fn run(
         setup.store.mutation = mutation;
         // Some clients are silent for long.
         setup.hello_ns = 1000 * REST;
+        setup.idle_ns = 1000 * REST;
         let mut player = Player::new(&setup, rng.below(u64::from(cores)) as usize)?;
         for (number, step) in course.iter().enumerate() {
             let answer = player

@@ -28,6 +28,8 @@ pub struct Setup {
     pub response_bytes: usize,
     /// How long a new connection may take to say hello, nanoseconds.
     pub hello_ns: u64,
+    /// How long a connection may be idle, nanoseconds.
+    pub idle_ns: u64,
     /// Every store's thresholds.
     pub store: StoreConfig,
     /// Every ring's shape.
@@ -46,6 +48,7 @@ impl Setup {
             request_bytes: 4 << 20,
             response_bytes: 256 << 10,
             hello_ns: 10_000_000_000,
+            idle_ns: 600_000_000_000,
             store: StoreConfig {
                 max_commit_bytes: 256 << 10,
                 prefill: false,
@@ -72,6 +75,7 @@ impl Setup {
             slice: 4 << 10,
             cache_bytes: 1 << 20,
             hello_ns: self.hello_ns,
+            idle_ns: self.idle_ns,
             hello_max: 1000,
             kafka: KafkaSettings {
                 brokers: one_broker(),

@@ -13,6 +13,8 @@ pub(super) struct Lane {
     /// The turn of the first of them.
     next: Turn,
     owed: VecDeque<Option<Vec<Bytes>>>,
+    /// Bytes of those that are complete.
+    kept: usize,
 }
 
 impl Lane {
@@ -42,6 +44,7 @@ impl Lane {
     /// If that turn has passed, or is filled already.
     pub(super) fn keep(&mut self, turn: Turn, answer: Vec<Bytes>) {
         let place = usize::try_from(turn - self.next).expect("requests are bounded");
+        self.kept += bytes_of(&answer);
         let before = self.owed[place].replace(answer);
         assert!(before.is_none(), "a request is answered once");
     }
@@ -49,9 +52,19 @@ impl Lane {
     /// Takes the next answer if it is complete.
     pub(super) fn pop_kept(&mut self) -> Option<Vec<Bytes>> {
         let answer = self.owed.front_mut()?.take()?;
+        self.kept -= bytes_of(&answer);
         self.pass();
         Some(answer)
     }
+
+    /// Bytes of answers that wait for the turn of an earlier one.
+    pub(super) fn kept(&self) -> usize {
+        self.kept
+    }
+}
+
+fn bytes_of(answer: &[Bytes]) -> usize {
+    answer.iter().map(Bytes::len).sum()
 }
 
 #[cfg(test)]
@@ -65,12 +78,12 @@ mod tests {
         let answer = |text: &'static str| vec![Bytes::from_static(text.as_bytes())];
         lane.keep(turns[2], answer("c"));
         lane.keep(turns[1], answer("b"));
-        assert_eq!(lane.pop_kept(), None);
+        assert_eq!((lane.pop_kept(), lane.kept()), (None, 2));
         assert!(lane.is_next(turns[0]) && !lane.is_next(turns[1]));
         lane.pass();
         assert_eq!(lane.pop_kept(), Some(answer("b")));
         assert_eq!(lane.pop_kept(), Some(answer("c")));
-        assert_eq!(lane.pop_kept(), None);
+        assert_eq!((lane.pop_kept(), lane.kept()), (None, 0));
         let turn = lane.take_turn();
         assert!(lane.is_next(turn));
     }

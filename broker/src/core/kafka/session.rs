@@ -37,6 +37,13 @@ pub(in crate::core) struct KafkaTalk {
     pub(super) software: Option<Box<str>>,
 }
 
+impl KafkaTalk {
+    /// Bytes of answers that wait for the turn of an earlier one.
+    pub(in crate::core) fn kept(&self) -> usize {
+        self.lane.kept()
+    }
+}
+
 /// What became of reading a frame.
 enum Read<'a> {
     Request(RequestHeader<'a>, Request<'a>),

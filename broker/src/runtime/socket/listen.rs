@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol as Transport, Socket, Type};
+use socket2::{Domain, Protocol as Transport, Socket, TcpKeepalive, Type};
 
 use crate::core::boundary::Protocol;
 use crate::runtime::RuntimeError;
@@ -18,6 +18,14 @@ const BACKLOG: i32 = 1024;
 const PREDECESSOR: Duration = Duration::from_secs(1);
 /// How often it looks whether the port is free meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// A peer that acknowledges nothing for so long is gone: neither what it was sent, nor the kernel's
+/// question whether it is there. So is one that takes nothing of what waits for it.
+const GONE: Duration = Duration::from_secs(300);
+/// After so long without a word the kernel asks a peer whether it is there,
+const ASK_AFTER: Duration = Duration::from_secs(60);
+/// and then again.
+const ASK_EVERY: Duration = Duration::from_secs(20);
 
 /// An address to listen on.
 #[derive(Clone, Debug)]
@@ -141,6 +149,7 @@ fn bind(addr: SocketAddr, cores: usize) -> io::Result<(Vec<TcpListener>, SocketA
     let mut sockets = Vec::with_capacity(cores);
     for _ in 0..cores {
         let socket = socket(addr, true)?;
+        notice_vanished_peers(&socket)?;
         socket.bind(&addr.into())?;
         socket.listen(BACKLOG)?;
         sockets.push(TcpListener::from(socket));
@@ -161,8 +170,23 @@ fn socket(addr: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// What a listener has of this its connections inherit.
+fn notice_vanished_peers(socket: &Socket) -> io::Result<()> {
+    let questions = (GONE - ASK_AFTER).as_secs() / ASK_EVERY.as_secs();
+    let keepalive = TcpKeepalive::new()
+        .with_time(ASK_AFTER)
+        .with_interval(ASK_EVERY)
+        .with_retries(u32::try_from(questions).expect("few"));
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(GONE))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
+    use socket2::SockRef;
+
     use super::*;
 
     fn native(addr: SocketAddr) -> [ListenerConfig; 1] {
@@ -210,6 +234,31 @@ mod tests {
             "{refused}"
         );
         assert!(refused.contains(&addr.to_string()), "{refused}");
+    }
+
+    #[test]
+    fn of_every_connection_the_kernel_notices_that_its_peer_has_vanished() {
+        let bound = bind_all(&native("127.0.0.1:0".parse().unwrap()), 1).unwrap();
+        let _peer = TcpStream::connect(bound.addrs[0].cores[0]).unwrap();
+        let (accepted, _) = bound.per_core[0][0].socket.accept().unwrap();
+        let watched = |stream: &TcpStream| {
+            let socket = SockRef::from(stream);
+            let times = (socket.tcp_keepalive_time(), socket.tcp_user_timeout());
+            (
+                socket.keepalive().unwrap(),
+                times.0.unwrap(),
+                times.1.unwrap(),
+            )
+        };
+        assert_eq!(watched(&accepted), (true, ASK_AFTER, Some(GONE)));
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let plain = TcpStream::connect(other.local_addr().unwrap()).unwrap();
+        let (keepalive, _, gone) = watched(&plain);
+        assert_eq!(
+            (keepalive, gone),
+            (false, None),
+            "else this test shows nothing"
+        );
     }
 
     #[test]
