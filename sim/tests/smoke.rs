@@ -77,7 +77,7 @@ fn thirty_seeds_with_logs_that_are_altered_and_deleted_all_the_time_keep_every_p
 
 /// Seeds that found a fault once, or would have, and what it was. They stay as long as they mean
 /// the same.
-const REGRESSIONS: [(u64, Mode); 4] = [
+const REGRESSIONS: [(u64, Mode); 5] = [
     // A topic deleted while retention waited for its segments. Since retention acts within seconds
     // this seed takes another course; the two that follow meet the same again.
     (500_052, Mode::Crashes),
@@ -85,6 +85,8 @@ const REGRESSIONS: [(u64, Mode); 4] = [
     (12, Mode::Churn),
     // The files of a deleted log taken for lost ones when their listing came back.
     (159, Mode::Churn),
+    // A clean stop beside a log that had stopped and held most of a small ring.
+    (48_120, Mode::Faults),
 ];
 
 #[test]

@@ -100,6 +100,21 @@ impl<P: BufPool> Store<P> {
         self.stirred |= matches!(self.tidying, Tidying::Over);
     }
 
+    /// What logs owe the ring, and no commit has room for when nothing is under way that could
+    /// make some, stays owed, as after a crash. (Logs that have stopped may hold a small ring.)
+    pub(super) fn leave_owed(&mut self) {
+        let rests = self.stopping && self.is_tidy() && self.ops.is_idle() && self.ready.is_empty();
+        if !rests || self.control.is_empty() {
+            return;
+        }
+        for key in self.control.drain(..) {
+            if let Some(log) = self.logs.get_mut(key) {
+                log.queued_control = false;
+            }
+        }
+        self.stirred = true;
+    }
+
     /// Begins to write behind as many logs as may be; those that have more to do.
     fn flush_left(&mut self, mut left: VecDeque<LogKey>) -> VecDeque<LogKey> {
         for _ in 0..left.len() {

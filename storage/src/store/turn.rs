@@ -28,6 +28,7 @@ impl<P: BufPool> Store<P> {
         self.poll_free_space();
         self.say_short();
         self.say_space();
+        self.leave_owed();
         self.say_flushed();
     }
 

@@ -1,8 +1,11 @@
 //! What a clean stop leaves for the next start to read.
 
+use bytes::Bytes;
+
 use super::world::{LOG, World, small};
+use crate::io::Op;
 use crate::store::{Event, LogSettings, StoreConfig};
-use crate::types::LogId;
+use crate::types::{LogId, LogKind};
 
 const LOGS: u64 = 8;
 
@@ -99,8 +102,34 @@ fn a_crash_at_any_operation_of_the_stop_loses_nothing() {
 #[test]
 fn a_full_disk_ends_it_at_once() {
     let mut world = world(1_000_000_000_000);
-    world.full = |op| matches!(op, crate::io::Op::Create { .. });
+    world.full = |op| matches!(op, Op::Create { .. });
     stopped(&mut world);
     world.full = |_| false;
     assert_all(&mut world);
+}
+
+/// A log that stopped keeps what the journal has of it, and that may be most of a small ring: what
+/// the others owe then finds no room, and the stop ends without. (Seed 48,120 of the simulator.)
+#[test]
+fn a_stop_ends_where_the_ring_has_no_room() {
+    let machine = LogId(LOG.0 + 1);
+    let config = StoreConfig {
+        tidy_ns: 0,
+        ..small()
+    };
+    let mut world = World::new(config, 9);
+    let settings = LogSettings::default();
+    world.store.create_log(machine, LogKind::Machine, settings);
+    world.snapshots = false;
+    world.must_append(machine, 100);
+    world.settle();
+    world
+        .store
+        .put_snapshot(machine, Bytes::from_static(b"state"));
+    // Only the reserve is free, and all attempts to win more were made.
+    world.store.granted = world.store.ring.free() - world.store.reserve();
+    world.store.rescue_credit = 0;
+    stopped(&mut world);
+    world.restart(settings);
+    world.check_log(machine, 5000);
 }
