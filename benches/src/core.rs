@@ -204,9 +204,9 @@ impl ShardCore {
         let request = self.request();
         self.shard.submit(request, &command, 1, self.now);
         self.turn();
-        let (_, reply) = self.shard.poll_reply().expect("an answer");
-        let Reply::Topology(TopologyEntry::TopicCreated(topic)) = reply else {
-            panic!("{reply:?}");
+        let (_, change) = self.shard.poll_change().expect("an answer");
+        let TopologyEntry::TopicCreated(topic) = change else {
+            panic!("{change:?}");
         };
         for (log, _) in topic.logs() {
             self.shard.install(log, &topic.config);

@@ -51,6 +51,8 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
         // An assertion, or files taken for lost that are on their way out.
         Mutation::OutlivesDeletion => &[Panicked, Stuck],
         Mutation::LimitPerCore => &[WrongData],
+        // In debug builds the core notices it itself.
+        Mutation::LeavesUnserved => &[Stuck, Panicked],
     }
 }
 
@@ -66,7 +68,7 @@ pub fn mode(mutation: Mutation) -> Mode {
         | Mutation::NoWalk
         | Mutation::NoRepair => Mode::Shards,
         Mutation::OutlivesDeletion => Mode::Churn,
-        Mutation::LimitPerCore => Mode::Cores,
+        Mutation::LimitPerCore | Mutation::LeavesUnserved => Mode::Cores,
         _ => Mode::Crashes,
     }
 }

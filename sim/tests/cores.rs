@@ -7,6 +7,7 @@ use leveret_sim::cores::course::{self, Step};
 use leveret_sim::cores::kafka::{self, Answer, Bounds, Wanted};
 use leveret_sim::cores::{Setup, World, same};
 use leveret_sim::counters::Counters;
+use leveret_sim::mutants::expected;
 use leveret_sim::plan::Mode;
 use leveret_sim::rng::Rng;
 use leveret_sim::run::run;
@@ -88,6 +89,16 @@ fn nothing_is_read_that_does_not_leave() {
             "{thrown_away} bytes, {mutation:?}"
         );
     }
+}
+
+/// The control is the mutation: who waits for memory is not served when those leave that held it.
+#[test]
+fn who_waits_for_memory_is_served_when_others_leave() {
+    let violation_of = |mutation| run(7, Mode::Cores, mutation, false).violation;
+    assert!(violation_of(None).is_none());
+    let violation = violation_of(Some(Mutation::LeavesUnserved)).expect("nobody is served");
+    let expected = expected(Mutation::LeavesUnserved);
+    assert!(expected.contains(&violation.kind), "{violation:?}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Faults that the simulator switches on to prove that it would notice them.
 //!
 //! One variant per trap of the storage design, two for a full disk, one each for files' lengths, marks
-//! and logs that are deleted, those for what the engine promises readers and producers, and one for
-//! what a core promises of a whole request. A hook is a
+//! and logs that are deleted, those for what the engine promises readers and producers, and two for
+//! what a core promises: of a whole request, and to who waits for memory. A hook is a
 //! single `if mutated(..)` at the place of the rule that it breaks. Without the cargo feature
 //! `mutations` every hook is constant `false`: a production build cannot be told to lose data.
 
@@ -91,6 +91,8 @@ mutations! {
     OutlivesDeletion = "outlives-deletion",
     /// Each partition of a fetch over several cores may read what all of them together may.
     LimitPerCore = "limit-per-core",
+    /// Nobody who waits for memory is served when a connection leaves that held some.
+    LeavesUnserved = "leaves-unserved",
 }
 
 impl fmt::Display for Mutation {

@@ -15,14 +15,14 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Mono, Now};
 
 use super::Core;
-use super::boundary::ConnId;
+use super::boundary::{Action, ConnId};
 use super::hop::{Answer, Call, Message};
 use super::kafka::{KafkaGathering, Known};
 use super::native::NativeGathering;
 use super::pending::{Slot, Waiting};
 use super::session::Blocked;
 use super::slices::MANY_LINES;
-use super::spread::Spread;
+use super::spread::{MOST, Spread};
 
 /// One request whose parts are asked for one by one.
 pub(super) struct Gather {
@@ -39,8 +39,8 @@ pub(super) struct Gather {
     stage: Stage,
     /// There are records: no part needs to wait for more.
     enough: bool,
-    /// The missing parts were told so.
-    hurried: bool,
+    /// Parts below this one were told so, if they are missing.
+    hurried: usize,
     /// Of a fetch: how it goes on.
     spread: Option<Box<Spread>>,
     what: Gathering,
@@ -112,6 +112,11 @@ impl Gathering {
         }
     }
 
+    /// How many lines one of its parts answers at most.
+    fn lines_of_part(&self) -> usize {
+        self.lines().clamp(1, MOST)
+    }
+
     /// Whether it is too much to answer, or to give up, in whatever turn that comes to pass.
     fn is_long(&self) -> bool {
         self.lines() > MANY_LINES
@@ -151,7 +156,7 @@ impl<P: BufPool> Core<P> {
             later: VecDeque::new(),
             stage: Stage::Asking,
             enough: false,
-            hurried: false,
+            hurried: 0,
             spread: None,
             what,
         });
@@ -247,7 +252,12 @@ impl<P: BufPool> Core<P> {
             None => {}
             Some(Stage::GivenUp) => self.cancel_gather(gather, now),
             Some(Stage::Answering) => self.finish_gathering(gather, now),
-            Some(Stage::Asking | Stage::Asked) => self.ask_more(gather, now),
+            Some(Stage::Asking | Stage::Asked) => {
+                if self.gathers[gather].enough {
+                    self.hurry_parts(gather, now);
+                }
+                self.ask_more(gather, now);
+            }
             Some(Stage::LookingUp) => match self.look_up(gather, now) {
                 true => {
                     self.end_looking_up(gather, now);
@@ -260,17 +270,17 @@ impl<P: BufPool> Core<P> {
 
     /// Asks for more of the parts that are still to be asked for.
     fn ask_more(&mut self, gather: usize, now: Now) {
-        while let Some(Gather { later, hurried, .. }) = self.gathers.get_mut(gather) {
+        while let Some(Gather { later, enough, .. }) = self.gathers.get_mut(gather) {
             if later.is_empty() {
                 return self.let_go_on(gather, now);
             }
             if !self.slices.has_room(now.mono) {
                 return self.gather_later(gather, now);
             }
-            let hurried = *hurried;
+            let enough = *enough;
             let (owner, mut call) = later.pop_front().expect("just seen");
             if let Call::Fetch(spec) = &mut call
-                && hurried
+                && enough
             {
                 spec.max_wait = 0;
             }
@@ -364,8 +374,11 @@ impl<P: BufPool> Core<P> {
     }
 
     fn go_on_gathering(&mut self, key: usize, now: Now) {
-        if self.gathers[key].enough {
-            self.hurry_parts(key);
+        let Gather {
+            enough, hurried, ..
+        } = self.gathers[key];
+        if enough && hurried == 0 {
+            self.hurry_parts(key, now);
         }
         let Gather { missing, later, .. } = &self.gathers[key];
         if *missing == 0 && later.is_empty() && !self.ask_on(key, now) {
@@ -404,7 +417,7 @@ impl<P: BufPool> Core<P> {
         if asks.is_empty() {
             return false;
         }
-        (gather.stage, gather.enough, gather.hurried) = (Stage::Asking, false, false);
+        (gather.stage, gather.enough, gather.hurried) = (Stage::Asking, false, gather.parts.len());
         for (owner, spec) in asks {
             self.ask_part(key, owner, Call::Fetch(spec), now);
         }
@@ -418,27 +431,29 @@ impl<P: BufPool> Core<P> {
         if let Some(spread) = &mut gather.spread {
             spread.hurry();
         }
-        match gather.what.is_long() {
-            true => {
-                gather.enough = true;
-                self.gather_later(key, now);
-            }
-            false => self.hurry_parts(key),
-        }
+        gather.enough = true;
+        self.hurry_parts(key, now);
     }
 
-    fn hurry_parts(&mut self, key: usize) {
+    /// Tells the parts that are missing that they need not wait, as far as the slice goes.
+    fn hurry_parts(&mut self, key: usize, now: Now) {
         let gather = &mut self.gathers[key];
-        if std::mem::replace(&mut gather.hurried, true) {
-            return;
-        }
-        let missing: Vec<_> = gather.parts.iter().flatten().copied().collect();
-        self.slices.charge_lines(gather.what.lines());
-        for (core, slot) in missing {
+        let lines = gather.what.lines_of_part();
+        while let Some(part) = gather.parts.get(gather.hurried) {
+            let Some((core, slot)) = *part else {
+                gather.hurried += 1;
+                continue;
+            };
+            if !self.slices.has_room(now.mono) {
+                return self.gather_later(key, now);
+            }
+            gather.hurried += 1;
+            self.slices.charge_lines(lines);
             if core == self.id {
                 self.shard.finish_fetch(RequestId(slot.0));
             } else {
-                self.send(core, Message::Hurry(slot));
+                let message = Message::Hurry(slot);
+                self.actions.push_back(Action::Mesh { to: core, message });
             }
         }
     }
@@ -481,10 +496,35 @@ impl<P: BufPool> Core<P> {
         }
     }
 
+    /// Forgets a gather that nobody wants, part after part as far as the slice goes.
     fn cancel_gather(&mut self, key: usize, now: Now) {
+        let lines = self.gathers[key].what.lines_of_part();
+        while let Some(part) = self.gathers[key].parts.last().copied() {
+            let Some((core, slot)) = part else {
+                self.gathers[key].parts.pop();
+                continue;
+            };
+            if !self.slices.has_room(now.mono) {
+                self.gathers[key].stage = Stage::GivenUp;
+                return self.gather_later(key, now);
+            }
+            self.slices.charge_lines(lines);
+            self.gathers[key].parts.pop();
+            self.gathers[key].missing -= 1;
+            let fetch = self.gathers[key].what.is_fetch();
+            self.cancel_part(core, slot, fetch);
+        }
         let what = self.drop_gather(key, now);
-        self.slices.charge_lines(what.lines());
         self.thrown_away += what.read() as u64;
+    }
+
+    fn cancel_part(&mut self, core: CoreId, slot: Slot, fetch: bool) {
+        self.pending.take(slot);
+        if core == self.id {
+            self.shard.cancel(RequestId(slot.0));
+        } else if fetch {
+            self.send(core, Message::Cancel(slot));
+        }
     }
 
     /// Forgets a gather, whatever is missing; the permit comes back.
@@ -499,12 +539,7 @@ impl<P: BufPool> Core<P> {
             self.drop_fetch(gather.conn, gather.what.weight());
         }
         for (core, slot) in gather.parts.into_iter().flatten() {
-            self.pending.take(slot);
-            if core == self.id {
-                self.shard.cancel(RequestId(slot.0));
-            } else if fetch {
-                self.send(core, Message::Cancel(slot));
-            }
+            self.cancel_part(core, slot, fetch);
         }
         self.give_back_permit(gather.conn, gather.permit, now);
         gather.what

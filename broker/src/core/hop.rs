@@ -20,6 +20,9 @@ use super::pending::{Slot, Timed, Waiting};
 use super::status::{CoreReport, PartitionReport};
 use super::{Core, ForeignFetch};
 
+/// A topic of more partitions than this is refused, or costs no more to place than so many.
+const MOST_PLACED: u32 = 10_000;
+
 /// What one core tells another.
 #[derive(Debug)]
 pub enum Message {
@@ -85,6 +88,9 @@ impl Call {
             Self::Offset { .. } => 512,
             Self::Fetch(spec) => 128 * spec.partitions.len(),
             Self::Describe(logs) => 128 * logs.len(),
+            Self::Change(Command::CreateTopic { partitions, .. }) => {
+                4096 + 16 * (*partitions).min(MOST_PLACED) as usize
+            }
             Self::Change(_) | Self::Status => 4096,
         }
     }
@@ -185,10 +191,7 @@ impl<P: BufPool> Core<P> {
             Message::Unwatch(id) => self.shard.unwatch(id),
             Message::Watched(number, answer) => self.watched(number, answer, now),
             Message::Missed(missed) => self.tell_missed(missed),
-            Message::Install(number, entry) => {
-                self.install(&entry, now);
-                self.send(from, Message::Installed(number));
-            }
+            Message::Install(number, entry) => self.install(number, entry, now),
             Message::Installed(number) => self.installed(number, from, now),
             Message::Drained => self.stop.drained(from),
         }
@@ -225,15 +228,10 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    /// The engine's replies go their ways; a durable change of the topology sets out to all
-    /// cores first.
+    /// The engine's replies go their ways.
     pub(super) fn take_replies(&mut self, now: Now) {
         while let Some((request, reply)) = self.shard.poll_reply() {
-            let slot = Slot(request.0);
-            match reply {
-                Reply::Topology(entry) => self.set_out(slot, entry, now),
-                reply => self.answered(slot, Answer::Engine(reply), now),
-            }
+            self.answered(Slot(request.0), Answer::Engine(reply), now);
         }
     }
 
@@ -246,57 +244,6 @@ impl<P: BufPool> Core<P> {
             } else {
                 self.send(id.asker, Message::Watched(id.number, answer));
             }
-        }
-    }
-
-    fn set_out(&mut self, asker: Slot, entry: TopologyEntry, now: Now) {
-        let number = self.installs.begin(asker, entry.clone());
-        for core in self.others() {
-            self.send(core, Message::Install(number, entry.clone()));
-        }
-        self.install(&entry, now);
-        self.installed(number, self.id, now);
-    }
-
-    fn installed(&mut self, number: InstallNumber, core: CoreId, now: Now) {
-        if let Some((asker, entry)) = self.installs.installed(number, core) {
-            self.answered(asker, Answer::Engine(Reply::Topology(entry)), now);
-        }
-    }
-
-    /// Puts a durable change of the topology in force on this core.
-    fn install(&mut self, entry: &TopologyEntry, now: Now) {
-        if let TopologyEntry::TopicDeleted(id) = entry {
-            let topic = self
-                .topology
-                .topic(*id)
-                .expect("what is deleted is installed")
-                .clone();
-            for (log, _) in topic.logs().filter(|(_, core)| *core == self.id) {
-                self.shard.remove(log, now);
-                self.ailing.forget(log);
-            }
-        }
-        self.topology.apply(entry);
-        match entry {
-            TopologyEntry::TopicCreated(topic) => {
-                for (log, _) in topic.logs().filter(|(_, core)| *core == self.id) {
-                    self.shard.install(log, &topic.config);
-                }
-            }
-            TopologyEntry::TopicAltered(altered) => {
-                let topic = self.topology.topic(altered.id).expect("just altered");
-                let before = topic.logs().take(altered.partition as usize);
-                for (log, _) in before.filter(|(_, core)| *core == self.id) {
-                    self.shard.configure(log, &altered.config, now);
-                }
-                for (log, _) in altered.added().filter(|(_, core)| *core == self.id) {
-                    self.shard.install(log, &altered.config);
-                }
-            }
-            TopologyEntry::TopicDeleted(_)
-            | TopologyEntry::ClusterNamed(_)
-            | TopologyEntry::ProducerIdsReserved { .. } => {}
         }
     }
 

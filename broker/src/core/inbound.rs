@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::{Buf, BytesMut};
 use leveret_engine::shard::RequestId;
 use leveret_storage::io::BufPool;
+use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{Mono, Now};
 use leveret_wire::native::CorrelationId;
 
@@ -288,6 +289,9 @@ impl<P: BufPool> Core<P> {
         };
         self.forget_answers(session.weighed);
         self.drop_body(conn, session.large, now);
+        if self.shard.breaks(Mutation::LeavesUnserved) {
+            self.permits.turn_deaf();
+        }
         for gather in session.fetches {
             self.give_up_fetch(gather, now);
         }

@@ -1,19 +1,33 @@
-//! Core 0's last duty for a change of the topology: it is durable, now every core installs it,
-//! and only then its asker hears of it.
+//! A change of the topology is durable: now every core installs it, and only then its asker hears of it,
+//! from core 0.
 //!
 //! A change that is not durable is on no core, core 0 included: a batch acknowledged in a topic
 //! that a crash undoes would be lost. What a change may be and how it becomes durable is the
 //! engine's.
+//!
+//! A change may concern thousands of partitions: a core installs them in [slices](super::slices), one
+//! change after the other. A new partition is there before the topology names it, and one that is
+//! deleted is not named any more before it goes; who asks in between for what another core has already
+//! is told that there is no such partition, as one is who asks a moment too early or too late.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use leveret_engine::shard::RequestId;
-use leveret_engine::topology::{Command, TopologyEntry};
+use leveret_engine::shard::{Reply, RequestId};
+use leveret_engine::topology::{Command, Topic, TopologyEntry};
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, Now};
+use leveret_storage::types::{CoreId, LogId, Now};
 
 use super::Core;
+use super::hop::{Answer, Message};
 use super::pending::Slot;
+
+/// What it costs to install a change, beside its partitions, in the units of slices.
+const CHANGE: usize = 1024;
+/// What it costs to make, to configure or to remove a partition.
+const PARTITION: usize = 1536;
+/// What it costs to pass over one of another core's.
+const OTHERS: usize = 16;
 
 /// Numbers the changes of one run, from 0, in the order of the topology's log.
 pub(super) type InstallNumber = u64;
@@ -75,6 +89,47 @@ impl Installs {
     }
 }
 
+/// What a core is putting in force, in the order of the topology's log.
+#[derive(Default)]
+pub(super) struct Installing {
+    line: VecDeque<Change>,
+    /// Whether it goes on with its next slice.
+    stands_in_line: bool,
+}
+
+struct Change {
+    number: InstallNumber,
+    entry: TopologyEntry,
+    /// Its topic, once it has begun: as it was, or as it is made.
+    topic: Option<Arc<Topic>>,
+    /// The partitions below this one are done.
+    next: u32,
+}
+
+impl Installing {
+    fn add(&mut self, number: InstallNumber, entry: TopologyEntry) {
+        self.line.push_back(Change {
+            number,
+            entry,
+            topic: None,
+            next: 0,
+        });
+    }
+}
+
+impl Change {
+    /// Log and core of the next partition that it concerns.
+    fn next_partition(&self) -> Option<(LogId, CoreId)> {
+        let topic = self.topic.as_ref()?;
+        match &self.entry {
+            TopologyEntry::TopicAltered(altered) if self.next >= altered.partition => {
+                altered.added_partition(self.next - altered.partition)
+            }
+            _ => topic.partition(self.next),
+        }
+    }
+}
+
 impl<P: BufPool> Core<P> {
     /// On core 0: has the name that this run proposed for the data directory made to last. Where
     /// that fails for want of space it is to be called again when there is some.
@@ -83,6 +138,116 @@ impl<P: BufPool> Core<P> {
             let request = RequestId(Slot::NOBODY.0);
             let command = Command::NameCluster;
             self.shard.submit(request, &command, self.cores, now);
+        }
+    }
+
+    /// A durable change is to be put in force on this core, after those that came before it.
+    pub(super) fn install(&mut self, number: InstallNumber, entry: TopologyEntry, now: Now) {
+        self.installing.add(number, entry);
+        self.go_on_installing(now);
+    }
+
+    /// Puts changes in force as far as the slice goes, unless they stand in line already.
+    pub(super) fn go_on_installing(&mut self, now: Now) {
+        if !self.installing.stands_in_line {
+            self.install_in_turn(now);
+        }
+    }
+
+    /// Puts changes in force as far as the slice goes. On core 0 the next one sets out when the one
+    /// before is in force there.
+    pub(super) fn install_in_turn(&mut self, now: Now) {
+        self.installing.stands_in_line = false;
+        while !self.installing.line.is_empty() || self.shard.has_change() {
+            if !self.slices.has_room(now.mono) {
+                self.installing.stands_in_line = true;
+                return self.install_later(now);
+            }
+            match self.installing.line.pop_front() {
+                Some(change) => self.put_in_force(change, now),
+                None => self.set_out(),
+            }
+        }
+    }
+
+    /// The next durable change sets out to all cores.
+    fn set_out(&mut self) {
+        let Some((request, entry)) = self.shard.poll_change() else {
+            return;
+        };
+        let number = self.installs.begin(Slot(request.0), entry.clone());
+        for core in self.others() {
+            self.send(core, Message::Install(number, entry.clone()));
+        }
+        self.installing.add(number, entry);
+    }
+
+    /// A core has put a change in force; once all have, its asker hears of it.
+    pub(super) fn installed(&mut self, number: InstallNumber, core: CoreId, now: Now) {
+        if let Some((asker, entry)) = self.installs.installed(number, core) {
+            self.answered(asker, Answer::Engine(Reply::Topology(entry)), now);
+        }
+    }
+
+    /// Goes on with a change, which is the first of its line again if the slice does not suffice.
+    fn put_in_force(&mut self, mut change: Change, now: Now) {
+        if change.topic.is_none() {
+            change.topic = self.begin_change(&change.entry);
+        }
+        while let Some((log, core)) = change.next_partition() {
+            if !self.slices.has_room(now.mono) {
+                return self.installing.line.push_front(change);
+            }
+            if core == self.id {
+                self.change_partition(&change.entry, change.next, log, now);
+                self.slices.charge(PARTITION);
+            }
+            self.slices.charge(OTHERS);
+            change.next += 1;
+        }
+        self.slices.charge(CHANGE);
+        if !matches!(change.entry, TopologyEntry::TopicDeleted(_)) {
+            self.topology.apply(&change.entry);
+        }
+        match self.id {
+            CoreId(0) => self.installed(change.number, self.id, now),
+            _ => self.send(CoreId(0), Message::Installed(change.number)),
+        }
+    }
+
+    /// The topic whose partitions a change concerns. One that is deleted is not found from here on.
+    fn begin_change(&mut self, entry: &TopologyEntry) -> Option<Arc<Topic>> {
+        let id = match entry {
+            TopologyEntry::TopicCreated(topic) => return Some(Arc::clone(topic)),
+            TopologyEntry::TopicAltered(altered) => altered.id,
+            TopologyEntry::TopicDeleted(id) => *id,
+            TopologyEntry::ClusterNamed(_) | TopologyEntry::ProducerIdsReserved { .. } => {
+                return None;
+            }
+        };
+        let topic = self.topology.topic(id).cloned();
+        let topic = topic.expect("what changes is installed");
+        if matches!(entry, TopologyEntry::TopicDeleted(_)) {
+            self.topology.apply(entry);
+        }
+        Some(topic)
+    }
+
+    /// Makes, configures or removes one of this core's partitions.
+    fn change_partition(&mut self, entry: &TopologyEntry, index: u32, log: LogId, now: Now) {
+        match entry {
+            TopologyEntry::TopicCreated(topic) => self.shard.install(log, &topic.config),
+            TopologyEntry::TopicAltered(altered) if index < altered.partition => {
+                self.shard.configure(log, &altered.config, now);
+            }
+            TopologyEntry::TopicAltered(altered) => self.shard.install(log, &altered.config),
+            TopologyEntry::TopicDeleted(_) => {
+                self.shard.remove(log, now);
+                self.ailing.forget(log);
+            }
+            TopologyEntry::ClusterNamed(_) | TopologyEntry::ProducerIdsReserved { .. } => {
+                unreachable!("it concerns no partition")
+            }
         }
     }
 }

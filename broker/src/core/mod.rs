@@ -51,7 +51,7 @@ use boundary::{Action, Behaviour, BufOf, ConnId, Protocol};
 use deadlines::Deadlines;
 use gather::Gather;
 use hop::Message;
-use installs::Installs;
+use installs::{Installing, Installs};
 pub use kafka::{BrokerSetting, KafkaBroker, KafkaSettings};
 use latencies::Latencies;
 use meter::{Meter, Totals};
@@ -85,6 +85,7 @@ pub struct Core<P: BufPool> {
     shard: Shard<P>,
     topology: Topology,
     installs: Installs,
+    installing: Installing,
     producer_ids: ProducerIds,
     sessions: Sessions,
     pending: Pending,
@@ -151,6 +152,7 @@ impl<P: BufPool> Core<P> {
             shard,
             topology,
             installs: Installs::new(cores),
+            installing: Installing::default(),
             producer_ids: ProducerIds::default(),
             sessions: Sessions::default(),
             pending: Pending::default(),
@@ -192,6 +194,7 @@ impl<P: BufPool> Core<P> {
         }
         let mut served = false;
         loop {
+            self.go_on_installing(now);
             self.take_replies(now);
             self.take_watched_logs(now);
             // Who gets a permit goes on at once, one in any case, the others as far as this event's

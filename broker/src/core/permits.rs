@@ -99,6 +99,8 @@ pub(super) struct Permits {
     named: Option<Mono>,
     /// Since when somebody waits and nothing was granted or given back.
     still_since: Option<Mono>,
+    /// The simulator has [made it so](Self::turn_deaf).
+    deaf: bool,
 }
 
 impl Permits {
@@ -117,7 +119,14 @@ impl Permits {
             tickets: 0,
             named: None,
             still_since: None,
+            deaf: false,
         }
+    }
+
+    /// The simulator breaks the rule that who waits is served whatever gave back: nobody is, until a
+    /// request or a body gives back next.
+    pub(super) fn turn_deaf(&mut self) {
+        self.deaf = true;
     }
 
     /// Takes `bytes` for a connection's next request or, if it is sending a body, for the next piece
@@ -176,6 +185,7 @@ impl Permits {
         if let Some(since) = &mut self.still_since {
             *since = now;
         }
+        self.deaf = false;
         self.held = self.held.checked_sub(bytes).expect("it was taken");
         if self.known(conn).is_some() {
             self.change(conn, |account| {
@@ -188,7 +198,7 @@ impl Permits {
     /// [step out](Self::step_out).
     #[must_use]
     pub(super) fn next(&self) -> Option<ConnId> {
-        if !self.is_contended() {
+        if self.deaf || !self.is_contended() {
             return None;
         }
         let (whole, body) = (self.first(&self.whole_line), self.first(&self.body_line));

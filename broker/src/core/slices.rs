@@ -36,7 +36,7 @@ const READING: usize = 8;
 /// Answers and gathers of more lines than this stand in line when they are complete or given up.
 pub(super) const MANY_LINES: usize = 512;
 /// What it costs to give up a line, or to have it answered at once.
-const LINE: usize = 32;
+const LINE: usize = 128;
 /// What it costs to close a connection: mostly the kernel's work.
 const CLOSE: usize = 8 << 10;
 /// What it costs to look at a deadline, most of which no longer matter.
@@ -52,6 +52,8 @@ enum Work {
     /// A request of many parts, by the key of its gather: what it has not asked for, its answer, or
     /// giving it up.
     Gather(usize),
+    /// Changes of the topology that are to be put in force on this core.
+    Installs,
 }
 
 /// What the present event and the present turn may still cost, and what stands in line.
@@ -169,6 +171,11 @@ impl<P: BufPool> Core<P> {
         self.slices.line.push_back((now.mono, work));
     }
 
+    /// Changes of the topology are put in force when their turn comes.
+    pub(super) fn install_later(&mut self, now: Now) {
+        self.slices.line.push_back((now.mono, Work::Installs));
+    }
+
     /// Goes on with those in line, as far as a slice goes. Called once in a turn, after
     /// [`Slices::begin_line`].
     pub(super) fn serve_line(&mut self, now: Now) {
@@ -179,6 +186,7 @@ impl<P: BufPool> Core<P> {
                 Work::Requests(conn) => self.unblock(conn, Blocked::Slice, now),
                 Work::Body(conn) => self.read_body(conn, now),
                 Work::Gather(gather) => self.go_on_in_turn(gather, now),
+                Work::Installs => self.install_in_turn(now),
             }
         }
     }

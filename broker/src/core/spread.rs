@@ -13,7 +13,7 @@ use leveret_storage::types::{CoreId, Mono};
 
 /// Partitions that a core is asked for at a time. What a fetch asks for beyond that is asked for as if
 /// another core owned it, so that no core does the work of thousands at once.
-const MOST: usize = 512;
+pub(super) const MOST: usize = 512;
 
 /// Bounds of a whole fetch.
 #[derive(Clone, Copy, Debug)]

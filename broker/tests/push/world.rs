@@ -1,5 +1,7 @@
 //! Two cores on one disk in memory, driven without a runtime: frames in, frames out.
 
+mod steps;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -210,56 +212,6 @@ impl World {
         let peer = self.peers.get_mut(&conn).expect("open");
         peer.offered.extend_from_slice(bytes);
         self.turn();
-    }
-
-    /// A core receives bytes, and its wishes are carried out; nothing else happens.
-    pub(crate) fn hand(&mut self, conn: Conn, bytes: &[u8]) {
-        self.cores[conn.0].handle_received(conn.1, bytes, at(self.now));
-        self.drive(conn.0);
-    }
-
-    /// A core receives a long frame as it asks for it, piece by piece; nothing else happens.
-    pub(crate) fn hand_long(&mut self, conn: Conn, frame: &[u8]) {
-        let peer = self.peers.get_mut(&conn).expect("open");
-        peer.offered.extend_from_slice(frame);
-        while self.deliver() {
-            self.drive(conn.0);
-        }
-    }
-
-    /// A peer is gone, and its core knows; nothing else happens.
-    pub(crate) fn vanish(&mut self, conn: Conn) {
-        self.peers.remove(&conn);
-        self.cores[conn.0].handle_disconnected(conn.1, at(self.now));
-        self.drive(conn.0);
-    }
-
-    /// Time passes, and nobody looks.
-    pub(crate) fn sleep(&mut self, nanoseconds: u64) {
-        self.now = self.now.after(nanoseconds);
-    }
-
-    /// The next turn of a core: time has passed by a nanosecond, and what is due is done.
-    pub(crate) fn tick(&mut self, core: usize) {
-        self.now = self.now.after(1);
-        if self.cores[core]
-            .poll_timeout()
-            .is_some_and(|due| due <= self.now)
-        {
-            self.cores[core].handle_timeout(at(self.now));
-        }
-        self.drive(core);
-    }
-
-    fn drive(&mut self, core: usize) {
-        while let Some(action) = self.cores[core].poll_action() {
-            self.carry_out(core, action);
-        }
-    }
-
-    /// Messages between cores that are under way.
-    pub(crate) fn mesh_len(&self) -> usize {
-        self.mesh.len()
     }
 
     /// Whether the core takes nothing of the connection.

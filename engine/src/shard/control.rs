@@ -29,18 +29,31 @@ impl Control {
         self.waiting.push_back((ordinal, request, entry));
     }
 
+    /// Whether nothing is on its way to the device or waits to be taken.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether there is an entry below the durable frontier.
+    pub(super) fn has_durable(&self, durable: Ordinal) -> bool {
+        let first = self.waiting.front();
+        first.is_some_and(|(ordinal, ..)| *ordinal < durable)
+    }
+
     /// The next entry below the durable frontier.
     pub(super) fn pop_durable(&mut self, durable: Ordinal) -> Option<(RequestId, TopologyEntry)> {
-        let (ordinal, ..) = self.waiting.front()?;
-        if *ordinal >= durable {
+        if !self.has_durable(durable) {
             return None;
         }
         let (_, request, entry) = self.waiting.pop_front()?;
         Some((request, entry))
     }
 
-    /// Requests whose entries will not become durable.
-    pub(super) fn give_up(&mut self) -> impl Iterator<Item = RequestId> + '_ {
-        self.waiting.drain(..).map(|(_, request, _)| request)
+    /// Requests whose entries will not become durable, where all below the frontier are.
+    pub(super) fn give_up(&mut self, durable: Ordinal) -> impl Iterator<Item = RequestId> + '_ {
+        let kept = self
+            .waiting
+            .partition_point(|(ordinal, ..)| *ordinal < durable);
+        self.waiting.drain(kept..).map(|(_, request, _)| request)
     }
 }

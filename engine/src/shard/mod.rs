@@ -7,8 +7,8 @@
 //! connections and protocols, waits for nothing, and walks over all of its logs never: what waits
 //! is indexed by log, by request and by deadline.
 //!
-//! Drive it like storage: after any call take `poll_op`, then `poll_reply`, `poll_watched` and
-//! `poll_event` until they are empty, and call `handle_timeout` at `poll_timeout`.
+//! Drive it like storage: after any call take `poll_op`, then `poll_reply`, `poll_change`, `poll_watched`
+//! and `poll_event` until they are empty, and call `handle_timeout` at `poll_timeout`.
 
 mod control;
 mod door;
@@ -59,6 +59,11 @@ pub use reply::{
 };
 pub use stats::{LogStatus, ShardStats};
 pub use watching::{Watch, WatchId, Watched};
+
+/// Partitions of fetches that are ended in one call because their time is over.
+const EXPIRED: usize = 1024;
+/// What a fetch counts there beside them.
+const FETCH: usize = 8;
 
 /// Bounds of one shard. Every limit is a number here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +120,8 @@ pub struct Shard<P: BufPool> {
     /// The time of the call that is being handled.
     now: Now,
     settings: ShardSettings,
-    logs: HashMap<LogId, LogState, FixedState>,
+    /// In boxes: moved as they are, a hundred thousand would take a core's turn when the table grows.
+    logs: HashMap<LogId, Box<LogState>, FixedState>,
     /// Recovered logs that no topic has claimed yet.
     unclaimed: BTreeMap<LogId, LogState>,
     control: Option<Control>,
@@ -157,7 +163,7 @@ impl<P: BufPool> Shard<P> {
             }
         };
         state.settings = settings;
-        let before = self.logs.insert(log, state);
+        let before = self.logs.insert(log, Box::new(state));
         assert!(before.is_none(), "a partition is installed once");
     }
 
@@ -199,6 +205,7 @@ impl<P: BufPool> Shard<P> {
         let Some(state) = self.logs.remove(&log) else {
             return;
         };
+        let state = *state;
         for produce in state.waiting {
             self.fail(produce.request, EngineError::UnknownLog);
         }
@@ -242,7 +249,7 @@ impl<P: BufPool> Shard<P> {
         self.drain();
     }
 
-    /// The next reply.
+    /// The next reply, but for those of [`Shard::poll_change`].
     pub fn poll_reply(&mut self) -> Option<(RequestId, Reply)> {
         self.replies.pop_front()
     }
@@ -282,7 +289,7 @@ impl<P: BufPool> Shard<P> {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {
         let silent = self.replies.is_empty() && self.watched.is_empty() && self.events.is_empty();
-        if !silent || self.has_work() {
+        if !silent || self.has_work() || self.has_change() {
             return Some(self.now.mono);
         }
         let own = [self.fetches.next_deadline(), self.parked.next_deadline()];
@@ -297,11 +304,21 @@ impl<P: BufPool> Shard<P> {
         self.work_at_lookups(now);
         self.store.handle_timeout(now);
         self.drain();
-        while let Some(key) = self.fetches.pop_expired(now.mono) {
-            self.fetches.get_mut(key).hurry();
+        self.end_expired(now);
+        self.give_up_parked(now);
+    }
+
+    /// Ends fetches whose time is over, a slice of them: the rest is due at once.
+    fn end_expired(&mut self, now: Now) {
+        let mut left = EXPIRED;
+        while left > 0
+            && let Some(key) = self.fetches.pop_expired(now.mono)
+        {
+            let fetch = self.fetches.get_mut(key);
+            left = left.saturating_sub(FETCH + fetch.parts.len());
+            fetch.hurry();
             self.finish_if_complete(key);
         }
-        self.give_up_parked(now);
     }
 
     fn reply(&mut self, request: RequestId, reply: Reply) {
@@ -325,7 +342,8 @@ impl<P: BufPool> Shard<P> {
     fn handle_event(&mut self, event: Event) {
         let now = self.now;
         match event {
-            Event::Frontier { log: TOPOLOGY_LOG } => self.release_topology(),
+            // What is durable of it is taken by `poll_change`.
+            Event::Frontier { log: TOPOLOGY_LOG } => {}
             Event::Frontier { log } => {
                 self.release_produces(log);
                 self.wake_fetches(log, now);

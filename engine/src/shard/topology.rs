@@ -8,7 +8,7 @@ use super::Shard;
 use super::log::frontiers_of;
 use super::reply::{Reply, RequestId};
 use crate::error::EngineError;
-use crate::topology::{Command, TOPOLOGY_LOG, Topology};
+use crate::topology::{Command, TOPOLOGY_LOG, Topology, TopologyEntry};
 
 impl<P: BufPool> Shard<P> {
     /// The topology as far as it is ordered: what [`Shard::submit`] decides by. `None` on other
@@ -23,8 +23,8 @@ impl<P: BufPool> Shard<P> {
         self.control.as_mut().map(|control| &mut control.topology)
     }
 
-    /// Changes the topology; new partitions spread over `cores` cores. [`Reply::Topology`]
-    /// follows when the change is durable, in the order of the commands; then every core has to
+    /// Changes the topology; new partitions spread over `cores` cores. [`Shard::poll_change`]
+    /// gives the change when it is durable, in the order of the commands; then every core has to
     /// install it.
     ///
     /// # Panics
@@ -55,19 +55,25 @@ impl<P: BufPool> Shard<P> {
         self.drain();
     }
 
-    pub(super) fn release_topology(&mut self) {
-        let Some(control) = &mut self.control else {
-            return;
-        };
-        let durable = frontiers_of(&self.store, TOPOLOGY_LOG).durable.0;
-        while let Some((request, entry)) = control.pop_durable(durable) {
-            self.replies.push_back((request, Reply::Topology(entry)));
-        }
+    /// The next change that has become durable, and who asked for it. They wait here until they are
+    /// taken: one commit may bring tens of thousands, and each means work on every core.
+    pub fn poll_change(&mut self) -> Option<(RequestId, TopologyEntry)> {
+        let control = self.control.as_mut().filter(|control| !control.is_idle())?;
+        control.pop_durable(frontiers_of(&self.store, TOPOLOGY_LOG).durable.0)
+    }
+
+    /// Whether [`Shard::poll_change`] has something to give.
+    #[must_use]
+    pub fn has_change(&self) -> bool {
+        let control = self.control.as_ref().filter(|control| !control.is_idle());
+        let durable = || frontiers_of(&self.store, TOPOLOGY_LOG).durable.0;
+        control.is_some_and(|control| control.has_durable(durable()))
     }
 
     pub(super) fn stop_topology(&mut self, error: &EngineError) {
         if let Some(control) = &mut self.control {
-            for request in control.give_up() {
+            let durable = frontiers_of(&self.store, TOPOLOGY_LOG).durable.0;
+            for request in control.give_up(durable) {
                 self.replies
                     .push_back((request, Reply::Failed(error.clone())));
             }

@@ -102,6 +102,13 @@ impl TopicAltered {
         logs.zip(self.cores.iter().copied())
     }
 
+    /// Log and core of one of the new partitions, which are counted from 0.
+    #[must_use]
+    pub fn added_partition(&self, index: u32) -> Option<(LogId, CoreId)> {
+        let core = self.cores.get(index as usize)?;
+        Some((self.log.plus(u64::from(index)), *core))
+    }
+
     /// The topic, altered.
     pub(super) fn of(&self, topic: &Topic) -> Topic {
         assert_eq!(topic.partitions(), self.partition, "entries in order");

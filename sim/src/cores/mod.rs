@@ -7,6 +7,7 @@
 
 mod answer;
 pub mod course;
+mod crowd;
 pub mod kafka;
 pub mod native;
 mod peer;

@@ -9,7 +9,7 @@ use leveret_broker::core::observe::{Insight, Question};
 use leveret_storage::mutation::Mutation;
 
 use super::course::{self, Step};
-use super::{Conn, Setup, World, kafka, native};
+use super::{Conn, Setup, World, crowd, kafka, native};
 use crate::counters::Counters;
 use crate::rng::Rng;
 use crate::trace::Trace;
@@ -65,6 +65,7 @@ pub fn run(
             let what = format!("{cores} cores read {thrown_away} bytes for nothing");
             return Err(Violation::new(Kind::WrongData, what));
         }
+        crowd::run(&setup, rng)?;
     }
     Ok(())
 }
@@ -167,14 +168,14 @@ pub fn ask(world: &mut World, conn: Conn, request: &[u8]) -> Result<Vec<u8>, Vio
 }
 
 /// How what a peer has taken is cut into answers.
-type Cut = fn(&mut Vec<u8>) -> Vec<Vec<u8>>;
+pub(super) type Cut = fn(&mut Vec<u8>) -> Vec<Vec<u8>>;
 
 fn ask_as(world: &mut World, conn: Conn, request: &[u8], cut: Cut) -> Result<Vec<u8>, Violation> {
     world.send(conn, request);
     answer(world, conn, cut)
 }
 
-fn answer(world: &mut World, conn: Conn, cut: Cut) -> Result<Vec<u8>, Violation> {
+pub(super) fn answer(world: &mut World, conn: Conn, cut: Cut) -> Result<Vec<u8>, Violation> {
     let mut taken = Vec::new();
     let mut answers = Vec::new();
     world.until("a request is answered", |world| {

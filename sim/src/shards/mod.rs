@@ -16,7 +16,7 @@ mod topics;
 use std::collections::BTreeMap;
 
 use leveret_engine::shard::{
-    FetchPartition, FetchSpec, FetchWork, RequestId, Shard, ShardEvent, ShardSettings,
+    FetchPartition, FetchSpec, FetchWork, Reply, RequestId, Shard, ShardEvent, ShardSettings,
 };
 use leveret_engine::topology::{TOPOLOGY_LOG, TopicName, TopicSettings, TopologySettings};
 use leveret_storage::types::{CoreId, Level, LogId, Mono, Now, Offset, WallMs};
@@ -509,6 +509,11 @@ impl ShardWorld {
                 while let Some((request, reply)) = self.shards[core].poll_reply() {
                     self.count_step()?;
                     self.handle_reply(request, reply)?;
+                    quiet = false;
+                }
+                while let Some((request, entry)) = self.shards[core].poll_change() {
+                    self.count_step()?;
+                    self.handle_reply(request, Reply::Topology(entry))?;
                     quiet = false;
                 }
                 while let Some(event) = self.shards[core].poll_event() {

@@ -390,7 +390,8 @@ impl LogState {
 #[derive(Debug, Default)]
 pub(crate) struct Logs {
     by_id: hashbrown::HashMap<LogId, LogKey, foldhash::fast::FixedState>,
-    slots: slab::Slab<LogState>,
+    /// In boxes: moved as they are, a hundred thousand would take a core's turn when the slab grows.
+    slots: slab::Slab<Box<LogState>>,
 }
 
 impl Logs {
@@ -400,7 +401,7 @@ impl Logs {
 
     pub(crate) fn insert(&mut self, log: LogState) -> LogKey {
         let id = log.id;
-        let key = self.slots.insert(log);
+        let key = self.slots.insert(Box::new(log));
         let old = self.by_id.insert(id, key);
         assert!(old.is_none(), "log {id} exists already");
         key
@@ -409,23 +410,23 @@ impl Logs {
     pub(crate) fn remove(&mut self, key: LogKey) -> LogState {
         let log = self.slots.remove(key);
         self.by_id.remove(&log.id);
-        log
+        *log
     }
 
     pub(crate) fn get(&self, key: LogKey) -> Option<&LogState> {
-        self.slots.get(key)
+        self.slots.get(key).map(|log| &**log)
     }
 
     pub(crate) fn get_mut(&mut self, key: LogKey) -> Option<&mut LogState> {
-        self.slots.get_mut(key)
+        self.slots.get_mut(key).map(|log| &mut **log)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &LogState> {
-        self.slots.iter().map(|(_, log)| log)
+        self.slots.iter().map(|(_, log)| &**log)
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut LogState> {
-        self.slots.iter_mut().map(|(_, log)| log)
+        self.slots.iter_mut().map(|(_, log)| &mut **log)
     }
 
     pub(crate) fn len(&self) -> usize {

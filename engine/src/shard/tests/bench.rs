@@ -120,6 +120,9 @@ impl Bench {
         while let Some(reply) = self.shard.poll_reply() {
             self.replies.push(reply);
         }
+        while let Some((request, entry)) = self.shard.poll_change() {
+            self.replies.push((request, Reply::Topology(entry)));
+        }
         while let Some(event) = self.shard.poll_event() {
             self.events.push(event);
         }

@@ -6,6 +6,9 @@ use leveret_wire::native::{Kind, Request};
 
 use super::world::{Conn, World};
 
+mod deadlines;
+mod installs;
+
 /// As much as is received at a time, of requests with long answers.
 fn flood() -> (Vec<u8>, usize) {
     let frame = World::frame(7, &Request::DescribeTopics(vec!["wide"]));
@@ -18,6 +21,8 @@ fn flood() -> (Vec<u8>, usize) {
 fn answered_before(slice: usize, floods: usize) -> (usize, usize, usize) {
     let mut world = World::with_slice(slice);
     world.create("wide", 1000);
+    // Making it was the work of an earlier turn.
+    world.sleep(1);
     let (frames, count) = flood();
     let peers: Vec<Conn> = (0..floods).map(|_| world.connect(1)).collect();
     let other = world.connect(1);

@@ -1,0 +1,85 @@
+//! One thing after the other, to see what a core does in one turn.
+
+use leveret_broker::core::boundary::Behaviour;
+use leveret_broker::core::observe::{Insight, Question};
+use leveret_storage::types::CoreId;
+
+use super::{Conn, World, at};
+
+impl World {
+    /// A core receives bytes, and its wishes are carried out; nothing else happens.
+    pub(crate) fn hand(&mut self, conn: Conn, bytes: &[u8]) {
+        self.cores[conn.0].handle_received(conn.1, bytes, at(self.now));
+        self.drive(conn.0);
+    }
+
+    /// A core receives a long frame as it asks for it, piece by piece; nothing else happens.
+    pub(crate) fn hand_long(&mut self, conn: Conn, frame: &[u8]) {
+        let peer = self.peers.get_mut(&conn).expect("open");
+        peer.offered.extend_from_slice(frame);
+        while self.deliver() {
+            self.drive(conn.0);
+        }
+    }
+
+    /// A peer is gone, and its core knows; nothing else happens.
+    pub(crate) fn vanish(&mut self, conn: Conn) {
+        self.peers.remove(&conn);
+        self.cores[conn.0].handle_disconnected(conn.1, at(self.now));
+        self.drive(conn.0);
+    }
+
+    /// Time passes, and nobody looks.
+    pub(crate) fn sleep(&mut self, nanoseconds: u64) {
+        self.now = self.now.after(nanoseconds);
+    }
+
+    /// The next turn of a core: time has passed by a nanosecond, and what is due is done.
+    pub(crate) fn tick(&mut self, core: usize) {
+        self.now = self.now.after(1);
+        if self.cores[core]
+            .poll_timeout()
+            .is_some_and(|due| due <= self.now)
+        {
+            self.cores[core].handle_timeout(at(self.now));
+        }
+        self.drive(core);
+    }
+
+    pub(super) fn drive(&mut self, core: usize) {
+        while let Some(action) = self.cores[core].poll_action() {
+            self.carry_out(core, action);
+        }
+    }
+
+    /// The disk carries out what cores wait for; nothing else happens.
+    pub(crate) fn write_all(&mut self) {
+        while let Some((core, id, op)) = self.disk.held.pop_front() {
+            let result = self.disk.carry_out(op);
+            self.cores[core].handle_completion(id, result, at(self.now));
+            self.drive(core);
+        }
+    }
+
+    /// Cores hear what they told each other; nothing else happens.
+    pub(crate) fn exchange(&mut self) {
+        for (from, to, message) in std::mem::take(&mut self.mesh) {
+            let core = usize::from(to.0);
+            self.cores[core].handle_mesh(CoreId(from), message, at(self.now));
+            self.drive(core);
+        }
+    }
+
+    /// Partitions that are on a core.
+    pub(crate) fn partitions(&mut self, core: usize) -> usize {
+        let Insight::Core(insight) = self.tell(core, Question::Core) else {
+            panic!("no answer to the question");
+        };
+        insight.report.partitions as usize
+    }
+
+    /// Messages between cores that are under way.
+    pub(crate) fn mesh_len(&self) -> usize {
+        self.mesh.len()
+    }
+}
