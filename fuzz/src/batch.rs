@@ -14,6 +14,8 @@ const LIMIT: usize = 256 << 10;
 /// `record/tests/allocation.rs`; zstd's own allocations are not counted here.
 const CODEC_STATE: usize = 200 << 10;
 const MAX_LEN: usize = 1 << 20;
+/// The header of snappy-java's framing and the length of its first block.
+const SNAPPY_FRAMING: usize = 16 + 4;
 
 pub(crate) struct Batches;
 
@@ -41,6 +43,14 @@ fn seed(codec: Compression, count: i64, value: usize) -> Vec<u8> {
     builder.finish().to_vec()
 }
 
+/// Makes length and checksum true again.
+fn seal(batch: &mut [u8]) {
+    let length = batch.len() as i32 - 12;
+    batch[8..12].copy_from_slice(&length.to_be_bytes());
+    let crc = crc32c::crc32c(&batch[21..]);
+    batch[17..21].copy_from_slice(&crc.to_be_bytes());
+}
+
 impl Target for Batches {
     fn name(&self) -> &'static str {
         "batch"
@@ -58,7 +68,13 @@ impl Target for Batches {
         let all = codecs
             .iter()
             .flat_map(|codec| sizes.map(|(count, value)| seed(*codec, count, value)));
-        all.collect()
+        let mut all: Vec<_> = all.collect();
+        // Snappy without Java's framing, as librdkafka sends it: the only block of a framed batch.
+        let bare = seed(Compression::Snappy, 40, 300);
+        let mut bare = [&bare[..HEADER_LEN], &bare[HEADER_LEN + SNAPPY_FRAMING..]].concat();
+        seal(&mut bare);
+        all.push(bare);
+        all
     }
 
     fn repair(&self, rng: &mut Rng, input: &mut Vec<u8>) {
@@ -66,10 +82,7 @@ impl Target for Batches {
             return;
         }
         input[16] = 2;
-        let length = input.len() as i32 - 12;
-        input[8..12].copy_from_slice(&length.to_be_bytes());
-        let crc = crc32c::crc32c(&input[21..]);
-        input[17..21].copy_from_slice(&crc.to_be_bytes());
+        seal(input);
     }
 
     fn run(&mut self, input: &[u8]) -> Result<String, String> {

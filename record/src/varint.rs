@@ -19,7 +19,7 @@ pub struct InvalidVarint;
 #[inline]
 pub fn read_i32(bytes: &mut &[u8]) -> Result<i32, InvalidVarint> {
     let raw = read_unsigned(bytes, u64::from(u32::MAX))? as u32;
-    Ok((raw >> 1) as i32 ^ -((raw & 1) as i32))
+    Ok(zigzag(raw))
 }
 
 /// Takes an `i64` off the front of `bytes`, which stay as they are on error.
@@ -50,6 +50,30 @@ fn read_unsigned(bytes: &mut &[u8], max: u64) -> Result<u64, InvalidVarint> {
             Ok(value)
         }
     }
+}
+
+/// What the varint at the front of `word`, its first byte the lowest, is before [`zigzag`], and how
+/// many bytes it takes, if those are no more than three.
+#[inline(always)]
+pub(crate) fn short(word: u64) -> Option<(u32, usize)> {
+    let word = word as u32;
+    let one = word & 0x7f;
+    if word & 0x80 == 0 {
+        return Some((one, 1));
+    }
+    let two = one | word >> 1 & 0x3f80;
+    // A last group of zeros is one that a shorter encoding does without.
+    if word & 0x8000 == 0 {
+        return (two >= 0x80).then_some((two, 2));
+    }
+    let three = two | word >> 2 & 0x1f_c000;
+    (word & 0x80_0000 == 0 && three >= 0x4000).then_some((three, 3))
+}
+
+/// The number that a raw varint stands for.
+#[inline(always)]
+pub(crate) const fn zigzag(raw: u32) -> i32 {
+    (raw >> 1) as i32 ^ -((raw & 1) as i32)
 }
 
 /// The value at the front of `bytes`, and how many it takes. Takes the slice itself, not where it

@@ -152,6 +152,13 @@ impl BatchWalk {
             if self.index == count {
                 return Err(BatchError::TrailingRecordBytes { extra: piece.len() });
             }
+            if self.part.is_none() {
+                let taken = self.usual_records(piece, visit);
+                if taken > 0 {
+                    piece = &piece[taken..];
+                    continue;
+                }
+            }
             if self.part.is_none()
                 && let Some((body, rest)) = whole(piece)
             {
@@ -167,6 +174,35 @@ impl BatchWalk {
             piece = rest;
         }
         Ok(())
+    }
+
+    /// Passes the records of the usual kind that `piece` begins with. How many bytes those are.
+    fn usual_records(&mut self, piece: &[u8], visit: &mut impl Visit) -> usize {
+        let header = self.header;
+        let count = self.count();
+        let dense = self.deltas == Deltas::Dense;
+        if header.attributes.is_log_append_time() {
+            return 0;
+        }
+        let (mut index, mut least) = (self.index, self.least_delta);
+        let mut rest = piece;
+        while index < count
+            && let Some((usual, behind)) = usual(rest)
+        {
+            let delta = usual.offset_delta;
+            let timestamp = i64::from(usual.timestamp_delta);
+            let Some(timestamp) = header.base_timestamp.checked_add(timestamp) else {
+                break;
+            };
+            if delta != least && (dense || delta < least) || delta > header.last_offset_delta {
+                break;
+            }
+            visit.record(delta, timestamp);
+            // Three bytes of a varint are far below the largest.
+            (index, least, rest) = (index + 1, delta + 1, behind);
+        }
+        (self.index, self.least_delta) = (index, least);
+        piece.len() - rest.len()
     }
 
     #[inline]
@@ -198,6 +234,54 @@ impl BatchWalk {
         visit.record(delta, timestamp);
         Ok(())
     }
+}
+
+/// A record whose lengths and deltas take few bytes, that has a value and no headers: nearly all.
+struct Usual {
+    offset_delta: i32,
+    timestamp_delta: i32,
+}
+
+/// The record at the front of `piece`, if it is whole, right and of the usual kind, in half the time
+/// that others take. What is otherwise about it is not said.
+#[inline(always)]
+fn usual(piece: &[u8]) -> Option<(Usual, &[u8])> {
+    let head: &[u8; 16] = piece.first_chunk()?;
+    let (len, taken) = varint::short(u64::from_le_bytes(*head.first_chunk()?))?;
+    let (record, behind) = piece.split_at_checked(taken + natural(len)?)?;
+    // Behind the attributes, both deltas and a key's length of one byte.
+    let mut at = taken + 1;
+    let deltas = u64::from_le_bytes(*head.get(at..)?.first_chunk()?);
+    let (timestamp, taken) = varint::short(deltas)?;
+    let deltas = deltas >> (8 * taken);
+    at += taken;
+    let (offset, taken) = varint::short(deltas)?;
+    at += taken;
+    let key = (deltas >> (8 * taken)) as u8;
+    if key & 0x81 != 0 && key != NULL_LEN {
+        return None;
+    }
+    at += 1 + usize::from(key >> 1);
+    let (value, taken) = varint::short(u64::from_le_bytes(*piece.get(at..)?.first_chunk()?))?;
+    at += taken + natural(value)?;
+    // No header, and that is all.
+    if at + 1 != record.len() || record[at] != 0 {
+        return None;
+    }
+    let usual = Usual {
+        offset_delta: natural(offset)? as i32,
+        timestamp_delta: varint::zigzag(timestamp),
+    };
+    Some((usual, behind))
+}
+
+/// The one byte of the length of what is null.
+const NULL_LEN: u8 = 1;
+
+/// What a raw varint stands for, if that is not negative.
+#[inline(always)]
+fn natural(raw: u32) -> Option<usize> {
+    (raw & 1 == 0).then_some(raw as usize >> 1)
 }
 
 /// The record at the front of `piece` without its length, if it ends there, and what follows it.

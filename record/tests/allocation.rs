@@ -68,8 +68,8 @@ const LIMIT: usize = 256 << 10;
 /// Bytes of a decoder's own state, whatever the input: zstd's context (93 KiB in 1.5) is the
 /// largest; gzip's window and tables are 43 KiB.
 const CODEC_STATE: usize = 200 << 10;
-/// Bytes of the walk's own buffers: a piece, and zstd's blocks in and out, beside a window that is
-/// bounded as the output is.
+/// Bytes of the walk's own buffers: of lz4 and snappy with what may be referred to, or a piece and
+/// zstd's blocks in and out, beside a window that is bounded as the output is.
 const PIECES: usize = MAX_PIECE_LEN + (256 << 10);
 
 /// What reading a batch may take: its limit, half as much again while an output moves, one

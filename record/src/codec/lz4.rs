@@ -19,7 +19,7 @@ pub(crate) const STORED: u32 = 1 << 31;
 /// How far back a linked block may refer.
 const WINDOW_LEN: usize = 64 << 10;
 /// Most output bytes that a byte of a block can stand for.
-pub(crate) const MAX_EXPANSION: usize = 255;
+const MAX_EXPANSION: usize = 255;
 
 pub(super) fn compress(input: &[u8], out: &mut BytesMut) {
     let info = FrameInfo::new()
@@ -70,12 +70,14 @@ fn frame(rest: &mut &[u8], output: &mut Output) -> Result<(), Refused> {
         if descriptor.block_checksums && take_u32(rest)? != XxHash32::oneshot(0, data) {
             return Err(Refused::Invalid);
         }
+        // A block that compression would make longer is stored.
+        if data.len() > descriptor.max_block_len {
+            return Err(Refused::Invalid);
+        }
         if word & STORED == 0 {
             compressed_block(&descriptor, start, data, output)?;
-        } else if data.len() <= descriptor.max_block_len {
-            output.append(data)?;
         } else {
-            return Err(Refused::Invalid);
+            output.append(data)?;
         }
     }
     let content = &output.bytes[start..];

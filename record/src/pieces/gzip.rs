@@ -6,6 +6,14 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 use super::{Refused, Step, Work, reserve};
 
 const PIECE_LEN: usize = 64 << 10;
+/// Bytes of input of a step: of the worst kind, a few hundred blocks that hold nothing but tables.
+const MAX_INPUT: usize = 1 << 10;
+/// What a byte of input costs, in bytes of output: a block of eleven bytes may take as long as ten
+/// thousand bytes of others, and a member of twenty as long as that.
+const INPUT_COST: usize = 64;
+const MEMBER_COST: usize = 8 << 10;
+/// Most bytes of a name or comment, which the reader takes too.
+const MAX_TEXT_LEN: usize = 65_535;
 /// Bytes of a member's header in front of its optional fields, and of its trailer.
 const HEADER_LEN: usize = 10;
 const TRAILER_LEN: usize = 8;
@@ -53,6 +61,7 @@ impl Gzip {
             Part::Boundary if rest.is_empty() => Ok(Step::End),
             Part::Header | Part::Boundary => {
                 *work.at += header_len(rest).ok_or(Refused::Invalid)?;
+                *work.cost += MEMBER_COST;
                 self.inflate.reset(false);
                 self.crc = Crc::new();
                 self.part = Part::Body;
@@ -74,8 +83,10 @@ impl Gzip {
     }
 
     fn inflate(&mut self, work: Work<'_, '_>) -> Result<Step, Refused> {
-        let input = work.input();
-        let Work { at, buffer, .. } = work;
+        let input = work.input(MAX_INPUT);
+        let Work {
+            at, cost, buffer, ..
+        } = work;
         reserve(buffer, PIECE_LEN);
         let (taken, given) = (self.inflate.total_in(), self.inflate.total_out());
         let status = self
@@ -86,6 +97,7 @@ impl Gzip {
         let taken = (self.inflate.total_in() - taken) as usize;
         let given = (self.inflate.total_out() - given) as usize;
         *at += taken;
+        *cost += taken * INPUT_COST;
         self.crc.update(&buffer[..given]);
         if status == Status::StreamEnd {
             self.part = Part::Trailer;
@@ -111,7 +123,8 @@ fn header_len(bytes: &[u8]) -> Option<usize> {
     }
     for field in [HAS_NAME, HAS_COMMENT] {
         if flags & field != 0 {
-            len += 1 + bytes.get(len..)?.iter().position(|byte| *byte == 0)?;
+            let mut text = bytes.get(len..)?.iter().take(MAX_TEXT_LEN + 1);
+            len += 1 + text.position(|byte| *byte == 0)?;
         }
     }
     if flags & HAS_HEADER_CRC != 0 {

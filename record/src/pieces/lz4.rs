@@ -1,13 +1,20 @@
-//! LZ4 frames. Blocks up to 256 KiB of independent frames are the library's to decode; others
-//! are decoded here, where they can stop at any sequence and keep only the window.
+//! LZ4 frames. Their blocks are decoded here, where they can stop at any sequence and keep only
+//! the window.
+
+use std::hash::Hasher;
 
 use twox_hash::XxHash32;
 
-use super::window::{Run, WIDE, Window, bounded};
-use super::{MAX_INPUT, MAX_PIECE_LEN, Refused, Step, Work};
-use crate::codec::lz4::{
-    Descriptor, MAGIC, MAX_EXPANSION, SKIPPABLE_MAGIC, STORED, descriptor, take, take_u32,
+use super::window::{
+    LEN, Run, SHORT, WIDE, Window, bounded, copy_short, copy_shortest, put_short, put_wide,
 };
+use super::{MAX_INPUT, Refused, Step, Work};
+use crate::codec::lz4::{Descriptor, MAGIC, SKIPPABLE_MAGIC, STORED, descriptor, take, take_u32};
+
+/// Fewest bytes of a match.
+const MIN_MATCH: usize = 4;
+/// Most bytes of literal and match whose lengths take no more than a byte behind their token.
+const _: () = assert!(15 + 254 + MIN_MATCH <= SHORT);
 
 /// A frame under way.
 struct Frame {
@@ -17,15 +24,16 @@ struct Frame {
     window: Window,
 }
 
-/// A block that is decoded here.
-#[derive(Clone, Copy)]
+/// A block under way.
 struct Block {
     kind: Kind,
     run: Run,
     /// Where its input ends.
     end: usize,
-    /// Bytes that it may still become.
+    /// Bytes that its sequences may still become.
     left: usize,
+    /// Of its input so far, if a checksum follows.
+    hash: Option<XxHash32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,6 +75,7 @@ impl Lz4 {
             payload,
             at,
             buffer,
+            ..
         } = work;
         match std::mem::take(&mut self.next) {
             Next::Frame if *at == payload.len() => {
@@ -99,46 +108,27 @@ impl Lz4 {
         }
         let from = payload.len() - rest.len();
         let data = take(&mut rest, (word & !STORED) as usize)?;
-        if frame.descriptor.block_checksums && take_u32(&mut rest)? != XxHash32::oneshot(0, data) {
-            return Err(Refused::Invalid);
-        }
-        let behind = payload.len() - rest.len();
         let max = frame.descriptor.max_block_len;
-        let stored = word & STORED != 0;
-        if stored && data.len() > max {
+        // A block that compression would make longer is stored.
+        if data.len() > max {
             return Err(Refused::Invalid);
         }
-        let most = data.len().saturating_mul(MAX_EXPANSION).min(max);
         if !frame.descriptor.linked_blocks {
             frame.window.forget();
         }
-        if !stored && most <= MAX_PIECE_LEN && data.len() <= MAX_PIECE_LEN + MAX_INPUT {
-            frame.window.whole_piece(most, buffer, |room, history| {
-                let len = match history {
-                    [] => lz4_flex::block::decompress_into(data, room),
-                    _ => lz4_flex::block::decompress_into_with_dict(data, room, history),
-                };
-                len.map_err(|_| Refused::Invalid)
-            })?;
-            let (from, to) = frame.window.piece();
-            frame.count(&buffer[from..to]);
-            *at = behind;
-            self.next = Next::Block(frame);
-            return Ok(Step::Piece(from, to));
-        }
+        let (kind, run, left) = match word & STORED {
+            0 => (Kind::Sequences(After::Token), Run::None, max),
+            _ => (Kind::Stored, Run::Literal(data.len()), 0),
+        };
         let block = Block {
-            kind: if stored {
-                Kind::Stored
-            } else {
-                Kind::Sequences(After::Token)
-            },
-            run: if stored {
-                Run::Literal(data.len())
-            } else {
-                Run::None
-            },
+            kind,
+            run,
             end: from + data.len(),
-            left: if stored { data.len() } else { max },
+            left,
+            hash: frame
+                .descriptor
+                .block_checksums
+                .then(|| XxHash32::with_seed(0)),
         };
         *at = from;
         self.go_on(frame, block, payload, at, buffer)
@@ -152,14 +142,19 @@ impl Lz4 {
         at: &mut usize,
         buffer: &mut Vec<u8>,
     ) -> Result<Step, Refused> {
+        let begin = *at;
         let done = block.step(&mut frame.window, payload, at, buffer)?;
         let (from, to) = frame.window.piece();
         frame.count(&buffer[from..to]);
-        self.next = if done {
-            *at += 4 * usize::from(frame.descriptor.block_checksums);
-            Next::Block(frame)
-        } else {
-            Next::Inside(frame, block)
+        if let Some(hash) = &mut block.hash {
+            hash.write(&payload[begin..*at]);
+        }
+        self.next = match done {
+            true => {
+                block.finish(payload, at)?;
+                Next::Block(frame)
+            }
+            false => Next::Inside(frame, block),
         };
         Ok(Step::Piece(from, to))
     }
@@ -191,7 +186,7 @@ impl Frame {
     fn count(&mut self, content: &[u8]) {
         self.content_len += content.len() as u64;
         if self.descriptor.content_checksum {
-            std::hash::Hasher::write(&mut self.hash, content);
+            self.hash.write(content);
         }
     }
 
@@ -208,6 +203,18 @@ impl Frame {
 }
 
 impl Block {
+    /// Takes the checksum behind it, if there is one.
+    fn finish(&self, payload: &[u8], at: &mut usize) -> Result<(), Refused> {
+        let mut rest = &payload[*at..];
+        if let Some(hash) = &self.hash
+            && take_u32(&mut rest)? != hash.finish_32()
+        {
+            return Err(Refused::Invalid);
+        }
+        *at = payload.len() - rest.len();
+        Ok(())
+    }
+
     /// Writes a piece. Whether that was the block's last.
     fn step(
         &mut self,
@@ -219,6 +226,7 @@ impl Block {
         let input = &payload[..self.end];
         let pause = *at + MAX_INPUT;
         window.begin_piece(buffer);
+        let buffer = bounded(buffer);
         loop {
             self.run = window.go_on(self.run, input, at, buffer)?;
             if self.run != Run::None {
@@ -231,11 +239,14 @@ impl Block {
             if *at == self.end && matches!(after, After::Match(_)) {
                 return Ok(true);
             }
-            if *at >= pause {
+            if *at >= pause || window.is_full() {
                 return Ok(false);
             }
             if after == After::Token {
-                self.short_sequences(window, &input[..pause.min(input.len())], at, buffer);
+                self.short_sequences(window, &input[..pause.min(self.end)], at, buffer)?;
+                if *at >= pause || window.is_full() {
+                    return Ok(false);
+                }
             }
             let (len, run, after) = match after {
                 After::Token => {
@@ -249,7 +260,7 @@ impl Block {
                 }
                 After::Match(nibble) => {
                     let distance = u16::from_le_bytes([byte(input, at)?, byte(input, at)?]);
-                    let left = length(nibble, input, at)?.saturating_add(4);
+                    let left = length(nibble, input, at)?.saturating_add(MIN_MATCH);
                     let distance = usize::from(distance);
                     (left, Run::Copy { distance, left }, After::Token)
                 }
@@ -259,29 +270,64 @@ impl Block {
         }
     }
 
-    /// Goes over sequences whose lengths are in their tokens, as long as no edge is near: nearly all,
-    /// at several times the speed.
+    /// Goes over sequences whose literals are short, as long as no edge is near: nearly all, at
+    /// several times the speed.
     fn short_sequences(
         &mut self,
         window: &mut Window,
         input: &[u8],
         at: &mut usize,
-        buffer: &mut [u8],
-    ) {
-        let buffer = bounded(buffer);
-        // A token, its literal, a distance.
-        while let Some([token, rest @ ..]) = input[*at..].first_chunk::<{ 1 + WIDE + 2 }>() {
-            let (len, nibble) = (usize::from(token >> 4), usize::from(token & 0xf));
-            let literal = rest.first_chunk().map(|literal| (literal, len));
-            let distance = usize::from(u16::from_le_bytes([rest[len], rest[len + 1]]));
-            let copy = nibble + 4;
-            let fits = len < 0xf && nibble < 0xf && len + copy <= self.left;
-            if !fits || !window.short_runs(literal, distance, copy, buffer) {
-                return;
+        buffer: &mut [u8; LEN],
+    ) -> Result<(), Refused> {
+        let (history, begin) = window.bounds();
+        let (limit, most) = (window.limit(), begin + self.left);
+        let (mut from, mut end) = (*at, begin);
+        // A token, its literal, a distance, and a byte of a longer match's length.
+        while end < limit
+            && let Some([token, rest @ ..]) = input[from..].first_chunk::<{ 1 + WIDE + 2 }>()
+        {
+            let (nibbles, mut behind) = ((token >> 4, token & 0xf), from + 1);
+            let mut len = usize::from(nibbles.0);
+            let to = end;
+            if nibbles.0 < 0xf {
+                put_wide(buffer, to, rest.first_chunk().expect("longer"));
+            } else {
+                len += usize::from(rest[0]);
+                behind += 1;
+                if rest[0] == 0xff || !put_short(buffer, to, &input[behind..], len) {
+                    break;
+                }
             }
-            self.left -= len + copy;
-            *at += 1 + len + 2;
+            behind += len;
+            let Some([low, high, more]) = input[behind..].first_chunk() else {
+                break;
+            };
+            let distance = usize::from(u16::from_le_bytes([*low, *high]));
+            let mut copy = MIN_MATCH + usize::from(nibbles.1);
+            behind += 2;
+            let to = to + len;
+            if distance == 0 || distance > to - history {
+                return Err(Refused::Invalid);
+            }
+            if nibbles.1 < 0xf {
+                copy_shortest(buffer, to, distance, copy);
+            } else {
+                copy += usize::from(*more);
+                behind += 1;
+                if *more == 0xff {
+                    break;
+                }
+                copy_short(buffer, to, distance, copy);
+            }
+            if to + copy > most {
+                return Err(Refused::Invalid);
+            }
+            (from, end) = (behind, to + copy);
         }
+        self.left -= end - begin;
+        window.written_to(end);
+        *at = from;
+        Ok(())
     }
 }
 

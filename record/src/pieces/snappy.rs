@@ -1,19 +1,22 @@
-//! Snappy: Java's framing, or one bare block. Short blocks are the library's to decode; a long
-//! one is decoded here, where it can stop at any element.
+//! Snappy: Java's framing, or one bare block. Blocks are decoded here, where they can stop at any
+//! element and keep only the window.
 
-use super::window::{Run, WIDE, Window, bounded};
-use super::{MAX_INPUT, MAX_PIECE_LEN, Refused, Step, Work, reserve};
+use super::window::{
+    LEN, Run, WIDE, Window, bounded, copy_short, copy_shortest, put_short, put_wide,
+};
+use super::{MAX_INPUT, Refused, Step, Work};
 use crate::codec::snappy::{HEADER, MAGIC_LEN, MAX_EXPANSION};
 
-/// A long block under way.
+/// A block under way.
 #[derive(Clone, Copy)]
-struct Long {
-    window: Window,
+struct Block {
     run: Run,
     /// Bytes of output that are still owed.
     left: usize,
     /// Where its input ends.
     end: usize,
+    /// There may be another one behind it.
+    framed: bool,
 }
 
 /// What comes next.
@@ -24,8 +27,8 @@ enum Next {
     Start,
     /// A framed block, or the end.
     Frame,
-    /// More of a long block; whether it is framed.
-    Long(Long, bool),
+    /// More of a block.
+    Inside(Block),
     /// The end.
     End,
 }
@@ -33,6 +36,7 @@ enum Next {
 #[derive(Default)]
 pub(super) struct Snappy {
     next: Next,
+    window: Window,
 }
 
 impl Snappy {
@@ -41,19 +45,20 @@ impl Snappy {
             payload,
             at,
             buffer,
+            ..
         } = work;
-        match self.next {
-            Next::End => Ok(Step::End),
+        let mut block = match self.next {
+            Next::End => return Ok(Step::End),
             Next::Start if payload.starts_with(&HEADER[..MAGIC_LEN]) => {
                 if payload.len() < HEADER.len() {
                     return Err(Refused::Invalid);
                 }
                 *at = HEADER.len();
                 self.next = Next::Frame;
-                Ok(Step::Piece(0, 0))
+                return Ok(Step::Piece(0, 0));
             }
-            Next::Start => self.block(payload, at, payload.len(), false, buffer),
-            Next::Frame if *at == payload.len() => Ok(Step::End),
+            Next::Start => Block::begin(payload, at, payload.len(), false)?,
+            Next::Frame if *at == payload.len() => return Ok(Step::End),
             Next::Frame => {
                 let (len, behind) = payload[*at..]
                     .split_first_chunk::<4>()
@@ -63,131 +68,135 @@ impl Snappy {
                     return Err(Refused::Invalid);
                 }
                 *at += 4;
-                self.block(payload, at, *at + len, true, buffer)
+                self.window.forget();
+                Block::begin(payload, at, *at + len, true)?
             }
-            Next::Long(mut long, framed) => {
-                let step = long.step(payload, at, buffer)?;
-                self.next = match (long.is_done(*at)?, framed) {
-                    (false, _) => Next::Long(long, framed),
-                    (true, true) => Next::Frame,
-                    (true, false) => Next::End,
-                };
-                Ok(step)
-            }
-        }
-    }
-
-    /// Begins the block that ends at `end`.
-    fn block(
-        &mut self,
-        payload: &[u8],
-        at: &mut usize,
-        end: usize,
-        framed: bool,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Step, Refused> {
-        let block = &payload[*at..end];
-        let len = snap::raw::decompress_len(block).map_err(|_| Refused::Invalid)?;
-        if len / MAX_EXPANSION > block.len() {
-            return Err(Refused::Invalid);
-        }
-        // What is short in either sense is decoded at once.
-        if len <= MAX_PIECE_LEN && block.len() <= MAX_PIECE_LEN + MAX_INPUT {
-            reserve(buffer, len);
-            snap::raw::Decoder::new()
-                .decompress(block, &mut buffer[..len])
-                .map_err(|_| Refused::Invalid)?;
-            *at = end;
-            self.next = if framed { Next::Frame } else { Next::End };
-            return Ok(Step::Piece(0, len));
-        }
-        let preamble = block.iter().position(|byte| *byte < 0x80);
-        *at += preamble.ok_or(Refused::Invalid)? + 1;
-        let long = Long {
-            window: Window::default(),
-            run: Run::None,
-            left: len,
-            end,
+            Next::Inside(block) => block,
         };
-        self.next = Next::Long(long, framed);
-        Ok(Step::Piece(0, 0))
-    }
-}
-
-impl Long {
-    fn step(
-        &mut self,
-        payload: &[u8],
-        at: &mut usize,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Step, Refused> {
-        let input = &payload[..self.end];
-        let pause = *at + MAX_INPUT;
-        self.window.begin_piece(buffer);
-        while self.window.room() > 0 {
-            if self.run == Run::None {
-                if *at >= self.end || *at >= pause {
-                    break;
-                }
-                self.short_elements(&input[..pause.min(self.end)], at, buffer);
-                if *at >= self.end || *at >= pause {
-                    break;
-                }
-                self.run = element(input, at)?;
-                let len = match self.run {
-                    Run::None => 0,
-                    Run::Literal(len) | Run::Copy { left: len, .. } => len,
-                };
-                self.left = self.left.checked_sub(len).ok_or(Refused::Invalid)?;
-            }
-            self.run = self.window.go_on(self.run, input, at, buffer)?;
-        }
+        let done = block.step(&mut self.window, payload, at, buffer)?;
+        self.next = match (done, block.framed) {
+            (false, _) => Next::Inside(block),
+            (true, true) => Next::Frame,
+            (true, false) => Next::End,
+        };
         let (from, to) = self.window.piece();
         Ok(Step::Piece(from, to))
     }
+}
 
-    /// Goes over short elements, as long as no edge is near: nearly all, at several times the speed.
-    fn short_elements(&mut self, input: &[u8], at: &mut usize, buffer: &mut [u8]) {
-        let (window, buffer) = (&mut self.window, bounded(buffer));
-        // A tag, and a literal or a distance.
-        while let Some([tag, rest @ ..]) = input[*at..].first_chunk::<{ 1 + WIDE }>() {
-            let upper = usize::from(tag >> 2);
-            let (len, taken, written) = if tag & 0b11 == 0 {
-                let len = upper + 1;
-                let short = len <= WIDE && len <= self.left;
-                (
-                    len,
-                    1 + len,
-                    short && window.short_literal(rest, len, buffer),
-                )
-            } else {
-                let (len, distance, taken) = match tag & 0b11 {
-                    0b01 => (
-                        4 + (upper & 0b111),
-                        u16::from_be_bytes([tag >> 5, rest[0]]),
-                        2,
-                    ),
-                    0b10 => (upper + 1, u16::from_le_bytes([rest[0], rest[1]]), 3),
-                    _ => return,
-                };
-                let distance = usize::from(distance);
-                let written = len <= self.left && window.short_copy(distance, len, buffer);
-                (len, taken, written)
-            };
-            if !written {
-                return;
+impl Block {
+    /// The block that ends at `end`, and whose length comes first.
+    fn begin(payload: &[u8], at: &mut usize, end: usize, framed: bool) -> Result<Self, Refused> {
+        let block = &payload[*at..end];
+        let left = snap::raw::decompress_len(block).map_err(|_| Refused::Invalid)?;
+        if left / MAX_EXPANSION > block.len() {
+            return Err(Refused::Invalid);
+        }
+        let preamble = block.iter().position(|byte| *byte < 0x80);
+        *at += preamble.ok_or(Refused::Invalid)? + 1;
+        Ok(Self {
+            run: Run::None,
+            left,
+            end,
+            framed,
+        })
+    }
+
+    /// Writes a piece. Whether that was the block's last.
+    fn step(
+        &mut self,
+        window: &mut Window,
+        payload: &[u8],
+        at: &mut usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<bool, Refused> {
+        let input = &payload[..self.end];
+        let pause = (*at + MAX_INPUT).min(self.end);
+        window.begin_piece(buffer);
+        let buffer = bounded(buffer);
+        loop {
+            self.run = window.go_on(self.run, input, at, buffer)?;
+            if self.run != Run::None {
+                return Ok(false);
             }
-            self.left -= len;
-            *at += taken;
+            self.short_elements(window, &input[..pause], at, buffer)?;
+            if *at == self.end {
+                return match self.left {
+                    0 => Ok(true),
+                    _ => Err(Refused::Invalid),
+                };
+            }
+            if *at >= pause || window.is_full() {
+                return Ok(false);
+            }
+            self.run = element(input, at)?;
+            let (Run::Literal(len) | Run::Copy { left: len, .. }) = self.run else {
+                continue;
+            };
+            self.left = self.left.checked_sub(len).ok_or(Refused::Invalid)?;
         }
     }
 
-    fn is_done(&self, at: usize) -> Result<bool, Refused> {
-        match (at >= self.end && self.run == Run::None, self.left) {
-            (false, _) => Ok(false),
-            (true, 0) => Ok(true),
-            (true, _) => Err(Refused::Invalid),
+    /// Goes over short elements, as long as no edge is near: nearly all, at several times the speed.
+    fn short_elements(
+        &mut self,
+        window: &mut Window,
+        input: &[u8],
+        at: &mut usize,
+        buffer: &mut [u8; LEN],
+    ) -> Result<(), Refused> {
+        let (history, begin) = window.bounds();
+        let (limit, most) = (window.limit(), begin + self.left);
+        let (mut from, mut end) = (*at, begin);
+        // A tag, and a literal or a distance.
+        while end < limit
+            && let Some([tag, rest @ ..]) = input[from..].first_chunk::<{ 1 + WIDE }>()
+        {
+            let (kind, upper) = (tag & 0b11, usize::from(tag >> 2));
+            if kind == 0b00 {
+                let (tag, len) = match upper {
+                    ..60 => (1, 1 + upper),
+                    60 => (2, 1 + usize::from(rest[0])),
+                    _ => break,
+                };
+                if upper < WIDE {
+                    put_wide(buffer, end, rest);
+                } else if !put_short(buffer, end, &input[from + tag..], len) {
+                    break;
+                }
+                (from, end) = (from + tag + len, end + len);
+            } else {
+                let near = kind == 0b01;
+                let distance = match near {
+                    true => u16::from_be_bytes([tag >> 5, rest[0]]),
+                    false => u16::from_le_bytes([rest[0], rest[1]]),
+                };
+                let distance = usize::from(distance);
+                let len = match near {
+                    true => 4 + (upper & 0b111),
+                    false => 1 + upper,
+                };
+                if kind == 0b11 {
+                    break;
+                }
+                if distance == 0 || distance > end - history {
+                    return Err(Refused::Invalid);
+                }
+                if len <= 2 * WIDE {
+                    copy_shortest(buffer, end, distance, len);
+                } else {
+                    copy_short(buffer, end, distance, len);
+                }
+                (from, end) = (from + 1 + usize::from(kind), end + len);
+            }
+            if end > most {
+                return Err(Refused::Invalid);
+            }
         }
+        self.left -= end - begin;
+        window.written_to(end);
+        *at = from;
+        Ok(())
     }
 }
 

@@ -3,12 +3,11 @@
 
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 
-use super::{Refused, Step, Work, reserve};
+use super::{MAX_INPUT, MAX_PIECE_LEN, Refused, Step, Work, reserve};
 
 /// Windows of up to 128 MiB, which zstd's own levels reach: the bound of its streaming decoder
 /// and so of every Kafka client on the JVM. Under a smaller limit, no more than that.
 const WINDOW_LOGS: std::ops::RangeInclusive<u32> = 10..=27;
-const PIECE_LEN: usize = 128 << 10;
 
 pub(super) struct Zstd {
     context: DCtx<'static>,
@@ -42,10 +41,10 @@ impl Zstd {
         if work.rest().is_empty() && self.between_frames {
             return Ok(Step::End);
         }
-        let mut input = InBuffer::around(work.input());
+        let mut input = InBuffer::around(work.input(MAX_INPUT));
         let Work { at, buffer, .. } = work;
-        reserve(buffer, PIECE_LEN);
-        let mut output = OutBuffer::around(&mut buffer[..PIECE_LEN]);
+        reserve(buffer, MAX_PIECE_LEN);
+        let mut output = OutBuffer::around(&mut buffer[..MAX_PIECE_LEN]);
         let hint = self
             .context
             .decompress_stream(&mut output, &mut input)
