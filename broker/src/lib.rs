@@ -4,6 +4,8 @@
 pub mod config;
 pub mod core;
 #[cfg(feature = "runtime")]
+mod file_kind;
+#[cfg(feature = "runtime")]
 pub mod http;
 #[cfg(feature = "runtime")]
 pub mod offline;

@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use leveret_storage::io::{
     BufPool, Dir, FileName, IoError, IoErrorKind, IoResult, Op, OpId, Output,
 };
 use leveret_storage::recovery::Driven;
+
+use crate::file_kind::{expect_file, kind_of, why_not_opened};
 
 /// Descriptors kept open at most.
 const OPEN_FILES: usize = 64;
@@ -97,7 +99,7 @@ impl Offline {
         let opened = match self.open.entry(file) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => {
-                entry.insert(File::open(self.root.join(file.to_string()))?)
+                entry.insert(open(&self.root.join(file.to_string()))?)
             }
         };
         let mut buf = vec![0; len];
@@ -136,20 +138,28 @@ impl Offline {
 
     fn len(&self, file: FileName) -> io::Result<Output<Vec<u8>>> {
         match fs::metadata(self.root.join(file.to_string())) {
-            Ok(metadata) => Ok(Output::Len(Some(metadata.len()))),
+            Ok(found) => {
+                expect_file(&found)?;
+                Ok(Output::Len(Some(found.len())))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Output::Len(None)),
             Err(error) => Err(error),
         }
     }
 }
 
+/// Without waiting for whoever else may open what stands there.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    let opened = options.read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = opened.map_err(|error| why_not_opened(path, error))?;
+    expect_file(&file.metadata()?)?;
+    Ok(file)
+}
+
 fn failed(what: &str, which: &impl std::fmt::Display, error: &io::Error) -> IoError {
-    let kind = match error.kind() {
-        io::ErrorKind::NotFound => IoErrorKind::NotFound,
-        _ => IoErrorKind::Other,
-    };
     IoError {
-        kind,
+        kind: kind_of(error),
         message: format!("{what} {which}: {error}"),
     }
 }

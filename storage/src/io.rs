@@ -314,6 +314,8 @@ pub enum IoErrorKind {
     Exists,
     /// No space left on the device.
     NoSpace,
+    /// Something else stands there: a directory, a FIFO, a socket, a device.
+    NotAFile,
     /// Anything else: the state of what was written is unknown.
     Other,
 }

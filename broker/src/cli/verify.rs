@@ -33,6 +33,8 @@ struct Verified {
     bytes: u64,
     /// How many, listed or not.
     errors: u64,
+    /// Files that a start left which was killed, and that the next one removes; none was checked.
+    left_by_killed_start: u64,
     /// The first thousand.
     findings: Vec<Finding>,
 }
@@ -79,6 +81,13 @@ fn tell(args: &VerifyArgs, verified: Verified, elapsed: Duration) -> Result<(), 
             text.push_str(&format!(
                 "{} at {}: {}\n",
                 finding.file, finding.position, finding.what
+            ));
+        }
+        if verified.left_by_killed_start > 0 {
+            text.push_str(&format!(
+                "a start was killed here: nothing counts on {} that it left, none was checked, and \
+                 the next start removes them\n",
+                counted(verified.left_by_killed_start, "file"),
             ));
         }
         text.push_str(&format!(
@@ -208,6 +217,7 @@ impl From<Report> for Verified {
             records: report.records,
             bytes: report.bytes,
             errors: report.errors,
+            left_by_killed_start: report.unborn,
             findings: findings.collect(),
         }
     }

@@ -269,50 +269,6 @@ pub(crate) async fn look_around<P: BufPool>(
     })
 }
 
-/// Removes what tries to start have left that were killed, before this one takes any space. The
-/// journal files, which tell that there was one, go when the rest is gone for good: so a number
-/// of theirs that is used again meets nothing that bears it. Returns how many were removed.
-pub(crate) async fn remove_unborn<P: BufPool>(
-    io: &Io<P>,
-    boot: &Boot,
-    others: &[FileName],
-) -> Result<u64, RecoveryError> {
-    let born = boot.current.map(|(block, _)| block.generation);
-    let is_unborn = |generation| born.is_none_or(|born| generation > born);
-    let mut removed = 0;
-    if others
-        .iter()
-        .any(|file| generation_of(*file).is_some_and(is_unborn))
-    {
-        for log in list_logs(io).await? {
-            let dir = Dir::Log(log);
-            let names = io.list(dir).await?;
-            let files = names
-                .iter()
-                .filter_map(|(name, _)| FileName::parse(dir, name));
-            let unborn: Vec<_> = files
-                .filter(|file| match *file {
-                    FileName::Segment { generation, .. }
-                    | FileName::Snapshot { generation, .. } => is_unborn(generation),
-                    FileName::Index { written, .. } => is_unborn(written),
-                    FileName::Superblock | FileName::Journal { .. } => false,
-                })
-                .collect();
-            if !unborn.is_empty() {
-                removed += unborn.len() as u64;
-                io.run_all(unborn.into_iter().map(Op::Remove)).await?;
-                io.run(Op::SyncDir(dir)).await?;
-            }
-        }
-    }
-    removed += others.len() as u64;
-    io.run_all(others.iter().copied().map(Op::Remove)).await?;
-    if !others.is_empty() {
-        io.run(Op::SyncDir(Dir::Journal)).await?;
-    }
-    Ok(removed)
-}
-
 /// Removes again what a try has made that ends before its generation is the truth.
 pub(crate) async fn give_back<P: BufPool>(io: &Io<P>) {
     let made = io.take_created();
@@ -477,8 +433,8 @@ pub(crate) async fn remove_superseded<P: BufPool>(
     Ok(removed)
 }
 
-/// Whether an index in a log's folder is of another log: folders were swapped, and what looks dead
-/// there is that log's. One block of each of the newest few is read.
+/// Whether an index in a log's folder is of another log, or none at all: folders were swapped, and what
+/// looks dead there is that log's. One block of each of the newest few is read.
 async fn is_foreign<P: BufPool>(
     io: &Io<P>,
     id: LogId,
@@ -487,8 +443,13 @@ async fn is_foreign<P: BufPool>(
     let indexes = files.iter().rev();
     let indexes = indexes.filter(|file| matches!(file, FileName::Index { .. }));
     for &file in indexes.take(8) {
-        let block = io.read_range(file, 0, BLOCK).await?;
-        if owner(&block).is_some_and(|owner| owner != id) {
+        let foreign = match io.read_range(file, 0, BLOCK).await {
+            Ok(block) => owner(&block).is_some_and(|owner| owner != id),
+            // What stands there is no file, and proves nothing.
+            Err(RecoveryError::Corruption { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        if foreign {
             return Ok(true);
         }
     }

@@ -273,22 +273,6 @@ impl<P: BufPool> Journal<P> {
         })
     }
 
-    /// Reads every live commit in sequence and hands header, body and padding to `each`.
-    ///
-    /// # Errors
-    /// Corruption at the first live commit that is not intact; whatever `each` returns.
-    pub(crate) async fn read_live(
-        &self,
-        end: &End,
-        mut each: impl FnMut(RingPosition, &CommitHeader, &[u8], &[u8]) -> Result<(), RecoveryError>,
-    ) -> Result<(), RecoveryError> {
-        let mut live = self.live(end)?;
-        while let Some(commit) = live.next().await? {
-            each(commit.at, &commit.header, commit.body, commit.padding)?;
-        }
-        Ok(())
-    }
-
     /// Bytes of the ring from live-from to the end, an upper bound of what is live in it.
     pub(crate) fn live_bytes(&self, end: &End) -> u64 {
         let place = |at: RingPosition| u64::from(at.file) * self.geometry.file_bytes + at.byte();

@@ -31,6 +31,7 @@ mod recovered;
 mod source;
 mod spill;
 mod task;
+mod unborn;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,18 +42,19 @@ pub use recovered::{
 };
 pub use task::{Driven, Task, Traffic};
 
-pub(crate) use boot::read_superblock;
-pub(crate) use gather::{Gather, OldLog};
+pub(crate) use boot::{list_journals, read_superblock};
+pub(crate) use gather::{CommitAt, Gather, OldLog, SnapshotAt, Source};
 pub(crate) use journal::Journal;
 pub(crate) use marks::check_end;
+pub(crate) use pieces::{Pieces, Spot};
 pub(crate) use source::Sources;
 pub(crate) use task::Io;
+pub(crate) use unborn::Unborn;
 
 use boot::Boot;
 use build::JournalWriter;
 use carry::Loaded;
 use early::Early;
-use pieces::Pieces;
 use plan::Plan;
 use progress::Watch;
 use spill::Cut;
@@ -145,9 +147,10 @@ async fn attempt<P: BufPool>(
     }
     let boot = boot::read_superblock(&io).await?;
     let present = boot::look_around(&io, &boot).await?;
+    let unborn = Unborn::among(&boot, present.others.iter().copied());
     let mut summary = Summary {
         first_start: boot.current.is_none(),
-        removed: boot::remove_unborn(&io, &boot, &present.others).await?,
+        removed: unborn.remove(&io, &present.others).await?,
         ..Summary::default()
     };
     let journals = open_journals(&io, &boot, config.mutation);

@@ -18,7 +18,7 @@ use crate::format::index::Span;
 use crate::format::record::PREFIX_MAX;
 use crate::format::snapshot::{self, SnapshotId};
 use crate::format::{FormatError, crc};
-use crate::io::{BufPool, FileName, IoErrorKind};
+use crate::io::{BufPool, FileName};
 use crate::mutation::{Mutation, mutated};
 use crate::types::{EntryMeta, Generation, LogId, LogKind, Ordinal};
 
@@ -142,11 +142,7 @@ impl<P: BufPool> Sources<P> {
         };
         let in_file = span.end_position().min(extent.boundary);
         let in_file = usize::try_from(in_file.saturating_sub(span.position)).expect("a length");
-        let read = self.io.read_range(file, span.position, in_file).await;
-        let mut bytes = read.map_err(|error| match error.kind {
-            IoErrorKind::NotFound => RecoveryError::corrupt(file, 0, "the segment is missing"),
-            _ => error.into(),
-        })?;
+        let mut bytes = self.io.read_range(file, span.position, in_file).await?;
         if span.end_position() > extent.boundary {
             let skip = span.position.saturating_sub(extent.boundary);
             let skip = usize::try_from(skip).expect("within the tail");

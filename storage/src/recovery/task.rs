@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use super::RecoveryError;
 use crate::io::{BLOCK, BufPool, Dir, FileName, IoError, IoErrorKind, IoResult, Op, OpId, Output};
 
 /// Largest single read or write that a task asks for.
@@ -181,6 +182,15 @@ impl<B: AsRef<[u8]>> std::ops::Deref for Chunk<B> {
     }
 }
 
+/// What is gone, or no file at all, is damage of that file; anything else is the device's.
+fn told(file: FileName, error: IoError) -> RecoveryError {
+    match error.kind {
+        IoErrorKind::NotFound => RecoveryError::corrupt(file, 0, "the file is missing"),
+        IoErrorKind::NotAFile => RecoveryError::corrupt(file, 0, error.message),
+        IoErrorKind::Exists | IoErrorKind::NoSpace | IoErrorKind::Other => error.into(),
+    }
+}
+
 fn unexpected(what: &str) -> IoError {
     IoError {
         kind: IoErrorKind::Other,
@@ -272,12 +282,7 @@ impl<P: BufPool> Io<P> {
     }
 
     /// Reads up to `len` bytes (at most [`CHUNK`] by our own rule) at the block boundary `pos`.
-    pub(crate) async fn read(
-        &self,
-        file: FileName,
-        pos: u64,
-        len: usize,
-    ) -> Result<Chunk<P::Buf>, IoError> {
+    async fn read(&self, file: FileName, pos: u64, len: usize) -> Result<Chunk<P::Buf>, IoError> {
         assert!(pos.is_multiple_of(BLOCK as u64) && len.is_multiple_of(BLOCK));
         match self.call(Op::Read { file, pos, len }).await? {
             Output::Read { buf, len: got } => Ok(Chunk {
@@ -289,19 +294,23 @@ impl<P: BufPool> Io<P> {
     }
 
     /// Reads the bytes `pos..pos + len`, of any alignment; fewer where the file ends.
+    ///
+    /// # Errors
+    /// Corruption when there is no such file; when the device refuses.
     pub(crate) async fn read_range(
         &self,
         file: FileName,
         pos: u64,
         len: usize,
-    ) -> Result<Vec<u8>, IoError> {
+    ) -> Result<Vec<u8>, RecoveryError> {
         let begin = crate::format::round_down(pos);
         let skip = usize::try_from(pos - begin).expect("less than a block");
         let total = crate::format::round_up(skip + len);
         let mut bytes = Vec::with_capacity(total.min(CHUNK));
         while bytes.len() < total {
             let want = (total - bytes.len()).min(CHUNK);
-            let chunk = self.read(file, begin + bytes.len() as u64, want).await?;
+            let chunk = self.read(file, begin + bytes.len() as u64, want).await;
+            let chunk = chunk.map_err(|error| told(file, error))?;
             bytes.extend_from_slice(&chunk);
             if chunk.len() < want {
                 break;
@@ -321,10 +330,14 @@ impl<P: BufPool> Io<P> {
     }
 
     /// The length of a file, if it exists.
-    pub(crate) async fn len(&self, file: FileName) -> Result<Option<u64>, IoError> {
-        match self.call(Op::Len(file)).await? {
-            Output::Len(len) => Ok(len),
-            _ => Err(unexpected("a length")),
+    ///
+    /// # Errors
+    /// Corruption when something else stands there; when the device refuses.
+    pub(crate) async fn len(&self, file: FileName) -> Result<Option<u64>, RecoveryError> {
+        match self.call(Op::Len(file)).await {
+            Ok(Output::Len(len)) => Ok(len),
+            Ok(_) => Err(unexpected("a length").into()),
+            Err(error) => Err(told(file, error)),
         }
     }
 

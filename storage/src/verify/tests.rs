@@ -1,10 +1,12 @@
 //! The check against directories that were built, then damaged byte by byte.
 
 use super::*;
-use crate::io::BLOCK;
+use crate::format::superblock::Geometry;
+use crate::io::{BLOCK, Dir};
 use crate::recovery::tests::disk::{Disk, Pool};
-use crate::recovery::tests::rings::{Ring, config, disk, point};
+use crate::recovery::tests::rings::{GEOMETRY, Ring, config, disk, disk_at, disk_of, point};
 use crate::recovery::{RecoveryConfig, recover};
+use crate::types::{CommitSeq, Generation, Ordinal};
 
 const LOG: LogId = LogId(3);
 
@@ -155,4 +157,113 @@ fn what_the_inspector_refuses_is_found_at_its_place() {
     assert_eq!(report.errors, 1);
     assert_eq!(report.findings[0].position, 40);
     assert_eq!(report.findings[0].what, "not a batch");
+}
+
+/// With a mark of the ring, which vouches for nothing.
+fn marked(mut disk: Disk, ring: &Ring) -> Disk {
+    let mark = Mark {
+        journal: ring.id,
+        vouched: CommitSeq(0),
+        bytes: 0,
+    };
+    let at = usize::try_from(Mark::position(ring.id.core, 0)).unwrap();
+    let superblock = disk.files.get_mut(&FileName::Superblock).unwrap();
+    mark.encode(&mut superblock[at..at + BLOCK]);
+    disk
+}
+
+/// A log with segments up to entry 40, whose entries still stand in the journal too, and more behind
+/// them: a start with little memory writes entries below the checkpoint to segments before it meets it.
+fn with_a_late_checkpoint() -> Disk {
+    let geometry = Geometry {
+        files: 60,
+        ..GEOMETRY
+    };
+    let mut disk = disk_at(2, 1, geometry);
+    let built = directory();
+    let of_logs = built.files.into_iter();
+    disk.files
+        .extend(of_logs.filter(|(file, _)| file.dir() == Dir::Log(LOG)));
+    disk.dirs.insert(Dir::Log(LOG));
+    let mut ring = Ring::shaped(2, 0, geometry);
+    ring.checkpoint(LOG, &point(0));
+    for ordinal in 0..44 {
+        ring.entry(LOG, ordinal, 1000).commit(&mut disk);
+    }
+    ring.checkpoint(LOG, &point(40)).commit(&mut disk);
+    marked(disk, &ring)
+}
+
+#[test]
+fn what_a_killed_start_left_is_passed_over_and_true_damage_beside_it_is_not() {
+    let whole = with_a_late_checkpoint();
+    let expected = check(&mut whole.clone());
+    assert_eq!((expected.errors, expected.unborn), (0, 0));
+    let config = || RecoveryConfig {
+        segment_threshold: 1000,
+        cache_bytes: 8 << 10,
+        ..config(1)
+    };
+    let (mut left, mut misjudged) = (0, 0);
+    for ops in 0.. {
+        let mut disk = whole.clone();
+        disk.dies_at = Some(ops);
+        let killed = disk.drive(recover(config(), Pool)).unwrap().is_err();
+        disk.dies_at = None;
+        let report = check(&mut disk);
+        assert_eq!(report.findings, [], "killed after {ops} operations");
+        assert_eq!((report.entries, report.records), (44, 44));
+        if !killed {
+            assert_eq!(report.unborn, 0);
+            break;
+        }
+        if report.unborn == 0 {
+            continue;
+        }
+        left += 1;
+        let segment = FileName::Segment {
+            log: LOG,
+            base: Ordinal(0),
+            generation: Generation(2),
+        };
+        let report = damaged(&disk, segment, 100);
+        assert_eq!((report.errors, report.findings[0].file), (1, segment));
+        // Without the journal files that tell of the start, the same files are nobody's.
+        let unborn = |file: &FileName| matches!(file, FileName::Journal { generation, .. } if generation.0 > 2);
+        disk.files.retain(|file, _| !unborn(file));
+        let report = check(&mut disk);
+        assert_eq!(report.unborn, 0);
+        misjudged += u64::from(report.errors > 0);
+        drop(disk.drive(recover(config(), Pool)).unwrap());
+    }
+    assert!(left > 20 && misjudged > 0, "{left} {misjudged}");
+}
+
+#[test]
+fn a_journal_is_read_once_whatever_the_number_of_logs() {
+    let geometry = Geometry {
+        file_bytes: 2 << 20,
+        files: 20,
+        max_commit_bytes: 128 << 10,
+        in_flight: 4,
+    };
+    let mut disk = disk_of(1, geometry);
+    let mut ring = Ring::shaped(1, 0, geometry);
+    for log in 0..100 {
+        ring.checkpoint(LogId(log), &point(0));
+    }
+    for ordinal in 0..100 {
+        for log in 0..100 {
+            ring.entry(LogId(log), ordinal, 3000);
+            if ring.pending() > 60 << 10 {
+                ring.commit(&mut disk);
+            }
+        }
+    }
+    ring.commit(&mut disk);
+    let mut disk = marked(disk, &ring);
+    let report = check(&mut disk);
+    assert_eq!((report.errors, report.entries), (0, 10_000));
+    assert!(report.bytes > 28 << 20);
+    assert!(disk.read <= report.bytes * 12 / 10, "{}", disk.read);
 }

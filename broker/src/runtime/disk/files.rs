@@ -5,7 +5,10 @@
 //! removed while an open was under way is not remembered, so that no stale descriptor survives.
 
 use std::cell::{Cell, RefCell};
+use std::fs::File;
 use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -13,6 +16,8 @@ use foldhash::fast::FixedState;
 use glommio::io::{DmaFile, OpenOptions};
 use hashbrown::HashMap;
 use leveret_storage::io::FileName;
+
+use crate::file_kind::{expect_file, why_not_opened};
 
 struct Entry {
     file: Rc<DmaFile>,
@@ -55,7 +60,13 @@ impl Files {
         let changes = self.changes.get();
         let mut options = OpenOptions::new();
         options.read(true).write(true);
-        let file = Rc::new(options.dma_open(path).await.map_err(plain)?);
+        // Opened for both, a FIFO keeps nobody waiting here.
+        let opened = options.dma_open(path).await.map_err(plain);
+        let file = Rc::new(opened.map_err(|error| why_not_opened(path, error))?);
+        if let Err(error) = check_kind(&file) {
+            let _closed = file.close_rc().await;
+            return Err(error);
+        }
         if changes == self.changes.get() {
             self.remember(name, &file);
         }
@@ -113,6 +124,17 @@ impl Files {
         self.clock.set(self.clock.get() + 1);
         self.clock.get()
     }
+}
+
+/// Refuses what is no regular file.
+fn check_kind(file: &DmaFile) -> io::Result<()> {
+    #[expect(
+        unsafe_code,
+        reason = "glommio gives no metadata without a trip through its ring"
+    )]
+    // SAFETY: the descriptor is open through the call, and is not closed with what borrows it here.
+    let file = ManuallyDrop::new(unsafe { File::from_raw_fd(file.as_raw_fd()) });
+    expect_file(&file.metadata()?)
 }
 
 /// The system's own error out of glommio's.

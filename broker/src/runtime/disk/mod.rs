@@ -17,19 +17,19 @@ use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use glommio::io::OpenOptions;
-use leveret_storage::io::{
-    BufPool, Dir, FileName, IoError, IoErrorKind, IoResult, Op, OpId, Output,
-};
+use leveret_storage::io::{BufPool, Dir, FileName, IoError, IoResult, Op, OpId, Output};
 
 use super::guard::AbortOnPanic;
 use super::preflight::{c_path, probe_file};
 use super::ring::SharedRing;
 use super::wake::Notify;
+use crate::file_kind::{expect_file, kind_of};
 use files::{Files, plain};
 pub use pool::{DmaBuf, DmaPool};
 use reaper::Reaper;
@@ -341,15 +341,9 @@ impl Shared {
     }
 
     fn failed(&self, verb: &str, what: impl std::fmt::Display, error: &io::Error) -> IoError {
-        let kind = match error.kind() {
-            io::ErrorKind::NotFound => IoErrorKind::NotFound,
-            io::ErrorKind::AlreadyExists => IoErrorKind::Exists,
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => IoErrorKind::NoSpace,
-            _ => IoErrorKind::Other,
-        };
         let path = self.root.join(what.to_string());
         IoError {
-            kind,
+            kind: kind_of(error),
             message: format!("cannot {verb} {}: {error}", path.display()),
         }
     }
@@ -371,7 +365,7 @@ fn ok_if(result: io::Result<()>, fine: io::ErrorKind) -> io::Result<()> {
 
 /// Removes a file, if there is one. A large one is given back open: its space is not free yet.
 fn remove(path: &Path) -> io::Result<Option<File>> {
-    let large = File::options().write(true).open(path).ok();
+    let large = open_to_write(path).ok();
     let large = large.filter(|file| {
         file.metadata()
             .is_ok_and(|meta| Reaper::cares_for(meta.len()))
@@ -399,9 +393,20 @@ fn list(path: &Path) -> io::Result<Vec<(String, u64)>> {
     Ok(names)
 }
 
+/// Without waiting for whoever else may open what stands there.
+fn open_to_write(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    let file = options
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    expect_file(&file.metadata()?)?;
+    Ok(file)
+}
+
 /// What the file gains has its space set aside: without that it gains nothing.
 fn set_len(path: &Path, len: u64) -> io::Result<()> {
-    let file = File::options().write(true).open(path)?;
+    let file = open_to_write(path)?;
     let present = file.metadata()?.len();
     if len <= present {
         return file.set_len(len);
@@ -416,7 +421,7 @@ fn set_len(path: &Path, len: u64) -> io::Result<()> {
 
 fn len_of(path: &Path) -> io::Result<Option<u64>> {
     match fs::metadata(path) {
-        Ok(meta) => Ok(Some(meta.len())),
+        Ok(meta) => expect_file(&meta).map(|()| Some(meta.len())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }

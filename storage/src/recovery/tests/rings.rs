@@ -206,10 +206,15 @@ pub(crate) fn disk(cores: u16) -> Disk {
 
 /// The same with rings of a shape.
 pub(crate) fn disk_of(cores: u16, geometry: Geometry) -> Disk {
+    disk_at(1, cores, geometry)
+}
+
+/// The same of a generation.
+pub(crate) fn disk_at(generation: u32, cores: u16, geometry: Geometry) -> Disk {
     let mut disk = Disk::default();
     disk.dirs.extend([Dir::Root, Dir::Journal, Dir::Logs]);
     let superblock = Superblock {
-        generation: Generation(1),
+        generation: Generation(generation),
         cores,
         geometry,
         salt: SALT,
@@ -221,7 +226,7 @@ pub(crate) fn disk_of(cores: u16, geometry: Geometry) -> Disk {
     disk.files.insert(FileName::Superblock, blocks);
     for core in 0..cores {
         for index in 0..geometry.files {
-            let file = Ring::new(1, core).file(index);
+            let file = Ring::new(generation, core).file(index);
             disk.files
                 .insert(file, vec![0; geometry.file_bytes as usize]);
         }
