@@ -4,8 +4,6 @@
 pub mod config;
 pub mod core;
 #[cfg(feature = "runtime")]
-mod file_kind;
-#[cfg(feature = "runtime")]
 pub mod http;
 #[cfg(feature = "runtime")]
 pub mod offline;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use leveret_storage::io::{
@@ -14,7 +14,7 @@ use leveret_storage::io::{
 };
 use leveret_storage::recovery::Driven;
 
-use crate::file_kind::{expect_file, kind_of, why_not_opened};
+use crate::runtime::file_kind::{expect_file, kind_of, open_at_once};
 
 /// Descriptors kept open at most.
 const OPEN_FILES: usize = 64;
@@ -99,7 +99,8 @@ impl Offline {
         let opened = match self.open.entry(file) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => {
-                entry.insert(open(&self.root.join(file.to_string()))?)
+                let path = self.root.join(file.to_string());
+                entry.insert(open_at_once(&path, File::options().read(true))?)
             }
         };
         let mut buf = vec![0; len];
@@ -146,15 +147,6 @@ impl Offline {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Without waiting for whoever else may open what stands there.
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    let opened = options.read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let file = opened.map_err(|error| why_not_opened(path, error))?;
-    expect_file(&file.metadata()?)?;
-    Ok(file)
 }
 
 fn failed(what: &str, which: &impl std::fmt::Display, error: &io::Error) -> IoError {

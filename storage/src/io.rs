@@ -281,8 +281,12 @@ pub enum Op<B> {
     List(Dir),
     /// The length of a file, `None` if there is none.
     Len(FileName),
-    /// Bytes that an unprivileged writer can still use on the file system.
-    FreeSpace,
+    /// Bytes that an unprivileged writer can still use on the file system, less what other stores on
+    /// it claim.
+    FreeSpace {
+        /// Bytes that the asker claims from now on, for its next start: it counts them itself.
+        claim: u64,
+    },
 }
 
 /// What a completed operation gives back.

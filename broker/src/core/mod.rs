@@ -41,6 +41,7 @@ use bytes::BytesMut;
 use leveret_engine::shard::{Shard, ShardEvent};
 use leveret_engine::topology::{ProducerIds, Topology};
 use leveret_storage::io::{BufPool, IoResult, OpId};
+use leveret_storage::store::DiskSpace;
 use leveret_storage::types::{CoreId, Mono, Now};
 use leveret_wire::native::Encoder;
 use slab::Slab;
@@ -219,10 +220,14 @@ impl<P: BufPool> Core<P> {
                     offset,
                     reason,
                 } => self.note_damage(log, offset, &reason),
-                ShardEvent::DiskFull { reason } => tracing::error!(
+                ShardEvent::DiskShort { space, reason } => tracing::error!(
                     core = self.id.0,
-                    "the disk is full: producing is refused, reading and deleting go on, and \
-                     producing resumes by itself when there is space: {reason}"
+                    "{}: producing is refused, reading and deleting go on, and producing resumes \
+                     by itself when there is space: {reason}",
+                    match space {
+                        DiskSpace::AtFloor => "the disk is at its floor",
+                        DiskSpace::Full | DiskSpace::HasRoom => "the disk is full",
+                    }
                 ),
                 ShardEvent::DiskHasRoom => {
                     tracing::info!(

@@ -212,7 +212,7 @@ where
         let notify = Rc::new(Notify::default());
         let disk = Disk::open(
             &self.config.data,
-            self.core,
+            (self.core, Arc::clone(&self.shared.claims)),
             self.limits.files,
             Rc::clone(&ring),
             Rc::clone(&notify),

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::wake::{CoreSignal, EventFd};
 
@@ -14,6 +14,23 @@ pub(super) struct Shared {
     stopping: AtomicBool,
     /// Cores whose behaviour has finished its stop.
     pub(super) stopped: AtomicUsize,
+    /// What each core claims of the file system.
+    pub(super) claims: Arc<Claims>,
+}
+
+/// Bytes of the file system that each core wants left alone, for the next start.
+pub(super) struct Claims(Vec<AtomicU64>);
+
+impl Claims {
+    /// Takes note of what a core claims; what the others do together.
+    pub(super) fn claim(&self, core: usize, bytes: u64) -> u64 {
+        self.0[core].store(bytes, Ordering::Relaxed);
+        let others = self.0.iter().enumerate();
+        let others = others.filter(|(other, _)| *other != core);
+        others
+            .map(|(_, claim)| claim.load(Ordering::Relaxed))
+            .fold(0, u64::saturating_add)
+    }
 }
 
 impl Shared {
@@ -24,6 +41,7 @@ impl Shared {
             signals: signals.collect::<io::Result<_>>()?,
             stopping: AtomicBool::new(false),
             stopped: AtomicUsize::new(0),
+            claims: Arc::new(Claims((0..cores).map(|_| AtomicU64::new(0)).collect())),
         })
     }
 

@@ -117,7 +117,7 @@ fn a_file_lives_through_every_operation() {
             step(move || Op::Remove(one)),
             step(move || Op::Remove(one)),
             step(move || Op::SyncAll),
-            step(|| Op::FreeSpace),
+            step(|| Op::FreeSpace { claim: 0 }),
             step(|| Op::List(Dir::Log(LogId(7)))),
             step(|| Op::RemoveDir(Dir::Logs)),
         ],

@@ -376,7 +376,9 @@ impl<P: BufPool> Shard<P> {
             Event::SnapshotWanted { log } => self.take_snapshot(log),
             Event::Stopped { log, reason } => self.log_stopped(log, reason.into()),
             Event::SpaceAvailable => self.retry_parked(now),
-            Event::DiskFull { reason } => self.events.push_back(ShardEvent::DiskFull { reason }),
+            Event::DiskShort { space, reason } => self
+                .events
+                .push_back(ShardEvent::DiskShort { space, reason }),
             Event::DiskHasRoom => self.events.push_back(ShardEvent::DiskHasRoom),
             Event::Flushed => self.events.push_back(ShardEvent::Flushed),
             Event::Fatal(reason) => self.events.push_back(ShardEvent::Fatal(reason)),

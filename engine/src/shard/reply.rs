@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use leveret_storage::store::DiskSpace;
 use leveret_storage::types::{LogId, Offset};
 
 use crate::error::EngineError;
@@ -182,13 +183,15 @@ pub enum ShardEvent {
         /// The file, the place in it, and what does not fit.
         reason: String,
     },
-    /// From now on producing is refused for want of space on the file system; the topology still
-    /// changes.
-    DiskFull {
+    /// From now on producing is refused for want of space on the file system, or for another want of it
+    /// than was said last; the topology still changes.
+    DiskShort {
+        /// Whether the floor is reached or the file system full.
+        space: DiskSpace,
         /// What was refused, or how little is free.
         reason: String,
     },
-    /// What [`ShardEvent::DiskFull`] said is over.
+    /// What [`ShardEvent::DiskShort`] said is over.
     DiskHasRoom,
     /// Everything accepted before the stop is durable; nothing is outstanding.
     Flushed,

@@ -159,7 +159,7 @@ impl Disk {
         let target = self.resolve(&op);
         self.check(&op, target);
         let delay = match op {
-            Op::Read { .. } | Op::List(_) | Op::Len(_) | Op::FreeSpace => {
+            Op::Read { .. } | Op::List(_) | Op::Len(_) | Op::FreeSpace { .. } => {
                 self.rng.magnitude(1_000, self.latency)
             }
             _ => self.rng.magnitude(self.latency / 16 + 1, self.latency * 4),
@@ -482,7 +482,7 @@ impl Disk {
                 self.find(file)
                     .map(|inode| self.inodes[&inode].len() as u64),
             )),
-            Op::FreeSpace => Ok(Output::Free(self.free())),
+            Op::FreeSpace { .. } => Ok(Output::Free(self.free())),
             Op::List(dir) => Ok(Output::Names(self.list(dir))),
             op => self.change_names(op).map(|()| Output::Done),
         }

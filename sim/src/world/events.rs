@@ -157,7 +157,7 @@ impl World {
                 }
                 Ok(())
             }
-            Event::DiskFull { .. } => {
+            Event::DiskShort { .. } => {
                 self.counters.full_disks += 1;
                 if self.plan.faults.lack_space() {
                     return Ok(());

@@ -47,6 +47,7 @@ pub(crate) use gather::{CommitAt, Gather, OldLog, SnapshotAt, Source};
 pub(crate) use journal::Journal;
 pub(crate) use marks::check_end;
 pub(crate) use pieces::{Pieces, Spot};
+pub(crate) use plan::at_most;
 pub(crate) use source::Sources;
 pub(crate) use task::Io;
 pub(crate) use unborn::Unborn;
@@ -239,7 +240,7 @@ async fn read_journals<P: BufPool>(
             gather.commit(journal, commit.at, &commit.header, commit.body)?;
             watch.advance(commit.header.whole_len() as u64);
             if gather.pieces.is_full() {
-                watch.set_need(plan::at_most(summary.live_bytes, gather.logs()));
+                watch.set_need(at_most(summary.live_bytes, gather.logs()));
                 early.relieve(&mut gather).await?;
             }
         }

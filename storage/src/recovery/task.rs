@@ -323,7 +323,7 @@ impl<P: BufPool> Io<P> {
 
     /// Bytes that can still be used on the file system.
     pub(crate) async fn free_space(&self) -> Result<u64, IoError> {
-        match self.call(Op::FreeSpace).await? {
+        match self.call(Op::FreeSpace { claim: 0 }).await? {
             Output::Free(free) => Ok(free),
             _ => Err(unexpected("a question for free space")),
         }

@@ -186,12 +186,15 @@ pub enum Event {
     /// An append that was refused with [`AppendError::Full`] or [`AppendError::DiskFloor`] may
     /// succeed now.
     SpaceAvailable,
-    /// From now on topic logs take no entries for want of space on the file system.
-    DiskFull {
+    /// From now on topic logs take no entries for want of space on the file system, or for another
+    /// want of it than the last event said.
+    DiskShort {
+        /// Whether the floor is reached or the file system full.
+        space: DiskSpace,
         /// What was refused, or how little is free; for people.
         reason: String,
     },
-    /// What [`Event::DiskFull`] said is over.
+    /// What [`Event::DiskShort`] said is over.
     DiskHasRoom,
     /// After `begin_stop`: all is durable and nothing is under way.
     Flushed,
@@ -247,10 +250,10 @@ pub struct StoreStats {
 /// Whether the file system has space for the entries of topic logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DiskSpace {
-    /// As far as is known: it is asked while entries come in.
+    /// As far as is known: it is asked while entries come in, and now and then.
     #[default]
     HasRoom,
-    /// Less is free than the floor: appends are refused.
+    /// Less is free than the floor, or than a start needs: appends are refused.
     AtFloor,
     /// It has refused something that is not done yet: appends are refused.
     Full,

@@ -52,7 +52,6 @@ impl<P: BufPool> Store<P> {
         let level = level.min(state.settings.level);
         let in_memory = state.settings.level == Level::Memory;
         if !in_memory {
-            self.watch_free_space();
             // Machines go on: what they decide is small, and may be what frees space.
             if self.space.is_short() && self.logs[key].kind == LogKind::Topic {
                 self.space_wanted = true;
@@ -70,6 +69,7 @@ impl<P: BufPool> Store<P> {
             }
             self.granted += grant;
             self.logs[key].granted += grant;
+            self.take_space(len as u64);
             self.rescue_credit = 2 * self.ring.usable();
         }
         self.stats.appends += 1;

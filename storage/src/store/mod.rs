@@ -16,6 +16,7 @@ mod cache;
 mod commit;
 mod config;
 mod files;
+mod floor;
 mod flush;
 mod job_step;
 mod layout;

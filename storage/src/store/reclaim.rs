@@ -329,6 +329,8 @@ pub(super) struct Remnants {
     bytes: u64,
     /// What all logs have there.
     all: u64,
+    /// Logs that have anything there.
+    logs: u64,
     /// Fewer bytes than this are little.
     little: u64,
 }
@@ -338,6 +340,7 @@ impl Remnants {
         Self {
             bytes: 0,
             all: 0,
+            logs: 0,
             little,
         }
     }
@@ -345,6 +348,11 @@ impl Remnants {
     /// What all logs have in the journal, whether little or much.
     pub(super) fn all(&self) -> u64 {
         self.all
+    }
+
+    /// Logs that have anything in the journal.
+    pub(super) fn logs(&self) -> u64 {
+        self.logs
     }
 
     /// Whether a log with so many bytes in the journal has little there.
@@ -356,6 +364,7 @@ impl Remnants {
     pub(super) fn change(&mut self, log: &mut LogState, run_bytes: u64) {
         let before = std::mem::replace(&mut log.run_bytes, run_bytes);
         self.all = self.all - before + run_bytes;
+        self.logs = self.logs - u64::from(before > 0) + u64::from(run_bytes > 0);
         if self.counts(before) {
             self.bytes -= before;
         }

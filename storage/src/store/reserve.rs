@@ -48,7 +48,7 @@ impl<P: BufPool> Store<P> {
             let len = index_end + INDEX_AHEAD.min(most);
             steps.push((Part::Index, len, len - given.index));
         }
-        steps.retain(|&(_, _, more)| self.space.lends(more, SHARE_OF_ROOM));
+        steps.retain(|&(_, _, more)| self.lends(more, SHARE_OF_ROOM));
         for &(part, len, _) in &steps {
             self.job_op(key, JobStep::Reserve { part, len }, false);
         }

@@ -1,4 +1,4 @@
-//! Space on the file system: the floor that was set, and what the system itself refuses.
+//! Space on the file system: what the system itself refuses, beside the `floor` that was set.
 //!
 //! A refusal for want of space is no failed sync. What was refused had been promised to nobody,
 //! and nothing that was promised is in doubt: so the same file is made again, or the same bytes
@@ -14,11 +14,12 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::Store;
 use super::api::{DiskSpace, Event};
+use super::floor::Floor;
 use super::flush::{Job, Kind};
 use super::log::LogState;
 use super::ops::Purpose;
 use super::ring::LogKey;
-use crate::io::{BLOCK, BufPool, FileName, IoError, IoErrorKind, IoResult, Op, Output};
+use crate::io::{BLOCK, BufPool, FileName, IoError, IoErrorKind, Op};
 use crate::mutation::{Mutation, mutated};
 use crate::types::{CommitSeq, LogId, Mono};
 
@@ -51,8 +52,8 @@ pub(crate) struct Growing {
 /// What is known of the file system's space.
 #[derive(Debug, Default)]
 pub(crate) struct Space {
-    /// Less is free than the floor: how much, for people.
-    low: Option<String>,
+    /// How much is free above the floor.
+    pub(super) floor: Floor,
     /// Something was refused, and not everything that was is done: what was refused first, for
     /// people.
     full: Option<String>,
@@ -62,14 +63,8 @@ pub(crate) struct Space {
     refused: bool,
     /// When the next round is.
     retry_at: Option<Mono>,
-    /// When free space is asked for next.
-    ask_at: Option<Mono>,
-    /// The answer is under way.
-    asked: bool,
-    /// Bytes above the floor at the last answer that nobody was lent since; `None` before that.
-    room: Option<u64>,
-    /// What the last event said: whether appends are refused.
-    said: bool,
+    /// What the last event said.
+    said: DiskSpace,
     /// At most as many as there are commits in flight.
     pub(crate) growing: BTreeMap<CommitSeq, Growing>,
 }
@@ -82,7 +77,7 @@ impl Space {
 
     /// What is known.
     pub(crate) fn state(&self) -> DiskSpace {
-        match (&self.full, &self.low) {
+        match (&self.full, self.floor.reason()) {
             (Some(_), _) => DiskSpace::Full,
             (None, Some(_)) => DiskSpace::AtFloor,
             (None, None) => DiskSpace::HasRoom,
@@ -91,23 +86,12 @@ impl Space {
 
     /// Why appends are refused, if they are.
     pub(crate) fn reason(&self) -> Option<&str> {
-        self.full.as_deref().or(self.low.as_deref())
+        self.full.as_deref().or(self.floor.reason())
     }
 
     /// Whether the file system itself has refused something that is not done yet.
     pub(crate) fn is_full(&self) -> bool {
         self.full.is_some()
-    }
-
-    /// Whether space may be set aside ahead of need: no more than one part in `share` of what is
-    /// known to be there, and none while it is short.
-    pub(super) fn lends(&mut self, bytes: u64, share: u64) -> bool {
-        let room = self.room.unwrap_or(u64::MAX);
-        let lends = !self.is_short() && bytes <= room / share;
-        if lends {
-            self.room = self.room.map(|room| room - bytes);
-        }
-        lends
     }
 
     /// Whether a commit waits for space: later ones are not to leave it behind.
@@ -122,42 +106,11 @@ pub(crate) fn is_refusal(error: &IoError) -> bool {
 }
 
 impl<P: BufPool> Store<P> {
-    // --- the floor ---
-
-    /// Asks for free space now and then while entries come in.
-    pub(crate) fn watch_free_space(&mut self) {
-        if self.space.ask_at.is_none() {
-            self.space.ask_at = Some(self.now.mono);
-            self.stirred = true;
-        }
-    }
-
     /// When free space is asked for, or refused steps are tried, though nothing else happens.
     pub(crate) fn space_deadline(&self) -> Option<Mono> {
-        let space = &self.space;
-        let ask = space.ask_at.filter(|_| space.low.is_some() && !space.asked);
-        let retry = space.retry_at.filter(|_| !self.stopping && !self.fatal);
-        ask.into_iter().chain(retry).min()
-    }
-
-    pub(crate) fn poll_free_space(&mut self) {
-        let due = self.space.ask_at.is_some_and(|at| at <= self.now.mono);
-        if due && !self.space.asked && self.config.disk_floor_bytes > 0 {
-            self.space.asked = true;
-            self.ops.push(Purpose::FreeSpace, Op::FreeSpace);
-        }
-    }
-
-    pub(crate) fn free_space_known(&mut self, result: IoResult<P::Buf>) {
-        self.space.asked = false;
-        let floor = self.config.disk_floor_bytes;
-        if let Ok(Output::Free(free)) = result {
-            self.space.low = (free < floor)
-                .then(|| format!("{free} bytes are free, fewer than the floor of {floor} bytes"));
-            self.space.room = Some(free.saturating_sub(floor));
-        }
-        let next = self.now.mono.after(self.config.free_space_check_ns);
-        self.space.ask_at = Some(next);
+        let retry = self.space.retry_at;
+        let retry = retry.filter(|_| !self.stopping && !self.fatal);
+        self.floor_deadline().into_iter().chain(retry).min()
     }
 
     // --- refusals ---
@@ -356,14 +309,16 @@ impl<P: BufPool> Store<P> {
 
     // --- what is said ---
 
-    /// Says once when appends begin to be refused, and once when that is over.
+    /// Says once when appends begin to be refused, or are for another reason, and once when that is
+    /// over.
     pub(crate) fn say_short(&mut self) {
-        let short = self.space.is_short();
-        if std::mem::replace(&mut self.space.said, short) == short {
+        let space = self.space.state();
+        if std::mem::replace(&mut self.space.said, space) == space {
             return;
         }
         self.events.push_back(match self.space.reason() {
-            Some(reason) => Event::DiskFull {
+            Some(reason) => Event::DiskShort {
+                space,
                 reason: reason.to_owned(),
             },
             None => Event::DiskHasRoom,

@@ -159,7 +159,11 @@ impl Room {
             return finding.but(Verdict::Unknown, "look at `df` for the data directory");
         };
         let finding = Finding::new(name, size(free), wanted);
-        if free >= needed {
+        if free >= needed && self.floor == 0 {
+            let remedy = "set `disk.floor.bytes`: 0 leaves nothing alone, so that a start after a crash \
+                          may find no room; any floor keeps what a start needs";
+            finding.but(Verdict::Advice, remedy)
+        } else if free >= needed {
             finding
         } else if free >= start {
             let remedy = "free some, or lower `journal.bytes`: below the floor producing stops";
@@ -183,14 +187,15 @@ mod tests {
 
     #[test]
     fn a_start_that_may_lack_room_is_foretold() {
-        let judge = |here, free| {
+        let with_floor = |floor, here, free| {
             let room = Room {
                 journals: 1000,
                 here,
-                floor: 300,
+                floor,
             };
             room.judge("free space", Some(free)).verdict
         };
+        let judge = |here, free| with_floor(300, here, free);
         assert_eq!(judge(0, 999), Verdict::Fatal);
         assert_eq!(judge(0, 1299), Verdict::Advice);
         assert_eq!(judge(0, 1300), Verdict::Ok);
@@ -198,6 +203,8 @@ mod tests {
         assert_eq!(judge(500, 500), Verdict::Ok);
         assert_eq!(judge(500, 499), Verdict::Advice);
         assert_eq!(judge(100, 299), Verdict::Advice);
+        assert_eq!(with_floor(1, 0, 5000), Verdict::Ok);
+        assert_eq!(with_floor(0, 0, 5000), Verdict::Advice);
     }
 
     #[test]

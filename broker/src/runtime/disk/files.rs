@@ -17,7 +17,7 @@ use glommio::io::{DmaFile, OpenOptions};
 use hashbrown::HashMap;
 use leveret_storage::io::FileName;
 
-use crate::file_kind::{expect_file, why_not_opened};
+use crate::runtime::file_kind::{expect_file, why_not_opened};
 
 struct Entry {
     file: Rc<DmaFile>,

@@ -17,19 +17,20 @@ use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use glommio::io::OpenOptions;
 use leveret_storage::io::{BufPool, Dir, FileName, IoError, IoResult, Op, OpId, Output};
 
+use super::file_kind::{expect_file, kind_of, open_at_once};
 use super::guard::AbortOnPanic;
 use super::preflight::{c_path, probe_file};
 use super::ring::SharedRing;
+use super::shared::Claims;
 use super::wake::Notify;
-use crate::file_kind::{expect_file, kind_of};
 use files::{Files, plain};
 pub use pool::{DmaBuf, DmaPool};
 use reaper::Reaper;
@@ -40,6 +41,9 @@ pub(super) struct Disk(Rc<Shared>);
 
 struct Shared {
     root: PathBuf,
+    core: usize,
+    /// What each core claims of the file system.
+    claims: Arc<Claims>,
     files: Files,
     transfers: Transfers,
     /// Started with the first large file that is removed; `None` if it cannot be.
@@ -64,7 +68,7 @@ impl Disk {
     /// see [`probe_file`].
     pub(super) async fn open(
         root: &Path,
-        core: usize,
+        (core, claims): (usize, Arc<Claims>),
         most_files: usize,
         ring: SharedRing,
         notify: Rc<Notify>,
@@ -82,6 +86,8 @@ impl Disk {
         fs::remove_file(&path)?;
         Ok(Self(Rc::new(Shared {
             root: root.to_owned(),
+            core,
+            claims,
             files: Files::new(most_files),
             transfers: Transfers::new(ring),
             reaper: OnceCell::new(),
@@ -268,10 +274,11 @@ impl Shared {
             Op::Write { .. } | Op::Read { .. } | Op::Sync(_) => {
                 unreachable!("transfers go over the ring")
             }
-            Op::FreeSpace => {
+            Op::FreeSpace { claim } => {
                 let root = self.root.clone();
+                let claimed = self.claims.claim(self.core, claim);
                 let free = blocking(move || free_space(&root)).await;
-                free.map(Output::Free)
+                free.map(|free| Output::Free(free.saturating_sub(claimed)))
                     .map_err(|e| self.failed("measure free space of", "", &e))
             }
         }
@@ -365,7 +372,7 @@ fn ok_if(result: io::Result<()>, fine: io::ErrorKind) -> io::Result<()> {
 
 /// Removes a file, if there is one. A large one is given back open: its space is not free yet.
 fn remove(path: &Path) -> io::Result<Option<File>> {
-    let large = open_to_write(path).ok();
+    let large = open_at_once(path, File::options().write(true)).ok();
     let large = large.filter(|file| {
         file.metadata()
             .is_ok_and(|meta| Reaper::cares_for(meta.len()))
@@ -393,20 +400,9 @@ fn list(path: &Path) -> io::Result<Vec<(String, u64)>> {
     Ok(names)
 }
 
-/// Without waiting for whoever else may open what stands there.
-fn open_to_write(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    let file = options
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
-    expect_file(&file.metadata()?)?;
-    Ok(file)
-}
-
 /// What the file gains has its space set aside: without that it gains nothing.
 fn set_len(path: &Path, len: u64) -> io::Result<()> {
-    let file = open_to_write(path)?;
+    let file = open_at_once(path, File::options().write(true))?;
     let present = file.metadata()?.len();
     if len <= present {
         return file.set_len(len);

@@ -165,7 +165,7 @@ impl Disk {
                 let len = self.files.get(&file).map(|bytes| bytes.len() as u64);
                 return Ok(Output::Len(len));
             }
-            Op::FreeSpace => return Ok(Output::Free(if self.full { 0 } else { 1 << 40 })),
+            Op::FreeSpace { .. } => return Ok(Output::Free(if self.full { 0 } else { 1 << 40 })),
         }
         Ok(Output::Done)
     }

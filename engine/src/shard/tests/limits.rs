@@ -205,7 +205,7 @@ fn a_full_disk_refuses_producing_and_goes_on_serving() {
     assert_eq!(refused, Some(Reply::Failed(EngineError::DiskFull)));
     let told = bench.events.clone();
     assert!(
-        matches!(&told[..], [ShardEvent::DiskFull { reason }] if reason.contains("floor")),
+        matches!(&told[..], [ShardEvent::DiskShort { space: DiskSpace::AtFloor, reason }] if reason.contains("floor")),
         "{told:?}"
     );
     assert_eq!(bench.shard.stats().store.disk, DiskSpace::AtFloor);
@@ -236,7 +236,13 @@ fn a_device_that_has_no_space_delays_producing_and_loses_nothing() {
     let waiting = bench.send(1, stamped(5, 0, &[&large]), Level::Synced);
     bench.wait_ms(100);
     assert_eq!(bench.reply(waiting), None);
-    assert!(matches!(bench.events[..], [ShardEvent::DiskFull { .. }]));
+    assert!(matches!(
+        bench.events[..],
+        [ShardEvent::DiskShort {
+            space: DiskSpace::Full,
+            ..
+        }]
+    ));
     assert_eq!(bench.shard.stats().store.disk, DiskSpace::Full);
     assert!(
         bench

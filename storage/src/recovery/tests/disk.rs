@@ -150,7 +150,7 @@ impl Disk {
                 let len = self.files.get(&file).map(|content| content.len() as u64);
                 return Ok(Output::Len(len));
             }
-            Op::FreeSpace => return Ok(Output::Free(self.free())),
+            Op::FreeSpace { .. } => return Ok(Output::Free(self.free())),
         }
         Ok(Output::Done)
     }

@@ -4,6 +4,7 @@
 //! retention, and each line of the design's "Failure".
 
 mod failure;
+mod floor;
 mod lost;
 mod no_space;
 mod reading;

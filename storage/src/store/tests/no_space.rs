@@ -54,7 +54,7 @@ fn count(world: &World, is: fn(&Event) -> bool) -> usize {
 }
 
 fn begun(world: &World) -> usize {
-    count(world, |event| matches!(event, Event::DiskFull { .. }))
+    count(world, |event| matches!(event, Event::DiskShort { .. }))
 }
 
 fn ended(world: &World) -> usize {

@@ -156,7 +156,12 @@ fn a_snapshot_too_large_for_the_journal_stands_in_a_file_that_is_replaced() {
 
 #[test]
 fn idling_vouches_for_the_last_commit_once() {
-    let mut world = World::new(small(), 31);
+    // Without a floor nobody asks what is free.
+    let config = StoreConfig {
+        disk_floor_bytes: 0,
+        ..small()
+    };
+    let mut world = World::new(config, 31);
     world.topic(LOG, LogSettings::default());
     world.append(LOG, 100).unwrap();
     world.settle();

@@ -239,7 +239,7 @@ impl World {
             fails(IoErrorKind::Other, "the test's fault")
         } else {
             match self.disk.run(op) {
-                Ok(Output::Free(_)) => Ok(Output::Free(self.free)),
+                Ok(Output::Free(free)) => Ok(Output::Free(free.min(self.free))),
                 result => result,
             }
         };

@@ -2,9 +2,9 @@
 //! for ever, and what a device gives is nothing that a broker has written.
 
 use std::fmt;
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use leveret_storage::io::IoErrorKind;
@@ -35,6 +35,17 @@ pub(crate) fn expect_file(found: &Metadata) -> io::Result<()> {
         _ => "a device",
     };
     Err(io::Error::other(NotAFile(what)))
+}
+
+/// Opens a file, without waiting for whoever else may open what stands there.
+///
+/// # Errors
+/// What stands there, if that is no file, or the system's.
+pub(crate) fn open_at_once(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let opened = options.custom_flags(libc::O_NONBLOCK).open(path);
+    let file = opened.map_err(|error| why_not_opened(path, error))?;
+    expect_file(&file.metadata()?)?;
+    Ok(file)
 }
 
 /// Why a path could not be opened: what stands there, if that is no file, or `error`.
