@@ -136,7 +136,7 @@ impl Device {
                 let len = self.files.get(&file).map(|bytes| bytes.len() as u64);
                 return Ok(Output::Len(len));
             }
-            Op::FreeSpace => return Ok(Output::Free(1 << 40)),
+            Op::FreeSpace { .. } => return Ok(Output::Free(1 << 40)),
         }
         Ok(Output::Done)
     }
