@@ -278,6 +278,10 @@ impl World {
                     conn.into = Some((into, len));
                 }
             }
+            Action::Await { conn: id, .. } => {
+                // As where there is no room below the core.
+                self.core.handle_there(id, false, now);
+            }
             Action::Pause(conn) => self.set_paused(conn, true),
             Action::Resume(conn) => self.set_paused(conn, false),
             Action::Close(id) => {

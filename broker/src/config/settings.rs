@@ -161,7 +161,8 @@ settings! {
      sockets are not read until some is free again: producers feel it as waiting, and while they wait, \
      a connection that holds more than its share gets no more, and is closed if others have waited for 2 s; \
      one whose request comes slower than 128 KiB/s is closed. A quarter is kept for requests that have arrived \
-     whole (up to 16 KiB). One request more may pass the budget.";
+     whole; while there is no memory, those of up to 128 KiB wait in the kernel until they have, and others \
+     that are slow keep none of them out. One request more may pass the budget.";
 
     "memory.cache.bytes": memory_cache_bytes: ByteSize = "256 MiB" in "1 MiB" to "1 TiB",
     "Memory, per core, for the newest records of its partitions, which tail readers are served \

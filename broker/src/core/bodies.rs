@@ -3,6 +3,11 @@
 //! A body above 16 KiB is received straight into its own buffer, a piece at a time, each with its
 //! permit and its deadline: a peer that has sent little holds little, and one that sends slowly is
 //! closed as soon as others wait for what it holds.
+//!
+//! A [short](SHORT_FRAME) one that finds no memory does not wait in line beside those, which may be
+//! many and come again: the kernel holds what has come of it, and once that is all it is like any other
+//! request that has arrived whole. So who sends half of a request holds up others that do likewise, and
+//! nobody who sends short ones.
 
 use bytes::BytesMut;
 use leveret_storage::io::BufPool;
@@ -11,10 +16,10 @@ use leveret_storage::types::{Mono, Now};
 use super::Core;
 use super::boundary::{Action, ConnId, Protocol};
 use super::inbound::Due;
-use super::intake::{self, Frame};
+use super::intake::{self, Frame, SHORT_FRAME};
 use super::kafka::is_produce;
 use super::permits::Lane;
-use super::session::{Blocked, Large};
+use super::session::{Blocked, Large, Rest};
 
 /// A piece that is not complete by then closes its connection in any case, nanoseconds.
 const PIECE_DEADLINE: u64 = 60_000_000_000;
@@ -63,11 +68,34 @@ impl<P: BufPool> Core<P> {
         true
     }
 
-    /// Begins to receive a frame into place, whose first piece has its permit.
-    pub(super) fn begin_large(&mut self, conn: ConnId, frame: Frame, so_far: &[u8], now: Now) {
-        let held = intake::first_piece(frame.len, so_far.len());
-        self.permits.begin_body(conn, held);
+    /// Begins to receive a frame into place, if there is memory for its first piece; otherwise blocks the
+    /// connection. Whether it has begun.
+    pub(super) fn begin_large(
+        &mut self,
+        conn: ConnId,
+        frame: Frame,
+        so_far: &[u8],
+        now: Now,
+    ) -> bool {
         let session = self.sessions.get(conn).expect("looked at by the caller");
+        let rest = session.rest;
+        let (held, lane) = match rest {
+            Rest::There => (frame.len, Lane::Whole),
+            _ => (intake::first_piece(frame.len, so_far.len()), Lane::Body),
+        };
+        if rest == Rest::Unknown && frame.len <= SHORT_FRAME {
+            if !self.permits.take_at_once(conn, held, lane, now.mono) {
+                self.await_rest(conn, frame.len - so_far.len());
+                return false;
+            }
+        } else if !self.permit(conn, held, lane, now) {
+            return false;
+        }
+        if lane == Lane::Body {
+            self.permits.begin_body(conn, held);
+        }
+        let session = self.sessions.get(conn).expect("just seen");
+        session.rest = Rest::Unknown;
         session.large = Some(Large {
             len: frame.len,
             held,
@@ -76,6 +104,22 @@ impl<P: BufPool> Core<P> {
             since: now.mono,
         });
         self.receive_piece(conn, intake::place(frame, so_far), now);
+        true
+    }
+
+    /// Lets whatever lies below keep what comes of a frame until that is all.
+    fn await_rest(&mut self, conn: ConnId, len: usize) {
+        self.block(conn, Blocked::Arrival);
+        self.actions.push_back(Action::Await { conn, len });
+    }
+
+    /// What was awaited is there as a whole, or has to be received in part.
+    pub(super) fn rest_is_there(&mut self, conn: ConnId, whole: bool, now: Now) {
+        let session = self.sessions.get(conn).filter(|session| !session.closing);
+        if let Some(session) = session.filter(|s| s.blocked == Some(Blocked::Arrival)) {
+            session.rest = if whole { Rest::There } else { Rest::Partial };
+            self.unblock(conn, Blocked::Arrival, now);
+        }
     }
 
     /// Receives what the frame has a permit for and is not there.

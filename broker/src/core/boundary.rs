@@ -68,6 +68,14 @@ pub enum Action<Buf, Message> {
         /// How many bytes are missing.
         len: usize,
     },
+    /// Tell by [`Behaviour::handle_there`] when so many more bytes of the paused connection have come and
+    /// can be received at once. Nothing of it is delivered before.
+    Await {
+        /// The connection.
+        conn: ConnId,
+        /// How many bytes, some dozens of KiB at most: whatever lies below the driver keeps them.
+        len: usize,
+    },
     /// Stop receiving from the connection (no permit for more); bytes already on their way up
     /// may still be delivered.
     Pause(ConnId),
@@ -116,6 +124,11 @@ pub trait Behaviour {
     fn handle_received(&mut self, conn: ConnId, bytes: &[u8], now: Now);
     /// A body asked for by [`Action::Receive`] is complete.
     fn handle_body(&mut self, conn: ConnId, body: BytesMut, now: Now);
+    /// What [`Action::Await`] asked for can be received, or, if it is not `whole`, will not be: the peer
+    /// has sent its last, or there is no room for it below.
+    fn handle_there(&mut self, conn: ConnId, whole: bool, now: Now) {
+        let _nothing_was_awaited = (conn, whole, now);
+    }
     /// So many more bytes of the connection left for the peer.
     fn handle_sent(&mut self, conn: ConnId, bytes: usize, now: Now);
     /// The peer has sent its last; what of it was not received yet still follows. Only heard of a

@@ -163,22 +163,22 @@ impl<P: BufPool> Core<P> {
                 Look::Frame(frame) => frame,
             };
             let step = intake::step(frame, rest.len());
-            let (permit, lane) = match step {
-                Step::NeedMore => return used,
-                Step::Whole => (frame.permit, Lane::Whole),
-                Step::Large => (intake::first_piece(frame.len, rest.len()), Lane::Body),
-            };
+            if step == Step::NeedMore {
+                return used;
+            }
             if !self.slices.has_room(now.mono) {
                 self.stand_in_line(conn, now);
                 return used;
             }
             self.slices.charge_request(frame.len.min(rest.len()));
-            if !self.permit(conn, permit, lane, now) {
-                return used;
-            }
             if step == Step::Large {
-                self.begin_large(conn, frame, rest, now);
-                return input.len();
+                return match self.begin_large(conn, frame, rest, now) {
+                    true => input.len(),
+                    false => used,
+                };
+            }
+            if !self.permit(conn, frame.permit, Lane::Whole, now) {
+                return used;
             }
             self.take_whole(conn, &rest[..frame.len], frame.permit, now);
             used += frame.len;
@@ -235,10 +235,10 @@ impl<P: BufPool> Core<P> {
         if session.blocked != Some(why) {
             return;
         }
-        session.blocked = session.asking.map(|_| Blocked::Asks);
-        if why != Blocked::Peer {
+        if session.is_held_up() {
             session.let_go_on(now.mono);
         }
+        session.blocked = session.asking.map(|_| Blocked::Asks);
         if session.blocked.is_none() {
             self.carry_on(conn, now);
         }

@@ -11,6 +11,10 @@ use bytes::BytesMut;
 /// receive into place. Bytes.
 pub(super) const SMALL_FRAME: usize = 16 * 1024;
 
+/// A frame up to this length does not wait in line for memory before it is there: the kernel holds it
+/// until it has come whole. Nor is it received in pieces. Bytes.
+pub(super) const SHORT_FRAME: usize = 128 * 1024;
+
 /// The extent of a frame, as its protocol reads it from its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame {
@@ -62,10 +66,13 @@ const PIECES: (usize, usize) = (64 * 1024, 256 * 1024);
 const FIRST_ROOM: usize = 2 << 20;
 
 /// How many bytes of a large frame of `len` want a permit when `have` are there: those and the first
-/// piece.
+/// piece, or all of a short one.
 #[must_use]
 pub(super) fn first_piece(len: usize, have: usize) -> usize {
-    have + next_piece(have, len)
+    match len <= SHORT_FRAME {
+        true => len,
+        false => have + next_piece(have, len),
+    }
 }
 
 /// How many bytes more of a frame are to be received when `have` are there.
@@ -111,7 +118,7 @@ mod tests {
     fn a_promise_of_much_holds_little_until_it_is_kept() {
         let len = 32 << 20;
         assert_eq!(first_piece(len, 12), 12 + (64 << 10));
-        assert_eq!(first_piece(20_000, 12), 20_000);
+        assert_eq!(first_piece(SHORT_FRAME, 12), SHORT_FRAME);
         let frame = Frame { len, permit: len };
         let mut buffer = place(frame, &[7; 12]);
         make_room(&mut buffer, 64 << 10, len);

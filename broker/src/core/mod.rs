@@ -280,6 +280,11 @@ impl<P: BufPool> Behaviour for Core<P> {
         self.settle(now);
     }
 
+    fn handle_there(&mut self, conn: ConnId, whole: bool, now: Now) {
+        self.rest_is_there(conn, whole, now);
+        self.settle(now);
+    }
+
     fn handle_sent(&mut self, conn: ConnId, bytes: usize, now: Now) {
         self.sent(conn, bytes, now);
         self.settle(now);

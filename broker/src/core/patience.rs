@@ -78,9 +78,9 @@ impl Session {
     }
 
     /// Whether it is the core that makes the connection wait. Who does not take its answers waits for
-    /// itself.
+    /// itself, and so does who does not send on.
     pub(super) fn is_held_up(&self) -> bool {
-        !matches!(self.blocked, None | Some(Blocked::Peer))
+        !matches!(self.blocked, None | Some(Blocked::Peer | Blocked::Arrival))
     }
 
     /// The core made the connection wait until now.

@@ -134,14 +134,13 @@ impl Permits {
     /// than the whole budget gets through when nothing else is under way: a frame limit above the
     /// budget must not block for ever.
     pub(super) fn take(&mut self, conn: ConnId, bytes: usize, lane: Lane, now: Mono) -> bool {
+        if self.take_at_once(conn, bytes, lane, now) {
+            return true;
+        }
         let account = *self.account(conn);
         let lane = account.body.map_or(lane, |_| Lane::Body);
         let since = now;
         let want = Want { conn, bytes, since };
-        if !self.is_contended() && self.fits(bytes, lane) {
-            self.grant(want, now);
-            return true;
-        }
         let ticket = account.waits.or(account.body.map(|body| body.ticket));
         let ticket = ticket.unwrap_or_else(|| self.next_ticket());
         let line = self.line(lane);
@@ -156,6 +155,23 @@ impl Permits {
             self.grant(want, now);
         }
         granted
+    }
+
+    /// As [`Permits::take`], but who finds none does not wait in line: it waits for its peer to send more.
+    pub(super) fn take_at_once(
+        &mut self,
+        conn: ConnId,
+        bytes: usize,
+        lane: Lane,
+        now: Mono,
+    ) -> bool {
+        let lane = self.account(conn).body.map_or(lane, |_| Lane::Body);
+        let taken = !self.is_contended() && self.fits(bytes, lane);
+        if taken {
+            let since = now;
+            self.grant(Want { conn, bytes, since }, now);
+        }
+        taken
     }
 
     /// What the connection took last, `bytes`, is the first piece of a body that it is sending. So

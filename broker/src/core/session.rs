@@ -26,6 +26,8 @@ pub(super) enum Blocked {
     Asks,
     /// Waits in line for a permit.
     Permit,
+    /// Its peer has not sent all of a short frame, of which the rest is awaited.
+    Arrival,
     /// A change of the topology is under way; later requests must see it.
     Topology,
     /// It is about to leave for another core.
@@ -39,6 +41,18 @@ pub(super) enum Blocked {
 pub(super) enum Talk {
     Native(NativeTalk),
     Kafka(KafkaTalk),
+}
+
+/// What is known of the rest of a long frame of which the beginning was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// It can be received at once.
+    There,
+    /// It will not come whole before some of it is received.
+    Partial,
 }
 
 /// A frame that is being received into place.
@@ -78,6 +92,7 @@ pub(super) struct Session {
     pub(super) input: Input,
     /// Received and not yet looked at: a partial frame, or what came while blocked.
     pub(super) rx: BytesMut,
+    pub(super) rest: Rest,
     pub(super) large: Option<Large>,
     /// Pieces of large frames so far, so that a deadline finds the one that it was set for.
     pub(super) pieces: u32,
@@ -122,6 +137,7 @@ impl Session {
             blocked: None,
             input: Input::default(),
             rx: BytesMut::new(),
+            rest: Rest::default(),
             large: None,
             pieces: 0,
             out: BytesMut::new(),

@@ -275,6 +275,7 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
             Action::Disk(id, op) => self.disk.start(id, op),
             Action::Send { conn, bytes } => self.sockets.send(conn, bytes),
             Action::Receive { conn, into, len } => self.sockets.receive(conn, into, len),
+            Action::Await { conn, len } => self.sockets.await_bytes(conn, len),
             Action::Pause(conn) => self.sockets.pause(conn),
             Action::Resume(conn) => self.sockets.resume(conn),
             Action::Close(conn) => self.sockets.close(conn, now.mono),

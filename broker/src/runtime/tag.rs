@@ -10,6 +10,7 @@ pub(super) enum Kind {
     Wake = 5,
     Disk = 6,
     Watch = 7,
+    Await = 8,
 }
 
 /// The tag of an operation on what bears this index: a connection's slot, a listener, or a
@@ -28,6 +29,7 @@ pub(super) fn untag(tag: u64) -> (Kind, u32) {
         5 => Kind::Wake,
         6 => Kind::Disk,
         7 => Kind::Watch,
+        8 => Kind::Await,
         other => unreachable!("a tag of ours, not {other}"),
     };
     (

@@ -5,7 +5,8 @@ use leveret_broker::core::boundary::Protocol;
 use leveret_broker::core::observe::{Insight, Question};
 use leveret_wire::native::{Kind, Request};
 
-use super::patience::wait_for_records as fetch;
+use super::patience::{produce, wait_for_records as fetch};
+use super::slices::answers;
 use super::world::{Conn, RESPONSES, World};
 
 const SECOND: u64 = 1_000_000_000;
@@ -38,6 +39,17 @@ fn is_acknowledged(world: &mut World, conn: Conn) -> bool {
         .any(|frame| frame.kind == Kind::ProduceOk)
 }
 
+/// A producer that sends 240 KB in a request: more than is awaited as a whole.
+fn produce_long(world: &mut World) -> Conn {
+    let conn = world.connect_silent(1, Protocol::Kafka);
+    world.offer(conn, &produce("t", 4, 60_000));
+    conn
+}
+
+fn is_answered(world: &mut World, conn: Conn) -> bool {
+    answers(&world.bytes(conn)) == 1
+}
+
 fn held(world: &mut World) -> usize {
     match world.tell(1, Question::Core) {
         Insight::Core(core) => core.requests_used,
@@ -62,20 +74,17 @@ fn peers_that_promise_much_and_go_keep_nobody_out() {
 fn peers_that_hang_up_in_any_order_keep_nobody_out() {
     for step in [1, 3, 7, 69] {
         let mut world = World::new();
-        let topic = world.create("t", 2);
+        world.create("t", 4);
         let mut peers = promisers(&mut world);
-        let conn = world.produce(topic, 1, 60_000);
-        assert!(
-            !is_acknowledged(&mut world, conn),
-            "this test shows nothing"
-        );
+        let conn = produce_long(&mut world);
+        assert!(!is_answered(&mut world, conn), "this test shows nothing");
         let mut at = 0;
         while !peers.is_empty() {
             at = (at + step) % peers.len();
             let peer = peers.remove(at);
             world.hang_up(peer);
         }
-        assert!(is_acknowledged(&mut world, conn), "step {step}");
+        assert!(is_answered(&mut world, conn), "step {step}");
         assert_eq!(held(&mut world), 0);
     }
 }
@@ -83,12 +92,12 @@ fn peers_that_hang_up_in_any_order_keep_nobody_out() {
 #[test]
 fn who_holds_memory_and_sends_nothing_is_closed_when_others_wait() {
     let mut world = World::new();
-    let topic = world.create("t", 2);
+    world.create("t", 4);
     let peers = promisers(&mut world);
-    let conn = world.produce(topic, 1, 60_000);
-    assert!(!is_acknowledged(&mut world, conn));
+    let conn = produce_long(&mut world);
+    assert!(!is_answered(&mut world, conn));
     world.pass(2 * SECOND);
-    assert!(is_acknowledged(&mut world, conn));
+    assert!(is_answered(&mut world, conn));
     assert!(peers.iter().any(|conn| !world.is_open(*conn)));
     assert!(matches!(world.tell(1, Question::Alive), Insight::Alive));
 }
@@ -97,7 +106,7 @@ fn who_holds_memory_and_sends_nothing_is_closed_when_others_wait() {
 #[test]
 fn who_sends_much_just_fast_enough_keeps_nobody_out() {
     let mut world = World::new();
-    let topic = world.create("t", 2);
+    let topic = world.create("t", 4);
     let peers: Vec<Conn> = (0..4)
         .map(|_| {
             let conn = world.connect_silent(1, Protocol::Kafka);
@@ -106,17 +115,16 @@ fn who_sends_much_just_fast_enough_keeps_nobody_out() {
             conn
         })
         .collect();
-    let small = world.produce(topic, 1, 1_000);
-    assert!(
-        is_acknowledged(&mut world, small),
-        "a quarter is kept for what arrives whole"
-    );
-    let larger = world.produce(topic, 1, 60_000);
-    assert!(
-        !is_acknowledged(&mut world, larger),
-        "this test shows nothing"
-    );
-    for _ in 0..50 {
+    for len in [1_000, 60_000] {
+        let short = world.produce(topic, 1, len);
+        assert!(
+            is_acknowledged(&mut world, short),
+            "a quarter is kept for what arrives whole"
+        );
+    }
+    let larger = produce_long(&mut world);
+    assert!(!is_answered(&mut world, larger), "this test shows nothing");
+    for _ in 0..120 {
         world.pass(SECOND / 10);
         for peer in &peers {
             if world.is_open(*peer) {
@@ -124,11 +132,55 @@ fn who_sends_much_just_fast_enough_keeps_nobody_out() {
             }
         }
     }
-    assert!(is_acknowledged(&mut world, larger));
+    assert!(is_answered(&mut world, larger));
     assert!(
         peers.iter().any(|conn| world.is_open(*conn)),
         "no more are closed than have to be"
     );
+}
+
+/// For ten seconds peers send the first half of a request, and come again when they are closed. At how many of
+/// twenty moments somebody waited who had just sent a short request, and somebody who had sent a long one.
+fn held_up_by(peers: usize, half: &[u8]) -> (usize, usize) {
+    let mut world = World::new();
+    let topic = world.create("t", 4);
+    let mut open: Vec<Conn> = Vec::new();
+    let (mut short, mut long, mut waits) = (0, 0, None);
+    for _ in 0..20 {
+        world.pass(SECOND / 2);
+        open.retain(|conn| world.is_open(*conn));
+        while open.len() < peers {
+            let conn = world.connect_silent(1, Protocol::Kafka);
+            world.offer(conn, half);
+            open.push(conn);
+        }
+        let conn = world.produce(topic, 1, 60_000);
+        short += usize::from(!is_acknowledged(&mut world, conn));
+        let conn = *waits.get_or_insert_with(|| produce_long(&mut world));
+        match is_answered(&mut world, conn) {
+            true => waits = None,
+            false => long += 1,
+        }
+    }
+    assert!(held(&mut world) > 2 << 20, "this test shows nothing");
+    (short, long)
+}
+
+#[test]
+fn halves_of_long_requests_hold_up_no_short_one_however_often_they_come_again() {
+    let mut half = promise();
+    half.resize(450_000, 0);
+    let (short, long) = held_up_by(60, &half);
+    assert_eq!(short, 0);
+    assert!(long > 10, "{long} of 20: this test shows nothing");
+}
+
+#[test]
+fn halves_of_short_requests_hold_up_nobody() {
+    let request = produce("t", 1, 60_000);
+    let (short, long) = held_up_by(200, &request[..30_000]);
+    assert_eq!(short, 0);
+    assert!(long < 20, "they are closed as soon as somebody waits");
 }
 
 #[test]

@@ -12,23 +12,27 @@ use super::world::{Conn, World, partition};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// A Produce request of Kafka's protocol with one record of that many bytes for partition 1.
-fn produce(topic: &str, len: usize) -> Vec<u8> {
+/// A Produce request of Kafka's protocol with one record of that many bytes for each of the first
+/// partitions.
+pub(crate) fn produce(topic: &str, partitions: i32, len: usize) -> Vec<u8> {
     let mut builder = BatchBuilder::new(Compression::None);
     let value = vec![b'v'; len];
     builder.push(1, None, Some(&value), &[]).expect("small");
     let batch = builder.finish();
     let batch_len = i32::try_from(batch.len()).expect("small");
-    let entry = [
-        &1_i32.to_be_bytes()[..],
-        &batch_len.to_be_bytes(),
-        &batch[..],
-    ]
-    .concat();
+    let entry = |index: i32| {
+        let parts = [
+            &index.to_be_bytes()[..],
+            &batch_len.to_be_bytes(),
+            &batch[..],
+        ];
+        parts.concat()
+    };
+    let partitions = (0..partitions).collect::<Vec<_>>().into_iter().map(entry);
     // No transaction, all acknowledge, within a minute.
     let mut body = (-1_i16).to_be_bytes().repeat(2);
     body.extend(60_000_i32.to_be_bytes());
-    body.extend(named(topic, std::iter::once(entry)));
+    body.extend(named(topic, partitions));
     kafka(0, 7, &body)
 }
 
@@ -47,7 +51,7 @@ fn full() -> World {
 fn who_waits_for_memory_with_its_first_request_has_not_said_hello_too_late() {
     let mut world = full();
     let conn = world.connect_silent(1, Protocol::Kafka);
-    world.offer(conn, &produce("t", 60_000));
+    world.offer(conn, &produce("t", 2, 80_000));
     let silent = world.connect_silent(1, Protocol::Kafka);
     world.pass(25 * SECOND);
     assert!(world.is_paused(conn), "this test shows nothing");
@@ -61,7 +65,7 @@ fn who_waits_for_memory_with_its_first_request_has_not_said_hello_too_late() {
 fn who_has_its_turn_at_last_and_says_no_more_has_as_long_as_others() {
     let mut world = full();
     let conn = world.connect_silent(1, Protocol::Kafka);
-    let request = produce("t", 60_000);
+    let request = produce("t", 2, 80_000);
     let (half, rest) = request.split_at(30_000);
     world.offer(conn, half);
     world.pass(25 * SECOND);
@@ -85,7 +89,7 @@ fn who_has_said_its_last_is_answered_however_long_its_first_answer_takes() {
     world.disk.hold = true;
     let conn = world.connect_silent(1, Protocol::Kafka);
     let all_topics = kafka(3, 1, &(-1_i32).to_be_bytes());
-    world.offer(conn, &[produce("t", 100), all_topics].concat());
+    world.offer(conn, &[produce("t", 2, 100), all_topics].concat());
     world.finish(conn);
     world.pass(20 * SECOND);
     assert!(

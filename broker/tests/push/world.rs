@@ -47,6 +47,8 @@ struct Peer {
     paused: bool,
     /// The body that is being received, and what is missing of it.
     into: Option<(BytesMut, usize)>,
+    /// What its core wants to be told of.
+    awaited: Option<usize>,
     /// It sends no more.
     finished: Finished,
 }
@@ -430,7 +432,7 @@ impl World {
                 peer.out.extend_from_slice(&bytes);
                 self.cores[core].handle_sent(conn, bytes.len(), at(self.now));
             }
-            busy |= self.deliver() || self.tell_ends() || self.fire_timers();
+            busy |= self.deliver() || self.tell_there() || self.tell_ends() || self.fire_timers();
             if !busy {
                 return;
             }
@@ -472,6 +474,21 @@ impl World {
         true
     }
 
+    /// Tells a core that what it awaits is there, or will not be. Whether there was something.
+    fn tell_there(&mut self) -> bool {
+        for (&(core, conn), peer) in &mut self.peers {
+            let ends = peer.finished != Finished::No;
+            let there = |len: &mut usize| ends || peer.offered.len() >= *len;
+            let Some(len) = peer.awaited.take_if(there) else {
+                continue;
+            };
+            let whole = peer.offered.len() >= len;
+            self.cores[core].handle_there(conn, whole, at(self.now));
+            return true;
+        }
+        false
+    }
+
     /// Tells a core that a peer sends no more. Whether there was one.
     fn tell_ends(&mut self) -> bool {
         for (&(core, conn), peer) in &mut self.peers {
@@ -503,6 +520,10 @@ impl World {
             Action::Mesh { to, message } => {
                 let from = u16::try_from(core).expect("few");
                 self.mesh.push_back((from, to, message));
+            }
+            Action::Await { conn, len } => {
+                let peer = self.peers.get_mut(&(core, conn));
+                peer.expect("open").awaited = Some(len);
             }
             Action::Pause(conn) => self.set_paused((core, conn), true),
             Action::Resume(conn) => self.set_paused((core, conn), false),

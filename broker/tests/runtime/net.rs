@@ -1,12 +1,12 @@
 //! Sockets, mesh and stop.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use leveret_storage::types::CoreId;
 
-use super::toy::{CLOSE, CONNECTIONS, ECHO, PAUSE, PING, WRITE};
+use super::toy::{AWAIT, CLOSE, CONNECTIONS, ECHO, PAUSE, PING, WRITE};
 use super::{Broker, TestDir, block_on, config, up_to};
 
 fn send(stream: &mut TcpStream, kind: u8, payload: &[u8]) {
@@ -244,6 +244,71 @@ fn a_reset_of_a_paused_connection_ends_it_at_once() {
             "{} are open",
             open()
         );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    broker.stop();
+}
+
+/// A frame of so many bytes, and a connection on which nothing is read until all of it has come.
+fn awaiting(broker: &Broker, len: usize) -> (TcpStream, Vec<u8>) {
+    let mut stream = broker.connect();
+    assert_eq!(call(&mut stream, ECHO, b"open"), b"open");
+    let mut frame = vec![ECHO];
+    frame.extend(u32::try_from(len - 5).expect("small").to_le_bytes());
+    frame.resize(len, 7);
+    await_bytes(broker, &mut stream, len);
+    (stream, frame)
+}
+
+fn await_bytes(broker: &Broker, stream: &mut TcpStream, len: usize) {
+    let awaited = u32::try_from(len).expect("small").to_le_bytes();
+    send(stream, AWAIT, &awaited);
+    // They are awaited once another connection, which came later, was served.
+    assert_eq!(call(&mut broker.connect(), ECHO, b"later"), b"later");
+}
+
+#[test]
+fn what_is_awaited_is_told_of_when_all_of_it_has_come_and_is_received_then() {
+    let dir = TestDir::new("awaited");
+    let broker = Broker::start(config(&dir, 1));
+    for len in [20_000, 128 << 10] {
+        let (mut stream, frame) = awaiting(&broker, len);
+        for _ in 0..2 {
+            let (first, last) = frame.split_at(frame.len() - 1);
+            stream.write_all(first).unwrap();
+            let soon = Some(Duration::from_millis(200));
+            stream.set_read_timeout(soon).unwrap();
+            let early = stream.read(&mut [0]).map_err(|error| error.kind());
+            assert_eq!(early, Err(ErrorKind::WouldBlock), "one byte is missing");
+            stream.set_read_timeout(None).unwrap();
+            stream.write_all(last).unwrap();
+            assert_eq!(receive(&mut stream), (AWAIT, vec![1]));
+            assert_eq!(receive(&mut stream), (ECHO, frame[5..].to_vec()));
+            // And once more on the same connection.
+            await_bytes(&broker, &mut stream, len);
+        }
+    }
+    broker.stop();
+}
+
+#[test]
+fn what_is_awaited_of_a_peer_that_ends_is_told_of_and_leaves_nothing() {
+    let dir = TestDir::new("awaited-end");
+    let broker = Broker::start(config(&dir, 1));
+    let (mut stream, frame) = awaiting(&broker, 50_000);
+    stream.write_all(&frame[..30_000]).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(receive(&mut stream), (AWAIT, vec![0]));
+    let resets: Vec<TcpStream> = (0..3).map(|_| awaiting(&broker, 50_000).0).collect();
+    for stream in resets {
+        let now = Some(Duration::ZERO);
+        socket2::SockRef::from(&stream).set_linger(now).unwrap();
+    }
+    drop(stream);
+    let begun = Instant::now();
+    let open = || block_on(broker.desk.ask(CoreId(0), CONNECTIONS)).unwrap();
+    while open().answer.1 > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "some are open");
         std::thread::sleep(Duration::from_millis(5));
     }
     broker.stop();

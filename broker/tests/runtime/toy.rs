@@ -20,6 +20,9 @@ pub(crate) const PING: u8 = b'm';
 pub(crate) const WRITE: u8 = b'w';
 /// Reading pauses for as many milliseconds as the payload says (u32 LE), then answers.
 pub(crate) const PAUSE: u8 = b'p';
+/// Nothing is read until as many bytes as the payload says (u32 LE) have come, then answered with 1; with
+/// 0 if they will not come.
+pub(crate) const AWAIT: u8 = b'a';
 /// Answered, then closed by the core.
 pub(crate) const CLOSE: u8 = b'c';
 /// Names a core to be served by; answered with the number of the core that does, and 1 if the
@@ -150,6 +153,11 @@ impl Toy {
                 self.pauses
                     .insert(now.mono.after(u64::from(ms) * 1_000_000), conn);
             }
+            AWAIT => {
+                let len = u32::from_le_bytes(payload[..4].try_into().unwrap()) as usize;
+                self.actions.push_back(Action::Pause(conn));
+                self.actions.push_back(Action::Await { conn, len });
+            }
             NAME => {
                 let arrived = u8::from(self.conns[&conn].arrived);
                 self.reply(conn, kind, &with_core(self.core, &[arrived]));
@@ -243,6 +251,11 @@ impl Behaviour for Toy {
         let conn = self.conns.get_mut(&id).expect("an accepted connection");
         let kind = conn.body.take().expect("a body was asked for");
         self.frame(id, kind, body.to_vec(), now);
+    }
+
+    fn handle_there(&mut self, conn: ConnId, whole: bool, _: Now) {
+        self.actions.push_back(Action::Resume(conn));
+        self.reply(conn, AWAIT, &[u8::from(whole)]);
     }
 
     fn handle_sent(&mut self, conn: ConnId, bytes: usize, _: Now) {

@@ -48,6 +48,8 @@ enum Happening {
     Mesh(usize, usize),
     /// Bytes of the peer arrive, or its end does.
     Arrive(usize),
+    /// What is awaited of the peer has come, or its end.
+    There(usize),
     /// The peer takes what was sent to it.
     Take(usize),
     /// The connection that was closed goes.
@@ -285,6 +287,9 @@ impl World {
                 }
                 None => {}
             }
+            if !self.undriven[peer.core] && peer.may_be_there() {
+                all.push(Happening::There(conn));
+            }
             if peer.may_take() {
                 all.push(Happening::Take(conn));
             } else if peer.closing {
@@ -310,6 +315,13 @@ impl World {
                 self.handle(to, |core| core.handle_mesh(from, message, now));
             }
             Happening::Arrive(conn) => self.arrive(conn),
+            Happening::There(conn) => {
+                let (core, id) = self.place(conn);
+                let len = self.peers[conn].awaited.take().expect("chosen");
+                // Now and then there is no room for it below the core.
+                let whole = self.peers[conn].input.len() >= len && self.rng.chance(3, 4);
+                self.handle(core, |core| core.handle_there(id, whole, now));
+            }
             Happening::Take(conn) => {
                 let (core, id) = self.place(conn);
                 let bytes = self.peers[conn].take();
@@ -356,6 +368,12 @@ impl World {
                 assert!(into.capacity() >= into.len() + len, "no room for a body");
                 if let Some(peer) = self.peer(core, conn) {
                     peer.body = Some((into, len));
+                }
+            }
+            Action::Await { conn, len } => {
+                if let Some(peer) = self.peer(core, conn) {
+                    assert!(peer.paused, "what is awaited is not received");
+                    peer.awaited = Some(len);
                 }
             }
             Action::Pause(conn) => self.set_paused(core, conn, true),

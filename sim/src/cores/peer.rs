@@ -31,6 +31,8 @@ pub(super) struct Peer {
     pub(super) paused: bool,
     /// A body that is received into place, and how much of it is missing.
     pub(super) body: Option<(BytesMut, usize)>,
+    /// The broker wants to know when so much has come.
+    pub(super) awaited: Option<usize>,
     /// Given to send and not taken.
     pub(super) queue: VecDeque<Bytes>,
     /// It takes nothing.
@@ -54,6 +56,7 @@ impl Peer {
             end: End::None,
             paused: false,
             body: None,
+            awaited: None,
             queue: VecDeque::new(),
             stalled: false,
             taken: Vec::new(),
@@ -68,6 +71,13 @@ impl Peer {
     pub(super) fn may_arrive(&self) -> bool {
         let said = !self.input.is_empty() || self.end == End::Finished;
         self.end == End::Reset || (said && !self.paused)
+    }
+
+    /// Whether the broker would be told that what it awaits has come, or that it will not.
+    pub(super) fn may_be_there(&self) -> bool {
+        let ends = self.end == End::Finished;
+        self.awaited
+            .is_some_and(|len| ends || self.input.len() >= len)
     }
 
     pub(super) fn may_take(&self) -> bool {

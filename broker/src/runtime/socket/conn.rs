@@ -10,6 +10,7 @@ use io_uring::{opcode, squeue, types::Fd};
 
 use crate::core::boundary::Protocol;
 use crate::runtime::ring::{BUFFER, GROUP};
+use crate::runtime::tag::Kind;
 
 /// Chunks gathered into one vectored write. Beyond some dozens the copy dominates.
 const GATHER: usize = 64;
@@ -52,6 +53,37 @@ enum Watch {
     Done,
 }
 
+/// Bytes that the kernel is to hold before the core is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    Nothing,
+    /// The kernel is to be asked; it had `had` when it was looked last.
+    Wanted {
+        len: usize,
+        had: usize,
+    },
+    /// It looks out for them.
+    Asked {
+        len: usize,
+        had: usize,
+    },
+}
+
+/// What has become of a look-out for awaited bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Came {
+    /// All of them are there.
+    Whole,
+    /// They go on coming: it was too early, and the kernel is asked again.
+    More,
+    /// They will not come: the peer has sent its last, or the kernel has no room for more.
+    Partial,
+}
+
+/// A socket also looks readable while its window is smaller than a segment (tcp(7), SO_RCVLOWAT), so there has to
+/// be room for one beyond what is awaited; the largest are those of the loopback device.
+const SEGMENT: usize = 64 << 10;
+
 /// A body that is received straight into place.
 struct Body {
     into: BytesMut,
@@ -79,6 +111,7 @@ pub(super) struct Conn {
     pub(super) listed_to_send: bool,
     receiving: Receiving,
     watch: Watch,
+    awaited: Awaited,
     /// The last receive emptied the socket.
     drained: bool,
     body: Option<Body>,
@@ -101,6 +134,7 @@ impl Conn {
             listed_to_send: false,
             receiving: Receiving::Nothing,
             watch: Watch::Off,
+            awaited: Awaited::Nothing,
             drained: false,
             body: None,
             sending: false,
@@ -112,7 +146,8 @@ impl Conn {
 
     /// Whether the kernel holds no operation of this connection.
     pub(super) fn is_quiet(&self) -> bool {
-        self.receiving == Receiving::Nothing && self.watch != Watch::On && !self.sending
+        let looks_out = self.watch == Watch::On || matches!(self.awaited, Awaited::Asked { .. });
+        self.receiving == Receiving::Nothing && !looks_out && !self.sending
     }
 
     /// Whether a body is being received into place.
@@ -180,16 +215,86 @@ impl Conn {
         Some((receive.flags(squeue::Flags::BUFFER_SELECT), BUFFER))
     }
 
-    /// A look-out for the peer's end, if nothing is being received that would show it. It stays in
-    /// the kernel's hands when the connection is no longer paused, so it is queued once.
-    pub(super) fn next_watch(&mut self) -> Option<squeue::Entry> {
+    /// Lets the kernel keep what comes until it has so many bytes, which are received afterwards.
+    ///
+    /// # Panics
+    /// If the connection is not paused, or some are awaited already.
+    pub(super) fn await_bytes(&mut self, len: usize) {
+        assert!(self.paused, "what is awaited is not received");
+        assert_eq!(self.awaited, Awaited::Nothing, "one frame at a time");
+        self.awaited = Awaited::Wanted { len, had: 0 };
+    }
+
+    /// The next look-out on a connection of which nothing is being received: for what is awaited, or for
+    /// the peer's end, which the former shows, too.
+    pub(super) fn next_look_out(&mut self) -> Option<(squeue::Entry, Kind)> {
         let blind = self.paused && !self.peer_done && self.receiving == Receiving::Nothing;
-        if self.stage != Stage::Open || !blind || self.watch != Watch::Off {
+        if self.stage != Stage::Open || !blind {
             return None;
         }
-        self.watch = Watch::On;
-        let events = u32::try_from(libc::POLLRDHUP).expect("a flag");
-        Some(opcode::PollAdd::new(Fd(self.stream.as_raw_fd()), events).build())
+        let (events, kind) = match self.awaited {
+            Awaited::Wanted { len, had } => {
+                if had == 0 {
+                    self.set_low_water(len + SEGMENT);
+                    self.set_low_water(len);
+                }
+                self.awaited = Awaited::Asked { len, had };
+                (libc::POLLIN | libc::POLLRDHUP, Kind::Await)
+            }
+            // It stays in the kernel's hands when the connection is no longer paused: queued once.
+            Awaited::Nothing if self.watch == Watch::Off => {
+                self.watch = Watch::On;
+                (libc::POLLRDHUP, Kind::Watch)
+            }
+            Awaited::Nothing | Awaited::Asked { .. } => return None,
+        };
+        let events = u32::try_from(events).expect("flags");
+        let poll = opcode::PollAdd::new(Fd(self.stream.as_raw_fd()), events);
+        Some((poll.build(), kind))
+    }
+
+    /// The kernel gave the look-out for awaited bytes back, because of the peer's end (`ends`) or of them.
+    pub(super) fn end_await(&mut self, ends: bool) -> Came {
+        let was = std::mem::replace(&mut self.awaited, Awaited::Nothing);
+        let Awaited::Asked { len, had } = was else {
+            panic!("a look-out completes once");
+        };
+        let holds = self.holds();
+        if holds < len && holds > had && !ends && self.stage == Stage::Open {
+            self.awaited = Awaited::Wanted { len, had: holds };
+            return Came::More;
+        }
+        self.set_low_water(1);
+        match holds >= len {
+            true => Came::Whole,
+            false => Came::Partial,
+        }
+    }
+
+    /// Makes the socket readable, for a look-out, only when it has so many bytes. Where that cannot be
+    /// set it is readable sooner, and what it [holds](Self::holds) tells.
+    fn set_low_water(&self, bytes: usize) {
+        let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+        let size = libc::socklen_t::try_from(size_of_val(&bytes)).expect("four bytes");
+        #[expect(unsafe_code, reason = "an option that the standard library has not")]
+        // SAFETY: the option is a number of that size, which the call only reads.
+        let _sooner = unsafe {
+            let value = std::ptr::from_ref(&bytes).cast();
+            let fd = self.stream.as_raw_fd();
+            libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT, value, size)
+        };
+    }
+
+    /// Bytes that the kernel has received and not given away.
+    fn holds(&self) -> usize {
+        let mut bytes: libc::c_int = 0;
+        #[expect(unsafe_code, reason = "asks the kernel")]
+        // SAFETY: the call writes one number of that size.
+        let asked = unsafe { libc::ioctl(self.stream.as_raw_fd(), libc::FIONREAD, &mut bytes) };
+        usize::try_from(bytes)
+            .ok()
+            .filter(|_| asked == 0)
+            .unwrap_or(0)
     }
 
     /// The kernel gave the look-out back.

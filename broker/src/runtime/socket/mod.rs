@@ -21,7 +21,7 @@ use leveret_storage::types::{Mono, Now};
 use super::ring::{Done, SharedRing};
 use super::tag::{Kind, tag};
 use crate::core::boundary::{Behaviour, ConnId};
-use conn::{Conn, Stage};
+use conn::{Came, Conn, Stage};
 
 pub(super) use hand_over::Traveller;
 pub use listen::{BoundAddr, ListenerConfig, ListenerCores};
@@ -141,6 +141,14 @@ impl Sockets {
         }
     }
 
+    /// Tells when the kernel has so many bytes of a paused connection; ignored if it is closed.
+    pub(super) fn await_bytes(&mut self, id: ConnId, len: usize) {
+        if let Some(conn) = open(&mut self.slots, id) {
+            conn.await_bytes(len);
+            list_to_receive(&mut self.to_receive, id.slot, conn);
+        }
+    }
+
     /// Arms no further receive until [`Sockets::resume`]; meanwhile the kernel looks out for the
     /// peer's end.
     pub(super) fn pause(&mut self, id: ConnId) {
@@ -252,6 +260,7 @@ impl Sockets {
             (Kind::Receive, slot) => self.received(behaviour, slot, done, now),
             (Kind::Send, slot) => self.sent(behaviour, slot, done, now),
             (Kind::Watch, slot) => self.watched(behaviour, slot, done, now),
+            (Kind::Await, slot) => self.awaited(behaviour, slot, done, now),
             (Kind::Cancel | Kind::Wake | Kind::Disk, _) => {}
         }
         Ok(())
@@ -291,8 +300,8 @@ impl Sockets {
                     bytes += len;
                     (entry, Kind::Receive)
                 }
-                None => match conn.next_watch() {
-                    Some(entry) => (entry, Kind::Watch),
+                None => match conn.next_look_out() {
+                    Some(look_out) => look_out,
                     None => continue,
                 },
             };
@@ -425,15 +434,32 @@ impl Sockets {
         let id = self.id(slot);
         let conn = self.conn(slot);
         conn.end_watch();
-        let gone = i32::from(libc::POLLERR | libc::POLLHUP);
         if conn.stage == Stage::Open {
-            if done.result < 0 || done.result & gone != 0 {
+            if is_gone(done) {
                 self.end(behaviour, slot, now);
                 return;
             }
             behaviour.handle_input_closes(id, now);
         }
         self.settle(behaviour, slot, now);
+    }
+
+    /// What was awaited has come, or the peer's end.
+    fn awaited<B: Behaviour>(&mut self, behaviour: &mut B, slot: u32, done: Done, now: Now) {
+        let id = self.id(slot);
+        let conn = self.conn(slot);
+        let came = conn.end_await(done.result & i32::from(libc::POLLRDHUP) != 0);
+        if conn.stage == Stage::Open {
+            if is_gone(done) {
+                self.end(behaviour, slot, now);
+                return;
+            }
+            if came != Came::More {
+                behaviour.handle_there(id, came == Came::Whole, now);
+            }
+        }
+        self.settle(behaviour, slot, now);
+        self.want_receive(slot);
     }
 
     fn id(&self, slot: u32) -> ConnId {
@@ -495,6 +521,12 @@ fn open(slots: &mut [Slot], id: ConnId) -> Option<&mut Conn> {
         .get_mut(id.slot as usize)
         .filter(|s| s.generation == id.generation)?;
     slot.conn.as_mut().filter(|conn| conn.stage == Stage::Open)
+}
+
+/// Whether a look-out saw that the connection is no more.
+fn is_gone(done: Done) -> bool {
+    let gone = i32::from(libc::POLLERR | libc::POLLHUP);
+    done.result < 0 || done.result & gone != 0
 }
 
 fn list_to_receive(list: &mut Vec<u32>, slot: u32, conn: &mut Conn) {
