@@ -12,12 +12,14 @@ use leveret_wire::native::CorrelationId;
 use super::Core;
 use super::boundary::{Action, ConnId, Protocol};
 use super::intake::{self, Look, Step};
+use super::kafka::is_produce;
 use super::pending::{Slot, Waiting};
 use super::permits::Lane;
 use super::session::Blocked;
 
-/// How much is allocated at a time for the payloads of small frames, bytes.
-const ARENA: usize = 256 * 1024;
+/// How much is allocated at a time for small frames, bytes. All of it stays as long as anything in it, be it
+/// a batch that is cached, or an answer that its peer does not take: so it is little, whatever lies beside.
+const ARENA: usize = 32 * 1024;
 
 /// What has a coarse deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +192,10 @@ impl<P: BufPool> Core<P> {
         match self.sessions.get(conn).map(|session| session.protocol()) {
             Some(Protocol::Native) => self.native_whole(conn, frame, permit, now),
             Some(Protocol::Kafka) => {
-                let frame = self.copy(frame);
+                let frame = match is_produce(frame) {
+                    true => self.copy_records(frame),
+                    false => copy(&mut self.arena, frame),
+                };
                 self.kafka_frame(conn, frame, permit, now);
             }
             None => self.give_back_permit(conn, permit, now),
@@ -206,16 +211,10 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    /// A copy of a small frame or of a part of it, many to an allocation.
-    pub(super) fn copy(&mut self, bytes: &[u8]) -> BytesMut {
-        if bytes.is_empty() {
-            return BytesMut::new();
-        }
-        if self.arena.capacity() < bytes.len() {
-            self.arena = BytesMut::with_capacity(ARENA.max(bytes.len()));
-        }
-        self.arena.extend_from_slice(bytes);
-        self.arena.split()
+    /// A copy of a small frame of records or of a part of it. Batches live long, so nothing else lies
+    /// beside them.
+    pub(super) fn copy_records(&mut self, bytes: &[u8]) -> BytesMut {
+        copy(&mut self.records, bytes)
     }
 
     pub(super) fn block(&mut self, conn: ConnId, why: Blocked) {
@@ -394,4 +393,16 @@ impl<P: BufPool> Core<P> {
             deadline,
         }
     }
+}
+
+/// A copy, many to an allocation.
+fn copy(arena: &mut BytesMut, bytes: &[u8]) -> BytesMut {
+    if bytes.is_empty() {
+        return BytesMut::new();
+    }
+    if arena.capacity() < bytes.len() {
+        *arena = BytesMut::with_capacity(ARENA.max(bytes.len()));
+    }
+    arena.extend_from_slice(bytes);
+    arena.split()
 }

@@ -102,8 +102,10 @@ pub struct Core<P: BufPool> {
     /// Connections with encoded responses that the driver has not been given yet.
     unflushed: Vec<ConnId>,
     encoder: Encoder,
-    /// Small payloads are copied here, many to an allocation.
+    /// Small frames are copied here, many to an allocation, and small answers made.
     arena: BytesMut,
+    /// Likewise those of records.
+    records: BytesMut,
     meter: Meter,
     latencies: Latencies,
     /// Connections closed because too many had not said hello.
@@ -169,6 +171,7 @@ impl<P: BufPool> Core<P> {
             unflushed: Vec::new(),
             encoder: Encoder::new(),
             arena: BytesMut::new(),
+            records: BytesMut::new(),
             meter: Meter::new(now.mono),
             latencies: Latencies::default(),
             hello_evictions: 0,

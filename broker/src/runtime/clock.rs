@@ -58,6 +58,15 @@ impl Clock {
 
 /// The CPU time that this thread has used, nanoseconds. A system call.
 pub(super) fn thread_cpu() -> u64 {
+    cpu_time(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// The CPU time that all threads of the process have used, nanoseconds. A system call.
+pub(super) fn process_cpu() -> u64 {
+    cpu_time(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn cpu_time(of: libc::clockid_t) -> u64 {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -68,7 +77,7 @@ pub(super) fn thread_cpu() -> u64 {
     )]
     // SAFETY: it fills the time given; the clock exists for every thread.
     unsafe {
-        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time);
+        libc::clock_gettime(of, &raw mut time);
     }
     u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or(0)
 }

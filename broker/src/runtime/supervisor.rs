@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use leveret_storage::types::Mono;
 
+use super::allocator::Surplus;
 use super::clock::MonoClock;
 use super::service::ServiceManager;
 use super::shared::{Shared, StopHandle};
@@ -76,6 +77,7 @@ pub(super) fn watch<P: FnOnce(), S: FnOnce()>(
     let mut stop_by: Option<Mono> = None;
     let mut asked = Asked::default();
     let mut watchdog = Watchdog::new(cores);
+    let mut surplus = Surplus::default();
     let mut manager = ServiceManager::from_environment(cores);
     while ended < cores {
         wait(stop, signals)?;
@@ -138,6 +140,7 @@ pub(super) fn watch<P: FnOnce(), S: FnOnce()>(
             ));
         }
         watchdog.look(shared, now);
+        surplus.look(cores, now);
         manager.vouch(shared, now);
     }
     failure

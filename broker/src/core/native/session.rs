@@ -63,7 +63,7 @@ impl<P: BufPool> Core<P> {
             // It is looked at again, here or there.
             return self.give_back_permit(conn, permit, now);
         }
-        let payload = self.copy(&frame[header.payload_range()]);
+        let payload = self.copy_records(&frame[header.payload_range()]);
         self.dispatch(conn, &header, head, payload, permit, now);
     }
 
