@@ -4,6 +4,7 @@ mod budget;
 mod came;
 mod disk;
 mod patience;
+mod peer;
 mod slices;
 mod world;
 

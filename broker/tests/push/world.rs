@@ -23,6 +23,7 @@ use leveret_wire::native::{
 
 use super::came::Came;
 use super::disk::{Disk, Pool};
+use super::peer::{Finished, Peer};
 
 /// Longest batch, bytes.
 pub(crate) const MAX_BATCH: usize = 64 << 10;
@@ -31,38 +32,6 @@ pub(crate) const RESPONSES: usize = 256 << 10;
 /// Bytes that requests may hold.
 const REQUESTS: usize = 4 << 20;
 const CORES: u16 = 2;
-
-/// A connection's far end.
-#[derive(Default)]
-struct Peer {
-    out: Vec<u8>,
-    /// Given to send and not taken by the peer.
-    queue: VecDeque<Bytes>,
-    /// It takes nothing.
-    stalled: bool,
-    received: Vec<u8>,
-    /// Sent and not taken by the core.
-    offered: Vec<u8>,
-    /// The core does not take anything.
-    paused: bool,
-    /// The body that is being received, and what is missing of it.
-    into: Option<(BytesMut, usize)>,
-    /// What its core wants to be told of.
-    awaited: Option<usize>,
-    /// It sends no more.
-    finished: Finished,
-}
-
-/// How far the end of what a peer sends has come.
-#[derive(Default, PartialEq)]
-enum Finished {
-    #[default]
-    No,
-    Yes,
-    /// The core knows, and has not received all.
-    Seen,
-    Told,
-}
 
 /// See the module.
 pub(crate) struct World {
