@@ -1,7 +1,7 @@
 //! One core without a kernel: a store, or a shard over one, its device and its time.
 
 use bytes::{Bytes, BytesMut};
-use leveret_engine::shard::{Reply, RequestId, Shard, ShardEvent, ShardSettings};
+use leveret_engine::shard::{RequestId, Shard, ShardEvent, ShardSettings};
 use leveret_engine::topology::{Command, TopologyEntry};
 use leveret_storage::format::superblock::Geometry;
 use leveret_storage::io::{IoResult, Op, OpId};

@@ -47,6 +47,63 @@ impl Random {
     }
 }
 
+/// How far codecs shorten a value.
+#[derive(Clone, Copy)]
+pub(crate) enum Fill {
+    /// To a quarter: fields of JSON, and few bytes that are new.
+    Quarter,
+    /// By a third: mostly bytes that are new.
+    TwoThirds,
+}
+
+/// A value of `len` bytes that zstd shortens as far as `fill` says, the others less.
+fn fields(random: &mut Random, len: usize, fill: Fill) -> Vec<u8> {
+    const FIELDS: [&str; 16] = [
+        "{\"service\":\"orders\",",
+        "\"status\":\"accepted\",",
+        "\"region\":\"eu-west-1\",",
+        "\"currency\":\"EUR\",",
+        "\"retry\":false,",
+        "\"channel\":\"web-shop\",",
+        "\"customer\":",
+        "\"warehouse\":\"north\",",
+        "\"latency_us\":",
+        "\"items\":[",
+        "\"trace\":\"",
+        "\"method\":\"POST\",",
+        "\"path\":\"/api/v1/orders/\",",
+        "\"payment\":\"invoice\",",
+        "\"priority\":\"normal\",",
+        "\"version\":\"2.14.3\"}",
+    ];
+    let new_in_100 = match fill {
+        Fill::Quarter => 15,
+        Fill::TwoThirds => 78,
+    };
+    let mut value = Vec::new();
+    while value.len() < len {
+        let next = random.next();
+        let which = (next >> 32) as usize;
+        if next % 100 < new_in_100 {
+            value.extend(random.bytes(8).into_iter().take(4 + which % 8));
+        } else {
+            value.extend_from_slice(FIELDS[which % FIELDS.len()].as_bytes());
+        }
+    }
+    value.truncate(len);
+    value
+}
+
+/// One batch of values of 100 bytes, of about `len` bytes before it is compressed.
+pub(crate) fn filled(len: usize, fill: Fill, codec: Compression) -> Bytes {
+    const VALUE: usize = 100;
+    /// Of a record beside its value, about.
+    const REST: usize = 9;
+    let mut random = Random::new(len as u64);
+    let values = (0..len / (VALUE + REST)).map(|_| fields(&mut random, VALUE, fill));
+    build(&mut BatchBuilder::new(codec), &values.collect::<Vec<_>>())
+}
+
 /// Values of `len` bytes: lines for a codec, and otherwise bytes that none shortens.
 pub(crate) fn values(count: usize, len: usize, codec: Compression) -> Vec<Vec<u8>> {
     let mut random = Random::new(count as u64);
