@@ -13,11 +13,18 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
 LEVERET = os.environ.get("LEVERET", os.path.join(TARGET, "release", "leveret"))
 LOADGEN = os.environ.get("LEVERET_LOADGEN", os.path.join(TARGET, "release", "leveret-loadgen"))
+
+# The most CPU time that a turn of a core may take once a broker is ready, milliseconds; a check during which one takes more
+# fails. 0: nobody looks. `compat/torture/run` sets it.
+MOST_TURN_MS = float(os.environ.get("LEVERET_MOST_TURN_MS", 0))
+# What was seen beyond that.
+LONG_TURNS = []
 
 # A small journal laps soon and leaves little on the disk.
 SMALL = ["--set", "journal.bytes=64 MiB", "--set", "segment.bytes=16 MiB", "--set", "disk.floor.bytes=0 B"]
@@ -82,7 +89,10 @@ class Broker:
         self.http = None
         self.native = None
         self.ready_seconds = None
+        self.turn_at_start = 0.0
         self.program = LEVERET
+        if MOST_TURN_MS and http == "off":
+            self.listen_http = "127.0.0.1:0"
 
     def start(self, timeout=60):
         command = [self.program, "serve", "--data", self.data, "--native", self.listen,
@@ -106,7 +116,27 @@ class Broker:
         self.native = words["native"]
         self.kafka = words.get("kafka")
         self.http = words.get("http")
+        # Turns of the start are its own: what it has to carry over is not a peer's doing.
+        self.turn_at_start = self.longest_turn_ms()
         return self
+
+    def longest_turn_ms(self):
+        """CPU time of the longest turn of any core so far; 0 if nobody looks, or the broker does not answer."""
+        if not MOST_TURN_MS or not self.alive() or not self.http:
+            return 0.0
+        try:
+            with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=5) as page:
+                lines = page.read().decode().splitlines()
+        except OSError:
+            return 0.0
+        turns = [line for line in lines if line.startswith("leveret_core_longest_turn_cpu_seconds")]
+        return max([float(line.rsplit(" ", 1)[1]) * 1e3 for line in turns], default=0.0)
+
+    def judge_turns(self):
+        """Remembers a turn that was too long, for the end of the check."""
+        longest = self.longest_turn_ms()
+        if longest > max(MOST_TURN_MS, self.turn_at_start):
+            LONG_TURNS.append(f"a turn of {longest:.1f} ms of CPU, beyond {MOST_TURN_MS:g}")
 
     def log_tail(self, lines=20):
         with open(self.stderr_path, errors="replace") as log:
@@ -114,6 +144,7 @@ class Broker:
 
     def kill(self):
         """kill -9, and its end."""
+        self.judge_turns()
         if self.process and self.process.poll() is None:
             self.process.kill()
         if self.process:
@@ -121,6 +152,7 @@ class Broker:
 
     def stop(self, timeout=10):
         """A graceful stop; returns exit code and seconds."""
+        self.judge_turns()
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(timeout)
@@ -183,6 +215,7 @@ def main(body):
         sys.exit(1)
     try:
         body()
+        check(not LONG_TURNS, "; ".join(LONG_TURNS[:3]))
     except Failed as failure:
         say(f"FAILED: {failure}")
         sys.exit(1)

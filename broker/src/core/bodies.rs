@@ -12,6 +12,7 @@
 use bytes::BytesMut;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};
+use leveret_wire::kafka::Checking;
 
 use super::Core;
 use super::boundary::{Action, ConnId, Protocol};
@@ -97,6 +98,7 @@ impl<P: BufPool> Core<P> {
         let session = self.sessions.get(conn).expect("just seen");
         session.rest = Rest::Unknown;
         session.large = Some(Large {
+            checking: Checking::default(),
             len: frame.len,
             held,
             partial: None,
@@ -159,10 +161,21 @@ impl<P: BufPool> Core<P> {
         if session.blocked != Some(Blocked::Slice) || session.closing {
             return;
         }
-        session.blocked = session.asking.map(|_| Blocked::Asks);
-        if session.blocked.is_some() {
+        if session.asking.is_some() {
+            session.blocked = Some(Blocked::Asks);
             return;
         }
+        let Some(large) = session.large.take() else {
+            return;
+        };
+        let frame = large.partial.as_deref().unwrap_or_default();
+        let checked = self.kafka_check(frame, &large.checking, now);
+        let session = self.sessions.get(conn).expect("just seen");
+        session.large = Some(large);
+        if !checked {
+            return self.read_later(conn, now);
+        }
+        session.blocked = None;
         self.take_body(conn, now);
         if let Some(session) = self.sessions.get(conn)
             && session.blocked.is_none()
@@ -178,7 +191,7 @@ impl<P: BufPool> Core<P> {
         let closing = session.closing;
         self.permits.end_body(conn);
         match large.partial.filter(|_| !closing) {
-            Some(frame) => self.take_large(conn, frame, large.held, now),
+            Some(frame) => self.take_large(conn, frame, large.checking, large.held, now),
             None => self.give_back_permit(conn, large.held, now),
         }
     }

@@ -193,6 +193,8 @@ impl<P: BufPool> Core<P> {
         let known = Known {
             topology: &self.topology,
             kafka: &self.settings.kafka,
+            cores: self.cores,
+            wall: now.wall,
         };
         while self.slices.has_room(now.mono) {
             match what.look_up(spread.as_deref_mut(), &known) {
@@ -216,10 +218,24 @@ impl<P: BufPool> Core<P> {
             Gathering::Native(_) => Vec::new(),
             Gathering::Kafka(what) => what.calls(&self.settings.kafka),
         };
-        for call in calls {
-            self.ask_part(gather, CoreId(0), call, now);
-        }
+        // In one piece, as there may be tens of thousands.
+        self.gathers[gather].later.extend(calls);
         self.all_asked(gather, now);
+        self.ask_as_far(gather, now);
+    }
+
+    /// Asks for what stands in `later`, and stands in line for what the slice does not suffice for.
+    fn ask_as_far(&mut self, gather: usize, now: Now) {
+        while let Some(Gather { later, .. }) = self.gathers.get_mut(gather) {
+            let Some((owner, call)) = later.pop_front() else {
+                return;
+            };
+            if !self.slices.has_room(now.mono) {
+                self.gathers[gather].later.push_front((owner, call));
+                return self.hold_back(gather, now);
+            }
+            self.ask_part_now(gather, owner, call, now);
+        }
     }
 
     /// Asks for the next part, now or later; parts are numbered from 0 in the order asked.
@@ -259,10 +275,7 @@ impl<P: BufPool> Core<P> {
                 self.ask_more(gather, now);
             }
             Some(Stage::LookingUp) => match self.look_up(gather, now) {
-                true => {
-                    self.end_looking_up(gather, now);
-                    self.ask_more(gather, now);
-                }
+                true => self.end_looking_up(gather, now),
                 false => self.gather_later(gather, now),
             },
         }

@@ -82,7 +82,7 @@ pub enum Call {
 impl Call {
     /// What it costs to carry it out and to answer it, beside the bytes of what it carries, in the
     /// units of [`slices`](super::slices).
-    fn work(&self) -> usize {
+    pub(super) fn work(&self) -> usize {
         match self {
             Self::Produce { batch, .. } => 1024 + batch.len() / 16,
             Self::Offset { .. } => 512,

@@ -7,6 +7,7 @@ use leveret_engine::shard::RequestId;
 use leveret_storage::io::BufPool;
 use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{Mono, Now};
+use leveret_wire::kafka::Checking;
 use leveret_wire::native::CorrelationId;
 
 use super::Core;
@@ -203,10 +204,17 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Takes a frame that was received into place.
-    pub(super) fn take_large(&mut self, conn: ConnId, frame: BytesMut, permit: usize, now: Now) {
+    pub(super) fn take_large(
+        &mut self,
+        conn: ConnId,
+        frame: BytesMut,
+        checking: Checking,
+        permit: usize,
+        now: Now,
+    ) {
         match self.sessions.get(conn).map(|session| session.protocol()) {
             Some(Protocol::Native) => self.native_large(conn, frame, permit, now),
-            Some(Protocol::Kafka) => self.kafka_frame(conn, frame, permit, now),
+            Some(Protocol::Kafka) => self.kafka_checked(conn, frame, checking, permit, now),
             None => self.give_back_permit(conn, permit, now),
         }
     }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use leveret_storage::types::Mono;
+use leveret_wire::kafka::Checking;
 
 use super::answers::Mark;
 use super::boundary::{ConnId, Protocol};
@@ -64,6 +65,8 @@ pub(super) struct Large {
     pub(super) held: usize,
     /// What is there, while the next piece waits for its permit.
     pub(super) partial: Option<BytesMut>,
+    /// How far its lines were checked once it was all there, of a Kafka request that has some.
+    pub(super) checking: Checking,
     /// Bytes of the present piece.
     pub(super) piece: usize,
     /// Since when the peer could send that.

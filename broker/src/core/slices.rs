@@ -11,8 +11,8 @@
 //! once it has been begun, so a slice is passed by at most one request.
 //!
 //! What costs more than a slice and cannot be divided always stands in line, however little a turn has
-//! cost so far: reading a long request, putting a long answer together, giving up what a fetch of many
-//! partitions has asked for. So there is one of those in a turn, and never two.
+//! cost so far: putting the answer of a fetch of many partitions together. So there is one of those in a
+//! turn, and never two.
 
 use std::collections::VecDeque;
 

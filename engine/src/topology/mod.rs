@@ -346,6 +346,12 @@ impl Topology {
         named.map(|(_, id)| &self.topics[id])
     }
 
+    /// Partitions that one topic may have.
+    #[must_use]
+    pub fn most_partitions(&self) -> u32 {
+        self.settings.partitions_per_topic
+    }
+
     /// Partitions of all topics together.
     #[must_use]
     pub fn partitions(&self) -> u32 {

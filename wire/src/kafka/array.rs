@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::{DecodeError, Reader};
+use super::{Checking, DecodeError, Reader};
 
 /// Something that arrays hold.
 pub trait Element<'a>: Sized {
@@ -149,17 +149,17 @@ impl<'a, T: Element<'a>> Elements<'a, T> {
         }
     }
 
-    /// Goes on where elements of this type stood in that frame.
+    /// Goes on where elements of this type stood in that frame, which was decoded with that check.
     ///
     /// # Panics
     /// If the frame ends before that place. Of another frame or type, what follows may panic when it
     /// is read.
     #[must_use]
-    pub fn resume(frame: &'a [u8], place: Place) -> Self {
+    pub fn resume(frame: &'a [u8], place: Place, checking: &'a Checking) -> Self {
         let mut reader = Reader::new(frame, place.at).expect("a place in this frame");
         reader.set_version(place.version, place.flexible);
         Self {
-            reader,
+            reader: reader.with_checking(checking),
             left: place.left,
             element: PhantomData,
         }

@@ -33,6 +33,12 @@ pub enum Fault {
     /// A variable-length integer of more than 32 bits.
     #[error("a varint of more than 32 bits")]
     Varint,
+    /// More tagged fields than any version has, or ever had reason to.
+    #[error("{0} tagged fields in one structure")]
+    TooManyTags(u32),
+    /// Nothing is wrong: a step of a check ends here.
+    #[error("the check goes on from here")]
+    Paused,
     /// An array of more elements than the bytes left could hold at the fewest bytes each.
     #[error("{count} elements in {room} bytes")]
     TooMany {

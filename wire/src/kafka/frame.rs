@@ -94,6 +94,11 @@ impl<'a> RequestHeader<'a> {
 }
 
 impl DecodeError {
+    /// Whether nothing is wrong, but a step of a [check](super::Checking) is over.
+    pub(super) fn is_pause(&self) -> bool {
+        self.fault == Fault::Paused
+    }
+
     pub(super) const fn new(at: usize, fault: Fault) -> Self {
         Self { at, fault }
     }

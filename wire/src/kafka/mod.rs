@@ -17,6 +17,7 @@
 pub mod api;
 mod api_key;
 mod array;
+mod checking;
 mod error;
 mod error_code;
 mod frame;
@@ -66,12 +67,13 @@ pub use api::produce::{
 };
 pub use api_key::{ApiKey, VersionRange, api_name};
 pub use array::{Array, Element, Elements, Place};
+pub use checking::{CheckedFrame, Checking, Step};
 pub use error::{DecodeError, Fault, HeaderError};
 pub use error_code::ErrorCode;
 pub use frame::{FrameError, LENGTH_PREFIX, RequestHeader, frame_len};
 pub use reader::Reader;
 pub use request::Request;
-pub use response::{Response, encode_response};
+pub use response::{Response, encode_around, encode_response};
 pub use types::{Isolation, Text, TopicGroup, TopicRef, Uuid};
 pub use writer::Writer;
 

@@ -2,10 +2,13 @@
 
 use std::ops::Range;
 
-use super::{Array, DecodeError, Element, Fault, TopicRef, Uuid};
+use super::checking::Walked;
+use super::{Array, Checking, DecodeError, Element, Fault, TopicRef, Uuid};
 
 /// Longest string, bytes, in compact form too (Kafka's own bound).
 const LONGEST_STRING: usize = i16::MAX as usize;
+/// Most tagged fields of a structure: no version of any has a dozen.
+const MOST_TAGS: u32 = 256;
 
 /// A place in a frame, and the version that says how the fields after it look.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +17,7 @@ pub struct Reader<'a> {
     at: usize,
     version: i16,
     flexible: bool,
+    checking: Option<&'a Checking>,
 }
 
 impl<'a> Reader<'a> {
@@ -27,7 +31,17 @@ impl<'a> Reader<'a> {
             at,
             version: 0,
             flexible: false,
+            checking: None,
         })
+    }
+
+    /// The same, that keeps how far arrays were read, and goes on from there.
+    #[must_use]
+    pub fn with_checking(self, checking: &'a Checking) -> Self {
+        Self {
+            checking: Some(checking),
+            ..self
+        }
     }
 
     pub(super) fn set_version(&mut self, version: i16, flexible: bool) {
@@ -242,10 +256,34 @@ impl<'a> Reader<'a> {
             return Err(DecodeError::new(start, fault));
         }
         let first = *self;
-        for _ in 0..count {
-            let before = self.at;
-            T::read(self)?;
-            assert!(self.at - before >= T::MIN_LEN, "the fewest bytes are fewer");
+        let kept = self.checking.and_then(|checking| checking.resume(first.at));
+        let Walked { at, mut left } = kept.unwrap_or(Walked {
+            at: first.at,
+            left: count,
+        });
+        self.at = at;
+        while left > 0 {
+            let at = self.at;
+            if let Err(error) = T::read(self) {
+                if let Some(checking) = self.checking.filter(|_| error.is_pause()) {
+                    checking.pause(first.at, Walked { at, left });
+                }
+                return Err(error);
+            }
+            let bytes = self.at - at;
+            assert!(bytes >= T::MIN_LEN, "the fewest bytes are fewer");
+            left -= 1;
+            if let Some(checking) = self.checking
+                && !checking.spend(bytes)
+                && left > 0
+            {
+                let at = self.at;
+                checking.pause(first.at, Walked { at, left });
+                return self.fail(Fault::Paused);
+            }
+        }
+        if let Some(checking) = self.checking {
+            checking.finish(first.at, self.at);
         }
         Ok(Some(Array::checked(first, count)))
     }
@@ -281,8 +319,12 @@ impl<'a> Reader<'a> {
         if !self.flexible {
             return Ok(());
         }
-        // Each takes two bytes at least, so that the count needs no bound of its own.
-        for _ in 0..self.unsigned_varint()? {
+        let start = self.at;
+        let count = self.unsigned_varint()?;
+        if count > MOST_TAGS {
+            return Err(DecodeError::new(start, Fault::TooManyTags(count)));
+        }
+        for _ in 0..count {
             let tag = self.unsigned_varint()?;
             let len = self.unsigned_varint()? as usize;
             let range = self.range(len)?;

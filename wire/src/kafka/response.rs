@@ -13,6 +13,28 @@ pub trait Response {
     fn write(&self, writer: &mut Writer<'_>);
 }
 
+/// Appends to `out` the frame of a response whose body is one array, behind the time that a client shall be
+/// quiet (0) where the version has it. `count` elements are encoded already and take `len` bytes. Returns
+/// how many bytes in front of the end of `out` they belong.
+///
+/// # Panics
+/// If the version is not one of the API's, or the frame would pass 2 GiB.
+pub fn encode_around(
+    out: &mut BytesMut,
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    count: usize,
+    len: usize,
+) -> usize {
+    let mut w = Writer::begin(out, api, version, correlation_id);
+    if api != ApiKey::ListOffsets || version >= 2 {
+        w.i32(0);
+    }
+    w.array_len(count);
+    w.finish_around(len, |w| w.no_tags())
+}
+
 /// Appends a response frame to `out`, in the version of the request that it answers. Returns the
 /// bytes appended.
 ///

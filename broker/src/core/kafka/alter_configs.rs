@@ -2,79 +2,78 @@
 
 use std::borrow::Cow;
 
+use bytes::BytesMut;
 use leveret_engine::topology::{Command, ConfigSource, Topic, TopicChanges, TopicKey};
-use leveret_storage::io::BufPool;
-use leveret_storage::types::Now;
 use leveret_wire::kafka::{
-    AlterConfigsRequest, AlterConfigsResource, AlterConfigsResponse, AlteredResource,
-    ConfigOperation, ErrorCode, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource,
-    IncrementalAlterConfigsResponse, ResourceType,
+    AlterConfigsResource, AlteredResource, ApiKey, CheckedFrame, ConfigOperation, ErrorCode,
+    IncrementalAlterConfigsResource, Place, ResourceType, Uuid,
 };
 
-use super::Asker;
-use super::changes::{Changes, Line, TWICE, Wanted};
-use super::gathered::Gathered;
-use crate::core::Core;
-use crate::core::once::{Mention, Mentions};
+use super::Known;
+use super::changes::{Line, MOST_SETTINGS, Wanted};
+use super::names::{self, Name};
+use crate::core::once::Mentions;
 
-impl<P: BufPool> Core<P> {
-    /// What a topic does not name falls back to its default.
-    pub(super) fn kafka_alter_configs(
-        &mut self,
-        asker: Asker,
-        request: &AlterConfigsRequest<'_>,
-        now: Now,
-    ) {
-        let named = request.resources.iter();
-        let mut mentions = Mentions::of(named.map(|one| (one.resource_type.0, one.name)));
-        let wanted = request.resources.iter().map(|resource| {
-            let (kind, name) = (resource.resource_type, resource.name);
-            let wanted = only(mentions.next(&(kind.0, name)))
-                .and_then(|()| self.altered_topic(kind, name))
-                .and_then(|topic| self.replaced(topic, &resource));
-            (line_of(kind, name), wanted)
-        });
-        let wanted = wanted.collect();
-        let only = request.validate_only;
-        self.kafka_change(asker, wanted, only, Gathered::AlterConfigs, now);
-    }
+/// The kind of a resource, where the id of a topic would stand.
+fn kind(resource: ResourceType) -> Uuid {
+    Uuid(u128::from(resource.0.cast_unsigned()))
+}
 
-    pub(super) fn kafka_incremental_alter_configs(
-        &mut self,
-        asker: Asker,
-        request: &IncrementalAlterConfigsRequest<'_>,
-        now: Now,
-    ) {
-        let named = request.resources.iter();
-        let mut mentions = Mentions::of(named.map(|one| (one.resource_type.0, one.name)));
-        let wanted = request.resources.iter().map(|resource| {
-            let (kind, name) = (resource.resource_type, resource.name);
-            let wanted = only(mentions.next(&(kind.0, name)))
-                .and_then(|()| self.altered_topic(kind, name))
-                .and_then(|topic| self.changed(topic, &resource));
-            (line_of(kind, name), wanted)
-        });
-        let wanted = wanted.collect();
-        let only = request.validate_only;
-        self.kafka_change(asker, wanted, only, Gathered::IncrementalAlterConfigs, now);
-    }
+pub(super) fn read(frame: &CheckedFrame, place: Place) -> Option<(Name<'_>, Place)> {
+    names::read(frame, place, |resource: AlterConfigsResource<'_>| {
+        (Some(resource.name), kind(resource.resource_type))
+    })
+}
 
-    pub(super) fn kafka_altered(&mut self, asker: Asker, changes: &Changes) {
-        let response = AlterConfigsResponse {
-            throttle_time_ms: 0,
-            resources: changes.lines.iter().map(resource_of).collect(),
-        };
-        self.kafka_respond(asker, &response);
-    }
+pub(super) fn read_incremental(frame: &CheckedFrame, place: Place) -> Option<(Name<'_>, Place)> {
+    names::read(
+        frame,
+        place,
+        |resource: IncrementalAlterConfigsResource<'_>| {
+            (Some(resource.name), kind(resource.resource_type))
+        },
+    )
+}
 
-    pub(super) fn kafka_incrementally_altered(&mut self, asker: Asker, changes: &Changes) {
-        let response = IncrementalAlterConfigsResponse {
-            throttle_time_ms: 0,
-            resources: changes.lines.iter().map(resource_of).collect(),
-        };
-        self.kafka_respond(asker, &response);
-    }
+/// What is wanted of the resource that stands there. What a topic does not name falls back to its
+/// default.
+pub(super) fn wanted(frame: &CheckedFrame, at: Place, known: &Known<'_>) -> (Line, Wanted) {
+    let resource = frame.elements::<AlterConfigsResource<'_>>(at).next();
+    let resource = resource.expect("it was read before");
+    let (kind, name) = (resource.resource_type, resource.name);
+    let topic = known.altered_topic(kind, name);
+    let wanted = topic.and_then(|topic| known.replaced(topic, &resource));
+    (line_of(kind, name), wanted)
+}
 
+/// Likewise, of settings that are changed one by one.
+pub(super) fn wanted_incrementally(
+    frame: &CheckedFrame,
+    at: Place,
+    known: &Known<'_>,
+) -> (Line, Wanted) {
+    let resource = frame
+        .elements::<IncrementalAlterConfigsResource<'_>>(at)
+        .next();
+    let resource = resource.expect("it was read before");
+    let (kind, name) = (resource.resource_type, resource.name);
+    let topic = known.altered_topic(kind, name);
+    let wanted = topic.and_then(|topic| known.changed(topic, &resource));
+    (line_of(kind, name), wanted)
+}
+
+/// Appends a resource's line of the answer, of either API.
+pub(super) fn encode(line: &Line, out: &mut BytesMut, api: ApiKey, version: i16) {
+    let altered = AlteredResource {
+        error: line.error,
+        error_message: line.message.as_deref().map(Cow::Borrowed),
+        resource_type: line.resource,
+        name: Cow::Borrowed(line.name.as_deref().unwrap_or_default()),
+    };
+    altered.encode(out, api, version);
+}
+
+impl Known<'_> {
     fn altered_topic(
         &self,
         resource: ResourceType,
@@ -176,15 +175,13 @@ fn words_of(list: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// Each mention has its line here.
-fn only(mention: Mention) -> Result<(), (ErrorCode, String)> {
-    match mention {
-        Mention::Only => Ok(()),
-        Mention::First | Mention::Again => Err((ErrorCode::InvalidRequest, TWICE.to_owned())),
+fn named_once<'a>(
+    names: impl ExactSizeIterator<Item = &'a str>,
+) -> Result<(), (ErrorCode, String)> {
+    if names.len() > MOST_SETTINGS {
+        let message = format!("a topic has far less settings than {}", names.len());
+        return Err((ErrorCode::InvalidRequest, message));
     }
-}
-
-fn named_once<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), (ErrorCode, String)> {
     match Mentions::of(names).repeated() {
         None => Ok(()),
         Some(name) => {
@@ -203,14 +200,5 @@ fn line_of(resource: ResourceType, name: &str) -> Line {
     Line {
         resource,
         ..Line::of(name)
-    }
-}
-
-fn resource_of(line: &Line) -> AlteredResource<'_> {
-    AlteredResource {
-        error: line.error,
-        error_message: line.message.as_deref().map(Cow::Borrowed),
-        resource_type: line.resource,
-        name: Cow::Borrowed(line.name.as_deref().unwrap_or_default()),
     }
 }

@@ -2,74 +2,65 @@
 
 use std::borrow::Cow;
 
+use bytes::BytesMut;
 use leveret_engine::topology::{Command, TopicChanges};
-use leveret_storage::io::BufPool;
-use leveret_storage::types::Now;
 use leveret_wire::kafka::{
-    CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsResult,
-    CreatePartitionsTopic, ErrorCode,
+    CheckedFrame, CreatePartitionsResult, CreatePartitionsTopic, ErrorCode, Place, Uuid,
 };
 
-use super::Asker;
-use super::changes::{Changes, Line, Wanted, once};
-use super::gathered::Gathered;
-use crate::core::Core;
-use crate::core::once::Mentions;
+use super::Known;
+use super::changes::{Line, Wanted};
+use super::names::{self, Name};
 
-impl<P: BufPool> Core<P> {
-    pub(super) fn kafka_create_partitions(
-        &mut self,
-        asker: Asker,
-        request: &CreatePartitionsRequest<'_>,
-        now: Now,
-    ) {
-        let mut mentions = Mentions::of(request.topics.iter().map(|topic| topic.name));
-        let wanted = request.topics.iter().filter_map(|topic| {
-            let wanted = once(mentions.next(&topic.name), || self.more(&topic))?;
-            Some((Line::of(topic.name), wanted))
-        });
-        let wanted = wanted.collect();
-        let only = request.validate_only;
-        self.kafka_change(asker, wanted, only, Gathered::CreatePartitions, now);
-    }
+pub(super) fn read(frame: &CheckedFrame, place: Place) -> Option<(Name<'_>, Place)> {
+    names::read(frame, place, |topic: CreatePartitionsTopic<'_>| {
+        (Some(topic.name), Uuid::ZERO)
+    })
+}
 
-    pub(super) fn kafka_partitioned(&mut self, asker: Asker, changes: &Changes) {
-        let results = changes.lines.iter().map(|line| CreatePartitionsResult {
-            name: Cow::Borrowed(line.name.as_deref().unwrap_or_default()),
-            error: line.error,
-            error_message: line.message.as_deref().map(Cow::Borrowed),
-        });
-        let response = CreatePartitionsResponse {
-            throttle_time_ms: 0,
-            results: results.collect(),
-        };
-        self.kafka_respond(asker, &response);
-    }
+/// What is wanted of the topic that stands there.
+pub(super) fn wanted(frame: &CheckedFrame, at: Place, known: &Known<'_>) -> (Line, Wanted) {
+    let topic = frame.elements::<CreatePartitionsTopic<'_>>(at).next();
+    let topic = topic.expect("it was read before");
+    (Line::of(topic.name), more(&topic, known))
+}
 
-    fn more(&self, asked: &CreatePartitionsTopic<'_>) -> Wanted {
-        let Some(topic) = self.topology.topic_named(asked.name) else {
-            return Err((ErrorCode::UnknownTopicOrPartition, String::new()));
-        };
-        let added = i64::from(asked.count) - i64::from(topic.partitions());
-        if let Some(assignments) = asked.assignments {
-            let nodes = &self.settings.kafka;
-            let fits = i64::try_from(assignments.len()).is_ok_and(|len| len == added);
-            let live = assignments.iter().all(|assignment| {
+/// Appends a topic's line of the answer.
+pub(super) fn encode(line: &Line, out: &mut BytesMut, version: i16) {
+    let result = CreatePartitionsResult {
+        name: Cow::Borrowed(line.name.as_deref().unwrap_or_default()),
+        error: line.error,
+        error_message: line.message.as_deref().map(Cow::Borrowed),
+    };
+    result.encode(out, version);
+}
+
+fn more(asked: &CreatePartitionsTopic<'_>, known: &Known<'_>) -> Wanted {
+    let Some(topic) = known.topology.topic_named(asked.name) else {
+        return Err((ErrorCode::UnknownTopicOrPartition, String::new()));
+    };
+    let added = i64::from(asked.count) - i64::from(topic.partitions());
+    // More than a topic may have is refused for that, whoever is to have them.
+    let few = asked.count <= i32::try_from(known.topology.most_partitions()).unwrap_or(i32::MAX);
+    if let Some(assignments) = asked.assignments.filter(|_| few) {
+        let fits = i64::try_from(assignments.len()).is_ok_and(|len| len == added);
+        let node = |id| known.kafka.nodes().any(|node| node == id);
+        let live = fits
+            && assignments.iter().all(|assignment| {
                 let ids = assignment.broker_ids;
-                ids.len() == 1 && ids.iter().all(|id| nodes.nodes().any(|node| node == id))
+                ids.len() == 1 && ids.iter().all(node)
             });
-            if !fits || !live {
-                let message = "each new partition needs one replica, on a live broker";
-                return Err((ErrorCode::InvalidReplicaAssignment, message.to_owned()));
-            }
+        if !live {
+            let message = "each new partition needs one replica, on a live broker";
+            return Err((ErrorCode::InvalidReplicaAssignment, message.to_owned()));
         }
-        let changes = TopicChanges {
-            partitions: Some(u32::try_from(asked.count).unwrap_or(0)),
-            ..TopicChanges::default()
-        };
-        Ok(Command::AlterTopic {
-            id: topic.id,
-            changes,
-        })
     }
+    let changes = TopicChanges {
+        partitions: Some(u32::try_from(asked.count).unwrap_or(0)),
+        ..TopicChanges::default()
+    };
+    Ok(Command::AlterTopic {
+        id: topic.id,
+        changes,
+    })
 }

@@ -2,95 +2,86 @@
 
 use std::borrow::Cow;
 
+use bytes::BytesMut;
 use leveret_engine::topology::{Command, TopicName};
-use leveret_storage::io::BufPool;
-use leveret_storage::types::Now;
 use leveret_wire::kafka::{
-    Array, CreatableTopic, CreateTopicsRequest, CreateTopicsResponse, CreatedTopic,
-    CreatedTopicConfig, ErrorCode, ReplicaAssignment,
+    Array, CheckedFrame, CreatableTopic, CreatedTopic, CreatedTopicConfig, ErrorCode, Place,
+    ReplicaAssignment, Uuid,
 };
 
-use super::Asker;
-use super::changes::{Changes, Line, Wanted, once};
-use super::gathered::Gathered;
-use super::settings::KafkaSettings;
+use super::Known;
+use super::changes::{Line, MOST_SETTINGS, Wanted};
+use super::names::{self, Name};
 use super::topics::uuid_of;
-use crate::core::Core;
-use crate::core::once::Mentions;
 
-impl<P: BufPool> Core<P> {
-    pub(super) fn kafka_create_topics(
-        &mut self,
-        asker: Asker,
-        request: &CreateTopicsRequest<'_>,
-        now: Now,
-    ) {
-        let mut mentions = Mentions::of(request.topics.iter().map(|topic| topic.name));
-        let wanted = request.topics.iter().filter_map(|topic| {
-            let mut line = Line::of(topic.name);
-            let wanted = once(mentions.next(&topic.name), || {
-                command_of(&topic, &self.settings.kafka)
-            })?;
-            if let Ok(Command::CreateTopic { partitions, .. }) = &wanted {
-                line.partitions = i32::try_from(*partitions).unwrap_or(-1);
-            }
-            Some((line, wanted))
-        });
-        let wanted = wanted.collect();
-        let only = request.validate_only;
-        self.kafka_change(asker, wanted, only, Gathered::CreateTopics, now);
-    }
-
-    pub(super) fn kafka_created(&mut self, asker: Asker, changes: &Changes) {
-        let topics = changes.lines.iter().map(|line| {
-            let name = line.name.as_deref().unwrap_or_default();
-            let ok = line.error == ErrorCode::None;
-            let topic = self.topology.topic_named(name).filter(|_| ok);
-            let configs = topic.map(|topic| self.topology.config_of(topic));
-            let configs = configs.into_iter().flatten();
-            CreatedTopic {
-                name: Cow::Borrowed(name),
-                id: topic.map_or(line.id, |topic| uuid_of(&self.topology, topic.id)),
-                error: line.error,
-                error_message: line.message.as_deref().map(Cow::Borrowed),
-                num_partitions: if ok { line.partitions } else { -1 },
-                replication_factor: if ok { 1 } else { -1 },
-                configs: Some(
-                    configs
-                        .map(|entry| CreatedTopicConfig {
-                            name: Cow::Borrowed(entry.key.setting().name),
-                            source: self.settings.kafka.source_of(entry.source),
-                            value: Some(Cow::Owned(entry.value)),
-                            read_only: false,
-                            is_sensitive: false,
-                        })
-                        .collect(),
-                ),
-            }
-        });
-        let response = CreateTopicsResponse {
-            throttle_time_ms: 0,
-            topics: topics.collect(),
-        };
-        self.kafka_respond(asker, &response);
-    }
+pub(super) fn read(frame: &CheckedFrame, place: Place) -> Option<(Name<'_>, Place)> {
+    names::read(frame, place, |topic: CreatableTopic<'_>| {
+        (Some(topic.name), Uuid::ZERO)
+    })
 }
 
-fn command_of(topic: &CreatableTopic<'_>, settings: &KafkaSettings) -> Wanted {
+/// What is wanted of the topic that stands there.
+pub(super) fn wanted(frame: &CheckedFrame, at: Place, known: &Known<'_>) -> (Line, Wanted) {
+    let topic = frame.elements::<CreatableTopic<'_>>(at).next();
+    let topic = topic.expect("it was read before");
+    let wanted = command_of(&topic, known);
+    let mut line = Line::of(topic.name);
+    if let Ok(Command::CreateTopic { partitions, .. }) = &wanted {
+        line.partitions = i32::try_from(*partitions).unwrap_or(-1);
+    }
+    (line, wanted)
+}
+
+/// Appends a topic's line of the answer.
+pub(super) fn encode(line: &Line, known: &Known<'_>, out: &mut BytesMut, version: i16) {
+    let name = line.name.as_deref().unwrap_or_default();
+    let ok = line.error == ErrorCode::None;
+    let topic = known.topology.topic_named(name).filter(|_| ok);
+    // Settings are told from version 5 on.
+    let told = topic.filter(|_| version >= 5);
+    let configs = told.map(|topic| known.topology.config_of(topic));
+    let configs = configs.into_iter().flatten();
+    let created = CreatedTopic {
+        name: Cow::Borrowed(name),
+        id: topic.map_or(line.id, |topic| uuid_of(known.topology, topic.id)),
+        error: line.error,
+        error_message: line.message.as_deref().map(Cow::Borrowed),
+        num_partitions: if ok { line.partitions } else { -1 },
+        replication_factor: if ok { 1 } else { -1 },
+        configs: Some(
+            configs
+                .map(|entry| CreatedTopicConfig {
+                    name: Cow::Borrowed(entry.key.setting().name),
+                    source: known.kafka.source_of(entry.source),
+                    value: Some(Cow::Owned(entry.value)),
+                    read_only: false,
+                    is_sensitive: false,
+                })
+                .collect(),
+        ),
+    };
+    created.encode(out, version);
+}
+
+fn command_of(topic: &CreatableTopic<'_>, known: &Known<'_>) -> Wanted {
     let name = TopicName::new(topic.name)
         .map_err(|error| (ErrorCode::InvalidTopicException, error.to_string()))?;
     let partitions = if topic.assignments.is_empty() {
         replication(topic.replication_factor)?;
         match topic.num_partitions {
-            -1 => settings.partitions,
+            -1 => known.kafka.partitions,
             count => u32::try_from(count).unwrap_or(0),
         }
     } else if (topic.num_partitions, topic.replication_factor) != (-1, -1) {
         let message = "partitions are counted or assigned, not both";
         return Err((ErrorCode::InvalidRequest, message.to_owned()));
     } else {
-        assigned(topic.assignments, settings)?
+        assigned(topic.assignments, known)?
     };
+    if topic.configs.len() > MOST_SETTINGS {
+        let message = format!("a topic has far less settings than {}", topic.configs.len());
+        return Err((ErrorCode::InvalidConfig, message));
+    }
     let config = topic.configs.iter().map(|config| {
         let value = config.value.ok_or_else(|| {
             let message = "is given no value; what is to have its default is left out";
@@ -120,16 +111,22 @@ fn replication(factor: i16) -> Result<(), (ErrorCode, String)> {
 /// decide; the assignment has to be one that could be.
 fn assigned(
     assignments: Array<'_, ReplicaAssignment<'_>>,
-    settings: &KafkaSettings,
+    known: &Known<'_>,
 ) -> Result<u32, (ErrorCode, String)> {
     let refused = |message: String| (ErrorCode::InvalidReplicaAssignment, message);
+    let most = known.topology.most_partitions();
+    if assignments.len() > most as usize {
+        let message = format!(
+            "a topic has 1 to {most} partitions, not {}",
+            assignments.len()
+        );
+        return Err((ErrorCode::InvalidPartitions, message));
+    }
     let mut numbers: Vec<i32> = Vec::with_capacity(assignments.len());
     for assignment in assignments {
         let brokers = assignment.broker_ids;
-        let live = brokers
-            .iter()
-            .all(|id| settings.nodes().any(|node| node == id));
-        if brokers.len() != 1 || !live {
+        let live = |id| known.kafka.nodes().any(|node| node == id);
+        if brokers.len() != 1 || !brokers.iter().all(live) {
             let partition = assignment.partition;
             let message = format!("partition {partition} needs one replica, on a live broker");
             return Err(refused(message));

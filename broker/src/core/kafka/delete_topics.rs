@@ -7,13 +7,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::vec;
 
-use bytes::Bytes;
 use leveret_engine::shard::Reply;
 use leveret_engine::topology::{Command, TopicId};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{
-    DeleteTopicsResponse, DeletedTopic, ErrorCode, Place, TopicRef, TopicToDelete, Uuid,
+    CheckedFrame, DeleteTopicsResponse, DeletedTopic, ErrorCode, Place, TopicRef, TopicToDelete,
+    Uuid,
 };
 
 use super::changes::{Changes, Line, TWICE};
@@ -182,7 +182,7 @@ fn reference_of((name, id): Name<'_>) -> Option<TopicRef<'_>> {
     }
 }
 
-fn read<'a>(frame: &'a [u8], place: Place) -> Option<(Name<'a>, Place)> {
+fn read<'a>(frame: &'a CheckedFrame, place: Place) -> Option<(Name<'a>, Place)> {
     names::read(frame, place, |topic: TopicToDelete<'a>| {
         (topic.name, topic.id)
     })
@@ -194,7 +194,7 @@ impl<P: BufPool> Core<P> {
         &mut self,
         asker: Asker,
         topics: Place,
-        frame: Bytes,
+        frame: CheckedFrame,
         now: Now,
     ) {
         let deleting = Deleting {

@@ -1,7 +1,7 @@
 //! DescribeConfigs: every setting of a topic with its default, and the broker's own.
 
 use std::borrow::Cow;
-use std::vec;
+use std::collections::BTreeSet;
 
 use leveret_engine::topology::{
     ConfigSource as Source, DefaultValue, Topic, TopicKey, TopicSetting, ValueForm,
@@ -9,10 +9,12 @@ use leveret_engine::topology::{
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{
-    ConfigEntry, ConfigSource, ConfigSynonym, ConfigType, DescribeConfigsRequest,
-    DescribeConfigsResource, DescribeConfigsResponse, DescribedResource, ErrorCode, ResourceType,
+    CheckedFrame, ConfigEntry, ConfigSource, ConfigSynonym, ConfigType, DescribeConfigsRequest,
+    DescribeConfigsResource, DescribeConfigsResponse, DescribedResource, ErrorCode, Place,
+    ResourceType,
 };
 
+use super::changes::MOST_SETTINGS;
 use super::gathered::Gathered;
 use super::pieces::Pieces;
 use super::settings::BrokerSetting;
@@ -24,6 +26,11 @@ const MOST_RESOURCES: usize = 10_000;
 /// Said of the others.
 const TOO_MANY: &str = "a request describes at most 10000 topics and brokers";
 
+/// Said of one that names more settings than [`MOST_SETTINGS`].
+const TOO_MANY_KEYS: &str = "at most 1000 settings are asked for of a topic or broker";
+
+/// What it costs to look for one of the settings that are asked for, in the units of slices.
+const KEY: usize = 64;
 /// What it costs to describe one, beside the bytes of that, in the units of slices.
 const RESOURCE: usize = 1024;
 
@@ -37,53 +44,55 @@ struct Extras {
     documentation: bool,
 }
 
-/// A resource as the request names it.
-struct Resource {
-    resource_type: ResourceType,
-    name: Box<str>,
-    keys: Option<Vec<Box<str>>>,
+/// What a request asks, without its frame.
+pub(super) struct DescribeOutline {
+    /// Where the resources stand.
+    resources: Place,
+    extras: Extras,
+}
+
+impl DescribeOutline {
+    pub(super) fn of(request: &DescribeConfigsRequest<'_>) -> Self {
+        Self {
+            resources: request.resources.iter().place(),
+            extras: Extras {
+                synonyms: request.include_synonyms,
+                documentation: request.include_documentation,
+            },
+        }
+    }
 }
 
 /// Settings that are being described, one resource after the other.
 pub(super) struct Configs {
     version: i16,
     extras: Extras,
-    rest: vec::IntoIter<Resource>,
+    frame: CheckedFrame,
+    /// Resources that follow.
+    rest: Place,
     looked_at: usize,
     lines: Pieces,
 }
 
 impl Configs {
-    fn new(version: i16, request: &DescribeConfigsRequest<'_>) -> Self {
-        let owned = |asked: DescribeConfigsResource<'_>| Resource {
-            resource_type: asked.resource_type,
-            name: asked.name.into(),
-            keys: asked.keys.map(|keys| keys.iter().map(Box::from).collect()),
-        };
-        let resources: Vec<Resource> = request.resources.iter().map(owned).collect();
-        Self {
-            version,
-            extras: Extras {
-                synonyms: request.include_synonyms,
-                documentation: request.include_documentation,
-            },
-            rest: resources.into_iter(),
-            looked_at: 0,
-            lines: Pieces::default(),
-        }
-    }
-
     /// Describes the next resource. What that cost; `None` if there is none.
     pub(super) fn look_up(&mut self, known: &Known<'_>) -> Option<usize> {
-        let asked = self.rest.next()?;
-        let found = match self.looked_at < MOST_RESOURCES {
-            true => known.settings_of(&asked, self.extras),
-            false => Err((ErrorCode::InvalidRequest, TOO_MANY)),
+        let mut rest = self
+            .frame
+            .elements::<DescribeConfigsResource<'_>>(self.rest);
+        let asked = rest.next()?;
+        self.rest = rest.place();
+        let keys = asked.keys.map_or(0, |keys| keys.len());
+        let found = match (self.looked_at < MOST_RESOURCES, keys <= MOST_SETTINGS) {
+            (true, true) => known.settings_of(&asked, self.extras),
+            (false, _) => Err((ErrorCode::InvalidRequest, TOO_MANY)),
+            (_, false) => Err((ErrorCode::InvalidRequest, TOO_MANY_KEYS)),
         };
         self.looked_at += 1;
         let version = self.version;
         let line = described(&asked, found);
-        Some(RESOURCE + self.lines.line(|out| line.encode(out, version)))
+        let keys = KEY * keys.min(MOST_SETTINGS);
+        Some(RESOURCE + keys + self.lines.line(|out| line.encode(out, version)))
     }
 }
 
@@ -91,11 +100,19 @@ impl<P: BufPool> Core<P> {
     pub(super) fn kafka_describe_configs(
         &mut self,
         asker: Asker,
-        request: &DescribeConfigsRequest<'_>,
+        asked: &DescribeOutline,
+        frame: CheckedFrame,
         now: Now,
     ) {
-        let configs = Configs::new(asker.version, request);
-        let gather = self.kafka_gather(asker, None, Gathered::DescribeConfigs(configs));
+        let configs = Configs {
+            version: asker.version,
+            extras: asked.extras,
+            frame,
+            rest: asked.resources,
+            looked_at: 0,
+            lines: Pieces::default(),
+        };
+        let gather = self.kafka_gather(asker, None, Gathered::DescribeConfigs(Box::new(configs)));
         self.gather_in_slices(gather, now);
     }
 
@@ -112,14 +129,14 @@ impl<P: BufPool> Core<P> {
 }
 
 impl Known<'_> {
-    fn settings_of(&self, asked: &Resource, extras: Extras) -> Found {
+    fn settings_of(&self, asked: &DescribeConfigsResource<'_>, extras: Extras) -> Found {
         match asked.resource_type {
-            ResourceType::TOPIC => match self.topology.topic_named(&asked.name) {
+            ResourceType::TOPIC => match self.topology.topic_named(asked.name) {
                 Some(topic) => Ok(self.topic_entries(topic, extras)),
                 None => Err((ErrorCode::UnknownTopicOrPartition, "there is no such topic")),
             },
-            ResourceType::BROKER if self.is_node(&asked.name) => {
-                Ok(self.broker_entries(&asked.name, extras))
+            ResourceType::BROKER if self.is_node(asked.name) => {
+                Ok(self.broker_entries(asked.name, extras))
             }
             ResourceType::BROKER => Err((ErrorCode::InvalidRequest, "there is no such broker")),
             _ => Err((
@@ -216,19 +233,20 @@ impl Known<'_> {
 }
 
 /// The answer's line for a resource, with the settings that were asked for.
-fn described(asked: &Resource, found: Found) -> DescribedResource<'_> {
+fn described<'a>(asked: &DescribeConfigsResource<'a>, found: Found) -> DescribedResource<'a> {
     let (error, message, mut configs) = match found {
         Ok(configs) => (ErrorCode::None, None, configs),
         Err((error, message)) => (error, Some(message), Vec::new()),
     };
-    if let Some(keys) = &asked.keys {
-        configs.retain(|entry| keys.iter().any(|key| **key == entry.name));
+    if let Some(keys) = asked.keys.filter(|_| !configs.is_empty()) {
+        let keys: BTreeSet<&str> = keys.iter().collect();
+        configs.retain(|entry| keys.contains(&*entry.name));
     }
     DescribedResource {
         error,
         error_message: message.map(Cow::Borrowed),
         resource_type: asked.resource_type,
-        name: Cow::Borrowed(&asked.name),
+        name: Cow::Borrowed(asked.name),
         configs,
     }
 }

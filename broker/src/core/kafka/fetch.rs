@@ -1,10 +1,9 @@
 //! Fetch: batches as they are stored, from the cores that own them.
 //!
 //! A request may name tens of thousands of partitions, and each costs more to look up than to name:
-//! they are looked up in [slices](crate::core::slices), before anything is asked for.
+//! they are read from its frame and looked up in [slices](crate::core::slices), before anything is asked for.
 
 use std::sync::Arc;
-use std::vec;
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
@@ -16,13 +15,17 @@ use leveret_engine::topology::Topic;
 use leveret_storage::io::BufPool;
 use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{LogId, Now, Offset};
-use leveret_wire::kafka::{self as wire, ErrorCode, FetchRequest, FetchResponse, TopicGroup};
+use leveret_wire::kafka::{
+    self as wire, CheckedFrame, ErrorCode, FetchRequest, FetchResponse, FetchTopic, Place,
+    TopicGroup,
+};
 
-use super::Asker;
 use super::errors;
 use super::gathered::Gathered;
+use super::partitions::{Next, Partitions};
 use super::produce::offset;
 use super::topics::{Asked, place, resolve};
+use super::{Asker, Known};
 use crate::core::Core;
 use crate::core::spread::{Bounds, Spread};
 
@@ -36,8 +39,12 @@ const LOOKUP: usize = 128;
 pub(super) struct Fetching {
     /// Partitions that the request names.
     named: usize,
+    frame: CheckedFrame,
     /// Those that are not looked up yet.
-    rest: vec::IntoIter<Named>,
+    rest: Partitions,
+    /// The topic that they are of.
+    topic: Option<(Asked, Option<Arc<Topic>>)>,
+    /// The topics of the lines.
     topics: Vec<AskedTopic>,
     /// The partitions found so far, by the number of what is wanted: one that is named again is
     /// wanted as it was named last, in the place where it was named first.
@@ -47,43 +54,48 @@ pub(super) struct Fetching {
     records: Vec<Vec<Bytes>>,
 }
 
-/// What counts of a partition in the request: no more, as there may be tens of thousands.
-#[derive(Clone, Copy)]
-struct Named {
-    /// The number of its topic in the request.
-    topic: u32,
-    index: i32,
-    from: i64,
+/// What a request asks, without its frame.
+pub(super) struct FetchOutline {
+    session_id: i32,
+    max_wait_ms: i32,
+    min_bytes: i32,
     max_bytes: i32,
+    topics: Place,
+    /// Of all topics.
+    partitions: usize,
+}
+
+impl FetchOutline {
+    pub(super) fn of(request: &FetchRequest<'_>) -> Self {
+        let topics = request.topics.iter();
+        Self {
+            session_id: request.session_id,
+            max_wait_ms: request.max_wait_ms,
+            min_bytes: request.min_bytes,
+            max_bytes: request.max_bytes,
+            topics: request.topics.iter().place(),
+            partitions: topics.map(|topic| topic.partitions.len()).sum(),
+        }
+    }
 }
 
 /// A topic that is asked for.
 struct AskedTopic {
     asked: Asked,
-    topic: Option<Arc<Topic>>,
     /// Lines of the answer.
     lines: usize,
 }
 
 impl Fetching {
-    fn new(request: &FetchRequest<'_>) -> Self {
-        let mut named = Vec::new();
-        for (topic, asked) in (0..).zip(request.topics) {
-            named.reserve(asked.partitions.len());
-            let partitions = asked.partitions.iter();
-            named.extend(partitions.map(|partition| Named {
-                topic,
-                index: partition.index,
-                from: partition.fetch_offset,
-                max_bytes: partition.max_bytes,
-            }));
-        }
+    fn new(asked: &FetchOutline, frame: CheckedFrame) -> Self {
         Self {
-            named: named.len(),
-            lines: Vec::with_capacity(named.len()),
-            records: Vec::with_capacity(named.len()),
-            rest: named.into_iter(),
-            topics: Vec::with_capacity(request.topics.len()),
+            named: asked.partitions,
+            frame,
+            rest: Partitions::of(asked.topics),
+            topic: None,
+            lines: Vec::with_capacity(asked.partitions),
+            records: Vec::with_capacity(asked.partitions),
+            topics: Vec::new(),
             seen: HashMap::default(),
         }
     }
@@ -92,16 +104,24 @@ impl Fetching {
         self.named
     }
 
-    /// Looks up the next partition that the request names, and wants it of `spread`. What that cost;
-    /// `None` if there is none.
-    pub(super) fn look_up(&mut self, spread: &mut Spread) -> Option<usize> {
-        let Some(named) = self.rest.next() else {
-            self.seen = HashMap::default();
-            return None;
+    /// Looks up the next topic or partition that the request names, and wants it of `spread`. What that
+    /// cost; `None` if there is none.
+    pub(super) fn look_up(&mut self, spread: &mut Spread, known: &Known<'_>) -> Option<usize> {
+        let named = match self.rest.next::<FetchTopic<'_>>(&self.frame) {
+            None => {
+                self.seen = HashMap::default();
+                return None;
+            }
+            Some(Next::Topic(topic)) => {
+                self.topic = Some(resolve(known.topology, topic.topic));
+                return Some(LOOKUP);
+            }
+            Some(Next::Partition(named)) => named,
         };
-        let at = &mut self.topics[named.topic as usize];
-        let (index, from) = (named.index, u64::try_from(named.from));
-        let found = place(&at.asked, at.topic.as_deref(), index)
+        let topic = self.topic.as_ref();
+        let (asked, topic) = topic.expect("a topic is before its partitions");
+        let (index, from) = (named.index, u64::try_from(named.fetch_offset));
+        let found = place(asked, topic.as_deref(), index)
             .and_then(|found| Ok((found, from.map_err(|_| ErrorCode::OffsetOutOfRange)?)));
         let mut error = ErrorCode::None;
         match found {
@@ -127,7 +147,13 @@ impl Fetching {
                 spread.hurry();
             }
         }
-        at.lines += 1;
+        match self.topics.last_mut().filter(|last| last.asked.is(asked)) {
+            Some(last) => last.lines += 1,
+            None => self.topics.push(AskedTopic {
+                asked: asked.clone(),
+                lines: 1,
+            }),
+        }
         let line = wire::FetchedPartition::failed(index, error);
         self.lines.push(line);
         self.records.push(Vec::new());
@@ -175,33 +201,30 @@ fn fill(line: &mut wire::FetchedPartition, fetched: FetchedPartition) -> Vec<Byt
 }
 
 impl<P: BufPool> Core<P> {
-    pub(super) fn kafka_fetch(&mut self, mut asker: Asker, request: &FetchRequest<'_>, now: Now) {
-        if request.session_id != 0 {
+    pub(super) fn kafka_fetch(
+        &mut self,
+        mut asker: Asker,
+        asked: &FetchOutline,
+        frame: CheckedFrame,
+        now: Now,
+    ) {
+        if asked.session_id != 0 {
             // None was ever given out.
             return self.refuse_fetch(asker, ErrorCode::FetchSessionIdNotFound, now);
         }
-        let mut fetching = Fetching::new(request);
         let most = self.answers.fetch_limit();
-        let wait_ms = u32::try_from(request.max_wait_ms).unwrap_or(0);
+        let wait_ms = u32::try_from(asked.max_wait_ms).unwrap_or(0);
         let bounds = Bounds {
-            max_bytes: usize::try_from(request.max_bytes).map_or(0, |asked| asked.min(most)),
-            min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
+            max_bytes: usize::try_from(asked.max_bytes).map_or(0, |asked| asked.min(most)),
+            min_bytes: usize::try_from(asked.min_bytes).unwrap_or(0),
             max_wait: u64::from(wait_ms.min(MAX_WAIT)) * 1_000_000,
         };
         let longest = self.settings.max_batch_bytes as usize;
         let spread = Spread::new(bounds, longest, now.mono)
             .with_limit_per_core(self.shard.breaks(Mutation::LimitPerCore));
-        let topics = request.topics.iter().map(|asked| {
-            let (asked, topic) = resolve(&self.topology, asked.topic);
-            AskedTopic {
-                asked,
-                topic,
-                lines: 0,
-            }
-        });
-        fetching.topics.extend(topics);
         self.give_back_early(asker.conn, &mut asker.permit, now);
-        let gather = self.kafka_gather(asker, None, Gathered::Fetch(fetching));
+        let fetching = Gathered::Fetch(Box::new(Fetching::new(asked, frame)));
+        let gather = self.kafka_gather(asker, None, fetching);
         self.gather_fetch(gather, spread, now);
     }
 

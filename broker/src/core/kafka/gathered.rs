@@ -2,9 +2,9 @@
 
 use leveret_engine::shard::FetchedPartition;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{Mono, Now};
+use leveret_storage::types::{CoreId, Mono, Now};
 
-use super::changes::Changes;
+use super::changes::Changing;
 use super::delete_topics::Deleting;
 use super::describe_configs::Configs;
 use super::fetch::Fetching;
@@ -29,15 +29,12 @@ pub(in crate::core) struct KafkaGathering {
 /// What of the answer is there.
 pub(super) enum Gathered {
     Produce(Producing),
-    Fetch(Fetching),
-    ListOffsets(Listing),
+    Fetch(Box<Fetching>),
+    ListOffsets(Box<Listing>),
     Metadata(Box<Describing>),
-    DescribeConfigs(Configs),
-    CreateTopics(Changes),
+    DescribeConfigs(Box<Configs>),
     DeleteTopics(Box<Deleting>),
-    CreatePartitions(Changes),
-    AlterConfigs(Changes),
-    IncrementalAlterConfigs(Changes),
+    Changing(Box<Changing>),
     InitProducerId(Initing),
 }
 
@@ -58,15 +55,12 @@ impl KafkaGathering {
     pub(in crate::core) fn lines(&self) -> usize {
         match &self.what {
             Gathered::Fetch(what) => what.partitions(),
-            Gathered::ListOffsets(what) => what.lines(),
-            Gathered::CreateTopics(what)
-            | Gathered::CreatePartitions(what)
-            | Gathered::AlterConfigs(what)
-            | Gathered::IncrementalAlterConfigs(what) => what.lines.len(),
             // Their answers are complete piece by piece, or as long as their requests are.
             Gathered::Produce(_)
             | Gathered::Metadata(_)
+            | Gathered::ListOffsets(_)
             | Gathered::DeleteTopics(_)
+            | Gathered::Changing(_)
             | Gathered::DescribeConfigs(_)
             | Gathered::InitProducerId(_) => 0,
         }
@@ -88,21 +82,27 @@ impl KafkaGathering {
         known: &Known<'_>,
     ) -> Option<usize> {
         match (&mut self.what, spread) {
-            (Gathered::Fetch(what), Some(spread)) => what.look_up(spread),
+            (Gathered::Fetch(what), Some(spread)) => what.look_up(spread, known),
             (Gathered::DescribeConfigs(what), _) => what.look_up(known),
             (Gathered::Metadata(what), _) => what.look_up(known),
             (Gathered::DeleteTopics(what), _) => what.look_up(known),
+            (Gathered::ListOffsets(what), _) => what.look_up(known),
+            (Gathered::Changing(what), _) => what.look_up(known),
             _ => None,
         }
     }
 
-    /// All that the request names was looked up: what core 0 is asked for.
-    pub(in crate::core) fn calls(&mut self, settings: &KafkaSettings) -> Vec<Call> {
-        match &mut self.what {
+    /// All that the request names was looked up: what is to be asked of whom.
+    pub(in crate::core) fn calls(&mut self, settings: &KafkaSettings) -> Vec<(CoreId, Call)> {
+        let changes = match &mut self.what {
+            Gathered::ListOffsets(what) => return what.calls(),
             Gathered::Metadata(what) => what.calls(settings),
             Gathered::DeleteTopics(what) => what.calls(),
-            _ => Vec::new(),
-        }
+            Gathered::Changing(what) => what.calls(),
+            _ => return Vec::new(),
+        };
+        let changes = changes.into_iter();
+        changes.map(|call| (CoreId(0), call)).collect()
     }
 
     /// All that was asked for is there: whether its lines are to be looked up before the answer.
@@ -110,6 +110,8 @@ impl KafkaGathering {
         match &mut self.what {
             Gathered::Metadata(what) => what.begins_answer(),
             Gathered::DeleteTopics(what) => what.begins_answer(),
+            Gathered::ListOffsets(what) => what.begins_answer(),
+            Gathered::Changing(what) => what.begins_answer(),
             _ => false,
         }
     }
@@ -136,10 +138,7 @@ impl KafkaGathering {
             Gathered::ListOffsets(what) => what.take(part, reply),
             Gathered::Metadata(what) => what.take(part, reply),
             Gathered::DeleteTopics(what) => what.take(part, reply),
-            Gathered::CreateTopics(what)
-            | Gathered::CreatePartitions(what)
-            | Gathered::AlterConfigs(what)
-            | Gathered::IncrementalAlterConfigs(what) => what.take(part, reply),
+            Gathered::Changing(what) => what.take(part, reply),
             Gathered::InitProducerId(what) => what.take(reply),
         }
         Progress::GoOn
@@ -153,11 +152,7 @@ impl KafkaGathering {
             | Gathered::ListOffsets(_)
             | Gathered::DescribeConfigs(_)
             | Gathered::InitProducerId(_) => false,
-            Gathered::CreateTopics(_)
-            | Gathered::DeleteTopics(_)
-            | Gathered::CreatePartitions(_)
-            | Gathered::AlterConfigs(_)
-            | Gathered::IncrementalAlterConfigs(_) => true,
+            Gathered::DeleteTopics(_) | Gathered::Changing(_) => true,
         }
     }
 }
@@ -192,17 +187,12 @@ impl<P: BufPool> Core<P> {
         let asker = gathering.asker;
         match gathering.what {
             Gathered::Produce(what) => self.kafka_produced(asker, &what),
-            Gathered::Fetch(what) => self.kafka_fetched(asker, what),
-            Gathered::ListOffsets(what) => self.kafka_listed(asker, &what),
+            Gathered::Fetch(what) => self.kafka_fetched(asker, *what),
+            Gathered::ListOffsets(what) => self.kafka_listed(asker, *what),
             Gathered::Metadata(what) => self.kafka_described(asker, *what),
-            Gathered::DescribeConfigs(what) => self.kafka_configs_described(asker, what),
-            Gathered::CreateTopics(what) => self.kafka_created(asker, &what),
+            Gathered::DescribeConfigs(what) => self.kafka_configs_described(asker, *what),
             Gathered::DeleteTopics(what) => self.kafka_deleted(asker, *what),
-            Gathered::CreatePartitions(what) => self.kafka_partitioned(asker, &what),
-            Gathered::AlterConfigs(what) => self.kafka_altered(asker, &what),
-            Gathered::IncrementalAlterConfigs(what) => {
-                self.kafka_incrementally_altered(asker, &what);
-            }
+            Gathered::Changing(what) => self.kafka_changed(asker, *what),
             Gathered::InitProducerId(what) => self.kafka_inited(asker, what),
         }
         if blocks {

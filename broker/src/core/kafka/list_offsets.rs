@@ -1,40 +1,71 @@
 //! ListOffsets: the ends of partitions, and the first record of a time.
+//!
+//! A request may name eighty thousand partitions: it is read from its frame three times, in slices. First
+//! to see what it names more than once, then to ask, then to tell.
 
-use std::borrow::Cow;
+use std::sync::Arc;
+use std::vec;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use leveret_engine::shard::{OffsetSpec, Reply};
+use leveret_engine::topology::Topic;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::Now;
+use leveret_storage::types::{CoreId, LogId, Now};
 use leveret_wire::kafka::{
-    ErrorCode, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListedPartition,
-    ListedTopic, TopicRef,
+    ApiKey, CheckedFrame, Element, ErrorCode, ListOffsetsPartition, ListOffsetsTopic,
+    ListedPartition, ListedTopic, Place, TopicRef, encode_around,
 };
 
-use super::Asker;
 use super::errors;
 use super::gathered::Gathered;
+use super::partitions::{Next, Partitions};
+use super::pieces::Pieces;
 use super::produce::offset;
-use super::topics::{place, resolve};
+use super::topics::{Asked, place, resolve};
+use super::{Asker, Known};
 use crate::core::Core;
 use crate::core::hop::Call;
-use crate::core::once::{Mention, Mentions};
+
+/// What it costs to look at a topic or a partition, in the units of slices.
+const LOOKUP: usize = 128;
 
 /// A look-up that is under way.
 pub(super) struct Listing {
-    topics: Vec<(Box<str>, usize)>,
-    lines: Vec<ListedPartition>,
+    version: i16,
+    frame: CheckedFrame,
+    topics: Place,
+    rest: Partitions,
+    stage: Stage,
+    /// The topic that is being looked at.
+    topic: Option<(Asked, Option<Arc<Topic>>)>,
+    /// The partitions that are named, and whether more than once.
+    named: HashMap<LogId, bool, FixedState>,
+    found: Vec<ListedPartition>,
     /// The line of each part, and whether it looks for a time.
-    parts: Vec<(usize, bool)>,
+    parts: Vec<(u32, bool)>,
+    lines: Pieces,
+}
+
+enum Stage {
+    /// What is named is being met.
+    Meeting,
+    /// What is named once is to be asked for.
+    Choosing(Vec<(CoreId, Call)>),
+    /// That is under way.
+    Asked,
+    /// The lines are being put together.
+    Answering {
+        found: vec::IntoIter<ListedPartition>,
+        /// Whether there is a topic in front, whose end is still to be told.
+        within: bool,
+    },
 }
 
 impl Listing {
-    pub(super) fn lines(&self) -> usize {
-        self.lines.len()
-    }
-
     pub(super) fn take(&mut self, part: usize, reply: Reply) {
         let (line, by_time) = self.parts[part];
-        let line = &mut self.lines[line];
+        let line = &mut self.found[line as usize];
         match reply {
             Reply::Offset(found) => {
                 line.error = ErrorCode::None;
@@ -47,74 +78,173 @@ impl Listing {
             reply => unreachable!("no answer to a look-up: {reply:?}"),
         }
     }
+
+    /// Looks at the next topic or partition. What that cost; `None` if there is none.
+    pub(super) fn look_up(&mut self, known: &Known<'_>) -> Option<usize> {
+        match &self.stage {
+            Stage::Meeting => {
+                self.meet(known);
+                Some(LOOKUP)
+            }
+            Stage::Choosing(_) => self.choose(known),
+            Stage::Asked => None,
+            Stage::Answering { .. } => self.tell(),
+        }
+    }
+
+    fn meet(&mut self, known: &Known<'_>) {
+        match self.rest.next::<ListOffsetsTopic<'_>>(&self.frame) {
+            Some(Next::Topic(topic)) => {
+                self.topic = Some(resolve(known.topology, TopicRef::Name(topic.name)));
+            }
+            Some(Next::Partition(partition)) => {
+                let place = self.place(partition.index);
+                if let Ok((log, _)) = place {
+                    let named = self.named.entry(log);
+                    named.and_modify(|again| *again = true).or_insert(false);
+                }
+            }
+            None => {
+                self.rest = Partitions::of(self.topics);
+                self.stage = Stage::Choosing(Vec::new());
+            }
+        }
+    }
+
+    fn choose(&mut self, known: &Known<'_>) -> Option<usize> {
+        let partition = match self.rest.next::<ListOffsetsTopic<'_>>(&self.frame)? {
+            Next::Topic(topic) => {
+                self.topic = Some(resolve(known.topology, TopicRef::Name(topic.name)));
+                return Some(LOOKUP);
+            }
+            Next::Partition(partition) => partition,
+        };
+        let place = self.place(partition.index);
+        let found = place.and_then(|at| Ok((at, spec_of(partition.timestamp)?)));
+        let mut error = ErrorCode::None;
+        match found {
+            Err(code) => error = code,
+            // Each look-up may read: there are no more than there are partitions.
+            Ok(((log, _), _)) if self.named.get(&log).is_none_or(|again| *again) => {
+                error = ErrorCode::InvalidRequest;
+            }
+            // There is no such offset, which is no error.
+            Ok((_, None)) => {}
+            Ok(((log, owner), Some(spec))) => {
+                let by_time = matches!(spec, OffsetSpec::Timestamp(_) | OffsetSpec::MaxTimestamp);
+                let line = u32::try_from(self.found.len()).expect("a frame below 4 GiB");
+                self.parts.push((line, by_time));
+                if let Stage::Choosing(calls) = &mut self.stage {
+                    calls.push((owner, Call::Offset { log, spec }));
+                }
+            }
+        }
+        self.found.push(ListedPartition {
+            index: partition.index,
+            error,
+            timestamp: -1,
+            offset: -1,
+            leader_epoch: -1,
+        });
+        Some(LOOKUP)
+    }
+
+    /// Puts the next line of the answer together.
+    fn tell(&mut self) -> Option<usize> {
+        let Stage::Answering { found, within } = &mut self.stage else {
+            return None;
+        };
+        let version = self.version;
+        let Some(next) = self.rest.next::<ListOffsetsTopic<'_>>(&self.frame) else {
+            if std::mem::take(within) {
+                self.lines.part(|out| ListedTopic::encode_end(out, version));
+            }
+            return None;
+        };
+        let len = match next {
+            Next::Topic(topic) => {
+                if std::mem::replace(within, true) {
+                    self.lines.part(|out| ListedTopic::encode_end(out, version));
+                }
+                let (name, count) = (topic.name, topic.partitions.len());
+                let head = |out: &mut _| ListedTopic::encode_head(out, version, name, count);
+                self.lines.line(head)
+            }
+            Next::Partition(_) => {
+                let line = found.next().expect("each partition has a line");
+                self.lines.part(|out| line.encode(out, version))
+            }
+        };
+        Some(LOOKUP + len)
+    }
+
+    fn place(&self, index: i32) -> Result<(LogId, CoreId), ErrorCode> {
+        let (asked, topic) = self
+            .topic
+            .as_ref()
+            .expect("a topic is before its partitions");
+        place(asked, topic.as_deref(), index)
+    }
+
+    /// All was looked up: what is to be asked for.
+    pub(super) fn calls(&mut self) -> Vec<(CoreId, Call)> {
+        let Stage::Choosing(calls) = &mut self.stage else {
+            return Vec::new();
+        };
+        let calls = std::mem::take(calls);
+        self.stage = Stage::Asked;
+        calls
+    }
+
+    /// What was asked for is there: whether the lines are to be put together now.
+    pub(super) fn begins_answer(&mut self) -> bool {
+        let begins = matches!(self.stage, Stage::Asked);
+        if begins {
+            self.rest = Partitions::of(self.topics);
+            self.stage = Stage::Answering {
+                found: std::mem::take(&mut self.found).into_iter(),
+                within: false,
+            };
+        }
+        begins
+    }
 }
 
 impl<P: BufPool> Core<P> {
     pub(super) fn kafka_list_offsets(
         &mut self,
         asker: Asker,
-        request: &ListOffsetsRequest<'_>,
+        topics: Place,
+        frame: CheckedFrame,
         now: Now,
     ) {
-        let mut listing = Listing {
-            topics: Vec::with_capacity(request.topics.len()),
-            lines: Vec::new(),
+        // At once: a table of so many would take a turn to grow.
+        let most = frame.len() / ListOffsetsPartition::MIN_LEN;
+        let listing = Listing {
+            version: asker.version,
+            frame,
+            topics,
+            rest: Partitions::of(topics),
+            stage: Stage::Meeting,
+            topic: None,
+            named: HashMap::with_capacity_and_hasher(most, FixedState::default()),
+            found: Vec::new(),
             parts: Vec::new(),
+            lines: Pieces::default(),
         };
-        let mut asked_for = Vec::new();
-        for asked_topic in request.topics {
-            let (asked, topic) = resolve(&self.topology, TopicRef::Name(asked_topic.name));
-            for partition in asked_topic.partitions {
-                let line = listing.lines.len();
-                let found = place(&asked, topic.as_deref(), partition.index)
-                    .and_then(|at| Ok((at, spec_of(partition.timestamp)?)));
-                let error = found.as_ref().err().copied();
-                asked_for.extend(found.ok().map(|(place, spec)| (line, place, spec)));
-                listing.lines.push(ListedPartition {
-                    index: partition.index,
-                    error: error.unwrap_or(ErrorCode::None),
-                    timestamp: -1,
-                    offset: -1,
-                    leader_epoch: -1,
-                });
-            }
-            let name = asked_topic.name.into();
-            listing.topics.push((name, asked_topic.partitions.len()));
-        }
-        let mut mentions = Mentions::of(asked_for.iter().map(|(_, (log, _), _)| *log));
-        let mut calls = Vec::with_capacity(asked_for.len());
-        for (line, (log, owner), spec) in asked_for {
-            // Each look-up may read: there are no more than there are partitions.
-            match (mentions.next(&log), spec) {
-                (Mention::Only, Some(spec)) => {
-                    let by_time =
-                        matches!(spec, OffsetSpec::Timestamp(_) | OffsetSpec::MaxTimestamp);
-                    listing.parts.push((line, by_time));
-                    calls.push((owner, Call::Offset { log, spec }));
-                }
-                // There is no such offset, which is no error.
-                (Mention::Only, None) => {}
-                _ => listing.lines[line].error = ErrorCode::InvalidRequest,
-            }
-        }
-        let gather = self.kafka_gather(asker, None, Gathered::ListOffsets(listing));
-        for (owner, call) in calls {
-            self.ask_part(gather, owner, call, now);
-        }
-        self.all_asked(gather, now);
+        let gather = self.kafka_gather(asker, None, Gathered::ListOffsets(Box::new(listing)));
+        self.gather_in_slices(gather, now);
     }
 
-    pub(super) fn kafka_listed(&mut self, asker: Asker, listing: &Listing) {
-        let mut lines = listing.lines.iter().copied();
-        let topics = listing.topics.iter().map(|(name, partitions)| ListedTopic {
-            name: Cow::Borrowed(&**name),
-            partitions: lines.by_ref().take(*partitions).collect(),
+    pub(super) fn kafka_listed(&mut self, asker: Asker, listing: Listing) {
+        let Asker {
+            version,
+            correlation,
+            ..
+        } = asker;
+        self.kafka_respond_pieces(asker, listing.lines, |out, count, len| {
+            encode_around(out, ApiKey::ListOffsets, version, correlation, count, len)
         });
-        let response = ListOffsetsResponse {
-            throttle_time_ms: 0,
-            topics: topics.collect(),
-        };
-        self.kafka_respond(asker, &response);
     }
 }
 

@@ -2,18 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::vec;
 
-use bytes::Bytes;
 use leveret_engine::EngineError;
 use leveret_engine::shard::Reply;
 use leveret_engine::topology::{Command, Topic, TopicName, TopologyRefusal};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{
-    ErrorCode, MetadataBroker, MetadataPartition, MetadataRequest, MetadataRequestTopic,
-    MetadataResponse, MetadataTopic, Place, TopicRef, Uuid,
+    CheckedFrame, ErrorCode, MetadataBroker, MetadataPartition, MetadataRequest,
+    MetadataRequestTopic, MetadataResponse, MetadataTopic, Place, TopicRef, Uuid,
 };
 
 use super::changes::change_of;
@@ -67,8 +64,8 @@ pub(super) struct Describing {
 }
 
 enum Wanted {
-    /// All that there were when it was asked.
-    All(vec::IntoIter<Arc<Topic>>),
+    /// All that there are, of which those up to this one are told.
+    All(Option<TopicName>),
     Named(Names),
 }
 
@@ -109,8 +106,9 @@ impl Describing {
                 missing.extend(missing_name(names.next()?, known));
                 Some(TOPIC)
             }
-            (_, Wanted::All(topics)) => {
-                let topic = topics.next()?;
+            (_, Wanted::All(told)) => {
+                let topic = known.topology.topics_after(told.as_ref()).next()?.clone();
+                *told = Some(topic.name.clone());
                 Some(TOPIC + self.describe(&topic, known))
             }
             (_, Wanted::Named(names)) => {
@@ -208,7 +206,7 @@ fn missing_name((name, id): Name<'_>, known: &Known<'_>) -> Option<TopicName> {
     }
 }
 
-fn read<'a>(frame: &'a [u8], place: Place) -> Option<(Name<'a>, Place)> {
+fn read<'a>(frame: &'a CheckedFrame, place: Place) -> Option<(Name<'a>, Place)> {
     names::read(frame, place, |topic: MetadataRequestTopic<'a>| {
         (topic.name, topic.id)
     })
@@ -219,7 +217,7 @@ impl<P: BufPool> Core<P> {
         &mut self,
         asker: Asker,
         asked: MetadataAsked,
-        frame: Bytes,
+        frame: CheckedFrame,
         now: Now,
     ) {
         let settings = &self.settings.kafka;
@@ -239,10 +237,7 @@ impl<P: BufPool> Core<P> {
             },
             wanted: match asked.topics {
                 Some(topics) => Wanted::Named(Names::new(frame, topics, read, now.mono)),
-                None => {
-                    let all: Vec<_> = self.topology.topics().cloned().collect();
-                    Wanted::All(all.into_iter())
-                }
+                None => Wanted::All(None),
             },
             created: Vec::new(),
             refused: BTreeMap::new(),

@@ -21,6 +21,7 @@ mod list_offsets;
 mod metadata;
 mod missing;
 mod names;
+mod partitions;
 mod pieces;
 mod produce;
 mod session;
@@ -29,12 +30,16 @@ mod topics;
 
 use leveret_engine::topology::Topology;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::Now;
-use leveret_wire::kafka::{ApiKey, Request};
+use leveret_storage::types::{Now, WallMs};
+use leveret_wire::kafka::{ApiKey, CheckedFrame, Place};
 
 use super::Core;
 use super::boundary::ConnId;
+use changes::ChangeOutline;
+use describe_configs::DescribeOutline;
+use fetch::FetchOutline;
 use lane::Turn;
+use metadata::MetadataAsked;
 
 pub(super) use gathered::KafkaGathering;
 pub(super) use missing::{Missed, Missing};
@@ -61,6 +66,8 @@ const APIS: &[ApiKey] = &[
 pub(super) struct Known<'a> {
     pub(super) topology: &'a Topology,
     pub(super) kafka: &'a KafkaSettings,
+    pub(super) cores: u16,
+    pub(super) wall: WallMs,
 }
 
 /// Whose request it is, how it is to be answered, and what comes back with its answer.
@@ -73,24 +80,29 @@ pub(super) struct Asker {
     permit: usize,
 }
 
+/// What a request asks that may name as many things as its bytes allow: where in its frame they stand, to
+/// be read from there in slices.
+enum Outline {
+    Fetch(FetchOutline),
+    ListOffsets(Place),
+    Metadata(MetadataAsked),
+    DeleteTopics(Place),
+    DescribeConfigs(DescribeOutline),
+    Change(ChangeOutline),
+}
+
 impl<P: BufPool> Core<P> {
-    /// Takes any request that does not keep its frame.
-    fn kafka_dispatch(&mut self, asker: Asker, request: &Request<'_>, now: Now) {
-        match request {
-            Request::ApiVersions(request) => self.kafka_api_versions(asker, request, now),
-            Request::Fetch(request) => self.kafka_fetch(asker, request, now),
-            Request::ListOffsets(request) => self.kafka_list_offsets(asker, request, now),
-            Request::InitProducerId(request) => self.kafka_init_producer(asker, request, now),
-            Request::CreateTopics(request) => self.kafka_create_topics(asker, request, now),
-            Request::DescribeConfigs(request) => self.kafka_describe_configs(asker, request, now),
-            Request::CreatePartitions(request) => self.kafka_create_partitions(asker, request, now),
-            Request::AlterConfigs(request) => self.kafka_alter_configs(asker, request, now),
-            Request::IncrementalAlterConfigs(request) => {
-                self.kafka_incremental_alter_configs(asker, request, now);
+    /// Takes a request of those.
+    fn kafka_dispatch(&mut self, asker: Asker, outline: Outline, frame: CheckedFrame, now: Now) {
+        match outline {
+            Outline::Fetch(asked) => self.kafka_fetch(asker, &asked, frame, now),
+            Outline::ListOffsets(topics) => self.kafka_list_offsets(asker, topics, frame, now),
+            Outline::Metadata(asked) => self.kafka_metadata(asker, asked, frame, now),
+            Outline::DeleteTopics(topics) => self.kafka_delete_topics(asker, topics, frame, now),
+            Outline::DescribeConfigs(asked) => {
+                self.kafka_describe_configs(asker, &asked, frame, now)
             }
-            Request::Metadata(_) | Request::DeleteTopics(_) | Request::Produce(_) => {
-                unreachable!("taken with its frame")
-            }
+            Outline::Change(asked) => self.kafka_change(asker, &asked, frame, now),
         }
     }
 }

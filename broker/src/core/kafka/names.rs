@@ -1,25 +1,25 @@
-//! The names of topics in a request that may be as many as its bytes allow: read from the frame as it
-//! goes, a few in each turn, with next to nothing kept of any.
+//! The names in a request that may be as many as its bytes allow: read from the frame as it goes, a few
+//! in each turn, with next to nothing kept of any.
 
 use std::hash::BuildHasher;
 
-use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use leveret_storage::types::Mono;
-use leveret_wire::kafka::{Element, Elements, Place, Uuid};
+use leveret_wire::kafka::{CheckedFrame, Element, Place, Uuid};
 
 use crate::core::once::Mention;
 
-/// A topic as a request names it: by its name, by its id, by both or by neither.
+/// A topic as a request names it: by its name, by its id, by both or by neither. Of other things than
+/// topics the kind stands in place of the id.
 pub(super) type Name<'a> = (Option<&'a str>, Uuid);
 
 /// Reads the name that stands at a place, and where the next one does.
-type Read = for<'a> fn(&'a [u8], Place) -> Option<(Name<'a>, Place)>;
+pub(super) type Read = for<'a> fn(&'a CheckedFrame, Place) -> Option<(Name<'a>, Place)>;
 
 /// See the module.
 pub(super) struct Names {
-    frame: Bytes,
+    frame: CheckedFrame,
     read: Read,
     first: Place,
     rest: Place,
@@ -46,17 +46,17 @@ enum Times {
 
 /// A [`Read`] for elements of one kind.
 pub(super) fn read<'a, T: Element<'a>>(
-    frame: &'a [u8],
+    frame: &'a CheckedFrame,
     place: Place,
     name: fn(T) -> Name<'a>,
 ) -> Option<(Name<'a>, Place)> {
-    let mut elements = Elements::<T>::resume(frame, place);
+    let mut elements = frame.elements::<T>(place);
     Some((name(elements.next()?), elements.place()))
 }
 
 impl Names {
     /// Those of the array that begins at that place of the frame.
-    pub(super) fn new(frame: Bytes, first: Place, read: Read, now: Mono) -> Self {
+    pub(super) fn new(frame: CheckedFrame, first: Place, read: Read, now: Mono) -> Self {
         Self {
             frame,
             read,
@@ -119,13 +119,23 @@ impl Names {
         Some(name)
     }
 
+    /// Where the next name stands.
+    pub(super) fn place(&self) -> Place {
+        self.rest
+    }
+
+    /// The request's frame.
+    pub(super) fn frame(&self) -> &CheckedFrame {
+        &self.frame
+    }
+
     /// The next name is the first one.
     pub(super) fn begin_again(&mut self) {
         self.rest = self.first;
     }
 }
 
-fn name_at<'a>(frame: &'a [u8], read: Read, array: Place, met: &Met) -> Name<'a> {
+fn name_at<'a>(frame: &'a CheckedFrame, read: Read, array: Place, met: &Met) -> Name<'a> {
     let (name, _) = read(frame, array.at(met.at as usize)).expect("it was read before");
     name
 }

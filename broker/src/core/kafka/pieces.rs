@@ -21,10 +21,15 @@ pub(super) struct Pieces {
 impl Pieces {
     /// Adds a line, which `encode` appends. Its bytes.
     pub(super) fn line(&mut self, encode: impl FnOnce(&mut BytesMut)) -> usize {
+        self.count += 1;
+        self.part(encode)
+    }
+
+    /// Adds what belongs to the last line. Its bytes.
+    pub(super) fn part(&mut self, encode: impl FnOnce(&mut BytesMut)) -> usize {
         let before = self.last.len();
         encode(&mut self.last);
         let len = self.last.len() - before;
-        self.count += 1;
         if self.last.len() >= PIECE {
             self.whole.push(self.last.split().freeze());
         }

@@ -6,13 +6,16 @@ use bytes::{Bytes, BytesMut};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{
-    self as wire, FetchResponse, HeaderError, LENGTH_PREFIX, Request, RequestHeader, Response,
-    encode_response,
+    self as wire, CheckedFrame, Checking, FetchResponse, HeaderError, LENGTH_PREFIX, Request,
+    RequestHeader, Response, encode_response,
 };
 
-use super::Asker;
+use super::changes::{ChangeOutline, What};
+use super::describe_configs::DescribeOutline;
+use super::fetch::FetchOutline;
 use super::lane::Lane;
 use super::metadata::MetadataAsked;
+use super::{Asker, Outline};
 use crate::core::Core;
 use crate::core::boundary::{Action, ConnId};
 use crate::core::intake::{Frame, Look};
@@ -21,6 +24,8 @@ use crate::core::session::{Session, Talk};
 /// Longest request other than Produce, bytes. What is kept of one is up to some dozen times its
 /// length.
 const SMALL_REQUEST: usize = 1 << 20;
+/// A step of the check of a long request, in the units of slices.
+const CHECK: usize = 64 << 10;
 /// How the header of Produce begins.
 const PRODUCE: &[u8] = &(wire::ApiKey::Produce as i16).to_be_bytes();
 
@@ -84,8 +89,39 @@ impl<P: BufPool> Core<P> {
         if !is_produce(&frame) {
             self.slices.charge_reading(frame.len());
         }
+        self.kafka_checked(conn, frame, Checking::default(), permit, now);
+    }
+
+    /// Checks a long frame that is all there, as far as the slice goes. Whether that was all.
+    pub(in crate::core) fn kafka_check(
+        &mut self,
+        frame: &[u8],
+        checking: &Checking,
+        now: Now,
+    ) -> bool {
+        while self.slices.has_room(now.mono) {
+            // If the codec has a mistake that is told when the request is read.
+            let step = catch_unwind(AssertUnwindSafe(|| checking.go_on(frame, CHECK)));
+            let Ok(step) = step else { return true };
+            self.slices.charge(step.cost);
+            if step.over {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes one frame of which so much was checked.
+    pub(in crate::core) fn kafka_checked(
+        &mut self,
+        conn: ConnId,
+        frame: BytesMut,
+        checking: Checking,
+        permit: usize,
+        now: Now,
+    ) {
         // The bytes are a stranger's: if the codec has a mistake it costs that connection only.
-        let read = catch_unwind(AssertUnwindSafe(|| read(&frame)));
+        let read = catch_unwind(AssertUnwindSafe(|| read(&frame, &checking)));
         let (header, request) = match read {
             Ok(Read::Request(header, request)) => (header, request),
             Ok(Read::Header(HeaderError::UnsupportedVersion {
@@ -114,16 +150,17 @@ impl<P: BufPool> Core<P> {
             return self.kafka_produce(conn, version, correlation, permit, plan, frame, now);
         }
         let asker = self.kafka_asker(conn, header.version, header.correlation_id, permit);
-        // Their names are read from the frame as it goes.
-        if let Request::DeleteTopics(delete) = request {
-            let topics = delete.topics.iter().place();
-            return self.kafka_delete_topics(asker, topics, frame.freeze(), now);
-        }
-        if let Request::Metadata(metadata) = request {
-            let asked = MetadataAsked::of(&metadata);
-            return self.kafka_metadata(asker, asked, frame.freeze(), now);
-        }
-        self.kafka_dispatch(asker, &request, now);
+        let outline = match request {
+            Request::ApiVersions(request) => {
+                return self.kafka_api_versions(asker, &request, now);
+            }
+            Request::InitProducerId(request) => {
+                return self.kafka_init_producer(asker, &request, now);
+            }
+            request => outline(&request),
+        };
+        let frame = CheckedFrame::new(frame.freeze(), checking);
+        self.kafka_dispatch(asker, outline, frame, now);
     }
 
     /// Who asks, with the next turn of the connection.
@@ -235,11 +272,51 @@ fn talk_of(session: &mut Session) -> &mut KafkaTalk {
     }
 }
 
-fn read(frame: &[u8]) -> Read<'_> {
-    let (header, mut body) = match RequestHeader::parse(frame) {
+/// What a request asks, without its frame.
+fn outline(request: &Request<'_>) -> Outline {
+    let change = |what, named, validate_only| {
+        Outline::Change(ChangeOutline {
+            what,
+            named,
+            validate_only,
+        })
+    };
+    match request {
+        Request::Fetch(fetch) => Outline::Fetch(FetchOutline::of(fetch)),
+        Request::ListOffsets(list) => Outline::ListOffsets(list.topics.iter().place()),
+        Request::Metadata(metadata) => Outline::Metadata(MetadataAsked::of(metadata)),
+        Request::DeleteTopics(delete) => Outline::DeleteTopics(delete.topics.iter().place()),
+        Request::DescribeConfigs(describe) => {
+            Outline::DescribeConfigs(DescribeOutline::of(describe))
+        }
+        Request::CreateTopics(create) => {
+            let named = create.topics.iter().place();
+            change(What::CreateTopics, named, create.validate_only)
+        }
+        Request::CreatePartitions(create) => {
+            let named = create.topics.iter().place();
+            change(What::CreatePartitions, named, create.validate_only)
+        }
+        Request::AlterConfigs(alter) => {
+            let named = alter.resources.iter().place();
+            change(What::AlterConfigs, named, alter.validate_only)
+        }
+        Request::IncrementalAlterConfigs(alter) => {
+            let named = alter.resources.iter().place();
+            change(What::IncrementalAlterConfigs, named, alter.validate_only)
+        }
+        Request::Produce(_) | Request::ApiVersions(_) | Request::InitProducerId(_) => {
+            unreachable!("taken otherwise")
+        }
+    }
+}
+
+fn read<'a>(frame: &'a [u8], checking: &'a Checking) -> Read<'a> {
+    let (header, body) = match RequestHeader::parse(frame) {
         Ok(parsed) => parsed,
         Err(error) => return Read::Header(error),
     };
+    let mut body = body.with_checking(checking);
     match Request::decode(header.api, &mut body) {
         Ok(request) => Read::Request(header, request),
         Err(error) => Read::Body(error),

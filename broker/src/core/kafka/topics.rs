@@ -58,6 +58,11 @@ pub(super) enum Asked {
 }
 
 impl Asked {
+    /// Whether it is the same topic, named the same way.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.reference() == other.reference()
+    }
+
     /// How the answer names it.
     pub(super) fn reference(&self) -> TopicRef<'_> {
         match self {

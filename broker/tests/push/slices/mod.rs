@@ -8,6 +8,7 @@ use super::world::{Conn, World};
 
 mod deadlines;
 mod installs;
+mod requests;
 
 /// As much as is received at a time, of requests with long answers.
 fn flood() -> (Vec<u8>, usize) {

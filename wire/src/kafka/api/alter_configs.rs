@@ -1,5 +1,7 @@
 //! AlterConfigs (33): replaces all settings of a topic.
 
+use bytes::BytesMut;
+
 use super::describe_configs::ResourceType;
 use crate::kafka::{
     ApiKey, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Writer,
@@ -101,6 +103,18 @@ impl Response for AlterConfigsResponse<'_> {
         w.i32(self.throttle_time_ms);
         w.array(&self.resources, altered);
         w.no_tags();
+    }
+}
+
+impl AlteredResource<'_> {
+    /// Appends it to `out` as it stands in a response of this version of AlterConfigs or
+    /// IncrementalAlterConfigs, for one that is put together in pieces; see
+    /// [`encode_around`](crate::kafka::encode_around).
+    ///
+    /// # Panics
+    /// If the version is not one of the API's.
+    pub fn encode(&self, out: &mut BytesMut, api: ApiKey, version: i16) {
+        altered(&mut Writer::fields(out, api, version), self);
     }
 }
 

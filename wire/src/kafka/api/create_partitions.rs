@@ -1,5 +1,7 @@
 //! CreatePartitions (37): adds partitions to topics.
 
+use bytes::BytesMut;
+
 use crate::kafka::{
     ApiKey, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Writer,
 };
@@ -96,12 +98,28 @@ impl Response for CreatePartitionsResponse<'_> {
 
     fn write(&self, w: &mut Writer<'_>) {
         w.i32(self.throttle_time_ms);
-        w.array(&self.results, |w, result| {
-            w.string(&result.name);
-            w.error(result.error);
-            w.nullable_string(result.error_message.as_deref());
-            w.no_tags();
-        });
+        w.array(&self.results, result);
         w.no_tags();
     }
+}
+
+impl CreatePartitionsResult<'_> {
+    /// Appends it to `out` as it stands in a response of this version, for one that is put together in
+    /// pieces; see [`encode_around`](crate::kafka::encode_around).
+    ///
+    /// # Panics
+    /// If the version is not one of CreatePartitions'.
+    pub fn encode(&self, out: &mut BytesMut, version: i16) {
+        result(
+            &mut Writer::fields(out, ApiKey::CreatePartitions, version),
+            self,
+        );
+    }
+}
+
+fn result(w: &mut Writer<'_>, result: &CreatePartitionsResult<'_>) {
+    w.string(&result.name);
+    w.error(result.error);
+    w.nullable_string(result.error_message.as_deref());
+    w.no_tags();
 }

@@ -1,5 +1,7 @@
 //! CreateTopics (19): creates topics.
 
+use bytes::BytesMut;
+
 use crate::kafka::{
     ApiKey, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Uuid, Writer,
 };
@@ -153,6 +155,20 @@ impl Response for CreateTopicsResponse<'_> {
         w.i32(self.throttle_time_ms);
         w.array(&self.topics, topic);
         w.no_tags();
+    }
+}
+
+impl CreatedTopic<'_> {
+    /// Appends it to `out` as it stands in a response of this version, for one that is put together in
+    /// pieces; see [`encode_around`](crate::kafka::encode_around).
+    ///
+    /// # Panics
+    /// If the version is not one of CreateTopics'.
+    pub fn encode(&self, out: &mut BytesMut, version: i16) {
+        topic(
+            &mut Writer::fields(out, ApiKey::CreateTopics, version),
+            self,
+        );
     }
 }
 

@@ -1,5 +1,7 @@
 //! ListOffsets (2): finds offsets by timestamp.
 
+use bytes::BytesMut;
+
 use crate::kafka::{
     ApiKey, Array, DecodeError, Element, ErrorCode, Isolation, Reader, Response, Text, Writer,
 };
@@ -137,24 +139,56 @@ impl Response for ListOffsetsResponse<'_> {
     const API: ApiKey = ApiKey::ListOffsets;
 
     fn write(&self, w: &mut Writer<'_>) {
-        let version = w.version();
-        if version >= 2 {
+        if w.version() >= 2 {
             w.i32(self.throttle_time_ms);
         }
         w.array(&self.topics, |w, topic| {
             w.string(&topic.name);
-            w.array(&topic.partitions, |w, partition| {
-                w.i32(partition.index);
-                w.error(partition.error);
-                w.i64(partition.timestamp);
-                w.i64(partition.offset);
-                if version >= 4 {
-                    w.i32(partition.leader_epoch);
-                }
-                w.no_tags();
-            });
+            w.array(&topic.partitions, partition);
             w.no_tags();
         });
         w.no_tags();
     }
+}
+
+impl ListedTopic<'_> {
+    /// Appends to `out` what stands in front of a topic's partitions in a response of this version, for
+    /// one that is put together in pieces; see [`encode_around`](crate::kafka::encode_around).
+    ///
+    /// # Panics
+    /// If the version is not one of ListOffsets'.
+    pub fn encode_head(out: &mut BytesMut, version: i16, name: &str, partitions: usize) {
+        let mut w = Writer::fields(out, ApiKey::ListOffsets, version);
+        w.string(name);
+        w.array_len(partitions);
+    }
+
+    /// Appends what stands behind them.
+    ///
+    /// # Panics
+    /// If the version is not one of ListOffsets'.
+    pub fn encode_end(out: &mut BytesMut, version: i16) {
+        Writer::fields(out, ApiKey::ListOffsets, version).no_tags();
+    }
+}
+
+impl ListedPartition {
+    /// Appends it to `out` as it stands in a response of this version.
+    ///
+    /// # Panics
+    /// If the version is not one of ListOffsets'.
+    pub fn encode(&self, out: &mut BytesMut, version: i16) {
+        partition(&mut Writer::fields(out, ApiKey::ListOffsets, version), self);
+    }
+}
+
+fn partition(w: &mut Writer<'_>, partition: &ListedPartition) {
+    w.i32(partition.index);
+    w.error(partition.error);
+    w.i64(partition.timestamp);
+    w.i64(partition.offset);
+    if w.version() >= 4 {
+        w.i32(partition.leader_epoch);
+    }
+    w.no_tags();
 }
