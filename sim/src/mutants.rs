@@ -37,7 +37,9 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
         | Mutation::RewrittenBlock
         | Mutation::NoFirstSync
         | Mutation::SuperblockFirst => &[Lost, Refused, ReadFailed],
-        Mutation::InlineOvertakesBulk | Mutation::CopiesAfterNew => &[Lost, Refused],
+        Mutation::InlineOvertakesBulk | Mutation::CopiesAfterNew | Mutation::StaleEnd => {
+            &[Lost, Refused]
+        }
         Mutation::ReplayPastGap | Mutation::OldGeneration => {
             &[Resurrected, WrongData, MachineState, Refused]
         }

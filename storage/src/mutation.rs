@@ -74,6 +74,8 @@ mutations! {
     TrimmedTooFar = "trimmed-too-far",
     /// A mark vouches for commits that are still under way.
     MarkAhead = "mark-ahead",
+    /// Every mark says that the ring ends there, and a start does not look whether it does.
+    StaleEnd = "stale-end",
     /// Readers see what is ordered and not durable.
     UnsyncedVisible = "unsynced-visible",
     /// A batch is let through behind one of the same producer that was refused.

@@ -4,12 +4,13 @@
 //! what stands in a file that was emptied, cut, or replaced by an older one. So each core writes
 //! from time to time into the superblock's file how far its ring is durable and how long its files
 //! are. A mark is always behind the ring, never ahead: one that is absent or torn vouches for
-//! nothing.
+//! nothing. The last one of a clean stop says where the ring has ended, so that the next start need
+//! not look for that.
 
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::commit::JournalId;
+use super::commit::{JournalId, RingPosition};
 use super::superblock::SLOTS;
 use super::{FORMAT_VERSION, FormatError, proved, seal_block};
 use crate::io::BLOCK;
@@ -27,6 +28,8 @@ pub struct Mark {
     pub vouched: CommitSeq,
     /// So long were the ring's files together, bytes; they grow and never shrink.
     pub bytes: u64,
+    /// Where the commit `vouched` stands, if the store has ended there: nothing was written behind it.
+    pub ended: Option<RingPosition>,
 }
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -39,7 +42,10 @@ struct RawMark {
     salt: U64,
     vouched: U64,
     bytes: U64,
-    reserved: [u8; 20],
+    ended: U16,
+    end_file: U16,
+    end_block: U32,
+    reserved: [u8; 12],
     crc: U32,
 }
 
@@ -57,6 +63,7 @@ impl Mark {
     /// If `block` is not exactly one block long.
     pub fn encode(&self, block: &mut [u8]) {
         assert_eq!(block.len(), BLOCK, "a mark is one block");
+        let end = self.ended.unwrap_or_default();
         let raw = RawMark {
             magic: MAGIC,
             version: U16::new(FORMAT_VERSION),
@@ -65,7 +72,10 @@ impl Mark {
             salt: U64::new(self.journal.salt),
             vouched: U64::new(self.vouched.0),
             bytes: U64::new(self.bytes),
-            reserved: [0; 20],
+            ended: U16::new(u16::from(self.ended.is_some())),
+            end_file: U16::new(end.file),
+            end_block: U32::new(end.block),
+            reserved: [0; 12],
             crc: U32::new(0),
         };
         seal_block(block, &raw);
@@ -85,6 +95,10 @@ impl Mark {
             },
             vouched: CommitSeq(raw.vouched.get()),
             bytes: raw.bytes.get(),
+            ended: (raw.ended.get() == 1).then(|| RingPosition {
+                file: raw.end_file.get(),
+                block: raw.end_block.get(),
+            }),
         })
     }
 }

@@ -64,6 +64,17 @@ impl Geometry {
         2 * self.commit_bytes() + BLOCK as u64
     }
 
+    /// How many files the commits in flight may begin.
+    ///
+    /// # Panics
+    /// If a commit does not fit a file.
+    #[must_use]
+    pub fn files_in_flight(&self) -> u16 {
+        let commits = self.file_bytes / u64::from(self.max_commit_bytes);
+        let files = u64::from(self.in_flight).div_ceil(commits);
+        u16::try_from(files).expect("at most one for each commit")
+    }
+
     /// The rule that the geometry breaks, if any. Recovery finds the newest commit by the first
     /// blocks of the ring's files, so commits in flight must never span all of them.
     #[must_use]
@@ -78,9 +89,7 @@ impl Geometry {
             Some("journal files are larger than 4 GiB")
         } else if commit < 2 * block || !commit.is_multiple_of(block) || commit > self.file_bytes {
             Some("commits do not fit journal files")
-        } else if u64::from(self.files)
-            <= u64::from(self.in_flight).div_ceil(self.file_bytes / commit)
-        {
+        } else if self.files <= self.files_in_flight() {
             Some("commits in flight could span the whole ring")
         } else {
             None

@@ -26,6 +26,10 @@ fn mark() -> Mark {
         },
         vouched: CommitSeq(0x1122_3344),
         bytes: 64 << 20,
+        ended: Some(RingPosition {
+            file: 0x0102,
+            block: 0x0304_0506,
+        }),
     }
 }
 

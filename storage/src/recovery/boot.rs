@@ -197,6 +197,7 @@ async fn write_marks<P: BufPool>(
             journal: core.journal,
             vouched: CommitSeq(core.next_seq.0 - 1),
             bytes: core.prepared.iter().sum(),
+            ended: None,
         };
         core.mark_at = Mark::position(core.journal.core, slot);
         marks::write(io, &mark, core.mark_at).await?;

@@ -170,13 +170,19 @@ pub(crate) async fn write<P: BufPool>(
         put_snapshot(writer, (id, log.kind), (ordinal, at), state, &mut recovered).await?;
     }
     for (entry, bytes) in loaded.replayed {
-        let seq = put_prefix(writer, id, log.kind, &entry, &bytes).await?;
+        let meta = &entry.meta;
+        let put = |out: &mut [u8]| record::put_prefix(out, id, log.kind, meta, &bytes);
+        let seq = writer
+            .push(record::prefix_len(meta.len as usize), put)
+            .await?;
         let first = recovered.replay_commits.map_or(seq, |(first, _)| first);
         recovered.replay_commits = Some((first, seq));
         recovered.replay.push((entry.meta, bytes));
     }
     for (entry, bytes) in loaded.tail {
-        let seq = put_entry(writer, id, log.kind, &entry, &bytes).await?;
+        let meta = &entry.meta;
+        let put = |out: &mut [u8]| record::put_entry(out, id, log.kind, meta, &bytes);
+        let seq = writer.push(record::entry_len(bytes.len()), put).await?;
         if entry.meta.ordinal >= log.replay_from() {
             let wanted = match log.kind {
                 LogKind::Topic => prefix_of(&entry.meta),
@@ -364,34 +370,6 @@ async fn write_snapshot_file<P: BufPool>(
         len: u32::try_from(state.len()).expect("it was inline"),
         crc: crc(state),
     })
-}
-
-async fn put_entry<P: BufPool>(
-    writer: &mut JournalWriter<P>,
-    id: LogId,
-    kind: LogKind,
-    entry: &Found,
-    bytes: &Bytes,
-) -> Result<CommitSeq, RecoveryError> {
-    writer
-        .push(record::entry_len(bytes.len()), |out| {
-            record::put_entry(out, id, kind, &entry.meta, bytes)
-        })
-        .await
-}
-
-async fn put_prefix<P: BufPool>(
-    writer: &mut JournalWriter<P>,
-    id: LogId,
-    kind: LogKind,
-    entry: &Found,
-    bytes: &Bytes,
-) -> Result<CommitSeq, RecoveryError> {
-    writer
-        .push(record::prefix_len(entry.meta.len as usize), |out| {
-            record::put_prefix(out, id, kind, &entry.meta, bytes)
-        })
-        .await
 }
 
 /// A record that is encoded already.

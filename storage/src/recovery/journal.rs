@@ -1,6 +1,7 @@
 //! One core's old journal: where it ends, and everything live in it.
 //!
-//! The newest commit is found by the first blocks of the ring's files. The commits at the end may
+//! After a clean stop the ring's mark says where it ends. Otherwise the newest commit is found by the
+//! first blocks of the ring's files. The commits at the end may
 //! be torn: W in flight, and any that were written without a sync; damage anywhere else is
 //! corruption. What tells them apart is durable-through: if any intact commit, also one behind
 //! the damage, vouches for a commit, that commit was durable.
@@ -16,6 +17,7 @@ use super::RecoveryError;
 use super::task::{CHUNK, Io};
 use crate::format::FormatError;
 use crate::format::commit::{COMMIT_HEADER, CommitHeader, FIRST_SEQ, JournalId, RingPosition};
+use crate::format::mark::Mark;
 use crate::format::superblock::Geometry;
 use crate::io::{BLOCK, BufPool, FileName};
 use crate::mutation::{Mutation, mutated};
@@ -89,14 +91,7 @@ impl<P: BufPool> Journal<P> {
     pub(crate) async fn find_end(&self) -> Result<End, RecoveryError> {
         let mut starts = BTreeMap::new();
         for index in 0..self.geometry.files {
-            let file = self.file(index);
-            if self.io.len(file).await?.is_none() {
-                return Err(RecoveryError::corrupt(
-                    file,
-                    0,
-                    "the journal file is missing",
-                ));
-            }
+            self.expect_file(index).await?;
             let mut window = Window::new(self, index);
             window.chunk = BLOCK;
             if let Slot::Intact(header) = window.slot(0).await? {
@@ -126,6 +121,67 @@ impl<P: BufPool> Journal<P> {
             newest,
             ..self.decide(&known)?
         })
+    }
+
+    /// Where it ends: by the mark of a clean stop, or else searched for.
+    ///
+    /// # Errors
+    /// As [`Journal::find_end`].
+    pub(crate) async fn end(&self, mark: Option<&Mark>) -> Result<End, RecoveryError> {
+        match self.ended(mark).await? {
+            Some(end) => Ok(end),
+            None => self.find_end().await,
+        }
+    }
+
+    /// The end that a mark tells, if it stands there and nothing of this journal stands behind it: a
+    /// mark that is older than the ring is not believed.
+    async fn ended(&self, mark: Option<&Mark>) -> Result<Option<End>, RecoveryError> {
+        let Some((mark, at)) = mark.and_then(|mark| Some((mark, mark.ended?))) else {
+            return Ok(None);
+        };
+        if at.file >= self.geometry.files {
+            return Ok(None);
+        }
+        for index in 0..self.geometry.files {
+            self.expect_file(index).await?;
+        }
+        let mut window = Window::new(self, at.file);
+        window.chunk = BLOCK;
+        let Some(last) = window.commit(at.block, mark.vouched).await? else {
+            return Ok(None);
+        };
+        let after = self.after(at, &last);
+        for next in [after, self.next_file(after)] {
+            let mut window = Window::new(self, next.file);
+            window.chunk = BLOCK;
+            let older = match window.slot(next.block).await? {
+                Slot::Intact(header) => header.seq <= last.seq,
+                Slot::Damaged => false,
+                Slot::Other => true,
+            };
+            if !older && !mutated(self.mutation, Mutation::StaleEnd) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(End {
+            last,
+            at,
+            torn: false,
+            newest: None,
+        }))
+    }
+
+    async fn expect_file(&self, index: u16) -> Result<(), RecoveryError> {
+        let file = self.file(index);
+        match self.io.len(file).await? {
+            Some(_) => Ok(()),
+            None => Err(RecoveryError::corrupt(
+                file,
+                0,
+                "the journal file is missing",
+            )),
+        }
     }
 
     /// Collects every intact commit, for a ring whose files all begin with a torn one.
@@ -179,7 +235,8 @@ impl<P: BufPool> Journal<P> {
         let in_flight = u64::from(self.geometry.in_flight) + 1;
         let reach = in_flight * u64::from(self.geometry.max_commit_bytes) / BLOCK as u64;
         let reach = u32::try_from(reach).map_or(all, |reach| reach.min(all));
-        let others = self.geometry.in_flight.min(self.geometry.files - 1);
+        let begun = self.geometry.files_in_flight();
+        let others = begun.min(self.geometry.files - 1);
         let mut at = RingPosition {
             file: newest,
             block: 0,
@@ -269,7 +326,7 @@ impl<P: BufPool> Journal<P> {
             end,
             at,
             seq: end.last.live_from,
-            window: Window::known(self, at.file, end),
+            window: Window::known(self, at, end),
         })
     }
 
@@ -345,7 +402,7 @@ impl<P: BufPool> Live<'_, P> {
             return Ok(found);
         }
         let start = self.journal.next_file(self.at);
-        let mut next = Window::known(self.journal, start.file, self.end);
+        let mut next = Window::known(self.journal, start, self.end);
         let found = next.commit(start.block, seq).await?;
         if found.is_some() {
             (self.at, self.window) = (start, next);
@@ -392,9 +449,14 @@ impl<'a, P: BufPool> Window<'a, P> {
         }
     }
 
-    /// With what finding the end has read of the file.
-    fn known(journal: &'a Journal<P>, index: u16, end: &End) -> Self {
+    /// For the live commits from a place on, with what finding the end has read of the file; it reads
+    /// no further than they go.
+    fn known(journal: &'a Journal<P>, at: RingPosition, end: &End) -> Self {
+        let (index, until) = (at.file, journal.after(end.at, &end.last));
         let mut window = Self::new(journal, index);
+        if until.file == index && at.block < until.block {
+            window.chunk = CHUNK.min((until.block - at.block) as usize * BLOCK);
+        }
         if let Some((newest, bytes)) = &end.newest
             && *newest == index
         {

@@ -229,7 +229,7 @@ async fn read_journals<P: BufPool>(
     gather.pieces = pieces;
     for (number, (journal, mark)) in (1..).zip(journals.iter().zip(marks)) {
         watch.begin(Phase::Finding, number - 1, journals.len() as u64);
-        let end = journal.find_end().await?;
+        let end = journal.end(mark.as_ref()).await?;
         marks::check_end(journal, &end, mark.as_ref())?;
         summary.torn_ends += u64::from(end.torn);
         summary.live_bytes += journal.live_bytes(&end);

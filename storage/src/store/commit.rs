@@ -35,7 +35,7 @@ impl<P: BufPool> Store<P> {
     /// Issues the commits that are due.
     pub(crate) fn issue_commits(&mut self) {
         while !self.fatal && self.ring.in_flight() < self.config.commits_in_flight {
-            if !self.may_enter_next() || self.space.holds_commits() {
+            if !self.may_enter_next() || self.space.holds_commits() || self.marked.ended {
                 return;
             }
             let (mut plan, mut late) = (Plan::default(), Plan::default());

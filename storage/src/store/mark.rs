@@ -2,10 +2,11 @@
 //!
 //! Written when commits have become durable in a file that the last mark did not know, after a
 //! while of silence, when the ring's files have their full length, and before the store says that
-//! it is flushed. Nothing waits for it but that, and one is under way at a time.
+//! it is flushed: then it says where the ring has ended. Nothing waits for it but that, and one is under way at a time.
 
 use super::Store;
 use super::ops::Purpose;
+use crate::format::commit::RingPosition;
 use crate::format::mark::Mark;
 use crate::io::{BLOCK, BufPool, FileName, IoResult, Op};
 use crate::mutation::{Mutation, mutated};
@@ -28,6 +29,8 @@ pub(crate) struct Marked {
     pub(crate) under_way: bool,
     /// A write failed: what is there then is behind, or torn, and vouches for less.
     pub(crate) failed: bool,
+    /// It says that the ring has ended, or will: nothing is committed any more.
+    pub(crate) ended: bool,
 }
 
 impl<P: BufPool> Store<P> {
@@ -46,7 +49,7 @@ impl<P: BufPool> Store<P> {
 
     /// Whether a mark is to be written now.
     pub(super) fn mark_due(&self) -> bool {
-        if self.marked.under_way || self.marked.failed || self.fatal {
+        if self.marked.under_way || self.marked.failed || self.marked.ended || self.fatal {
             return false;
         }
         let vouched = self.vouched();
@@ -69,9 +72,23 @@ impl<P: BufPool> Store<P> {
     }
 
     pub(super) fn issue_mark(&mut self) {
-        if !self.mark_due() {
-            return;
+        if self.mark_due() {
+            self.write_mark();
         }
+    }
+
+    /// At the very end of a stop: says where the ring ends, so that the next start need not search for
+    /// it. Nothing is committed afterwards. Whether that is under way now.
+    pub(super) fn mark_end(&mut self) -> bool {
+        if self.marked.ended || self.marked.failed || self.fatal {
+            return false;
+        }
+        self.marked.ended = true;
+        self.write_mark();
+        true
+    }
+
+    fn write_mark(&mut self) {
         let vouched = self.vouched();
         // A commit that is not durable may yet take back what it adds to its file's length.
         if self.is_settled() {
@@ -83,10 +100,16 @@ impl<P: BufPool> Store<P> {
             .file_of_commit(vouched)
             .unwrap_or(self.marked.file);
         self.marked.under_way = true;
+        let ended = self.marked.ended || mutated(self.config.mutation, Mutation::StaleEnd);
+        let place = self.ring.place_of(vouched).filter(|_| ended);
         let mark = Mark {
             journal: self.journal,
             vouched,
             bytes: self.marked.bytes,
+            ended: place.map(|(file, pos)| RingPosition {
+                file,
+                block: u32::try_from(pos / BLOCK as u64).expect("files are below 4 GiB"),
+            }),
         };
         let mut buf = self.pool.alloc(BLOCK);
         mark.encode(&mut buf.as_mut()[..BLOCK]);

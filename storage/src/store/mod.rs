@@ -207,6 +207,7 @@ impl<P: BufPool> Store<P> {
             bytes: recovered.prepared.iter().sum(),
             under_way: false,
             failed: false,
+            ended: false,
         };
         let prefill = Prefill::new(&recovered.prepared, file_bytes, config.prefill);
         let mut store = Self {

@@ -325,6 +325,12 @@ impl Ring {
         self.get(seq).map(|commit| self.file_of(commit.at))
     }
 
+    /// File and byte where a commit begins that is still known.
+    pub(crate) fn place_of(&self, seq: CommitSeq) -> Option<(u16, u64)> {
+        let at = self.get(seq)?.at;
+        Some((self.file_of(at), at % self.file_bytes))
+    }
+
     fn index(&self, seq: CommitSeq) -> Option<usize> {
         let at = usize::try_from(seq.0.checked_sub(self.first.0)?).ok()?;
         (at < self.commits.len()).then_some(at)

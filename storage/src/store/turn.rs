@@ -301,6 +301,7 @@ impl<P: BufPool> Store<P> {
             && (self.last_commit_empty || self.stats.commits == 0)
             && !self.mark_due()
             && !self.give_back_reserves()
+            && !self.mark_end()
         {
             self.flushed_said = true;
             self.events.push_back(Event::Flushed);

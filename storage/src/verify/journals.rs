@@ -12,7 +12,7 @@ use super::{Checker, Inspect};
 use crate::format::commit::RingPosition;
 use crate::format::mark::Mark;
 use crate::format::record::{Record, Records, SnapshotState};
-use crate::io::BufPool;
+use crate::io::{BufPool, FileName};
 use crate::recovery::{
     CommitAt, Gather, Journal, OldLog, Pieces, RecoveryError, SnapshotAt, Source, Sources, Spot,
     check_end,
@@ -112,6 +112,16 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
     ) -> Result<BTreeMap<LogId, OldLog>, RecoveryError> {
         let end = journal.find_end().await?;
         check_end(journal, &end, mark)?;
+        if let Some(mark) = mark.filter(|mark| mark.ended.is_some())
+            && mark.vouched < end.last.seq
+        {
+            let what = format!(
+                "it says that the journal of core {} was ended with commit {}, and there are others up \
+                 to {}: it is older than the journal, or one of another run is put back",
+                journal.id.core.0, mark.vouched, end.last.seq
+            );
+            self.found(FileName::Superblock, 0, what);
+        }
         let mut gather = Gather::default();
         let mut bytes = 0;
         let mut padded: Option<RingPosition> = None;

@@ -165,6 +165,7 @@ fn marked(mut disk: Disk, ring: &Ring) -> Disk {
         journal: ring.id,
         vouched: CommitSeq(0),
         bytes: 0,
+        ended: None,
     };
     let at = usize::try_from(Mark::position(ring.id.core, 0)).unwrap();
     let superblock = disk.files.get_mut(&FileName::Superblock).unwrap();

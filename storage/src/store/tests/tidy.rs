@@ -3,9 +3,12 @@
 use bytes::Bytes;
 
 use super::world::{LOG, World, small};
-use crate::io::Op;
+use crate::format::commit::RingPosition;
+use crate::format::mark::Mark;
+use crate::io::{BLOCK, FileName, Op};
+use crate::recovery::tests::disk::Disk;
 use crate::store::{Event, LogSettings, StoreConfig};
-use crate::types::{LogId, LogKind};
+use crate::types::{CommitSeq, LogId, LogKind};
 
 const LOGS: u64 = 8;
 
@@ -91,7 +94,8 @@ fn a_crash_at_any_operation_of_the_stop_loses_nothing() {
     stopped(&mut whole);
     let ops = whole.disk.ops - before;
     assert!(ops > 40, "{ops}");
-    for dies_at in (0..ops).step_by(3) {
+    // Among the last ones is what says where the journal ends.
+    for dies_at in (0..ops).filter(|at| at % 3 == 0 || at + 8 > ops) {
         let mut world = world(1_000_000_000_000);
         world.store.begin_stop(world.now);
         world.settle_ops(dies_at);
@@ -132,4 +136,93 @@ fn a_stop_ends_where_the_ring_has_no_room() {
     stopped(&mut world);
     world.restart(settings);
     world.check_log(machine, 5000);
+}
+
+/// Puts a mark into the superblock's file of a disk.
+fn put_mark(disk: &mut Disk, position: u64, mark: &Mark) {
+    let at = usize::try_from(position).unwrap();
+    let superblock = disk.files.get_mut(&FileName::Superblock).unwrap();
+    mark.encode(&mut superblock[at..at + BLOCK]);
+}
+
+/// The mark that stands on the disk.
+fn mark_on(disk: &Disk, position: u64) -> Mark {
+    let at = usize::try_from(position).unwrap();
+    Mark::decode(&disk.files[&FileName::Superblock][at..at + BLOCK]).expect("a mark")
+}
+
+#[test]
+fn a_start_after_a_clean_stop_does_not_search_for_the_journals_end() {
+    let mut world = world(1_000_000_000_000);
+    stopped(&mut world);
+    let position = world.store.marked.position;
+    let mark = mark_on(&world.disk, position);
+    assert!(mark.ended.is_some());
+    let told = world.recovery_of(&world.disk).summary;
+    // The control: the same ring without what the mark says.
+    let mut silent = world.disk.clone();
+    let ended = None;
+    put_mark(&mut silent, position, &Mark { ended, ..mark });
+    let searched = world.recovery_of(&silent).summary;
+    assert_eq!(told.live_bytes, searched.live_bytes);
+    let beside = |bytes: u64| bytes - told.live_bytes;
+    assert!(beside(told.bytes_read) <= 8 * BLOCK as u64, "{told:?}");
+    assert!(
+        beside(searched.bytes_read) > 8 * BLOCK as u64,
+        "{searched:?}"
+    );
+    assert_all(&mut world);
+}
+
+/// Whatever comes behind a mark of an end, it is not believed then.
+#[test]
+fn a_mark_of_an_end_that_is_older_than_the_ring_is_not_believed() {
+    for seed in 0..40 {
+        let mut world = world(0);
+        let vouched = CommitSeq(world.store.ring.durable().0 - 1);
+        let (file, pos) = world.store.ring.place_of(vouched).unwrap();
+        let stale = Mark {
+            journal: world.store.journal,
+            vouched,
+            bytes: 0,
+            ended: Some(RingPosition {
+                file,
+                block: u32::try_from(pos / BLOCK as u64).unwrap(),
+            }),
+        };
+        // From one commit to a whole lap behind it, perhaps with some under way.
+        for round in 0..=seed {
+            world.must_append(LogId(LOG.0 + round % LOGS), 2000);
+            if round < seed || seed % 2 == 0 {
+                world.settle();
+            }
+        }
+        let position = world.store.marked.position;
+        put_mark(&mut world.disk, position, &stale);
+        let frontiers = ids().map(|log| (log, world.store.frontiers(log).unwrap().durable));
+        let durable: Vec<_> = frontiers.collect();
+        world.restart(LogSettings::default());
+        for (log, durable) in durable {
+            let found = world.store.frontiers(log).unwrap().ordered;
+            assert!(found >= durable, "{found:?} of {durable:?} after {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_start_that_is_killed_after_a_clean_stop_is_made_again() {
+    let mut world = world(1_000_000_000_000);
+    stopped(&mut world);
+    let ends = world.recovers().unwrap();
+    for ops in 0.. {
+        let mut disk = world.disk.clone();
+        let killed = world.killed_start(&mut disk, ops);
+        let found = world.recovery_of(&disk);
+        let logs = found.cores.into_iter().flat_map(|core| core.logs);
+        assert_eq!(logs.map(|log| log.next.0).collect::<Vec<_>>(), ends);
+        if !killed {
+            assert!(ops > 20);
+            break;
+        }
+    }
 }

@@ -135,6 +135,15 @@ impl World {
         recovered.expect("it recovers")
     }
 
+    /// Starts on this disk, killed after so many operations; whether it was.
+    pub(super) fn killed_start(&self, disk: &mut Disk, ops: u64) -> bool {
+        disk.dies_at = Some(disk.ops + ops);
+        let task = recover(self.recovery.clone(), Pool);
+        let ended = disk.drive(task).expect("recovery ends");
+        disk.dies_at = None;
+        ended.is_err()
+    }
+
     /// Completes so many operations.
     pub(super) fn settle_ops(&mut self, ops: u64) {
         for _ in 0..ops {
