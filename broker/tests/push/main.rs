@@ -193,6 +193,34 @@ fn what_cannot_be_read_ends_alone() {
     assert_eq!(pushed(&world.came(conn), 3), BTreeMap::from([(5, vec![0])]));
 }
 
+/// Nobody could tell which of two offsets was meant, so neither is begun.
+#[test]
+fn a_partition_is_named_once() {
+    let mut world = World::new();
+    let (topic, other) = (world.create("t", 2), world.create("u", 2));
+    let conn = world.connect(0);
+    world.produce(topic, 0, 10);
+    for again in [0, 1] {
+        let asked = [
+            partition(topic, 0, 0),
+            partition(other, 0, 0),
+            partition(topic, 0, again),
+        ];
+        world.subscribe(conn, 3, PLENTY, &asked);
+        let came = world.came(conn);
+        assert_eq!(came.len(), 1);
+        assert_eq!(code(&came[0]), ErrorCode::InvalidRequest);
+    }
+    // Nothing stands of it, and its correlation is free; the same number of two topics is not one.
+    world.produce(topic, 0, 10);
+    assert!(world.came(conn).is_empty());
+    let asked = [partition(topic, 0, 0), partition(other, 0, 0)];
+    world.subscribe(conn, 3, PLENTY, &asked);
+    let came = world.came(conn);
+    assert_eq!(came[0].kind, Kind::SubscribeOk);
+    assert_eq!(pushed(&came[1..], 3), BTreeMap::from([(0, vec![0, 1])]));
+}
+
 #[test]
 fn an_ended_subscription_is_silent_and_its_correlation_free() {
     let mut world = World::new();

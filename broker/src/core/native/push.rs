@@ -19,6 +19,7 @@ use super::{Asker, errors};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
 use crate::core::hop::Message;
+use crate::core::once::Mentions;
 use crate::core::pending::Timed;
 use crate::core::session::Blocked;
 
@@ -34,6 +35,12 @@ impl<P: BufPool> Core<P> {
         let session = self.sessions.get(conn).expect("it was looked at");
         if session.subscribed.keys.len() >= MAX_SUBSCRIPTIONS {
             let message = format!("a connection has at most {MAX_SUBSCRIPTIONS} subscriptions");
+            return self.refuse(asker, ErrorCode::InvalidRequest, &message, now);
+        }
+        let named = subscribe.partitions.iter();
+        let named = named.map(|asked| (asked.topic_id.0, asked.partition.0));
+        if let Some((_, partition)) = Mentions::of(named).repeated() {
+            let message = format!("partition {partition} of a topic is asked for twice");
             return self.refuse(asker, ErrorCode::InvalidRequest, &message, now);
         }
         self.give_back_permit(asker.conn, asker.permit, now);
