@@ -1,10 +1,11 @@
 //! A batch's records decompressed piece by piece, so that nobody has to hold them whole and a
-//! caller can stop after any piece. A piece is at most [`MAX_PIECE_LEN`] bytes long and costs at
-//! most [`MAX_INPUT`] bytes of input. Its buffer is at most 512 KiB long, and grows no further.
+//! caller can stop after any piece. A piece is at most [`MAX_PIECE_LEN`] bytes long, and its work is
+//! bounded whatever the input: by bytes, and for gzip and zstd by what those may cost. The buffer is
+//! at most 512 KiB long.
 //!
 //! What is accepted here, [`records`](crate::records) reads too. It refuses a little more: zstd
 //! windows above 128 MiB, as Kafka's own reader does, and snappy that refers back by more than
-//! 64 KiB within a long block, which no compressor writes.
+//! 64 KiB within a block, which no compressor writes.
 
 use crate::codec::Refused;
 use crate::{BatchError, Compression, MAX_RECORDS_LEN};
@@ -17,7 +18,7 @@ mod zstd;
 
 /// Most bytes of a piece.
 pub const MAX_PIECE_LEN: usize = 256 << 10;
-/// Most bytes of input that one piece takes, but for a last element.
+/// Most bytes of input that a piece of lz4 or snappy takes, but for a last element.
 const MAX_INPUT: usize = 64 << 10;
 
 /// What a decoder did in one step.
