@@ -52,6 +52,7 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
         Mutation::NoWalk | Mutation::NoRepair => &[WrongData],
         // An assertion, or files taken for lost that are on their way out.
         Mutation::OutlivesDeletion => &[Panicked, Stuck],
+        Mutation::RemovedBeforeDurable => &[Lost, Refused, ReadFailed],
         Mutation::LimitPerCore => &[WrongData],
         // In debug builds the core notices it itself.
         Mutation::LeavesUnserved => &[Stuck, Panicked],
@@ -69,7 +70,7 @@ pub fn mode(mutation: Mutation) -> Mode {
         | Mutation::DeafToReaders
         | Mutation::NoWalk
         | Mutation::NoRepair => Mode::Shards,
-        Mutation::OutlivesDeletion => Mode::Churn,
+        Mutation::OutlivesDeletion | Mutation::RemovedBeforeDurable => Mode::Churn,
         Mutation::LimitPerCore | Mutation::LeavesUnserved => Mode::Cores,
         _ => Mode::Crashes,
     }

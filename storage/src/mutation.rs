@@ -1,10 +1,11 @@
 //! Faults that the simulator switches on to prove that it would notice them.
 //!
-//! One variant per trap of the storage design, two for a full disk, one each for files' lengths, marks
-//! and logs that are deleted, those for what the engine promises readers and producers, and two for
-//! what a core promises: of a whole request, and to who waits for memory. A hook is a
-//! single `if mutated(..)` at the place of the rule that it breaks. Without the cargo feature
-//! `mutations` every hook is constant `false`: a production build cannot be told to lose data.
+//! One variant per trap of the storage design, two for a full disk, those for files' lengths and
+//! marks, two for logs that are deleted or lose their oldest segments, those for what the engine
+//! promises readers and producers, and two for what a core promises: of a whole request, and to who
+//! waits for memory. A hook is a single `mutated(..)` at the place of the rule that it breaks. Without
+//! the cargo feature `mutations` every hook is constant `false`: a production build cannot be told
+//! to lose data.
 
 use std::fmt;
 
@@ -91,6 +92,8 @@ mutations! {
     /// A listing, an index or spans that come back to a log that is being deleted are used as if it
     /// lived.
     OutlivesDeletion = "outlives-deletion",
+    /// Segments below a log's start are removed before what moved the start is durable.
+    RemovedBeforeDurable = "removed-before-durable",
     /// Each partition of a fetch over several cores may read what all of them together may.
     LimitPerCore = "limit-per-core",
     /// Nobody who waits for memory is served when a connection leaves that held some.

@@ -221,7 +221,7 @@ impl<P: BufPool> Core<P> {
                 bytes,
                 "a connection that takes no answers is closed"
             );
-            self.end(conn);
+            self.close_later(conn, now);
         }
         // Who waits for records can take nothing, so it is answered with what there is.
         waiting.into_iter().for_each(|key| self.hurry(key, now));

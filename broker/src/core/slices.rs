@@ -54,6 +54,8 @@ enum Work {
     Gather(usize),
     /// Changes of the topology that are to be put in force on this core.
     Installs,
+    /// A connection that is to be closed.
+    Close(ConnId),
 }
 
 /// What the present event and the present turn may still cost, and what stands in line.
@@ -176,6 +178,12 @@ impl<P: BufPool> Core<P> {
         self.slices.line.push_back((now.mono, Work::Installs));
     }
 
+    /// The connection is closed when its turn comes.
+    pub(super) fn close_later(&mut self, conn: ConnId, now: Now) {
+        let work = Work::Close(conn);
+        self.slices.line.push_back((now.mono, work));
+    }
+
     /// Goes on with those in line, as far as a slice goes. Called once in a turn, after
     /// [`Slices::begin_line`].
     pub(super) fn serve_line(&mut self, now: Now) {
@@ -187,6 +195,7 @@ impl<P: BufPool> Core<P> {
                 Work::Body(conn) => self.read_body(conn, now),
                 Work::Gather(gather) => self.go_on_in_turn(gather, now),
                 Work::Installs => self.install_in_turn(now),
+                Work::Close(conn) => self.end(conn),
             }
         }
     }

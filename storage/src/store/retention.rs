@@ -10,6 +10,7 @@ use super::files::Listing;
 use super::read::Waiter;
 use super::ring::LogKey;
 use crate::io::BufPool;
+use crate::mutation::{Mutation, mutated};
 use crate::types::{CommitSeq, Level, LogId, LogKind, Now, Offset, Ordinal};
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -146,7 +147,8 @@ impl<P: BufPool> Store<P> {
         // start is durable.
         let placed = snapshot
             .map(|snapshot| snapshot.seq)
-            .max(log.checkpoint_seq);
+            .max(log.checkpoint_seq)
+            .filter(|_| !mutated(self.config.mutation, Mutation::RemovedBeforeDurable));
         let Some(files) = log.files.as_mut() else {
             return;
         };

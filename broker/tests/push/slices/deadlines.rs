@@ -1,6 +1,8 @@
 //! Fetches that wait for records of many partitions, and all end together.
 
+use leveret_broker::core::SLICE;
 use leveret_broker::core::boundary::Protocol;
+use leveret_wire::native::Request;
 
 use super::super::world::{Conn, World};
 use super::{answers, fetch, most_in_a_turn};
@@ -58,5 +60,30 @@ fn a_fetch_of_many_partitions_that_wait_ends_part_by_part_also_when_its_client_g
         let topic = world.create("other", 2);
         let producer = world.produce(topic, 1, 100);
         assert_eq!(world.came(producer).len(), 1);
+    }
+}
+
+#[test]
+fn those_that_take_no_answers_are_closed_in_slices() {
+    for (slice, most) in [(SLICE, 32), (usize::MAX, 200)] {
+        let mut world = World::with_slice(slice);
+        let frames = World::frame(1, &Request::Ping).repeat(10_000);
+        let conns: Vec<Conn> = (0..200).map(|_| world.connect(1)).collect();
+        for conn in &conns {
+            world.stall(*conn, true);
+            world.offer(*conn, &frames);
+        }
+        let closed = |world: &World| conns.iter().filter(|conn| !world.is_open(**conn)).count();
+        let mut found = 0;
+        for _ in 0..10 {
+            world.sleep(1_000_000_000);
+            for _ in 0..50 {
+                let before = closed(&world);
+                world.tick(1);
+                found = found.max(closed(&world) - before);
+            }
+        }
+        assert!(closed(&world) > 100, "{}", closed(&world));
+        assert!(found <= most && found > most / 2, "{found} in a turn");
     }
 }
