@@ -27,7 +27,7 @@ const HEAD: usize = 8192;
 /// Headers of a request.
 const HEADERS: usize = 64;
 /// How long a request's head may take to come.
-const HEAD_DEADLINE: Duration = Duration::from_secs(3);
+pub(super) const HEAD_DEADLINE: Duration = Duration::from_secs(3);
 /// Bytes of an answer that the kernel keeps for a reader: what else a slow one holds is counted.
 const SEND_BUFFER: usize = 64 << 10;
 /// How long a connection may last: request, answer and the peer's reading of it.

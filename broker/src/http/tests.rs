@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use super::guests::UNDISTURBED;
+use super::listen::HEAD_DEADLINE;
 use super::*;
 use crate::runtime::manned;
 
@@ -68,8 +69,10 @@ fn a_core_that_serves_nobody_is_not_live_and_is_named() {
 
 #[test]
 fn who_is_slow_gives_way_and_without_that_rule_the_next_one_waits() {
-    let delayed = |undisturbed, patience| {
+    // How long after the first slow one came the next is answered.
+    let answered_after = |undisturbed| {
         let bench = Bench::new(undisturbed);
+        let began = Instant::now();
         let slow: Vec<_> = (0..130)
             .map(|_| {
                 let mut stream = bench.connect();
@@ -77,19 +80,19 @@ fn who_is_slow_gives_way_and_without_that_rule_the_next_one_waits() {
                 stream
             })
             .collect();
-        let began = Instant::now();
-        let answered = bench.live(patience).is_some();
+        let answer = bench.live(Duration::from_secs(60));
+        assert!(answer.is_some(), "no answer after {:?}", began.elapsed());
         drop(slow);
-        (answered, began.elapsed())
+        began.elapsed()
     };
-    // A busy machine may take its time.
-    let (answered, took) = delayed(UNDISTURBED, Duration::from_secs(30));
-    assert!(answered, "no answer after {took:?}");
-    // The control: as long as nobody gives way, whoever comes waits for those who are slow, and longer than that.
-    let patience = 2 * took + Duration::from_secs(1);
-    let (answered, after) = delayed(Duration::from_secs(120), patience);
+    // The control: as long as nobody gives way, whoever comes waits until the slow ones are too late by
+    // themselves.
+    let waited = answered_after(Duration::from_secs(120));
     assert!(
-        !answered,
-        "answered after {after:?}: this test shows nothing"
+        waited >= HEAD_DEADLINE,
+        "answered after {waited:?}: this test shows nothing"
     );
+    // A busy machine may take its time, but not always.
+    let soon = (0..10).any(|_| answered_after(UNDISTURBED) < HEAD_DEADLINE);
+    assert!(soon, "nobody gives way");
 }
