@@ -271,17 +271,24 @@ pub(crate) async fn look_around<P: BufPool>(
 }
 
 /// Removes again what a try has made that ends before its generation is the truth.
-pub(crate) async fn give_back<P: BufPool>(io: &Io<P>) {
+///
+/// The journal files last, and when all else is gone for good: they tell that there was a try. So
+/// they stay where the device `failed`, for a sync that has failed is not tried again; the next
+/// start removes them.
+pub(crate) async fn give_back<P: BufPool>(io: &Io<P>, failed: bool) {
     let made = io.take_created();
-    // The journal files last: they tell that there was a try.
     let is_journal = |file: &FileName| matches!(file, FileName::Journal { .. });
     let (journals, others): (Vec<_>, Vec<_>) = made.into_iter().partition(is_journal);
     for files in [others, journals] {
         let dirs: BTreeSet<_> = files.iter().map(|file| file.dir()).collect();
-        let removals = files.into_iter().map(Op::Remove);
-        // A device that refuses this too leaves it to the next start.
-        let _ = io.run_all(removals).await;
-        let _ = io.run_all(dirs.into_iter().map(Op::SyncDir)).await;
+        let removed = io.run_all(files.into_iter().map(Op::Remove)).await;
+        let gone = match removed {
+            Ok(()) if !failed => io.run_all(dirs.into_iter().map(Op::SyncDir)).await,
+            _ => return,
+        };
+        if gone.is_err() {
+            return;
+        }
     }
 }
 

@@ -125,7 +125,8 @@ async fn run<P: BufPool>(
         Ok(recovered) => return Ok(recovered),
         Err(error) => error,
     };
-    boot::give_back(&io).await;
+    let failed = matches!(&error, RecoveryError::Io(error) if error.kind != IoErrorKind::NoSpace);
+    boot::give_back(&io, failed).await;
     match error {
         RecoveryError::Io(error) if error.kind == IoErrorKind::NoSpace => {
             Err(RecoveryError::NoSpace {
