@@ -125,8 +125,9 @@ settings! {
     "Partitions of a topic that a Kafka client creates without saying how many.";
 
     "kafka.request.bytes": kafka_request_bytes: ByteSize = "32 MiB" in "64 KiB" to "256 MiB",
-    "Longest request of a Kafka client, which may hold batches for many partitions; it closes the \
-     connection of a client that announces a longer one.";
+    "Longest Produce of a Kafka client, which may hold batches for many partitions (it may name 16,384 \
+     topics and partitions); other requests may have 1 MiB. It closes the connection of a client that \
+     announces a longer one.";
 
     "http.listen": http_listen: Listen = "127.0.0.1:7655",
     "Where health, metrics and status are served over HTTP, to be read only; port 0 picks a free \

@@ -36,6 +36,9 @@ pub enum Fault {
     /// More tagged fields than any version has, or ever had reason to.
     #[error("{0} tagged fields in one structure")]
     TooManyTags(u32),
+    /// A request that names more topics and partitions than so many.
+    #[error("more than {0} topics and partitions in one request")]
+    TooManyNamed(usize),
     /// Nothing is wrong: a step of a check ends here.
     #[error("the check goes on from here")]
     Paused,

@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn wide_len(&mut self) -> Result<Option<usize>, DecodeError> {
+    pub(super) fn wide_len(&mut self) -> Result<Option<usize>, DecodeError> {
         if self.flexible {
             return self.compact_len();
         }

@@ -56,6 +56,44 @@ fn a_frame_that_ends_early_is_refused() {
     }
 }
 
+/// Produce, version 9, of so many topics with so many partitions each, all without records.
+fn produce(topics: usize, partitions: usize) -> Vec<u8> {
+    let varint = |value: usize| {
+        let low = |shift: usize| 0x80 | (value >> shift & 0x7f) as u8;
+        [low(0), low(7), low(14), (value >> 21) as u8]
+    };
+    let partition = [&[0, 0, 0, 0][..], &[0], &[0]].concat();
+    let count = varint(partitions + 1);
+    let topic = [&[2, b't'][..], &count, &partition.repeat(partitions), &[0]].concat();
+    let fields = [&[0][..], &[0, 1], &[0, 0, 0, 9], &varint(topics + 1)].concat();
+    header(
+        ApiKey::Produce,
+        9,
+        &[fields, topic.repeat(topics), vec![0]].concat(),
+    )
+}
+
+#[test]
+fn a_produce_names_a_bounded_number_of_partitions() {
+    for (topics, partitions) in [(1, 16_383), (8192, 1), (16_384, 0), (100, 162)] {
+        decode(&produce(topics, partitions)).unwrap();
+    }
+    for (topics, partitions) in [
+        (1, 16_384),
+        (8193, 1),
+        (16_385, 0),
+        (100, 163),
+        (1_000_000, 0),
+    ] {
+        let error = fault(&produce(topics, partitions));
+        assert_eq!(
+            error.fault,
+            Fault::TooManyNamed(16_384),
+            "{topics} of {partitions}"
+        );
+    }
+}
+
 /// The body that made `kafka-protocol` ask for 309 GB: five bytes of a count.
 #[test]
 fn a_count_that_the_frame_cannot_hold_is_refused_at_once() {

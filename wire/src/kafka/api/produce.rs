@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::kafka::types::grouped;
 use crate::kafka::{
-    ApiKey, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, TopicGroup, TopicRef,
-    Writer,
+    ApiKey, Array, DecodeError, Element, ErrorCode, Fault, Reader, Response, Text, TopicGroup,
+    TopicRef, Writer,
 };
 
 /// What is to be appended.
@@ -40,6 +40,10 @@ pub struct ProducePartition {
     pub records: Option<Range<usize>>,
 }
 
+/// Topics and partitions that one request may name, together. A client's longest request by default,
+/// 1 MiB, holds fewer batches; 32 MiB without any would take a core for seconds, and a gigabyte.
+const MOST_NAMED: usize = 16_384;
+
 impl<'a> ProduceRequest<'a> {
     pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let request = Self {
@@ -49,11 +53,39 @@ impl<'a> ProduceRequest<'a> {
             },
             acks: reader.i16()?,
             timeout_ms: reader.i32()?,
-            topics: reader.array()?,
+            topics: {
+                names_few(*reader)?;
+                reader.array()?
+            },
         };
         reader.skip_tags()?;
         Ok(request)
     }
+}
+
+/// Refuses topics that are too many with their partitions, after reading no more than may be.
+fn names_few(mut reader: Reader<'_>) -> Result<(), DecodeError> {
+    if reader.remaining() / ProduceTopic::MIN_LEN <= MOST_NAMED {
+        return Ok(());
+    }
+    let mut named = 0;
+    let mut next = |reader: &mut Reader<'_>| {
+        let at = reader.position();
+        let count = reader.wide_len()?.unwrap_or(0);
+        named += count;
+        match named <= MOST_NAMED {
+            true => Ok(count),
+            false => Err(DecodeError::new(at, Fault::TooManyNamed(MOST_NAMED))),
+        }
+    };
+    for _ in 0..next(&mut reader)? {
+        reader.topic(false)?;
+        for _ in 0..next(&mut reader)? {
+            ProducePartition::read(&mut reader)?;
+        }
+        reader.skip_tags()?;
+    }
+    Ok(())
 }
 
 impl<'a> Element<'a> for ProduceTopic<'a> {
