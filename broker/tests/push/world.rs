@@ -301,9 +301,8 @@ impl World {
         self.peers[&conn].queue.iter().map(Bytes::len).sum()
     }
 
-    /// A topic whose partitions live on both cores in turn.
-    pub(crate) fn create(&mut self, name: &str, partitions: u32) -> TopicId {
-        let conn = self.connect(0);
+    /// The request for a topic at the broker's defaults.
+    pub(crate) fn create_frame(name: &str, partitions: u32) -> Vec<u8> {
         let create = CreateTopic {
             name,
             partitions,
@@ -312,7 +311,13 @@ impl World {
             retention_ms: None,
             config: Vec::new(),
         };
-        self.ask(conn, 1, &Request::CreateTopic(create));
+        Self::frame(1, &Request::CreateTopic(create))
+    }
+
+    /// A topic whose partitions live on both cores in turn.
+    pub(crate) fn create(&mut self, name: &str, partitions: u32) -> TopicId {
+        let conn = self.connect(0);
+        self.offer(conn, &Self::create_frame(name, partitions));
         let came = self.came(conn);
         let Ok(Response::CreateTopic(created)) = came[0].response() else {
             panic!("{came:?}");

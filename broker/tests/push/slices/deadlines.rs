@@ -5,7 +5,7 @@ use leveret_broker::core::boundary::Protocol;
 use leveret_wire::native::Request;
 
 use super::super::world::{Conn, World};
-use super::{answers, fetch, most_in_a_turn};
+use super::{answers, fetch, goes, most_in_a_turn};
 
 /// How many of eight fetches of so many partitions of one core are ended in the busiest turn, where
 /// their time is over at once.
@@ -48,14 +48,7 @@ fn a_fetch_of_many_partitions_that_wait_ends_part_by_part_also_when_its_client_g
         let conn = world.connect_silent(1, Protocol::Kafka);
         world.offer(conn, &fetch("wide", 0..900, 300_000));
         assert_eq!(world.bytes(conn).len(), 0, "it waits");
-        match finish {
-            true => {
-                world.finish(conn);
-                assert_eq!(answers(&world.bytes(conn)), 1);
-            }
-            false => world.hang_up(conn),
-        }
-        assert!(!world.is_open(conn));
+        goes(&mut world, conn, finish, 1);
         // Nothing of it is left that a record would wake.
         let topic = world.create("other", 2);
         let producer = world.produce(topic, 1, 100);

@@ -2,24 +2,12 @@
 
 use leveret_broker::core::SLICE;
 use leveret_broker::core::boundary::Protocol;
-use leveret_wire::native::{CreateTopic, Kind, Request};
+use leveret_wire::native::{Kind, Request};
 
 use super::super::world::World;
 use super::{answers, kafka, names};
 
 const WIDE: u32 = 8000;
-
-fn create(name: &str, partitions: u32) -> Vec<u8> {
-    let create = CreateTopic {
-        name,
-        partitions,
-        level: None,
-        retention_bytes: None,
-        retention_ms: None,
-        config: Vec::new(),
-    };
-    World::frame(1, &Request::CreateTopic(create))
-}
 
 /// Has core 0 take a change that is durable, and both cores put it in force: the most partitions that
 /// come or go in a turn of a core, and the turns until nothing changes any more.
@@ -58,7 +46,7 @@ fn a_topic_of_many_partitions_is_made_changed_and_deleted_in_slices() {
         let mut world = World::with_slice(slice);
         let half = WIDE as usize / 2;
         for change in [
-            create("wide", WIDE),
+            World::create_frame("wide", WIDE),
             World::frame(1, &Request::DeleteTopic("wide")),
         ] {
             let (most, turns) = most_partitions_in_a_turn(&mut world, &change);
@@ -76,12 +64,15 @@ fn a_topic_of_many_partitions_is_made_changed_and_deleted_in_slices() {
 fn changes_are_put_in_force_in_their_order() {
     let mut world = World::new();
     let delete = |name| World::frame(1, &Request::DeleteTopic(name));
-    let first = vec![create("wide", WIDE), create("small", 2)];
+    let first = vec![
+        World::create_frame("wide", WIDE),
+        World::create_frame("small", 2),
+    ];
     let then = vec![
         delete("wide"),
-        create("wide", WIDE + 1),
+        World::create_frame("wide", WIDE + 1),
         delete("small"),
-        create("small", 7),
+        World::create_frame("small", 7),
     ];
     for changes in [first, then, vec![delete("wide")]] {
         // A client waits for each of its changes: these are of as many clients, durable all at once.
@@ -114,7 +105,7 @@ fn who_asks_while_a_wide_topic_is_made_is_answered() {
     let mut world = World::new();
     let maker = world.connect(0);
     world.disk.hold = true;
-    world.hand(maker, &create("wide", WIDE));
+    world.hand(maker, &World::create_frame("wide", WIDE));
     world.write_all();
     world.exchange();
     let between = [0, 1].map(|core| world.partitions(core));

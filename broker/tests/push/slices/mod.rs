@@ -313,18 +313,32 @@ fn a_pipelined_client_with_more_waiting_fetches_than_may_wait_goes() {
             world.turn();
             assert!(world.is_paused(conn), "four wait, three are not looked at");
             assert_eq!(world.bytes(conn).len(), 0);
-            match finish {
-                true => {
-                    world.finish(conn);
-                    assert_eq!(answers(&world.bytes(conn)), 7);
-                }
-                false => world.hang_up(conn),
-            }
-            assert!(!world.is_open(conn));
+            goes(&mut world, conn, finish, 7);
             // Nothing of them is left that a record would wake.
             let producer = world.produce(topic, 1, 100);
             assert_eq!(world.came(producer)[0].kind, Kind::ProduceOk);
         }
+    }
+}
+
+/// The peer sends no more and is given so many answers, or it hangs up; then it is gone.
+fn goes(world: &mut World, conn: Conn, finish: bool, due: usize) {
+    match finish {
+        true => {
+            world.finish(conn);
+            assert_eq!(answers(&world.bytes(conn)), due);
+        }
+        false => world.hang_up(conn),
+    }
+    assert!(!world.is_open(conn));
+}
+
+/// All that requests may hold is there again: so many that are as long are answered.
+fn asks_again(world: &mut World, frame: &[u8], times: usize) {
+    let again = world.connect_silent(1, Protocol::Kafka);
+    for _ in 0..times {
+        world.offer(again, frame);
+        assert_eq!(answers(&world.bytes(again)), 1);
     }
 }
 
@@ -522,20 +536,8 @@ fn who_goes_before_its_long_request_is_read_leaves_nothing() {
         let mut world = World::new();
         let conn = world.connect_silent(1, Protocol::Kafka);
         world.hand_long(conn, &frame);
-        match finish {
-            true => {
-                world.finish(conn);
-                assert_eq!(answers(&world.bytes(conn)), 1);
-            }
-            false => world.hang_up(conn),
-        }
-        assert!(!world.is_open(conn));
-        // All that requests may hold is there again.
-        let again = world.connect_silent(1, Protocol::Kafka);
-        for _ in 0..5 {
-            world.offer(again, &frame);
-            assert_eq!(answers(&world.bytes(again)), 1);
-        }
+        goes(&mut world, conn, finish, 1);
+        asks_again(&mut world, &frame, 5);
     }
 }
 

@@ -4,7 +4,7 @@ use leveret_broker::core::SLICE;
 use leveret_broker::core::boundary::Protocol;
 
 use super::super::world::World;
-use super::{answers, kafka, list_offsets, turns_of};
+use super::{answers, asks_again, goes, kafka, list_offsets, turns_of};
 
 /// So many elements, and behind them something.
 fn array(elements: impl ExactSizeIterator<Item = Vec<u8>>, tail: &[u8]) -> Vec<u8> {
@@ -168,19 +168,7 @@ fn who_goes_while_its_long_request_is_read_leaves_nothing() {
         for _ in 0..turns {
             world.tick(1);
         }
-        match finish {
-            true => {
-                world.finish(conn);
-                assert_eq!(answers(&world.bytes(conn)), 1);
-            }
-            false => world.hang_up(conn),
-        }
-        assert!(!world.is_open(conn));
-        // All that requests may hold is there again.
-        let again = world.connect_silent(1, Protocol::Kafka);
-        for _ in 0..6 {
-            world.offer(again, &frame);
-            assert_eq!(answers(&world.bytes(again)), 1);
-        }
+        goes(&mut world, conn, finish, 1);
+        asks_again(&mut world, &frame, 6);
     }
 }
