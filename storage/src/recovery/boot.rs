@@ -282,11 +282,10 @@ pub(crate) async fn give_back<P: BufPool>(io: &Io<P>, failed: bool) {
     for files in [others, journals] {
         let dirs: BTreeSet<_> = files.iter().map(|file| file.dir()).collect();
         let removed = io.run_all(files.into_iter().map(Op::Remove)).await;
-        let gone = match removed {
-            Ok(()) if !failed => io.run_all(dirs.into_iter().map(Op::SyncDir)).await,
-            _ => return,
-        };
-        if gone.is_err() {
+        if failed || removed.is_err() {
+            return;
+        }
+        if io.run_all(dirs.into_iter().map(Op::SyncDir)).await.is_err() {
             return;
         }
     }

@@ -226,21 +226,18 @@ impl Changing {
             Mention::First | Mention::Again => Err((ErrorCode::InvalidRequest, TWICE.to_owned())),
         };
         match wanted {
+            Ok(command) if self.validate_only => {
+                let decided = known.topology.decide(&command, known.cores, known.wall);
+                if let Err(refusal) = decided {
+                    line.fail(&refusal.into());
+                }
+                cost += SETTINGS + Call::Change(command).work();
+                self.changes.lines.push(line);
+            }
             Ok(command) => {
-                let call = Call::Change(command);
                 cost += SETTINGS;
-                let Call::Change(command) = &call else {
-                    unreachable!("just made")
-                };
-                if self.validate_only {
-                    cost += call.work();
-                    let decided = known.topology.decide(command, known.cores, known.wall);
-                    if let Err(refusal) = decided {
-                        line.fail(&refusal.into());
-                    }
-                    self.changes.lines.push(line);
-                } else if let Stage::Choosing(calls) = &mut self.stage {
-                    calls.push(call);
+                if let Stage::Choosing(calls) = &mut self.stage {
+                    calls.push(Call::Change(command));
                     self.changes.ask(line);
                 }
             }

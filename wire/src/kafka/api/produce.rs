@@ -46,20 +46,20 @@ const MOST_NAMED: usize = 16_384;
 
 impl<'a> ProduceRequest<'a> {
     pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let request = Self {
-            transactional_id: match reader.version() {
-                3.. => reader.nullable_string()?,
-                _ => None,
-            },
-            acks: reader.i16()?,
-            timeout_ms: reader.i32()?,
-            topics: {
-                names_few(*reader)?;
-                reader.array()?
-            },
+        let transactional_id = match reader.version() {
+            3.. => reader.nullable_string()?,
+            _ => None,
         };
+        let (acks, timeout_ms) = (reader.i16()?, reader.i32()?);
+        names_few(*reader)?;
+        let topics = reader.array()?;
         reader.skip_tags()?;
-        Ok(request)
+        Ok(Self {
+            transactional_id,
+            acks,
+            timeout_ms,
+            topics,
+        })
     }
 }
 
