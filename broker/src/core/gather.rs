@@ -79,6 +79,11 @@ pub(super) enum Progress {
 /// About what a fetch keeps until it is answered, and for each of its partitions, bytes.
 pub(super) const FETCH_WEIGHT: (usize, usize) = (512, 256);
 impl Gather {
+    /// When it is answered without the parts that are missing then.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        self.deadline
+    }
+
     /// The parts that are not there, and where each arrives.
     pub(super) fn missing_parts(&self) -> impl Iterator<Item = (u32, Slot)> {
         let parts = (0..).zip(&self.parts);
@@ -187,9 +192,6 @@ impl<P: BufPool> Core<P> {
     /// Looks up what a request names, as far as the slice goes. Whether that was all.
     fn look_up(&mut self, gather: usize, now: Now) -> bool {
         let Gather { spread, what, .. } = &mut self.gathers[gather];
-        let Gathering::Kafka(what) = what else {
-            return true;
-        };
         let known = Known {
             topology: &self.topology,
             kafka: &self.settings.kafka,
@@ -197,7 +199,11 @@ impl<P: BufPool> Core<P> {
             wall: now.wall,
         };
         while self.slices.has_room(now.mono) {
-            match what.look_up(spread.as_deref_mut(), &known) {
+            let cost = match what {
+                Gathering::Native(what) => what.look_up(&self.topology),
+                Gathering::Kafka(what) => what.look_up(spread.as_deref_mut(), &known),
+            };
+            match cost {
                 Some(cost) => self.slices.charge(cost),
                 None => return true,
             }
@@ -215,7 +221,7 @@ impl<P: BufPool> Core<P> {
             self.ask_part(gather, owner, Call::Fetch(spec), now);
         }
         let calls = match &mut self.gathers[gather].what {
-            Gathering::Native(_) => Vec::new(),
+            Gathering::Native(what) => what.calls(),
             Gathering::Kafka(what) => what.calls(&self.settings.kafka),
         };
         // In one piece, as there may be tens of thousands.
@@ -396,7 +402,7 @@ impl<P: BufPool> Core<P> {
         let Gather { missing, later, .. } = &self.gathers[key];
         if *missing == 0 && later.is_empty() && !self.ask_on(key, now) {
             let begins = match &mut self.gathers[key].what {
-                Gathering::Native(_) => false,
+                Gathering::Native(what) => what.begins_answer(),
                 Gathering::Kafka(what) => what.begins_answer(),
             };
             match begins {
@@ -481,20 +487,9 @@ impl<P: BufPool> Core<P> {
         self.request_done(conn, now);
     }
 
-    /// The requests whose time-out has passed are answered without what is missing.
-    pub(super) fn give_up_gathers(&mut self, now: Now) {
-        let late = |gather: &Gather| gather.deadline.is_some_and(|at| at <= now.mono);
-        let gathers = self.gathers.iter().filter(|(_, gather)| late(gather));
-        let keys: Vec<usize> = gathers.map(|(key, _)| key).collect();
-        keys.into_iter()
-            .for_each(|key| self.answer_in_turn(key, now));
-    }
-
-    /// Whether a gather has a time-out that has not passed yet.
-    pub(super) fn gathers_have_deadlines(&self) -> bool {
-        self.gathers
-            .iter()
-            .any(|(_, gather)| gather.deadline.is_some())
+    /// A request whose time-out has passed is answered without what is missing.
+    pub(super) fn give_up_gather(&mut self, key: usize, now: Now) {
+        self.answer_in_turn(key, now);
     }
 
     /// Nobody wants the fetch any more: it is forgotten now, or when the turn of so long a one comes.

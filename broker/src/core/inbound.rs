@@ -371,8 +371,8 @@ impl<P: BufPool> Core<P> {
     /// When a request with this time-out is given up; `None` for 0, which is none.
     pub(super) fn give_up_at(&mut self, timeout_ms: u32, now: Now) -> Option<Mono> {
         let deadline = (timeout_ms > 0).then(|| now.mono.after(u64::from(timeout_ms) * 1_000_000));
-        if deadline.is_some() && self.sweep.is_none() {
-            self.sweep = Some(now.mono.after(super::SWEEP));
+        if deadline.is_some() {
+            self.sweep.expect(now.mono);
         }
         deadline
     }

@@ -33,6 +33,7 @@ mod spread;
 pub mod status;
 mod stop;
 mod strangers;
+mod sweep;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -67,9 +68,7 @@ pub use status::CoreSettings;
 use stop::Stop;
 pub use strangers::Ports;
 use strangers::Strangers;
-
-/// How often requests are looked through for ones that have waited too long, nanoseconds.
-const SWEEP: u64 = 1_000_000_000;
+use sweep::Sweep;
 
 /// Another core's fetch that waits here, by what its asker calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,7 +96,7 @@ pub struct Core<P: BufPool> {
     slices: Slices,
     answers: Answers,
     deadlines: Deadlines<inbound::Due>,
-    sweep: Option<Mono>,
+    sweep: Sweep,
     actions: VecDeque<Action<P::Buf, Message>>,
     /// Connections with encoded responses that the driver has not been given yet.
     unflushed: Vec<ConnId>,
@@ -166,7 +165,7 @@ impl<P: BufPool> Core<P> {
             slices: Slices::new(settings.slice),
             answers: Answers::new(settings.answers_bytes, settings.response_bytes),
             deadlines: Deadlines::default(),
-            sweep: None,
+            sweep: Sweep::default(),
             actions: VecDeque::new(),
             unflushed: Vec::new(),
             encoder: Encoder::new(),
@@ -247,18 +246,6 @@ impl<P: BufPool> Core<P> {
             }
         }
         self.go_on_stopping(now);
-    }
-
-    fn sweep(&mut self, now: Now) {
-        if self.sweep.is_none_or(|at| at > now.mono) {
-            return;
-        }
-        for slot in self.pending.expired(now.mono) {
-            self.give_up(slot, now);
-        }
-        self.give_up_gathers(now);
-        let waiting = !self.pending.is_empty() || self.gathers_have_deadlines();
-        self.sweep = waiting.then(|| now.mono.after(SWEEP));
     }
 }
 
@@ -380,7 +367,11 @@ impl<P: BufPool> Behaviour for Core<P> {
     }
 
     fn poll_timeout(&self) -> Option<Mono> {
-        let own = [self.deadlines.next(), self.sweep, self.stop.deadline()];
+        let own = [
+            self.deadlines.next(),
+            self.sweep.due(),
+            self.stop.deadline(),
+        ];
         let now = [self.slices.waiting_since(), self.permits.due_since()];
         own.into_iter()
             .chain(now)

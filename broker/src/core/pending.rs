@@ -79,17 +79,18 @@ impl Pending {
         Some(self.entries.remove(index_of(slot)).1)
     }
 
-    /// The clients' requests whose deadline has passed. Looks at all that wait, so call it
-    /// seldom; what waits is bounded by what clients have under way.
-    pub(super) fn expired(&self, now: Mono) -> Vec<Slot> {
-        let late = |waiting: &Waiting| matches!(waiting, Waiting::Native { deadline: Some(at), .. } if *at <= now);
-        let entries = self
-            .entries
-            .iter()
-            .filter(|(_, (_, waiting, _))| late(waiting));
-        entries
-            .map(|(index, (uses, _, _))| slot_of(*uses, index))
-            .collect()
+    /// Places that requests wait in or may have waited in: those below this number.
+    pub(super) fn places(&self) -> usize {
+        self.entries.capacity()
+    }
+
+    /// The client's request in that place that has a deadline, if there is one.
+    pub(super) fn deadline_in(&self, place: usize) -> Option<(Slot, Mono)> {
+        let (uses, waiting, _) = self.entries.get(place)?;
+        match waiting {
+            Waiting::Native { deadline, .. } => Some((slot_of(*uses, place), (*deadline)?)),
+            Waiting::Part { .. } | Waiting::Peer { .. } => None,
+        }
     }
 
     /// Everything that waits.

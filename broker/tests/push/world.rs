@@ -32,6 +32,8 @@ pub(crate) const RESPONSES: usize = 256 << 10;
 /// Bytes that requests may hold.
 const REQUESTS: usize = 4 << 20;
 const CORES: u16 = 2;
+/// Waiting readers that a core looks at in a turn, where it does work in slices.
+pub(crate) const WOKEN: usize = 256;
 
 /// See the module.
 pub(crate) struct World {
@@ -99,6 +101,10 @@ impl World {
     }
 
     fn with_settings(settings: impl Fn() -> CoreSettings) -> Self {
+        let woken = match settings().slice {
+            usize::MAX => usize::MAX,
+            _ => WOKEN,
+        };
         let mut config = RecoveryConfig {
             cores: CORES,
             ..RecoveryConfig::default()
@@ -132,7 +138,11 @@ impl World {
                 prefill: false,
                 ..StoreConfig::default()
             };
-            let shard = Shard::open(ShardSettings::default(), store, Pool, core, at(now));
+            let shard = ShardSettings {
+                woken,
+                ..ShardSettings::default()
+            };
+            let shard = Shard::open(shard, store, Pool, core, at(now));
             let shard = shard.expect("an empty shard");
             Core::new(CoreId(id), settings(), shard, topology.clone(), at(now))
         });
@@ -335,12 +345,23 @@ impl World {
 
     /// Appends a batch of one record of that many bytes, and waits for nothing.
     pub(crate) fn produce(&mut self, topic_id: TopicId, partition: u32, len: usize) -> Conn {
+        self.produce_within(topic_id, partition, len, 0)
+    }
+
+    /// Likewise, and is told so if that takes longer than so many milliseconds.
+    pub(crate) fn produce_within(
+        &mut self,
+        topic_id: TopicId,
+        partition: u32,
+        len: usize,
+        timeout_ms: u32,
+    ) -> Conn {
         let conn = self.connect(1);
         let produce = Produce {
             topic_id,
             partition: PartitionId(partition),
             level: None,
-            timeout_ms: 0,
+            timeout_ms,
         };
         let mut builder = BatchBuilder::new(Compression::None);
         let value = vec![b'v'; len];

@@ -253,8 +253,9 @@ impl Fetches {
         Some((part.log, part.next))
     }
 
-    pub(super) fn contains(&self, key: FetchKey) -> bool {
-        self.fetches.contains(key)
+    pub(super) fn has_part(&self, key: FetchKey, part: usize) -> bool {
+        let fetch = self.fetches.get(key);
+        fetch.is_some_and(|fetch| part < fetch.parts.len())
     }
 
     pub(super) fn find(&self, request: RequestId) -> Option<FetchKey> {

@@ -52,19 +52,34 @@ impl<P: BufPool> Shard<P> {
 
     /// The log may be readable further than before.
     pub(super) fn wake_fetches(&mut self, log: LogId, now: Now) {
-        let Some(state) = self.logs.get(&log) else {
+        let Some(state) = self.logs.get_mut(&log) else {
             return;
         };
-        if state.readers.is_empty() {
+        if !state.readers.is_empty() {
+            self.waking.add_fetches(std::mem::take(&mut state.readers));
+            self.go_on_waking(now);
+        }
+    }
+
+    /// A fetch looks again at one of its logs, which has grown or gone, and waits on if that does not
+    /// complete it.
+    pub(super) fn wake_fetch(&mut self, key: FetchKey, part: usize, now: Now) {
+        if !self.fetches.has_part(key, part) {
             return;
         }
-        let readers: Vec<_> = state.readers.iter().copied().collect();
-        for (key, part) in readers {
-            // An earlier part may have completed the fetch.
-            if self.fetches.contains(key) {
-                self.read_part(key, part as usize, now);
-                self.finish_if_complete(key);
-            }
+        self.read_part(key, part, now);
+        if self.finish_if_complete(key) {
+            return;
+        }
+        let fetch = self.fetches.get_mut(key);
+        let log = fetch.parts[part].log;
+        if fetch.registered
+            && let Some(state) = self.logs.get_mut(&log)
+        {
+            let part = u32::try_from(part).expect("parts of a fetch are few");
+            state.readers.insert((key, part));
+            // It may have grown while the fetch stood in line.
+            state.hasten(&mut self.store, log);
         }
     }
 
@@ -90,14 +105,6 @@ impl<P: BufPool> Shard<P> {
         if !self.finish_if_complete(key) {
             self.register_if_waiting(key);
             self.hasten_for(key);
-        }
-    }
-
-    /// Its log is no more.
-    pub(super) fn fail_part(&mut self, key: FetchKey, part: u32, error: EngineError) {
-        if self.fetches.contains(key) {
-            self.fetches.get_mut(key).fail(part as usize, error);
-            self.finish_if_complete(key);
         }
     }
 

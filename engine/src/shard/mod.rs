@@ -27,6 +27,7 @@ mod stats;
 mod tests;
 mod topology;
 mod trim;
+mod waking;
 mod watching;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -49,6 +50,7 @@ use log::{LogState, frontiers_of};
 use lookup::{LookupKey, Lookups};
 use parked::Parked;
 use refused::Refused;
+use waking::Waking;
 use watching::Watches;
 
 pub use log::LogCounters;
@@ -75,6 +77,8 @@ pub struct ShardSettings {
     pub parked_requests: usize,
     /// How long a batch waits for journal space before it is refused, nanoseconds.
     pub parked_ns: u64,
+    /// Fetches and watches that look again in one turn because their logs have grown.
+    pub woken: usize,
     /// Bounds of each partition's producers.
     pub producers: ProducerLimits,
     /// Bounds of the topology, which core 0 heeds, and what topics get that do not say
@@ -83,12 +87,14 @@ pub struct ShardSettings {
 }
 
 impl Default for ShardSettings {
-    /// 32 MiB or 1,024 batches wait for up to 10 s; topics as [`TopicSettings`] has it.
+    /// 32 MiB or 1,024 batches wait for up to 10 s, 256 readers are woken in a turn; topics as
+    /// [`TopicSettings`] has it.
     fn default() -> Self {
         Self {
             parked_bytes: 32 << 20,
             parked_requests: 1024,
             parked_ns: 10_000_000_000,
+            woken: 256,
             producers: ProducerLimits::default(),
             topology: TopologySettings::default(),
         }
@@ -131,6 +137,7 @@ pub struct Shard<P: BufPool> {
     fetches: Fetches,
     lookups: Lookups,
     watches: Watches,
+    waking: Waking,
     readers: HashMap<ReadToken, Reader, FixedState>,
     replies: VecDeque<(RequestId, Reply)>,
     watched: VecDeque<(WatchId, Result<Watched, EngineError>)>,
@@ -212,12 +219,10 @@ impl<P: BufPool> Shard<P> {
         for request in self.door.take_line(log) {
             self.fail(request, EngineError::UnknownLog);
         }
-        for (key, part) in state.readers {
-            self.fail_part(key, part, EngineError::UnknownLog);
-        }
-        for id in state.watchers.into_ids() {
-            self.watch_failed(id, EngineError::UnknownLog);
-        }
+        // They find that it is gone.
+        self.waking.add_fetches(state.readers);
+        self.waking.add_watches(state.watchers.into_ids());
+        self.go_on_waking(now);
         self.store.drop_log(log);
         self.drain();
     }
@@ -281,7 +286,7 @@ impl<P: BufPool> Shard<P> {
     /// Whether something takes more than one turn and goes on in [`Shard::handle_timeout`].
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.door.has_work() || self.lookups.has_work()
+        self.door.has_work() || self.lookups.has_work() || self.waking.has_work()
     }
 
     /// When [`Shard::handle_timeout`] is wanted next: at once, if a slice of work waits, or planning
@@ -302,6 +307,7 @@ impl<P: BufPool> Shard<P> {
         self.now = now;
         self.work_at_door(now);
         self.work_at_lookups(now);
+        self.work_at_waking(now);
         self.store.handle_timeout(now);
         self.drain();
         self.end_expired(now);

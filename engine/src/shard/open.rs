@@ -18,6 +18,7 @@ use super::lookup::Lookups;
 use super::parked::Parked;
 use super::refused::Refused;
 use super::room::Room;
+use super::waking::Waking;
 use super::watching::Watches;
 use super::{Shard, ShardSettings};
 use crate::partition::{Partition, ReplayError};
@@ -122,6 +123,7 @@ impl<P: BufPool> Shard<P> {
             lookups: Lookups::default(),
             readers: HashMap::default(),
             watches: Watches::default(),
+            waking: Waking::new(settings.woken),
             watched: VecDeque::new(),
             replies: VecDeque::new(),
             events: VecDeque::new(),

@@ -11,7 +11,7 @@ use leveret_storage::checksum::KnownSum;
 use leveret_storage::io::BufPool;
 use leveret_storage::mutation::Mutation;
 use leveret_storage::store::{AppendError, NewEntry};
-use leveret_storage::types::{EntryMeta, Level, LogId, Now, Offset};
+use leveret_storage::types::{EntryMeta, Level, LogId, Mono, Now, Offset};
 
 use super::Shard;
 use super::log::{WaitingProduce, frontiers_of};
@@ -20,6 +20,9 @@ use super::reply::{Produced, Reply, RequestId};
 use crate::error::{EngineError, Fault};
 use crate::partition::{AppendRefusal, Decision, offsets_of};
 use crate::topology::TimestampType;
+
+/// Batches that are refused in one call because they have waited too long for space.
+const GIVEN_UP: usize = 256;
 
 impl<P: BufPool> Shard<P> {
     /// Appends one batch, whose reply leaves when it is durable in the sense of `level` or of the
@@ -254,9 +257,13 @@ impl<P: BufPool> Shard<P> {
         }
     }
 
-    /// Refuses those who waited for space too long.
+    /// Refuses those who waited for space too long, a slice of them: the rest is due at once.
     pub(super) fn give_up_parked(&mut self, now: Now) {
-        while self.parked.next_deadline().is_some_and(|at| at <= now.mono) {
+        let late = |at: Mono| at <= now.mono;
+        for _ in 0..GIVEN_UP {
+            if !self.parked.next_deadline().is_some_and(late) {
+                return;
+            }
             let (_, produce) = self.parked.pop().expect("it has a deadline");
             self.overloaded(&produce);
         }

@@ -174,9 +174,22 @@ impl<P: BufPool> Shard<P> {
         }
         let mut standing = std::mem::take(&mut state.watchers.standing);
         state.watchers.ended = 0;
+        let granted = self.waking.grant(standing.len(), now.mono);
+        self.waking.add_watches(standing.split_off(granted));
         standing.retain(|id| self.wake_watch(*id, now));
         if let Some(state) = self.logs.get_mut(&log) {
             state.watchers.standing = standing;
+        }
+    }
+
+    /// A watch looks again whose log has grown or gone while it stood in line.
+    pub(super) fn wake_from_line(&mut self, id: WatchId, now: Now) {
+        if self.wake_watch(id, now)
+            && let Some((log, _)) = self.watches.place(id)
+            && let Some(state) = self.logs.get_mut(&log)
+        {
+            state.watchers.standing.push(id);
+            state.hasten(&mut self.store, log);
         }
     }
 
@@ -187,6 +200,7 @@ impl<P: BufPool> Shard<P> {
         };
         let watch = open.watch;
         let Some(state) = self.logs.get(&watch.log) else {
+            self.watch_failed(id, EngineError::UnknownLog);
             return false;
         };
         match readable(&self.store, state, watch.log, watch.from) {

@@ -187,6 +187,8 @@ impl ShardWorld {
                 most as usize
             },
             parked_ns: if patient { defaults.parked_ns } else { longest },
+            // So few that readers stand in line.
+            woken: most as usize,
             topology: TopologySettings {
                 defaults: TopicSettings {
                     segment_bytes: 64 << 10,

@@ -47,7 +47,7 @@ pub use response::{
     AlterTopicOk, ConfigEntry, ConfigSource, CoreStatus, CreateTopicOk, DamagedLog, ErrorResponse,
     FetchOk, FetchedPartition, HelloOk, InitProducerOk, ListOffsetsOk, MetadataOk,
     PartitionDescription, ProduceOk, Response, ShortDisk, Shortage, StatusOk, StoppedLog,
-    TopicDescription, TopicSummary,
+    TopicDescription, TopicLines, TopicSummary,
 };
 pub use table::DecodeError;
 pub use types::{CorrelationId, Level, Offset, PartitionId, ProducerId, TopicId};

@@ -11,9 +11,11 @@ use super::table::{DecodeError, level, offset, raw_level, root};
 use super::types::{Level, Offset, PartitionId, ProducerId, TopicId};
 use super::{ErrorCode, Kind};
 
+mod lines;
 mod status;
 mod topics;
 
+pub use lines::TopicLines;
 pub use status::{CoreStatus, DamagedLog, ShortDisk, Shortage, StatusOk, StoppedLog};
 pub use topics::{ConfigEntry, ConfigSource, PartitionDescription, TopicDescription, TopicSummary};
 

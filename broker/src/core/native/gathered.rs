@@ -1,20 +1,18 @@
 //! What is gathered for a native request, in the order of the request.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use leveret_engine::EngineError;
 use leveret_engine::shard::{FetchedPartition, Reply};
-use leveret_engine::topology::Topic;
+use leveret_engine::topology::Topology;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{LogId, Now};
+use leveret_storage::types::{CoreId, Now};
 use leveret_wire::native::{CorrelationId, ErrorCode, PartitionId};
 
+use super::listing::Listing;
 use crate::core::Core;
 use crate::core::boundary::ConnId;
 use crate::core::gather::Progress;
-use crate::core::hop::Answer;
-use crate::core::status::{CoreReport, PartitionReport};
+use crate::core::hop::{Answer, Call};
+use crate::core::status::CoreReport;
 
 /// A native request that several cores answer.
 pub(in crate::core) struct NativeGathering {
@@ -26,12 +24,8 @@ pub(in crate::core) struct NativeGathering {
 pub(super) enum Gathered {
     /// Records, in the order of the request.
     Fetch(Vec<FetchedPart>),
-    /// Where the partitions of these topics stand.
-    Describe {
-        topics: Vec<Arc<Topic>>,
-        with_config: bool,
-        reports: BTreeMap<LogId, PartitionReport>,
-    },
+    /// Topics, and where their partitions stand.
+    Topics(Box<Listing>),
     /// How each core is.
     Status(Vec<CoreReport>),
 }
@@ -54,7 +48,7 @@ impl NativeGathering {
     pub(in crate::core) fn partitions(&self) -> usize {
         match &self.what {
             Gathered::Fetch(parts) => parts.len(),
-            Gathered::Describe { .. } | Gathered::Status(_) => 0,
+            Gathered::Topics(_) | Gathered::Status(_) => 0,
         }
     }
 
@@ -75,12 +69,37 @@ impl NativeGathering {
         parts[line].fetched = Some(one);
     }
 
+    /// Looks up the next of what the request is about. What that cost, in the units of slices; `None` if
+    /// there is none.
+    pub(in crate::core) fn look_up(&mut self, topology: &Topology) -> Option<usize> {
+        match &mut self.what {
+            Gathered::Topics(listing) => listing.look_up(topology),
+            Gathered::Fetch(_) | Gathered::Status(_) => None,
+        }
+    }
+
+    /// All was looked up: what is to be asked of whom.
+    pub(in crate::core) fn calls(&mut self) -> Vec<(CoreId, Call)> {
+        match &mut self.what {
+            Gathered::Topics(listing) => listing.calls(),
+            Gathered::Fetch(_) | Gathered::Status(_) => Vec::new(),
+        }
+    }
+
+    /// All that was asked for is there: whether lines are to be made of it before the answer.
+    pub(in crate::core) fn begins_answer(&mut self) -> bool {
+        match &mut self.what {
+            Gathered::Topics(listing) => listing.begins_answer(),
+            Gathered::Fetch(_) | Gathered::Status(_) => false,
+        }
+    }
+
     /// One core's part is there.
     pub(in crate::core) fn take(&mut self, answer: Answer) -> Progress {
         match (&mut self.what, answer) {
             (Gathered::Fetch(_), Answer::Engine(Reply::Failed(error))) => Progress::Failed(error),
-            (Gathered::Describe { reports, .. }, Answer::Described(described)) => {
-                reports.extend(described.into_iter().map(|report| (report.log, report)));
+            (Gathered::Topics(listing), Answer::Described(described)) => {
+                listing.take(described);
                 Progress::GoOn
             }
             (Gathered::Status(reports), Answer::Status(report)) => {
@@ -103,12 +122,8 @@ impl<P: BufPool> Core<P> {
         let correlation = gathering.correlation;
         match gathering.what {
             Gathered::Fetch(parts) => self.respond_fetched(conn, correlation, parts),
-            Gathered::Describe {
-                topics,
-                with_config,
-                reports,
-            } => {
-                self.respond_described(conn, correlation, &topics, with_config, &reports);
+            Gathered::Topics(listing) => {
+                self.respond_lines(conn, correlation, listing.into_lines());
             }
             Gathered::Status(reports) => self.respond_status(conn, correlation, reports, now),
         }

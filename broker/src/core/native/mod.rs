@@ -7,6 +7,7 @@ mod data;
 mod errors;
 mod gathered;
 mod hello;
+mod listing;
 mod push;
 mod respond;
 mod session;
@@ -99,7 +100,7 @@ impl<P: BufPool> Core<P> {
             Request::CreateTopic(create) => self.create_topic(asker, &create, now),
             Request::AlterTopic(alter) => self.alter_topic(asker, &alter, now),
             Request::DeleteTopic(name) => self.delete_topic(asker, name, now),
-            Request::ListTopics => self.list_topics(asker),
+            Request::ListTopics => self.list_topics(asker, now),
             Request::DescribeTopics(names) => self.describe_topics(asker, &names, now),
             Request::Status => self.ask_status(asker, now),
             Request::Ping => self.respond(conn, frame.correlation, &wire::Response::Pong),

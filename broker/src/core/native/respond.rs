@@ -1,28 +1,26 @@
 //! From answers to bytes: small responses are encoded into the connection's buffer, batches
 //! follow as they are.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use bytes::Bytes;
 use leveret_engine::EngineError;
 use leveret_engine::shard::{FetchedPartition, Reply};
-use leveret_engine::topology::{ConfigEntry, ConfigSource, DefaultValue, Topic, TopologyEntry};
+use leveret_engine::topology::TopologyEntry;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{LogId, Now};
+use leveret_storage::types::Now;
 use leveret_wire::native::{
     self as wire, AlterTopicOk, CorrelationId, CreateTopicOk, ErrorCode, ErrorResponse, FetchOk,
-    ListOffsetsOk, PartitionDescription, PartitionId, ProduceOk, Response, TopicDescription,
-    TopicId,
+    FrameHeader, ListOffsetsOk, PartitionId, ProduceOk, Response, TopicId, TopicLines,
 };
 
 use super::gathered::FetchedPart;
-use super::{Asker, errors, level_out};
+use super::{Asker, errors};
 use crate::core::Core;
 use crate::core::boundary::{Action, ConnId};
 use crate::core::hop::Answer;
 use crate::core::session::Blocked;
-use crate::core::status::PartitionReport;
+
+/// From so many bytes on an answer is sent as it lies; a shorter one is copied together with others.
+const LONG: usize = 16 << 10;
 
 impl<P: BufPool> Core<P> {
     /// Gives a response to send.
@@ -159,40 +157,32 @@ impl<P: BufPool> Core<P> {
         self.respond_with(conn, correlation, &response, payload);
     }
 
-    pub(super) fn respond_described(
+    /// Gives an answer of lines to send; where it is long it is not copied.
+    pub(super) fn respond_lines(
         &mut self,
         conn: ConnId,
         correlation: CorrelationId,
-        topics: &[Arc<Topic>],
-        with_config: bool,
-        reports: &BTreeMap<LogId, PartitionReport>,
+        lines: TopicLines,
     ) {
-        let partitions: Vec<Vec<PartitionDescription>> = topics
-            .iter()
-            .map(|topic| describe(topic, reports))
-            .collect();
-        let configs: Vec<Vec<ConfigEntry>> = topics
-            .iter()
-            .map(|topic| match with_config {
-                true => shown(self.topology.config_of(topic)),
-                false => Vec::new(),
-            })
-            .collect();
-        let lines = topics.iter().zip(&partitions).zip(&configs);
-        let described = lines.map(|((topic, partitions), config)| {
-            let settings = self.topology.settings_of(topic);
-            TopicDescription {
-                name: topic.name.as_str(),
-                topic_id: TopicId(topic.id.0),
-                level: level_out(settings.level),
-                retention_bytes: settings.retention_bytes,
-                retention_ms: settings.retention_ms,
-                partitions: partitions.as_slice().into(),
-                config: config.iter().map(config_out).collect(),
+        let (kind, header) = lines.finish();
+        let Some(session) = self.sessions.get(conn).filter(|session| !session.closing) else {
+            return;
+        };
+        let first = session.out.is_empty();
+        let frame = FrameHeader::new(kind.as_u16(), correlation, header.len(), 0);
+        frame.write(&mut session.out);
+        if header.len() < LONG {
+            session.out.extend_from_slice(&header);
+            if first {
+                self.unflushed.push(conn);
             }
-        });
-        let response = Response::DescribeTopics(described.collect());
-        self.respond(conn, correlation, &response);
+        } else {
+            let head = session.take_out();
+            session.unsent += header.len();
+            let sends = [head, header].map(|bytes| Action::Send { conn, bytes });
+            self.actions.extend(sends);
+        }
+        self.weigh(conn);
     }
 
     pub(super) fn respond_engine_error(
@@ -276,48 +266,4 @@ fn fetched(
         None => {}
     }
     line
-}
-
-/// What has an effect, and what somebody has set.
-fn shown(mut config: Vec<ConfigEntry>) -> Vec<ConfigEntry> {
-    config.retain(|entry| entry.key.setting().effect || entry.source == ConfigSource::Topic);
-    config
-}
-
-fn config_out(entry: &ConfigEntry) -> wire::ConfigEntry<'_> {
-    let setting = entry.key.setting();
-    wire::ConfigEntry {
-        key: setting.name,
-        value: &entry.value,
-        source: match entry.source {
-            ConfigSource::Topic => wire::ConfigSource::Topic,
-            ConfigSource::Broker(_) => wire::ConfigSource::Broker,
-            ConfigSource::BuiltIn => wire::ConfigSource::BuiltIn,
-        },
-        default_value: &entry.default,
-        default_from: match setting.default {
-            DefaultValue::Broker(name) => Some(name),
-            DefaultValue::Fixed(_) => None,
-        },
-    }
-}
-
-fn describe(
-    topic: &Topic,
-    reports: &BTreeMap<LogId, PartitionReport>,
-) -> Vec<PartitionDescription> {
-    let line = |(index, (log, core))| {
-        let report = reports.get(&log);
-        PartitionDescription {
-            partition: PartitionId(index),
-            core,
-            start_offset: wire::Offset(report.map_or(0, |report| report.start_offset.0)),
-            high_watermark: wire::Offset(report.map_or(0, |report| report.high_watermark.0)),
-            size_bytes: report.map_or(0, |report| report.bytes),
-            stopped: report.is_some_and(|report| report.stopped.is_some()),
-            damaged: report.is_some_and(|report| report.damaged),
-        }
-    };
-    let logs = topic.logs().map(|(log, core)| (log, core.0));
-    (0..).zip(logs).map(line).collect()
 }

@@ -5,17 +5,15 @@ use std::sync::Arc;
 use leveret_engine::topology::{Command, Topic, TopicChanges, TopicKey, TopicName};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
-use leveret_wire::native::{self as wire, ErrorCode, MetadataOk, Response, TopicSummary};
+use leveret_wire::native::{self as wire, ErrorCode, MetadataOk, Response};
 
 use super::gathered::Gathered;
+use super::listing::Listing;
 use super::{Asker, level_out};
 use crate::core::Core;
 use crate::core::hop::Call;
 use crate::core::once::Mentions;
 use crate::core::session::Blocked;
-
-/// Partitions that a core is asked to describe at a time.
-const DESCRIBED: usize = 512;
 
 impl<P: BufPool> Core<P> {
     pub(super) fn metadata(&mut self, asker: Asker, name: &str, now: Now) {
@@ -88,18 +86,14 @@ impl<P: BufPool> Core<P> {
         self.ask(CoreId(0), Call::Change(command), waiting, now);
     }
 
-    pub(super) fn list_topics(&mut self, asker: Asker) {
-        let topics: Vec<Arc<Topic>> = self.topology.topics().cloned().collect();
-        let summaries = topics.iter().map(|topic| TopicSummary {
-            name: topic.name.as_str(),
-            topic_id: wire::TopicId(topic.id.0),
-            partitions: topic.partitions(),
-        });
-        let response = Response::ListTopics(summaries.collect());
-        self.respond(asker.conn, asker.correlation, &response);
+    pub(super) fn list_topics(&mut self, asker: Asker, now: Now) {
+        self.tell_topics(asker, Listing::of_all(self.cores), now);
     }
 
     pub(super) fn describe_topics(&mut self, asker: Asker, names: &[&str], now: Now) {
+        if names.is_empty() {
+            return self.tell_topics(asker, Listing::describing_all(self.cores), now);
+        }
         // The answer is no longer than all that there is.
         if let Some(name) = Mentions::of(names).repeated() {
             let message = format!("topic `{name}` is asked for twice");
@@ -112,26 +106,12 @@ impl<P: BufPool> Core<P> {
             };
             topics.push(topic);
         }
-        if names.is_empty() {
-            topics.extend(self.topology.topics().cloned());
-        }
-        let mut by_core = vec![Vec::new(); usize::from(self.cores)];
-        for (log, core) in topics.iter().flat_map(|topic| topic.logs()) {
-            by_core[usize::from(core.0)].push(log);
-        }
-        let gathered = Gathered::Describe {
-            topics,
-            // A list of all topics would not fit a frame with it.
-            with_config: !names.is_empty(),
-            reports: Default::default(),
-        };
-        let gather = self.gather_native(asker, gathered);
-        for (core, logs) in (0..).map(CoreId).zip(by_core) {
-            for logs in logs.chunks(DESCRIBED) {
-                self.ask_part(gather, core, Call::Describe(logs.to_vec()), now);
-            }
-        }
-        self.all_asked(gather, now);
+        self.tell_topics(asker, Listing::describing(topics, self.cores), now);
+    }
+
+    fn tell_topics(&mut self, asker: Asker, listing: Listing, now: Now) {
+        let gather = self.gather_native(asker, Gathered::Topics(Box::new(listing)));
+        self.gather_in_slices(gather, now);
     }
 
     fn topic_named(&mut self, asker: Asker, name: &str, now: Now) -> Option<Arc<Topic>> {

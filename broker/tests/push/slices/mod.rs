@@ -8,7 +8,9 @@ use super::world::{Conn, World};
 
 mod deadlines;
 mod installs;
+mod listings;
 mod requests;
+mod together;
 
 /// As much as is received at a time, of requests with long answers.
 fn flood() -> (Vec<u8>, usize) {

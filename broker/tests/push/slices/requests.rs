@@ -23,7 +23,7 @@ fn text(text: &str) -> Vec<u8> {
 }
 
 /// CreateTopics of version 2: the names, each with one partition and no setting.
-fn create_topics<'a>(
+pub(super) fn create_topics<'a>(
     names: impl ExactSizeIterator<Item = &'a str>,
     validate_only: bool,
 ) -> Vec<u8> {

@@ -189,6 +189,36 @@ fn batches_that_waited_for_space_too_long_leave_no_gap() {
 }
 
 #[test]
+fn batches_that_waited_too_long_together_are_refused_in_slices() {
+    let mut bench = full(ShardSettings {
+        parked_ns: 100_000_000,
+        ..ShardSettings::default()
+    });
+    let sent: Vec<_> = (0..600)
+        .map(|_| bench.send(1, batch(&[b"a"]), Level::Synced))
+        .collect();
+    bench.run();
+    bench.now.mono = bench.now.mono.after(100_000_000);
+    let mut refused = Vec::new();
+    while bench.shard.stats().parked > 0 {
+        let before = bench.shard.stats().parked;
+        assert!(
+            bench.shard.poll_timeout() <= Some(bench.now.mono),
+            "at once"
+        );
+        bench.shard.handle_timeout(bench.now);
+        refused.push(before - bench.shard.stats().parked);
+    }
+    // The first of them filled the journal.
+    assert_eq!(refused, [256, 256, 89]);
+    bench.run();
+    for request in sent {
+        let overloaded = Some(Reply::Failed(EngineError::Overloaded));
+        assert_eq!(bench.reply(request), overloaded);
+    }
+}
+
+#[test]
 fn a_full_disk_refuses_producing_and_goes_on_serving() {
     let mut bench = tiny_ring(ShardSettings::default());
     bench.produce(1, batch(&[b"a"]));

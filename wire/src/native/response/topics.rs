@@ -114,17 +114,22 @@ pub(super) fn decode_list(header: &[u8]) -> Result<Vec<TopicSummary<'_>>, Decode
         .collect())
 }
 
+pub(super) fn build_summary<'f>(
+    summary: &TopicSummary<'_>,
+    fbb: &mut FlatBufferBuilder<'f>,
+) -> WIPOffset<fb::TopicSummary<'f>> {
+    let args = fb::TopicSummaryArgs {
+        name: Some(fbb.create_string(summary.name)),
+        topic_id: summary.topic_id.0,
+        partitions: summary.partitions,
+    };
+    fb::TopicSummary::create(fbb, &args)
+}
+
 pub(super) fn build_list(summaries: &[TopicSummary<'_>], fbb: &mut FlatBufferBuilder<'_>) {
     let topics: Vec<_> = summaries
         .iter()
-        .map(|summary| {
-            let args = fb::TopicSummaryArgs {
-                name: Some(fbb.create_string(summary.name)),
-                topic_id: summary.topic_id.0,
-                partitions: summary.partitions,
-            };
-            fb::TopicSummary::create(fbb, &args)
-        })
+        .map(|summary| build_summary(summary, fbb))
         .collect();
     let topics = Some(fbb.create_vector(&topics));
     let root = fb::ListTopicsOk::create(fbb, &fb::ListTopicsOkArgs { topics });
@@ -200,42 +205,46 @@ fn build_entry<'f>(
     fb::ConfigEntry::create(fbb, &args)
 }
 
+pub(super) fn build_description<'f>(
+    topic: &TopicDescription<'_>,
+    fbb: &mut FlatBufferBuilder<'f>,
+) -> WIPOffset<fb::TopicDescription<'f>> {
+    let partitions = fbb.create_vector_from_iter(topic.partitions.iter().map(|partition| {
+        fb::PartitionDescription::new(
+            partition.start_offset.0,
+            partition.high_watermark.0,
+            partition.size_bytes,
+            partition.partition.0,
+            partition.core,
+            u8::from(partition.stopped),
+            u8::from(partition.damaged),
+        )
+    }));
+    let config: Vec<_> = topic
+        .config
+        .iter()
+        .map(|entry| build_entry(entry, fbb))
+        .collect();
+    let config = (!config.is_empty()).then(|| fbb.create_vector(&config));
+    let args = fb::TopicDescriptionArgs {
+        name: Some(fbb.create_string(topic.name)),
+        topic_id: topic.topic_id.0,
+        level: raw_level(Some(topic.level)),
+        retention_bytes: topic.retention_bytes,
+        retention_ms: topic.retention_ms,
+        partitions: Some(partitions),
+        config,
+    };
+    fb::TopicDescription::create(fbb, &args)
+}
+
 pub(super) fn build_descriptions(
     descriptions: &[TopicDescription<'_>],
     fbb: &mut FlatBufferBuilder<'_>,
 ) {
     let topics: Vec<_> = descriptions
         .iter()
-        .map(|topic| {
-            let partitions =
-                fbb.create_vector_from_iter(topic.partitions.iter().map(|partition| {
-                    fb::PartitionDescription::new(
-                        partition.start_offset.0,
-                        partition.high_watermark.0,
-                        partition.size_bytes,
-                        partition.partition.0,
-                        partition.core,
-                        u8::from(partition.stopped),
-                        u8::from(partition.damaged),
-                    )
-                }));
-            let config: Vec<_> = topic
-                .config
-                .iter()
-                .map(|entry| build_entry(entry, fbb))
-                .collect();
-            let config = (!config.is_empty()).then(|| fbb.create_vector(&config));
-            let args = fb::TopicDescriptionArgs {
-                name: Some(fbb.create_string(topic.name)),
-                topic_id: topic.topic_id.0,
-                level: raw_level(Some(topic.level)),
-                retention_bytes: topic.retention_bytes,
-                retention_ms: topic.retention_ms,
-                partitions: Some(partitions),
-                config,
-            };
-            fb::TopicDescription::create(fbb, &args)
-        })
+        .map(|topic| build_description(topic, fbb))
         .collect();
     let topics = Some(fbb.create_vector(&topics));
     let root = fb::DescribeTopicsOk::create(fbb, &fb::DescribeTopicsOkArgs { topics });

@@ -1,0 +1,248 @@
+//! ListTopics and DescribeTopics: the topics are looked up one by one, what their partitions' cores know
+//! of them is asked for, and a line is made of each, all in as many turns as that takes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use leveret_engine::topology::{
+    ConfigEntry, ConfigSource, DefaultValue, Topic, TopicName, Topology,
+};
+use leveret_storage::types::{CoreId, LogId};
+use leveret_wire::native::{
+    self as wire, PartitionDescription, PartitionId, TopicDescription, TopicId, TopicLines,
+    TopicSummary,
+};
+
+use super::level_out;
+use crate::core::hop::Call;
+use crate::core::status::PartitionReport;
+
+/// Partitions that a core is asked to describe at a time.
+const DESCRIBED: usize = 512;
+/// What it costs to look up a topic or to make its line, beside the line's bytes, in the units of slices.
+const TOPIC: usize = 256;
+/// What it costs to note one of its partitions.
+const PARTITION: usize = 64;
+
+/// A request for topics.
+pub(super) struct Listing {
+    what: What,
+    stage: Stage,
+    /// Those that are found, or are still to be told.
+    topics: VecDeque<Arc<Topic>>,
+    /// About what their lines take, bytes.
+    bytes: usize,
+    /// The logs that each core is still to be asked for.
+    logs: Vec<Vec<LogId>>,
+    calls: Vec<(CoreId, Call)>,
+    reports: BTreeMap<LogId, PartitionReport>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// All topics, a short line each.
+    Summaries,
+    /// All topics. With their settings a list of them would not fit a frame.
+    Everything,
+    /// Those that are named, with their settings.
+    Named,
+}
+
+enum Stage {
+    /// The topics behind this one are still to be found.
+    Finding(Option<TopicName>),
+    /// Cores are asked for those whose partitions are wanted.
+    Asking,
+    /// They are being told.
+    Telling(TopicLines),
+}
+
+impl Listing {
+    fn new(what: What, cores: u16) -> Self {
+        Self {
+            what,
+            stage: Stage::Finding(None),
+            topics: VecDeque::new(),
+            bytes: 0,
+            logs: vec![Vec::new(); usize::from(cores)],
+            calls: Vec::new(),
+            reports: BTreeMap::new(),
+        }
+    }
+
+    /// A list of all topics.
+    pub(super) fn of_all(cores: u16) -> Self {
+        Self::new(What::Summaries, cores)
+    }
+
+    /// A description of all topics.
+    pub(super) fn describing_all(cores: u16) -> Self {
+        Self::new(What::Everything, cores)
+    }
+
+    /// A description of these topics, which are fewer than fit a request.
+    pub(super) fn describing(topics: Vec<Arc<Topic>>, cores: u16) -> Self {
+        let mut listing = Self::new(What::Named, cores);
+        for topic in topics {
+            listing.find(topic);
+        }
+        listing.stage = Stage::Asking;
+        listing
+    }
+
+    /// Finds the next topic, or makes its line. What that cost; `None` if there is none.
+    pub(super) fn look_up(&mut self, topology: &Topology) -> Option<usize> {
+        match &mut self.stage {
+            Stage::Asking => None,
+            Stage::Finding(after) => {
+                let topic = topology.topics_after(after.as_ref()).next()?.clone();
+                *after = Some(topic.name.clone());
+                Some(self.find(topic))
+            }
+            Stage::Telling(lines) => {
+                let topic = self.topics.pop_front()?;
+                let bytes = match self.what {
+                    What::Summaries => lines.summary(&TopicSummary {
+                        name: topic.name.as_str(),
+                        topic_id: TopicId(topic.id.0),
+                        partitions: topic.partitions(),
+                    }),
+                    What::Everything => {
+                        describe(lines, &topic, Vec::new(), &mut self.reports, topology)
+                    }
+                    What::Named => {
+                        let config = shown(topology.config_of(&topic));
+                        describe(lines, &topic, config, &mut self.reports, topology)
+                    }
+                };
+                Some(TOPIC + bytes)
+            }
+        }
+    }
+
+    /// A topic is to be told. What finding it cost.
+    fn find(&mut self, topic: Arc<Topic>) -> usize {
+        let (name, partitions) = (topic.name.as_str().len(), topic.cores.len());
+        let cost = match self.what {
+            What::Summaries => {
+                self.bytes += TopicLines::of_summary(name);
+                TOPIC
+            }
+            What::Everything | What::Named => {
+                self.bytes += TopicLines::of_description(name, partitions);
+                for (log, core) in topic.logs() {
+                    let logs = &mut self.logs[usize::from(core.0)];
+                    logs.push(log);
+                    if logs.len() == DESCRIBED {
+                        let logs = std::mem::take(logs);
+                        self.calls.push((core, Call::Describe(logs)));
+                    }
+                }
+                TOPIC + partitions * PARTITION
+            }
+        };
+        self.topics.push_back(topic);
+        cost
+    }
+
+    /// All topics are found: what is to be asked of whom.
+    pub(super) fn calls(&mut self) -> Vec<(CoreId, Call)> {
+        if matches!(self.stage, Stage::Telling(_)) {
+            return Vec::new();
+        }
+        self.stage = Stage::Asking;
+        let rest = (0..).map(CoreId).zip(std::mem::take(&mut self.logs));
+        let rest = rest.filter(|(_, logs)| !logs.is_empty());
+        self.calls
+            .extend(rest.map(|(core, logs)| (core, Call::Describe(logs))));
+        std::mem::take(&mut self.calls)
+    }
+
+    /// A core has told where some of its logs stand.
+    pub(super) fn take(&mut self, described: Vec<PartitionReport>) {
+        let reports = described.into_iter().map(|report| (report.log, report));
+        self.reports.extend(reports);
+    }
+
+    /// All that was asked for is there: whether lines are to be made of it now.
+    pub(super) fn begins_answer(&mut self) -> bool {
+        if matches!(self.stage, Stage::Telling(_)) {
+            return false;
+        }
+        let count = self.topics.len();
+        self.stage = Stage::Telling(match self.what {
+            What::Summaries => TopicLines::summaries(count, self.bytes),
+            What::Everything | What::Named => TopicLines::descriptions(count, self.bytes),
+        });
+        true
+    }
+
+    /// The lines of all topics.
+    ///
+    /// # Panics
+    /// If they are not made yet.
+    pub(super) fn into_lines(self) -> TopicLines {
+        match self.stage {
+            Stage::Telling(lines) if self.topics.is_empty() => lines,
+            _ => unreachable!("a list is answered once it is complete"),
+        }
+    }
+}
+
+/// Makes a topic's line of what the cores have told. Its bytes.
+fn describe(
+    lines: &mut TopicLines,
+    topic: &Topic,
+    config: Vec<ConfigEntry>,
+    reports: &mut BTreeMap<LogId, PartitionReport>,
+    topology: &Topology,
+) -> usize {
+    let settings = topology.settings_of(topic);
+    let partition = |(index, (log, core)): (u32, (LogId, CoreId))| {
+        let report = reports.remove(&log);
+        let report = report.as_ref();
+        PartitionDescription {
+            partition: PartitionId(index),
+            core: core.0,
+            start_offset: wire::Offset(report.map_or(0, |report| report.start_offset.0)),
+            high_watermark: wire::Offset(report.map_or(0, |report| report.high_watermark.0)),
+            size_bytes: report.map_or(0, |report| report.bytes),
+            stopped: report.is_some_and(|report| report.stopped.is_some()),
+            damaged: report.is_some_and(|report| report.damaged),
+        }
+    };
+    let partitions: Vec<_> = (0..).zip(topic.logs()).map(partition).collect();
+    lines.description(&TopicDescription {
+        name: topic.name.as_str(),
+        topic_id: TopicId(topic.id.0),
+        level: level_out(settings.level),
+        retention_bytes: settings.retention_bytes,
+        retention_ms: settings.retention_ms,
+        partitions: partitions.as_slice().into(),
+        config: config.iter().map(config_out).collect(),
+    })
+}
+
+/// What has an effect, and what somebody has set.
+fn shown(mut config: Vec<ConfigEntry>) -> Vec<ConfigEntry> {
+    config.retain(|entry| entry.key.setting().effect || entry.source == ConfigSource::Topic);
+    config
+}
+
+fn config_out(entry: &ConfigEntry) -> wire::ConfigEntry<'_> {
+    let setting = entry.key.setting();
+    wire::ConfigEntry {
+        key: setting.name,
+        value: &entry.value,
+        source: match entry.source {
+            ConfigSource::Topic => wire::ConfigSource::Topic,
+            ConfigSource::Broker(_) => wire::ConfigSource::Broker,
+            ConfigSource::BuiltIn => wire::ConfigSource::BuiltIn,
+        },
+        default_value: &entry.default,
+        default_from: match setting.default {
+            DefaultValue::Broker(name) => Some(name),
+            DefaultValue::Fixed(_) => None,
+        },
+    }
+}

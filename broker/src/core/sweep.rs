@@ -1,0 +1,126 @@
+//! Requests that have waited too long are looked for once a second, and given up.
+//!
+//! All that wait are looked at, which are thousands where many producers wait together: in
+//! [slices](super::slices), so many of them in a turn. What comes while a sweep is under way is looked
+//! at by the next one.
+
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{Mono, Now};
+
+use super::Core;
+use super::gather::Gather;
+
+/// How long after one sweep the next one begins, nanoseconds.
+const EVERY: u64 = 1_000_000_000;
+/// So many are looked at before it is asked again whether there is room.
+const PIECE: usize = 64;
+/// What it costs to look at one, in the units of slices.
+const LOOK: usize = 16;
+/// What it costs to give one up.
+const GIVE_UP: usize = 2048;
+
+/// How far looking has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Nothing that waits has a deadline.
+    #[default]
+    Idle,
+    /// The next sweep begins then.
+    At(Mono),
+    /// Requests that one answer completes, from this place on; since when.
+    Single(usize, Mono),
+    /// Those that several answers complete, from this place on; since when.
+    Gathers(usize, Mono),
+}
+
+/// The sweep of one core.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    stage: Stage,
+    /// Something has a deadline that the sweep under way may not have seen, or was too early for.
+    again: bool,
+}
+
+impl Sweep {
+    /// Something waits from now on that has a deadline.
+    pub(super) fn expect(&mut self, now: Mono) {
+        match self.stage {
+            Stage::Idle => self.stage = Stage::At(now.after(EVERY)),
+            Stage::At(_) => {}
+            Stage::Single(..) | Stage::Gathers(..) => self.again = true,
+        }
+    }
+
+    /// When it goes on.
+    pub(super) fn due(&self) -> Option<Mono> {
+        match self.stage {
+            Stage::Idle => None,
+            Stage::At(at) | Stage::Single(_, at) | Stage::Gathers(_, at) => Some(at),
+        }
+    }
+}
+
+impl<P: BufPool> Core<P> {
+    /// Goes on with a sweep that is due, as far as the slice goes.
+    pub(super) fn sweep(&mut self, now: Now) {
+        if self.sweep.due().is_none_or(|at| at > now.mono) {
+            return;
+        }
+        while self.slices.has_room(now.mono) {
+            self.slices.charge(PIECE * LOOK);
+            self.sweep.stage = match self.sweep.stage {
+                Stage::Idle => return,
+                Stage::At(at) if at > now.mono => return,
+                Stage::At(at) => {
+                    self.sweep.again = false;
+                    Stage::Single(0, at)
+                }
+                Stage::Single(from, at) => match self.sweep_single(from, now) {
+                    Some(next) => Stage::Single(next, at),
+                    None => Stage::Gathers(0, at),
+                },
+                Stage::Gathers(from, at) => match self.sweep_gathers(from, now) {
+                    Some(next) => Stage::Gathers(next, at),
+                    None if self.sweep.again => Stage::At(now.mono.after(EVERY)),
+                    None => Stage::Idle,
+                },
+            };
+        }
+    }
+
+    /// Looks at the next of those that one answer completes. Where to go on, if there are more.
+    fn sweep_single(&mut self, from: usize, now: Now) -> Option<usize> {
+        let to = (from + PIECE).min(self.pending.places());
+        for place in from..to {
+            let Some((slot, deadline)) = self.pending.deadline_in(place) else {
+                continue;
+            };
+            match deadline <= now.mono {
+                true => {
+                    self.slices.charge(GIVE_UP);
+                    self.give_up(slot, now);
+                }
+                false => self.sweep.again = true,
+            }
+        }
+        (to < self.pending.places()).then_some(to)
+    }
+
+    /// Looks at the next of those that several answers complete. Where to go on, if there are more.
+    fn sweep_gathers(&mut self, from: usize, now: Now) -> Option<usize> {
+        let to = (from + PIECE).min(self.gathers.capacity());
+        for key in from..to {
+            let Some(deadline) = self.gathers.get(key).and_then(Gather::deadline) else {
+                continue;
+            };
+            match deadline <= now.mono {
+                true => {
+                    self.slices.charge(GIVE_UP);
+                    self.give_up_gather(key, now);
+                }
+                false => self.sweep.again = true,
+            }
+        }
+        (to < self.gathers.capacity()).then_some(to)
+    }
+}
