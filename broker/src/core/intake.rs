@@ -62,7 +62,9 @@ pub(super) fn step(frame: Frame, have: usize) -> Step {
 /// these bounds, so that a peer holds no more than some times what it has sent.
 const PIECES: (usize, usize) = (64 * 1024, 256 * 1024);
 /// The buffer of a large frame begins with room for so many bytes, or for all of it. What is
-/// promised beyond that is believed when a good part of it is there.
+/// promised beyond that is believed when so much is there: then there is room for all of it, which is no
+/// memory before it is filled. So no frame is moved more than once, nor when it has become long: to move
+/// 32 MiB takes a core 18 ms.
 const FIRST_ROOM: usize = 2 << 20;
 
 /// How many bytes of a large frame of `len` want a permit when `have` are there: those and the first
@@ -93,8 +95,7 @@ pub(super) fn place(frame: Frame, so_far: &[u8]) -> BytesMut {
 pub(super) fn make_room(buffer: &mut BytesMut, piece: usize, len: usize) {
     let have = buffer.len();
     if buffer.capacity() - have < piece {
-        // Few steps, as each may move what is there.
-        buffer.reserve((4 * have).min(len) - have);
+        buffer.reserve(len - have);
     }
 }
 
@@ -128,10 +129,47 @@ mod tests {
             let piece = next_piece(buffer.len(), len);
             assert!(piece <= buffer.len().max(64 << 10));
             make_room(&mut buffer, piece, len);
-            assert!(buffer.capacity() - buffer.len() >= piece && buffer.capacity() <= 4 * len);
+            assert!(buffer.capacity() - buffer.len() >= piece && buffer.capacity() <= 2 * len);
             buffer.resize(buffer.len() + piece, 1);
             pieces += 1;
         }
         assert!((128..140).contains(&pieces), "{pieces}");
+    }
+
+    /// The lengths at which frames of any length are moved to a larger buffer.
+    fn moves(grow: impl Fn(&mut BytesMut, usize, usize)) -> Vec<usize> {
+        let mut moved = Vec::new();
+        for len in [1 << 20, 3 << 20, 9 << 20, 33 << 20, 128 << 20] {
+            let mut buffer = place(Frame { len, permit: len }, &[7; 12]);
+            while buffer.len() < len {
+                let piece = next_piece(buffer.len(), len);
+                let before = buffer.capacity();
+                grow(&mut buffer, piece, len);
+                if buffer.capacity() != before {
+                    moved.push(buffer.len());
+                }
+                buffer.resize(buffer.len() + piece, 1);
+            }
+        }
+        moved
+    }
+
+    #[test]
+    fn no_long_frame_is_moved() {
+        let moved = moves(make_room);
+        assert_eq!(
+            moved.len(),
+            4,
+            "each that is longer than the first room, once: {moved:?}"
+        );
+        assert!(moved.iter().all(|have| *have <= FIRST_ROOM), "{moved:?}");
+        // The control: a buffer that grows by steps is moved when it is long.
+        let moved = moves(|buffer, piece, len| {
+            let have = buffer.len();
+            if buffer.capacity() - have < piece {
+                buffer.reserve((4 * have).min(len) - have);
+            }
+        });
+        assert!(moved.iter().any(|have| *have > 16 << 20), "{moved:?}");
     }
 }
