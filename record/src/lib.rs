@@ -60,5 +60,7 @@ pub use record::{Header, Headers, HeadersIter, MIN_RECORD_LEN, RecordIter, Recor
 pub use restamp::{repair_max_timestamp, restamp, stamp_append_time};
 pub use sequence::{advance_sequence, next_sequence};
 pub use set::{Record, RecordSet, records};
-pub use validate::{validate_produce, validate_records, verify};
+pub use validate::{
+    BatchSum, validate_frame, validate_header, validate_produce, validate_records, verify,
+};
 pub use walk::{BatchWalk, Deltas, Progress, Times, Visit};

@@ -23,16 +23,70 @@ use crate::{
 /// [`BatchError::CountExceedsBytes`], [`BatchError::BadProducer`]. What its timestamps say is for
 /// the walk to find out.
 pub fn validate_produce(bytes: &[u8], max_len: usize) -> Result<BatchHeader, BatchError> {
+    let header = validate_frame(bytes, max_len)?;
+    BatchSum::default().step(bytes, &header, usize::MAX)?;
+    validate_header(&header, bytes.len())?;
+    Ok(header)
+}
+
+/// The first part of [`validate_produce`]: exactly one batch, whole, of at most `max_len` bytes.
+/// Whether its bytes are what its producer meant a [`BatchSum`] tells.
+///
+/// # Errors
+/// As [`validate_produce`], up to [`BatchError::BadCrc`].
+pub fn validate_frame(bytes: &[u8], max_len: usize) -> Result<BatchHeader, BatchError> {
     // Before "truncated": a frame limit below the batch may be what cut it.
     let len = frame_len(bytes)?;
     if len > max_len {
         return Err(BatchError::TooLarge { len, max: max_len });
     }
-    let header = verify(bytes)?;
-    check_attributes(&header)?;
-    check_count(&header, bytes.len() - HEADER_LEN)?;
-    check_producer(&header)?;
-    Ok(header)
+    only_one(bytes)
+}
+
+/// The last part of [`validate_produce`], of a batch of `len` bytes whose checksum is true.
+///
+/// # Errors
+/// As [`validate_produce`], after [`BatchError::BadCrc`].
+pub fn validate_header(header: &BatchHeader, len: usize) -> Result<(), BatchError> {
+    check_attributes(header)?;
+    check_count(header, len - HEADER_LEN)?;
+    check_producer(header)
+}
+
+/// The checksum of one batch, a piece at a step: that of 100 MiB takes 10 ms.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BatchSum {
+    /// Bytes from [`CRC_FROM`] on that are in the sum.
+    summed: usize,
+    sum: u32,
+}
+
+impl BatchSum {
+    /// Sums at most `most` bytes more of `batch`, which is whole and begins with `header`.
+    ///
+    /// # Errors
+    /// [`BatchError::BadCrc`], once all are.
+    pub fn step(
+        &mut self,
+        batch: &[u8],
+        header: &BatchHeader,
+        most: usize,
+    ) -> Result<Progress, BatchError> {
+        let rest = &batch[CRC_FROM..][self.summed..];
+        let piece = &rest[..rest.len().min(most)];
+        self.sum = crc32c::crc32c_append(self.sum, piece);
+        self.summed += piece.len();
+        if piece.len() < rest.len() {
+            return Ok(Progress::More);
+        }
+        match self.sum == header.crc {
+            true => Ok(Progress::Done),
+            false => Err(BatchError::BadCrc {
+                expected: header.crc,
+                found: self.sum,
+            }),
+        }
+    }
 }
 
 /// Checks that `bytes` are exactly one whole batch whose CRC is true, whoever wrote it.
@@ -40,18 +94,18 @@ pub fn validate_produce(bytes: &[u8], max_len: usize) -> Result<BatchHeader, Bat
 /// # Errors
 /// As [`validate_produce`], up to [`BatchError::BadCrc`], without a length limit.
 pub fn verify(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
-    let (header, batch, rest) = split_first(bytes)?;
+    let header = only_one(bytes)?;
+    BatchSum::default().step(bytes, &header, usize::MAX)?;
+    Ok(header)
+}
+
+/// The header of the one batch that `bytes` are, whole.
+fn only_one(bytes: &[u8]) -> Result<BatchHeader, BatchError> {
+    let (header, _, rest) = split_first(bytes)?;
     if !rest.is_empty() {
         return Err(match parse_header(rest) {
             Ok(_) => BatchError::MoreThanOneBatch,
             Err(_) => BatchError::TrailingBytes { extra: rest.len() },
-        });
-    }
-    let found = crc32c::crc32c(&batch[CRC_FROM..]);
-    if found != header.crc {
-        return Err(BatchError::BadCrc {
-            expected: header.crc,
-            found,
         });
     }
     Ok(header)

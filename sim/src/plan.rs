@@ -234,6 +234,7 @@ fn store(rng: &mut Rng, geometry: &Geometry, mutation: Option<Mutation>) -> Stor
         backlog_bytes: kib(rng, 4, 64) as u64,
         segment_write_bytes: 4096 << rng.between(0, 3),
         reserve_bytes: *rng.pick(&[0, 4 << 10, 16 << 10, 64 << 10]),
+        turn_copy_bytes: 0,
         segment_writes_in_flight: rng.between(1, 4) as usize,
         flush_jobs: rng.between(1, 6) as usize,
         copy_forward_bytes: kib(rng, 1, 6),
@@ -258,6 +259,8 @@ fn store(rng: &mut Rng, geometry: &Geometry, mutation: Option<Mutation>) -> Stor
     // Without a draw of its own, so that seeds keep their courses.
     let times = [0, 1_000_000, 50_000_000, 1_500_000_000];
     config.tidy_ns = times[(config.idle_commit_ns % 4) as usize];
+    let copies = [1, 4 << 10, 16 << 10, 2 << 20];
+    config.turn_copy_bytes = copies[(config.lazy_sync_ns % 4) as usize];
     config
 }
 

@@ -3,7 +3,8 @@
 //!
 //! What is short is walked at once. What is long stands in its log's line and is walked in slices,
 //! a few logs in turn, so that neither a turn of the core nor another log waits for it; what comes
-//! behind it for the same log waits in that line. It refuses to hold decompressed records, and to
+//! behind it for the same log waits in that line. There the checksum of what is very long is looked at,
+//! too, before anything else is believed of it. It refuses to hold decompressed records, and to
 //! decide about offsets and sequences.
 
 use std::collections::VecDeque;
@@ -11,8 +12,8 @@ use std::collections::VecDeque;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_record::{
-    BatchError, BatchHeader, BatchWalk, Compression, Deltas, HEADER_LEN, MAX_RECORDS_LEN, Pieces,
-    Progress, Times, repair_max_timestamp,
+    BatchError, BatchHeader, BatchSum, BatchWalk, Compression, Deltas, HEADER_LEN, MAX_RECORDS_LEN,
+    Pieces, Progress, Times, repair_max_timestamp, validate_header,
 };
 use leveret_storage::io::BufPool;
 use leveret_storage::mutation::Mutation;
@@ -31,6 +32,10 @@ const AT_ONCE: usize = 256 << 10;
 /// Uncompressed records up to this are walked at once whatever the turn has cost: that is less
 /// than their checksum costs.
 const PLAIN_AT_ONCE: usize = 2 << 20;
+/// The checksum of a batch up to this length is looked at as it comes.
+const SUMMED_AT_ONCE: usize = 2 << 20;
+/// Bytes that are summed at a step, and how many of them cost as much as one that is copied.
+const SUMMED: (usize, usize) = (1 << 20, 8);
 /// Bytes of a slice of the lines' work, but for the last piece.
 const SLICE: usize = 512 << 10;
 /// Logs whose lines are walked in turn; others wait for one of them, so that there are no more
@@ -46,8 +51,17 @@ struct Walking {
 
 struct AtDoor {
     produce: ParkedProduce,
-    /// Begun for the first of a line.
-    walking: Option<Box<Walking>>,
+    stage: Stage,
+}
+
+/// How far a batch is, of which only the first of a line has begun.
+enum Stage {
+    /// Its checksum is being looked at: nothing of it is known to be what its producer meant.
+    Summing(BatchSum),
+    /// It is what its producer meant.
+    Summed,
+    /// Its records are being walked over.
+    Walking(Box<Walking>),
 }
 
 /// How far a walk came.
@@ -134,11 +148,7 @@ impl Door {
     }
 
     /// Puts a batch at the end of its log's line; gives it back if there is no room.
-    fn push(
-        &mut self,
-        produce: ParkedProduce,
-        walking: Option<Box<Walking>>,
-    ) -> Result<(), ParkedProduce> {
+    fn push(&mut self, produce: ParkedProduce, stage: Stage) -> Result<(), ParkedProduce> {
         if !self.room.enter(produce.batch.len()) {
             return Err(produce);
         }
@@ -147,7 +157,7 @@ impl Door {
         if line.is_empty() {
             self.turns.push_back(log);
         }
-        line.push_back(AtDoor { produce, walking });
+        line.push_back(AtDoor { produce, stage });
         Ok(())
     }
 
@@ -166,8 +176,8 @@ impl Door {
     pub(super) fn take_line(&mut self, log: LogId) -> Vec<RequestId> {
         self.turns.retain(|other| *other != log);
         let mut requests = Vec::new();
-        while let Some(mut first) = self.pop(log) {
-            if let Some(walking) = first.walking.take() {
+        while let Some(first) = self.pop(log) {
+            if let Stage::Walking(walking) = first.stage {
                 self.end(*walking);
             }
             requests.push(first.produce.request);
@@ -182,39 +192,19 @@ impl Door {
         lines.collect()
     }
 
-    /// Goes on with a line, at most as far as `budget` goes; the batch that has been walked.
+    /// Goes on with the lines, at most as far as `budget` goes; the batch that has been walked.
     fn slice(&mut self, budget: &mut usize) -> Option<(ParkedProduce, Result<Times, BatchError>)> {
         while *budget > 0 {
             let log = self.turns.pop_front()?;
-            let first = self.lines.get_mut(&log).and_then(VecDeque::front_mut);
-            let begun = first.and_then(|first| first.walking.take());
-            let header = self.lines[&log][0].produce.header;
-            let result = match begun.map_or_else(|| self.begin(&header).map(Box::new), Ok) {
-                Err(error) => Err(error),
-                Ok(mut walking) => {
-                    let first = &mut self.lines.get_mut(&log).expect("a line with a turn")[0];
-                    // A share of the slice, so that the lines go on side by side.
-                    let mut share = (*budget).min(SLICE / ACTIVE);
-                    let before = share;
-                    let outcome = walking.go_on(&first.produce.batch[HEADER_LEN..], &mut share);
-                    *budget = budget.saturating_sub((before - share).max(1));
-                    match outcome {
-                        Outcome::More => {
-                            first.walking = Some(walking);
-                            let at = self.turns.len().min(ACTIVE - 1);
-                            self.turns.insert(at, log);
-                            continue;
-                        }
-                        Outcome::Whole(times) => {
-                            self.end(*walking);
-                            Ok(times)
-                        }
-                        Outcome::Refused(error) => {
-                            self.end(*walking);
-                            Err(error)
-                        }
-                    }
-                }
+            // A share of the slice, so that the lines go on side by side.
+            let before = (*budget).min(SLICE / ACTIVE);
+            let mut share = before;
+            let result = self.go_on_with(log, &mut share);
+            *budget = budget.saturating_sub((before - share).max(1));
+            let Some(result) = result else {
+                let at = self.turns.len().min(ACTIVE - 1);
+                self.turns.insert(at, log);
+                continue;
             };
             let first = self.pop(log).expect("a line with a turn");
             if self.lines.contains_key(&log) {
@@ -224,6 +214,63 @@ impl Door {
         }
         None
     }
+
+    /// Goes on with the first of a log's line; what has come of it, if that is known.
+    fn go_on_with(&mut self, log: LogId, share: &mut usize) -> Option<Result<Times, BatchError>> {
+        let first = &mut self.lines.get_mut(&log).expect("a line with a turn")[0];
+        let header = first.produce.header;
+        let walking = match std::mem::replace(&mut first.stage, Stage::Summed) {
+            Stage::Summing(mut sum) => {
+                let batch = &first.produce.batch;
+                match go_on_summing(&mut sum, batch, &header, share) {
+                    Err(error) => return Some(Err(error)),
+                    Ok(Progress::Done) => {}
+                    Ok(Progress::More) => first.stage = Stage::Summing(sum),
+                }
+                return None;
+            }
+            Stage::Walking(walking) => Ok(walking),
+            Stage::Summed => self.begin(&header).map(Box::new),
+        };
+        let mut walking = match walking {
+            Ok(walking) => walking,
+            Err(error) => return Some(Err(error)),
+        };
+        let first = &mut self.lines.get_mut(&log).expect("just seen")[0];
+        let result = match walking.go_on(&first.produce.batch[HEADER_LEN..], share) {
+            Outcome::More => {
+                first.stage = Stage::Walking(walking);
+                return None;
+            }
+            Outcome::Whole(times) => Ok(times),
+            Outcome::Refused(error) => Err(error),
+        };
+        self.end(*walking);
+        Some(result)
+    }
+}
+
+/// Whether a batch's checksum is looked at as it comes, and not at the door.
+pub(super) fn is_summed_at_once(batch: &[u8]) -> bool {
+    batch.len() <= SUMMED_AT_ONCE
+}
+
+/// Goes on with a batch's checksum; once that is true, its header is looked at.
+fn go_on_summing(
+    sum: &mut BatchSum,
+    batch: &[u8],
+    header: &BatchHeader,
+    budget: &mut usize,
+) -> Result<Progress, BatchError> {
+    while *budget > 0 {
+        let (most, cost) = SUMMED;
+        *budget = budget.saturating_sub(most / cost);
+        if sum.step(batch, header, most)? == Progress::Done {
+            validate_header(header, batch.len())?;
+            return Ok(Progress::Done);
+        }
+    }
+    Ok(Progress::More)
 }
 
 impl Walking {
@@ -242,13 +289,17 @@ impl Walking {
 }
 
 impl<P: BufPool> Shard<P> {
-    /// A batch whose header is in order stands at the door.
+    /// A batch stands at the door that is one, and whose header is in order if its [checksum](is_summed_at_once)
+    /// has been looked at.
     pub(super) fn arrive(&mut self, produce: ParkedProduce, now: Now) {
         let Some(state) = self.logs.get(&produce.log) else {
             return self.fail(produce.request, EngineError::UnknownLog);
         };
+        if !is_summed_at_once(&produce.batch) {
+            return self.line_up(produce, Stage::Summing(BatchSum::default()));
+        }
         if self.door.lines.contains_key(&produce.log) {
-            return self.line_up(produce, None);
+            return self.line_up(produce, Stage::Summed);
         }
         // What is not appended now needs no walk.
         let decision = state.machine.decide(&produce.header, now.wall);
@@ -258,12 +309,12 @@ impl<P: BufPool> Shard<P> {
         }
         match self.door.walk_now(&produce, now) {
             Ok(walked) => self.walked(produce, walked, now),
-            Err(walking) => self.line_up(produce, Some(walking)),
+            Err(walking) => self.line_up(produce, Stage::Walking(walking)),
         }
     }
 
-    fn line_up(&mut self, produce: ParkedProduce, walking: Option<Box<Walking>>) {
-        if let Err(produce) = self.door.push(produce, walking) {
+    fn line_up(&mut self, produce: ParkedProduce, stage: Stage) {
+        if let Err(produce) = self.door.push(produce, stage) {
             self.overloaded(&produce);
         }
     }

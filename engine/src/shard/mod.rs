@@ -286,7 +286,10 @@ impl<P: BufPool> Shard<P> {
     /// Whether something takes more than one turn and goes on in [`Shard::handle_timeout`].
     #[must_use]
     pub fn has_work(&self) -> bool {
-        self.door.has_work() || self.lookups.has_work() || self.waking.has_work()
+        self.door.has_work()
+            || self.lookups.has_work()
+            || self.waking.has_work()
+            || self.store.has_work()
     }
 
     /// When [`Shard::handle_timeout`] is wanted next: at once, if a slice of work waits, or planning

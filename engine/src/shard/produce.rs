@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use leveret_record::{
-    BatchError, BatchHeader, CRC_FROM, assign, parse_header, stamp_append_time, validate_produce,
+    BatchError, BatchHeader, CRC_FROM, assign, parse_header, stamp_append_time, validate_frame,
+    validate_produce,
 };
 use leveret_storage::checksum::KnownSum;
 use leveret_storage::io::BufPool;
@@ -14,6 +15,7 @@ use leveret_storage::store::{AppendError, NewEntry};
 use leveret_storage::types::{EntryMeta, Level, LogId, Mono, Now, Offset};
 
 use super::Shard;
+use super::door::is_summed_at_once;
 use super::log::{WaitingProduce, frontiers_of};
 use super::parked::ParkedProduce;
 use super::reply::{Produced, Reply, RequestId};
@@ -46,7 +48,13 @@ impl<P: BufPool> Shard<P> {
             }
             return self.fail(request, EngineError::UnknownLog);
         };
-        let header = match validate_produce(&batch, state.max_batch_bytes()) {
+        let longest = state.max_batch_bytes();
+        let checked = match is_summed_at_once(&batch) {
+            true => validate_produce(&batch, longest),
+            // The rest is looked at at the door, when its turn comes.
+            false => validate_frame(&batch, longest),
+        };
+        let header = match checked {
             Ok(header) => header,
             Err(error) => return self.fail(request, error.into()),
         };

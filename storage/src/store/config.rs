@@ -26,6 +26,8 @@ pub struct StoreConfig {
     /// How much longer than what is written a segment's file is made at most, bytes (a multiple of
     /// the block); 0: not at all.
     pub reserve_bytes: u64,
+    /// Bytes of segment writes that are put together in a turn, but for the last of them.
+    pub turn_copy_bytes: usize,
     /// Segment writes in flight per log.
     pub segment_writes_in_flight: usize,
     /// Logs that are written behind at the same time.
@@ -82,6 +84,7 @@ impl Default for StoreConfig {
             backlog_bytes: 8 << 20,
             segment_write_bytes: 1 << 20,
             reserve_bytes: 64 << 20,
+            turn_copy_bytes: 2 << 20,
             segment_writes_in_flight: 2,
             flush_jobs: 16,
             copy_forward_bytes: 32 << 10,

@@ -451,7 +451,8 @@ impl<P: BufPool> Store<P> {
                 }
                 self.write_index(key);
                 self.issue_writes(key);
-                if self.job_mut(key).waits == 0 {
+                let job = self.job_mut(key);
+                if job.waits == 0 && job.cursor == job.stop {
                     self.advance_job(key);
                 }
             }
@@ -498,9 +499,23 @@ impl<P: BufPool> Store<P> {
             }
             let pos = job.cursor;
             let len = size.min(job.stop - pos);
-            job.cursor += len;
+            if !self.may_copy() {
+                return self.write_later(key);
+            }
+            self.copied(usize::try_from(len).expect("one segment write"));
+            self.job_mut(key).cursor += len;
             self.stats.segment_bytes += len;
             self.job_op(key, JobStep::Data { pos, len }, false);
+        }
+    }
+
+    /// The log's job, if it has one, writes what it could not in an earlier turn.
+    pub(super) fn go_on_with_job(&mut self, key: LogKey) {
+        let files = self.logs[key].files.as_ref();
+        let job = files.and_then(|files| files.job.as_ref());
+        let sound = |job: &Job| job.error.is_none() && job.refused.is_empty();
+        if job.is_some_and(|job| job.stage == Stage::Write && sound(job)) {
+            self.issue_writes(key);
         }
     }
 

@@ -15,11 +15,13 @@ mod append;
 mod cache;
 mod commit;
 mod config;
+mod copying;
 mod files;
 mod floor;
 mod flush;
 mod job_step;
 mod layout;
+mod loading;
 mod log;
 mod mark;
 mod ops;
@@ -97,6 +99,8 @@ pub struct Store<P: BufPool> {
     copies: VecDeque<LogKey>,
     /// Logs to write behind.
     behind: VecDeque<LogKey>,
+    /// What is copied to segments in a turn.
+    copying: copying::Copying,
     /// Flush jobs under way.
     jobs: usize,
     /// Those of them that write behind.
@@ -224,6 +228,7 @@ impl<P: BufPool> Store<P> {
             control: VecDeque::new(),
             copies: VecDeque::new(),
             behind: VecDeque::new(),
+            copying: copying::Copying::default(),
             jobs: 0,
             behind_jobs: 0,
             granted: 0,
@@ -397,7 +402,7 @@ impl<P: BufPool> Store<P> {
         let missed = |at: &Mono| *at <= self.now.mono && !self.stirred;
         // A store that is still stirred after a whole round of turns goes on at once, but not
         // without letting its driver do something else.
-        let restless = self.stirred.then_some(self.now.mono);
+        let restless = (self.stirred || self.has_work()).then_some(self.now.mono);
         [
             restless,
             self.parallel_deadline().filter(|at| !missed(at)),
@@ -417,6 +422,7 @@ impl<P: BufPool> Store<P> {
     pub fn handle_timeout(&mut self, now: Now) {
         self.now = now;
         self.stirred = true;
+        self.renew_copying();
         if self.lazy_sync_at.is_some_and(|at| at <= now.mono) {
             self.lazy_sync_at = None;
             self.sync_through = self.ring.next_seq();

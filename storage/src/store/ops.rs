@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::job_step::JobStep;
-use super::read::{IndexLoad, SpanLoad};
+use super::loading::SpanLoad;
+use super::read::IndexLoad;
 use super::ring::LogKey;
 use crate::io::{Dir, FileName, Op, OpId};
 use crate::types::{CommitSeq, LogId};

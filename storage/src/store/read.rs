@@ -11,15 +11,11 @@ use bytes::Bytes;
 use super::Store;
 use super::api::{Event, ReadData, ReadError, ReadOutcome, ReadToken, TimeFound};
 use super::log::LogState;
-use super::ops::Purpose;
 use super::ring::LogKey;
 use super::time::Target;
-use crate::checksum::crc;
 use crate::format::index::Span;
-use crate::format::round_down;
 use crate::format::segments::SegmentId;
-use crate::io::{BLOCK, BufPool, FileName, IoResult, Op, Output};
-use crate::mutation::{Mutation, mutated};
+use crate::io::BufPool;
 use crate::types::{Level, LogId, Now, Offset, Ordinal};
 
 /// Who waits for a listing, an index or a span.
@@ -41,16 +37,6 @@ pub(crate) struct IndexLoad {
     pub(crate) segment: SegmentId,
     pub(crate) pos: u64,
     pub(crate) spans: Vec<Span>,
-}
-
-/// Consecutive spans being read.
-#[derive(Debug)]
-pub(crate) struct SpanLoad {
-    log: LogId,
-    segment: SegmentId,
-    file: FileName,
-    pos: u64,
-    spans: Vec<Span>,
 }
 
 /// A read or look-up that waits.
@@ -82,7 +68,7 @@ pub(crate) struct Reads {
     pub(super) requests: BTreeMap<ReadToken, Request>,
     pub(crate) indexes: BTreeMap<(LogId, SegmentId), Vec<Waiter>>,
     /// By the first span's position: where the load ends, and who waits for it.
-    spans: BTreeMap<(LogId, SegmentId, u64), (u64, Vec<Waiter>)>,
+    pub(super) spans: BTreeMap<(LogId, SegmentId, u64), (u64, Vec<Waiter>)>,
 }
 
 impl Reads {
@@ -382,72 +368,8 @@ impl<P: BufPool> Store<P> {
         segment
     }
 
-    fn load_spans(&mut self, key: LogKey, segment: SegmentId, spans: Vec<Span>, waiter: Waiter) {
-        let log = &self.logs[key];
-        let (Some(first), Some(last)) = (spans.first(), spans.last()) else {
-            return;
-        };
-        let (position, end) = (first.position, last.end_position());
-        if let Some(waiters) = self.reads.waiters_at(log.id, segment, position) {
-            waiters.push(waiter);
-            return;
-        }
-        let files = log
-            .files
-            .as_ref()
-            .expect("a log read from segments has files");
-        let file = files
-            .segment_at(segment.base)
-            .expect("the segment is known")
-            .file(log.id);
-        let pos = round_down(position);
-        let len = usize::try_from(end - pos).expect("bounded by read_bytes or one span");
-        self.reads
-            .spans
-            .insert((log.id, segment, position), (end, vec![waiter]));
-        let load = SpanLoad {
-            log: log.id,
-            segment,
-            file,
-            pos,
-            spans,
-        };
-        let len = len.next_multiple_of(BLOCK);
-        self.ops
-            .push(Purpose::Spans(Box::new(load)), Op::Read { file, pos, len });
-        self.stirred = true;
-    }
-
-    pub(crate) fn spans_loaded(&mut self, load: SpanLoad, result: IoResult<P::Buf>) {
-        let first = load.spans.first().expect("a load has spans").position;
-        let waiting = self.reads.spans.remove(&(load.log, load.segment, first));
-        let (_, waiters) = waiting.expect("a load is known by its first span");
-        let key = self.logs.key(load.log);
-        let present = key.is_some_and(|key| self.can_look_into(key));
-        let (good, error) = match result {
-            Ok(Output::Read { buf, len }) => self.verify(&load, &buf.as_ref()[..len]),
-            Ok(_) => unreachable!("a read gives bytes"),
-            Err(error) => (Vec::new(), Some(ReadError::Io(error.message))),
-        };
-        if present {
-            for (span, bytes) in load.spans.iter().zip(&good) {
-                let bytes = bytes.clone();
-                self.span_cache
-                    .insert(load.log, load.segment, span.position, bytes);
-            }
-        }
-        if !good.is_empty() {
-            self.give_back_excess(load.log, load.segment);
-        }
-        for waiter in waiters {
-            if let Waiter::Read(token) = waiter {
-                self.answer(token, &load.spans, &good, error.as_ref(), present);
-            }
-        }
-    }
-
     /// Answers a read from the spans of a load, the first of which are `good`.
-    fn answer(
+    pub(super) fn answer(
         &mut self,
         token: ReadToken,
         spans: &[Span],
@@ -510,32 +432,6 @@ impl<P: BufPool> Store<P> {
         let end = log.entry(durable).pos - span.position;
         bytes.slice(..usize::try_from(end).expect("within one span"))
     }
-
-    /// The bytes of the leading spans that are what was written, and what is wrong with the
-    /// first one that is not.
-    fn verify(&self, load: &SpanLoad, bytes: &[u8]) -> (Vec<Bytes>, Option<ReadError>) {
-        let lenient = mutated(self.config.mutation, Mutation::AcceptedBadCrc);
-        let mut good = Vec::with_capacity(load.spans.len());
-        for span in &load.spans {
-            let at = usize::try_from(span.position - load.pos).expect("within one read");
-            let part = bytes.get(at..at + span.length as usize);
-            let reason = match part {
-                Some(part) if crc(part) == span.crc || lenient => {
-                    good.push(Bytes::copy_from_slice(part));
-                    continue;
-                }
-                Some(_) => "the span's CRC does not match its bytes",
-                None => "the file is too short",
-            };
-            let error = ReadError::Corrupt {
-                file: load.file,
-                position: span.position,
-                reason: reason.to_owned(),
-            };
-            return (good, Some(error));
-        }
-        (good, None)
-    }
 }
 
 impl Reads {
@@ -566,7 +462,7 @@ impl Reads {
     }
 
     /// Who waits for the load under way that brings the span at `position`.
-    fn waiters_at(
+    pub(super) fn waiters_at(
         &mut self,
         log: LogId,
         segment: SegmentId,

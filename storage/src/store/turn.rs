@@ -16,6 +16,7 @@ impl<P: BufPool> Store<P> {
             return;
         }
         self.retry_refused();
+        self.go_on_writing();
         self.start_bulks();
         self.reclaim();
         self.relieve_memory();

@@ -150,6 +150,64 @@ fn a_long_walk_takes_turns_and_only_its_own_log_waits() {
 }
 
 #[test]
+fn the_checksum_of_a_long_batch_takes_turns_and_comes_before_all_else() {
+    let whole = long(Compression::None);
+    let cut = |at: usize| {
+        let mut batch = whole.to_vec();
+        batch[at] ^= 1;
+        bytes::Bytes::from(batch)
+    };
+    let reserved = |batch: &[u8]| with(batch, 21, &(1i16 << 7).to_be_bytes());
+    let is_bad_sum = |reply: &Reply| {
+        let error = error(reply);
+        matches!(error, EngineError::Batch(BatchError::BadCrc { .. }))
+    };
+    let mut bench = Bench::new(2, Level::Memory);
+    bench.alter(&[("max.message.bytes", "8388608")], &[], None);
+    let mut course = |first: bytes::Bytes| {
+        let long = bench.send(1, first, Level::Memory);
+        let other = bench.send(2, batch(&[b"other"]), Level::Memory);
+        let mut replies = Vec::new();
+        let mut turns = 0;
+        while bench.shard.has_work() {
+            replies.extend(std::iter::from_fn(|| bench.shard.poll_reply()));
+            bench.shard.handle_timeout(bench.now);
+            turns += 1;
+        }
+        replies.extend(std::iter::from_fn(|| bench.shard.poll_reply()));
+        let (last, reply) = replies.pop().expect("it is answered");
+        if turns > 0 {
+            assert_eq!((replies.len(), replies[0].0), (1, other));
+            assert_eq!(last, long);
+        }
+        (turns, reply)
+    };
+    let (turns, reply) = course(whole.clone());
+    assert!(turns > 12, "6 MiB summed and walked in {turns}");
+    assert_eq!(produced(&reply), (0, false));
+    // What the sum refuses is not looked at any further, and the first byte as the last.
+    for at in [50, HEADER_LEN, whole.len() - 1] {
+        let (turns, reply) = course(cut(at));
+        assert!((2..4).contains(&turns), "6 MiB summed in {turns}");
+        assert!(is_bad_sum(&reply), "{at}: {reply:?}");
+    }
+    let (_, reply) = course(cut(22));
+    assert!(
+        is_bad_sum(&reply),
+        "an unknown codec that nobody meant: {reply:?}"
+    );
+    let (_, reply) = course(reserved(&whole));
+    let meant = matches!(
+        error(&reply),
+        EngineError::Batch(BatchError::ReservedAttributes { .. })
+    );
+    assert!(meant, "{reply:?}");
+    // A short one is answered as it comes.
+    let short = batch(&[b"short"]);
+    assert_eq!(course(short).0, 0);
+}
+
+#[test]
 fn who_waits_at_the_door_is_told_of_the_end() {
     let mut bench = Bench::new(2, Level::Memory);
     let removed = bench.send(1, long(Compression::Zstd), Level::Memory);

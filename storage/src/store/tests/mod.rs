@@ -11,6 +11,7 @@ mod reading;
 mod removal;
 mod reserve;
 mod retention;
+mod slices;
 mod space;
 mod tidy;
 mod world;

@@ -289,12 +289,22 @@ impl World {
             if !self.complete_one() {
                 self.take_events();
                 self.issue();
+                if self.store.has_work() {
+                    self.next_turn();
+                    continue;
+                }
                 if self.in_flight.iter().all(|(_, op)| (self.holds)(op)) {
                     return;
                 }
             }
         }
         panic!("the store never comes to rest");
+    }
+
+    /// Another turn of the core begins, and nothing else has happened.
+    pub(super) fn next_turn(&mut self) {
+        self.now.mono = self.now.mono.after(1);
+        self.store.handle_timeout(self.now);
     }
 
     /// Settles, then lets time pass.

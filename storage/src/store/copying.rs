@@ -1,0 +1,73 @@
+//! How much is copied to segments in a turn.
+//!
+//! A write to a segment is put together in a buffer for the device: a copy of up to a megabyte, into fresh
+//! memory where many are in flight. A hundred logs may want theirs in the same turn, so there is a bound
+//! on all of them; jobs beyond it stand in line and go on in the next turn. It knows nothing of what a
+//! job means and orders nothing: no write of another log waits for these.
+
+use std::collections::VecDeque;
+
+use super::Store;
+use super::ring::LogKey;
+use crate::io::BufPool;
+use crate::types::{LogId, Mono};
+
+/// What a turn may still copy, and who waits for the next one.
+#[derive(Debug, Default)]
+pub(super) struct Copying {
+    /// Names the turn that `left` is for: the time.
+    turn: Option<Mono>,
+    left: usize,
+    /// Jobs that have something to write, by their logs, each once.
+    line: VecDeque<(LogKey, LogId)>,
+}
+
+impl<P: BufPool> Store<P> {
+    /// Whether a write may still be put together in this turn.
+    pub(super) fn may_copy(&mut self) -> bool {
+        if self.copying.turn != Some(self.now.mono) {
+            self.renew_copying();
+        }
+        self.copying.left > 0
+    }
+
+    /// So many bytes of one were. It may pass the bound: it is not divided.
+    pub(super) fn copied(&mut self, bytes: usize) {
+        self.copying.left = self.copying.left.saturating_sub(bytes);
+    }
+
+    /// A new turn begins, though no time may have passed.
+    pub(super) fn renew_copying(&mut self) {
+        self.copying.turn = Some(self.now.mono);
+        self.copying.left = self.config.turn_copy_bytes;
+    }
+
+    /// The log's job goes on in a later turn.
+    pub(super) fn write_later(&mut self, key: LogKey) {
+        let place = (key, self.logs[key].id);
+        // No longer than there are jobs, which are few.
+        if !self.copying.line.contains(&place) {
+            self.copying.line.push_back(place);
+        }
+    }
+
+    /// Lets those in line go on, as far as the turn has something left. Who has nothing to write any
+    /// more just leaves it.
+    pub(super) fn go_on_writing(&mut self) {
+        for _ in 0..self.copying.line.len() {
+            if !self.may_copy() {
+                return;
+            }
+            let (key, id) = self.copying.line.pop_front().expect("counted");
+            if self.logs.key(id) == Some(key) {
+                self.go_on_with_job(key);
+            }
+        }
+    }
+
+    /// Whether something takes more than one turn and goes on in [`Store::handle_timeout`].
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !self.copying.line.is_empty() && !self.fatal
+    }
+}
