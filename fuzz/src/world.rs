@@ -75,6 +75,7 @@ fn store_config() -> StoreConfig {
         span_cache_bytes: 32 << 10,
         index_cache_bytes: 4 << 10,
         read_bytes: 32 << 10,
+        reads_in_flight_bytes: 32 << 10,
         inline_snapshot_bytes: 512,
         ..StoreConfig::default()
     }

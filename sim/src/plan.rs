@@ -247,6 +247,7 @@ fn store(rng: &mut Rng, geometry: &Geometry, mutation: Option<Mutation>) -> Stor
         index_cache_bytes: kib(rng, 4, 64),
         memory_log_bytes: kib(rng, 8, 32),
         read_bytes: kib(rng, 4, 32),
+        reads_in_flight_bytes: 16 << 10,
         idle_commit_ns: rng.magnitude(1_000_000, 60_000_000),
         lazy_sync_ns: rng.magnitude(1_000_000, 60_000_000),
         retention_check_ns: 1_000_000_000,

@@ -175,7 +175,8 @@ settings! {
 
     "memory.responses.bytes": memory_responses_bytes: ByteSize = "256 MiB" in "1 MiB" to "64 GiB",
     "Most bytes of answers, per core, that all connections together may have waiting to be sent. \
-     Beyond it each has only its share before its further requests wait, and of those that take \
+     Records are read only as far as it goes: fetches and subscriptions beyond it wait in line. \
+     While they do, or it is passed, each connection has only its share, and of those that take \
      less than 64 KiB/s of their answers the ones with the most are closed.";
 
     "journal.bytes": journal_bytes: ByteSize = "1 GiB" in "16 MiB" to "64 GiB",

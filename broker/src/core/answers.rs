@@ -2,28 +2,32 @@
 //! one of all connections of a core together.
 //!
 //! A connection counts what is encoded and unsent, what waits for its turn, what its waiting fetches
-//! keep, and what is being read for its subscriptions. Beyond its bound it is not read any more.
+//! keep, and what is set aside for [reading](super::reading). Beyond its bound it is not read any more.
 //! Beyond the core's budget the bound of each falls to its share, so that those with the most stop
-//! first; and of those that take next to nothing meanwhile the largest are closed.
+//! first; and of those that take next to nothing while others wait for memory the largest are closed.
 
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};
 
 use super::Core;
+use super::account::{Account, Standing, Weight};
 use super::boundary::ConnId;
 use super::inbound::Due;
-use super::session::{Blocked, Talk};
+use super::session::{Blocked, Session, Talk};
 
 /// Requests of one connection that may wait for their answers.
 const MAX_WAITING: usize = 8192;
 /// What a connection may have unsent in any case, bytes.
 const LEAST: usize = 64 << 10;
-/// Who takes less than this of its answers while the budget is passed is closed, bytes a second.
+/// Who takes less than this of its answers while memory is short is closed, bytes a second.
 const LEAST_RATE: u64 = 64 << 10;
 /// For so long each is looked at, nanoseconds.
 const WINDOW: u64 = 3_000_000_000;
 /// How often, nanoseconds.
 const LOOK: u64 = 1_000_000_000;
+/// A fetch that has waited so long for memory is answered without records, nanoseconds: who was closed for
+/// it in that time could not make room, and what its connection has for after it may.
+const PATIENCE: u64 = 3 * WINDOW;
 
 /// When a connection was looked at last, and what it had been sent by then.
 #[derive(Clone, Copy, Debug)]
@@ -39,16 +43,12 @@ pub(super) struct Mark {
 /// All answers of one core.
 #[derive(Debug)]
 pub(super) struct Answers {
-    /// Of all connections, bytes.
-    budget: usize,
-    /// Of one, bytes.
+    pub(super) account: Account,
+    /// Of one connection, bytes.
     most: usize,
-    total: usize,
     /// Connections that have some.
     loaded: usize,
-    /// Fetches under way, whose answers may come at any time.
-    fetches: usize,
-    /// Counts the times that the budget was passed; odd while it is.
+    /// Counts the times that memory was short; odd while it is.
     period: u64,
     /// Connections closed because they took nothing.
     closed: u64,
@@ -57,29 +57,21 @@ pub(super) struct Answers {
 impl Answers {
     pub(super) fn new(budget: usize, most: usize) -> Self {
         Self {
-            budget,
+            account: Account::new(budget),
             most,
-            total: 0,
             loaded: 0,
-            fetches: 0,
             period: 0,
             closed: 0,
         }
     }
 
-    /// Bytes that all connections have.
+    /// What one connection may have in the best case, bytes.
     #[must_use]
-    pub(super) fn total(&self) -> usize {
-        self.total
+    pub(super) fn most(&self) -> usize {
+        self.most
     }
 
-    /// Bytes that they may have.
-    #[must_use]
-    pub(super) fn budget(&self) -> usize {
-        self.budget
-    }
-
-    /// Connections closed since the start because they took nothing while the budget was passed.
+    /// Connections closed since the start because they took nothing while memory was short.
     #[must_use]
     pub(super) fn closed(&self) -> u64 {
         self.closed
@@ -88,24 +80,22 @@ impl Answers {
     /// What one connection may have now, bytes.
     #[must_use]
     pub(super) fn limit(&self) -> usize {
-        if self.total <= self.budget {
+        if self.account.total() <= self.account.budget() {
             return self.most;
         }
-        let share = self.budget / self.loaded.max(1);
+        let share = self.account.budget() / self.loaded.max(1);
         share.max(LEAST).min(self.most)
     }
 
-    /// What a fetch that begins now may bring, bytes: those under way may all be answered at once.
-    #[must_use]
-    pub(super) fn fetch_limit(&self) -> usize {
-        let share = self.budget.saturating_sub(self.total) / (self.fetches + 1);
-        share.max(LEAST).min(self.most)
+    /// Whether there is too much, or somebody waits for memory.
+    fn are_short(&self) -> bool {
+        self.account.total() > self.account.budget() || !self.account.line_is_empty()
     }
 
-    fn change(&mut self, before: usize, after: usize) {
-        self.total = self.total + after - before;
-        self.loaded += usize::from(after > 0);
-        self.loaded -= usize::from(before > 0);
+    fn change(&mut self, before: (Standing, Weight), after: (Standing, Weight)) {
+        self.account.change(before, after);
+        self.loaded += usize::from(after.1.all > 0);
+        self.loaded -= usize::from(before.1.all > 0);
     }
 }
 
@@ -125,6 +115,7 @@ impl<P: BufPool> Core<P> {
     /// A connection has less than before: it may be read again.
     pub(super) fn relieve(&mut self, conn: ConnId, now: Now) {
         self.recount(conn);
+        self.stand_for_memory(conn);
         let most = self.answers.limit();
         let Some(session) = self.sessions.get(conn) else {
             return;
@@ -139,7 +130,6 @@ impl<P: BufPool> Core<P> {
 
     /// A fetch begins, of which so much is kept until it is answered, or it ends.
     pub(super) fn keep_fetch(&mut self, conn: ConnId, bytes: usize) {
-        self.answers.fetches += 1;
         if let Some(session) = self.sessions.get(conn) {
             session.kept += bytes;
         }
@@ -156,62 +146,77 @@ impl<P: BufPool> Core<P> {
 
     /// The inverse of [`Core::keep_fetch`].
     pub(super) fn drop_fetch(&mut self, conn: ConnId, bytes: usize) {
-        self.answers.fetches -= 1;
         if let Some(session) = self.sessions.get(conn) {
             session.kept -= bytes;
         }
     }
 
     /// A connection that is gone has nothing any more.
-    pub(super) fn forget_answers(&mut self, weighed: usize) {
-        self.answers.change(weighed, 0);
+    pub(super) fn forget_answers(&mut self, session: &Session) {
+        let none = Weight::default();
+        self.answers
+            .change(session.weighed, (session.weighed.0, none));
     }
 
-    fn recount(&mut self, conn: ConnId) {
+    pub(super) fn recount(&mut self, conn: ConnId) {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
-        let now = session.load() + session.subscribed.reserved();
+        let weight = Weight {
+            all: session.load() + session.aside,
+            aside: session.aside,
+        };
+        let now = (Standing::of(session.sent), weight);
         let before = std::mem::replace(&mut session.weighed, now);
         self.answers.change(before, now);
     }
 
-    /// Begins to look for connections to close, if the budget is passed.
+    /// Begins to look for connections to close, if memory is short.
     pub(super) fn look_after_answers(&mut self, now: Now) {
-        let over = self.answers.total > self.answers.budget;
-        if over && self.answers.period.is_multiple_of(2) {
+        if self.answers.period.is_multiple_of(2) && self.answers.are_short() {
             self.answers.period += 1;
             self.deadlines.set(now.mono.after(LOOK), Due::Answers);
         }
     }
 
-    /// Closes the largest of those that take next to nothing, until the rest is within the budget.
+    /// Closes the largest of those that take next to nothing, until the rest is within the budget, or
+    /// leaves half of it to those that wait.
     pub(super) fn answers_are_due(&mut self, now: Now) {
-        let Answers {
-            total,
-            budget,
-            period,
-            ..
-        } = self.answers;
-        if total <= budget {
+        if !self.answers.are_short() {
             self.answers.period += 1;
             return;
         }
+        let Answers {
+            ref account,
+            period,
+            ..
+        } = self.answers;
+        let most = match account.line_is_empty() {
+            true => account.budget(),
+            false => account.budget() / 2,
+        };
+        let mut left = account.total();
         let mut slow: Vec<(usize, ConnId)> = Vec::new();
         let mut waiting: Vec<usize> = Vec::new();
-        let mut left = total;
+        let mut late: Vec<usize> = Vec::new();
         for session in self.sessions.iter_mut() {
+            let weight = session.weighed.1.all;
             if session.closing {
-                left -= session.weighed;
-            } else if session.weighed > LEAST && session.is_slow(period, now.mono) {
-                slow.push((session.weighed, session.conn));
+                left -= weight;
+                continue;
+            }
+            if weight > LEAST && session.is_slow(period, now.mono) {
+                slow.push((weight, session.conn));
             } else if session.kept > LEAST {
                 waiting.extend_from_slice(&session.fetches);
             }
+            let queued = session.queued.iter();
+            let long = queued.take_while(|(_, since)| now.mono.since(*since) > PATIENCE);
+            late.extend(long.map(|(gather, _)| *gather));
         }
         slow.sort_unstable_by(|a, b| b.cmp(a));
         for (bytes, conn) in slow {
-            if left <= budget {
+            if left <= most {
                 break;
             }
             left -= bytes;
@@ -225,11 +230,12 @@ impl<P: BufPool> Core<P> {
         }
         // Who waits for records can take nothing, so it is answered with what there is.
         waiting.into_iter().for_each(|key| self.hurry(key, now));
+        late.into_iter().for_each(|key| self.read_no_more(key, now));
         self.deadlines.set(now.mono.after(LOOK), Due::Answers);
     }
 }
 
-impl super::session::Session {
+impl Session {
     /// Bytes of answers that are encoded and not sent. What waiting fetches keep does not block the
     /// connection: beyond the bound they do not wait.
     fn owed(&self) -> usize {
@@ -283,31 +289,18 @@ mod tests {
     #[test]
     fn within_the_budget_each_has_its_bound_and_beyond_it_a_share() {
         let mut answers = Answers::new(64 << 20, 8 << 20);
+        let of = |all| (Standing::Unknown, Weight { all, aside: 0 });
         for _ in 0..8 {
             assert_eq!(answers.limit(), 8 << 20);
-            answers.change(0, 8 << 20);
+            answers.change(of(0), of(8 << 20));
         }
-        answers.change(0, 1);
+        answers.change(of(0), of(1));
         assert_eq!(answers.limit(), (64 << 20) / 9);
         for _ in 0..10_000 {
-            answers.change(0, 1);
+            answers.change(of(0), of(1));
         }
         assert_eq!(answers.limit(), LEAST);
-        answers.change(8 << 20, 0);
+        answers.change(of(8 << 20), of(0));
         assert_eq!(answers.limit(), 8 << 20);
-    }
-
-    #[test]
-    fn fetches_that_are_answered_at_once_fit_the_budget() {
-        let mut answers = Answers::new(64 << 20, 8 << 20);
-        let mut all = 0;
-        for _ in 0..500 {
-            all += answers.fetch_limit();
-            answers.fetches += 1;
-        }
-        // The first few may have it all, and the rest its least: a harmonic sum.
-        assert!(all < 6 * (64 << 20), "{all}");
-        answers.change(0, 64 << 20);
-        assert_eq!(answers.fetch_limit(), LEAST);
     }
 }

@@ -33,5 +33,25 @@ impl<P: BufPool> Core<P> {
             let foreign = matches!(waiting, Some(Waiting::Peer { .. }));
             assert!(foreign, "another core's fetch is under way");
         }
+        self.check_memory();
+    }
+
+    /// What is set aside for reading is what somebody reads, and who waits for it stands in line, or has
+    /// all that it may have.
+    fn check_memory(&self) {
+        let mut total = 0;
+        for session in self.sessions.iter() {
+            let (_, weight) = session.weighed;
+            assert_eq!(weight.aside, session.aside, "what is set aside is counted");
+            total += weight.all;
+            let full = session.offered() + session.aside >= self.answers.limit();
+            let served = session.queued.is_empty() || session.in_line || session.closing || full;
+            assert!(served, "who waits for memory is in line");
+            for (gather, _) in &session.queued {
+                let gather = self.gathers.get(*gather).expect("a fetch waits");
+                assert!(gather.waits_for_memory(), "who is queued waits");
+            }
+        }
+        assert_eq!(total, self.answers.account.total(), "all is counted");
     }
 }

@@ -7,6 +7,8 @@
 //! bounds of a fetch, whatever the protocol, are [`Spread`]'s. Where one core has counted enough
 //! for it the others are hurried, which makes them answer with what they have.
 
+mod fetches;
+
 use std::collections::VecDeque;
 
 use leveret_engine::EngineError;
@@ -22,7 +24,7 @@ use super::native::NativeGathering;
 use super::pending::{Slot, Waiting};
 use super::session::Blocked;
 use super::slices::MANY_LINES;
-use super::spread::{MOST, Spread};
+use super::spread::{MOST, Need, Spread};
 
 /// One request whose parts are asked for one by one.
 pub(super) struct Gather {
@@ -43,6 +45,8 @@ pub(super) struct Gather {
     hurried: usize,
     /// Of a fetch: how it goes on.
     spread: Option<Box<Spread>>,
+    /// Bytes that are set aside for what it reads.
+    aside: usize,
     what: Gathering,
 }
 
@@ -54,6 +58,8 @@ enum Stage {
     Asking,
     /// All parts are asked for, or stand in `later`.
     Asked,
+    /// It waits for memory to read.
+    Queued(Need),
     /// It is to be answered with what is there.
     Answering,
     /// Nobody wants it any more.
@@ -82,6 +88,11 @@ impl Gather {
     /// When it is answered without the parts that are missing then.
     pub(super) fn deadline(&self) -> Option<Mono> {
         self.deadline
+    }
+
+    /// Whether it is in its connection's queue.
+    pub(super) fn waits_for_memory(&self) -> bool {
+        matches!(self.stage, Stage::Queued(_))
     }
 
     /// The parts that are not there, and where each arrives.
@@ -163,6 +174,7 @@ impl<P: BufPool> Core<P> {
             enough: false,
             hurried: 0,
             spread: None,
+            aside: 0,
             what,
         });
         if fetch {
@@ -213,13 +225,8 @@ impl<P: BufPool> Core<P> {
 
     /// All that the request names was looked up: what it fetches is asked for.
     fn end_looking_up(&mut self, gather: usize, now: Now) {
-        let gathering = &mut self.gathers[gather];
-        gathering.stage = Stage::Asking;
-        let spread = gathering.spread.as_mut();
-        let asks = spread.map_or_else(Vec::new, |spread| spread.begin(now.mono));
-        for (owner, spec) in asks {
-            self.ask_part(gather, owner, Call::Fetch(spec), now);
-        }
+        self.gathers[gather].stage = Stage::Asking;
+        self.begin_fetch(gather, now);
         let calls = match &mut self.gathers[gather].what {
             Gathering::Native(what) => what.calls(),
             Gathering::Kafka(what) => what.calls(&self.settings.kafka),
@@ -271,7 +278,7 @@ impl<P: BufPool> Core<P> {
     /// key be another's: then there is nothing to do, or somewhat earlier.
     pub(super) fn go_on_in_turn(&mut self, gather: usize, now: Now) {
         match self.gathers.get(gather).map(|gather| gather.stage) {
-            None => {}
+            None | Some(Stage::Queued(_)) => {}
             Some(Stage::GivenUp) => self.cancel_gather(gather, now),
             Some(Stage::Answering) => self.finish_gathering(gather, now),
             Some(Stage::Asking | Stage::Asked) => {
@@ -424,26 +431,6 @@ impl<P: BufPool> Core<P> {
         self.gather_later(key, now);
     }
 
-    /// Asks on for a fetch that is not complete. Whether something is under way then, or the
-    /// gather is over.
-    fn ask_on(&mut self, key: usize, now: Now) -> bool {
-        let last = self.stop.begun();
-        let gather = &mut self.gathers[key];
-        let Some(spread) = &mut gather.spread else {
-            return false;
-        };
-        let asks = spread.go_on(last, now.mono);
-        if asks.is_empty() {
-            return false;
-        }
-        (gather.stage, gather.enough, gather.hurried) = (Stage::Asking, false, gather.parts.len());
-        for (owner, spec) in asks {
-            self.ask_part(key, owner, Call::Fetch(spec), now);
-        }
-        self.all_asked(key, now);
-        true
-    }
-
     /// The fetch waits for nothing more: it is answered with what there is.
     pub(super) fn hurry(&mut self, key: usize, now: Now) {
         let gather = &mut self.gathers[key];
@@ -545,6 +532,10 @@ impl<P: BufPool> Core<P> {
         let fetch = gather.what.is_fetch();
         if fetch {
             self.drop_fetch(gather.conn, gather.what.weight());
+            self.give_back(gather.conn, gather.aside);
+        }
+        if matches!(gather.stage, Stage::Queued(_)) {
+            self.leave_queue(gather.conn, key);
         }
         for (core, slot) in gather.parts.into_iter().flatten() {
             self.cancel_part(core, slot, fetch);
@@ -556,6 +547,9 @@ impl<P: BufPool> Core<P> {
     /// Every fetch answers with what it has.
     pub(super) fn hurry_all(&mut self, now: Now) {
         let keys: Vec<usize> = self.gathers.iter().map(|(key, _)| key).collect();
-        keys.into_iter().for_each(|key| self.hurry(key, now));
+        for key in keys {
+            self.hurry(key, now);
+            self.read_no_more(key, now);
+        }
     }
 }

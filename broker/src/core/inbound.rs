@@ -81,7 +81,7 @@ impl<P: BufPool> Core<P> {
             session.blocked == Some(Blocked::Departure) && session.waiting == 0,
             "only one that was handed over goes"
         );
-        self.forget_answers(session.weighed);
+        self.forget_answers(&session);
         self.permits.leave(conn);
         session.rx
     }
@@ -294,7 +294,7 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.close(conn) else {
             return;
         };
-        self.forget_answers(session.weighed);
+        self.forget_answers(&session);
         self.drop_body(conn, session.large, now);
         if self.shard.breaks(Mutation::LeavesUnserved) {
             self.permits.turn_deaf();

@@ -6,6 +6,7 @@
 //! and the protocol encodes what goes out. It refuses to touch the kernel, to read a clock and to
 //! wait.
 
+mod account;
 mod ailing;
 mod answers;
 mod bodies;
@@ -27,6 +28,7 @@ mod once;
 mod patience;
 mod pending;
 mod permits;
+mod reading;
 mod session;
 mod slices;
 mod spread;
@@ -200,6 +202,9 @@ impl<P: BufPool> Core<P> {
             self.go_on_installing(now);
             self.take_replies(now);
             self.take_watched_logs(now);
+            if self.serve_readers(now) {
+                continue;
+            }
             // Who gets a permit goes on at once, one in any case, the others as far as this event's
             // slice goes: the rest when time is asked for next, which is now.
             if (served && !self.slices.has_room(now.mono)) || !self.serve_waiting(now) {

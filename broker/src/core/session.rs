@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use leveret_storage::types::Mono;
 use leveret_wire::kafka::Checking;
 
+use super::account::{Standing, Weight};
 use super::answers::Mark;
 use super::boundary::{ConnId, Protocol};
 use super::hang_up::Input;
@@ -106,8 +107,14 @@ pub(super) struct Session {
     pub(super) unsent: usize,
     /// Bytes that its waiting fetches keep.
     pub(super) kept: usize,
-    /// What the core has counted of all that, and of what is read for its subscriptions.
-    pub(super) weighed: usize,
+    /// Bytes that are set aside for what is being read for it.
+    pub(super) aside: usize,
+    /// What the core has counted of all that.
+    pub(super) weighed: (Standing, Weight),
+    /// Gathers of its fetches that wait for memory to read, and since when; the first reads first.
+    pub(super) queued: VecDeque<(usize, Mono)>,
+    /// It stands in the core's line of those that want to read.
+    pub(super) in_line: bool,
     /// How it was found when the core had too many answers.
     pub(super) mark: Option<Mark>,
     /// Bytes of answers that the peer was sent so far.
@@ -146,7 +153,10 @@ impl Session {
             out: BytesMut::new(),
             unsent: 0,
             kept: 0,
-            weighed: 0,
+            aside: 0,
+            weighed: <(Standing, Weight)>::default(),
+            queued: VecDeque::new(),
+            in_line: false,
             mark: None,
             sent: 0,
             waiting: 0,
@@ -274,6 +284,11 @@ impl Sessions {
     /// All sessions, in no order.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
         self.slots.iter_mut().flatten().map(AsMut::as_mut)
+    }
+
+    /// All sessions, in no order, to look at.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.slots.iter().flatten().map(AsRef::as_ref)
     }
 
     pub(super) fn close(&mut self, conn: ConnId) -> Option<Box<Session>> {

@@ -56,6 +56,8 @@ enum Work {
     Installs,
     /// A connection that is to be closed.
     Close(ConnId),
+    /// Connections that want to read, and for which there is memory.
+    Readers,
 }
 
 /// What the present event and the present turn may still cost, and what stands in line.
@@ -184,6 +186,18 @@ impl<P: BufPool> Core<P> {
         self.slices.line.push_back((now.mono, work));
     }
 
+    /// Those that want to read do when their turn comes.
+    pub(super) fn serve_readers_later(&mut self, now: Now) {
+        if !self
+            .slices
+            .line
+            .iter()
+            .any(|(_, work)| *work == Work::Readers)
+        {
+            self.slices.line.push_back((now.mono, Work::Readers));
+        }
+    }
+
     /// Goes on with those in line, as far as a slice goes. Called once in a turn, after
     /// [`Slices::begin_line`].
     pub(super) fn serve_line(&mut self, now: Now) {
@@ -196,6 +210,8 @@ impl<P: BufPool> Core<P> {
                 Work::Gather(gather) => self.go_on_in_turn(gather, now),
                 Work::Installs => self.install_in_turn(now),
                 Work::Close(conn) => self.end(conn),
+                // In the end of every event.
+                Work::Readers => {}
             }
         }
     }

@@ -1,12 +1,16 @@
 //! A fetch over the cores that own its partitions, for every protocol: what is asked of whom, and
 //! how the bounds of the whole request are kept.
 //!
-//! One core that owns all of it keeps them by itself. Several count first what there is and read
+//! One core that owns all of it keeps them by itself, and reads at once what there is. Where that is
+//! nothing, or several cores have a part, they count first and read
 //! nothing, until there is enough for the whole request or its time is over. Then each partition,
 //! in the order of the request, is granted what it may read: in parallel as far as the counts
 //! together fit, and what was granted and not used goes to those behind. So no more leaves than
 //! was asked for, and nothing is read that does not leave: should a core bring more all the same
 //! it is thrown away, and counted.
+//!
+//! Nothing is read before the caller has [memory](super::reading) for it, and who waits for records
+//! holds none.
 
 use leveret_engine::shard::{FetchPartition, FetchSpec, FetchWork, FetchedPartition};
 use leveret_storage::types::{CoreId, Mono};
@@ -39,8 +43,10 @@ struct Wanted {
 
 #[derive(Clone, Copy, Debug)]
 enum Stage {
-    /// One core has all of it.
-    Alone,
+    /// Nothing was asked for.
+    New,
+    /// One core has all of it and reads what there is, of which so many bytes have come.
+    AtOnce { got: usize },
     /// What there is is being counted.
     Counting,
     /// Shares are being read: those from `next` on are not granted yet, and so many bytes are
@@ -50,6 +56,28 @@ enum Stage {
         next: usize,
         left: usize,
     },
+    /// No more is asked for.
+    Over,
+}
+
+/// What a fetch does next.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// These are asked.
+    Ask(Vec<Ask>),
+    /// It reads what there is, once there is memory for that: see [`Spread::read`].
+    Read(Need),
+    /// Nothing: it is complete.
+    Nothing,
+}
+
+/// What may come to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Need {
+    /// Bytes, but for a longer first batch. With fewer it brings less.
+    pub(super) bytes: usize,
+    /// Bytes of the first batch, which comes whole.
+    pub(super) whole: usize,
 }
 
 /// See the module.
@@ -82,14 +110,14 @@ pub(super) struct Taken {
 pub(super) type Ask = (CoreId, FetchSpec);
 
 impl Spread {
-    /// A fetch that asks for nothing yet; no batch is longer than `longest`.
-    pub(super) fn new(bounds: Bounds, longest: usize, now: Mono) -> Self {
+    /// A fetch that asks for nothing yet.
+    pub(super) fn new(bounds: Bounds, now: Mono) -> Self {
         Self {
             wanted: Vec::new(),
             bounds,
             deadline: now.after(bounds.max_wait),
-            stage: Stage::Alone,
-            longest,
+            stage: Stage::New,
+            longest: 0,
             hurried: bounds.max_wait == 0,
             parts: Vec::new(),
             limit_per_core: false,
@@ -126,35 +154,81 @@ impl Spread {
         self.wanted[number].partition = partition;
     }
 
-    /// What is asked first.
-    pub(super) fn begin(&mut self, now: Mono) -> Vec<Ask> {
+    /// No batch of what is wanted next is longer than this, bytes.
+    pub(super) fn expect_batches(&mut self, longest: usize) {
+        self.longest = self.longest.max(longest);
+    }
+
+    /// What it does first. Instead of [reading](Spread::read) it may [count](Spread::count_first).
+    pub(super) fn begin(&mut self, now: Mono) -> Next {
         let Some(first) = self.wanted.first() else {
-            return Vec::new();
+            return Next::Nothing;
         };
         let owner = first.owner;
         let few = self.wanted.len() <= MOST;
-        if few && self.wanted.iter().all(|wanted| wanted.owner == owner) {
-            let partitions = self.wanted.iter().map(|wanted| wanted.partition);
-            let spec = FetchSpec {
-                partitions: partitions.collect(),
-                max_bytes: self.bounds.max_bytes,
-                min_bytes: self.bounds.min_bytes,
-                max_wait: self.bounds.max_wait,
-                work: FetchWork::Read,
-            };
-            self.parts.push((0..self.wanted.len()).collect());
-            return vec![(owner, spec)];
+        let alone = few && self.wanted.iter().all(|wanted| wanted.owner == owner);
+        // What is too little would be held until there is more.
+        if alone && self.bounds.min_bytes <= 1 {
+            let most = self.obtainable().saturating_add(self.longest);
+            return Next::Read(Need {
+                bytes: self.bounds.max_bytes.min(most).max(1),
+                whole: self.longest,
+            });
         }
+        Next::Ask(self.count_first(now))
+    }
+
+    /// Bytes that the bounds of all partitions allow.
+    fn obtainable(&self) -> usize {
+        let bounds = self.wanted.iter().map(Wanted::bound);
+        bounds.fold(0, usize::saturating_add)
+    }
+
+    /// What there is is counted before it is read.
+    pub(super) fn count_first(&mut self, now: Mono) -> Vec<Ask> {
         self.stage = Stage::Counting;
         // More than the bounds allow would be waited for in vain.
-        let obtainable = self
-            .wanted
-            .iter()
-            .map(Wanted::bound)
-            .fold(0, usize::saturating_add);
-        let Bounds { max_bytes, .. } = self.bounds;
-        self.bounds.min_bytes = self.bounds.min_bytes.min(max_bytes.max(1)).min(obtainable);
+        let most = self.bounds.max_bytes.max(1).min(self.obtainable());
+        self.bounds.min_bytes = self.bounds.min_bytes.min(most);
         self.count(now)
+    }
+
+    /// Whether it counts, and so reads nothing.
+    pub(super) fn counts(&self) -> bool {
+        matches!(self.stage, Stage::Counting)
+    }
+
+    /// There is memory for so many bytes of what [`Next::Read`] said: what is asked for them.
+    pub(super) fn read(&mut self, bytes: usize) -> Vec<Ask> {
+        match self.stage {
+            Stage::New => {
+                self.stage = Stage::AtOnce { got: 0 };
+                let partitions = self.wanted.iter().map(|wanted| wanted.partition);
+                let spec = FetchSpec {
+                    partitions: partitions.collect(),
+                    max_bytes: bytes,
+                    min_bytes: 0,
+                    max_wait: 0,
+                    work: FetchWork::Read,
+                };
+                self.parts.push((0..self.wanted.len()).collect());
+                vec![(self.wanted[0].owner, spec)]
+            }
+            Stage::Counting => {
+                self.stage = Stage::Reading {
+                    first: None,
+                    next: 0,
+                    left: bytes,
+                };
+                self.grant(true)
+            }
+            stage => unreachable!("{stage:?} reads nothing anew"),
+        }
+    }
+
+    /// It is answered with what there is.
+    pub(super) fn end(&mut self) {
+        self.stage = Stage::Over;
     }
 
     /// A part is there: each line that it answers is given on.
@@ -169,7 +243,11 @@ impl Spread {
         for (index, mut one) in indexes.into_iter().zip(fetched) {
             let wanted = &mut self.wanted[index];
             match &mut self.stage {
-                Stage::Alone => {}
+                Stage::New | Stage::Over => {}
+                Stage::AtOnce { got } => {
+                    *got += one.bytes;
+                    self.hurried |= one.result.is_err();
+                }
                 Stage::Counting => {
                     wanted.counted = one.bytes;
                     self.hurried |= one.result.is_err();
@@ -187,26 +265,40 @@ impl Spread {
         taken
     }
 
-    /// Nothing that was asked is missing: what is asked next, or nothing if it is complete. No
-    /// more waiting if `last`.
-    pub(super) fn go_on(&mut self, last: bool, now: Mono) -> Vec<Ask> {
-        match self.stage {
-            Stage::Alone => Vec::new(),
-            Stage::Counting => {
-                let counted = self.counted();
-                let over = last || self.hurried || now >= self.deadline;
-                if !over && counted < self.bounds.min_bytes {
-                    return self.count(now);
-                }
-                let left = self.bounds.max_bytes.max(1);
-                self.stage = Stage::Reading {
-                    first: None,
-                    next: 0,
-                    left,
-                };
-                self.grant(true)
-            }
+    /// Nothing that was asked is missing: what it does next. No more waiting if `last`.
+    pub(super) fn go_on(&mut self, last: bool, now: Mono) -> Next {
+        let over = last || self.hurried || now >= self.deadline;
+        let asks = match self.stage {
+            Stage::New | Stage::Over => Vec::new(),
+            Stage::AtOnce { got } if over || got >= self.bounds.min_bytes => Vec::new(),
+            Stage::AtOnce { .. } => self.count_first(now),
+            Stage::Counting => match self.counted() {
+                counted if !over && counted < self.bounds.min_bytes => self.count(now),
+                0 => Vec::new(),
+                counted => return Next::Read(self.need(counted)),
+            },
             Stage::Reading { .. } => self.grant(false),
+        };
+        match asks.is_empty() {
+            true => Next::Nothing,
+            false => Next::Ask(asks),
+        }
+    }
+
+    /// What reading what was counted may come to.
+    fn need(&self, counted: usize) -> Need {
+        let first = self.wanted.iter().find(|wanted| wanted.counted > 0);
+        let first = first.expect("something was counted");
+        // Less than its bound is all that there is of it, and as much may be the beginning of a batch
+        // that comes whole.
+        let whole = match first.counted < first.bound() {
+            true => self.longest.min(first.counted),
+            false => self.longest,
+        };
+        let counted = counted.saturating_add(whole.saturating_sub(first.counted));
+        Need {
+            bytes: counted.min(self.bounds.max_bytes.max(1)),
+            whole,
         }
     }
 

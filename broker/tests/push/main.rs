@@ -6,6 +6,7 @@ mod disk;
 mod patience;
 mod peer;
 mod slices;
+mod stalled;
 mod world;
 
 use std::collections::BTreeMap;

@@ -100,6 +100,14 @@ impl World {
         Self::with_settings(|| settings(SLICE, false, request_bytes))
     }
 
+    /// With cores that may hold so many bytes of answers.
+    pub(crate) fn with_answers(answers_bytes: usize) -> Self {
+        Self::with_settings(|| CoreSettings {
+            answers_bytes,
+            ..settings(SLICE, false, REQUESTS)
+        })
+    }
+
     fn with_settings(settings: impl Fn() -> CoreSettings) -> Self {
         let woken = match settings().slice {
             usize::MAX => usize::MAX,

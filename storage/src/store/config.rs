@@ -52,6 +52,8 @@ pub struct StoreConfig {
     pub memory_log_bytes: usize,
     /// Read from a segment at once, bytes.
     pub read_bytes: usize,
+    /// Read from segments by all reads under way, bytes; one may be longer.
+    pub reads_in_flight_bytes: usize,
     /// Silence after the last commit before an empty one vouches for it, nanoseconds.
     pub idle_commit_ns: u64,
     /// Longest time between the completion of a `written` commit and its sync, nanoseconds.
@@ -97,6 +99,7 @@ impl Default for StoreConfig {
             index_cache_bytes: 16 << 20,
             memory_log_bytes: 16 << 20,
             read_bytes: 1 << 20,
+            reads_in_flight_bytes: 8 << 20,
             idle_commit_ns: 50_000_000,
             lazy_sync_ns: 50_000_000,
             retention_check_ns: 300_000_000_000,

@@ -218,7 +218,7 @@ impl<P: BufPool> Store<P> {
             max_commit,
             journal: recovered.journal,
             logs: Logs::default(),
-            ops: Ops::default(),
+            ops: Ops::new(config.reads_in_flight_bytes),
             events: VecDeque::new(),
             now,
             stirred: true,

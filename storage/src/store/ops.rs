@@ -1,4 +1,7 @@
 //! Operations under way: an id for each, and what its completion means.
+//!
+//! Reads of segments wait here beyond a bound: however many readers there are, a write finds only so
+//! many bytes before it in the device's queue, and only so many are verified in a turn.
 
 use std::collections::VecDeque;
 
@@ -47,6 +50,8 @@ pub(crate) struct UnderWay {
     pub(crate) shared: bool,
     /// It was refused for want of space before.
     pub(crate) again: bool,
+    /// Bytes of a segment that it reads.
+    reads: usize,
 }
 
 /// The operations of one store.
@@ -56,19 +61,27 @@ pub(crate) struct Ops<B> {
     out: VecDeque<(OpId, Op<B>)>,
     /// How many of those under way were refused before.
     again: usize,
+    /// Bytes of segments that are read at once, at most; one read may be longer.
+    most_read: usize,
+    /// Bytes of segments that are being read.
+    reading: usize,
+    /// Reads of segments that wait until fewer are.
+    held: VecDeque<(OpId, Op<B>)>,
 }
 
-impl<B> Default for Ops<B> {
-    fn default() -> Self {
+impl<B> Ops<B> {
+    /// None yet; so many bytes of segments are read at once.
+    pub(crate) fn new(most_read: usize) -> Self {
         Self {
             under_way: slab::Slab::new(),
             out: VecDeque::new(),
             again: 0,
+            most_read,
+            reading: 0,
+            held: VecDeque::new(),
         }
     }
-}
 
-impl<B> Ops<B> {
     /// Queues an operation.
     pub(crate) fn push(&mut self, purpose: Purpose, op: Op<B>) {
         self.add(purpose, op, false);
@@ -82,13 +95,36 @@ impl<B> Ops<B> {
 
     fn add(&mut self, purpose: Purpose, op: Op<B>, again: bool) {
         let shared = matches!(op, Op::SyncDir(Dir::Logs));
+        let reads = match (&purpose, &op) {
+            (Purpose::Spans(_), Op::Read { len, .. }) => *len,
+            _ => 0,
+        };
         let under_way = UnderWay {
             purpose,
             shared,
             again,
+            reads,
         };
         let id = OpId(self.under_way.insert(under_way) as u64);
-        self.out.push_back((id, op));
+        match reads {
+            0 => self.out.push_back((id, op)),
+            _ => {
+                self.held.push_back((id, op));
+                self.begin_reads();
+            }
+        }
+    }
+
+    /// Begins those reads that waited, as far as they may.
+    fn begin_reads(&mut self) {
+        while let Some((id, _)) = self.held.front() {
+            let reads = self.under_way[key_of(*id)].reads;
+            if self.reading > 0 && self.reading + reads > self.most_read {
+                return;
+            }
+            self.reading += reads;
+            self.out.extend(self.held.pop_front());
+        }
     }
 
     /// Removes files that nothing refers to any more.
@@ -106,9 +142,10 @@ impl<B> Ops<B> {
 
     /// The operation is over.
     pub(crate) fn complete(&mut self, id: OpId) -> UnderWay {
-        let key = usize::try_from(id.0).expect("operation ids are slab keys");
-        let over = self.under_way.remove(key);
+        let over = self.under_way.remove(key_of(id));
         self.again -= usize::from(over.again);
+        self.reading -= over.reads;
+        self.begin_reads();
         over
     }
 
@@ -120,4 +157,8 @@ impl<B> Ops<B> {
     pub(crate) fn is_idle(&self) -> bool {
         self.under_way.is_empty()
     }
+}
+
+fn key_of(id: OpId) -> usize {
+    usize::try_from(id.0).expect("operation ids are slab keys")
 }

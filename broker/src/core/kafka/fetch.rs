@@ -113,7 +113,12 @@ impl Fetching {
                 return None;
             }
             Some(Next::Topic(topic)) => {
-                self.topic = Some(resolve(known.topology, topic.topic));
+                let (asked, topic) = resolve(known.topology, topic.topic);
+                if let Some(topic) = &topic {
+                    let settings = known.topology.settings_of(topic);
+                    spread.expect_batches(settings.max_message_bytes as usize);
+                }
+                self.topic = Some((asked, topic));
                 return Some(LOOKUP);
             }
             Some(Next::Partition(named)) => named,
@@ -212,15 +217,14 @@ impl<P: BufPool> Core<P> {
             // None was ever given out.
             return self.refuse_fetch(asker, ErrorCode::FetchSessionIdNotFound, now);
         }
-        let most = self.answers.fetch_limit();
+        let most = self.answers.most();
         let wait_ms = u32::try_from(asked.max_wait_ms).unwrap_or(0);
         let bounds = Bounds {
             max_bytes: usize::try_from(asked.max_bytes).map_or(0, |asked| asked.min(most)),
             min_bytes: usize::try_from(asked.min_bytes).unwrap_or(0),
             max_wait: u64::from(wait_ms.min(MAX_WAIT)) * 1_000_000,
         };
-        let longest = self.settings.max_batch_bytes as usize;
-        let spread = Spread::new(bounds, longest, now.mono)
+        let spread = Spread::new(bounds, now.mono)
             .with_limit_per_core(self.shard.breaks(Mutation::LimitPerCore));
         self.give_back_early(asker.conn, &mut asker.permit, now);
         let fetching = Gathered::Fetch(Box::new(Fetching::new(asked, frame)));

@@ -50,13 +50,13 @@ impl<P: BufPool> Core<P> {
         }
         let mut parts = Vec::with_capacity(fetch.partitions.len());
         let bounds = Bounds {
-            max_bytes: (fetch.max_bytes as usize).min(self.answers.fetch_limit()),
+            max_bytes: (fetch.max_bytes as usize).min(self.answers.most()),
             min_bytes: fetch.min_bytes as usize,
             max_wait: u64::from(fetch.max_wait_ms.min(MAX_FETCH_WAIT)) * 1_000_000,
         };
-        let longest = self.settings.max_batch_bytes as usize;
-        let mut spread = Spread::new(bounds, longest, now.mono)
+        let mut spread = Spread::new(bounds, now.mono)
             .with_limit_per_core(self.shard.breaks(Mutation::LimitPerCore));
+        spread.expect_batches(self.topology.settings_of(&topic).max_message_bytes as usize);
         for asked in fetch.partitions.iter() {
             let Some((log, owner)) = topic.partition(asked.partition.0) else {
                 parts.push(FetchedPart::refused(

@@ -22,6 +22,17 @@ use crate::core::hop::Message;
 use crate::core::once::Mentions;
 use crate::core::pending::Timed;
 use crate::core::session::Blocked;
+use crate::core::spread::Need;
+
+/// Whether a read has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    Yes,
+    /// Nothing is to be read, or its bounds allow no more.
+    No,
+    /// It would, but the core has no memory for it.
+    LacksMemory,
+}
 
 impl<P: BufPool> Core<P> {
     pub(super) fn subscribe(&mut self, asker: Asker, subscribe: &Subscribe<'_>, now: Now) {
@@ -62,7 +73,8 @@ impl<P: BufPool> Core<P> {
             return;
         };
         if self.subscriptions.get(key).add_credit(bytes) {
-            return self.push_on(asker.conn, now);
+            self.push_on(asker.conn, now);
+            return;
         }
         self.end_subscription(asker.conn, asker.correlation);
         let (code, message) = (ErrorCode::InvalidRequest, "more credit than its bound");
@@ -97,8 +109,8 @@ impl<P: BufPool> Core<P> {
         }
         if let Some(session) = self.sessions.get(subscription.conn) {
             session.subscribed.keys.retain(|other| *other != key);
-            session.subscribed.reserved -= reserved;
         }
+        self.give_back(subscription.conn, reserved);
         self.weigh(subscription.conn);
     }
 
@@ -132,9 +144,7 @@ impl<P: BufPool> Core<P> {
         let subscription = self.subscriptions.get(key);
         let conn = subscription.conn;
         subscription.release(reserved);
-        if let Some(session) = self.sessions.get(conn) {
-            session.subscribed.reserved -= reserved;
-        }
+        self.give_back(conn, reserved);
         match answer {
             Ok(watched) => self.take_watched(number, watched, reserved > 0, now),
             Err(error) => self.end_partition(number, &error),
@@ -142,27 +152,36 @@ impl<P: BufPool> Core<P> {
         self.push_on(conn, now);
     }
 
-    /// Begins reads for the connection's ready partitions, in turns, as far as credit and room
-    /// go.
-    pub(in crate::core) fn push_on(&mut self, conn: ConnId, now: Now) {
+    /// Begins reads for the connection's ready partitions, in turns, as far as credit, room and
+    /// memory go. Whether it is memory that lacks.
+    pub(in crate::core) fn push_on(&mut self, conn: ConnId, now: Now) -> bool {
         let Some(session) = self.sessions.get(conn) else {
-            return;
+            return false;
         };
         let subscriptions = session.subscribed.keys.len();
         let mut passed = 0;
         while passed < subscriptions {
             let Some(session) = self.sessions.get(conn) else {
-                return;
+                return false;
             };
             let turn = session.subscribed.turn % subscriptions;
-            session.subscribed.turn = turn + 1;
             let key = session.subscribed.keys[turn];
-            match self.begin_read(conn, key, now) {
-                true => passed = 0,
-                false => passed += 1,
+            let begun = self.begin_read(conn, key, now);
+            if begun == Begun::LacksMemory {
+                // Its turn comes again.
+                self.stand_to_read(conn);
+                return true;
+            }
+            if let Some(session) = self.sessions.get(conn) {
+                session.subscribed.turn = turn + 1;
+            }
+            match begun {
+                Begun::Yes => passed = 0,
+                Begun::No | Begun::LacksMemory => passed += 1,
             }
         }
         self.weigh(conn);
+        false
     }
 
     /// Longest batch that the topic of a log takes, bytes.
@@ -174,36 +193,40 @@ impl<P: BufPool> Core<P> {
         }) as usize
     }
 
-    /// Begins a read for the first ready partition of a subscription, if it may. Whether it did.
-    fn begin_read(&mut self, conn: ConnId, key: usize, now: Now) -> bool {
+    /// Begins a read for the first ready partition of a subscription, if it may.
+    fn begin_read(&mut self, conn: ConnId, key: usize, now: Now) -> Begun {
         let Some(number) = self.subscriptions.get(key).ready.front().copied() else {
-            return false;
+            return Begun::No;
         };
         let room = self.room(conn);
         let cursor = *self.subscriptions.cursor(number).expect("ready ones live");
         let max_batch = self.max_batch_of(cursor.log);
         let subscription = self.subscriptions.get(key);
-        let Some(allowance) = subscription.allowance(&cursor, room, max_batch) else {
-            return false;
+        let Some(bytes) = subscription.allowance(&cursor, room, max_batch) else {
+            return Begun::No;
         };
-        let Some(session) = self.sessions.get(conn) else {
-            return false;
+        let need = Need {
+            bytes,
+            whole: max_batch,
         };
+        let Some(grant) = self.set_aside(conn, need) else {
+            return Begun::LacksMemory;
+        };
+        let subscription = self.subscriptions.get(key);
         subscription.ready.pop_front();
-        subscription.reserve(allowance.reserve);
-        session.subscribed.reserved += allowance.reserve;
+        subscription.reserve(grant.aside);
         let cursor = self.subscriptions.cursor(number).expect("just seen");
-        cursor.reserved = allowance.reserve;
+        cursor.reserved = grant.aside;
         cursor.since = now.mono;
         let watch = Watch {
             log: cursor.log,
             from: cursor.next,
-            max_bytes: allowance.bytes,
+            max_bytes: grant.bytes,
             stand: false,
         };
         let owner = cursor.owner;
         self.watch(owner, number, watch, now);
-        true
+        Begun::Yes
     }
 
     /// What may be given to the peer beside what is unsent and what is being read.
@@ -212,7 +235,7 @@ impl<P: BufPool> Core<P> {
         match self.sessions.get(conn) {
             // While its requests wait for the peer, pushes do, too: else they would keep it full.
             Some(session) if !session.closing && session.blocked != Some(Blocked::Peer) => {
-                let taken = session.unsent + session.out.len() + session.subscribed.reserved;
+                let taken = session.unsent + session.out.len() + session.aside;
                 Room {
                     bytes: most.saturating_sub(taken),
                     idle: taken == 0,

@@ -20,15 +20,6 @@ pub(in crate::core) struct Subscribed {
     pub(in crate::core) keys: Vec<usize>,
     /// Whose turn to read it is, in `keys`.
     pub(super) turn: usize,
-    /// Bytes that are set aside for reads under way.
-    pub(super) reserved: usize,
-}
-
-impl Subscribed {
-    /// Bytes that are set aside for reads under way.
-    pub(in crate::core) fn reserved(&self) -> usize {
-        self.reserved
-    }
 }
 
 /// One subscription.
@@ -72,15 +63,6 @@ pub(super) struct Room {
     pub(super) idle: bool,
 }
 
-/// A read that may begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Allowance {
-    /// Most bytes of it, but for a longer first batch.
-    pub(super) bytes: usize,
-    /// What it may come to, which is set aside meanwhile.
-    pub(super) reserve: usize,
-}
-
 /// All subscriptions of a core's connections, and their cursors.
 #[derive(Default)]
 pub(in crate::core) struct Subscriptions {
@@ -114,22 +96,17 @@ impl Subscription {
         usize::try_from(self.credit - signed(self.reserved)).unwrap_or(0)
     }
 
-    /// How much may be read of a partition now. A read may come to a whole batch, so one begins
+    /// How many bytes may be read of a partition now, but for a longer first batch. A read may come to a whole batch, so one begins
     /// only where that fits, or where nothing else counts: so credit falls below zero by less than
     /// one batch, and a connection with little room gets few large reads rather than many small
     /// ones.
-    pub(super) fn allowance(
-        &self,
-        cursor: &Cursor,
-        room: Room,
-        max_batch: usize,
-    ) -> Option<Allowance> {
+    pub(super) fn allowance(&self, cursor: &Cursor, room: Room, max_batch: usize) -> Option<usize> {
         let credit = self.available();
         let bytes = credit.min(room.bytes).min(cursor.max_bytes);
         let reserve = bytes.max(max_batch);
         let fits_credit = reserve <= credit || (credit > 0 && self.reserved == 0);
         let fits_peer = reserve <= room.bytes || room.idle;
-        (fits_credit && fits_peer).then_some(Allowance { bytes, reserve })
+        (fits_credit && fits_peer).then_some(bytes)
     }
 
     pub(super) fn reserve(&mut self, bytes: usize) {
@@ -230,18 +207,17 @@ mod tests {
     fn credit_and_room_bound_what_is_read() {
         let allowed = |credit, bytes, idle| {
             let room = Room { bytes, idle };
-            let allowance = with_credit(credit).allowance(&cursor(0, 3000), room, 1000);
-            allowance.map(|allowance| (allowance.bytes, allowance.reserve))
+            with_credit(credit).allowance(&cursor(0, 3000), room, 1000)
         };
         assert_eq!(allowed(0, 9000, true), None);
         assert_eq!(allowed(9000, 0, false), None);
-        assert_eq!(allowed(9000, 9000, false), Some((3000, 3000)));
-        assert_eq!(allowed(2000, 9000, false), Some((2000, 2000)));
-        assert_eq!(allowed(9000, 1500, false), Some((1500, 1500)));
+        assert_eq!(allowed(9000, 9000, false), Some(3000));
+        assert_eq!(allowed(2000, 9000, false), Some(2000));
+        assert_eq!(allowed(9000, 1500, false), Some(1500));
         // A batch may need more than there is.
-        assert_eq!(allowed(999, 9000, false), Some((999, 1000)));
+        assert_eq!(allowed(999, 9000, false), Some(999));
         assert_eq!(allowed(9000, 999, false), None);
-        assert_eq!(allowed(9000, 999, true), Some((999, 1000)));
+        assert_eq!(allowed(9000, 999, true), Some(999));
         let mut busy = with_credit(2000);
         busy.reserve(1500);
         let room = Room {
@@ -261,14 +237,14 @@ mod tests {
                 bytes: 1 << 20,
                 idle: false,
             };
-            while let Some(allowance) = subscription.allowance(&cursor(0, 700), room, BATCH) {
-                subscription.reserve(allowance.reserve);
-                reads.push(allowance);
+            while let Some(bytes) = subscription.allowance(&cursor(0, 700), room, BATCH) {
+                subscription.reserve(bytes.max(BATCH));
+                reads.push(bytes);
             }
             assert!(!reads.is_empty());
-            for read in reads {
-                subscription.release(read.reserve);
-                subscription.charge(read.bytes.max(BATCH));
+            for bytes in reads {
+                subscription.release(bytes.max(BATCH));
+                subscription.charge(bytes.max(BATCH));
             }
             assert!(subscription.credit > -signed(BATCH), "of {credit}");
         }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::world::{LOG, World, small};
 use crate::io::{FileName, Op};
-use crate::store::{LogSettings, ReadError, ReadOutcome, StoreConfig};
+use crate::store::{Event, LogSettings, ReadError, ReadOutcome, StoreConfig};
 use crate::types::{Level, LogId, Offset};
 
 #[test]
@@ -288,4 +288,60 @@ fn what_a_segment_holds_before_it_is_durable_is_not_served_with_the_rest_of_its_
     assert_eq!(frontiers.durable, frontiers.ordered);
     assert!(world.read(LOG, Offset(0), 1 << 20).unwrap().bytes > 900);
     world.check_log(LOG, 1 << 20);
+}
+
+/// Bytes that are read at once for thirty readers, each at another offset.
+fn read_at_once(reads_in_flight_bytes: usize) -> usize {
+    let config = StoreConfig {
+        tail_cache_bytes: 4 << 10,
+        index_cache_bytes: 64 << 10,
+        reads_in_flight_bytes,
+        ..small()
+    };
+    let mut world = World::new(config, 11);
+    world.topic(LOG, LogSettings::default());
+    for _ in 0..150 {
+        world.must_append(LOG, 900);
+        world.settle();
+    }
+    world.holds = |op| {
+        matches!(
+            op,
+            Op::Read {
+                file: FileName::Segment { .. },
+                ..
+            }
+        )
+    };
+    let until = Offset(30 * 12);
+    let tokens: Vec<_> = (0..30)
+        .filter_map(|reader| {
+            let from = Offset(reader * 12);
+            let read = world.store.read(LOG, from, until, 3000, world.now);
+            match read {
+                ReadOutcome::Pending(token) => Some(token),
+                _ => None,
+            }
+        })
+        .collect();
+    assert!(tokens.len() > 10, "this test shows nothing");
+    world.settle();
+    let most = world.being_read();
+    world.holds = |_| false;
+    world.settle();
+    let ended = |event: &Event| match event {
+        Event::ReadDone { token, result } => result.is_ok() && tokens.contains(token),
+        _ => false,
+    };
+    let ended = world.events.iter().filter(|event| ended(event)).count();
+    assert_eq!(ended, tokens.len(), "each is read in the end");
+    most
+}
+
+#[test]
+fn readers_together_leave_the_device_to_writes_soon() {
+    let most = read_at_once(16 << 10);
+    assert!((1..=16 << 10).contains(&most), "{most}");
+    // Without the rule all is asked for at once.
+    assert!(read_at_once(usize::MAX) > 64 << 10);
 }

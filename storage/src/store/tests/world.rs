@@ -74,6 +74,7 @@ pub(super) fn small() -> StoreConfig {
         span_cache_bytes: 32 << 10,
         index_cache_bytes: 1 << 10,
         read_bytes: 16 << 10,
+        reads_in_flight_bytes: 16 << 10,
         inline_snapshot_bytes: 256,
         ..StoreConfig::default()
     }
@@ -280,6 +281,15 @@ impl World {
     /// Whether an operation for which `is` is true is in flight.
     pub(super) fn waits_for(&self, is: Is) -> bool {
         self.in_flight.iter().any(|(_, op)| is(op))
+    }
+
+    /// Bytes that are being read, of whatever file.
+    pub(super) fn being_read(&self) -> usize {
+        let lens = self.in_flight.iter().map(|(_, op)| match op {
+            Op::Read { len, .. } => *len,
+            _ => 0,
+        });
+        lens.sum()
     }
 
     /// Until nothing is in flight but what is held.

@@ -1,0 +1,291 @@
+//! What answers take in memory, as numbers: what is held, what is being read, and what may be read.
+//!
+//! The records of an answer are read only against memory that was set aside for them, and what was set
+//! aside counts like what is held, until the answer takes its place. So, whoever asks however much at
+//! once,
+//!
+//! `held + set aside <= budget + what one lone read comes to beyond what is left`
+//!
+//! as far as records go; other answers are put together whole, and bounded where requests are.
+//!
+//! Nobody gets all that is left: a read is for an [eighth](SHARE) of it, and peers that have not shown
+//! yet that they [take](Standing) what they ask for have three quarters of the budget at most, as have
+//! those that have. Who finds nothing left stands in line. A lone read may be longer than what is left,
+//! as long as much is: a batch comes whole.
+
+use std::collections::VecDeque;
+
+use super::boundary::ConnId;
+use super::spread::Need;
+
+/// The share of what is left that one read may come to, as a divisor.
+const SHARE: usize = 8;
+/// What one read is for in any case, bytes, where that is left.
+const LEAST: usize = 64 << 10;
+
+/// Whether a peer has shown that it takes its answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has been sent less than a kernel takes for a peer that reads nothing.
+    #[default]
+    Unknown,
+    Takes,
+}
+
+impl Standing {
+    pub(super) const ALL: [Self; 2] = [Self::Takes, Self::Unknown];
+
+    /// Of a peer that was sent so many bytes. Socket buffers grow to 4 MiB (`net.ipv4.tcp_wmem`).
+    pub(super) fn of(sent: u64) -> Self {
+        match sent > 4 << 20 {
+            true => Self::Takes,
+            false => Self::Unknown,
+        }
+    }
+}
+
+/// What a read may come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grant {
+    /// Bytes that it is for.
+    pub(super) bytes: usize,
+    /// Bytes that are set aside: a first batch may be longer.
+    pub(super) aside: usize,
+}
+
+/// What the answers of peers of one standing take.
+#[derive(Clone, Debug, Default)]
+struct Part {
+    /// Bytes held and set aside.
+    all: usize,
+    /// Bytes set aside.
+    aside: usize,
+    /// Who waits for memory to read.
+    line: VecDeque<ConnId>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Account {
+    budget: usize,
+    takes: Part,
+    unknown: Part,
+    /// Whose turn it is just now.
+    pub(super) turn: Option<ConnId>,
+}
+
+impl Account {
+    pub(super) fn new(budget: usize) -> Self {
+        Self {
+            budget,
+            takes: Part::default(),
+            unknown: Part::default(),
+            turn: None,
+        }
+    }
+
+    /// Bytes that may be held and set aside.
+    pub(super) fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// Bytes held and set aside.
+    pub(super) fn total(&self) -> usize {
+        self.takes.all + self.unknown.all
+    }
+
+    /// Bytes set aside.
+    pub(super) fn aside(&self) -> usize {
+        self.takes.aside + self.unknown.aside
+    }
+
+    fn part(&self, standing: Standing) -> &Part {
+        match standing {
+            Standing::Takes => &self.takes,
+            Standing::Unknown => &self.unknown,
+        }
+    }
+
+    fn part_mut(&mut self, standing: Standing) -> &mut Part {
+        match standing {
+            Standing::Takes => &mut self.takes,
+            Standing::Unknown => &mut self.unknown,
+        }
+    }
+
+    /// What those of one standing may hold.
+    fn most(&self) -> usize {
+        self.budget - self.budget / 4
+    }
+
+    fn left(&self, standing: Standing) -> usize {
+        let own = self.most().saturating_sub(self.part(standing).all);
+        own.min(self.budget.saturating_sub(self.total()))
+    }
+
+    /// What a read may come to of a connection that may have so many bytes beside what it has; `None`
+    /// if it has to wait for others.
+    pub(super) fn grant(&self, standing: Standing, need: Need, room: usize) -> Option<Grant> {
+        let left = self.left(standing);
+        let bytes = need.bytes.min(room).min((left / SHARE).max(LEAST)).max(1);
+        let aside = bytes.max(need.whole);
+        let part = self.part(standing);
+        // Of so much as may be set aside, only some may be read at a time: the rest is for later.
+        let fits = aside <= left && part.aside + aside <= self.budget / 4;
+        let alone = part.aside == 0 && part.all <= self.most() / 2 && self.total() <= self.budget;
+        (fits || alone).then_some(Grant { bytes, aside })
+    }
+
+    /// A connection has so much, of which so much is set aside; before it had and was `before`.
+    pub(super) fn change(&mut self, before: (Standing, Weight), after: (Standing, Weight)) {
+        let (standing, weight) = before;
+        let part = self.part_mut(standing);
+        part.all -= weight.all;
+        part.aside -= weight.aside;
+        let (standing, weight) = after;
+        let part = self.part_mut(standing);
+        part.all += weight.all;
+        part.aside += weight.aside;
+    }
+
+    /// Whether nobody waits.
+    pub(super) fn line_is_empty(&self) -> bool {
+        self.takes.line.is_empty() && self.unknown.line.is_empty()
+    }
+
+    pub(super) fn line(&mut self, standing: Standing) -> &mut VecDeque<ConnId> {
+        &mut self.part_mut(standing).line
+    }
+}
+
+/// What one connection has, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Weight {
+    /// Held and set aside.
+    pub(super) all: usize,
+    /// Of that, set aside.
+    pub(super) aside: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+    const BUDGET: usize = 256 * MIB;
+    const ROOM: usize = 8 * MIB;
+    /// A reader of whatever there is, whose batches may be long.
+    const ALL: Need = Need {
+        bytes: 50 * MIB,
+        whole: MIB,
+    };
+
+    fn with(all: usize, aside: usize) -> Weight {
+        Weight { all, aside }
+    }
+
+    /// Readers that take nothing ask all at once, and their reads end one by one, each with all that
+    /// was granted: the most that is held and set aside meanwhile, and how many have read.
+    fn burst(
+        readers: usize,
+        standing: Standing,
+        grant: impl Fn(&Account, usize) -> Option<Grant>,
+    ) -> (usize, usize) {
+        let mut account = Account::new(BUDGET);
+        let (mut most, mut read, mut under_way) = (0, 0, VecDeque::new());
+        for asked in 0..readers {
+            let Some(grant) = grant(&account, asked) else {
+                // Some read ends.
+                if let Some(aside) = under_way.pop_front() {
+                    let before = (standing, with(aside, aside));
+                    account.change(before, (standing, with(aside, 0)));
+                }
+                continue;
+            };
+            let none = (standing, Weight::default());
+            account.change(none, (standing, with(grant.aside, grant.aside)));
+            under_way.push_back(grant.aside);
+            read += 1;
+            most = most.max(account.total());
+        }
+        (most, read)
+    }
+
+    #[test]
+    fn a_burst_stays_within_the_budget_and_leaves_room_for_those_that_take() {
+        for standing in Standing::ALL {
+            let (most, read) = burst(3000, standing, |account, _| {
+                account.grant(standing, ALL, ROOM)
+            });
+            assert!(most <= BUDGET - BUDGET / 4, "{most}");
+            assert!(read > 30, "{read}");
+        }
+        // The rule before: each has its share of what is left among those under way, when it begins.
+        let (most, read) = burst(1000, Standing::Unknown, |account, asked| {
+            let share = account.budget() / (asked + 1);
+            let bytes = share.clamp(LEAST, ROOM);
+            Some(Grant {
+                bytes,
+                aside: bytes,
+            })
+        });
+        assert!(most > 4 * BUDGET && read == 1000, "{most}");
+    }
+
+    #[test]
+    fn those_that_take_their_answers_read_beside_those_that_hold_all_they_may() {
+        let mut account = Account::new(BUDGET);
+        let none = Weight::default();
+        let unknown = with(BUDGET - BUDGET / 4, 0);
+        let of = |weight| (Standing::Unknown, weight);
+        account.change(of(none), of(unknown));
+        assert_eq!(account.grant(Standing::Unknown, ALL, ROOM), None);
+        let grant = account.grant(Standing::Takes, ALL, ROOM);
+        assert_eq!(grant.map(|grant| grant.bytes), Some(ROOM));
+        account.change(of(unknown), of(none));
+        assert!(account.grant(Standing::Unknown, ALL, ROOM).is_some());
+    }
+
+    #[test]
+    fn one_read_at_a_time_may_be_longer_than_what_is_left() {
+        let mut account = Account::new(MIB);
+        let long = Need {
+            bytes: 100 * MIB,
+            whole: 100 * MIB,
+        };
+        let grant = account.grant(Standing::Unknown, long, ROOM);
+        let aside = grant.expect("nothing else is being read").aside;
+        assert_eq!(aside, 100 * MIB);
+        let of = |all, aside| (Standing::Unknown, with(all, aside));
+        account.change(of(0, 0), of(aside, aside));
+        assert_eq!(account.grant(Standing::Unknown, long, ROOM), None);
+        assert_eq!(account.grant(Standing::Takes, ALL, ROOM), None);
+        account.change(of(aside, aside), of(1000, 0));
+        assert!(account.grant(Standing::Unknown, long, ROOM).is_some());
+    }
+
+    #[test]
+    fn who_wants_little_is_granted_no_more() {
+        let account = Account::new(BUDGET);
+        let little = Need {
+            bytes: 100,
+            whole: 100,
+        };
+        let grant = account.grant(Standing::Unknown, little, ROOM);
+        assert_eq!(
+            grant,
+            Some(Grant {
+                bytes: 100,
+                aside: 100
+            })
+        );
+        let grant = account.grant(Standing::Unknown, ALL, 10);
+        assert_eq!(
+            grant,
+            Some(Grant {
+                bytes: 10,
+                aside: MIB
+            })
+        );
+    }
+}

@@ -1,0 +1,236 @@
+//! Readers of long answers that take nothing: what a core holds for all of them, and what others get.
+
+use leveret_broker::core::boundary::Protocol;
+use leveret_broker::core::observe::{Insight, Question};
+use leveret_wire::native::{
+    Fetch, FetchPartition, Items, Kind, Offset, PartitionId, Request, TopicId,
+};
+
+use super::slices::{answers, kafka, named};
+use super::world::{Conn, MAX_BATCH, RESPONSES, World, partition};
+
+const SECOND: u64 = 1_000_000_000;
+/// Batches of each partition, with about so many bytes.
+const BATCHES: u64 = 40;
+const BATCH: usize = 50_000;
+const PARTITIONS: u32 = 2;
+/// What a core may hold; and beyond it what a lone read of each standing comes to, and what a thousand
+/// fetches keep while they wait.
+const BUDGET: usize = 32 * RESPONSES;
+const SLACK: usize = 2 * MAX_BATCH + 1000 * 1024;
+
+/// With a topic whose partitions have more than anybody may have of them.
+fn with_long_logs(mut world: World) -> (World, TopicId) {
+    let topic = world.create("long", PARTITIONS);
+    for number in 0..PARTITIONS {
+        for _ in 0..BATCHES {
+            let conn = world.produce(topic, number, BATCH);
+            world.hang_up(conn);
+        }
+    }
+    (world, topic)
+}
+
+fn fetch(topic_id: TopicId, partition: u32, offset: u64, max_wait_ms: u32) -> Vec<u8> {
+    let partitions = [FetchPartition {
+        offset: Offset(offset),
+        partition: PartitionId(partition),
+        max_bytes: 50 << 20,
+    }];
+    let fetch = Fetch {
+        topic_id,
+        max_bytes: 50 << 20,
+        min_bytes: 1,
+        max_wait_ms,
+        partitions: Items::from(&partitions[..]),
+    };
+    World::frame(1, &Request::Fetch(fetch))
+}
+
+/// A Kafka client's, of all that there is from that offset on.
+fn kafka_fetch(offset: u64) -> Vec<u8> {
+    let entry = |index: u32| {
+        let offset = i64::try_from(offset).expect("small");
+        let parts = [
+            &index.to_be_bytes()[..],
+            &offset.to_be_bytes(),
+            &(50_i32 << 20).to_be_bytes(),
+        ];
+        parts.concat()
+    };
+    // No replica, waits for a byte, so much of all, reads what is not committed.
+    let mut body = (-1_i32).to_be_bytes().to_vec();
+    body.extend(300_000_i32.to_be_bytes());
+    body.extend(1_i32.to_be_bytes());
+    body.extend((50_i32 << 20).to_be_bytes());
+    body.push(0);
+    body.extend(named("long", (0..PARTITIONS).map(entry)));
+    kafka(1, 4, &body)
+}
+
+fn used(world: &mut World) -> usize {
+    match world.tell(1, Question::Core) {
+        Insight::Core(core) => core.answers_used,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Connections that each ask four times, from other offsets on, and take nothing. What they hold
+/// together at most.
+fn stall(world: &mut World, topic: TopicId, peers: u64) -> (Vec<Conn>, usize) {
+    let mut most = 0;
+    let conns: Vec<Conn> = (0..peers)
+        .map(|peer| {
+            let conn = world.connect(1);
+            world.stall(conn, true);
+            for ask in 0..4 {
+                let offset = (4 * peer + ask) % (BATCHES - 8);
+                let number = u32::try_from(ask % 2).expect("small");
+                world.offer(conn, &fetch(topic, number, offset, 300_000));
+            }
+            most = most.max(used(world));
+            conn
+        })
+        .collect();
+    let queued: usize = conns.iter().map(|conn| world.queued(*conn)).sum();
+    assert!(queued <= most, "{queued} are queued of {most}");
+    (conns, most)
+}
+
+#[test]
+fn a_thousand_long_fetches_at_once_stay_within_the_bound_and_are_answered_when_they_are_read() {
+    let (mut world, topic) = with_long_logs(World::with_answers(BUDGET));
+    let (conns, most) = stall(&mut world, topic, 250);
+    assert!(most > BUDGET / 2, "{most}: this test shows nothing");
+    assert!(most <= BUDGET + SLACK, "{most} of {BUDGET}");
+    for conn in &conns {
+        world.stall(*conn, false);
+    }
+    let mut most = 0;
+    for _ in 0..1000 {
+        world.pass(1);
+        most = most.max(used(&mut world));
+    }
+    assert!(most <= BUDGET + SLACK, "{most} of {BUDGET}");
+    for conn in conns {
+        let came = world.came(conn);
+        assert_eq!(came.len(), 4);
+        for frame in came {
+            assert_eq!(frame.kind, Kind::FetchOk);
+            assert!(!frame.offsets().is_empty(), "each brings something");
+        }
+    }
+    assert_eq!(used(&mut world), 0);
+}
+
+#[test]
+fn with_memory_for_more_they_hold_more() {
+    let (mut world, topic) = with_long_logs(World::with_answers(64 * BUDGET));
+    let (_, most) = stall(&mut world, topic, 250);
+    assert!(most > 4 * BUDGET, "{most}");
+}
+
+#[test]
+fn kafka_clients_that_take_nothing_stay_within_the_bound() {
+    let (mut world, _) = with_long_logs(World::with_answers(BUDGET));
+    let mut conns = Vec::new();
+    let mut most = 0;
+    for peer in 0..200 {
+        let conn = world.connect_silent(1, Protocol::Kafka);
+        world.stall(conn, true);
+        world.offer(conn, &kafka_fetch(peer % (BATCHES - 8)).repeat(3));
+        most = most.max(used(&mut world));
+        conns.push(conn);
+    }
+    assert!(most > BUDGET / 2, "{most}: this test shows nothing");
+    assert!(most <= BUDGET + SLACK, "{most} of {BUDGET}");
+    for conn in &conns {
+        world.stall(*conn, false);
+    }
+    world.pass(1);
+    let all: usize = conns.iter().map(|conn| answers(&world.bytes(*conn))).sum();
+    assert_eq!(all, 3 * conns.len());
+}
+
+#[test]
+fn subscribers_that_take_nothing_stay_within_the_bound() {
+    let (mut world, topic) = with_long_logs(World::with_answers(BUDGET));
+    let mut conns = Vec::new();
+    let mut most = 0;
+    for peer in 0..200 {
+        let conn = world.connect(1);
+        world.stall(conn, true);
+        let all: Vec<_> = (0..PARTITIONS)
+            .map(|number| partition(topic, number, peer % 30))
+            .collect();
+        world.subscribe(conn, 7, 64 << 20, &all);
+        most = most.max(used(&mut world));
+        conns.push((conn, peer % 30));
+    }
+    assert!(most > BUDGET / 2, "{most}: this test shows nothing");
+    assert!(most <= BUDGET + SLACK, "{most} of {BUDGET}");
+    for (conn, _) in &conns {
+        world.stall(*conn, false);
+    }
+    world.pass(1);
+    for (conn, from) in conns {
+        let came = world.came(conn);
+        let pushed = came[1..].iter().map(|frame| frame.offsets().len() as u64);
+        let all = u64::from(PARTITIONS) * (BATCHES - from);
+        assert_eq!(pushed.sum::<u64>(), all);
+    }
+}
+
+#[test]
+fn who_takes_its_answers_is_served_beside_those_that_take_none() {
+    let (mut world, topic) = with_long_logs(World::with_answers(BUDGET));
+    let good = world.connect(1);
+    for _ in 0..25 {
+        world.offer(good, &fetch(topic, 1, 0, 0));
+        let came = world.came(good);
+        assert!(!came[0].offsets().is_empty());
+    }
+    let (_, most) = stall(&mut world, topic, 250);
+    assert!(most > BUDGET / 2, "{most}: this test shows nothing");
+    for _ in 0..20 {
+        world.offer(good, &fetch(topic, 0, 3, 0));
+        let came = world.came(good);
+        assert!(came.len() == 1 && !came[0].offsets().is_empty());
+    }
+    // Who has taken nothing yet waits for those that have taken nothing for a while.
+    let new = world.connect(1);
+    world.offer(new, &fetch(topic, 0, 3, 0));
+    assert_eq!(world.came(new).len(), 0, "this test shows nothing");
+    world.pass(20 * SECOND);
+    assert_eq!(world.came(new).len(), 1);
+}
+
+#[test]
+fn who_waits_for_records_takes_nothing_from_those_that_read() {
+    let (mut world, topic) = with_long_logs(World::with_answers(BUDGET));
+    let all = |world: &mut World| {
+        let conn = world.connect(1);
+        world.offer(conn, &fetch(topic, 1, 0, 0));
+        world.came(conn)[0].offsets().len()
+    };
+    let alone = all(&mut world);
+    let idle: Vec<Conn> = (0..500)
+        .map(|_| {
+            let conn = world.connect(1);
+            for number in 0..PARTITIONS {
+                world.offer(conn, &fetch(topic, number, BATCHES, 300_000));
+            }
+            conn
+        })
+        .collect();
+    assert_eq!(all(&mut world), alone);
+    // They are answered when there is something, without records being read and held for all.
+    let conn = world.produce(topic, 1, BATCH);
+    world.hang_up(conn);
+    let answered = |world: &mut World| {
+        let came = idle.iter().map(|conn| world.came(*conn));
+        came.filter(|came| came.len() == 1 && came[0].offsets().len() == 1)
+            .count()
+    };
+    assert_eq!(answered(&mut world), idle.len());
+}
