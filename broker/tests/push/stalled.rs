@@ -227,6 +227,10 @@ fn who_waits_for_records_takes_nothing_from_those_that_read() {
     // They are answered when there is something, without records being read and held for all.
     let conn = world.produce(topic, 1, BATCH);
     world.hang_up(conn);
+    // Some in each turn.
+    for _ in 0..100 {
+        world.pass(1);
+    }
     let answered = |world: &mut World| {
         let came = idle.iter().map(|conn| world.came(*conn));
         came.filter(|came| came.len() == 1 && came[0].offsets().len() == 1)
