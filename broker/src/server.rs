@@ -133,6 +133,7 @@ fn recovery_config(settings: &Settings) -> RecoveryConfig {
         segment_bytes: settings.segment_bytes.0,
         // Of each core: what it may hold of the newest records later on.
         cache_bytes: bytes(settings.memory_cache_bytes.0),
+        floor_bytes: settings.disk_floor_bytes.0,
         ..usual
     }
 }

@@ -197,6 +197,7 @@ impl Plan {
             segment_bytes: 64 << 10,
             span_bytes: u32::try_from(self.store.span_bytes).expect("a few KiB"),
             cache_bytes: self.recovery_cache,
+            floor_bytes: self.store.disk_floor_bytes,
             mutation: self.store.mutation,
         }
     }

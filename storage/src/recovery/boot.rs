@@ -318,14 +318,14 @@ pub(crate) async fn create_rings<P: BufPool>(
 }
 
 /// Renames old journal files over new ones that are still empty, for their blocks are written
-/// already; removes the rest. Returns how many were removed.
+/// already, `most` bytes of them; removes the rest. Returns how many were removed.
 ///
 /// `prepared[core][file]` are the bytes written in each new file; it is brought up to date.
 pub(crate) async fn recycle<P: BufPool>(
     io: &Io<P>,
     new: Generation,
     geometry: &Geometry,
-    old_files: Vec<(FileName, u64)>,
+    (old_files, mut most): (Vec<(FileName, u64)>, u64),
     prepared: &mut [&mut Vec<u64>],
 ) -> Result<u64, RecoveryError> {
     let mut empty = Vec::new();
@@ -338,7 +338,8 @@ pub(crate) async fn recycle<P: BufPool>(
     let mut removed = 0;
     for (from, len) in old_files {
         match empty.last() {
-            Some(&(core, index)) if len == geometry.file_bytes => {
+            Some(&(core, index)) if len == geometry.file_bytes && len <= most => {
+                most -= len;
                 let to = FileName::Journal {
                     generation: new,
                     core,

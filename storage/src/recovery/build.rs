@@ -159,10 +159,12 @@ impl<P: BufPool> JournalWriter<P> {
             journal: self.id,
             geometry: self.geometry,
             prepared: self.prepared,
+            set_aside: false,
             mark_at: 0,
             next_seq: self.next,
             write_at: self.at,
             commits: self.commits,
+            free: None,
             logs,
         })
     }
@@ -170,14 +172,16 @@ impl<P: BufPool> JournalWriter<P> {
 
 /// Zero-fills the rest of the file that the ring stands in, which the live store cannot do beside
 /// its commits: the first ones would each extend the file, and take twice as long. After the
-/// switch: it may need what the old ring has given back, and the store gets by without it.
+/// switch: it may need what the old ring has given back. It takes no more than `room`, without which
+/// the store gets by; what it took.
 ///
 /// # Errors
 /// When the device refuses for another reason than want of space.
 pub(crate) async fn fill<P: BufPool>(
     io: &Io<P>,
     core: &mut RecoveredCore,
-) -> Result<(), RecoveryError> {
+    room: u64,
+) -> Result<u64, RecoveryError> {
     let index = core.write_at.file;
     let file = FileName::Journal {
         generation: core.journal.generation,
@@ -185,6 +189,10 @@ pub(crate) async fn fill<P: BufPool>(
         index,
     };
     let mut filled = core.prepared[usize::from(index)];
+    let more = core.geometry.file_bytes - filled;
+    if more > room {
+        return Ok(0);
+    }
     while filled < core.geometry.file_bytes {
         let len = FILL.min(core.geometry.file_bytes - filled);
         let mut buf = io.buffer(usize::try_from(len).expect("one fill"));
@@ -205,7 +213,7 @@ pub(crate) async fn fill<P: BufPool>(
         io.run(Op::Sync(file)).await?;
         core.prepared[usize::from(index)] = filled;
     }
-    Ok(())
+    Ok(more)
 }
 
 /// Makes a log's directory, durably.

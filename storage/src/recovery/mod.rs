@@ -86,6 +86,9 @@ pub struct RecoveryConfig {
     /// Bytes of the old generation kept in memory while its journals are read; what does not fit is
     /// written to new segments at once.
     pub cache_bytes: usize,
+    /// Bytes of the file system that are left alone: of these a start takes only what the records of the
+    /// old generation need. 0: none.
+    pub floor_bytes: u64,
     /// The rule to break; only heeded with the cargo feature `mutations`.
     pub mutation: Option<Mutation>,
 }
@@ -105,6 +108,7 @@ impl Default for RecoveryConfig {
             segment_bytes: 1 << 30,
             span_bytes: 32 << 10,
             cache_bytes: 64 << 20,
+            floor_bytes: 256 << 20,
             mutation: None,
         }
     }
@@ -413,13 +417,36 @@ impl<P: BufPool> Builder<'_, P> {
             let unknown = unknown.filter(|log| !self.logs.contains_key(log));
             removed += boot::remove_logs(io, unknown).await?;
         }
-        let mut prepared: Vec<_> = cores.iter_mut().map(|core| &mut core.prepared).collect();
-        let (generation, geometry) = (next.generation, &next.geometry);
-        removed += boot::recycle(io, generation, geometry, old_files, &mut prepared).await?;
-        for core in cores {
-            build::fill(io, core).await?;
+        // Rings that have not got all of their blocks get more of them above the floor, and what the next
+        // start needs, only: else every start would take some.
+        let given: u64 = old_files.iter().map(|(_, len)| len).sum();
+        let mut room = match self.config.floor_bytes {
+            0 => u64::MAX,
+            floor => {
+                let live: u64 = self.logs.values().map(plan::remainder).sum();
+                let free = io.free_space().await.unwrap_or(0);
+                given + free.saturating_sub(floor.max(live))
+            }
+        };
+        if self.summary.first_start {
+            // All blocks are set aside.
+            room = u64::MAX;
         }
+        let (generation, geometry) = (next.generation, &next.geometry);
+        let begun = geometry.file_bytes * cores.len() as u64;
+        let old_files = (old_files, room.saturating_sub(begun));
+        let mut prepared: Vec<_> = cores.iter_mut().map(|core| &mut core.prepared).collect();
+        removed += boot::recycle(io, generation, geometry, old_files, &mut prepared).await?;
         self.summary.removed += removed;
+        let taken: u64 = cores.iter().flat_map(|core| &core.prepared).sum();
+        room = room.saturating_sub(taken);
+        for core in &mut *cores {
+            room -= build::fill(io, core, room).await?;
+        }
+        let free = io.free_space().await.ok();
+        for core in cores {
+            (core.free, core.set_aside) = (free, self.summary.first_start);
+        }
         Ok(())
     }
 }

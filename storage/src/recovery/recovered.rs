@@ -58,6 +58,8 @@ pub struct RecoveredCore {
     /// Bytes that have been written in each file of the ring, from its start; beyond it the file
     /// must be zero-filled before a durable overwrite is cheap. All files exist.
     pub prepared: Vec<u64>,
+    /// Whether the file system has set aside all blocks of the ring.
+    pub set_aside: bool,
     /// Where in the superblock's file its mark stands.
     pub mark_at: u64,
     /// Sequence number of the next commit.
@@ -66,6 +68,8 @@ pub struct RecoveredCore {
     pub write_at: RingPosition,
     /// The commits that recovery wrote, in order, all durable; the first is still live.
     pub commits: Vec<RecoveredCommit>,
+    /// Bytes free on the file system at the end, if that is known.
+    pub free: Option<u64>,
     /// Its logs, by id.
     pub logs: Vec<RecoveredLog>,
 }

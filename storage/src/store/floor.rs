@@ -1,12 +1,14 @@
 //! The floor: how much of the file system is left alone, and who may take of what is above it.
 //!
-//! What is free is asked for now and then. In between it is reckoned: what is accepted, and what is set
+//! What is free is asked for now and then, and recovery tells it to begin with: else every start on a
+//! disk at its floor would let something in before it knows. In between it is reckoned: what is accepted, and what is set
 //! aside ahead of need, is taken off at that moment, before the file system gives it. So a floor is not
 //! run through between two answers, however small it is. The nearer it is, the sooner it is asked again.
 //!
 //! The floor has a least value. A start writes once more what is live in the journals before it gives
 //! their blocks back, so that much is left alone whatever the setting says: a disk at its floor can be
-//! started on. What all stores of the file system need for that is known to the driver, which each tells
+//! started on. And a ring that has not got all of its blocks yet (there are more cores than before, or
+//! larger journals) will take them as it goes on, whatever comes in: they are left alone beside that. What all stores of the file system need for that is known to the driver, which each tells
 //! its part when it asks, and which takes the others' off the answer. A floor of 0 leaves nothing alone.
 
 use super::Store;
@@ -62,7 +64,15 @@ impl<P: BufPool> Store<P> {
     fn left_alone(&self) -> u64 {
         match self.config.disk_floor_bytes {
             0 => 0,
-            floor => floor.max(self.start_need()),
+            floor => floor.max(self.start_need()) + self.prefill.missing(),
+        }
+    }
+
+    /// So many bytes were free when recovery ended, if that is known.
+    pub(super) fn begin_floor(&mut self, free: Option<u64>) {
+        if self.config.disk_floor_bytes > 0 {
+            self.space.floor.free = free;
+            self.judge_floor();
         }
     }
 
@@ -115,7 +125,7 @@ impl<P: BufPool> Store<P> {
         let due = dates.any(|at| at <= self.now.mono);
         if due && !floor.asked && self.config.disk_floor_bytes > 0 {
             (floor.asked, floor.taken) = (true, 0);
-            let claim = self.start_need();
+            let claim = self.start_need() + self.prefill.missing();
             self.ops.push(Purpose::FreeSpace, Op::FreeSpace { claim });
         }
     }
@@ -150,8 +160,8 @@ impl<P: BufPool> Store<P> {
         };
         floor.low.get_or_insert_with(|| match left_alone > set {
             true => format!(
-                "{free} bytes are free, and {left_alone} are kept for the next start, which writes once \
-                 more what the journals hold"
+                "{free} bytes are free, and {left_alone} are kept for the journal and for the next start, \
+                 which writes once more what it holds"
             ),
             false => format!("{free} bytes are free, fewer than the floor of {set} bytes"),
         });

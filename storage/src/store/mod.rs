@@ -213,7 +213,8 @@ impl<P: BufPool> Store<P> {
             failed: false,
             ended: false,
         };
-        let prefill = Prefill::new(&recovered.prepared, file_bytes, config.prefill);
+        let (prepared, set_aside) = (&recovered.prepared, recovered.set_aside);
+        let prefill = Prefill::new(prepared, file_bytes, set_aside, config.prefill);
         let mut store = Self {
             max_commit,
             journal: recovered.journal,
@@ -275,6 +276,7 @@ impl<P: BufPool> Store<P> {
         for log in recovered.logs {
             store.adopt_log(log);
         }
+        store.begin_floor(recovered.free);
         store
     }
 

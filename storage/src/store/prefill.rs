@@ -17,6 +17,8 @@ const FILL: u64 = 256 << 10;
 pub(crate) struct Prefill {
     /// Bytes from the file's start.
     prepared: Vec<u64>,
+    /// Bytes of all files that the file system is still to give.
+    missing: u64,
     file_bytes: u64,
     /// The file that is being filled.
     under_way: Option<u16>,
@@ -28,8 +30,13 @@ pub(crate) struct Prefill {
 }
 
 impl Prefill {
-    pub(crate) fn new(prepared: &[u64], file_bytes: u64, enabled: bool) -> Self {
+    /// Of a ring whose blocks are all `set_aside`, or only those that are prepared.
+    pub(crate) fn new(prepared: &[u64], file_bytes: u64, set_aside: bool, enabled: bool) -> Self {
+        let missing = prepared
+            .iter()
+            .map(|bytes| file_bytes.saturating_sub(*bytes));
         Self {
+            missing: missing.filter(|_| !set_aside).sum(),
             prepared: prepared.to_vec(),
             file_bytes,
             under_way: None,
@@ -48,6 +55,23 @@ impl Prefill {
     /// Whether all files have been filled.
     pub(crate) fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    /// Bytes of the ring that the file system is still to give.
+    pub(crate) fn missing(&self) -> u64 {
+        self.missing
+    }
+
+    /// So much of the file has been written at least once; bytes that the file system has given for it.
+    fn reach(&mut self, file: u16, end: u64) -> u64 {
+        let Some(prepared) = self.prepared.get_mut(usize::from(file)) else {
+            return 0;
+        };
+        let more = end.saturating_sub(*prepared);
+        *prepared += more;
+        let given = more.min(self.missing);
+        self.missing -= given;
+        given
     }
 
     /// Bytes that have been written of all files.
@@ -97,6 +121,10 @@ impl<P: BufPool> Store<P> {
         }
         let pos = self.prefill.prepared[usize::from(file)];
         let len = FILL.min(self.prefill.file_bytes - pos);
+        // The floor is not for this.
+        if self.prefill.missing > 0 && self.space.is_short() {
+            return None;
+        }
         let len = usize::try_from(len).expect("one fill");
         let mut buf = self.pool.alloc(len);
         buf.as_mut().fill(0);
@@ -126,9 +154,9 @@ impl<P: BufPool> Store<P> {
             return;
         }
         let bytes = self.prefill.file_bytes;
-        let prepared = &mut self.prefill.prepared[usize::from(file)];
-        *prepared = (*prepared + FILL).min(bytes);
-        self.stats.prefilled_files += u64::from(*prepared == bytes);
+        let filled = self.prefill.prepared[usize::from(file)] + FILL;
+        self.reached(file, filled.min(bytes));
+        self.stats.prefilled_files += u64::from(filled >= bytes);
     }
 
     /// Whether the next commit may be written where it would stand: not while that file is being
@@ -142,8 +170,14 @@ impl<P: BufPool> Store<P> {
 
     /// A commit was placed in the file.
     pub(crate) fn entered(&mut self, file: u16, end: u64) {
-        if let Some(prepared) = self.prefill.prepared.get_mut(usize::from(file)) {
-            *prepared = end.max(*prepared);
+        self.reached(file, end);
+    }
+
+    /// What the ring is given is no longer kept for it.
+    fn reached(&mut self, file: u16, end: u64) {
+        let given = self.prefill.reach(file, end);
+        if given > 0 {
+            self.take_space(given);
         }
     }
 }

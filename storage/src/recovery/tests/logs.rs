@@ -400,7 +400,8 @@ fn a_crash_at_any_operation_leaves_the_next_try_the_same() {
     whole.ops = 0;
     let expected = essence(&open(&mut whole, 1).unwrap());
     let mut generations = BTreeSet::new();
-    for dies_at in 0..whole.ops {
+    // The last operation asks what is free, which a start can do without.
+    for dies_at in 0..whole.ops - 1 {
         let mut disk = before.clone();
         disk.ops = 0;
         disk.dies_at = Some(dies_at);

@@ -76,7 +76,8 @@ fn lost_journals_are_named() {
 fn a_first_start_that_dies_anywhere_can_be_made_again() {
     let mut whole = Disk::default();
     open(&mut whole, 2).unwrap();
-    for dies_at in 0..whole.ops {
+    // The last operation asks what is free, which a start can do without.
+    for dies_at in 0..whole.ops - 1 {
         let mut disk = Disk {
             dies_at: Some(dies_at),
             ..Disk::default()

@@ -32,6 +32,7 @@ pub(crate) fn config(cores: u16) -> RecoveryConfig {
         segment_bytes: 40_000,
         span_bytes: 3000,
         cache_bytes: 64 << 10,
+        floor_bytes: 0,
         mutation: None,
     }
 }

@@ -99,3 +99,64 @@ fn without_a_floor_a_start_may_lack_room() {
     }
     assert!(refused > 0);
 }
+
+/// Clean stops and kills in turn, each start with a ring of so many files and producers that try before
+/// anything else happens: the free bytes after each start, until one is refused.
+fn starts(world: &mut World, files: u16, count: usize) -> Vec<u64> {
+    world.set_ring_files(files);
+    let mut after = Vec::new();
+    for start in 0..count {
+        if start % 2 == 0 {
+            world.store.begin_stop(world.now);
+            for _ in 0..3 {
+                world.sleep(1_000_000_000);
+            }
+        }
+        if world.recovers().is_err() {
+            break;
+        }
+        world.restart(LogSettings::default());
+        for log in (1..=LOGS).cycle().take(200) {
+            let len = 200 + usize::try_from(world.random(3000)).unwrap();
+            let _accepted_or_not = world.append(LogId(log), len);
+        }
+        for _ in 0..3 {
+            world.sleep(1_000_000_000);
+        }
+        after.push(free(world));
+    }
+    after
+}
+
+#[test]
+fn starts_at_the_floor_give_back_as_much_as_they_take() {
+    for seed in 1..3 {
+        // As before, and larger than there is room for.
+        for files in [8, 12, 32] {
+            let mut world = world(FLOOR, seed);
+            fill(&mut world);
+            world.settle();
+            // The first ones write to segments what was live in the ring, and something may follow it.
+            let after = starts(&mut world, files, 28);
+            assert_eq!(after.len(), 28, "none is refused");
+            let last = after[27];
+            assert!(last >= FLOOR, "{last} bytes are free");
+            let same = after.iter().rev().take_while(|free| **free == last);
+            assert!(same.count() >= 20, "{files} files: {after:?}");
+            for log in world.accepted.keys().copied().collect::<Vec<_>>() {
+                world.check_log(log, 5000);
+            }
+        }
+    }
+}
+
+/// The control: a store that is not told what is free lets something in before it asks.
+#[test]
+fn starts_that_do_not_know_what_is_free_use_it_up() {
+    let mut world = world(FLOOR, 1);
+    world.untold = true;
+    fill(&mut world);
+    world.settle();
+    let after = starts(&mut world, 8, 28);
+    assert!(after.len() < 28, "one is refused: {after:?}");
+}

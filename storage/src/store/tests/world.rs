@@ -31,6 +31,8 @@ pub(super) struct World {
     pub(super) free: u64,
     /// Answers `SnapshotWanted`.
     pub(super) snapshots: bool,
+    /// Starts do not tell the store what is free.
+    pub(super) untold: bool,
     pub(super) accepted: BTreeMap<LogId, Vec<Accepted>>,
     pub(super) now: Now,
     in_flight: Vec<(OpId, Op<Vec<u8>>)>,
@@ -92,13 +94,14 @@ impl World {
     pub(super) fn new(config: StoreConfig, seed: u64) -> Self {
         let mut recovery = RecoveryConfig {
             salt: seed,
+            floor_bytes: config.disk_floor_bytes,
             ..RecoveryConfig::default()
         };
         recovery.geometry.file_bytes = 32 << 10;
         recovery.geometry.files = 8;
         recovery.geometry.max_commit_bytes = 16 << 10;
         let mut disk = Disk::default();
-        let store = open(&mut disk, &recovery, &config);
+        let store = open(&mut disk, &recovery, &config, false);
         Self {
             store,
             disk,
@@ -108,6 +111,7 @@ impl World {
             holds: |_| false,
             free: 1 << 40,
             snapshots: true,
+            untold: false,
             accepted: BTreeMap::new(),
             now: Now {
                 mono: Mono(1),
@@ -123,10 +127,15 @@ impl World {
     /// Ends the process without a word and starts it again on what was carried out so far.
     pub(super) fn restart(&mut self, settings: LogSettings) {
         self.in_flight.clear();
-        self.store = open(&mut self.disk, &self.recovery, &self.config);
+        self.store = open(&mut self.disk, &self.recovery, &self.config, self.untold);
         for (log, _) in self.store.log_ids().collect::<Vec<_>>() {
             self.store.configure(log, settings);
         }
+    }
+
+    /// The next starts make rings of so many files.
+    pub(super) fn set_ring_files(&mut self, files: u16) {
+        self.recovery.geometry.files = files;
     }
 
     /// What recovery makes of a copy of the disk.
@@ -425,10 +434,16 @@ impl World {
     }
 }
 
-fn open(disk: &mut Disk, recovery: &RecoveryConfig, config: &StoreConfig) -> Store<Pool> {
+fn open(
+    disk: &mut Disk,
+    recovery: &RecoveryConfig,
+    config: &StoreConfig,
+    untold: bool,
+) -> Store<Pool> {
     let task = recover(recovery.clone(), Pool);
     let recovered = disk.drive(task).expect("recovery ends").expect("recovers");
-    let core = recovered.cores.into_iter().next().expect("one core");
+    let mut core = recovered.cores.into_iter().next().expect("one core");
+    core.free = core.free.filter(|_| !untold);
     let now = Now {
         mono: Mono(1),
         wall: WallMs(1_000_000),
