@@ -288,7 +288,11 @@ impl<P: BufPool> Core<P> {
                 self.ask_more(gather, now);
             }
             Some(Stage::LookingUp) => match self.look_up(gather, now) {
-                true => self.end_looking_up(gather, now),
+                true => {
+                    self.end_looking_up(gather, now);
+                    // Who waits for records from here on does not hold later requests up.
+                    self.ask_more(gather, now);
+                }
                 false => self.gather_later(gather, now),
             },
         }
