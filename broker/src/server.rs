@@ -226,6 +226,9 @@ impl StorageBootstrap {
     fn starts(&self, recovered: Recovered) -> Result<Vec<CoreStart>, String> {
         let topology = topology_of(&recovered, self.settings, self.cores)?;
         let summary = recovered.summary;
+        for flaw in &recovered.flaws {
+            tracing::warn!("{} at byte {}: {}", flaw.file, flaw.position, flaw.what);
+        }
         tracing::info!(
             generation = recovered.generation.0,
             logs = summary.logs,

@@ -13,14 +13,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::format::mark::Mark;
-use crate::format::superblock::Superblock;
-use crate::io::{BLOCK, BufPool, FileName, IoResult, Op, OpId};
+use crate::io::{BufPool, FileName, IoResult, Op, OpId};
 use crate::recovery::{
-    Driven, Io, OldLog, RecoveryError, Sources, Task, Unborn, list_journals, open_journals,
-    read_superblock,
+    Boot, Driven, Flaw, Io, OldLog, RecoveryError, Sources, Task, Unborn, list_journals,
+    open_journals, read_superblock,
 };
-use crate::types::{CoreId, LogId, LogKind, Offset};
+use crate::types::{LogId, LogKind, Offset};
 use journals::Seen;
 
 /// Findings beyond this many are counted, not listed.
@@ -180,14 +178,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
     async fn all(&mut self) -> Result<(), RecoveryError> {
         let boot = read_superblock(&self.io).await?;
         self.count(u64::from(boot.exists), 0);
-        self.check_slots().await?;
-        for (core, mark) in (0..).map(CoreId).zip(&boot.marks) {
-            if let (None, Some((_, slot))) = (mark, boot.current) {
-                let what = "the journal's mark is damaged: torn by a crash, or rotten; the next start \
-                            makes another";
-                self.found(FileName::Superblock, Mark::position(core, slot), what);
-            }
-        }
+        self.check_slots(&boot).await?;
         if boot.current.is_none() {
             let what = "no generation counts: the first start was cut off before it served";
             self.found(FileName::Superblock, 0, what);
@@ -229,20 +220,16 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
         Ok(())
     }
 
-    /// The slot that is not the truth was so once; only a cut-off start leaves it damaged.
-    async fn check_slots(&self) -> Result<(), RecoveryError> {
-        let file = FileName::Superblock;
-        let Some(len) = self.io.len(file).await? else {
-            return Ok(());
-        };
-        let bytes = self.io.read_range(file, 0, 2 * BLOCK).await?;
-        for (slot, block) in bytes.chunks(BLOCK).enumerate() {
-            if let Err(error) = Superblock::decode(block) {
-                self.found(file, (slot * BLOCK) as u64, error.to_string());
-            }
-        }
-        self.count(0, len);
+    /// Those slots and marks of the superblock that a start can do without.
+    async fn check_slots(&self, boot: &Boot) -> Result<(), RecoveryError> {
+        boot.flaws.iter().cloned().for_each(|flaw| self.note(flaw));
+        let len = self.io.len(FileName::Superblock).await?;
+        self.count(0, len.unwrap_or(0));
         Ok(())
+    }
+
+    fn note(&self, flaw: Flaw) {
+        self.found(flaw.file, flaw.position, flaw.what);
     }
 
     fn shown(&self, entries: u64, records: u64) {

@@ -6,7 +6,7 @@ use super::RecoveryError;
 use super::gather::OldLog;
 use super::marks;
 use super::plan::LogPlan;
-use super::recovered::RecoveredCore;
+use super::recovered::{Flaw, RecoveredCore};
 use super::task::{CHUNK, Io};
 use crate::format::FormatError;
 use crate::format::commit::CommitHeader;
@@ -28,6 +28,8 @@ pub(crate) struct Boot {
     pub(crate) complete: bool,
     /// What each core of the present generation vouches for.
     pub(crate) marks: Vec<Option<Mark>>,
+    /// Slots and marks that are damaged, and that a start does without.
+    pub(crate) flaws: Vec<Flaw>,
 }
 
 /// Reads both slots, and holds them against what else is in the directory.
@@ -44,6 +46,12 @@ pub(crate) async fn read_superblock<P: BufPool>(io: &Io<P>) -> Result<Boot, Reco
         None => Vec::new(),
     };
     let mut current: Option<(Superblock, usize)> = None;
+    let mut flaws = Vec::new();
+    let flaw = |position: u64, what: String| Flaw {
+        file,
+        position,
+        what,
+    };
     for (slot, block) in bytes.chunks(BLOCK).enumerate() {
         match Superblock::decode(block) {
             Ok(found) if current.is_none_or(|(best, _)| best.generation < found.generation) => {
@@ -53,7 +61,8 @@ pub(crate) async fn read_superblock<P: BufPool>(io: &Io<P>) -> Result<Boot, Reco
             Err(error @ FormatError::Version { .. }) => {
                 return Err(RecoveryError::format(file, (slot * BLOCK) as u64, error));
             }
-            Err(_) => {}
+            // The slot that is not the truth was so once; only a cut-off start leaves it damaged.
+            Err(error) => flaws.push(flaw((slot * BLOCK) as u64, error.to_string())),
         }
     }
     match (complete, current) {
@@ -81,7 +90,15 @@ pub(crate) async fn read_superblock<P: BufPool>(io: &Io<P>) -> Result<Boot, Reco
         }
         None => Vec::new(),
     };
+    for (core, mark) in (0..).map(CoreId).zip(&marks) {
+        if let (None, Some((_, slot))) = (mark, current) {
+            let what = "the journal's mark is damaged: torn by a crash, or rotten; a start makes \
+                        another";
+            flaws.push(flaw(Mark::position(core, slot), what.to_owned()));
+        }
+    }
     Ok(Boot {
+        flaws,
         current,
         exists: len.is_some(),
         complete,

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 
-use super::RecoveryError;
 use super::task::{CHUNK, Io};
+use super::{Flaw, RecoveryError};
 use crate::format::FormatError;
 use crate::format::commit::{COMMIT_HEADER, CommitHeader, FIRST_SEQ, JournalId, RingPosition};
 use crate::format::mark::Mark;
@@ -543,27 +543,32 @@ impl<'a, P: BufPool> Window<'a, P> {
 }
 
 impl<P: BufPool> Journal<P> {
-    /// Where a commit behind the end that bears this journal's mark is damaged, if so.
+    /// The damaged commit behind the end that bears this journal's mark, if there is one.
     ///
     /// # Errors
     /// When the device refuses.
-    pub(crate) async fn damaged_end(
-        &self,
-        end: &End,
-    ) -> Result<Option<RingPosition>, RecoveryError> {
+    pub(crate) async fn flaw_at(&self, end: &End) -> Result<Option<Flaw>, RecoveryError> {
+        let flaw = |at: RingPosition| Flaw {
+            file: self.file(at.file),
+            position: at.byte(),
+            what:
+                "a commit is damaged that nothing vouches for: torn by a crash, or rotten; a start \
+                   cuts it off"
+                    .to_owned(),
+        };
         let after = self.after(end.at, &end.last);
         for at in [after, self.next_file(after)] {
             let mut window = Window::new(self, at.file);
             window.chunk = BLOCK;
             match window.slot(at.block).await? {
-                Slot::Damaged => return Ok(Some(at)),
-                Slot::Intact(header) if header.seq > end.last.seq => return Ok(Some(at)),
+                Slot::Damaged => return Ok(Some(flaw(at))),
+                Slot::Intact(header) if header.seq > end.last.seq => return Ok(Some(flaw(at))),
                 Slot::Intact(_) | Slot::Other => {}
             }
             if at.byte() + BLOCK as u64 <= self.geometry.file_bytes
                 && looks_damaged(window.get(at.byte(), BLOCK).await?)
             {
-                return Ok(Some(at));
+                return Ok(Some(flaw(at)));
             }
         }
         Ok(None)

@@ -38,11 +38,12 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use error::RecoveryError;
 pub use progress::{Phase, Progress, Recovery, recover};
 pub use recovered::{
-    Kept, Lost, Recovered, RecoveredCommit, RecoveredCore, RecoveredLog, SnapshotFile, Summary,
+    Flaw, Kept, Lost, Recovered, RecoveredCommit, RecoveredCore, RecoveredLog, SnapshotFile,
+    Summary,
 };
 pub use task::{Driven, Task, Traffic};
 
-pub(crate) use boot::{list_journals, read_superblock};
+pub(crate) use boot::{Boot, list_journals, read_superblock};
 pub(crate) use gather::{CommitAt, Gather, OldLog, SnapshotAt, Source};
 pub(crate) use journal::Journal;
 pub(crate) use marks::check_end;
@@ -52,7 +53,6 @@ pub(crate) use source::Sources;
 pub(crate) use task::Io;
 pub(crate) use unborn::Unborn;
 
-use boot::Boot;
 use build::JournalWriter;
 use carry::Loaded;
 use early::Early;
@@ -170,7 +170,13 @@ async fn attempt<P: BufPool>(
     let folders = boot::list_logs(&io).await?;
     let mut early = Early::new(io.clone(), cut);
     let kept = Pieces::new(config.cache_bytes);
-    let read = read_journals(&journals, marks, (kept, &mut early), &mut summary, watch);
+    // A first start that was cut off has nothing to be damaged.
+    let mut flaws = match boot.current {
+        Some(_) => boot.flaws.clone(),
+        None => Vec::new(),
+    };
+    let found = (&mut summary, &mut flaws);
+    let read = read_journals(&journals, marks, (kept, &mut early), found, watch);
     let (logs, kept) = read.await?;
     let old_cores = boot.current.map_or(config.cores, |(block, _)| block.cores);
     let lost = logs
@@ -195,6 +201,7 @@ async fn attempt<P: BufPool>(
         plan,
         lost,
         summary,
+        flaws,
         watch,
     };
     builder.build(&boot, present).await
@@ -227,7 +234,7 @@ async fn read_journals<P: BufPool>(
     journals: &[Journal<P>],
     marks: &[Option<Mark>],
     (pieces, early): (Pieces, &mut Early<P>),
-    summary: &mut Summary,
+    (summary, flaws): (&mut Summary, &mut Vec<Flaw>),
     watch: &Watch,
 ) -> Result<(BTreeMap<LogId, OldLog>, Pieces), RecoveryError> {
     let mut gather = Gather::default();
@@ -237,6 +244,7 @@ async fn read_journals<P: BufPool>(
         let end = journal.end(mark.as_ref()).await?;
         marks::check_end(journal, &end, mark.as_ref())?;
         summary.torn_ends += u64::from(end.torn);
+        flaws.extend(journal.flaw_at(&end).await?);
         summary.live_bytes += journal.live_bytes(&end);
         watch.set_need(summary.live_bytes);
         watch.begin(Phase::Reading, 0, journal.live_bytes(&end));
@@ -272,6 +280,7 @@ struct Builder<'a, P: BufPool> {
     /// Logs of which files are gone, and what is to be said of them.
     lost: BTreeMap<LogId, String>,
     summary: Summary,
+    flaws: Vec<Flaw>,
     watch: &'a Watch,
 }
 
@@ -299,6 +308,7 @@ impl<P: BufPool> Builder<'_, P> {
             generation,
             geometry: next.geometry,
             cores,
+            flaws: self.flaws,
             summary: Summary {
                 bytes_read: traffic.read,
                 bytes_written: traffic.written,

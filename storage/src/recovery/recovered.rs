@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::format::commit::{JournalId, RingPosition};
 use crate::format::superblock::Geometry;
+use crate::io::FileName;
 use crate::types::{CommitSeq, EntryMeta, Generation, LogId, LogKind, Offset, Ordinal, Term};
 
 /// A data directory after recovery: a new generation, already the truth on disk.
@@ -17,6 +18,19 @@ pub struct Recovered {
     pub cores: Vec<RecoveredCore>,
     /// What was found and done, for the operator.
     pub summary: Summary,
+    /// What is damaged that a start does without, in the words of a check.
+    pub flaws: Vec<Flaw>,
+}
+
+/// Something in a data directory that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// The file.
+    pub file: FileName,
+    /// Byte position in it.
+    pub position: u64,
+    /// What is wrong there.
+    pub what: String,
 }
 
 /// What recovery found and did, in numbers.

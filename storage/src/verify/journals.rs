@@ -110,7 +110,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
         journals: &[Journal<P>],
         seen: &mut Seen,
     ) -> Result<BTreeMap<LogId, OldLog>, RecoveryError> {
-        let end = journal.find_end().await?;
+        let end = journal.end(mark).await?;
         check_end(journal, &end, mark)?;
         if let Some(mark) = mark.filter(|mark| mark.ended.is_some())
             && mark.vouched < end.last.seq
@@ -145,10 +145,8 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
             let what = "the padding of a commit is not zero";
             self.found(journal.file(at.file), at.byte(), what);
         }
-        if let Some(at) = journal.damaged_end(&end).await? {
-            let what = "a commit is damaged that nothing vouches for: torn by a crash, or rotten; \
-                        the next start cuts it off";
-            self.found(journal.file(at.file), at.byte(), what);
+        if let Some(flaw) = journal.flaw_at(&end).await? {
+            self.note(flaw);
         }
         gather.finish(journals)
     }

@@ -1,6 +1,7 @@
 //! The check against directories that were built, then damaged byte by byte.
 
 use super::*;
+use crate::format::mark::Mark;
 use crate::format::superblock::Geometry;
 use crate::io::{BLOCK, Dir};
 use crate::recovery::tests::disk::{Disk, Pool};

@@ -3,6 +3,7 @@
 //! What survives a crash is the simulator's business (`sim/`); here: order, space, reads,
 //! retention, and each line of the design's "Failure".
 
+mod damage;
 mod failure;
 mod floor;
 mod lost;
