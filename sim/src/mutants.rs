@@ -56,6 +56,7 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
         Mutation::LimitPerCore => &[WrongData],
         // In debug builds the core notices it itself.
         Mutation::LeavesUnserved => &[Stuck, Panicked],
+        Mutation::TrustsStrangers => &[Stuck],
     }
 }
 
@@ -71,7 +72,9 @@ pub fn mode(mutation: Mutation) -> Mode {
         | Mutation::NoWalk
         | Mutation::NoRepair => Mode::Shards,
         Mutation::OutlivesDeletion | Mutation::RemovedBeforeDurable => Mode::Churn,
-        Mutation::LimitPerCore | Mutation::LeavesUnserved => Mode::Cores,
+        Mutation::LimitPerCore | Mutation::LeavesUnserved | Mutation::TrustsStrangers => {
+            Mode::Cores
+        }
         _ => Mode::Crashes,
     }
 }

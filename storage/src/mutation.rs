@@ -98,6 +98,8 @@ mutations! {
     LimitPerCore = "limit-per-core",
     /// Nobody who waits for memory is served when a connection leaves that held some.
     LeavesUnserved = "leaves-unserved",
+    /// Who has never sent a long request to its end is served as if it had.
+    TrustsStrangers = "trusts-strangers",
 }
 
 impl fmt::Display for Mutation {

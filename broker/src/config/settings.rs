@@ -146,7 +146,7 @@ settings! {
 
     "connections.idle.timeout": connections_idle_timeout: Duration = "10 min" in "1 s" to "1 day",
     "How long a connection may be idle before it is closed: nothing comes from it, it takes nothing, and \
-     it waits for nothing. Who waits for records is not idle, nor who is subscribed, nor who waits for an \
+     it waits for nothing; or it is silent in the middle of a request. Who waits for records is not idle, nor who is subscribed, nor who waits for an \
      acknowledgement. Clients connect again when they have something to ask.";
 
     "message.max.bytes": message_max_bytes: ByteSize = "1048588 B" in "1 KiB" to "128 MiB",
@@ -163,7 +163,8 @@ settings! {
      a connection that holds more than its share gets no more, and is closed if others have waited for 2 s; \
      one whose request comes slower than 128 KiB/s is closed. A quarter is kept for requests that have arrived \
      whole; while there is no memory, those of up to 128 KiB wait in the kernel until they have, and others \
-     that are slow keep none of them out. One request more may pass the budget.";
+     that are slow keep none of them out. Of the rest, connections that have not yet sent a longer request to \
+     its end may hold half: who has sent one does not wait for those. One request more may pass the budget.";
 
     "memory.cache.bytes": memory_cache_bytes: ByteSize = "256 MiB" in "1 MiB" to "1 TiB",
     "Memory, per core, for the newest records of its partitions, which tail readers are served \

@@ -2,7 +2,8 @@
 //!
 //! A body above 16 KiB is received straight into its own buffer, a piece at a time, each with its
 //! permit and its deadline: a peer that has sent little holds little, and one that sends slowly is
-//! closed as soon as others wait for what it holds.
+//! closed as soon as others wait for what it holds. One that has sent such a body to its end is
+//! [served before](super::permits) those that never have.
 //!
 //! A [short](SHORT_FRAME) one that finds no memory does not wait in line beside those, which may be
 //! many and come again: the kernel holds what has come of it, and once that is all it is like any other
@@ -11,6 +12,7 @@
 
 use bytes::BytesMut;
 use leveret_storage::io::BufPool;
+use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{Mono, Now};
 use leveret_wire::kafka::Checking;
 
@@ -20,16 +22,17 @@ use super::inbound::Due;
 use super::intake::{self, Frame, SHORT_FRAME};
 use super::kafka::is_produce;
 use super::permits::Lane;
-use super::session::{Blocked, Large, Rest};
+use super::session::{Blocked, Large, Rest, Session};
 
-/// A piece that is not complete by then closes its connection in any case, nanoseconds.
-const PIECE_DEADLINE: u64 = 60_000_000_000;
 /// The least rate of a body while others wait for permits, bytes a second.
 const LEAST_RATE: u64 = 128 << 10;
 /// What a piece has beyond the time of the least rate, nanoseconds.
 const PATIENCE: u64 = 500_000_000;
 /// How soon a slow piece is looked at again, nanoseconds.
 const LOOK_AGAIN: u64 = 500_000_000;
+/// A body that has taken so much of its peer's time and holds more than its share may be closed for others
+/// that wait, nanoseconds.
+const TAKES_LONG: u64 = 1_000_000_000;
 
 impl<P: BufPool> Core<P> {
     /// Takes a permit, or blocks the connection until there is one. Whether it was taken.
@@ -78,11 +81,20 @@ impl<P: BufPool> Core<P> {
         so_far: &[u8],
         now: Now,
     ) -> bool {
+        if self.shard.breaks(Mutation::TrustsStrangers) {
+            self.permits.trust(conn);
+        }
         let session = self.sessions.get(conn).expect("looked at by the caller");
         let rest = session.rest;
         let (held, lane) = match rest {
             Rest::There => (frame.len, Lane::Whole),
-            _ => (intake::first_piece(frame.len, so_far.len()), Lane::Body),
+            _ => {
+                let whole = frame.len;
+                (
+                    intake::first_piece(whole, so_far.len()),
+                    Lane::Body { whole },
+                )
+            }
         };
         if rest == Rest::Unknown && frame.len <= SHORT_FRAME {
             if !self.permits.take_at_once(conn, held, lane, now.mono) {
@@ -92,8 +104,8 @@ impl<P: BufPool> Core<P> {
         } else if !self.permit(conn, held, lane, now) {
             return false;
         }
-        if lane == Lane::Body {
-            self.permits.begin_body(conn, held);
+        if let Lane::Body { whole } = lane {
+            self.permits.begin_body(conn, held, whole);
         }
         let session = self.sessions.get(conn).expect("just seen");
         session.rest = Rest::Unknown;
@@ -104,6 +116,7 @@ impl<P: BufPool> Core<P> {
             partial: None,
             piece: 0,
             since: now.mono,
+            spent: 0,
         });
         self.receive_piece(conn, intake::place(frame, so_far), now);
         true
@@ -145,9 +158,9 @@ impl<P: BufPool> Core<P> {
         session.touched = now.mono;
         let large = session.large.as_mut();
         let large = large.expect("the driver hands back what was asked for");
-        let whole = frame.len() >= large.len;
         large.partial = Some(frame);
-        match whole && session.closing {
+        large.spent += now.mono.since(large.since);
+        match session.closing {
             true => self.take_body(conn, now),
             false => self.go_on_receiving(conn, now),
         }
@@ -213,14 +226,20 @@ impl<P: BufPool> Core<P> {
             return;
         };
         if partial.len() >= len {
+            // Its peer has done its part, however long it waits here. A short one costs too little to prove
+            // anything.
+            match len > SHORT_FRAME {
+                true => self.permits.finish_body(conn),
+                false => self.permits.end_body(conn),
+            }
             if session.protocol() == Protocol::Kafka && !is_produce(partial) {
                 return self.read_later(conn, now);
             }
             self.take_body(conn, now);
             return self.go_on(conn, now);
         }
-        let more = intake::next_piece(held, len);
-        if !self.permit(conn, more, Lane::Body, now) {
+        let more = intake::next_piece(held, len, self.permits.is_contended());
+        if !self.permit(conn, more, Lane::Body { whole: len }, now) {
             return;
         }
         let session = self.sessions.get(conn).expect("just seen");
@@ -233,7 +252,14 @@ impl<P: BufPool> Core<P> {
     /// A piece is not there in the time that it has: what that means depends on who waits.
     pub(super) fn piece_is_due(&mut self, conn: ConnId, number: u32, now: Mono) {
         // Whoever has a body has a deadline, so somebody comes here as long as bodies keep others out.
-        if let Some(greedy) = self.permits.in_the_way(now) {
+        let sessions = &mut self.sessions;
+        let takes_long = |conn| {
+            let time = sessions
+                .get(conn)
+                .map_or(0, |session| session.body_time(now));
+            time >= TAKES_LONG
+        };
+        for greedy in self.permits.in_the_way(now, takes_long) {
             self.slow_bodies += 1;
             let message = "a body held more than its share while others waited for memory";
             self.too_late(greedy, message);
@@ -242,23 +268,32 @@ impl<P: BufPool> Core<P> {
             return;
         };
         let due = session.pieces == number && !session.closing;
+        let held_up = session.is_held_up();
         let Some(large) = session.large.as_ref().filter(|_| due) else {
             return;
         };
         // Without its next permit it cannot send, nor while something of ours keeps it.
-        let ours = large.partial.is_some() || session.is_held_up();
+        let ours = large.partial.is_some() || held_up;
         let time = now.since(large.since);
-        let slow = time >= large.time() && self.permits.is_contended();
-        if ours || !(slow || time >= PIECE_DEADLINE) {
-            let again = now.after(LOOK_AGAIN);
-            return self.deadlines.set(again, Due::Body(conn, number));
+        if ours || time < large.time() {
+            return self.look_at_piece_again(conn, number, now);
         }
-        if time >= PIECE_DEADLINE {
-            return self.too_late(conn, "a body stood still for 60 s");
+        // What has come of a piece is not seen before it is all there.
+        if time >= self.settings.idle_ns {
+            self.idle_closed += 1;
+            return self.too_late(conn, "a request stood still in the middle for too long");
+        }
+        if !self.permits.is_contended() {
+            return self.look_at_piece_again(conn, number, now);
         }
         self.slow_bodies += 1;
         let message = "a body came slower than 128 KiB/s while others waited for memory";
         self.too_late(conn, message);
+    }
+
+    fn look_at_piece_again(&mut self, conn: ConnId, number: u32, now: Mono) {
+        self.deadlines
+            .set(now.after(LOOK_AGAIN), Due::Body(conn, number));
     }
 
     /// Gives back what a connection that is gone held for its body, and its place in line.
@@ -266,6 +301,17 @@ impl<P: BufPool> Core<P> {
         self.permits.leave(conn);
         if let Some(large) = large {
             self.give_back_permit(conn, large.held, now);
+        }
+    }
+}
+
+impl Session {
+    /// What the body that is being received has taken of its peer's time, nanoseconds.
+    fn body_time(&self, now: Mono) -> u64 {
+        let Some(large) = &self.large else { return 0 };
+        match large.partial.is_some() || self.is_held_up() {
+            true => large.spent,
+            false => large.spent + now.since(large.since),
         }
     }
 }

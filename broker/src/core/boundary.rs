@@ -122,7 +122,8 @@ pub trait Behaviour {
     fn handle_accept(&mut self, conn: ConnId, protocol: Protocol, peer: SocketAddr, now: Now);
     /// Bytes arrived; all of them are consumed.
     fn handle_received(&mut self, conn: ConnId, bytes: &[u8], now: Now);
-    /// A body asked for by [`Action::Receive`] is complete.
+    /// A body asked for by [`Action::Receive`] is complete; or, after [`Action::Close`], what there is of it
+    /// in the buffer, which nobody fills any more, so that its memory comes back at once.
     fn handle_body(&mut self, conn: ConnId, body: BytesMut, now: Now);
     /// What [`Action::Await`] asked for can be received, or, if it is not `whole`, will not be: the peer
     /// has sent its last, or there is no room for it below.

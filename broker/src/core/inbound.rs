@@ -230,6 +230,9 @@ impl<P: BufPool> Core<P> {
             && session.blocked.is_none()
         {
             session.blocked = Some(why);
+            if session.is_held_up() {
+                self.sessions.hold_up_hello(conn);
+            }
             self.actions.push_back(Action::Pause(conn));
         }
     }
@@ -242,11 +245,16 @@ impl<P: BufPool> Core<P> {
         if session.blocked != Some(why) {
             return;
         }
-        if session.is_held_up() {
+        let held_up = session.is_held_up();
+        if held_up {
             session.let_go_on(now.mono);
         }
         session.blocked = session.asking.map(|_| Blocked::Asks);
-        if session.blocked.is_none() {
+        let goes_on = session.blocked.is_none();
+        if held_up {
+            self.sessions.await_hello(conn);
+        }
+        if goes_on {
             self.carry_on(conn, now);
         }
     }

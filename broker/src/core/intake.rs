@@ -73,14 +73,16 @@ const FIRST_ROOM: usize = 2 << 20;
 pub(super) fn first_piece(len: usize, have: usize) -> usize {
     match len <= SHORT_FRAME {
         true => len,
-        false => have + next_piece(have, len),
+        false => have + next_piece(have, len, true),
     }
 }
 
-/// How many bytes more of a frame are to be received when `have` are there.
+/// How many bytes more of a frame are to be received when `have` are there: few while others wait for memory
+/// (`contended`), as it is by pieces that a slow peer is noticed.
 #[must_use]
-pub(super) fn next_piece(have: usize, len: usize) -> usize {
-    have.clamp(PIECES.0, PIECES.1).min(len - have)
+pub(super) fn next_piece(have: usize, len: usize, contended: bool) -> usize {
+    let most = if contended { PIECES.0 } else { PIECES.1 };
+    have.clamp(PIECES.0, most).min(len - have)
 }
 
 /// A buffer for a large frame that begins with `so_far`.
@@ -126,7 +128,8 @@ mod tests {
         assert!(buffer.capacity() < 3 << 20);
         let mut pieces = 0;
         while buffer.len() < len {
-            let piece = next_piece(buffer.len(), len);
+            let piece = next_piece(buffer.len(), len, false);
+            assert!(next_piece(buffer.len(), len, true) <= 64 << 10);
             assert!(piece <= buffer.len().max(64 << 10));
             make_room(&mut buffer, piece, len);
             assert!(buffer.capacity() - buffer.len() >= piece && buffer.capacity() <= 2 * len);
@@ -142,7 +145,7 @@ mod tests {
         for len in [1 << 20, 3 << 20, 9 << 20, 33 << 20, 128 << 20] {
             let mut buffer = place(Frame { len, permit: len }, &[7; 12]);
             while buffer.len() < len {
-                let piece = next_piece(buffer.len(), len);
+                let piece = next_piece(buffer.len(), len, false);
                 let before = buffer.capacity();
                 grow(&mut buffer, piece, len);
                 if buffer.capacity() != before {

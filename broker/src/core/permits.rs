@@ -2,7 +2,8 @@
 //!
 //! A permit is taken before bytes are received and given back when their request is answered, so
 //! what producers have under way is bounded whatever they send. A long body takes its permit piece
-//! by piece, so a peer holds little more than what it has truly sent. Who finds none left waits in
+//! by piece, so a peer holds little more than what it has truly sent; but a body begins
+//! only where there is room for a good part of it, which it is [promised](PROMISE). Who finds none left waits in
 //! line in the order of tickets: a body that goes on keeps the ticket that it began with, so it is
 //! ahead of what came later. While others wait, a connection that holds more than its share is
 //! passed over; alone it may take everything.
@@ -12,91 +13,63 @@
 //! whole, which is soon answered. So no number of slow bodies keeps a small request out. What holds
 //! more than its share of the bodies' lane while somebody waits long is [in the way](Permits::in_the_way).
 //!
+//! Anybody can begin a body; who has sent one to its end has [proved](Standing) that it means to. Those that
+//! have not hold half of the bodies' lane at most, and wait for each other: what strangers begin and leave
+//! half keeps nobody out who has got through once. Each body that a connection has finished also lets its
+//! next ones overtake one body that came before, so those that have sent much are ahead of those that
+//! proved themselves only to stand still now.
+//!
 //! Nobody has to remember to wake anybody: [`Permits::next`] says who is to be served, and a core
 //! asks after everything that it handled. What holds then: *if somebody waits, something that does
 //! not wait here holds bytes*, and will give them back: a request that is carried out, or a body
 //! that is being received and has its deadline. Hence the one exception to the budget: when bodies
 //! have filled their lane and could wait for each other, the eldest of them goes on. So the budget
-//! is passed by at most one frame.
+//! is passed by at most one frame. The eldest stranger likewise passes the strangers' half, within the lane,
+//! unless somebody proven waits: a frame may be longer than that half.
+
+mod crowd;
 
 use std::collections::BTreeMap;
 
 use leveret_storage::types::Mono;
 
 use super::boundary::ConnId;
+pub(super) use crowd::Lane;
+use crowd::{Account, Body, Crowd, Line, Place, Standing, Want};
 
 /// So many at the head of the line are looked at for one that holds no more than its share.
 const LOOK: usize = 16;
 
-/// A place in the order of the line and of bodies; smaller is earlier.
-type Ticket = u64;
+/// So many bodies at most may a connection's next one overtake for those that it has finished.
+const MOST_AHEAD: u64 = 1024;
+
+/// A body that begins is promised so many bytes at most, and what that takes is kept for it: most go on to
+/// their end without waiting, and many that have begun do not hold a little each and wait for each other.
+const PROMISE: usize = 512 << 10;
 
 /// Who waits for so long while a body holds more than its share has it closed, nanoseconds.
 const LONG: u64 = 2_000_000_000;
-/// One body is closed for that in so much time, nanoseconds: what it gives back has to arrive.
+/// So many bodies at most are closed for that at a time,
+const AT_ONCE: usize = 16;
+/// and then none for so long, nanoseconds: what they give back has to arrive.
 const BETWEEN: u64 = 250_000_000;
-
-/// What bytes are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lane {
-    /// A request that has arrived whole.
-    Whole,
-    /// A piece of a body.
-    Body,
-}
-
-/// What a connection that waits in line wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Want {
-    conn: ConnId,
-    bytes: usize,
-    /// When it came into the line.
-    since: Mono,
-}
-
-/// A body that is being received.
-#[derive(Clone, Copy, Debug)]
-struct Body {
-    ticket: Ticket,
-    held: usize,
-}
-
-/// What is known of one connection.
-#[derive(Clone, Copy, Debug)]
-struct Account {
-    conn: ConnId,
-    /// Bytes of its requests and of its body.
-    held: usize,
-    /// Its place in the line.
-    waits: Option<Ticket>,
-    body: Option<Body>,
-}
-
-impl Account {
-    fn is_active(&self) -> bool {
-        self.held > 0 || self.waits.is_some()
-    }
-}
 
 /// Bytes that requests of one core may hold, who holds them, and who waits for some.
 #[derive(Debug)]
 pub(super) struct Permits {
     total: usize,
     held: usize,
-    /// Bytes of that which bodies hold that are being received.
-    in_bodies: usize,
     /// By slot of the connection.
     accounts: Vec<Option<Account>>,
     /// Accounts that hold something or wait.
     active: usize,
-    /// Who waits, by lane.
-    whole_line: BTreeMap<Ticket, Want>,
-    body_line: BTreeMap<Ticket, Want>,
-    /// Who sends a body, the eldest first.
-    bodies: BTreeMap<Ticket, ConnId>,
-    tickets: Ticket,
-    /// When a body that was in the way was named last.
-    named: Option<Mono>,
+    /// Who waits with a request that has arrived whole.
+    whole_line: BTreeMap<Place, Want>,
+    proven: Crowd,
+    strangers: Crowd,
+    tickets: u64,
+    /// When it was looked last for bodies that are in the way.
+    looked: Option<Mono>,
     /// Since when somebody waits and nothing was granted or given back.
     still_since: Option<Mono>,
     /// The simulator has [made it so](Self::turn_deaf).
@@ -110,14 +83,13 @@ impl Permits {
         Self {
             total,
             held: 0,
-            in_bodies: 0,
             accounts: Vec::new(),
             active: 0,
             whole_line: BTreeMap::new(),
-            body_line: BTreeMap::new(),
-            bodies: BTreeMap::new(),
+            proven: Crowd::default(),
+            strangers: Crowd::default(),
             tickets: 0,
-            named: None,
+            looked: None,
             still_since: None,
             deaf: false,
         }
@@ -129,6 +101,12 @@ impl Permits {
         self.deaf = true;
     }
 
+    /// The simulator breaks the rule that a connection has to prove itself.
+    pub(super) fn trust(&mut self, conn: ConnId) {
+        let account = self.account(conn);
+        account.finished = account.finished.max(1);
+    }
+
     /// Takes `bytes` for a connection's next request or, if it is sending a body, for the next piece
     /// of that; or puts it in line: it tries again when it is [next](Self::next). A request larger
     /// than the whole budget gets through when nothing else is under way: a frame limit above the
@@ -138,20 +116,24 @@ impl Permits {
             return true;
         }
         let account = *self.account(conn);
-        let lane = account.body.map_or(lane, |_| Lane::Body);
-        let since = now;
-        let want = Want { conn, bytes, since };
-        let ticket = account.waits.or(account.body.map(|body| body.ticket));
-        let ticket = ticket.unwrap_or_else(|| self.next_ticket());
-        let line = self.line(lane);
-        let since = line.get(&ticket).map_or(now, |want| want.since);
-        line.insert(ticket, Want { since, ..want });
-        self.change(conn, |account| account.waits = Some(ticket));
+        let line = account.line(lane);
+        let want = self.want(&account, bytes, lane, now);
+        if want.more == 0 {
+            self.grant(want, now);
+            return true;
+        }
+        let place = account.waits.or(account.body.map(|body| body.place));
+        let place = place.unwrap_or_else(|| self.next_place(line, &account));
+        let waiting = self.line(line);
+        let since = waiting.get(&place).map_or(now, |want| want.since);
+        waiting.insert(place, Want { since, ..want });
+        self.change(conn, |account| account.waits = Some(place));
         self.still_since.get_or_insert(now);
         let granted = self.next() == Some(conn);
         if granted {
-            self.line(lane).remove(&ticket);
+            self.line(line).remove(&place);
             self.change(conn, |account| account.waits = None);
+            self.account(conn).waited = Some(place);
             self.grant(want, now);
         }
         granted
@@ -165,34 +147,71 @@ impl Permits {
         lane: Lane,
         now: Mono,
     ) -> bool {
-        let lane = self.account(conn).body.map_or(lane, |_| Lane::Body);
-        let taken = !self.is_contended() && self.fits(bytes, lane);
+        let account = *self.account(conn);
+        let want = self.want(&account, bytes, lane, now);
+        let taken = !self.is_contended() && self.fits(want.more, account.line(lane));
         if taken {
-            let since = now;
-            self.grant(Want { conn, bytes, since }, now);
+            self.account(conn).waited = None;
+            self.grant(want, now);
         }
         taken
     }
 
-    /// What the connection took last, `bytes`, is the first piece of a body that it is sending. So
-    /// long as it does, what it takes is for that body.
+    /// What the connection wants when it wants so many bytes.
+    fn want(&self, account: &Account, bytes: usize, lane: Lane, since: Mono) -> Want {
+        let more = match (account.body, lane) {
+            (Some(body), _) => bytes.saturating_sub(body.promised),
+            (None, Lane::Body { whole }) => bytes.max(self.promise(whole)),
+            (None, Lane::Whole) => bytes,
+        };
+        let conn = account.conn;
+        Want {
+            conn,
+            bytes,
+            more,
+            since,
+        }
+    }
+
+    /// What the connection took last, `bytes`, is the first piece of a body of `whole` bytes that it is
+    /// sending. So long as it does, what it takes is for that body.
     ///
     /// # Panics
     /// If it is sending one already.
-    pub(super) fn begin_body(&mut self, conn: ConnId, bytes: usize) {
-        let ticket = self.next_ticket();
-        assert!(self.account(conn).body.is_none(), "one body at a time");
-        self.bodies.insert(ticket, conn);
-        self.in_bodies += bytes;
-        let held = bytes;
-        self.account(conn).body = Some(Body { ticket, held });
+    pub(super) fn begin_body(&mut self, conn: ConnId, bytes: usize, whole: usize) {
+        let account = *self.account(conn);
+        assert!(account.body.is_none(), "one body at a time");
+        let standing = account.standing();
+        let place = self.account(conn).waited.take();
+        let place = place.unwrap_or_else(|| self.next_place(Line::Body(standing), &account));
+        let (held, promised) = (bytes, self.promise(whole).saturating_sub(bytes));
+        let crowd = self.crowd(standing);
+        crowd.bodies.insert(place, conn);
+        crowd.held += held;
+        crowd.promised += promised;
+        self.account(conn).body = Some(Body {
+            place,
+            held,
+            promised,
+        });
     }
 
-    /// The body is complete, or given up; what it holds is given back like that of any request.
+    /// The body has come to its end: its connection has proved itself. What it holds is given back like that
+    /// of any request.
+    pub(super) fn finish_body(&mut self, conn: ConnId) {
+        let sends = self.account(conn).body.is_some();
+        self.end_body(conn);
+        self.account(conn).finished += u64::from(sends);
+    }
+
+    /// The body is over, be it complete or given up; what it holds is given back like that of any request.
     pub(super) fn end_body(&mut self, conn: ConnId) {
+        let standing = self.account(conn).standing();
         if let Some(body) = self.account(conn).body.take() {
-            self.bodies.remove(&body.ticket);
-            self.in_bodies -= body.held;
+            let crowd = self.crowd(standing);
+            crowd.bodies.remove(&body.place);
+            crowd.held -= body.held;
+            crowd.promised -= body.promised;
         }
     }
 
@@ -217,66 +236,114 @@ impl Permits {
         if self.deaf || !self.is_contended() {
             return None;
         }
-        let (whole, body) = (self.first(&self.whole_line), self.first(&self.body_line));
-        let whole_fits = whole.filter(|(_, want)| self.fits(want.bytes, Lane::Whole));
-        let body_fits = body.filter(|(_, want)| self.fits(want.bytes, Lane::Body));
+        let (whole, body) = (self.first(&self.whole_line), self.first_body());
+        let whole_fits = whole.filter(|(_, want)| self.fits(want.bytes, Line::Whole));
+        let body_fits = body.filter(|(_, want)| self.fits_lane(want.more));
         // Of the two the earlier is served first. A later request overtakes a body by what is kept for
         // requests, or where the body waits for other bodies: never by what it waits for itself.
         let first = match (whole, body) {
             (Some((whole, _)), Some((body, _))) if whole < body => whole_fits,
             (_, None) => whole_fits,
-            (_, Some((ticket, waiting))) => {
-                let eldest = self.bodies.first_key_value().map(|(ticket, _)| *ticket);
-                let waits_for_bodies = eldest != Some(ticket) && self.lane_is_full(waiting.bytes);
+            (_, Some((_, waiting))) => {
+                let goes_on = self.eldest().is_some_and(|want| want.conn == waiting.conn);
+                let waits_for_bodies = !goes_on && self.lane_is_full(waiting.more);
                 let overtakes = |want: &Want| waits_for_bodies || self.is_kept(want.bytes);
                 body_fits.or(whole_fits.filter(|(_, want)| overtakes(want)))
             }
         };
-        if let Some((_, want)) = first {
-            return Some(want.conn);
+        let first = first.map(|(_, want)| want);
+        let beyond_their_half = || {
+            let want = self.strangers.eldest_wants()?;
+            let alone = self.proven.line.is_empty() && self.fits_lane(want.more);
+            alone.then_some(want)
+        };
+        let beyond_the_lane = || self.eldest().filter(|_| self.is_kept(0));
+        let next = first.or_else(beyond_their_half).or_else(beyond_the_lane);
+        next.map(|want| want.conn)
+    }
+
+    /// Of those that wait for a piece the first, whatever it holds: those that have begun go on before others
+    /// begin, or many would hold little and wait for each other. Strangers that have their half let others
+    /// pass.
+    fn first_body(&self) -> Option<(Place, Want)> {
+        let strangers = self.strangers.first();
+        let strangers = strangers.filter(|(_, want)| self.strangers_may_have(want.more));
+        let both = [self.proven.first(), strangers];
+        both.into_iter().flatten().min_by_key(|(place, _)| *place)
+    }
+
+    /// What the body waits for that goes on whatever others hold: the eldest of those that have proved
+    /// themselves, or else the eldest stranger.
+    fn eldest(&self) -> Option<Want> {
+        match self.proven.bodies.is_empty() {
+            false => self.proven.eldest_wants(),
+            true => self.strangers.eldest_wants(),
         }
-        let (eldest, _) = self.bodies.first_key_value()?;
-        let want = self.body_line.get(eldest)?;
-        self.is_kept(0).then_some(want.conn)
     }
 
     /// The first in line that holds no more than its share, or the head.
-    fn first(&self, line: &BTreeMap<Ticket, Want>) -> Option<(Ticket, Want)> {
+    fn first(&self, line: &BTreeMap<Place, Want>) -> Option<(Place, Want)> {
         let share = self.share();
         let modest =
-            |(_, want): &(&Ticket, &Want)| self.known(want.conn).is_none_or(|a| a.held <= share);
+            |(_, want): &(&Place, &Want)| self.known(want.conn).is_none_or(|a| a.held <= share);
         let first = line
             .iter()
             .take(LOOK)
             .find(modest)
             .or(line.first_key_value());
-        first.map(|(ticket, want)| (*ticket, *want))
+        first.map(|(place, want)| (*place, *want))
     }
 
-    /// A body that holds more than its share, the most of all, while somebody who holds no more has waited
-    /// long: it is to be closed, however well it comes.
+    /// Bodies that hold more than their share, those that hold most, while others who hold no more have waited
+    /// long: as many as hold what those want. They are to be closed, however well they come, if they have
+    /// taken long for it, which is the caller's to know (`takes_long`). Strangers that have their half wait
+    /// for each other.
     #[must_use]
-    pub(super) fn in_the_way(&mut self, now: Mono) -> Option<ConnId> {
-        let share = self.share();
-        let waits_long = |line: &BTreeMap<Ticket, Want>| {
-            let first = self.first(line).map(|(_, want)| want);
-            first.is_some_and(|want| {
-                let holds = self.known(want.conn).map_or(0, |account| account.held);
-                holds <= share && now.since(want.since) >= LONG
-            })
-        };
-        let just_named = self.named.is_some_and(|at| now.since(at) < BETWEEN);
-        if just_named || !(waits_long(&self.whole_line) || waits_long(&self.body_line)) {
-            return None;
+    pub(super) fn in_the_way(
+        &mut self,
+        now: Mono,
+        mut takes_long: impl FnMut(ConnId) -> bool,
+    ) -> Vec<ConnId> {
+        let just_looked = self.looked.is_some_and(|at| now.since(at) < BETWEEN);
+        if just_looked || !self.is_contended() {
+            return Vec::new();
         }
-        let accounts = self.bodies.values().filter_map(|conn| self.known(*conn));
-        let most = accounts.max_by_key(|account| account.body.map_or(0, |body| body.held))?;
-        let conn = most
-            .body
-            .filter(|body| body.held > share)
-            .map(|_| most.conn)?;
-        self.named = Some(now);
-        Some(conn)
+        self.looked = Some(now);
+        let holds = |conn: ConnId| self.known(conn).map_or(0, |account| account.held);
+        let waits_long = |line: &BTreeMap<Place, Want>, share: usize| {
+            let modest = line.values().filter(|want| holds(want.conn) <= share);
+            let long = modest.filter(|want| now.since(want.since) >= LONG);
+            long.take(LOOK).map(|want| want.more).sum::<usize>()
+        };
+        let share = self.share();
+        let wanted = waits_long(&self.whole_line, share) + waits_long(&self.proven.line, share);
+        let their_share = self.strangers_half() / self.strangers.len().max(1);
+        let wanted_by_strangers = waits_long(&self.strangers.line, their_share);
+        // Strangers that have their half wait for each other only.
+        let proven = &self.proven.bodies;
+        let (share, proven) = match wanted > 0 || self.strangers_may_have(wanted_by_strangers) {
+            true => (share, Some(proven.values())),
+            false => (share.min(their_share), None),
+        };
+        let mut wanted = wanted + wanted_by_strangers;
+        if wanted == 0 {
+            return Vec::new();
+        }
+        let bodies = self.strangers.bodies.values();
+        let bodies = bodies.chain(proven.into_iter().flatten());
+        let mut most: Vec<(usize, ConnId)> = bodies
+            .filter_map(|conn| Some((self.known(*conn)?.body?.held, *conn)))
+            .filter(|(held, _)| *held > share)
+            .filter(|(_, conn)| takes_long(*conn))
+            .collect();
+        most.sort_unstable_by(|a, b| b.cmp(a));
+        let mut is_missing = |held: usize| {
+            let missing = wanted > 0;
+            wanted = wanted.saturating_sub(held);
+            missing
+        };
+        let named = most.into_iter().take_while(|(held, _)| is_missing(*held));
+        named.take(AT_ONCE).map(|(_, conn)| conn).collect()
     }
 
     /// The connection waits no more and sends no more. What it holds stays held until it is given
@@ -286,10 +353,11 @@ impl Permits {
             return;
         }
         self.end_body(conn);
-        if let Some(ticket) = self.account(conn).waits {
+        if let Some(place) = self.account(conn).waits {
             // Tickets are used once, so it stands in one of them.
-            self.whole_line.remove(&ticket);
-            self.body_line.remove(&ticket);
+            self.whole_line.remove(&place);
+            self.proven.line.remove(&place);
+            self.strangers.line.remove(&place);
             self.change(conn, |account| account.waits = None);
         }
         if !self.is_contended() {
@@ -309,7 +377,8 @@ impl Permits {
     /// Whether somebody waits.
     #[must_use]
     pub(super) fn is_contended(&self) -> bool {
-        !self.whole_line.is_empty() || !self.body_line.is_empty()
+        let lines = [&self.whole_line, &self.proven.line, &self.strangers.line];
+        lines.iter().any(|line| !line.is_empty())
     }
 
     /// Since when somebody waits and nothing was granted or given back to anybody.
@@ -330,8 +399,10 @@ impl Permits {
     #[must_use]
     pub(super) fn is_live(&self) -> bool {
         let waits = |conn: &ConnId| self.known(*conn).is_some_and(|a| a.waits.is_some());
-        let requests_give_back = self.held > self.in_bodies;
-        let bodies_go_on = self.bodies.values().any(|conn| !waits(conn));
+        let requests_give_back = self.held > self.in_bodies();
+        let bodies = self.proven.bodies.values();
+        let mut bodies = bodies.chain(self.strangers.bodies.values());
+        let bodies_go_on = bodies.any(|conn| !waits(conn));
         !self.is_contended() || self.next().is_some() || requests_give_back || bodies_go_on
     }
 
@@ -356,49 +427,100 @@ impl Permits {
         self.total / self.active.max(1)
     }
 
-    fn line(&mut self, lane: Lane) -> &mut BTreeMap<Ticket, Want> {
-        match lane {
-            Lane::Whole => &mut self.whole_line,
-            Lane::Body => &mut self.body_line,
+    /// What strangers may hold of the bodies' lane.
+    fn strangers_half(&self) -> usize {
+        (self.total - self.kept()) / 2
+    }
+
+    /// What a body of `whole` bytes is promised when it begins.
+    fn promise(&self, whole: usize) -> usize {
+        let most = PROMISE.min((self.total - self.kept()) / 16);
+        whole.min(most)
+    }
+
+    fn in_bodies(&self) -> usize {
+        self.proven.held + self.strangers.held
+    }
+
+    fn promised(&self) -> usize {
+        self.proven.promised + self.strangers.promised
+    }
+
+    fn crowd(&mut self, standing: Standing) -> &mut Crowd {
+        match standing {
+            Standing::Stranger => &mut self.strangers,
+            Standing::Proven => &mut self.proven,
+        }
+    }
+
+    fn line(&mut self, line: Line) -> &mut BTreeMap<Place, Want> {
+        match line {
+            Line::Whole => &mut self.whole_line,
+            Line::Body(standing) => &mut self.crowd(standing).line,
         }
     }
 
     /// Whether a whole request fits into what is kept for such.
     fn is_kept(&self, bytes: usize) -> bool {
-        self.held - self.in_bodies + bytes <= self.kept()
+        self.held - self.in_bodies() + bytes <= self.kept()
     }
 
     /// Whether it is bodies, not requests, that leave no room for a piece.
-    fn lane_is_full(&self, bytes: usize) -> bool {
-        self.in_bodies + bytes > self.total - self.kept()
+    fn lane_is_full(&self, more: usize) -> bool {
+        self.in_bodies() + self.promised() + more > self.total - self.kept()
     }
 
-    fn fits(&self, bytes: usize, lane: Lane) -> bool {
-        let in_all = self.held + bytes <= self.total;
-        self.held == 0
-            || match lane {
-                Lane::Whole => in_all || self.is_kept(bytes),
-                Lane::Body => in_all && !self.lane_is_full(bytes),
-            }
+    fn strangers_may_have(&self, more: usize) -> bool {
+        let have = self.strangers.held + self.strangers.promised;
+        self.held == 0 || have + more <= self.strangers_half()
+    }
+
+    fn fits_in_all(&self, more: usize) -> bool {
+        self.held == 0 || self.held + self.promised() + more <= self.total
+    }
+
+    fn fits_lane(&self, more: usize) -> bool {
+        self.held == 0 || self.fits_in_all(more) && !self.lane_is_full(more)
+    }
+
+    fn fits(&self, more: usize, line: Line) -> bool {
+        match line {
+            Line::Whole => self.fits_in_all(more) || self.is_kept(more),
+            Line::Body(Standing::Proven) => self.fits_lane(more),
+            Line::Body(Standing::Stranger) => self.fits_lane(more) && self.strangers_may_have(more),
+        }
     }
 
     fn grant(&mut self, want: Want, now: Mono) {
         self.held += want.bytes;
-        let mut in_body = 0;
+        let mut in_body = None;
         self.change(want.conn, |account| {
             account.held += want.bytes;
             if let Some(body) = &mut account.body {
+                let kept_to = want.bytes.min(body.promised);
                 body.held += want.bytes;
-                in_body = want.bytes;
+                body.promised -= kept_to;
+                in_body = Some((account.standing(), kept_to));
             }
         });
-        self.in_bodies += in_body;
+        if let Some((standing, kept_to)) = in_body {
+            let crowd = self.crowd(standing);
+            crowd.held += want.bytes;
+            crowd.promised -= kept_to;
+        }
         self.still_since = self.is_contended().then_some(now);
     }
 
-    fn next_ticket(&mut self) -> Ticket {
+    /// The last place in a line, but for what the connection may overtake there.
+    fn next_place(&mut self, line: Line, account: &Account) -> Place {
         self.tickets += 1;
-        self.tickets
+        let ticket = self.tickets;
+        let ahead = match line {
+            Line::Whole => 0,
+            Line::Body(_) => account.finished.min(MOST_AHEAD),
+        };
+        let rank = ticket.saturating_sub(ahead);
+        Place { rank, ticket }
     }
 
     fn known(&self, conn: ConnId) -> Option<&Account> {
@@ -416,7 +538,9 @@ impl Permits {
             conn,
             held: 0,
             waits: None,
+            waited: None,
             body: None,
+            finished: 0,
         });
         assert_eq!(account.conn, conn, "the one before it has left");
         account

@@ -38,6 +38,17 @@ pub(super) enum Blocked {
     Peer,
 }
 
+/// Whether a connection is among those that could say hello and have not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hello {
+    /// It is, since it came into their list with that number.
+    Awaited(u64),
+    /// It has said something that waits for us.
+    HeldUp,
+    /// It has said hello, or is not counted any more.
+    Over,
+}
+
 /// What a protocol keeps of a connection.
 #[derive(Debug)]
 pub(super) enum Talk {
@@ -72,6 +83,8 @@ pub(super) struct Large {
     pub(super) piece: usize,
     /// Since when the peer could send that.
     pub(super) since: Mono,
+    /// What its peer took for the pieces before, nanoseconds.
+    pub(super) spent: u64,
 }
 
 /// One connection.
@@ -88,8 +101,7 @@ pub(super) struct Session {
     pub(super) touched: Mono,
     /// It stays with this core, whatever core it names.
     pub(super) settled: bool,
-    /// It counts among those that have not.
-    counted: bool,
+    hello: Hello,
     /// The last response has been given to send; whatever arrives is dropped.
     pub(super) closing: bool,
     pub(super) blocked: Option<Blocked>,
@@ -142,7 +154,7 @@ impl Session {
             hello_since: now,
             touched: now,
             settled: false,
-            counted: true,
+            hello: Hello::HeldUp,
             closing: false,
             blocked: None,
             input: Input::default(),
@@ -197,10 +209,12 @@ pub(super) struct Sessions {
     /// Of each slot: whether somebody will look if its connection is idle.
     looked_after: Vec<bool>,
     open: usize,
-    /// Connections that have not said hello.
+    /// Connections that could say hello and have not.
     greeting: usize,
-    /// Those, the oldest first, and some that have said it or gone meanwhile.
-    arrivals: VecDeque<ConnId>,
+    /// Those, the longest silent first, and some that have said it or gone meanwhile.
+    silent: VecDeque<(ConnId, u64)>,
+    /// Entries of that list so far.
+    listed: u64,
 }
 
 impl Sessions {
@@ -216,15 +230,30 @@ impl Sessions {
             "the driver reused the slot of an open connection"
         );
         self.open += 1;
+        self.await_hello(conn);
+        self.get(conn).expect("just opened")
+    }
+
+    /// It is the connection's turn to say hello, if it has not.
+    pub(super) fn await_hello(&mut self, conn: ConnId) {
+        let number = self.listed;
+        let session = self.get(conn).filter(|s| s.hello == Hello::HeldUp);
+        let Some(session) = session else { return };
+        session.hello = Hello::Awaited(number);
+        self.listed += 1;
         self.greeting += 1;
         // No more are kept than are counted, plus those that a slow one is in front of.
-        if self.arrivals.len() > 2 * self.greeting {
-            let mut arrivals = std::mem::take(&mut self.arrivals);
-            arrivals.retain(|conn| self.is_greeting(*conn));
-            self.arrivals = arrivals;
+        if self.silent.len() > 2 * self.greeting {
+            let mut silent = std::mem::take(&mut self.silent);
+            silent.retain(|entry| self.is_awaited(*entry));
+            self.silent = silent;
         }
-        self.arrivals.push_back(conn);
-        self.get(conn).expect("just opened")
+        self.silent.push_back((conn, number));
+    }
+
+    /// What the connection has said waits for us.
+    pub(super) fn hold_up_hello(&mut self, conn: ConnId) {
+        self.uncount(conn, Hello::HeldUp);
     }
 
     /// The connection has said hello, in its protocol's way.
@@ -232,37 +261,43 @@ impl Sessions {
         if let Some(session) = self.get(conn) {
             session.greeted = true;
         }
-        self.uncount(conn);
+        self.uncount(conn, Hello::Over);
     }
 
-    /// The connection is none of those that have not said hello.
-    fn uncount(&mut self, conn: ConnId) {
-        if let Some(session) = self.get(conn)
-            && session.counted
-        {
-            session.counted = false;
-            self.greeting -= 1;
+    /// The connection is none of those that could say hello and have not.
+    fn uncount(&mut self, conn: ConnId, why: Hello) {
+        let Some(session) = self.get(conn) else {
+            return;
+        };
+        match session.hello {
+            Hello::Awaited(_) => {
+                session.hello = why;
+                self.greeting -= 1;
+            }
+            Hello::HeldUp => session.hello = why,
+            Hello::Over => {}
         }
     }
 
-    /// How many connections have not said hello.
+    /// How many connections could say hello and have not.
     pub(super) fn greeting(&self) -> usize {
         self.greeting
     }
 
-    /// Takes the one of them that has been there longest out of their number.
+    /// Takes the one of them that has been silent longest out of their number.
     pub(super) fn oldest_greeting(&mut self) -> Option<ConnId> {
-        while let Some(conn) = self.arrivals.pop_front() {
-            if self.is_greeting(conn) {
-                self.uncount(conn);
+        while let Some((conn, number)) = self.silent.pop_front() {
+            if self.is_awaited((conn, number)) {
+                self.uncount(conn, Hello::Over);
                 return Some(conn);
             }
         }
         None
     }
 
-    fn is_greeting(&mut self, conn: ConnId) -> bool {
-        self.get(conn).is_some_and(|session| session.counted)
+    fn is_awaited(&mut self, (conn, number): (ConnId, u64)) -> bool {
+        let session = self.get(conn);
+        session.is_some_and(|session| session.hello == Hello::Awaited(number))
     }
 
     /// Somebody will look after the slot from now on, or no more. Whether somebody did before.
@@ -293,7 +328,7 @@ impl Sessions {
 
     pub(super) fn close(&mut self, conn: ConnId) -> Option<Box<Session>> {
         self.get(conn)?;
-        self.uncount(conn);
+        self.uncount(conn, Hello::Over);
         self.open -= 1;
         self.slots[conn.slot as usize].take()
     }
@@ -334,6 +369,26 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_us_is_not_silent_and_is_the_latest_when_it_goes_on() {
+        let mut sessions = Sessions::default();
+        for slot in 0..3 {
+            sessions.open(conn(slot), Protocol::Kafka, Mono(0));
+        }
+        sessions.hold_up_hello(conn(0));
+        sessions.hold_up_hello(conn(0));
+        assert_eq!(sessions.greeting(), 2);
+        sessions.await_hello(conn(0));
+        sessions.await_hello(conn(0));
+        assert_eq!(sessions.greeting(), 3);
+        sessions.hold_up_hello(conn(2));
+        sessions.greeted(conn(2));
+        sessions.await_hello(conn(2));
+        assert_eq!(sessions.oldest_greeting(), Some(conn(1)));
+        assert_eq!(sessions.oldest_greeting(), Some(conn(0)));
+        assert_eq!((sessions.greeting(), sessions.oldest_greeting()), (0, None));
+    }
+
+    #[test]
     fn who_came_is_forgotten_behind_a_slow_one_too() {
         let mut sessions = Sessions::default();
         sessions.open(conn(0), Protocol::Native, Mono(0));
@@ -345,7 +400,7 @@ mod tests {
             sessions.open(quick, Protocol::Kafka, Mono(0));
             sessions.close(quick);
         }
-        assert!(sessions.arrivals.len() < 8, "{}", sessions.arrivals.len());
+        assert!(sessions.silent.len() < 8, "{}", sessions.silent.len());
         assert_eq!(sessions.oldest_greeting(), Some(conn(0)));
     }
 }

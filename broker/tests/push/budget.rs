@@ -62,8 +62,8 @@ fn peers_that_promise_much_and_go_keep_nobody_out() {
     let mut world = World::new();
     let topic = world.create("t", 2);
     let peers = promisers(&mut world);
-    // They say no hello, and are closed for it, those that wait in line among them.
-    world.pass(12 * SECOND);
+    // They say no hello, and are closed for it: those that waited in line when they have had their turn.
+    world.pass(30 * SECOND);
     assert!(peers.iter().all(|conn| !world.is_open(*conn)));
     let conn = world.produce(topic, 1, 60_000);
     assert!(is_acknowledged(&mut world, conn));
@@ -96,7 +96,8 @@ fn who_holds_memory_and_sends_nothing_is_closed_when_others_wait() {
     let peers = promisers(&mut world);
     let conn = produce_long(&mut world);
     assert!(!is_answered(&mut world, conn));
-    world.pass(2 * SECOND);
+    // One that has never sent such a request waits for its turn among those.
+    world.pass(14 * SECOND);
     assert!(is_answered(&mut world, conn));
     assert!(peers.iter().any(|conn| !world.is_open(*conn)));
     assert!(matches!(world.tell(1, Question::Alive), Insight::Alive));
@@ -124,28 +125,46 @@ fn who_sends_much_just_fast_enough_keeps_nobody_out() {
     }
     let larger = produce_long(&mut world);
     assert!(!is_answered(&mut world, larger), "this test shows nothing");
+    let mut answered = false;
     for _ in 0..120 {
         world.pass(SECOND / 10);
+        answered = is_answered(&mut world, larger);
+        if answered {
+            break;
+        }
         for peer in &peers {
             if world.is_open(*peer) {
                 world.offer(*peer, &[0; 15_000]);
             }
         }
     }
-    assert!(is_answered(&mut world, larger));
+    assert!(answered);
     assert!(
         peers.iter().any(|conn| world.is_open(*conn)),
         "no more are closed than have to be"
     );
 }
 
-/// For ten seconds peers send the first half of a request, and come again when they are closed. At how many of
-/// twenty moments somebody waited who had just sent a short request, and somebody who had sent a long one.
-fn held_up_by(peers: usize, half: &[u8]) -> (usize, usize) {
+/// At how many of twenty moments somebody waited who had just sent a request.
+#[derive(Debug, Default, PartialEq)]
+struct HeldUp {
+    /// Short requests of newcomers.
+    short: usize,
+    /// Long ones of a connection that had sent one before.
+    proven: usize,
+    /// Long ones of newcomers.
+    stranger: usize,
+}
+
+/// For ten seconds peers send the first half of a request, and come again when they are closed, while others
+/// send short and long ones.
+fn held_up_by(peers: usize, half: &[u8]) -> HeldUp {
     let mut world = World::new();
     let topic = world.create("t", 4);
+    let proven = produce_long(&mut world);
+    assert!(is_answered(&mut world, proven));
     let mut open: Vec<Conn> = Vec::new();
-    let (mut short, mut long, mut waits) = (0, 0, None);
+    let (mut held_up, mut stranger) = (HeldUp::default(), None);
     for _ in 0..20 {
         world.pass(SECOND / 2);
         open.retain(|conn| world.is_open(*conn));
@@ -155,32 +174,67 @@ fn held_up_by(peers: usize, half: &[u8]) -> (usize, usize) {
             open.push(conn);
         }
         let conn = world.produce(topic, 1, 60_000);
-        short += usize::from(!is_acknowledged(&mut world, conn));
-        let conn = *waits.get_or_insert_with(|| produce_long(&mut world));
+        held_up.short += usize::from(!is_acknowledged(&mut world, conn));
+        world.offer(proven, &produce("t", 4, 60_000));
+        held_up.proven += usize::from(!is_answered(&mut world, proven));
+        let conn = *stranger.get_or_insert_with(|| produce_long(&mut world));
         match is_answered(&mut world, conn) {
-            true => waits = None,
-            false => long += 1,
+            true => stranger = None,
+            false => held_up.stranger += 1,
         }
     }
-    assert!(held(&mut world) > 2 << 20, "this test shows nothing");
-    (short, long)
+    assert!(held(&mut world) > 1 << 20, "this test shows nothing");
+    held_up
 }
 
 #[test]
-fn halves_of_long_requests_hold_up_no_short_one_however_often_they_come_again() {
+fn halves_of_long_requests_hold_up_only_who_has_never_sent_one() {
     let mut half = promise();
     half.resize(450_000, 0);
-    let (short, long) = held_up_by(60, &half);
-    assert_eq!(short, 0);
-    assert!(long > 10, "{long} of 20: this test shows nothing");
+    let held_up = held_up_by(60, &half);
+    assert_eq!((held_up.short, held_up.proven), (0, 0));
+    let stranger = held_up.stranger;
+    assert!(stranger > 10, "{stranger} of 20: this test shows nothing");
 }
 
 #[test]
 fn halves_of_short_requests_hold_up_nobody() {
     let request = produce("t", 1, 60_000);
-    let (short, long) = held_up_by(200, &request[..30_000]);
-    assert_eq!(short, 0);
-    assert!(long < 20, "they are closed as soon as somebody waits");
+    let held_up = held_up_by(200, &request[..30_000]);
+    assert_eq!((held_up.short, held_up.proven), (0, 0));
+    let stranger = held_up.stranger;
+    assert!(stranger < 20, "they are closed as soon as somebody waits");
+}
+
+/// Peers that have all proved themselves, and then leave a request half: who has sent more than they is served
+/// when the first of them are closed, not behind them all.
+#[test]
+fn who_has_sent_much_is_ahead_of_those_that_prove_themselves_to_stand_still() {
+    let mut world = World::new();
+    world.create("t", 4);
+    let good = produce_long(&mut world);
+    for _ in 0..100 {
+        assert!(is_answered(&mut world, good));
+        world.offer(good, &produce("t", 4, 60_000));
+    }
+    assert!(is_answered(&mut world, good));
+    let peers: Vec<Conn> = (0..90).map(|_| produce_long(&mut world)).collect();
+    let half = &produce("t", 4, 60_000)[..150_000];
+    for peer in &peers {
+        assert!(is_answered(&mut world, *peer));
+        world.offer(*peer, half);
+    }
+    world.offer(good, &produce("t", 4, 60_000));
+    assert!(!is_answered(&mut world, good), "this test shows nothing");
+    let new = produce_long(&mut world);
+    world.pass(3 * SECOND / 2);
+    assert!(is_answered(&mut world, good));
+    assert!(
+        !is_answered(&mut world, new),
+        "it is behind those that wait for their half"
+    );
+    world.pass(25 * SECOND);
+    assert!(is_answered(&mut world, new));
 }
 
 #[test]

@@ -38,7 +38,10 @@ pub(crate) fn produce(topic: &str, partitions: i32, len: usize) -> Vec<u8> {
 
 /// Two cores without memory for a further request: there is room for four, which wait for the disk.
 fn full() -> World {
-    let mut world = World::with_memory(256 << 10);
+    fill(World::with_memory(256 << 10))
+}
+
+fn fill(mut world: World) -> World {
     let topic = world.create("t", 2);
     world.disk.hold = true;
     for _ in 0..4 {
@@ -148,7 +151,62 @@ fn who_waits_for_records_is_answered_not_closed_when_others_take_no_answers() {
     assert!(came.iter().all(|frame| frame.kind == Kind::FetchOk));
 }
 
+/// Who waits in our line has said what it could: others have been silent longer.
+#[test]
+fn who_waits_for_memory_with_its_first_request_is_not_the_one_that_has_been_silent_longest() {
+    let mut world = fill(World::with_changed(|settings| {
+        settings.request_bytes = 256 << 10;
+        settings.hello_max = 2;
+    }));
+    let conn = world.connect_silent(1, Protocol::Kafka);
+    world.offer(conn, &produce("t", 2, 80_000));
+    assert!(world.is_paused(conn), "this test shows nothing");
+    let silent: Vec<Conn> = (0..4)
+        .map(|_| world.connect_silent(1, Protocol::Kafka))
+        .collect();
+    let open = |world: &World| silent.iter().map(|conn| world.is_open(*conn)).collect();
+    let left: Vec<bool> = open(&world);
+    assert_eq!(left, [false, false, true, true]);
+    assert!(world.is_open(conn));
+    world.disk.hold = false;
+    world.turn();
+    assert_eq!(answers(&world.bytes(conn)), 1);
+}
+
 const MINUTE: u64 = 60 * SECOND;
+
+/// As in Kafka, where a connection is idle when nothing has come of it for so long, whatever came last.
+#[test]
+fn who_is_silent_in_the_middle_of_a_request_is_idle_neither_sooner_nor_later() {
+    for idle in [5 * SECOND, 10 * MINUTE] {
+        let mut world = World::with_changed(|settings| settings.idle_ns = idle);
+        let topic = world.create("t", 2);
+        let list = kafka(3, 1, &(-1_i32).to_be_bytes());
+        let long = produce("t", 2, 80_000);
+        let short = produce("t", 1, 60_000);
+        let halves = [&list[..10], &short[..30_000], &long[..100_000], &long[..12]];
+        let mut conns: Vec<Conn> = halves
+            .into_iter()
+            .map(|half| {
+                let conn = world.connect_silent(1, Protocol::Kafka);
+                world.offer(conn, &list);
+                world.offer(conn, half);
+                conn
+            })
+            .collect();
+        let native = World::produce_frame(topic, 1, 60_000, 0);
+        for half in [&native[..10], &native[..30_000]] {
+            let conn = world.connect(1);
+            world.offer(conn, half);
+            conns.push(conn);
+        }
+        world.pass(idle - SECOND);
+        assert!(conns.iter().all(|conn| world.is_open(*conn)), "{idle}");
+        world.pass(3 * SECOND);
+        assert!(conns.iter().all(|conn| !world.is_open(*conn)), "{idle}");
+        assert_eq!(idle_closed(&mut world, 1), conns.len() as u64);
+    }
+}
 
 #[test]
 fn who_is_idle_is_closed_and_who_waits_for_something_is_not() {

@@ -95,6 +95,15 @@ impl World {
         Self::with_settings(|| settings(slice, auto_create, REQUESTS))
     }
 
+    /// With cores of which something is set otherwise.
+    pub(crate) fn with_changed(change: impl Fn(&mut CoreSettings)) -> Self {
+        Self::with_settings(|| {
+            let mut settings = settings(SLICE, false, REQUESTS);
+            change(&mut settings);
+            settings
+        })
+    }
+
     /// With cores that have so much memory for requests.
     pub(crate) fn with_memory(request_bytes: usize) -> Self {
         Self::with_settings(|| settings(SLICE, false, request_bytes))
@@ -365,6 +374,19 @@ impl World {
         timeout_ms: u32,
     ) -> Conn {
         let conn = self.connect(1);
+        // A body above 16 KiB is received into place.
+        let frame = Self::produce_frame(topic_id, partition, len, timeout_ms);
+        self.offer(conn, &frame);
+        conn
+    }
+
+    /// The request for that.
+    pub(crate) fn produce_frame(
+        topic_id: TopicId,
+        partition: u32,
+        len: usize,
+        timeout_ms: u32,
+    ) -> Vec<u8> {
         let produce = Produce {
             topic_id,
             partition: PartitionId(partition),
@@ -375,13 +397,11 @@ impl World {
         let value = vec![b'v'; len];
         builder.push(1, None, Some(&value), &[]).expect("small");
         let batch = builder.finish();
-        // A body above 16 KiB is received into place.
         let mut frame = BytesMut::new();
         let request = Request::Produce(produce);
         Encoder::new().request(&mut frame, CorrelationId(1), &request, batch.len());
         frame.extend_from_slice(&batch);
-        self.offer(conn, &frame);
-        conn
+        frame.to_vec()
     }
 
     pub(crate) fn subscribe(

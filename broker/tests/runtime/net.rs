@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use leveret_storage::types::CoreId;
 
-use super::toy::{AWAIT, CLOSE, CONNECTIONS, ECHO, PAUSE, PING, WRITE};
+use super::toy::{AWAIT, CLOSE, CLOSE_LATER, CONNECTIONS, ECHO, GIVEN_UP, PAUSE, PING, WRITE};
 use super::{Broker, TestDir, block_on, config, up_to};
 
 fn send(stream: &mut TcpStream, kind: u8, payload: &[u8]) {
@@ -246,6 +246,37 @@ fn a_reset_of_a_paused_connection_ends_it_at_once() {
         );
         std::thread::sleep(Duration::from_millis(5));
     }
+    broker.stop();
+}
+
+/// The peer goes on holding the connection, whose grace is a second; the other one's body is wanted.
+#[test]
+fn a_body_comes_back_as_soon_as_its_connection_is_closed() {
+    let dir = TestDir::new("given-up");
+    let broker = Broker::start(config(&dir, 1));
+    let mut head = vec![ECHO];
+    head.extend(300_000_u32.to_le_bytes());
+    head.extend([7; 100_000]);
+    let mut streams = [broker.connect(), broker.connect()];
+    send(&mut streams[0], CLOSE_LATER, &300_u32.to_le_bytes());
+    for stream in &mut streams {
+        stream.write_all(&head).unwrap();
+    }
+    let ask = |question| {
+        block_on(broker.desk.ask(CoreId(0), question))
+            .unwrap()
+            .answer
+            .1
+    };
+    assert_eq!(ask(GIVEN_UP), 0);
+    let begun = Instant::now();
+    while ask(GIVEN_UP) == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!((ask(GIVEN_UP), ask(CONNECTIONS)), (1, 2), "it is heard out");
+    streams[1].write_all(&[7; 200_000]).unwrap();
+    assert_eq!(receive(&mut streams[1]), (ECHO, vec![7; 300_000]));
     broker.stop();
 }
 

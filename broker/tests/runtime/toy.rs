@@ -25,6 +25,8 @@ pub(crate) const PAUSE: u8 = b'p';
 pub(crate) const AWAIT: u8 = b'a';
 /// Answered, then closed by the core.
 pub(crate) const CLOSE: u8 = b'c';
+/// Closed by the core after as many milliseconds as the payload says (u32 LE), whatever it sends then.
+pub(crate) const CLOSE_LATER: u8 = b'l';
 /// Names a core to be served by; answered with the number of the core that does, and 1 if the
 /// connection was handed over to it.
 pub(crate) const NAME: u8 = b'n';
@@ -36,6 +38,8 @@ pub(crate) static GATE: Mutex<()> = Mutex::new(());
 /// One was.
 pub(crate) static STALLED: AtomicBool = AtomicBool::new(false);
 
+/// The question for the number of bodies that came back because their connections were closed.
+pub(crate) const GIVEN_UP: u32 = u32::MAX - 1;
 /// The question for the number of connections; any other is answered with the next number.
 pub(crate) const CONNECTIONS: u32 = u32::MAX;
 
@@ -56,6 +60,8 @@ struct Conn {
     sent: usize,
     /// Its first frame was looked at.
     begun: bool,
+    /// It was closed by the core.
+    closed: bool,
     /// It is about to be handed over.
     leaving: bool,
     /// It was handed over, or could not be.
@@ -72,6 +78,9 @@ pub(crate) struct Toy {
     actions: VecDeque<Action<DmaBuf, Message>>,
     writes: BTreeMap<OpId, ConnId>,
     pauses: BTreeMap<Mono, ConnId>,
+    closes: BTreeMap<Mono, ConnId>,
+    /// Bodies of closed connections.
+    given_up: u32,
     next_op: u64,
     opened: bool,
     stopping: bool,
@@ -88,6 +97,8 @@ impl Toy {
             actions: VecDeque::new(),
             writes: BTreeMap::new(),
             pauses: BTreeMap::new(),
+            closes: BTreeMap::new(),
+            given_up: 0,
             next_op: 0,
             opened: false,
             stopping: false,
@@ -151,6 +162,11 @@ impl Toy {
                 let ms = u32::from_le_bytes(payload[..4].try_into().unwrap());
                 self.actions.push_back(Action::Pause(conn));
                 self.pauses
+                    .insert(now.mono.after(u64::from(ms) * 1_000_000), conn);
+            }
+            CLOSE_LATER => {
+                let ms = u32::from_le_bytes(payload[..4].try_into().unwrap());
+                self.closes
                     .insert(now.mono.after(u64::from(ms) * 1_000_000), conn);
             }
             AWAIT => {
@@ -250,6 +266,10 @@ impl Behaviour for Toy {
     fn handle_body(&mut self, id: ConnId, body: BytesMut, now: Now) {
         let conn = self.conns.get_mut(&id).expect("an accepted connection");
         let kind = conn.body.take().expect("a body was asked for");
+        if conn.closed {
+            self.given_up += 1;
+            return;
+        }
         self.frame(id, kind, body.to_vec(), now);
     }
 
@@ -338,11 +358,22 @@ impl Behaviour for Toy {
             self.actions.push_back(Action::Resume(conn));
             self.reply(conn, PAUSE, &[]);
         }
+        while let Some(entry) = self.closes.first_entry().filter(|e| *e.key() <= now.mono) {
+            let id = entry.remove();
+            if let Some(conn) = self.conns.get_mut(&id) {
+                conn.closed = true;
+                self.actions.push_back(Action::Close(id));
+            }
+        }
     }
 
     fn observe(&mut self, question: u32, _: Now) -> (CoreId, u32) {
         let connections = u32::try_from(self.conns.len()).unwrap();
-        let answer = question.checked_add(1).unwrap_or(connections);
+        let answer = match question {
+            CONNECTIONS => connections,
+            GIVEN_UP => self.given_up,
+            other => other + 1,
+        };
         (self.core, answer)
     }
 
@@ -356,6 +387,11 @@ impl Behaviour for Toy {
     }
 
     fn poll_timeout(&self) -> Option<Mono> {
-        self.pauses.keys().next().copied()
+        let pauses = self.pauses.keys().next();
+        pauses
+            .into_iter()
+            .chain(self.closes.keys().next())
+            .min()
+            .copied()
     }
 }

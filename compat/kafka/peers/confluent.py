@@ -1,6 +1,7 @@
 """confluent-kafka (librdkafka): produces idempotently, reads as assigned consumer, administers. See run."""
 
 import sys
+import time
 
 import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
@@ -81,6 +82,21 @@ def digest(server, topic, partitions, count):
         digests.add(message.partition(), message.timestamp()[1], message.key(), message.value())
     digests.write()
     client.close()
+
+
+def rests(server, topic, pauses):
+    """A producer and a consumer that do nothing for some seconds, between one record and the next."""
+    client, reader, failures = producer(server, "none"), consumer(server, {topic: (1, 0)}), []
+    for number, pause in enumerate(map(float, pauses.split(","))):
+        client.produce(topic, b"%d" % number, partition=0, on_delivery=noted(failures))
+        left = client.flush(20)
+        assert left == 0 and not failures, (left, failures)
+        (message,) = messages(reader, 1)
+        assert message.value() == b"%d" % number, message.value()
+        reader.pause([TopicPartition(topic, 0)])
+        time.sleep(pause)
+        reader.resume([TopicPartition(topic, 0)])
+    reader.close()
 
 
 def outcome(futures):

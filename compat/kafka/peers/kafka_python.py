@@ -1,6 +1,7 @@
 """kafka-python, any version: produces and reads as assigned consumer. See run for the commands."""
 
 import sys
+import time
 
 import kafka
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -76,6 +77,20 @@ def digest(server, topic, partitions, count):
                 digests.add(record.partition, record.timestamp, record.key, record.value)
     digests.write()
     client.close()
+
+
+def rests(server, topic, pauses):
+    """A producer and a consumer that do nothing for some seconds, between one record and the next."""
+    client, reader = producer(server, "none"), consumer(server, {topic: (1, 0)})
+    for number, pause in enumerate(map(float, pauses.split(","))):
+        client.send(topic, value=b"%d" % number, partition=0).get(20)
+        found = []
+        while not found:
+            found = [record.value for records in reader.poll(timeout_ms=1000).values() for record in records]
+        assert found == [b"%d" % number], found
+        time.sleep(pause)
+    client.close()
+    reader.close()
 
 
 if __name__ == "__main__":

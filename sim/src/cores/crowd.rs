@@ -1,15 +1,18 @@
 //! Peers that hold all memory for requests with bodies that they do not finish, and one that waits for
-//! it: when they leave, in whatever way, it is served.
+//! it: when they leave, in whatever way, it is served. One that has sent such a body to its end does not wait
+//! for those that never have.
 
 use leveret_broker::core::boundary::Protocol;
 
 use super::same::{answer, ask};
-use super::{Setup, World, kafka};
+use super::{Conn, Setup, World, kafka};
 use crate::rng::Rng;
 use crate::violation::{Kind, Violation};
 
 /// Memory for requests, of which bodies may hold three quarters, bytes.
 const MEMORY: usize = 256 << 10;
+/// The same where strangers, who have half of that, leave room for one more.
+const MORE_MEMORY: usize = 1 << 20;
 /// A batch of each body, bytes.
 const BATCH: usize = 60_000;
 /// Batches of each: a shorter request would not wait in line but be awaited as a whole.
@@ -17,28 +20,65 @@ const BATCHES: i32 = 3;
 /// Nanoseconds in which whatever waits comes to wait: a body that is slow is closed only later.
 const SOON: u64 = 100_000_000;
 
-/// # Errors
-/// [`Kind::Stuck`] if who waits is not served, or nobody had to wait.
-pub(super) fn run(setup: &Setup, rng: &mut Rng) -> Result<(), Violation> {
-    let setup = Setup {
-        request_bytes: MEMORY,
+fn setup_with(memory: usize, setup: &Setup) -> Setup {
+    Setup {
+        request_bytes: memory,
         max_batch_bytes: 2 * setup.max_batch_bytes,
         ..setup.clone()
+    }
+}
+
+fn body() -> Vec<u8> {
+    kafka::produce(-1, &[("a", 0, BATCH), ("a", 1, BATCH), ("a", 2, BATCH)])
+}
+
+/// Peers that send all of the body but its last byte.
+fn crowd(world: &mut World, core: usize, count: u64) -> Vec<Conn> {
+    let body = body();
+    let come = |_| {
+        let conn = world.connect(core, Protocol::Kafka);
+        world.send(conn, &body[..body.len() - 1]);
+        world.pass(SOON / 10);
+        conn
     };
-    let mut world = World::new(&setup);
+    (0..count).map(come).collect()
+}
+
+/// # Errors
+/// [`Kind::Stuck`] if who waits is not served, nobody had to wait, or one had to that has sent a body to its
+/// end before.
+pub(super) fn run(setup: &Setup, rng: &mut Rng) -> Result<(), Violation> {
+    leave(&setup_with(MEMORY, setup), rng)?;
+    stay(&setup_with(MORE_MEMORY, setup), rng)
+}
+
+fn stay(setup: &Setup, rng: &mut Rng) -> Result<(), Violation> {
+    let mut world = World::new(setup);
+    let core = rng.below(world.cores() as u64) as usize;
+    let [proven, stranger] = [(); 2].map(|()| world.connect(core, Protocol::Kafka));
+    ask(&mut world, proven, &kafka::create_topics(&[("a", BATCHES)]))?;
+    ask(&mut world, proven, &body())?;
+    crowd(&mut world, core, rng.between(8, 12));
+    world.send(stranger, &body());
+    world.send(proven, &body());
+    world.pass(SOON);
+    if !world.taken(stranger).is_empty() {
+        return Err(Violation::new(Kind::Stuck, "nobody had to wait for memory"));
+    }
+    if world.taken(proven).is_empty() {
+        let what = "one that has sent a long request before waits for those that never have";
+        return Err(Violation::new(Kind::Stuck, what));
+    }
+    Ok(())
+}
+
+fn leave(setup: &Setup, rng: &mut Rng) -> Result<(), Violation> {
+    let mut world = World::new(setup);
     let core = rng.below(world.cores() as u64) as usize;
     let asker = world.connect(core, Protocol::Kafka);
     ask(&mut world, asker, &kafka::create_topics(&[("a", BATCHES)]))?;
-    let body = kafka::produce(-1, &[("a", 0, BATCH), ("a", 1, BATCH), ("a", 2, BATCH)]);
-    let crowd: Vec<_> = (0..rng.between(2, 5))
-        .map(|_| {
-            let conn = world.connect(core, Protocol::Kafka);
-            world.send(conn, &body[..body.len() - 1]);
-            world.pass(SOON / 10);
-            conn
-        })
-        .collect();
-    world.send(asker, &body);
+    let crowd = crowd(&mut world, core, rng.between(2, 5));
+    world.send(asker, &body());
     world.pass(SOON);
     if !world.taken(asker).is_empty() {
         return Err(Violation::new(Kind::Stuck, "nobody had to wait for memory"));

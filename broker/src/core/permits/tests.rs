@@ -70,23 +70,145 @@ fn who_holds_more_than_its_share_is_passed_over_while_others_wait() {
     assert_eq!(permits.next(), Some(conn(1)));
 }
 
-/// Connections that send bodies and hold so much of them.
+/// Of a body that is so long.
+fn lane(whole: usize) -> Lane {
+    Lane::Body { whole }
+}
+
+fn begin(permits: &mut Permits, slot: u32, bytes: usize) -> bool {
+    let taken = permits.take(conn(slot), bytes, lane(bytes), NOW);
+    if taken {
+        permits.begin_body(conn(slot), bytes, bytes);
+    }
+    taken
+}
+
+fn finish(permits: &mut Permits, slot: u32, held: usize) {
+    permits.finish_body(conn(slot));
+    permits.give_back(conn(slot), held, NOW);
+}
+
+/// The connection has sent so many bodies to their end.
+fn prove(permits: &mut Permits, slot: u32, bodies: usize) {
+    for _ in 0..bodies {
+        assert!(begin(permits, slot, 1));
+        finish(permits, slot, 1);
+    }
+}
+
+/// Connections that have proved themselves, send bodies and hold so much of them.
 fn bodies<const N: usize>(held: [usize; N]) -> Permits {
     let mut permits = Permits::new(100);
     for (slot, bytes) in (1..).zip(held) {
-        assert!(permits.take(conn(slot), bytes, Lane::Body, NOW));
-        permits.begin_body(conn(slot), bytes);
+        prove(&mut permits, slot, 1);
+        assert!(begin(&mut permits, slot, bytes));
     }
     permits
+}
+
+#[test]
+fn strangers_hold_half_of_what_bodies_may_hold() {
+    for trusted in [false, true] {
+        let mut permits = Permits::new(100);
+        prove(&mut permits, 9, 1);
+        if trusted {
+            (1..4).for_each(|slot| permits.trust(conn(slot)));
+        }
+        assert!(begin(&mut permits, 1, 20) && begin(&mut permits, 2, 15));
+        assert_eq!(begin(&mut permits, 3, 30), trusted, "their half is 37");
+        assert_eq!(
+            begin(&mut permits, 9, 37),
+            !trusted,
+            "the rule is off, or who has proved itself has the other half"
+        );
+        if !trusted {
+            assert!(!permits.take(conn(1), 20, lane(20), NOW));
+            finish(&mut permits, 2, 15);
+            assert_eq!(
+                permits.next(),
+                None,
+                "1 is the eldest, and the lane is full"
+            );
+            finish(&mut permits, 9, 37);
+            assert_eq!(permits.next(), Some(conn(1)));
+        }
+        assert!(permits.is_live());
+    }
+}
+
+#[test]
+fn the_eldest_stranger_passes_their_half_where_nobody_proven_waits() {
+    let mut permits = Permits::new(100);
+    prove(&mut permits, 9, 1);
+    assert!(
+        begin(&mut permits, 1, 30),
+        "it may become longer than that half"
+    );
+    assert!(!begin(&mut permits, 2, 20));
+    assert!(permits.take(conn(1), 40, lane(40), NOW));
+    assert!(!begin(&mut permits, 9, 20), "the lane is full");
+    assert!(
+        permits.take(conn(1), 20, lane(20), NOW),
+        "else all would wait for each other"
+    );
+    finish(&mut permits, 1, 90);
+    assert!(begin(&mut permits, 2, 20) && begin(&mut permits, 9, 20));
+}
+
+#[test]
+fn a_body_begins_where_it_can_go_on_and_then_does_not_wait() {
+    let mut permits = Permits::new(100);
+    (1..20).for_each(|slot| permits.trust(conn(slot)));
+    assert_eq!((permits.promise(50), permits.promise(3)), (4, 3));
+    for slot in 1..19 {
+        assert!(permits.take(conn(slot), 1, lane(50), NOW));
+        permits.begin_body(conn(slot), 1, 50);
+    }
+    assert_eq!(permits.held(), 18);
+    let beyond = permits.take(conn(19), 1, lane(50), NOW);
+    assert!(!beyond, "18 x 4 bytes are promised");
+    for slot in 1..19 {
+        assert!(
+            permits.take(conn(slot), 3, lane(50), NOW),
+            "that was promised"
+        );
+    }
+    assert!(!permits.take(conn(2), 4, lane(50), NOW), "and no more");
+    assert!(permits.take(conn(20), 28, Lane::Whole, NOW));
+    finish(&mut permits, 1, 4);
+    assert_eq!(permits.next(), Some(conn(2)), "it has begun");
+    permits.leave(conn(2));
+    permits.give_back(conn(2), 4, NOW);
+    assert_eq!(permits.next(), Some(conn(19)));
+}
+
+#[test]
+fn who_has_finished_more_overtakes_fewer_than_so_many() {
+    let mut permits = bodies([40, 30]);
+    for slot in 3..9 {
+        permits.trust(conn(slot));
+        assert!(!begin(&mut permits, slot, 30));
+    }
+    permits.trust(conn(9));
+    permits.account(conn(9)).finished += 4;
+    assert!(!begin(&mut permits, 9, 30));
+    let mut order = Vec::new();
+    finish(&mut permits, 2, 30);
+    while let Some(next) = permits.next() {
+        assert!(begin(&mut permits, next.slot, 30));
+        order.push(next.slot);
+        finish(&mut permits, next.slot, 30);
+    }
+    assert_eq!(order, [3, 4, 5, 9, 6, 7, 8]);
 }
 
 #[test]
 fn of_bodies_that_hold_everything_the_eldest_goes_on() {
     let mut permits = bodies([35, 40]);
     assert!(!permits.take(conn(3), 30, Lane::Whole, NOW));
-    assert!(!permits.take(conn(2), 50, Lane::Body, NOW));
+    assert!(!permits.take(conn(2), 50, lane(50), NOW));
     assert!(
-        permits.take(conn(1), 50, Lane::Body, NOW),
+        permits.take(conn(1), 50, lane(50), NOW),
         "else they would wait for each other"
     );
     permits.end_body(conn(1));
@@ -100,7 +222,7 @@ fn of_bodies_that_hold_everything_the_eldest_goes_on() {
 fn bodies_keep_no_whole_request_out() {
     let mut permits = bodies([25, 25, 25]);
     assert!(
-        !permits.take(conn(4), 20, Lane::Body, NOW),
+        !permits.take(conn(4), 20, lane(20), NOW),
         "their lane is full"
     );
     assert!(permits.take(conn(5), 20, Lane::Whole, NOW));
@@ -116,7 +238,7 @@ fn bodies_keep_no_whole_request_out() {
 fn a_large_body_is_not_starved_by_small_requests() {
     let mut permits = bodies([60]);
     assert!(permits.take(conn(2), 40, Lane::Whole, NOW));
-    assert!(!permits.take(conn(1), 60, Lane::Body, NOW));
+    assert!(!permits.take(conn(1), 60, lane(60), NOW));
     assert!(!permits.take(conn(3), 20, Lane::Whole, NOW));
     permits.give_back(conn(2), 20, NOW);
     assert_eq!(
@@ -129,23 +251,40 @@ fn a_large_body_is_not_starved_by_small_requests() {
 #[test]
 fn what_holds_most_goes_when_others_wait_long_for_little() {
     let long = Mono(NOW.0 + LONG);
+    let slow = |_| true;
     let mut permits = bodies([30, 40]);
-    assert!(!permits.take(conn(3), 20, Lane::Body, NOW));
-    assert_eq!(permits.in_the_way(Mono(long.0 - 1)), None, "not yet");
-    assert_eq!(permits.in_the_way(long), Some(conn(2)));
+    assert!(!permits.take(conn(3), 20, lane(20), NOW));
+    assert_eq!(permits.in_the_way(Mono(long.0 - 1), slow), [], "not yet");
+    let long = Mono(long.0 + BETWEEN);
+    assert_eq!(permits.in_the_way(long, |_| false), [], "none takes long");
+    let long = Mono(long.0 + BETWEEN);
+    assert_eq!(permits.in_the_way(long, slow), [conn(2)]);
     permits.step_out(conn(2));
     assert_eq!(
-        permits.in_the_way(long),
-        None,
+        permits.in_the_way(long, slow),
+        [],
         "what it holds is on its way"
     );
     permits.leave(conn(2));
     permits.give_back(conn(2), 40, long);
-    assert!(permits.take(conn(3), 20, Lane::Body, long));
+    assert!(permits.take(conn(3), 20, lane(20), long));
+    // Those that hold most go first, some at a time, and no stranger's wait for their half ends a proven one.
+    let mut permits = bodies([30, 18, 27]);
+    permits.trust(conn(4));
+    assert!(!begin(&mut permits, 4, 40));
+    assert_eq!(permits.in_the_way(long, slow), [conn(1), conn(3)]);
+    assert_eq!(
+        permits.in_the_way(long, slow),
+        [],
+        "that has to arrive first"
+    );
+    let mut permits = bodies([35]);
+    assert!(begin(&mut permits, 2, 30) && !begin(&mut permits, 3, 20));
+    assert_eq!(permits.in_the_way(long, slow), [conn(2)]);
     // Alone, or beside others that hold as much, nobody is in the way.
     let mut permits = bodies([35, 35]);
-    assert!(!permits.take(conn(2), 20, Lane::Body, NOW));
-    assert_eq!(permits.in_the_way(long), None);
+    assert!(!permits.take(conn(2), 20, lane(20), NOW));
+    assert_eq!(permits.in_the_way(long, slow), []);
 }
 
 #[test]
@@ -217,7 +356,7 @@ impl Core {
     fn try_to_take(&mut self, slot: u32, bytes: usize, begins: bool) {
         let id = self.id(slot);
         let lane = match begins {
-            true => Lane::Body,
+            true => lane(2 * bytes),
             false => Lane::Whole,
         };
         let granted = self.permits.take(id, bytes, lane, NOW);
@@ -228,7 +367,7 @@ impl Core {
             Some(body) => *body += bytes,
             None if begins => {
                 peer.body = Some(bytes);
-                self.permits.begin_body(id, bytes);
+                self.permits.begin_body(id, bytes, 2 * bytes);
             }
             None => peer.requests.push(bytes),
         }
@@ -248,7 +387,7 @@ impl Core {
             }
             Step::Completes(_) if peer.wants.is_none() => {
                 if let Some(body) = self.peers[slot as usize].body.take() {
-                    self.permits.end_body(id);
+                    self.permits.finish_body(id);
                     self.peers[slot as usize].requests.push(body);
                 }
             }

@@ -42,6 +42,8 @@ enum Receiving {
     Buffer,
     /// The body's own memory.
     Body,
+    /// The same, and it was asked to give that back.
+    GivingUp,
 }
 
 /// Whether the kernel looks out for the end of what the peer sends, while nothing is received.
@@ -301,6 +303,28 @@ impl Conn {
     pub(super) fn end_watch(&mut self) {
         assert_eq!(self.watch, Watch::On, "a look-out completes once");
         self.watch = Watch::Done;
+    }
+
+    /// Whether the kernel is to be asked to give back the memory of a body that nobody wants any more, as the
+    /// connection is being closed.
+    pub(super) fn gives_up_body(&mut self) -> bool {
+        let gives_up = self.receiving == Receiving::Body && self.is_closed();
+        if gives_up {
+            self.receiving = Receiving::GivingUp;
+        }
+        gives_up
+    }
+
+    /// What is there of a body that nobody wants any more, if the kernel does not hold it.
+    pub(super) fn take_unwanted(&mut self) -> Option<BytesMut> {
+        let held = matches!(self.receiving, Receiving::Body | Receiving::GivingUp);
+        let wanted = held || !self.is_closed();
+        self.body.take_if(|_| !wanted).map(|body| body.into)
+    }
+
+    /// Whether the core has closed it, and the peer is still there.
+    fn is_closed(&self) -> bool {
+        matches!(self.stage, Stage::Flushing | Stage::Lingering)
     }
 
     /// The kernel gave the receive back. True if it was one into the body.

@@ -19,13 +19,23 @@ const PREDECESSOR: Duration = Duration::from_secs(1);
 /// How often it looks whether the port is free meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// A peer that acknowledges nothing for so long is gone: neither what it was sent, nor the kernel's
-/// question whether it is there. So is one that takes nothing of what waits for it.
-const GONE: Duration = Duration::from_secs(300);
-/// After so long without a word the kernel asks a peer whether it is there,
-const ASK_AFTER: Duration = Duration::from_secs(60);
-/// and then again.
-const ASK_EVERY: Duration = Duration::from_secs(20);
+/// When a peer that says nothing has vanished.
+#[derive(Clone, Copy, Debug)]
+struct Vanished {
+    /// It acknowledges nothing for so long: neither what it was sent, nor the kernel's question whether it is
+    /// there. Or it takes nothing of what waits for it.
+    after: Duration,
+    /// After so long without a word the kernel asks whether it is there,
+    ask_after: Duration,
+    /// and then again.
+    ask_every: Duration,
+}
+
+const VANISHED: Vanished = Vanished {
+    after: Duration::from_secs(300),
+    ask_after: Duration::from_secs(60),
+    ask_every: Duration::from_secs(20),
+};
 
 /// An address to listen on.
 #[derive(Clone, Debug)]
@@ -149,7 +159,7 @@ fn bind(addr: SocketAddr, cores: usize) -> io::Result<(Vec<TcpListener>, SocketA
     let mut sockets = Vec::with_capacity(cores);
     for _ in 0..cores {
         let socket = socket(addr, true)?;
-        notice_vanished_peers(&socket)?;
+        VANISHED.notice(&socket)?;
         socket.bind(&addr.into())?;
         socket.listen(BACKLOG)?;
         sockets.push(TcpListener::from(socket));
@@ -170,19 +180,22 @@ fn socket(addr: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// What a listener has of this its connections inherit.
-fn notice_vanished_peers(socket: &Socket) -> io::Result<()> {
-    let questions = (GONE - ASK_AFTER).as_secs() / ASK_EVERY.as_secs();
-    let keepalive = TcpKeepalive::new()
-        .with_time(ASK_AFTER)
-        .with_interval(ASK_EVERY)
-        .with_retries(u32::try_from(questions).expect("few"));
-    socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_user_timeout(Some(GONE))
+impl Vanished {
+    /// Lets the kernel notice it. What a listener has of this its connections inherit.
+    fn notice(&self, socket: &Socket) -> io::Result<()> {
+        let questions = (self.after - self.ask_after).as_secs() / self.ask_every.as_secs();
+        let keepalive = TcpKeepalive::new()
+            .with_time(self.ask_after)
+            .with_interval(self.ask_every)
+            .with_retries(u32::try_from(questions).expect("few"));
+        socket.set_tcp_keepalive(&keepalive)?;
+        socket.set_tcp_user_timeout(Some(self.after))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::net::TcpStream;
 
     use socket2::SockRef;
@@ -250,7 +263,8 @@ mod tests {
                 times.1.unwrap(),
             )
         };
-        assert_eq!(watched(&accepted), (true, ASK_AFTER, Some(GONE)));
+        let set = (true, VANISHED.ask_after, Some(VANISHED.after));
+        assert_eq!(watched(&accepted), set);
         let other = TcpListener::bind("127.0.0.1:0").unwrap();
         let plain = TcpStream::connect(other.local_addr().unwrap()).unwrap();
         let (keepalive, _, gone) = watched(&plain);
@@ -258,6 +272,70 @@ mod tests {
             (keepalive, gone),
             (false, None),
             "else this test shows nothing"
+        );
+    }
+
+    /// Two peers of a network of their own, of which the wire is cut: no FIN comes, and no RST. Times are
+    /// shorter than a broker's, which the test above sees.
+    #[test]
+    fn a_peer_that_has_vanished_is_noticed_whether_something_waits_for_it_or_not() {
+        let shown = std::thread::spawn(|| {
+            #[expect(unsafe_code, reason = "the standard library has it not")]
+            // SAFETY: it changes what network this thread is in, which ends afterwards.
+            let apart = unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0;
+            apart && set_loopback("up") && {
+                cut_wire();
+                true
+            }
+        });
+        if !shown.join().unwrap() {
+            eprintln!("skipped: this needs root and `ip` of iproute2");
+        }
+    }
+
+    fn set_loopback(state: &str) -> bool {
+        let mut command = std::process::Command::new("ip");
+        let status = command.args(["link", "set", "lo", state]).status();
+        status.is_ok_and(|status| status.success())
+    }
+
+    fn cut_wire() {
+        let listener = socket("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        listener
+            .bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into())
+            .unwrap();
+        listener.listen(4).unwrap();
+        let second = Duration::from_secs(1);
+        let soon = Vanished {
+            after: 3 * second,
+            ask_after: second,
+            ask_every: second,
+        };
+        let addr = listener.local_addr().unwrap().as_socket().unwrap();
+        let accept = |watched: bool| {
+            if watched {
+                soon.notice(&listener).unwrap();
+            }
+            let peer = TcpStream::connect(addr).unwrap();
+            let (ours, _) = listener.accept().unwrap();
+            ours.set_read_timeout(Some(10 * second)).unwrap();
+            (TcpStream::from(ours), peer)
+        };
+        let (mut plain, _there) = accept(false);
+        let (mut silent, _vanished) = accept(true);
+        let (mut sent_to, _vanished_too) = accept(true);
+        assert!(set_loopback("down"));
+        sent_to.write_all(b"an answer").unwrap();
+        let ends = |stream: &mut TcpStream| stream.read(&mut [0; 8]).unwrap_err().kind();
+        for stream in [&mut silent, &mut sent_to] {
+            let began = Instant::now();
+            assert_eq!(ends(stream), io::ErrorKind::TimedOut);
+            assert!(began.elapsed() < 8 * second);
+        }
+        assert_eq!(
+            ends(&mut plain),
+            io::ErrorKind::WouldBlock,
+            "nobody looks after it"
         );
     }
 

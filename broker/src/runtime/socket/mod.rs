@@ -336,6 +336,16 @@ impl Sockets {
                 continue;
             };
             conn.listed_to_send = false;
+            if conn.gives_up_body() {
+                let cancel = opcode::AsyncCancel::new(tag(Kind::Receive, slot)).build();
+                #[expect(unsafe_code, reason = "queues an operation")]
+                // SAFETY: it points to nothing.
+                unsafe {
+                    self.ring
+                        .borrow_mut()
+                        .push(&cancel.user_data(tag(Kind::Cancel, slot)))?;
+                }
+            }
             if let Some((entry, len)) = conn.next_send() {
                 bytes += len;
                 #[expect(unsafe_code, reason = "queues an operation")]
@@ -387,11 +397,15 @@ impl Sockets {
                 behaviour.handle_received(id, ring.received(buffer, len), now);
             }
             Ok(_) => {}
-            Err(_) if retried(-done.result) => {}
+            Err(_) if retried(-done.result) || -done.result == libc::ECANCELED => {}
             Err(_) => self.end(behaviour, slot, now),
         }
         if let Some(buffer) = done.buffer() {
             self.ring.borrow_mut().give_back(buffer);
+        }
+        let conn = self.slots[slot as usize].conn.as_mut();
+        if let Some(body) = conn.and_then(Conn::take_unwanted) {
+            behaviour.handle_body(id, body, now);
         }
         self.settle(behaviour, slot, now);
         self.want_receive(slot);
