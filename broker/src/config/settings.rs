@@ -222,7 +222,8 @@ settings! {
     "disk.floor.bytes": disk_floor_bytes: ByteSize = "1 GiB" in "0 B" to "1024 TiB",
     "When the file system has less than this free, producing stops with an error that can be \
      retried; consuming and deleting go on. However small it is, what the next start needs is kept \
-     free too: once more what the journals hold. 0 keeps nothing free.";
+     free too: once more what the journals hold; and beside both the blocks that the journals have not \
+     got yet, where there are more cores or larger journals than before. 0 keeps nothing free.";
 
     "disk.require_direct": disk_require_direct: bool = "false",
     "Refuse to start where acknowledgements cannot be seen to be durable (tmpfs, an overlay on it, \
