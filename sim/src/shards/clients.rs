@@ -169,6 +169,20 @@ impl Sender {
         true
     }
 
+    /// A batch was acknowledged as one that was there already, while those before it, which had been
+    /// sent in an earlier life of the broker, were refused. So they are there as well, and are to be
+    /// found so when all are sent again, this one too. False if it is not the next one behind them.
+    pub(super) fn acknowledge_again(&mut self, key: BatchKey) -> bool {
+        let next = self.queue.get(self.refused);
+        if !self.is_refused() || next.is_none_or(|next| next.key != key) {
+            return false;
+        }
+        self.refused += 1;
+        self.under_way -= 1;
+        self.resume();
+        true
+    }
+
     /// A batch was refused, for now: it is sent again at `again_at`, after all answers. Up to
     /// `coming` that follow it are on their way already.
     pub(super) fn refuse(&mut self, again_at: Mono, coming: usize) {
@@ -210,5 +224,64 @@ impl Sender {
     /// When it sends again what was refused.
     pub(super) fn again_at(&self) -> Option<Mono> {
         (!self.is_refused() && !self.is_done()).then_some(self.again_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: BatchKey = BatchKey {
+        log: LogId(1),
+        producer: 1,
+        sequence: 0,
+    };
+
+    /// A producer whose batches are all with the broker again, after those before a crash.
+    fn sent_again(batches: usize) -> (Sender, Vec<BatchKey>) {
+        let (mut sender, mut rng) = (Sender::new(FIRST), Rng::new(1));
+        let mut ledger = Ledger::default();
+        for _ in 0..batches {
+            sender.make(&mut rng, 1, &mut ledger);
+        }
+        let mut keys = Vec::new();
+        for life in 0..2 {
+            keys.clear();
+            while let Some(sent) = sender.send(Mono(life)) {
+                keys.push(sent.key);
+            }
+            if life == 0 {
+                sender.disconnect(&mut rng);
+            }
+        }
+        assert_eq!(keys.len(), batches);
+        (sender, keys)
+    }
+
+    #[test]
+    fn a_repetition_may_be_acknowledged_behind_refused_ones_and_all_are_sent_again() {
+        let (mut sender, keys) = sent_again(3);
+        sender.refuse(Mono(5), 0);
+        assert!(!sender.acknowledge(keys[1]), "it is not the next one");
+        assert!(
+            !sender.acknowledge_again(keys[2]),
+            "nor is that the next behind it"
+        );
+        assert!(sender.acknowledge_again(keys[1]));
+        assert!(sender.acknowledge_again(keys[2]));
+        for key in keys {
+            let sent = sender.send(Mono(9)).expect("all are sent again");
+            assert_eq!(sent.key, key);
+            assert!(sender.acknowledge(key));
+        }
+        assert!(sender.is_done());
+    }
+
+    /// The control: with nothing refused before it, an acknowledgement out of order is one.
+    #[test]
+    fn an_acknowledgement_that_overtakes_is_found() {
+        let (mut sender, keys) = sent_again(3);
+        assert!(!sender.acknowledge(keys[1]) && !sender.acknowledge_again(keys[1]));
+        assert!(sender.acknowledge(keys[0]) && sender.acknowledge(keys[1]));
     }
 }

@@ -141,6 +141,43 @@ fn nothing_overtakes_a_batch_that_was_refused() {
     assert_eq!(produced(&reply), (5, false));
 }
 
+/// What was appended before a restart is there, however its repetitions fare: one may be refused for
+/// the moment, and the next acknowledged before it is sent once more.
+#[test]
+fn a_repetition_is_acknowledged_also_behind_one_that_was_refused() {
+    let mut bench = Bench::with(
+        2,
+        Level::Synced,
+        ShardSettings {
+            parked_requests: 1,
+            ..ShardSettings::default()
+        },
+        tiny_store(),
+    );
+    for sequence in 0..2 {
+        bench.produce(1, stamped(5, sequence, &[b"a"]));
+    }
+    let mut bench = bench.restart();
+    bench.disk.hold = true;
+    while bench.shard.stats().parked == 0 {
+        bench.send(2, batch(&[&[1; 4000]]), Level::Synced);
+        bench.run();
+    }
+    let first = bench.send(1, stamped(5, 0, &[b"a"]), Level::Synced);
+    bench.run();
+    let overloaded = Some(Reply::Failed(EngineError::Overloaded));
+    assert_eq!(bench.reply(first), overloaded);
+    bench.disk.hold = false;
+    bench.wait_ms(1000);
+    for sequence in [1, 0, 1] {
+        let reply = bench.produce(1, stamped(5, sequence, &[b"a"]));
+        assert_eq!(produced(&reply), (sequence as u64, true), "a repetition");
+    }
+    // What was never there does not overtake.
+    let reply = bench.produce(1, stamped(5, 2, &[b"new"]));
+    assert_eq!(produced(&reply), (2, false));
+}
+
 #[test]
 fn a_refusal_is_remembered_no_longer_than_a_producer() {
     let mut settings = ShardSettings {
