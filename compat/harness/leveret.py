@@ -90,6 +90,8 @@ class Broker:
         self.native = None
         self.ready_seconds = None
         self.turn_at_start = 0.0
+        # A check that takes a core longer for a reason that it names allows more, milliseconds.
+        self.named_turn_ms = 0.0
         self.program = LEVERET
         if MOST_TURN_MS and http == "off":
             self.listen_http = "127.0.0.1:0"
@@ -134,9 +136,9 @@ class Broker:
 
     def judge_turns(self):
         """Remembers a turn that was too long, for the end of the check."""
-        longest = self.longest_turn_ms()
-        if longest > max(MOST_TURN_MS, self.turn_at_start):
-            LONG_TURNS.append(f"a turn of {longest:.1f} ms of CPU, beyond {MOST_TURN_MS:g}")
+        longest, most = self.longest_turn_ms(), max(MOST_TURN_MS, self.named_turn_ms)
+        if longest > max(most, self.turn_at_start):
+            LONG_TURNS.append(f"a turn of {longest:.1f} ms of CPU, beyond {most:g}")
 
     def log_tail(self, lines=20):
         with open(self.stderr_path, errors="replace") as log:

@@ -61,11 +61,12 @@ pub(super) fn step(frame: Frame, have: usize) -> Step {
 /// The pieces that a large frame is received in, bytes: as long as what is there already, within
 /// these bounds, so that a peer holds no more than some times what it has sent.
 const PIECES: (usize, usize) = (64 * 1024, 256 * 1024);
-/// The buffer of a large frame begins with room for so many bytes, or for all of it. What is
-/// promised beyond that is believed when so much is there: then there is room for all of it, which is no
-/// memory before it is filled. So no frame is moved more than once, nor when it has become long: to move
-/// 32 MiB takes a core 18 ms.
-const FIRST_ROOM: usize = 2 << 20;
+/// There is room for all of a frame up to this length from the beginning. Bytes.
+const WHOLE: usize = 2 << 20;
+/// The buffer of a longer one begins with room for so many bytes. What is promised beyond that is believed
+/// when so much is there: then there is room for all of it, which is no memory before it is filled. So no
+/// frame is moved more than once, nor when it has become long: to move 32 MiB takes a core 18 ms.
+const FIRST_ROOM: usize = 512 << 10;
 
 /// How many bytes of a large frame of `len` want a permit when `have` are there: those and the first
 /// piece, or all of a short one.
@@ -88,7 +89,11 @@ pub(super) fn next_piece(have: usize, len: usize, contended: bool) -> usize {
 /// A buffer for a large frame that begins with `so_far`.
 #[must_use]
 pub(super) fn place(frame: Frame, so_far: &[u8]) -> BytesMut {
-    let mut buffer = BytesMut::with_capacity(frame.len.min(FIRST_ROOM));
+    let room = match frame.len <= WHOLE {
+        true => frame.len,
+        false => FIRST_ROOM,
+    };
+    let mut buffer = BytesMut::with_capacity(room);
     buffer.extend_from_slice(so_far);
     buffer
 }
@@ -142,7 +147,7 @@ mod tests {
     /// The lengths at which frames of any length are moved to a larger buffer.
     fn moves(grow: impl Fn(&mut BytesMut, usize, usize)) -> Vec<usize> {
         let mut moved = Vec::new();
-        for len in [1 << 20, 3 << 20, 9 << 20, 33 << 20, 128 << 20] {
+        for len in [1 << 20, WHOLE, 3 << 20, 9 << 20, 33 << 20, 128 << 20] {
             let mut buffer = place(Frame { len, permit: len }, &[7; 12]);
             while buffer.len() < len {
                 let piece = next_piece(buffer.len(), len, false);
@@ -163,7 +168,7 @@ mod tests {
         assert_eq!(
             moved.len(),
             4,
-            "each that is longer than the first room, once: {moved:?}"
+            "each that is longer than 2 MiB, once: {moved:?}"
         );
         assert!(moved.iter().all(|have| *have <= FIRST_ROOM), "{moved:?}");
         // The control: a buffer that grows by steps is moved when it is long.
