@@ -99,7 +99,7 @@ impl Default for StoreConfig {
             index_cache_bytes: 16 << 20,
             memory_log_bytes: 16 << 20,
             read_bytes: 1 << 20,
-            reads_in_flight_bytes: 8 << 20,
+            reads_in_flight_bytes: 4 << 20,
             idle_commit_ns: 50_000_000,
             lazy_sync_ns: 50_000_000,
             retention_check_ns: 300_000_000_000,
