@@ -18,6 +18,9 @@ impl BufPool for Pool {
     }
 }
 
+/// Tells operations apart.
+pub(crate) type Is = fn(&Op<Vec<u8>>) -> bool;
+
 /// Files by name, shared by all cores.
 #[derive(Default)]
 pub(crate) struct Disk {
@@ -26,6 +29,8 @@ pub(crate) struct Disk {
     /// Whether operations wait in `held` until this is over.
     pub(crate) hold: bool,
     pub(crate) held: VecDeque<(usize, OpId, Op<Vec<u8>>)>,
+    /// Fails the operations that it is true for.
+    pub(crate) fails: Option<Is>,
 }
 
 impl Disk {
@@ -34,6 +39,12 @@ impl Disk {
             kind: IoErrorKind::NotFound,
             message: "no such file".to_owned(),
         };
+        if self.fails.is_some_and(|fails| fails(&op)) {
+            return Err(IoError {
+                kind: IoErrorKind::Other,
+                message: "the test's fault".to_owned(),
+            });
+        }
         match op {
             Op::Create { file, .. } => {
                 self.files.insert(file, Vec::new());

@@ -6,6 +6,7 @@ mod disk;
 mod patience;
 mod peer;
 mod slices;
+mod snapshot;
 mod stalled;
 mod world;
 
