@@ -37,6 +37,11 @@ const VANISHED: Vanished = Vanished {
     ask_every: Duration::from_secs(20),
 };
 
+/// What the kernel keeps of one connection that it has not sent, bytes; what is on its way to the peer is not
+/// among them. Of each peer that does not read it would take megabytes, which no budget counts, and copy
+/// them for hundreds of such in one turn.
+const UNSENT: u32 = 1 << 20;
+
 /// An address to listen on.
 #[derive(Clone, Debug)]
 pub struct ListenerConfig {
@@ -160,6 +165,7 @@ fn bind(addr: SocketAddr, cores: usize) -> io::Result<(Vec<TcpListener>, SocketA
     for _ in 0..cores {
         let socket = socket(addr, true)?;
         VANISHED.notice(&socket)?;
+        socket.set_tcp_notsent_lowat(UNSENT)?;
         socket.bind(&addr.into())?;
         socket.listen(BACKLOG)?;
         sockets.push(TcpListener::from(socket));
@@ -247,6 +253,19 @@ mod tests {
             "{refused}"
         );
         assert!(refused.contains(&addr.to_string()), "{refused}");
+    }
+
+    #[test]
+    fn of_every_connection_the_kernel_keeps_no_more_than_a_write_unsent() {
+        let bound = bind_all(&native("127.0.0.1:0".parse().unwrap()), 1).unwrap();
+        let _peer = TcpStream::connect(bound.addrs[0].cores[0]).unwrap();
+        let (accepted, _) = bound.per_core[0][0].socket.accept().unwrap();
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _plain_peer = TcpStream::connect(other.local_addr().unwrap()).unwrap();
+        let (plain, _) = other.accept().unwrap();
+        let limit = |stream: &TcpStream| SockRef::from(stream).tcp_notsent_lowat().unwrap();
+        assert_eq!(limit(&accepted), UNSENT);
+        assert_ne!(limit(&plain), UNSENT, "else this test shows nothing");
     }
 
     #[test]
