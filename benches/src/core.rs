@@ -2,12 +2,12 @@
 
 use bytes::{Bytes, BytesMut};
 use leveret_engine::shard::{RequestId, Shard, ShardEvent, ShardSettings};
-use leveret_engine::topology::{Command, TopologyEntry};
+use leveret_engine::topology::{Command, Topology, TopologyEntry, TopologySettings};
 use leveret_storage::format::superblock::Geometry;
 use leveret_storage::io::{IoResult, Op, OpId};
-use leveret_storage::recovery::{RecoveredCore, RecoveryConfig, Summary, recover};
+use leveret_storage::recovery::{Recovered, RecoveredCore, RecoveryConfig, Summary, recover};
 use leveret_storage::store::{Event, LogSettings, NewEntry, Store, StoreConfig};
-use leveret_storage::types::{Level, LogId, LogKind, Mono, Now, Term, WallMs};
+use leveret_storage::types::{Level, LogId, LogKind, Mono, Now, SlotId, Term, WallMs};
 
 use crate::device::{Asks, Device, Pool};
 
@@ -37,15 +37,17 @@ fn store_config() -> StoreConfig {
 
 /// Core 0 of what the device holds.
 pub(crate) fn recovered(device: &mut Device) -> RecoveredCore {
-    summarized(device).0
+    whole(device).cores.remove(0)
 }
 
-/// The same, and what it took.
-pub(crate) fn summarized(device: &mut Device) -> (RecoveredCore, Summary) {
+/// What recovering it takes.
+pub(crate) fn summarized(device: &mut Device) -> Summary {
+    whole(device).summary
+}
+
+fn whole(device: &mut Device) -> Recovered {
     let task = recover(recovery_config(), device.pool());
-    let recovered = device.drive(task).expect("an intact device recovers");
-    let core = recovered.cores.into_iter().next().expect("one core");
-    (core, recovered.summary)
+    device.drive(task).expect("an intact device recovers")
 }
 
 fn start() -> Now {
@@ -93,7 +95,12 @@ impl StoreCore {
         let recovered = recovered(&mut device);
         let mut store = Store::open(store_config(), device.pool(), recovered, start());
         for log in 1..=logs {
-            store.create_log(LogId(log), LogKind::Topic, LogSettings::default());
+            store.create_log(
+                LogId(log),
+                SlotId(0),
+                LogKind::Topic,
+                LogSettings::default(),
+            );
         }
         let mut core = Self {
             device,
@@ -180,10 +187,20 @@ impl ShardCore {
     /// is forgotten: reads are of the tail.
     pub(crate) fn new(partitions: u32) -> Self {
         let mut device = Device::default();
-        let recovered = recovered(&mut device);
+        let recovered = whole(&mut device);
+        let topology = Topology::recovered(&recovered, TopologySettings::default());
+        let topology = topology.expect("a first start");
+        let recovered = recovered.cores.into_iter().next().expect("one core");
         let pool = device.pool();
         let settings = ShardSettings::default();
-        let shard = Shard::open(settings, store_config(), pool, recovered, start());
+        let shard = Shard::open(
+            settings,
+            store_config(),
+            pool,
+            recovered,
+            &topology,
+            start(),
+        );
         let mut core = Self {
             device,
             shard: shard.expect("a first start"),
@@ -202,14 +219,14 @@ impl ShardCore {
             config: Vec::new(),
         };
         let request = self.request();
-        self.shard.submit(request, &command, 1, self.now);
+        self.shard.submit(request, &command, self.now);
         self.turn();
         let (_, change) = self.shard.poll_change().expect("an answer");
         let TopologyEntry::TopicCreated(topic) = change else {
             panic!("{change:?}");
         };
-        for (log, _) in topic.logs() {
-            self.shard.install(log, &topic.config);
+        for (log, slot) in topic.logs() {
+            self.shard.install(log, slot, &topic.config);
         }
         self.turn();
     }

@@ -50,7 +50,7 @@ fn straddling(group: &mut BenchmarkGroup<'_, WallTime>) {
     const LEN: usize = 1800;
     let device = left_behind(LOGS, ENTRIES, LEN);
     let live = LOGS * ENTRIES * LEN as u64;
-    let (_, summary) = summarized(&mut device.clone());
+    let summary = summarized(&mut device.clone());
     let finding = recovery_config().geometry.file_bytes + (20 << 20);
     assert!(
         summary.bytes_read <= 12 * summary.live_bytes / 10 + finding,

@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use leveret_engine::partition::ProducerLimits;
 use leveret_engine::shard::{Shard, ShardSettings};
-use leveret_engine::topology::{
-    ClusterId, TOPOLOGY_LOG, TopicSettings, Topology, TopologySettings,
-};
+use leveret_engine::topology::{ClusterId, TopicSettings, Topology, TopologySettings};
 use leveret_storage::format::superblock::Geometry;
 use leveret_storage::io::{BLOCK, IoResult, Op, OpId};
 use leveret_storage::recovery::{
@@ -174,7 +172,6 @@ struct CoreStart {
 struct StorageBootstrap {
     recovery: Recovery<DmaPool>,
     settings: TopologySettings,
-    cores: u16,
     began: Mono,
     now: Mono,
     /// When it is time to say how far it is.
@@ -195,7 +192,6 @@ impl StorageBootstrap {
         Self {
             recovery: recover(config, setup.pool),
             settings,
-            cores,
             began: setup.now.mono,
             now: setup.now.mono,
             say_at: setup.now.mono.after(SAY_EVERY_NS),
@@ -224,7 +220,9 @@ impl StorageBootstrap {
     }
 
     fn starts(&self, recovered: Recovered) -> Result<Vec<CoreStart>, String> {
-        let topology = topology_of(&recovered, self.settings, self.cores)?;
+        let topology = Topology::recovered(&recovered, self.settings);
+        let mut topology = topology.map_err(|error| error.to_string())?;
+        topology.propose_cluster(random_cluster());
         let summary = recovered.summary;
         for flaw in &recovered.flaws {
             tracing::warn!("{} at byte {}: {}", flaw.file, flaw.position, flaw.what);
@@ -247,38 +245,6 @@ impl StorageBootstrap {
         };
         Ok(recovered.cores.into_iter().map(start).collect())
     }
-}
-
-/// The topology of this run: what log 0 says, with every partition where recovery put it.
-fn topology_of(
-    recovered: &Recovered,
-    settings: TopologySettings,
-    cores: u16,
-) -> Result<Topology, String> {
-    let logs = || {
-        let cores = (0..)
-            .map(leveret_storage::types::CoreId)
-            .zip(&recovered.cores);
-        cores.flat_map(|(id, core)| core.logs.iter().map(move |log| (id, log)))
-    };
-    let own = logs()
-        .find(|(_, log)| log.id == TOPOLOGY_LOG)
-        .map(|(_, log)| log);
-    let snapshot = own
-        .and_then(|log| log.snapshot.as_ref())
-        .map(|(_, bytes)| &bytes[..]);
-    let entries = own.into_iter().flat_map(|log| &log.replay);
-    let entries = entries.map(|(meta, bytes)| (meta.ordinal, &bytes[..]));
-    let mut topology =
-        Topology::recover(snapshot, entries, settings).map_err(|error| error.to_string())?;
-    let placed = logs()
-        .filter(|(_, log)| log.id != TOPOLOGY_LOG)
-        .map(|(core, log)| (log.id, core));
-    topology
-        .settle(cores, placed)
-        .map_err(|error| error.to_string())?;
-    topology.propose_cluster(random_cluster());
-    Ok(topology)
 }
 
 impl Bootstrap for StorageBootstrap {
@@ -344,14 +310,14 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         ..StoreConfig::default()
     };
     let shard = ShardSettings {
-        topology: topology_settings(settings),
+        topics: topology_settings(settings).defaults,
         producers: ProducerLimits {
             expiry_ms: millis(settings.producer_expiry),
             ..ProducerLimits::default()
         },
         ..ShardSettings::default()
     };
-    let shard = Shard::open(shard, store, setup.pool, recovered, setup.now)
+    let shard = Shard::open(shard, store, setup.pool, recovered, &topology, setup.now)
         .map_err(|error| error.to_string())?;
     Ok(Core::new(
         setup.core,
@@ -379,18 +345,31 @@ fn ports(settings: &Settings, addrs: &[BoundAddr]) -> Ports {
     }
 }
 
+/// The numbers of a node's cores begin at so many times its own.
+const NODES: i32 = 1000;
+
 /// What Kafka clients are told of this run.
 fn kafka_settings(settings: &Settings, addrs: &[BoundAddr]) -> KafkaSettings {
     let bound = addrs.iter().find(|bound| bound.protocol == Protocol::Kafka);
     let listened = bound.map_or(&[][..], |bound| &bound.cores);
-    let shown = |addr: &SocketAddr| KafkaBroker {
+    let node = i32::try_from(settings.node_id).expect("bounded by the setting");
+    let shown = |node: i32, addr: &SocketAddr| KafkaBroker {
+        node,
         host: addr.ip().to_string(),
         port: addr.port(),
     };
     let brokers = match &settings.kafka_advertise {
-        Advertise::Core => listened.iter().map(shown).collect(),
-        Advertise::Listen => listened.iter().take(1).map(shown).collect(),
+        Advertise::Core => {
+            let each = (node * NODES..).zip(listened);
+            each.map(|(node, addr)| shown(node, addr)).collect()
+        }
+        Advertise::Listen => listened
+            .iter()
+            .take(1)
+            .map(|addr| shown(node, addr))
+            .collect(),
         Advertise::At { host, port } => Arc::from([KafkaBroker {
+            node,
             host: host.clone(),
             port: *port,
         }]),

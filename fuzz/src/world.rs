@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use leveret_broker::core::boundary::{Action, Behaviour, ConnId, Protocol};
 use leveret_broker::core::{Core, CoreSettings, KafkaBroker, KafkaSettings, Ports};
 use leveret_engine::shard::{Shard, ShardSettings};
-use leveret_engine::topology::{TOPOLOGY_LOG, TopicSettings, Topology, TopologySettings};
+use leveret_engine::topology::{TopicSettings, Topology, TopologySettings};
 use leveret_storage::recovery::{RecoveryConfig, recover};
 use leveret_storage::store::StoreConfig;
 use leveret_storage::types::{CoreId, Level, Mono, Now, WallMs};
@@ -100,27 +100,15 @@ impl World {
                 ..TopicSettings::default()
             },
         };
-        let logs = || recovered.cores.iter().flat_map(|core| &core.logs);
-        let own = logs().find(|log| log.id == TOPOLOGY_LOG);
-        let snapshot = own.and_then(|log| log.snapshot.as_ref());
-        let entries = own.into_iter().flat_map(|log| &log.replay);
-        let mut topology = Topology::recover(
-            snapshot.map(|(_, bytes)| &bytes[..]),
-            entries.map(|(meta, bytes)| (meta.ordinal, &bytes[..])),
-            topics,
-        )
-        .map_err(|error| error.to_string())?;
-        let placed = logs().filter(|log| log.id != TOPOLOGY_LOG);
-        topology
-            .settle(1, placed.map(|log| (log.id, CoreId(0))))
-            .map_err(|error| error.to_string())?;
+        let topology =
+            Topology::recovered(&recovered, topics).map_err(|error| error.to_string())?;
         let now = Mono(1);
         let shard = ShardSettings {
-            topology: topics,
+            topics: topics.defaults,
             ..ShardSettings::default()
         };
         let core = recovered.cores.into_iter().next().expect("one core");
-        let shard = Shard::open(shard, store_config(), Pool, core, at(now))
+        let shard = Shard::open(shard, store_config(), Pool, core, &topology, at(now))
             .map_err(|error| error.to_string())?;
         let settings = CoreSettings {
             cores: 1,
@@ -137,6 +125,7 @@ impl World {
             hello_max: 1000,
             kafka: KafkaSettings {
                 brokers: Arc::from([KafkaBroker {
+                    node: 1,
                     host: "127.0.0.1".to_owned(),
                     port: 9092,
                 }]),

@@ -8,6 +8,7 @@
 pub mod checksum;
 pub mod format;
 pub mod histogram;
+pub mod homes;
 pub mod io;
 pub mod mutation;
 pub mod recovery;

@@ -62,6 +62,11 @@ pub struct Generation(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct CoreId(pub u16);
 
+/// What a log belongs to for ever, and what has a home: on one node a core, see
+/// [`Homes`](crate::homes::Homes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SlotId(pub u8);
+
 /// What an acknowledgement promises. Ordered from weakest to strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Level {

@@ -190,7 +190,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
         let mut logs: BTreeMap<LogId, OldLog> = BTreeMap::new();
         let mut seen = Seen::new(CACHE);
         for (journal, mark) in journals.iter().zip(&boot.marks) {
-            let checked = self.check_journal(journal, mark.as_ref(), &journals, &mut seen);
+            let checked = self.check_journal(journal, mark.as_ref(), (&journals, &boot), &mut seen);
             match checked.await {
                 Ok(found) => {
                     for (id, log) in found {

@@ -12,6 +12,7 @@ use leveret_broker::runtime::{DataLock, Holding, RuntimeError};
 use leveret_engine::partition::{Partition, ProducerLimits};
 use leveret_engine::topology::{Topology, TopologyEntry, TopologySettings};
 use leveret_record::{split_first, verify};
+use leveret_storage::homes::Homes;
 use leveret_storage::types::{LogId, LogKind, Offset};
 use leveret_storage::verify::{Inspect, Report, Verify};
 use serde::Serialize;
@@ -171,7 +172,8 @@ impl Inspect for Contents {
                     .map_err(|error| error.to_string())
             }
             LogKind::Machine => {
-                Topology::recover(Some(state), std::iter::empty(), TopologySettings::default())
+                let (settings, homes) = (TopologySettings::default(), Homes::interleaved(1));
+                Topology::recover(Some(state), std::iter::empty(), settings, homes)
                     .map(drop)
                     .map_err(|error| error.to_string())
             }

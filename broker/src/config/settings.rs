@@ -93,6 +93,10 @@ settings! {
     "Directory of everything that the broker keeps; created if missing. One broker at a time. \
      The same as --data.";
 
+    "node.id": node_id: u32 = "1" in "1" to "2000000",
+    "The number that this broker goes by among others. Kafka clients know it by this number, or with \
+     `kafka.advertise = \"core\"` each core by a thousand times it and the core's own.";
+
     "cores": cores: Option<NonZeroU16> = "none" in "1" to "64",
     "How many cores to run on; none means every CPU that the process may use. May change between \
      starts. The same as --cores.";

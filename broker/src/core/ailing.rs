@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use leveret_engine::topology::TOPOLOGY_LOG;
+use leveret_engine::topology::LogOwner;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{LogId, Offset};
 
@@ -174,11 +174,10 @@ impl<P: BufPool> Core<P> {
     /// A log's topic and partition. What the broker keeps of its topics has a name that no topic can
     /// have; `None` for a log that nobody knows any more.
     fn name_of(&self, log: LogId) -> Option<(String, u32)> {
-        if log == TOPOLOGY_LOG {
-            return Some((TOPOLOGY.to_owned(), 0));
-        }
-        let (topic, partition) = self.topology.owner_of(log)?;
-        Some((topic.name.to_string(), partition))
+        Some(match self.topology.owner_of(log)? {
+            LogOwner::Topology => (TOPOLOGY.to_owned(), 0),
+            LogOwner::Partition { topic, index } => (topic.name.to_string(), index),
+        })
     }
 }
 

@@ -207,7 +207,6 @@ impl<P: BufPool> Core<P> {
         let known = Known {
             topology: &self.topology,
             kafka: &self.settings.kafka,
-            cores: self.cores,
             wall: now.wall,
         };
         while self.slices.has_room(now.mono) {

@@ -143,7 +143,7 @@ impl<P: BufPool> Core<P> {
             }
             Call::Fetch(spec) => self.shard.fetch(request, spec, now),
             Call::Offset { log, spec } => self.shard.list_offsets(request, log, spec, now),
-            Call::Change(command) => self.shard.submit(request, &command, self.cores, now),
+            Call::Change(command) => self.shard.submit(request, &command, now),
             Call::Describe(logs) => {
                 let reports = logs.iter().map(|log| self.describe(*log)).collect();
                 self.answered(slot, Answer::Described(reports), now);

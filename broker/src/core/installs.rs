@@ -16,7 +16,7 @@ use std::sync::Arc;
 use leveret_engine::shard::{Reply, RequestId};
 use leveret_engine::topology::{Command, Topic, TopologyEntry};
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, LogId, Now};
+use leveret_storage::types::{CoreId, LogId, Now, SlotId};
 
 use super::Core;
 use super::hop::{Answer, Message};
@@ -118,8 +118,8 @@ impl Installing {
 }
 
 impl Change {
-    /// Log and core of the next partition that it concerns.
-    fn next_partition(&self) -> Option<(LogId, CoreId)> {
+    /// Log and slot of the next partition that it concerns.
+    fn next_partition(&self) -> Option<(LogId, SlotId)> {
         let topic = self.topic.as_ref()?;
         match &self.entry {
             TopologyEntry::TopicAltered(altered) if self.next >= altered.partition => {
@@ -137,7 +137,7 @@ impl<P: BufPool> Core<P> {
         if self.id == CoreId(0) && self.topology.has_proposed_cluster() {
             let request = RequestId(Slot::NOBODY.0);
             let command = Command::NameCluster;
-            self.shard.submit(request, &command, self.cores, now);
+            self.shard.submit(request, &command, now);
         }
     }
 
@@ -194,12 +194,12 @@ impl<P: BufPool> Core<P> {
         if change.topic.is_none() {
             change.topic = self.begin_change(&change.entry);
         }
-        while let Some((log, core)) = change.next_partition() {
+        while let Some((log, slot)) = change.next_partition() {
             if !self.slices.has_room(now.mono) {
                 return self.installing.line.push_front(change);
             }
-            if core == self.id {
-                self.change_partition(&change.entry, change.next, log, now);
+            if self.topology.home(slot) == self.id {
+                self.change_partition(&change.entry, change.next, (log, slot), now);
                 self.slices.charge(PARTITION);
             }
             self.slices.charge(OTHERS);
@@ -234,13 +234,19 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Makes, configures or removes one of this core's partitions.
-    fn change_partition(&mut self, entry: &TopologyEntry, index: u32, log: LogId, now: Now) {
+    fn change_partition(
+        &mut self,
+        entry: &TopologyEntry,
+        index: u32,
+        (log, slot): (LogId, SlotId),
+        now: Now,
+    ) {
         match entry {
-            TopologyEntry::TopicCreated(topic) => self.shard.install(log, &topic.config),
+            TopologyEntry::TopicCreated(topic) => self.shard.install(log, slot, &topic.config),
             TopologyEntry::TopicAltered(altered) if index < altered.partition => {
                 self.shard.configure(log, &altered.config, now);
             }
-            TopologyEntry::TopicAltered(altered) => self.shard.install(log, &altered.config),
+            TopologyEntry::TopicAltered(altered) => self.shard.install(log, slot, &altered.config),
             TopologyEntry::TopicDeleted(_) => {
                 self.shard.remove(log, now);
                 self.ailing.forget(log);

@@ -129,26 +129,15 @@ pub struct Core<P: BufPool> {
 }
 
 impl<P: BufPool> Core<P> {
-    /// A core of `settings.cores` over its recovered shard. The topology is settled: it names
-    /// where each partition lives in this run.
+    /// A core of `settings.cores` over its shard, which was opened with the same topology.
     #[must_use]
     pub fn new(
         id: CoreId,
         settings: CoreSettings,
-        mut shard: Shard<P>,
+        shard: Shard<P>,
         topology: Topology,
         now: Now,
     ) -> Self {
-        for topic in topology.topics() {
-            for (log, _) in topic.logs().filter(|(_, core)| *core == id) {
-                shard.install(log, &topic.config);
-            }
-        }
-        if let Some(own) = shard.topology_mut() {
-            // The writer's copy decides placements, so it has to know where partitions live now.
-            *own = topology.clone();
-        }
-        shard.drop_unclaimed(now);
         let cores = settings.cores;
         let mut core = Self {
             id,

@@ -9,7 +9,7 @@ use leveret_engine::shard::ShardStats;
 use leveret_engine::topology::{Topic, TopicName, TopicSettings};
 use leveret_storage::histogram::Histogram;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{Level, LogId, Now};
+use leveret_storage::types::{CoreId, Level, LogId, Now};
 
 use super::Core;
 pub use super::latencies::Latencies;
@@ -134,6 +134,8 @@ pub struct KnownTopic {
     pub topic: Arc<Topic>,
     /// How its records are kept.
     pub settings: TopicSettings,
+    /// Log and core of each partition.
+    pub places: Vec<(LogId, CoreId)>,
 }
 
 impl<P: BufPool> Core<P> {
@@ -156,6 +158,7 @@ impl<P: BufPool> Core<P> {
                 let known = |topic: &Arc<Topic>| KnownTopic {
                     topic: topic.clone(),
                     settings: self.topology.settings_of(topic),
+                    places: self.topology.places(topic).collect(),
                 };
                 Insight::Topics(topics.take(TOPICS).map(known).collect())
             }

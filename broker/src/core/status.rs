@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leveret_engine::topology::TOPOLOGY_LOG;
+use leveret_engine::topology::LogOwner;
 use leveret_storage::io::BufPool;
 use leveret_storage::store::DiskSpace;
 use leveret_storage::types::{CoreId, Level, LogId, Now, Offset};
@@ -159,8 +159,10 @@ impl<P: BufPool> Core<P> {
     /// A log in words that an operator knows.
     pub(super) fn place_of(&self, log: LogId) -> String {
         match self.topology.owner_of(log) {
-            Some((topic, partition)) => format!("topic `{}` partition {partition}", topic.name),
-            None if log == TOPOLOGY_LOG => "the broker's own log of topics".to_owned(),
+            Some(LogOwner::Topology) => "the broker's own log of topics".to_owned(),
+            Some(LogOwner::Partition { topic, index }) => {
+                format!("topic `{}` partition {index}", topic.name)
+            }
             None => format!("log {log}"),
         }
     }

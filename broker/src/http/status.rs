@@ -19,8 +19,8 @@ pub(super) async fn json(desk: &CoreDesk) -> Result<String, Unanswered> {
     let numbers = ask::numbers(desk).await?;
     let topics = ask::topics(desk).await?;
     let mut by_core: BTreeMap<CoreId, Vec<LogId>> = BTreeMap::new();
-    for (log, core) in topics.iter().flat_map(|known| known.topic.logs()) {
-        by_core.entry(core).or_default().push(log);
+    for (log, core) in topics.iter().flat_map(|known| &known.places) {
+        by_core.entry(*core).or_default().push(*log);
     }
     let mut reports = BTreeMap::new();
     for (core, logs) in &by_core {
@@ -105,9 +105,13 @@ fn core(report: &CoreReport) -> Core {
 }
 
 fn described(known: &KnownTopic, reports: &BTreeMap<LogId, PartitionReport>) -> Topic {
-    let KnownTopic { topic, settings } = known;
-    let partition = |(partition, (log, core)): (u32, (LogId, CoreId))| {
-        let report = reports.get(&log);
+    let KnownTopic {
+        topic,
+        settings,
+        places,
+    } = known;
+    let partition = |(partition, (log, core)): (u32, &(LogId, CoreId))| {
+        let report = reports.get(log);
         let stopped = report.is_some_and(|report| report.stopped.is_some());
         let damaged = report.is_some_and(|report| report.damaged);
         Partition {
@@ -128,7 +132,7 @@ fn described(known: &KnownTopic, reports: &BTreeMap<LogId, PartitionReport>) -> 
         retention_ms: settings.retention_ms,
         records: 0,
         size_bytes: 0,
-        partitions: (0..).zip(topic.logs()).map(partition).collect(),
+        partitions: (0..).zip(places).map(partition).collect(),
         config: Vec::new(),
     }
     .counted()

@@ -11,7 +11,7 @@ use leveret_broker::core::hop::Message;
 use leveret_broker::core::observe::{Insight, Question};
 use leveret_broker::core::{Core, CoreSettings, KafkaBroker, KafkaSettings, Ports, SLICE};
 use leveret_engine::shard::{Shard, ShardSettings};
-use leveret_engine::topology::{TOPOLOGY_LOG, TopicSettings, Topology, TopologySettings};
+use leveret_engine::topology::{TopicSettings, Topology, TopologySettings};
 use leveret_record::{BatchBuilder, Compression};
 use leveret_storage::recovery::{RecoveryConfig, recover};
 use leveret_storage::store::StoreConfig;
@@ -65,6 +65,7 @@ fn settings(slice: usize, auto_create: bool, request_bytes: usize) -> CoreSettin
         hello_max: 1000,
         kafka: KafkaSettings {
             brokers: Arc::from([KafkaBroker {
+                node: 1,
                 host: "127.0.0.1".to_owned(),
                 port: 9092,
             }]),
@@ -145,11 +146,9 @@ impl World {
             },
             ..TopologySettings::default()
         };
-        let mut topology = Topology::recover(None, std::iter::empty(), topics).expect("empty");
-        topology.settle(CORES, std::iter::empty()).expect("empty");
+        let topology = Topology::recovered(&recovered, topics).expect("empty");
         let now = Mono(1);
         let cores = (0..CORES).zip(recovered.cores).map(|(id, core)| {
-            assert!(core.logs.iter().all(|log| log.id == TOPOLOGY_LOG));
             let store = StoreConfig {
                 max_commit_bytes: 256 << 10,
                 prefill: false,
@@ -159,7 +158,7 @@ impl World {
                 woken,
                 ..ShardSettings::default()
             };
-            let shard = Shard::open(shard, store, Pool, core, at(now));
+            let shard = Shard::open(shard, store, Pool, core, &topology, at(now));
             let shard = shard.expect("an empty shard");
             Core::new(CoreId(id), settings(), shard, topology.clone(), at(now))
         });

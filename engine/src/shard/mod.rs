@@ -30,7 +30,7 @@ mod trim;
 mod waking;
 mod watching;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -38,11 +38,11 @@ use hashbrown::HashMap;
 use leveret_storage::histogram::Histogram;
 use leveret_storage::io::{BufPool, IoResult, Op, OpId};
 use leveret_storage::store::{Event, LogSettings, ReadError, ReadToken, Store};
-use leveret_storage::types::{LogId, LogKind, Mono, Now, Term};
+use leveret_storage::types::{LogId, LogKind, Mono, Now, SlotId, Term};
 
 use crate::error::EngineError;
 use crate::partition::{Partition, ProducerLimits};
-use crate::topology::{TOPOLOGY_LOG, TopicConfig, TopicSettings, TopologySettings};
+use crate::topology::{TOPOLOGY_LOG, TopicConfig, TopicSettings};
 use control::Control;
 use door::Door;
 use fetch::{FetchKey, Fetches};
@@ -81,9 +81,8 @@ pub struct ShardSettings {
     pub woken: usize,
     /// Bounds of each partition's producers.
     pub producers: ProducerLimits,
-    /// Bounds of the topology, which core 0 heeds, and what topics get that do not say
-    /// otherwise, which every core does.
-    pub topology: TopologySettings,
+    /// What topics get that do not say otherwise.
+    pub topics: TopicSettings,
 }
 
 impl Default for ShardSettings {
@@ -96,7 +95,7 @@ impl Default for ShardSettings {
             parked_ns: 10_000_000_000,
             woken: 256,
             producers: ProducerLimits::default(),
-            topology: TopologySettings::default(),
+            topics: TopicSettings::default(),
         }
     }
 }
@@ -128,8 +127,6 @@ pub struct Shard<P: BufPool> {
     settings: ShardSettings,
     /// In boxes: moved as they are, a hundred thousand would take a core's turn when the table grows.
     logs: HashMap<LogId, Box<LogState>, FixedState>,
-    /// Recovered logs that no topic has claimed yet.
-    unclaimed: BTreeMap<LogId, LogState>,
     control: Option<Control>,
     parked: Parked,
     refused: Refused,
@@ -150,25 +147,26 @@ pub struct Shard<P: BufPool> {
 }
 
 impl<P: BufPool> Shard<P> {
-    /// A topic's partition lives on this core from now on: the one that was recovered, or a new,
-    /// empty one.
+    /// A topic has a new partition, in a slot of this core.
     ///
     /// # Panics
     /// If it is installed already.
-    pub fn install(&mut self, log: LogId, config: &TopicConfig) {
-        let settings = config.over(&self.settings.topology.defaults);
-        let mut state = match self.unclaimed.remove(&log) {
-            Some(recovered) => {
-                self.store.configure(log, log_settings(&settings));
-                recovered
-            }
-            None => {
-                self.store
-                    .create_log(log, LogKind::Topic, log_settings(&settings));
-                let machine = Partition::new(Default::default(), self.settings.producers);
-                LogState::new(machine, Term::default())
-            }
-        };
+    pub fn install(&mut self, log: LogId, slot: SlotId, config: &TopicConfig) {
+        let settings = config.over(&self.settings.topics);
+        self.store
+            .create_log(log, slot, LogKind::Topic, log_settings(&settings));
+        let machine = Partition::new(Default::default(), self.settings.producers);
+        self.place(log, LogState::new(machine, Term::default()), settings);
+    }
+
+    /// A partition was recovered, with its log.
+    fn adopt(&mut self, log: LogId, state: LogState, config: &TopicConfig) {
+        let settings = config.over(&self.settings.topics);
+        self.store.configure(log, log_settings(&settings));
+        self.place(log, state, settings);
+    }
+
+    fn place(&mut self, log: LogId, mut state: LogState, settings: TopicSettings) {
         state.settings = settings;
         let before = self.logs.insert(log, Box::new(state));
         assert!(before.is_none(), "a partition is installed once");
@@ -178,7 +176,7 @@ impl<P: BufPool> Shard<P> {
     /// be read before can be read still. Unknown logs are ignored.
     pub fn configure(&mut self, log: LogId, config: &TopicConfig, now: Now) {
         self.now = now;
-        let settings = config.over(&self.settings.topology.defaults);
+        let settings = config.over(&self.settings.topics);
         let Some(state) = self.logs.get_mut(&log) else {
             return;
         };
@@ -192,18 +190,6 @@ impl<P: BufPool> Shard<P> {
         self.wake_fetches(log, now);
         self.wake_watches(log, now);
         self.drain();
-    }
-
-    /// After the topics that exist at the start are installed: removes recovered logs that belong
-    /// to none, whose topics were deleted just before the last run ended. Returns how many.
-    pub fn drop_unclaimed(&mut self, now: Now) -> usize {
-        self.now = now;
-        let unclaimed = std::mem::take(&mut self.unclaimed);
-        for log in unclaimed.keys() {
-            self.store.drop_log(*log);
-        }
-        self.drain();
-        unclaimed.len()
     }
 
     /// A topic's partition is no more. Whoever waits for it is told so. Unknown logs are ignored.
@@ -421,11 +407,8 @@ impl<P: BufPool> Shard<P> {
         let snapshot = match (&self.control, self.logs.get(&log)) {
             (Some(control), _) if log == TOPOLOGY_LOG => control.topology.snapshot(),
             (_, Some(state)) => state.machine.snapshot(),
-            _ => match self.unclaimed.get(&log) {
-                Some(state) => state.machine.snapshot(),
-                // Removed after the store asked.
-                None => return,
-            },
+            // Removed after the store asked.
+            _ => return,
         };
         self.store.put_snapshot(log, snapshot);
     }

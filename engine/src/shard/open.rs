@@ -1,13 +1,15 @@
 //! Opens a shard over what recovery found on its core: rebuilds every machine from its snapshot
 //! and the entries after it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
+use bytes::Bytes;
+use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_storage::io::BufPool;
 use leveret_storage::recovery::{RecoveredCore, RecoveredLog};
 use leveret_storage::store::{LogSettings, Store, StoreConfig};
-use leveret_storage::types::{CoreId, LogId, LogKind, Now, Offset, Ordinal};
+use leveret_storage::types::{EntryMeta, LogId, LogKind, Now};
 use thiserror::Error;
 
 use super::control::Control;
@@ -22,10 +24,7 @@ use super::waking::Waking;
 use super::watching::Watches;
 use super::{Shard, ShardSettings};
 use crate::partition::{Partition, ReplayError};
-use crate::topology::{TOPOLOGY_LOG, Topology, TopologyError};
-
-/// The core that the topology lives on.
-const TOPOLOGY_CORE: CoreId = CoreId(0);
+use crate::topology::{LogOwner, TOPOLOGY_LOG, TOPOLOGY_SLOT, Topology};
 
 /// Why a shard cannot open: its logs hold what its machines never wrote. Nothing should be
 /// served.
@@ -39,28 +38,18 @@ pub enum OpenError {
         /// What is wrong.
         error: ReplayError,
     },
-    /// The topology cannot be rebuilt.
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
-    /// The topology's log counts offsets, which it has none of.
-    #[error("log {log} is at offset {next}; the topology's has none")]
-    Offsets {
-        /// The log.
-        log: LogId,
-        /// Where it says to be.
-        next: Offset,
-    },
-    /// A machine log that this program does not know: a newer one wrote it.
-    #[error("log {log} belongs to a newer version of Leveret")]
-    UnknownMachine {
+    /// A log is of another kind than what it belongs to.
+    #[error("log {log} is not of the kind that its owner in the topology has")]
+    Kind {
         /// The log.
         log: LogId,
     },
 }
 
 impl<P: BufPool> Shard<P> {
-    /// Opens the shard of one core. Its partitions wait for [`Shard::install`]; on core 0 the
-    /// topology that names them is there at once.
+    /// Opens the shard of one core over what recovery found there: everything that `topology` says
+    /// lives on it, and on core 0 the topology's own log. What belongs to nobody, because its topic was
+    /// deleted just before the last run ended, is removed.
     ///
     /// # Errors
     /// [`OpenError`] if the recovered logs are not what this engine wrote.
@@ -69,53 +58,31 @@ impl<P: BufPool> Shard<P> {
         config: StoreConfig,
         pool: P,
         mut recovered: RecoveredCore,
+        topology: &Topology,
         now: Now,
     ) -> Result<Self, OpenError> {
-        let mut control = None;
-        let mut unclaimed = BTreeMap::new();
+        let core = recovered.journal.core;
+        let mut machines = HashMap::<_, _, FixedState>::default();
+        let mut ownerless = Vec::new();
         for log in &mut recovered.logs {
-            // The store goes on holding the snapshot, in order to copy it forward.
-            let snapshot = log.snapshot.clone();
             let replay = std::mem::take(&mut log.replay);
-            match log.kind {
-                LogKind::Topic if log.lost.is_some() => {
-                    // It takes nothing more: what its machine would say of a batch is never asked.
-                    let machine = Partition::new(Default::default(), settings.producers);
-                    unclaimed.insert(log.id, LogState::new(machine, log.term));
+            match (topology.owner_of(log.id), log.kind) {
+                (None, _) => ownerless.push(log.id),
+                (Some(LogOwner::Topology), LogKind::Machine) => {}
+                (Some(LogOwner::Partition { .. }), LogKind::Topic) => {
+                    let machine = rebuild_partition(log, &replay, &settings)?;
+                    machines.insert(log.id, LogState::new(machine, log.term));
                 }
-                LogKind::Topic => {
-                    let state = rebuild_partition(log, snapshot, &replay, &settings)?;
-                    unclaimed.insert(log.id, state);
-                }
-                LogKind::Machine if log.id == TOPOLOGY_LOG => {
-                    let (log, next) = (log.id, log.next.1);
-                    if next != Offset(0) {
-                        return Err(OpenError::Offsets { log, next });
-                    }
-                    let snapshot = snapshot.as_ref().map(|(_, bytes)| &bytes[..]);
-                    let entries = replay
-                        .iter()
-                        .map(|(meta, bytes)| (meta.ordinal, &bytes[..]));
-                    let topology = Topology::recover(snapshot, entries, settings.topology)?;
-                    control = Some(Control::new(topology));
-                }
-                LogKind::Machine => return Err(OpenError::UnknownMachine { log: log.id }),
+                (Some(_), _) => return Err(OpenError::Kind { log: log.id }),
             }
         }
-        let core = recovered.journal.core;
-        let mut store = Store::open(config, pool, recovered, now);
-        if core == TOPOLOGY_CORE && control.is_none() {
-            store.create_log(TOPOLOGY_LOG, LogKind::Machine, LogSettings::default());
-            control = Some(Control::new(Topology::new(settings.topology)));
-        }
         let room = || Room::new(settings.parked_bytes, settings.parked_requests);
-        Ok(Self {
-            store,
+        let mut shard = Self {
+            store: Store::open(config, pool, recovered, now),
             now,
             settings,
             logs: HashMap::default(),
-            unclaimed,
-            control,
+            control: None,
             parked: Parked::new(room()),
             refused: Refused::default(),
             door: Door::new(room()),
@@ -131,20 +98,48 @@ impl<P: BufPool> Shard<P> {
             duplicates: 0,
             fetch_lag: Default::default(),
             stopping: false,
-        })
+        };
+        if core == topology.home(TOPOLOGY_SLOT) {
+            shard.open_topology(topology.clone());
+        }
+        for topic in topology.topics() {
+            let here = topic.logs();
+            for (log, slot) in here.filter(|(_, slot)| topology.home(*slot) == core) {
+                match machines.remove(&log) {
+                    Some(state) => shard.adopt(log, state, &topic.config),
+                    None => shard.install(log, slot, &topic.config),
+                }
+            }
+        }
+        for log in ownerless {
+            shard.store.drop_log(log);
+        }
+        shard.drain();
+        Ok(shard)
+    }
+
+    fn open_topology(&mut self, topology: Topology) {
+        if self.store.frontiers(TOPOLOGY_LOG).is_none() {
+            let (kind, settings) = (LogKind::Machine, LogSettings::default());
+            self.store
+                .create_log(TOPOLOGY_LOG, TOPOLOGY_SLOT, kind, settings);
+        }
+        self.control = Some(Control::new(topology));
     }
 }
 
+/// The machine as it was before the last run ended.
 fn rebuild_partition(
     log: &RecoveredLog,
-    snapshot: Option<(Ordinal, bytes::Bytes)>,
-    replay: &[(leveret_storage::types::EntryMeta, bytes::Bytes)],
+    replay: &[(EntryMeta, Bytes)],
     settings: &ShardSettings,
-) -> Result<LogState, OpenError> {
-    let snapshot = snapshot.as_ref().map(|(_, bytes)| &bytes[..]);
+) -> Result<Partition, OpenError> {
+    if log.lost.is_some() {
+        // It takes nothing more: what its machine would say of a batch is never asked.
+        return Ok(Partition::new(Default::default(), settings.producers));
+    }
+    let snapshot = log.snapshot.as_ref().map(|(_, bytes)| &bytes[..]);
     let entries = replay.iter().map(|(meta, bytes)| (meta, &bytes[..]));
-    let next = log.next.1;
-    let machine = Partition::recover(snapshot, entries, next, settings.producers)
-        .map_err(|error| OpenError::Partition { log: log.id, error })?;
-    Ok(LogState::new(machine, log.term))
+    Partition::recover(snapshot, entries, log.next.1, settings.producers)
+        .map_err(|error| OpenError::Partition { log: log.id, error })
 }

@@ -18,24 +18,18 @@ impl<P: BufPool> Shard<P> {
         self.control.as_ref().map(|control| &control.topology)
     }
 
-    /// As [`Shard::topology`], to [`settle`](Topology::settle) it after a start.
-    pub fn topology_mut(&mut self) -> Option<&mut Topology> {
-        self.control.as_mut().map(|control| &mut control.topology)
-    }
-
-    /// Changes the topology; new partitions spread over `cores` cores. [`Shard::poll_change`]
-    /// gives the change when it is durable, in the order of the commands; then every core has to
+    /// Changes the topology. [`Shard::poll_change`] gives the change when it is durable, in the order of the commands; then every core has to
     /// install it.
     ///
     /// # Panics
     /// On another core than 0.
-    pub fn submit(&mut self, request: RequestId, command: &Command, cores: u16, now: Now) {
+    pub fn submit(&mut self, request: RequestId, command: &Command, now: Now) {
         self.now = now;
         if self.stopping {
             return self.fail(request, EngineError::Stopping);
         }
         let control = self.control.as_mut().expect("the topology is on core 0");
-        let entry = match control.topology.decide(command, cores, now.wall) {
+        let entry = match control.topology.decide(command, now.wall) {
             Ok(entry) => entry,
             Err(refusal) => return self.fail(request, refusal.into()),
         };

@@ -3,35 +3,35 @@
 //! Each entry is sealed (see `codec`) with its own kind and version; bodies, little-endian:
 //!
 //! ```text
-//! kind 16  topic created, version 2
+//! kind 16  topic created, version 3
 //!   topic id u64 | created i64 ms
 //!   name: length u16, bytes
 //!   config
 //!   runs u32, for each: first partition u32, its log u64   here one run, from partition 0
-//!   partitions u32, then the core of each: u16
+//!   partitions u32, then the slot of each: u8
 //! kind 17  topic deleted, version 1
 //!   topic id u64
 //! kind 18  producer ids reserved, version 1
 //!   first u64 | count u32
-//! kind 19  topic altered, version 1
+//! kind 19  topic altered, version 2
 //!   topic id u64
 //!   config: all that is set from here on
 //!   partitions before u32 | log of the first new partition u64
-//!   new partitions u32, then the core of each: u16
+//!   new partitions u32, then the slot of each: u8
 //!
-//! kind 20  cluster named, version 1
+//! kind 40  cluster named, version 1
 //!   its id: upper half u64, lower half u64
 //!
 //! config: settings u32, by number, for each: number u16, then its value
 //!   i64; of 17 and 19 (lists of replicas) length u16, bytes
 //! ```
 //!
-//! Version 1 of kind 16, which was never released, is not read.
+//! Older versions of kinds 16 and 19, which were never released, are not read.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use leveret_storage::types::{CoreId, LogId, WallMs};
+use leveret_storage::types::{LogId, SlotId, WallMs};
 
 use super::{ClusterId, LogRun, StoredValue, Topic, TopicConfig, TopicId, TopicKey, TopicName};
 use crate::codec::{DecodeError, Reader, Writer, check_version};
@@ -40,17 +40,18 @@ const CREATED: u16 = 16;
 const DELETED: u16 = 17;
 const PRODUCER_IDS: u16 = 18;
 const ALTERED: u16 = 19;
-const CLUSTER: u16 = 20;
+const CLUSTER: u16 = 40;
 /// Of a topic, here and in a snapshot.
-pub(super) const TOPIC_VERSION: u16 = 2;
+pub(super) const TOPIC_VERSION: u16 = 3;
+const ALTERED_VERSION: u16 = 2;
 const VERSION: u16 = 1;
-/// Bytes of a topic besides its name, settings, runs and cores.
+/// Bytes of a topic besides its name, settings, runs and slots.
 pub(super) const TOPIC_LEN: usize = 30;
 /// Fewest bytes of a setting.
 const SETTING_LEN: usize = 4;
 const RUN_LEN: usize = 12;
-const CORE_LEN: usize = 2;
-/// Bytes of an alteration besides its settings and cores.
+const SLOT_LEN: usize = 1;
+/// Bytes of an alteration besides its settings and slots.
 const ALTERED_LEN: usize = 28;
 
 /// One change of the topology: an entry of log 0, and the delta that every core installs.
@@ -84,29 +85,29 @@ pub struct TopicAltered {
     pub partition: u32,
     /// Log of the first new partition.
     pub log: LogId,
-    /// The core of each new partition; may be empty.
-    pub cores: Vec<CoreId>,
+    /// The slot of each new partition; may be empty.
+    pub slots: Vec<SlotId>,
 }
 
 impl TopicAltered {
     /// How many partitions the topic has from here on.
     #[must_use]
     pub fn partitions(&self) -> u32 {
-        let added = u32::try_from(self.cores.len()).expect("partitions per topic are bounded");
+        let added = u32::try_from(self.slots.len()).expect("partitions per topic are bounded");
         self.partition + added
     }
 
-    /// Log and core of the new partitions, in order.
-    pub fn added(&self) -> impl Iterator<Item = (LogId, CoreId)> + '_ {
+    /// Log and slot of the new partitions, in order.
+    pub fn added(&self) -> impl Iterator<Item = (LogId, SlotId)> + '_ {
         let logs = (0..).map(|index| self.log.plus(index));
-        logs.zip(self.cores.iter().copied())
+        logs.zip(self.slots.iter().copied())
     }
 
-    /// Log and core of one of the new partitions, which are counted from 0.
+    /// Log and slot of one of the new partitions, which are counted from 0.
     #[must_use]
-    pub fn added_partition(&self, index: u32) -> Option<(LogId, CoreId)> {
-        let core = self.cores.get(index as usize)?;
-        Some((self.log.plus(u64::from(index)), *core))
+    pub fn added_partition(&self, index: u32) -> Option<(LogId, SlotId)> {
+        let slot = self.slots.get(index as usize)?;
+        Some((self.log.plus(u64::from(index)), *slot))
     }
 
     /// The topic, altered.
@@ -114,12 +115,12 @@ impl TopicAltered {
         assert_eq!(topic.partitions(), self.partition, "entries in order");
         let mut topic = topic.clone();
         topic.config = self.config.clone();
-        if !self.cores.is_empty() {
+        if !self.slots.is_empty() {
             topic.runs.push(LogRun {
                 partition: self.partition,
                 log: self.log,
             });
-            topic.cores.extend_from_slice(&self.cores);
+            topic.slots.extend_from_slice(&self.slots);
         }
         topic
     }
@@ -137,13 +138,13 @@ impl TopologyEntry {
             }
             Self::TopicAltered(altered) => {
                 let len =
-                    ALTERED_LEN + config_len(&altered.config) + altered.cores.len() * CORE_LEN;
-                let mut writer = Writer::new(ALTERED, VERSION, len);
+                    ALTERED_LEN + config_len(&altered.config) + altered.slots.len() * SLOT_LEN;
+                let mut writer = Writer::new(ALTERED, ALTERED_VERSION, len);
                 writer.u64(altered.id.0);
                 put_config(&mut writer, &altered.config);
                 writer.u32(altered.partition);
                 writer.u64(altered.log.0);
-                put_cores(&mut writer, &altered.cores);
+                put_slots(&mut writer, &altered.slots);
                 writer.seal()
             }
             Self::TopicDeleted(id) => {
@@ -174,7 +175,8 @@ impl TopologyEntry {
         let (kind, version, mut reader) = Reader::open(bytes)?;
         let versions = match kind {
             CREATED => TOPIC_VERSION..=TOPIC_VERSION,
-            DELETED | PRODUCER_IDS | ALTERED | CLUSTER => VERSION..=VERSION,
+            ALTERED => ALTERED_VERSION..=ALTERED_VERSION,
+            DELETED | PRODUCER_IDS | CLUSTER => VERSION..=VERSION,
             _ => return Err(DecodeError::UnknownKind(kind)),
         };
         check_version(version, versions)?;
@@ -206,7 +208,7 @@ pub(super) fn get_cluster(reader: &mut Reader<'_>) -> Result<ClusterId, DecodeEr
 
 /// Bytes that a topic takes, about.
 pub(super) fn topic_len(topic: &Topic) -> usize {
-    let logs = topic.runs.len() * RUN_LEN + topic.cores.len() * CORE_LEN;
+    let logs = topic.runs.len() * RUN_LEN + topic.slots.len() * SLOT_LEN;
     TOPIC_LEN + topic.name.as_str().len() + config_len(&topic.config) + logs
 }
 
@@ -228,7 +230,7 @@ pub(super) fn put_topic(writer: &mut Writer, topic: &Topic) {
         writer.u32(run.partition);
         writer.u64(run.log.0);
     }
-    put_cores(writer, &topic.cores);
+    put_slots(writer, &topic.slots);
 }
 
 pub(super) fn get_topic(reader: &mut Reader<'_>) -> Result<Topic, DecodeError> {
@@ -249,15 +251,15 @@ pub(super) fn get_topic(reader: &mut Reader<'_>) -> Result<Topic, DecodeError> {
         })
         .collect();
     let runs = runs?;
-    let cores = get_cores(reader)?;
-    check_runs(&runs, cores.len())?;
+    let slots = get_slots(reader)?;
+    check_runs(&runs, slots.len())?;
     Ok(Topic {
         id,
         name,
         config,
         created,
         runs,
-        cores,
+        slots,
     })
 }
 
@@ -291,11 +293,11 @@ fn get_altered(reader: &mut Reader<'_>) -> Result<TopicAltered, DecodeError> {
         config: get_config(reader)?,
         partition: reader.u32("partitions before")?,
         log: LogId(reader.u64("first new log")?),
-        cores: get_cores(reader)?,
+        slots: get_slots(reader)?,
     };
-    let added = u32::try_from(altered.cores.len()).ok();
+    let added = u32::try_from(altered.slots.len()).ok();
     let total = added.and_then(|added| altered.partition.checked_add(added));
-    after(altered.log, altered.cores.len() as u64)?;
+    after(altered.log, altered.slots.len() as u64)?;
     match total {
         Some(_) if altered.partition > 0 => Ok(altered),
         _ => Err(DecodeError::Invalid("partitions")),
@@ -332,15 +334,15 @@ fn get_config(reader: &mut Reader<'_>) -> Result<TopicConfig, DecodeError> {
     Ok(config)
 }
 
-fn put_cores(writer: &mut Writer, cores: &[CoreId]) {
-    writer.count(cores.len());
-    for core in cores {
-        writer.u16(core.0);
+fn put_slots(writer: &mut Writer, slots: &[SlotId]) {
+    writer.count(slots.len());
+    for slot in slots {
+        writer.u8(slot.0);
     }
 }
 
-fn get_cores(reader: &mut Reader<'_>) -> Result<Vec<CoreId>, DecodeError> {
-    (0..reader.count(CORE_LEN, "partitions")?)
-        .map(|_| reader.u16("core").map(CoreId))
+fn get_slots(reader: &mut Reader<'_>) -> Result<Vec<SlotId>, DecodeError> {
+    (0..reader.count(SLOT_LEN, "partitions")?)
+        .map(|_| reader.u8("slot").map(SlotId))
         .collect()
 }

@@ -9,8 +9,10 @@ mod cluster;
 mod config;
 mod entry;
 mod name;
-mod placement;
+mod owner;
 mod producer_ids;
+mod recovered;
+mod slots;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -19,7 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use leveret_storage::types::{CoreId, LogId, WallMs};
+use leveret_storage::homes::Homes;
+use leveret_storage::types::{CoreId, LogId, SlotId, WallMs};
 use thiserror::Error;
 
 use cluster::Cluster;
@@ -31,12 +34,15 @@ pub use config::{
 };
 pub use entry::{TopicAltered, TopologyEntry};
 pub use name::{InvalidTopicName, MAX_NAME_LEN, TopicName};
-pub use placement::PlacementError;
+pub use owner::LogOwner;
 pub use producer_ids::ProducerIds;
+use slots::Loads;
 pub use snapshot::TopologyError;
 
 /// The topology's own log.
 pub const TOPOLOGY_LOG: LogId = LogId(0);
+/// The slot that it belongs to, which lives on core 0 always.
+pub const TOPOLOGY_SLOT: SlotId = SlotId(0);
 
 /// Names one topic for ever; a topic that is created again under the same name gets another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,9 +90,8 @@ pub struct Topic {
     /// Its logs, as runs of consecutive ids: one for each time that it got partitions. By
     /// partition, the first is 0.
     pub runs: Vec<LogRun>,
-    /// For each partition the core that it was placed on, or after [`Topology::settle`] lives
-    /// on.
-    pub cores: Vec<CoreId>,
+    /// For each partition the slot that it belongs to.
+    pub slots: Vec<SlotId>,
 }
 
 /// Partitions with consecutive log ids, up to the next run.
@@ -102,27 +107,27 @@ impl Topic {
     /// How many partitions it has.
     #[must_use]
     pub fn partitions(&self) -> u32 {
-        u32::try_from(self.cores.len()).expect("partitions per topic are bounded")
+        u32::try_from(self.slots.len()).expect("partitions per topic are bounded")
     }
 
-    /// Log and core of a partition, if there is one of that number.
+    /// Log and slot of a partition, if there is one of that number.
     #[must_use]
-    pub fn partition(&self, index: u32) -> Option<(LogId, CoreId)> {
-        let core = self.cores.get(index as usize)?;
+    pub fn partition(&self, index: u32) -> Option<(LogId, SlotId)> {
+        let slot = self.slots.get(index as usize)?;
         let after = self.runs.partition_point(|run| run.partition <= index);
         let run = self.runs[after - 1];
-        Some((run.log.plus(u64::from(index - run.partition)), *core))
+        Some((run.log.plus(u64::from(index - run.partition)), *slot))
     }
 
-    /// Log and core of every partition, in order.
-    pub fn logs(&self) -> impl Iterator<Item = (LogId, CoreId)> + '_ {
+    /// Log and slot of every partition, in order.
+    pub fn logs(&self) -> impl Iterator<Item = (LogId, SlotId)> + '_ {
         let ends = self.runs.iter().skip(1).map(|run| run.partition);
         let runs = self.runs.iter().zip(ends.chain([self.partitions()]));
         let logs = runs.flat_map(|(run, end)| {
             let count = u64::from(end - run.partition);
             (0..count).map(|index| run.log.plus(index))
         });
-        logs.zip(self.cores.iter().copied())
+        logs.zip(self.slots.iter().copied())
     }
 }
 
@@ -253,15 +258,17 @@ pub struct Topology {
     next_log: LogId,
     next_producer: u64,
     partitions: u32,
-    /// Partitions per core, for placement.
-    loads: Vec<u32>,
+    /// Logs of each slot, for new ones.
+    loads: Loads,
+    /// Which core each slot lives on in this run.
+    homes: Homes,
     settings: TopologySettings,
 }
 
 impl Topology {
-    /// A topology without topics.
+    /// A topology without topics, where slots live so.
     #[must_use]
-    pub fn new(settings: TopologySettings) -> Self {
+    pub fn new(settings: TopologySettings, homes: Homes) -> Self {
         Self {
             topics: BTreeMap::new(),
             by_name: BTreeMap::new(),
@@ -272,7 +279,8 @@ impl Topology {
             next_log: TOPOLOGY_LOG.plus(1),
             next_producer: 0,
             partitions: 0,
-            loads: Vec::new(),
+            loads: Loads::none(),
+            homes,
             settings,
         }
     }
@@ -309,17 +317,22 @@ impl Topology {
         self.by_name.get(name).map(|id| &self.topics[id])
     }
 
-    /// The topic and partition number that a log belongs to.
+    /// Log and core of a topic's partition, if there is one of that number.
     #[must_use]
-    pub fn owner_of(&self, log: LogId) -> Option<(&Arc<Topic>, u32)> {
-        let (first, (id, partition)) = self.by_log.range(..=log).next_back()?;
-        let topic = &self.topics[id];
-        let index = u32::try_from(log.0 - first.0)
-            .ok()?
-            .checked_add(*partition)?;
-        // Beyond its run, the partition of that number has another log, or there is none.
-        let (found, _) = topic.partition(index)?;
-        (found == log).then_some((topic, index))
+    pub fn place(&self, topic: &Topic, index: u32) -> Option<(LogId, CoreId)> {
+        let (log, slot) = topic.partition(index)?;
+        Some((log, self.home(slot)))
+    }
+
+    /// Log and core of each of a topic's partitions, in order.
+    pub fn places<'a>(&'a self, topic: &'a Topic) -> impl Iterator<Item = (LogId, CoreId)> + 'a {
+        topic.logs().map(|(log, slot)| (log, self.home(slot)))
+    }
+
+    /// The core that a slot lives on in this run.
+    #[must_use]
+    pub fn home(&self, slot: SlotId) -> CoreId {
+        self.homes.core(slot)
     }
 
     /// What is in force for a topic: its own choices over the broker's defaults.
@@ -358,19 +371,11 @@ impl Topology {
         self.partitions
     }
 
-    /// Turns a command into the entry that carries it out on `cores` cores, without effect yet.
+    /// Turns a command into the entry that carries it out, without effect yet.
     ///
     /// # Errors
     /// [`TopologyRefusal`]: the command cannot be carried out as things stand.
-    ///
-    /// # Panics
-    /// If `cores` is 0.
-    pub fn decide(
-        &self,
-        command: &Command,
-        cores: u16,
-        now: WallMs,
-    ) -> Result<TopologyEntry, TopologyRefusal> {
+    pub fn decide(&self, command: &Command, now: WallMs) -> Result<TopologyEntry, TopologyRefusal> {
         match command {
             Command::CreateTopic {
                 name,
@@ -388,7 +393,7 @@ impl Topology {
                         partition: 0,
                         log: self.next_log,
                     }],
-                    cores: placement::spread(&self.loads, cores, *partitions),
+                    slots: self.loads.spread(&self.homes, *partitions),
                 })))
             }
             Command::AlterTopic { id, changes } => {
@@ -400,7 +405,7 @@ impl Topology {
                     config: self.reconfigured(topic, changes)?,
                     partition: topic.partitions(),
                     log: self.next_log,
-                    cores: placement::spread(&self.loads, cores, added),
+                    slots: self.loads.spread(&self.homes, added),
                 })))
             }
             Command::DeleteTopic { id } => match self.topics.contains_key(id) {
@@ -436,7 +441,7 @@ impl Topology {
                 self.insert(Arc::clone(topic));
             }
             TopologyEntry::TopicAltered(altered) => {
-                let grows = altered.cores.is_empty() || altered.log >= self.next_log;
+                let grows = altered.slots.is_empty() || altered.log >= self.next_log;
                 assert!(grows, "log ids grow");
                 let before = self.remove(altered.id);
                 self.insert(Arc::new(altered.of(&before)));
@@ -536,7 +541,7 @@ impl Topology {
         self.next_log = self.next_log.max(newest.plus(1));
         self.next_topic = self.next_topic.max(TopicId(topic.id.0 + 1));
         self.partitions += topic.partitions();
-        placement::load(&mut self.loads, &topic.cores);
+        self.loads.add(&topic.slots);
         self.topics.insert(topic.id, topic);
     }
 
@@ -553,7 +558,7 @@ impl Topology {
             self.by_log.remove(&run.log);
         }
         self.partitions -= topic.partitions();
-        placement::unload(&mut self.loads, &topic.cores);
+        self.loads.remove(&topic.slots);
         topic
     }
 }

@@ -1,6 +1,6 @@
 //! The whole topology as bytes, which stand for all entries below an ordinal.
 //!
-//! Sealed (see `codec`) with kind 3, version 3; the body, little-endian:
+//! Sealed (see `codec`) with kind 3, version 4; the body, little-endian:
 //!
 //! ```text
 //! next topic id u64 | next log u64 | next producer id u64
@@ -8,12 +8,13 @@
 //! topics u32, by id, each as in a `topic created` entry, with any number of runs
 //! ```
 //!
-//! Version 2, which is read, says nothing of the cluster.
+//! Older versions, which were never released, are not read.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use leveret_storage::types::{LogId, Ordinal};
+use leveret_storage::homes::Homes;
+use leveret_storage::types::{LogId, Offset, Ordinal};
 use thiserror::Error;
 
 use super::entry::{TOPIC_LEN, get_cluster, get_topic, put_cluster, put_topic, topic_len};
@@ -22,9 +23,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 
 /// Kind number of a sealed topology snapshot.
 const KIND: u16 = 3;
-const VERSION: u16 = 3;
-/// Without the cluster's name.
-const OLDEST_VERSION: u16 = 2;
+const VERSION: u16 = 4;
 
 /// Why the topology cannot be rebuilt from what was recovered.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -40,6 +39,30 @@ pub enum TopologyError {
         /// What is wrong with it.
         error: DecodeError,
     },
+    /// The topology's log counts offsets, which it has none of.
+    #[error("the topology's log is at offset {next}; it has none")]
+    Offsets {
+        /// Where it says to be.
+        next: Offset,
+    },
+    /// A log with an id that nothing has had yet: the topology has lost entries.
+    #[error("log {log} has records, but the topology has given out log ids only below {next}")]
+    FromTheFuture {
+        /// The log.
+        log: LogId,
+        /// The id that the next log would get.
+        next: LogId,
+    },
+    /// A log is not in the slot that the topology gave it.
+    #[error("log {log} belongs to slot {found}, but the topology says {told}")]
+    Slot {
+        /// The log.
+        log: LogId,
+        /// The slot that its records name.
+        found: u8,
+        /// The slot that the topology gave it.
+        told: u8,
+    },
     /// An entry can be read, but not be carried out after those before it.
     #[error("topology entry {ordinal} contradicts those before it")]
     Contradiction {
@@ -49,7 +72,8 @@ pub enum TopologyError {
 }
 
 impl Topology {
-    /// Rebuilds the topology: the snapshot, then every entry from the snapshot's ordinal on.
+    /// Rebuilds the topology: the snapshot, then every entry from the snapshot's ordinal on; slots live
+    /// as `homes` says.
     ///
     /// # Errors
     /// [`TopologyError`] if snapshot and entries are not what a topology wrote.
@@ -57,10 +81,11 @@ impl Topology {
         snapshot: Option<&[u8]>,
         replay: impl Iterator<Item = (Ordinal, &'a [u8])>,
         settings: TopologySettings,
+        homes: Homes,
     ) -> Result<Self, TopologyError> {
         let mut topology = match snapshot {
-            Some(bytes) => decode(bytes, settings).map_err(TopologyError::Snapshot)?,
-            None => Self::new(settings),
+            Some(bytes) => decode(bytes, settings, homes).map_err(TopologyError::Snapshot)?,
+            None => Self::new(settings, homes),
         };
         for (ordinal, bytes) in replay {
             let entry = TopologyEntry::decode(bytes)
@@ -111,7 +136,7 @@ impl Topology {
             TopologyEntry::TopicAltered(altered) => {
                 let topic = self.topics.get(&altered.id);
                 let follows = topic.is_some_and(|t| t.partitions() == altered.partition);
-                follows && (altered.cores.is_empty() || altered.log >= self.next_log)
+                follows && (altered.slots.is_empty() || altered.log >= self.next_log)
             }
             TopologyEntry::TopicDeleted(id) => self.topics.contains_key(id),
             TopologyEntry::ClusterNamed(_) => !matches!(self.cluster, Cluster::Named(_)),
@@ -122,25 +147,23 @@ impl Topology {
     }
 }
 
-fn decode(bytes: &[u8], settings: TopologySettings) -> Result<Topology, DecodeError> {
-    let (version, mut reader) = Reader::open_as(bytes, KIND, OLDEST_VERSION..=VERSION)?;
-    let mut topology = Topology::new(settings);
+fn decode(bytes: &[u8], settings: TopologySettings, homes: Homes) -> Result<Topology, DecodeError> {
+    let (_, mut reader) = Reader::open_as(bytes, KIND, VERSION..=VERSION)?;
+    let mut topology = Topology::new(settings, homes);
     let next_topic = TopicId(reader.u64("next topic id")?);
     let next_log = LogId(reader.u64("next log")?);
     let next_producer = reader.u64("next producer id")?;
-    if version > OLDEST_VERSION {
-        topology.cluster = match reader.u8("whether the cluster is named")? {
-            0 => Cluster::Unnamed,
-            1 => Cluster::Named(get_cluster(&mut reader)?),
-            _ => return Err(DecodeError::Invalid("whether the cluster is named")),
-        };
-    }
+    topology.cluster = match reader.u8("whether the cluster is named")? {
+        0 => Cluster::Unnamed,
+        1 => Cluster::Named(get_cluster(&mut reader)?),
+        _ => return Err(DecodeError::Invalid("whether the cluster is named")),
+    };
     for _ in 0..reader.count(TOPIC_LEN, "topics")? {
         // In the order of ids; logs need not be, since a topic may have grown.
         let topic = get_topic(&mut reader)?;
         let shares = topic
             .logs()
-            .any(|(log, _)| topology.owner_of(log).is_some());
+            .any(|(log, _)| topology.partition_of(log).is_some());
         if shares || !topology.has_room_for(&topic) {
             return Err(DecodeError::Invalid("order of topics"));
         }

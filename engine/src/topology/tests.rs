@@ -23,6 +23,14 @@ const LIMITS: TopologySettings = TopologySettings {
     },
 };
 
+fn two() -> Homes {
+    Homes::interleaved(2)
+}
+
+fn new(settings: TopologySettings) -> Topology {
+    Topology::new(settings, two())
+}
+
 fn create(name: &str, partitions: u32) -> Command {
     Command::CreateTopic {
         name: name.parse().unwrap(),
@@ -37,13 +45,13 @@ fn pairs(config: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 fn run(topology: &mut Topology, command: &Command) -> Result<TopologyEntry, TopologyRefusal> {
-    let entry = topology.decide(command, 2, WallMs(5))?;
+    let entry = topology.decide(command, WallMs(5))?;
     topology.apply(&entry);
     Ok(entry)
 }
 
-fn cores(topic: &Topic) -> Vec<u16> {
-    topic.cores.iter().map(|core| core.0).collect()
+fn slots(topic: &Topic) -> Vec<u8> {
+    topic.slots.iter().map(|slot| slot.0).collect()
 }
 
 #[test]
@@ -63,10 +71,10 @@ fn names_follow_kafkas_rules() {
 
 #[test]
 fn names_that_differ_only_in_dots_and_underscores_collide() {
-    let mut topology = Topology::new(LIMITS);
+    let mut topology = new(LIMITS);
     run(&mut topology, &create("a.b_c", 1)).unwrap();
     let refused = |topology: &Topology, name: &str| {
-        let refusal = topology.decide(&create(name, 1), 2, WallMs(5)).unwrap_err();
+        let refusal = topology.decide(&create(name, 1), WallMs(5)).unwrap_err();
         matches!(refusal, TopologyRefusal::NameCollides { other, .. } if other.as_str() == "a.b_c")
     };
     for name in ["a_b_c", "a.b.c", "a_b.c"] {
@@ -75,10 +83,11 @@ fn names_that_differ_only_in_dots_and_underscores_collide() {
     for name in ["a-b_c", "a.b_", "a.b_c_", "abc"] {
         run(&mut topology, &create(name, 1)).unwrap();
     }
-    let same = topology.decide(&create("a.b_c", 1), 2, WallMs(5));
+    let same = topology.decide(&create("a.b_c", 1), WallMs(5));
     assert!(matches!(same, Err(TopologyRefusal::TopicExists { .. })));
     // Also after a restart, and no more once the other is gone.
-    topology = Topology::recover(Some(&topology.snapshot()), [].into_iter(), LIMITS).unwrap();
+    topology =
+        Topology::recover(Some(&topology.snapshot()), [].into_iter(), LIMITS, two()).unwrap();
     assert!(refused(&topology, "a_b_c"));
     run(&mut topology, &Command::DeleteTopic { id: TopicId(1) }).unwrap();
     run(&mut topology, &create("a_b_c", 1)).unwrap();
@@ -86,62 +95,60 @@ fn names_that_differ_only_in_dots_and_underscores_collide() {
 
 #[test]
 fn topics_that_collided_before_they_were_refused_live_on() {
-    let mut topology = Topology::new(LIMITS);
+    let mut topology = new(LIMITS);
     let first = run(&mut topology, &create("a.b", 1)).unwrap();
-    let mut other = Topology::new(LIMITS);
+    let mut other = new(LIMITS);
     run(&mut other, &create("x", 1)).unwrap();
     let second = run(&mut other, &create("a_b", 1)).unwrap();
     let entries = [first.encode(), second.encode()];
     let replay = (0..)
         .map(Ordinal)
         .zip(entries.iter().map(|bytes| &bytes[..]));
-    let mut topology = Topology::recover(None, replay, LIMITS).unwrap();
+    let mut topology = Topology::recover(None, replay, LIMITS, two()).unwrap();
     assert!(topology.topic_named("a.b").is_some() && topology.topic_named("a_b").is_some());
     run(&mut topology, &Command::DeleteTopic { id: TopicId(1) }).unwrap();
-    assert!(topology.decide(&create("a.b", 1), 2, WallMs(5)).is_err());
+    assert!(topology.decide(&create("a.b", 1), WallMs(5)).is_err());
 }
 
 #[test]
 fn kafkas_own_names_are_nobodys() {
-    let topology = Topology::new(LIMITS);
-    let refused = topology.decide(&create("__consumer_offsets", 1), 2, WallMs(5));
+    let topology = new(LIMITS);
+    let refused = topology.decide(&create("__consumer_offsets", 1), WallMs(5));
     assert!(matches!(refused, Err(TopologyRefusal::NameReserved { .. })));
-    assert!(
-        topology
-            .decide(&create("__consumer", 1), 2, WallMs(5))
-            .is_ok()
-    );
+    assert!(topology.decide(&create("__consumer", 1), WallMs(5)).is_ok());
 }
 
 #[test]
 fn a_data_directory_is_named_once() {
-    let mut topology = Topology::new(LIMITS);
-    let unnamed = topology.decide(&Command::NameCluster, 2, WallMs(5));
+    let mut topology = new(LIMITS);
+    let unnamed = topology.decide(&Command::NameCluster, WallMs(5));
     assert_eq!(unnamed, Err(TopologyRefusal::NoProposedName));
     topology.propose_cluster(ClusterId(7));
     assert_eq!(topology.cluster(), Some(ClusterId(7)));
     // What is only proposed does not outlive the run.
-    let again = Topology::recover(Some(&topology.snapshot()), [].into_iter(), LIMITS).unwrap();
+    let again =
+        Topology::recover(Some(&topology.snapshot()), [].into_iter(), LIMITS, two()).unwrap();
     assert_eq!(again.cluster(), None);
     let entry = run(&mut topology, &Command::NameCluster).unwrap();
     assert!(!topology.has_proposed_cluster());
     let bytes = entry.encode();
     let log = [(Ordinal(0), &bytes[..])];
-    let replayed = Topology::recover(None, log.into_iter(), LIMITS).unwrap();
-    let kept = Topology::recover(Some(&topology.snapshot()), [].into_iter(), LIMITS).unwrap();
+    let replayed = Topology::recover(None, log.into_iter(), LIMITS, two()).unwrap();
+    let kept =
+        Topology::recover(Some(&topology.snapshot()), [].into_iter(), LIMITS, two()).unwrap();
     for mut found in [replayed, kept] {
         found.propose_cluster(ClusterId(8));
         assert_eq!(found.cluster(), Some(ClusterId(7)));
-        let twice = found.decide(&Command::NameCluster, 2, WallMs(5));
+        let twice = found.decide(&Command::NameCluster, WallMs(5));
         assert_eq!(twice, Err(TopologyRefusal::NoProposedName));
     }
     let twice = [(Ordinal(0), &bytes[..]), (Ordinal(1), &bytes[..])];
-    assert!(Topology::recover(None, twice.into_iter(), LIMITS).is_err());
+    assert!(Topology::recover(None, twice.into_iter(), LIMITS, two()).is_err());
 }
 
 #[test]
 fn a_topic_is_found_by_id_name_and_log_until_it_is_deleted() {
-    let mut topology = Topology::new(LIMITS);
+    let mut topology = new(LIMITS);
     run(&mut topology, &create("b", 3)).unwrap();
     run(&mut topology, &create("a", 2)).unwrap();
     let b = Arc::clone(topology.topic_named("b").unwrap());
@@ -157,10 +164,14 @@ fn a_topic_is_found_by_id_name_and_log_until_it_is_deleted() {
     assert_eq!(after(Some("a")), ["b"]);
     assert_eq!(after(Some("aa")), ["b"]);
     assert!(after(Some("b")).is_empty());
-    assert_eq!(b.partition(2), Some((LogId(3), CoreId(0))));
+    assert_eq!(b.partition(2), Some((LogId(3), SlotId(2))));
     assert_eq!(b.partition(3), None);
-    assert_eq!(topology.owner_of(LogId(0)), None);
-    assert_eq!(topology.owner_of(LogId(3)), Some((&b, 2)));
+    assert_eq!(topology.owner_of(TOPOLOGY_LOG), Some(LogOwner::Topology));
+    let partition = LogOwner::Partition {
+        topic: &b,
+        index: 2,
+    };
+    assert_eq!(topology.owner_of(LogId(3)), Some(partition));
     assert_eq!(topology.owner_of(LogId(6)), None);
     let names: Vec<_> = topology.topics().map(|topic| topic.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
@@ -176,7 +187,7 @@ fn a_topic_is_found_by_id_name_and_log_until_it_is_deleted() {
 
 #[test]
 fn refusals_name_the_limit_and_change_nothing() {
-    let mut topology = Topology::new(LIMITS);
+    let mut topology = new(LIMITS);
     run(&mut topology, &create("a", 8)).unwrap();
     let before = topology.snapshot();
     let mut refused = |command| run(&mut topology, &command).unwrap_err();
@@ -206,50 +217,43 @@ fn refusals_name_the_limit_and_change_nothing() {
 }
 
 #[test]
-fn partitions_go_to_the_least_loaded_core() {
-    let mut topology = Topology::new(LIMITS);
+fn partitions_go_to_the_least_loaded_core_and_there_to_the_least_loaded_slot() {
+    let mut topology = new(LIMITS);
     run(&mut topology, &create("a", 3)).unwrap();
-    assert_eq!(cores(topology.topic_named("a").unwrap()), [0, 1, 0]);
+    assert_eq!(slots(topology.topic_named("a").unwrap()), [0, 1, 2]);
     run(&mut topology, &create("b", 3)).unwrap();
-    assert_eq!(cores(topology.topic_named("b").unwrap()), [1, 0, 1]);
+    assert_eq!(slots(topology.topic_named("b").unwrap()), [3, 4, 5]);
     let id = topology.topic_named("a").unwrap().id;
     run(&mut topology, &Command::DeleteTopic { id }).unwrap();
+    // Slots 0, 1 and 2 are free again; core 1 has one log more than core 0.
     run(&mut topology, &create("c", 2)).unwrap();
-    assert_eq!(cores(topology.topic_named("c").unwrap()), [0, 0]);
+    let c = topology.topic_named("c").unwrap();
+    assert_eq!(slots(c), [0, 2]);
+    let places: Vec<_> = topology.places(c).collect();
+    assert_eq!(places, [(LogId(7), CoreId(0)), (LogId(8), CoreId(0))]);
+    assert_eq!(topology.place(c, 1), Some(places[1]));
 }
 
 #[test]
-fn after_a_start_recovered_logs_stay_and_empty_ones_move_around_them() {
-    let mut topology = Topology::new(LIMITS);
-    run(&mut topology, &create("a", 4)).unwrap();
-    let recovered = [
-        (LogId(1), CoreId(1)),
-        (LogId(3), CoreId(1)),
-        (TOPOLOGY_LOG, CoreId(0)),
-    ];
-    topology.settle(2, recovered).unwrap();
-    assert_eq!(cores(topology.topic_named("a").unwrap()), [1, 1, 1, 1]);
-    // Partition 1 and 3 have no records; on one core they come down to it.
-    topology.settle(1, [(LogId(1), CoreId(0))]).unwrap();
-    assert_eq!(cores(topology.topic_named("a").unwrap()), [0, 0, 0, 0]);
-    let lost = topology.settle(1, [(LogId(5), CoreId(0))]);
-    let next = LogId(5);
-    assert_eq!(lost, Err(PlacementError::FromTheFuture { log: next, next }));
-}
-
-#[test]
-fn homeless_partitions_spread_around_the_settled() {
-    let mut topology = Topology::new(LIMITS);
-    let entry = topology.decide(&create("a", 4), 8, WallMs(0)).unwrap();
-    topology.apply(&entry);
-    assert_eq!(cores(topology.topic_named("a").unwrap()), [0, 1, 2, 3]);
-    topology.settle(2, [(LogId(1), CoreId(1))]).unwrap();
-    assert_eq!(cores(topology.topic_named("a").unwrap()), [1, 1, 0, 0]);
+fn another_number_of_cores_changes_no_slot() {
+    let mut topology = new(LIMITS);
+    run(&mut topology, &create("a", 8)).unwrap();
+    let (snapshot, nothing) = (topology.snapshot(), [].into_iter());
+    let homes = two().moved_to(3);
+    let moved = Topology::recover(Some(&snapshot), nothing, LIMITS, homes.clone()).unwrap();
+    let (before, after) = (topology.topic_named("a"), moved.topic_named("a"));
+    assert_eq!(before, after);
+    for (log, core) in moved.places(after.unwrap()) {
+        let index = u32::try_from(log.0 - 1).unwrap();
+        let (_, slot) = after.unwrap().partition(index).unwrap();
+        assert_eq!(core, homes.core(slot));
+    }
+    assert_eq!(moved.snapshot(), snapshot);
 }
 
 #[test]
 fn producer_ids_never_repeat() {
-    let mut topology = Topology::new(LIMITS);
+    let mut topology = new(LIMITS);
     let mut ids = ProducerIds::default();
     assert_eq!(ids.take(), None);
     let mut given = Vec::new();
@@ -264,7 +268,8 @@ fn producer_ids_never_repeat() {
             given.extend(ids.take());
         }
         // A restart between blocks: what was not taken is lost, nothing repeats.
-        topology = Topology::recover(Some(&topology.snapshot()), [].into_iter(), LIMITS).unwrap();
+        topology =
+            Topology::recover(Some(&topology.snapshot()), [].into_iter(), LIMITS, two()).unwrap();
     }
     assert_eq!(given, [0, 2, 3, 4, 5]);
     assert_eq!(ids.take(), None);
@@ -272,7 +277,7 @@ fn producer_ids_never_repeat() {
 
 #[test]
 fn entries_read_back_and_every_flipped_bit_is_found() {
-    let mut topology = Topology::new(LIMITS);
+    let mut topology = new(LIMITS);
     let entries = [
         run(&mut topology, &create("some-topic", 3)).unwrap(),
         run(&mut topology, &Command::ReserveProducerIds { count: 1000 }).unwrap(),
@@ -298,25 +303,23 @@ fn entries_read_back_and_every_flipped_bit_is_found() {
 
 #[test]
 fn bytes_of_before_the_first_release_are_named_as_such() {
-    let mut topology = Topology::new(LIMITS);
+    let mut topology = new(LIMITS);
     let entry = run(&mut topology, &create("a", 1)).unwrap();
     let mut bytes = entry.encode().to_vec();
-    bytes[6] = 1;
+    bytes[6] = 2;
     let crc = crc32c::crc32c(&bytes[4..]);
     bytes[..4].copy_from_slice(&crc.to_le_bytes());
     let older = DecodeError::OlderVersion {
-        found: 1,
-        oldest: 2,
+        found: 2,
+        oldest: 3,
     };
     assert_eq!(TopologyEntry::decode(&bytes), Err(older));
 }
 
 #[test]
 fn the_layout_does_not_change_silently() {
-    let mut topology = Topology::new(LIMITS);
-    let entry = topology
-        .decide(&create("ab", 2), 2, WallMs(0x0102))
-        .unwrap();
+    let mut topology = new(LIMITS);
+    let entry = topology.decide(&create("ab", 2), WallMs(0x0102)).unwrap();
     topology.apply(&entry);
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
     let topic = "0100000000000000\
@@ -328,37 +331,29 @@ fn the_layout_does_not_change_silently() {
                  01000000\
                  000000000100000000000000\
                  02000000\
-                 00000100";
-    assert_eq!(hex(&entry.encode()[4..]), format!("10000200{topic}"));
+                 0001";
+    assert_eq!(hex(&entry.encode()[4..]), format!("10000300{topic}"));
     let counters = "0200000000000000\
                     0300000000000000\
                     0000000000000000";
     let snapshot = topology.snapshot();
     assert_eq!(
         hex(&snapshot[4..]),
-        format!("03000300{counters}0001000000{topic}")
+        format!("03000400{counters}0001000000{topic}")
     );
     let id = "02010000000000000300000000000000";
     let named = TopologyEntry::ClusterNamed(ClusterId(0x0102 << 64 | 3));
-    assert_eq!(hex(&named.encode()[4..]), format!("14000100{id}"));
+    assert_eq!(hex(&named.encode()[4..]), format!("28000100{id}"));
     topology.apply(&named);
     assert_eq!(
         hex(&topology.snapshot()[4..]),
-        format!("03000300{counters}01{id}01000000{topic}")
+        format!("03000400{counters}01{id}01000000{topic}")
     );
-    // As it was before clusters had names.
-    let mut before = topology.snapshot().to_vec();
-    before.splice(32..49, []);
-    before[6] = 2;
-    let crc = crc32c::crc32c(&before[4..]);
-    before[..4].copy_from_slice(&crc.to_le_bytes());
-    let old = Topology::recover(Some(&before), [].into_iter(), LIMITS).unwrap();
-    assert_eq!((old.cluster(), old.topics().len()), (None, 1));
 }
 
 #[test]
 fn the_layout_of_an_alteration_does_not_change_silently() {
-    let mut topology = Topology::new(LIMITS);
+    let mut topology = new(LIMITS);
     run(&mut topology, &create("ab", 2)).unwrap();
     let changes = TopicChanges {
         unset: vec!["retention.bytes".to_owned()],
@@ -374,16 +369,16 @@ fn the_layout_of_an_alteration_does_not_change_silently() {
                    02000000\
                    0300000000000000\
                    01000000\
-                   0000";
-    assert_eq!(hex(&entry.encode()[4..]), format!("13000100{altered}"));
+                   02";
+    assert_eq!(hex(&entry.encode()[4..]), format!("13000200{altered}"));
 }
 
 #[test]
 fn recovery_refuses_entries_that_contradict() {
-    let mut topology = Topology::new(LIMITS);
+    let mut topology = new(LIMITS);
     let created = run(&mut topology, &create("a", 1)).unwrap().encode();
     let twice = [(Ordinal(0), &created[..]), (Ordinal(1), &created[..])];
-    let error = Topology::recover(None, twice.into_iter(), LIMITS).unwrap_err();
+    let error = Topology::recover(None, twice.into_iter(), LIMITS, two()).unwrap_err();
     assert_eq!(
         error,
         TopologyError::Contradiction {
@@ -391,7 +386,7 @@ fn recovery_refuses_entries_that_contradict() {
         }
     );
     let gone = TopologyEntry::TopicDeleted(TopicId(7)).encode();
-    let error = Topology::recover(None, [(Ordinal(0), &gone[..])].into_iter(), LIMITS);
+    let error = Topology::recover(None, [(Ordinal(0), &gone[..])].into_iter(), LIMITS, two());
     let contradiction = TopologyError::Contradiction {
         ordinal: Ordinal(0),
     };
@@ -403,13 +398,13 @@ fn recovery_refuses_entries_that_contradict() {
             config: TopicConfig::default(),
             partition,
             log: LogId(9),
-            cores: vec![CoreId(0)],
+            slots: vec![SlotId(0)],
         }));
         let bytes = altered.encode();
         let entries = [(Ordinal(0), &created[..]), (Ordinal(1), &bytes[..])];
-        let found = Topology::recover(None, entries.into_iter(), LIMITS);
+        let found = Topology::recover(None, entries.into_iter(), LIMITS, two());
         assert_eq!(found.is_ok(), partition == 1);
-        let alone = Topology::recover(None, [(Ordinal(0), &bytes[..])].into_iter(), LIMITS);
+        let alone = Topology::recover(None, [(Ordinal(0), &bytes[..])].into_iter(), LIMITS, two());
         assert_eq!(alone.unwrap_err(), contradiction);
     }
 }
@@ -441,7 +436,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..60),
         cut in 0..60usize,
     ) {
-        let mut topology = Topology::new(LIMITS);
+        let mut topology = new(LIMITS);
         let mut log = Vec::new();
         let mut snapshot = topology.snapshot();
         let mut from = 0;
@@ -478,23 +473,23 @@ proptest! {
             let held: u32 = topology.topics().map(|topic| topic.partitions()).sum();
             prop_assert_eq!(held, topology.partitions());
             for topic in topology.topics() {
-                for (index, (log, core)) in (0..).zip(topic.logs()) {
-                    prop_assert_eq!(topic.partition(index), Some((log, core)));
-                    prop_assert_eq!(topology.owner_of(log), Some((topic, index)));
+                for (index, (log, slot)) in (0..).zip(topic.logs()) {
+                    prop_assert_eq!(topic.partition(index), Some((log, slot)));
+                    prop_assert_eq!(topology.partition_of(log), Some((topic, index)));
                 }
             }
             prop_assert!(held <= LIMITS.partitions);
         }
         let tail = log[from..].iter().enumerate();
         let replay = tail.map(|(n, bytes)| (Ordinal((from + n) as u64), &bytes[..]));
-        let recovered = Topology::recover(Some(&snapshot), replay, LIMITS).unwrap();
+        let recovered = Topology::recover(Some(&snapshot), replay, LIMITS, two()).unwrap();
         prop_assert_eq!(recovered.snapshot(), topology.snapshot());
-        let loads = |topology: &Topology| topology.decide(&create("new", 1), 3, WallMs(0));
+        let loads = |topology: &Topology| topology.decide(&create("new", 1), WallMs(0));
         prop_assert_eq!(loads(&recovered), loads(&topology));
     }
 
     #[test]
-    fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), kind in 0..21u8, version in 1..4u8) {
+    fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), kind in 0..41u8, version in 1..5u8) {
         let mut sealed = vec![0, 0, 0, 0, kind, 0, version, 0];
         sealed.extend(&bytes);
         let crc = crc32c::crc32c(&sealed[4..]);
@@ -502,6 +497,6 @@ proptest! {
         if let Ok(entry) = TopologyEntry::decode(&sealed) {
             prop_assert_eq!(entry.encode(), sealed.clone());
         }
-        let _ = Topology::recover(Some(&sealed), [].into_iter(), LIMITS);
+        let _ = Topology::recover(Some(&sealed), [].into_iter(), LIMITS, two());
     }
 }

@@ -502,6 +502,7 @@ fn address() -> std::net::SocketAddr {
 /// One broker's place as Kafka clients are told it: one for all cores.
 fn one_broker() -> Arc<[leveret_broker::core::KafkaBroker]> {
     Arc::from([leveret_broker::core::KafkaBroker {
+        node: 1,
         host: "127.0.0.1".to_owned(),
         port: 9092,
     }])

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leveret_broker::core::{Core, CoreSettings, KafkaSettings, Ports};
 use leveret_engine::shard::{Shard, ShardSettings};
-use leveret_engine::topology::{TOPOLOGY_LOG, Topology, TopologySettings};
+use leveret_engine::topology::{Topology, TopologySettings};
 use leveret_storage::format::superblock::Geometry;
 use leveret_storage::recovery::{RecoveryConfig, recover};
 use leveret_storage::store::StoreConfig;
@@ -114,14 +114,17 @@ impl Setup {
             recovery.handle_completion(done.id, done.result);
         };
         let topics = TopologySettings::default();
-        let mut topology = Topology::recover(None, std::iter::empty(), topics).expect("empty");
-        topology
-            .settle(self.cores, std::iter::empty())
-            .expect("empty");
+        let topology = Topology::recovered(&recovered, topics).expect("empty");
         let open = |(id, core): (u16, leveret_storage::recovery::RecoveredCore)| {
-            assert!(core.logs.iter().all(|log| log.id == TOPOLOGY_LOG));
             let (settings, pool) = (ShardSettings::default(), SimPool::default());
-            let shard = Shard::open(settings, self.store.clone(), pool, core, at(*now));
+            let shard = Shard::open(
+                settings,
+                self.store.clone(),
+                pool,
+                core,
+                &topology,
+                at(*now),
+            );
             let shard = shard.expect("an empty shard opens");
             let settings = self.core_settings();
             Core::new(CoreId(id), settings, shard, topology.clone(), at(*now))

@@ -18,8 +18,10 @@ use std::collections::BTreeMap;
 use leveret_engine::shard::{
     FetchPartition, FetchSpec, FetchWork, Reply, RequestId, Shard, ShardEvent, ShardSettings,
 };
-use leveret_engine::topology::{TOPOLOGY_LOG, TopicName, TopicSettings, TopologySettings};
-use leveret_storage::types::{CoreId, Level, LogId, Mono, Now, Offset, WallMs};
+use leveret_engine::topology::{
+    TOPOLOGY_LOG, TopicName, TopicSettings, Topology, TopologySettings,
+};
+use leveret_storage::types::{Level, LogId, Mono, Now, Offset, WallMs};
 
 use crate::counters::Counters;
 use crate::disk::{Client, Crash, Disk, SimPool};
@@ -189,50 +191,43 @@ impl ShardWorld {
             parked_ns: if patient { defaults.parked_ns } else { longest },
             // So few that readers stand in line.
             woken: most as usize,
-            topology: TopologySettings {
-                defaults: TopicSettings {
-                    segment_bytes: 64 << 10,
-                    ..TopicSettings::default()
-                },
-                ..TopologySettings::default()
+            topics: TopicSettings {
+                segment_bytes: 64 << 10,
+                ..TopicSettings::default()
             },
             ..defaults
         };
-        for (index, core) in recovered.cores.into_iter().enumerate() {
-            self.homes
-                .extend(core.logs.iter().map(|log| (log.id, index)));
+        let lost = |e: &dyn std::fmt::Display| Violation::new(Kind::Lost, e.to_string());
+        let topics = TopologySettings {
+            defaults: settings.topics,
+            ..TopologySettings::default()
+        };
+        let topology = Topology::recovered(&recovered, topics).map_err(|error| lost(&error))?;
+        let found = recovered.cores.iter().flat_map(|core| &core.logs);
+        let found: Vec<LogId> = found.map(|log| log.id).collect();
+        for core in recovered.cores {
             let (config, pool) = (self.plan.store.clone(), SimPool::default());
-            let shard = Shard::open(settings, config, pool, core, now);
+            let shard = Shard::open(settings, config, pool, core, &topology, now);
             let shard = shard.map_err(|e| Violation::new(Kind::MachineState, e.to_string()))?;
             self.shards.push(shard);
         }
-        self.install_topics(cores)?;
+        self.meet_topics(&topology, &found)?;
         self.read_everything()?;
         self.pump()?;
         Ok(true)
     }
 
-    /// Gives every partition to the core that has its log, as the broker does.
-    fn install_topics(&mut self, cores: usize) -> Result<(), Violation> {
-        let homes: Vec<_> = self
-            .homes
-            .iter()
-            .map(|(log, core)| (*log, CoreId(*core as u16)))
-            .collect();
-        let partitions = homes.into_iter().filter(|(log, _)| *log != TOPOLOGY_LOG);
-        let topology = self.shards[0].topology_mut().expect("core 0 has it");
-        let settled = topology.settle(cores as u16, partitions);
-        settled.map_err(|error| Violation::new(Kind::Lost, error.to_string()))?;
-        let topics: Vec<_> = topology.topics().cloned().collect();
+    /// Every topic is there, with its partitions on the cores of their slots, and of what was deleted
+    /// nothing.
+    fn meet_topics(&mut self, topology: &Topology, found: &[LogId]) -> Result<(), Violation> {
+        for topic in topology.topics() {
+            let places = topology.places(topic);
+            self.homes
+                .extend(places.map(|(log, core)| (log, usize::from(core.0))));
+        }
         self.check_deletions()?;
         self.check_topics()?;
-        for topic in topics {
-            for (log, core) in topic.logs() {
-                self.homes.insert(log, usize::from(core.0));
-                self.shards[usize::from(core.0)].install(log, &topic.config);
-            }
-        }
-        self.drop_orphans()
+        self.check_orphans(topology, found)
     }
 
     fn crash(&mut self) {

@@ -47,10 +47,8 @@ impl ShardWorld {
             (Asked::Tail(log, from), reply) => self.handle_followed(log, from, reply),
             (Asked::Read(log, scan), reply) => self.handle_fetched(log, scan, reply),
             (Asked::Create(name), Reply::Topology(TopologyEntry::TopicCreated(topic))) => {
-                for (log, core) in topic.logs() {
-                    self.homes.insert(log, usize::from(core.0));
-                    self.shards[usize::from(core.0)].install(log, &topic.config);
-                    self.add_senders(log);
+                for (log, slot) in topic.logs() {
+                    self.install(log, slot, &topic.config);
                 }
                 self.topics.insert(name, Known::new(&topic));
                 Ok(())

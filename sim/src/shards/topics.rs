@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use leveret_engine::topology::{
-    Command, Topic, TopicAltered, TopicChanges, TopicConfig, TopicName,
+    Command, Topic, TopicAltered, TopicChanges, TopicConfig, TopicName, Topology,
 };
-use leveret_storage::types::LogId;
+use leveret_storage::types::{LogId, SlotId};
 
 use super::{Asked, ShardWorld};
 use crate::violation::{Kind, Violation};
@@ -84,8 +84,8 @@ impl ShardWorld {
             partitions: self.rng.between(1, 3) as u32,
             config: Vec::new(),
         };
-        let (cores, now) = (self.cores as u16, self.now());
-        self.shards[0].submit(request, &command, cores, now);
+        let now = self.now();
+        self.shards[0].submit(request, &command, now);
     }
 
     /// Sets something for a topic, takes it back, or gives it another partition.
@@ -103,8 +103,8 @@ impl ShardWorld {
         }
         let request = self.ask(Asked::Alter(name.clone()));
         let command = Command::AlterTopic { id, changes };
-        let (cores, now) = (self.cores as u16, self.now());
-        self.shards[0].submit(request, &command, cores, now);
+        let now = self.now();
+        self.shards[0].submit(request, &command, now);
         let ordered = self.topic_named(&name).expect("it is not deleted");
         let ordered = Setup::from(ordered);
         let known = self.topics.get_mut(&name).expect("picked from them");
@@ -131,8 +131,8 @@ impl ShardWorld {
         let known = self.topics.remove(&name).expect("picked from them");
         self.going.doomed.insert(name.clone(), (known, logs));
         let request = self.ask(Asked::Delete(name));
-        let (cores, now) = (self.cores as u16, self.now());
-        self.shards[0].submit(request, &command, cores, now);
+        let now = self.now();
+        self.shards[0].submit(request, &command, now);
     }
 
     /// A deletion is durable: every partition's core hears of it, as in the broker.
@@ -181,27 +181,30 @@ impl ShardWorld {
         }
     }
 
-    /// After a start: partitions of no topic are those of deleted ones, and go.
-    pub(super) fn drop_orphans(&mut self) -> Result<(), Violation> {
+    /// A topic has a new partition: its slot's core hears of it, as in the broker.
+    pub(super) fn install(&mut self, log: LogId, slot: SlotId, config: &TopicConfig) {
         let topology = self.shards[0].topology().expect("core 0 has it");
-        let claimed: BTreeSet<LogId> = topology
-            .topics()
-            .flat_map(|topic| topic.logs().map(|(log, _)| log))
-            .collect();
-        let mut orphans = self.partitions();
-        orphans.retain(|log| !claimed.contains(log));
-        let now = self.now();
-        let shards = self.shards.iter_mut();
-        let dropped: usize = shards.map(|shard| shard.drop_unclaimed(now)).sum();
-        let deleted = |log: &LogId| self.going.logs.contains(log);
-        if dropped != orphans.len() || !orphans.iter().all(deleted) {
-            let what = format!("{dropped} of {orphans:?} belong to no topic, not all were deleted");
-            return Err(Violation::new(Kind::Lost, what));
+        let core = usize::from(topology.home(slot).0);
+        self.homes.insert(log, core);
+        self.shards[core].install(log, slot, config);
+        self.add_senders(log);
+    }
+
+    /// After a start: logs of no topic are those of deleted ones.
+    pub(super) fn check_orphans(
+        &self,
+        topology: &Topology,
+        found: &[LogId],
+    ) -> Result<(), Violation> {
+        let orphan = |log: &&LogId| topology.owner_of(**log).is_none();
+        let mut orphans = found.iter().filter(orphan);
+        match orphans.find(|log| !self.going.logs.contains(log)) {
+            None => Ok(()),
+            Some(log) => {
+                let what = format!("log {log} belongs to no topic, and was not deleted");
+                Err(Violation::new(Kind::Lost, what))
+            }
         }
-        for log in orphans {
-            self.homes.remove(&log);
-        }
-        Ok(())
     }
 
     fn topic_named(&self, name: &TopicName) -> Option<&Topic> {
@@ -232,10 +235,8 @@ impl ShardWorld {
         for log in before {
             self.shards[self.homes[&log]].configure(log, &altered.config, now);
         }
-        for (log, core) in altered.added() {
-            self.homes.insert(log, usize::from(core.0));
-            self.shards[usize::from(core.0)].install(log, &altered.config);
-            self.add_senders(log);
+        for (log, slot) in altered.added() {
+            self.install(log, slot, &altered.config);
         }
         Ok(())
     }

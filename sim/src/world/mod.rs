@@ -7,7 +7,7 @@ mod events;
 mod process;
 mod recover;
 
-use leveret_storage::types::{Mono, Now, WallMs};
+use leveret_storage::types::{Mono, Now, SlotId, WallMs};
 
 use crate::counters::Counters;
 use crate::disk::{Client, Crash, Disk};
@@ -36,6 +36,8 @@ pub struct World {
     pub oracle: Oracle,
     /// How each log, by id, is used.
     pub logs: Vec<LogPlan>,
+    /// The slot that each belongs to.
+    pub slots: Vec<SlotId>,
     /// What happened so far.
     pub counters: Counters,
     /// Hears everything.
@@ -62,6 +64,7 @@ impl World {
             disk,
             oracle: Oracle::default(),
             logs: Vec::new(),
+            slots: Vec::new(),
             counters: Counters::default(),
             trace,
             process: None,

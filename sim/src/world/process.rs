@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use leveret_storage::checksum::{KnownSum, crc};
+use leveret_storage::homes::Homes;
 use leveret_storage::store::{NewEntry, ReadToken, Store};
 use leveret_storage::types::{Level, LogId, Offset};
 
@@ -52,10 +53,12 @@ pub struct Core {
 }
 
 /// All cores.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Process {
     /// In order.
     pub cores: Vec<Core>,
+    /// Which core each slot lives on.
+    pub homes: Homes,
     /// Which core a log lives on.
     pub home: BTreeMap<LogId, usize>,
     /// Logs that stopped after a failed write.
@@ -77,6 +80,17 @@ impl Core {
 }
 
 impl Process {
+    /// Without cores yet.
+    pub(super) fn new(homes: Homes) -> Self {
+        Self {
+            cores: Vec::new(),
+            homes,
+            home: BTreeMap::new(),
+            stopped: Vec::new(),
+            stopping: false,
+        }
+    }
+
     /// Whether everything handed in is acknowledged and every read is answered.
     pub fn is_settled<'a>(&self, mut logs: impl Iterator<Item = &'a Truth>) -> bool {
         let idle = self.cores.iter().all(|core| {

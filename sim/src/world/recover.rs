@@ -2,10 +2,10 @@
 
 use leveret_storage::recovery::{Recovered, RecoveredCore, RecoveredLog};
 use leveret_storage::store::{LogSettings, Store};
-use leveret_storage::types::{LogId, Now, Offset};
+use leveret_storage::types::{LogId, Now, Offset, SlotId};
 
 use super::process::Core;
-use super::{Crash, Process, Violation, World};
+use super::{Crash, Kind, Process, Violation, World};
 use crate::disk::SimPool;
 use crate::oracle::Found;
 use crate::plan::LogPlan;
@@ -65,10 +65,18 @@ impl World {
         let after: u64 = self.oracle.logs().map(|truth| truth.next().0.0).sum();
         self.counters.cut += before - after;
         self.worst = Crash::Kill;
-        let mut process = Process::default();
+        let mut process = Process::new(recovered.homes);
         let now = self.now();
         for (index, mut core) in recovered.cores.into_iter().enumerate() {
             for log in &mut core.logs {
+                let slot = self.slots[log.id.0 as usize];
+                if log.slot != slot || usize::from(process.homes.core(slot).0) != index {
+                    let what = format!(
+                        "log {} of {slot:?} came back on core {index} in {:?}",
+                        log.id, log.slot
+                    );
+                    return Err(Violation::new(Kind::WrongData, what));
+                }
                 process.home.insert(log.id, index);
                 log.replay = Vec::new();
             }
@@ -106,20 +114,22 @@ impl World {
         }
     }
 
-    /// Makes an empty log on a core drawn by chance.
+    /// Makes an empty log on the core of its slot.
     fn place(&mut self, log: LogId, plan: LogPlan) {
+        let slot = self.slots[log.0 as usize];
         let process = self.process.as_mut().expect("a process runs");
-        let core = self.rng.below(process.cores.len() as u64) as usize;
+        let core = usize::from(process.homes.core(slot).0);
         process.home.insert(log, core);
         process.cores[core]
             .store
-            .create_log(log, plan.kind, plan.settings);
+            .create_log(log, slot, plan.kind, plan.settings);
     }
 
     /// A log that never was: created, known to the oracle, ready for entries.
     pub fn create_log(&mut self, plan: LogPlan) {
         let log = LogId(self.logs.len() as u64);
         self.logs.push(plan);
+        self.slots.push(SlotId(self.rng.below(256) as u8));
         self.oracle.create(log, plan.kind, &plan.settings);
         self.place(log, plan);
     }

@@ -84,7 +84,7 @@ impl Mark {
     /// Reads a mark.
     ///
     /// # Errors
-    /// [`FormatError`] when it is absent, damaged or newer.
+    /// [`FormatError`] when it is absent, damaged or of another version.
     pub fn decode(block: &[u8]) -> Result<Self, FormatError> {
         let raw: &RawMark = proved(block, MAGIC, WHAT)?;
         Ok(Self {

@@ -19,7 +19,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use crate::io::BLOCK;
 
 /// Version that every structure of this build bears. A reader refuses any other.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 
 /// Why bytes are not the structure that was expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +29,8 @@ pub enum FormatError {
     Absent(&'static str),
     /// Intact, but of a version that this build does not know.
     #[error(
-        "{what} has format version {found}; this build reads version {FORMAT_VERSION}: start the newer Leveret that wrote it"
+        "{what} has format version {found}; this build reads version {FORMAT_VERSION}: start the {} Leveret that wrote it",
+        if *found < FORMAT_VERSION { "older" } else { "newer" }
     )]
     Version {
         /// What was being read.
@@ -51,7 +52,7 @@ pub enum FormatError {
 }
 
 impl FormatError {
-    /// Whether a newer version is the reason.
+    /// Whether another version is the reason.
     #[must_use]
     pub fn is_version(self) -> bool {
         matches!(self, Self::Version { .. })
@@ -87,7 +88,7 @@ fn seal_block(block: &mut [u8], raw: &(impl IntoBytes + Immutable)) {
 /// The structure that [`seal_block`] wrote.
 ///
 /// # Errors
-/// [`FormatError`] when it is absent, damaged or newer.
+/// [`FormatError`] when it is absent, damaged or of another version.
 fn proved<'a, T>(block: &'a [u8], magic: [u8; 8], what: &'static str) -> Result<&'a T, FormatError>
 where
     T: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned,

@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub use super::extent::{Extent, ExtentSlot, NewExtent, extent_len, put_extent};
 
 use super::FormatError;
-use crate::types::{EntryMeta, Generation, LogId, LogKind, Offset, Ordinal, Term, WallMs};
+use crate::types::{EntryMeta, Generation, LogId, LogKind, Offset, Ordinal, SlotId, Term, WallMs};
 
 /// Bytes of an entry record before its payload.
 pub const ENTRY_HEADER: usize = size_of::<RawEntry>();
@@ -80,6 +80,8 @@ pub struct LogRecord<'a> {
 /// the log starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
+    /// The slot that the log belongs to, the same in all its checkpoints.
+    pub slot: SlotId,
     /// First retained ordinal and offset.
     pub start: (Ordinal, Offset),
     /// First ordinal that segments need not hold, with its offset. It lies between spans.
@@ -138,6 +140,8 @@ struct RawCheckpoint {
     start_offset: U64,
     max_timestamp: I64,
     term: U32,
+    slot: u8,
+    reserved: [u8; 3],
 }
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -242,6 +246,8 @@ pub fn put_checkpoint(out: &mut [u8], log: LogId, kind: LogKind, point: &Checkpo
         start_offset: U64::new(point.start.1.0),
         max_timestamp: I64::new(point.max_timestamp),
         term: U32::new(point.term.0),
+        slot: point.slot.0,
+        reserved: [0; 3],
     };
     out[..CHECKPOINT_LEN].copy_from_slice(raw.as_bytes());
     CHECKPOINT_LEN
@@ -422,6 +428,7 @@ fn decode_checkpoint(bytes: &[u8]) -> Result<Record<'_>, FormatError> {
     let raw = RawCheckpoint::ref_from_bytes(bytes)
         .map_err(|_| malformed("checkpoint of wrong length"))?;
     let point = Checkpoint {
+        slot: SlotId(raw.slot),
         start: (
             Ordinal(bounded(raw.start_ordinal.get())?),
             Offset(bounded(raw.start_offset.get())?),

@@ -8,9 +8,10 @@
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{FORMAT_VERSION, FormatError, proved, seal_block};
+use super::{FORMAT_VERSION, FormatError, crc, proved, seal_block};
+use crate::homes::{Homes, SLOTS as HOMES};
 use crate::io::BLOCK;
-use crate::types::Generation;
+use crate::types::{CoreId, Generation};
 
 /// Number of slots; slot `n` stands at byte `n × BLOCK`.
 pub const SLOTS: usize = 2;
@@ -98,12 +99,12 @@ impl Geometry {
 }
 
 /// The content of a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Superblock {
     /// The generation that is the truth.
     pub generation: Generation,
-    /// How many cores, and so rings, it has.
-    pub cores: u16,
+    /// Which core each slot lives on, and how many cores, and so rings, there are.
+    pub homes: Homes,
     /// Shape of its rings.
     pub geometry: Geometry,
     /// Unpredictable to producers; every commit header bears it, so that payload bytes cannot
@@ -123,9 +124,14 @@ struct RawSlot {
     in_flight: U16,
     max_commit_bytes: U32,
     salt: U64,
-    reserved: [u8; 20],
+    /// Of what stands behind this.
+    homes_crc: U32,
+    reserved: [u8; 16],
     crc: U32,
 }
+
+/// The core of each slot, u16, behind the fields of every version.
+const HOMES_LEN: usize = 2 * HOMES;
 
 impl Superblock {
     /// Writes the slot into `block` and zeroes what follows.
@@ -134,31 +140,39 @@ impl Superblock {
     /// If `block` is not exactly one block long.
     pub fn encode(&self, block: &mut [u8]) {
         assert_eq!(block.len(), BLOCK, "a superblock slot is one block");
+        let homes = self
+            .homes
+            .slots()
+            .flat_map(|(_, core)| core.0.to_le_bytes());
+        let homes: Vec<u8> = homes.collect();
         let raw = RawSlot {
             magic: MAGIC,
             version: U16::new(FORMAT_VERSION),
-            cores: U16::new(self.cores),
+            cores: U16::new(self.homes.cores()),
             generation: U32::new(self.generation.0),
             file_bytes: U64::new(self.geometry.file_bytes),
             files: U16::new(self.geometry.files),
             in_flight: U16::new(self.geometry.in_flight),
             max_commit_bytes: U32::new(self.geometry.max_commit_bytes),
             salt: U64::new(self.salt),
-            reserved: [0; 20],
+            homes_crc: U32::new(crc(&homes)),
+            reserved: [0; 16],
             crc: U32::new(0),
         };
         seal_block(block, &raw);
+        block[size_of::<RawSlot>()..][..HOMES_LEN].copy_from_slice(&homes);
     }
 
     /// Reads a slot.
     ///
     /// # Errors
-    /// [`FormatError`] when it is absent, damaged, newer, or contradicts itself.
+    /// [`FormatError`] when it is absent, damaged, of another version, or contradicts itself.
     pub fn decode(block: &[u8]) -> Result<Self, FormatError> {
         let raw: &RawSlot = proved(block, MAGIC, WHAT)?;
+        let malformed = |why| FormatError::Malformed { what: WHAT, why };
         let slot = Self {
             generation: Generation(raw.generation.get()),
-            cores: raw.cores.get(),
+            homes: decode_homes(block, raw)?,
             geometry: Geometry {
                 file_bytes: raw.file_bytes.get(),
                 files: raw.files.get(),
@@ -167,13 +181,23 @@ impl Superblock {
             },
             salt: raw.salt.get(),
         };
-        let malformed = |why| FormatError::Malformed { what: WHAT, why };
-        if slot.cores == 0 {
-            return Err(malformed("no cores"));
-        }
         match slot.geometry.broken_rule() {
             Some(why) => Err(malformed(why)),
             None => Ok(slot),
         }
     }
+}
+
+fn decode_homes(block: &[u8], raw: &RawSlot) -> Result<Homes, FormatError> {
+    let malformed = |why| FormatError::Malformed { what: WHAT, why };
+    let homes = block[size_of::<RawSlot>()..].get(..HOMES_LEN);
+    let homes = homes.ok_or(malformed("it ends amid its map of slots"))?;
+    if crc(homes) != raw.homes_crc.get() {
+        return Err(FormatError::Crc(WHAT));
+    }
+    let of = std::array::from_fn(|slot| {
+        CoreId(u16::from_le_bytes([homes[2 * slot], homes[2 * slot + 1]]))
+    });
+    let homes = Homes::new(raw.cores.get(), of);
+    homes.ok_or(malformed("slots on cores that it does not have"))
 }

@@ -11,8 +11,9 @@ use super::record::*;
 use super::snapshot::SnapshotId;
 use super::superblock::{Geometry, Superblock};
 use super::*;
+use crate::homes::Homes;
 use crate::types::{
-    CommitSeq, CoreId, EntryMeta, Generation, LogId, LogKind, Offset, Ordinal, Term, WallMs,
+    CommitSeq, CoreId, EntryMeta, Generation, LogId, LogKind, Offset, Ordinal, SlotId, Term, WallMs,
 };
 
 const LOG: LogId = LogId(0x0102_0304_0506_0708);
@@ -36,7 +37,7 @@ fn mark() -> Mark {
 fn superblock() -> Superblock {
     Superblock {
         generation: Generation(0x1122_3344),
-        cores: 3,
+        homes: Homes::interleaved(3),
         geometry: Geometry {
             file_bytes: 64 << 20,
             files: 16,
@@ -81,6 +82,7 @@ fn body() -> Vec<u8> {
         assert_eq!(put(&mut body[begin..]), len);
     };
     let point = Checkpoint {
+        slot: SlotId(0xA7),
         start: (Ordinal(1), Offset(2)),
         upto: (Ordinal(40), Offset(1000)),
         max_timestamp: 5,
@@ -275,10 +277,16 @@ fn every_kind_of_record_comes_back_as_it_was() {
     assert_eq!(records[6].ordinal, Ordinal(44));
 }
 
+const NEWER: u8 = FORMAT_VERSION as u8 + 1;
+
 /// Sets the version of a structure and makes its CRC fit again.
 fn newer(bytes: &[u8], version_at: usize, crc_at: usize) -> Vec<u8> {
+    of_version(NEWER, bytes, version_at, crc_at)
+}
+
+fn of_version(version: u8, bytes: &[u8], version_at: usize, crc_at: usize) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    bytes[version_at] = 2;
+    bytes[version_at] = version;
     let sum = crc(&bytes[..crc_at]);
     bytes[crc_at..crc_at + 4].copy_from_slice(&sum.to_le_bytes());
     bytes
@@ -290,7 +298,11 @@ fn newer_versions_are_told_from_damage() {
     superblock().encode(&mut slot);
     let error = Superblock::decode(&newer(&slot, 8, 60)).unwrap_err();
     assert!(error.is_version(), "{error}");
-    assert!(error.to_string().contains("version 2"), "{error}");
+    let (has, whose) = (format!("version {NEWER}"), "the newer Leveret");
+    assert!(error.to_string().contains(&has) && error.to_string().contains(whose));
+    let older = of_version(FORMAT_VERSION as u8 - 1, &slot, 8, 60);
+    let error = Superblock::decode(&older).unwrap_err();
+    assert!(error.to_string().contains("the older Leveret"), "{error}");
     let commit = newer(&commit(), 4, COMMIT_HEADER - 4);
     assert!(
         CommitHeader::decode(&commit, |_| true)

@@ -14,8 +14,9 @@ use crate::format::index::owner;
 use crate::format::mark::Mark;
 use crate::format::segments::{SegmentId, sort_out};
 use crate::format::superblock::{Geometry, SLOTS, Superblock};
+use crate::homes::Homes;
 use crate::io::{BLOCK, BufPool, Dir, FileName, Op};
-use crate::types::{CommitSeq, CoreId, Generation, LogId};
+use crate::types::{CommitSeq, CoreId, Generation, LogId, SlotId};
 
 /// What the superblock says at start.
 #[derive(Clone, Debug)]
@@ -30,6 +31,22 @@ pub(crate) struct Boot {
     pub(crate) marks: Vec<Option<Mark>>,
     /// Slots and marks that are damaged, and that a start does without.
     pub(crate) flaws: Vec<Flaw>,
+}
+
+impl Boot {
+    /// The core that a slot lives on in the present generation, if there is one.
+    pub(crate) fn home(&self, slot: SlotId) -> Option<CoreId> {
+        let current = self.current.as_ref();
+        current.map(|(block, _)| block.homes.core(slot))
+    }
+
+    /// Where slots live in a generation of so many cores that follows this one.
+    pub(crate) fn next_homes(&self, cores: u16) -> Homes {
+        match &self.current {
+            Some((block, _)) => block.homes.moved_to(cores),
+            None => Homes::interleaved(cores),
+        }
+    }
 }
 
 /// Reads both slots, and holds them against what else is in the directory.
@@ -54,10 +71,12 @@ pub(crate) async fn read_superblock<P: BufPool>(io: &Io<P>) -> Result<Boot, Reco
     };
     for (slot, block) in bytes.chunks(BLOCK).enumerate() {
         match Superblock::decode(block) {
-            Ok(found) if current.is_none_or(|(best, _)| best.generation < found.generation) => {
-                current = Some((found, slot));
+            Ok(found) => {
+                let best = current.as_ref().map(|(best, _)| best.generation);
+                if best < Some(found.generation) {
+                    current = Some((found, slot));
+                }
             }
-            Ok(_) => {}
             Err(error @ FormatError::Version { .. }) => {
                 return Err(RecoveryError::format(file, (slot * BLOCK) as u64, error));
             }
@@ -65,9 +84,9 @@ pub(crate) async fn read_superblock<P: BufPool>(io: &Io<P>) -> Result<Boot, Reco
             Err(error) => flaws.push(flaw((slot * BLOCK) as u64, error.to_string())),
         }
     }
-    match (complete, current) {
+    match (complete, &current) {
         (true, None) => return Err(lost_superblock("neither of its slots is intact")),
-        (true, Some((block, slot))) => own_journals(io, &block, slot).await?,
+        (true, Some((block, slot))) => own_journals(io, block, *slot).await?,
         (false, _) => {
             let what = match len {
                 None => "it is missing",
@@ -77,24 +96,24 @@ pub(crate) async fn read_superblock<P: BufPool>(io: &Io<P>) -> Result<Boot, Reco
             unborn(io, what).await?;
         }
     }
-    let marks = match current {
+    let marks = match &current {
         Some((block, slot)) => {
-            let last = Mark::position(CoreId(block.cores - 1), slot);
+            let last = Mark::position(CoreId(block.homes.cores() - 1), *slot);
             // Marks are written before anybody is served.
             if complete && len.is_some_and(|len| len <= last) {
                 unborn(io, "it is cut short").await?;
             }
-            let marks = marks::read(io, &block, slot).await?;
-            marks::check_lengths(io, &block, &marks).await?;
+            let marks = marks::read(io, block, *slot).await?;
+            marks::check_lengths(io, block, &marks).await?;
             marks
         }
         None => Vec::new(),
     };
     for (core, mark) in (0..).map(CoreId).zip(&marks) {
-        if let (None, Some((_, slot))) = (mark, current) {
+        if let (None, Some((_, slot))) = (mark, &current) {
             let what = "the journal's mark is damaged: torn by a crash, or rotten; a start makes \
                         another";
-            flaws.push(flaw(Mark::position(core, slot), what.to_owned()));
+            flaws.push(flaw(Mark::position(core, *slot), what.to_owned()));
         }
     }
     Ok(Boot {
@@ -185,7 +204,10 @@ pub(crate) async fn switch<P: BufPool>(
         io.run(Op::Create { file, reserve }).await?;
         io.run(Op::SyncDir(Dir::Root)).await?;
     }
-    let slot = boot.current.map_or(0, |(_, slot)| (slot + 1) % SLOTS);
+    let slot = boot
+        .current
+        .as_ref()
+        .map_or(0, |(_, slot)| (slot + 1) % SLOTS);
     // A file that is longer than its slots has both.
     if boot.complete {
         write_marks(io, slot, cores).await?;
@@ -272,7 +294,7 @@ pub(crate) async fn look_around<P: BufPool>(
     io: &Io<P>,
     boot: &Boot,
 ) -> Result<Present, RecoveryError> {
-    let born = boot.current.map(|(block, _)| block.generation);
+    let born = boot.current.as_ref().map(|(block, _)| block.generation);
     let files = list_journals(io).await?;
     let used = files.iter().filter_map(|(file, _)| generation_of(*file));
     let highest = used.chain(born).max().unwrap_or_default();

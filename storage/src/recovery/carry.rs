@@ -117,6 +117,7 @@ async fn begin<P: BufPool>(
     Ok(RecoveredLog {
         id,
         kind: log.kind,
+        slot: log.slot,
         start: checkpoint.start,
         lost: None,
         next: log.next(),
@@ -136,6 +137,7 @@ async fn begin<P: BufPool>(
 /// The checkpoint as it was.
 fn old_checkpoint(log: &OldLog) -> Checkpoint {
     Checkpoint {
+        slot: log.slot,
         start: log.start,
         upto: log.checkpoint,
         max_timestamp: log.checkpoint_timestamp,

@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 
 use super::RecoveryError;
+use super::boot::Boot;
 use super::journal::Journal;
 use super::pieces::{Pieces, Spot};
 use crate::format::commit::{CommitHeader, RingPosition};
 use crate::format::index::Span;
 use crate::format::record::{Checkpoint, LogRecord, Record, Records, SnapshotState};
 use crate::io::BufPool;
-use crate::types::{CoreId, EntryMeta, Generation, LogId, LogKind, Offset, Ordinal, Term};
+use crate::types::{CoreId, EntryMeta, Generation, LogId, LogKind, Offset, Ordinal, SlotId, Term};
 
 /// A commit of an old ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +90,7 @@ pub(crate) enum SnapshotAt {
 pub(crate) struct OldLog {
     pub(crate) kind: LogKind,
     pub(crate) core: CoreId,
+    pub(crate) slot: SlotId,
     pub(crate) start: (Ordinal, Offset),
     /// Segments hold everything below; for a machine log, the snapshot does.
     pub(crate) checkpoint: (Ordinal, Offset),
@@ -261,6 +263,12 @@ impl Gather {
                 });
             }
             Record::Checkpoint(point) => {
+                if draft
+                    .checkpoint
+                    .is_some_and(|known| known.slot != point.slot)
+                {
+                    return Err("it changes its slot");
+                }
                 pieces.checkpoint(id, point);
                 draft.checkpoint = Some(*point);
             }
@@ -321,13 +329,14 @@ impl Gather {
         metas
     }
 
-    /// Checks every log and sorts its entries. Deleted logs are left out.
+    /// Checks every log and sorts its entries. Deleted logs are left out
     ///
     /// # Errors
     /// Corruption, at the place of the log's newest record, when something durable is missing.
     pub(crate) fn finish<P: BufPool>(
         self,
         journals: &[Journal<P>],
+        boot: &Boot,
     ) -> Result<BTreeMap<LogId, OldLog>, RecoveryError> {
         let mut logs = BTreeMap::new();
         for (id, draft) in self.drafts {
@@ -335,7 +344,11 @@ impl Gather {
                 continue;
             }
             let (core, newest) = (draft.core, draft.newest);
-            let log = join(draft).map_err(|what| {
+            let joined = join(draft).and_then(|log| match boot.home(log.slot) {
+                home if home == Some(core) => Ok(log),
+                _ => Err(format!("its slot {} is another core's", log.slot.0)),
+            });
+            let log = joined.map_err(|what| {
                 let what = format!("log {}: {what}", id.0);
                 journals[usize::from(core.0)].corrupt(newest, what)
             })?;
@@ -360,6 +373,7 @@ fn join(draft: Draft) -> Result<OldLog, String> {
     let mut log = OldLog {
         kind: draft.kind,
         core: draft.core,
+        slot: point.slot,
         start: point.start,
         checkpoint,
         checkpoint_timestamp: point.max_timestamp,

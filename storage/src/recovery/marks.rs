@@ -22,8 +22,8 @@ pub(super) async fn read<P: BufPool>(
     block: &Superblock,
     slot: usize,
 ) -> Result<Vec<Option<Mark>>, RecoveryError> {
-    let mut marks = Vec::with_capacity(usize::from(block.cores));
-    for core in (0..block.cores).map(CoreId) {
+    let mut marks = Vec::with_capacity(usize::from(block.homes.cores()));
+    for core in (0..block.homes.cores()).map(CoreId) {
         let pos = Mark::position(core, slot);
         let bytes = io.read_range(FileName::Superblock, pos, BLOCK).await?;
         let own = JournalId {

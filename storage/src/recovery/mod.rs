@@ -61,7 +61,6 @@ use progress::Watch;
 use spill::Cut;
 
 use crate::format::commit::JournalId;
-use crate::format::mark::Mark;
 use crate::format::superblock::{Geometry, Superblock};
 use crate::io::{BLOCK, BufPool, Dir, FileName, IoErrorKind, Op};
 use crate::mutation::{Mutation, mutated};
@@ -160,7 +159,6 @@ async fn attempt<P: BufPool>(
         ..Summary::default()
     };
     let journals = open_journals(&io, &boot, config.mutation);
-    let marks = &boot.marks;
     let cut = Cut {
         generation: present.generation,
         segment_bytes: config.segment_bytes,
@@ -171,19 +169,19 @@ async fn attempt<P: BufPool>(
     let mut early = Early::new(io.clone(), cut);
     let kept = Pieces::new(config.cache_bytes);
     // A first start that was cut off has nothing to be damaged.
-    let mut flaws = match boot.current {
+    let mut flaws = match &boot.current {
         Some(_) => boot.flaws.clone(),
         None => Vec::new(),
     };
     let found = (&mut summary, &mut flaws);
-    let read = read_journals(&journals, marks, (kept, &mut early), found, watch);
+    let read = read_journals(&journals, &boot, (kept, &mut early), found, watch);
     let (logs, kept) = read.await?;
-    let old_cores = boot.current.map_or(config.cores, |(block, _)| block.cores);
     let lost = logs
         .iter()
         .filter(|(id, log)| log.has_files() && !folders.contains(id));
     let lost = lost.map(|(id, _)| (*id, carry::folder_lost(*id))).collect();
-    let plan = plan::make(&config, old_cores, &logs, &early.ids().collect())?;
+    let homes = boot.next_homes(config.cores);
+    let plan = plan::make(&config, homes, &logs, &early.ids().collect())?;
     summary.logs = logs.len() as u64;
     let moved = logs
         .iter()
@@ -213,10 +211,10 @@ pub(crate) fn open_journals<P: BufPool>(
     boot: &Boot,
     mutation: Option<Mutation>,
 ) -> Vec<Journal<P>> {
-    let Some((block, _)) = boot.current else {
+    let Some((block, _)) = &boot.current else {
         return Vec::new();
     };
-    let cores = (0..block.cores).map(|core| Journal {
+    let cores = (0..block.homes.cores()).map(|core| Journal {
         io: io.clone(),
         id: JournalId {
             generation: block.generation,
@@ -232,14 +230,14 @@ pub(crate) fn open_journals<P: BufPool>(
 /// Everything live in all rings, joined and checked, with the bytes that were kept of it.
 async fn read_journals<P: BufPool>(
     journals: &[Journal<P>],
-    marks: &[Option<Mark>],
+    boot: &Boot,
     (pieces, early): (Pieces, &mut Early<P>),
     (summary, flaws): (&mut Summary, &mut Vec<Flaw>),
     watch: &Watch,
 ) -> Result<(BTreeMap<LogId, OldLog>, Pieces), RecoveryError> {
     let mut gather = Gather::default();
     gather.pieces = pieces;
-    for (number, (journal, mark)) in (1..).zip(journals.iter().zip(marks)) {
+    for (number, (journal, mark)) in (1..).zip(journals.iter().zip(&boot.marks)) {
         watch.begin(Phase::Finding, number - 1, journals.len() as u64);
         let end = journal.end(mark.as_ref()).await?;
         marks::check_end(journal, &end, mark.as_ref())?;
@@ -261,7 +259,7 @@ async fn read_journals<P: BufPool>(
     summary.commits = gather.commits;
     summary.tailed_extents = gather.tailed_extents;
     let pieces = std::mem::take(&mut gather.pieces);
-    let logs = gather.finish(journals)?;
+    let logs = gather.finish(journals, boot)?;
     summary.entries = logs.values().map(|log| log.entries.len() as u64).sum();
     Ok((logs, pieces))
 }
@@ -293,7 +291,7 @@ impl<P: BufPool> Builder<'_, P> {
         let generation = present.generation;
         let next = Superblock {
             generation,
-            cores: self.config.cores,
+            homes: self.plan.homes.clone(),
             geometry: self.plan.geometry,
             salt: boot::salt(self.config.salt, generation),
         };
@@ -307,6 +305,7 @@ impl<P: BufPool> Builder<'_, P> {
         Ok(Recovered {
             generation,
             geometry: next.geometry,
+            homes: next.homes,
             cores,
             flaws: self.flaws,
             summary: Summary {
@@ -319,10 +318,10 @@ impl<P: BufPool> Builder<'_, P> {
 
     async fn make_rings(&self, boot: &Boot, next: &Superblock) -> Result<(), RecoveryError> {
         let first = boot.current.is_none();
-        let rings = next.geometry.ring_bytes() * u64::from(next.cores);
+        let rings = next.geometry.ring_bytes() * u64::from(next.homes.cores());
         let live: u64 = self.logs.values().map(plan::remainder).sum();
         // The superblock, and the marks beside it.
-        let marks = (2 * BLOCK) as u64 * (u64::from(next.cores) + 1);
+        let marks = (2 * BLOCK) as u64 * (u64::from(next.homes.cores()) + 1);
         let rest = match first {
             true => rings,
             false => live,
@@ -332,7 +331,8 @@ impl<P: BufPool> Builder<'_, P> {
             self.io.run(Op::MakeDir(dir)).await?;
         }
         self.io.run(Op::SyncDir(Dir::Root)).await?;
-        boot::create_rings(&self.io, next.generation, next.cores, &next.geometry, first).await
+        let cores = next.homes.cores();
+        boot::create_rings(&self.io, next.generation, cores, &next.geometry, first).await
     }
 
     /// Writes all logs, in the order of their ids.
@@ -341,7 +341,7 @@ impl<P: BufPool> Builder<'_, P> {
         next: &Superblock,
         sync: bool,
     ) -> Result<Vec<RecoveredCore>, RecoveryError> {
-        let ids = (0..next.cores).map(|core| JournalId {
+        let ids = (0..next.homes.cores()).map(|core| JournalId {
             generation: next.generation,
             core: CoreId(core),
             salt: next.salt,

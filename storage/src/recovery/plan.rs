@@ -1,4 +1,4 @@
-//! Which log goes to which core, and whether its remainder goes to the journal or to segments.
+//! Which core each log is on by its slot, and whether its remainder goes to the journal or to segments.
 //!
 //! Arithmetic only, and deterministic: a recovery that is run again decides the same.
 
@@ -10,6 +10,7 @@ use super::gather::{OldLog, SnapshotAt};
 use crate::format::commit::COMMIT_HEADER;
 use crate::format::record::{CHECKPOINT_LEN, SNAPSHOT_RECORD_HEADER, entry_len, prefix_len};
 use crate::format::superblock::Geometry;
+use crate::homes::Homes;
 use crate::io::BLOCK;
 use crate::types::{CoreId, LogId, LogKind};
 
@@ -24,16 +25,17 @@ pub(crate) struct LogPlan {
 /// What becomes of everything.
 pub(crate) struct Plan {
     pub(crate) geometry: Geometry,
+    pub(crate) homes: Homes,
     pub(crate) logs: BTreeMap<LogId, LogPlan>,
 }
 
-/// Decides. Logs that are `begun` have new segments already, so that the rest goes there too.
+/// Decides, where slots have these `homes`. Logs that are `begun` have new segments already, so that the rest goes there too.
 ///
 /// # Errors
 /// A configuration that a machine log's entry does not fit.
 pub(crate) fn make(
     config: &RecoveryConfig,
-    old_cores: u16,
+    homes: Homes,
     logs: &BTreeMap<LogId, OldLog>,
     begun: &BTreeSet<LogId>,
 ) -> Result<Plan, RecoveryError> {
@@ -42,7 +44,7 @@ pub(crate) fn make(
     let largest = usize::try_from(geometry.commit_bytes()).expect("32 bits") - COMMIT_HEADER;
     let mut plan = BTreeMap::new();
     for (&id, log) in logs {
-        let core = log.core;
+        let core = homes.core(log.slot);
         let spill = match must_spill(log, largest, config.segment_threshold) {
             Ok(spill) => spill || begun.contains(&id),
             Err(ordinal) => {
@@ -54,15 +56,13 @@ pub(crate) fn make(
         };
         plan.insert(id, LogPlan { core, spill });
     }
-    if old_cores != config.cores {
-        spread(config.cores, &mut plan);
-    }
     for core in 0..config.cores {
         let need = relieve(CoreId(core), geometry.usable_bytes() / 4, logs, &mut plan);
         grow_for(&mut geometry, need);
     }
     Ok(Plan {
         geometry,
+        homes,
         logs: plan,
     })
 }
@@ -124,20 +124,6 @@ pub(crate) fn remainder(log: &OldLog) -> u64 {
 /// headers and padding, and a segment to its padding and its index.
 pub(crate) fn at_most(bytes: u64, logs: u64) -> u64 {
     bytes + bytes / 4 + 2 * BLOCK as u64 * logs
-}
-
-/// Every log to the least-loaded core, in order of id; the topology's log to core 0.
-fn spread(cores: u16, plan: &mut BTreeMap<LogId, LogPlan>) {
-    let mut load = vec![0_u64; usize::from(cores)];
-    for (id, log) in plan {
-        let least = (0..cores).min_by_key(|&core| load[usize::from(core)]);
-        let core = match id.0 {
-            0 => 0,
-            _ => least.expect("there is a core"),
-        };
-        load[usize::from(core)] += 1;
-        log.core = CoreId(core);
-    }
 }
 
 /// Spills the largest remainders of a core until the rest takes at most `budget` bytes of its

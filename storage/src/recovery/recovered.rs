@@ -4,8 +4,11 @@ use bytes::Bytes;
 
 use crate::format::commit::{JournalId, RingPosition};
 use crate::format::superblock::Geometry;
+use crate::homes::Homes;
 use crate::io::FileName;
-use crate::types::{CommitSeq, EntryMeta, Generation, LogId, LogKind, Offset, Ordinal, Term};
+use crate::types::{
+    CommitSeq, EntryMeta, Generation, LogId, LogKind, Offset, Ordinal, SlotId, Term,
+};
 
 /// A data directory after recovery: a new generation, already the truth on disk.
 #[derive(Debug)]
@@ -14,6 +17,8 @@ pub struct Recovered {
     pub generation: Generation,
     /// Shape of its rings.
     pub geometry: Geometry,
+    /// Which core each slot lives on in this run.
+    pub homes: Homes,
     /// One per core, in order.
     pub cores: Vec<RecoveredCore>,
     /// What was found and done, for the operator.
@@ -140,6 +145,8 @@ pub struct RecoveredLog {
     pub id: LogId,
     /// Its kind.
     pub kind: LogKind,
+    /// The slot that it belongs to, which is one of this core's.
+    pub slot: SlotId,
     /// First retained ordinal and offset.
     pub start: (Ordinal, Offset),
     /// What of it cannot be read. Then it has neither `replay` nor `tail`, and the state in

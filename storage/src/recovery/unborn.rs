@@ -22,7 +22,7 @@ pub(crate) struct Unborn {
 impl Unborn {
     /// Of a directory with these journal files.
     pub(crate) fn among(boot: &Boot, journals: impl IntoIterator<Item = FileName>) -> Self {
-        let born = boot.current.map(|(block, _)| block.generation);
+        let born = boot.current.as_ref().map(|(block, _)| block.generation);
         let later = |file: &FileName| generation_of(*file).is_some_and(|run| Some(run) > born);
         Self {
             born,

@@ -14,7 +14,7 @@ use crate::types::{CommitSeq, EntryMeta, LogKind, Ordinal};
 
 impl<P: BufPool> Store<P> {
     pub(super) fn adopt_log(&mut self, log: RecoveredLog) {
-        let mut state = LogState::new(log.id, log.kind, LogSettings::default());
+        let mut state = LogState::new(log.id, log.slot, log.kind, LogSettings::default());
         state.term = log.term;
         state.start = log.start;
         state.written = log.next;

@@ -15,7 +15,9 @@ use super::ring::LogKey;
 use super::snapshot::Step;
 use crate::checksum::{append, join};
 use crate::format::record::Checkpoint;
-use crate::types::{CommitSeq, EntryMeta, Generation, LogId, LogKind, Mono, Offset, Ordinal, Term};
+use crate::types::{
+    CommitSeq, EntryMeta, Generation, LogId, LogKind, Mono, Offset, Ordinal, SlotId, Term,
+};
 
 /// Memory that an entry takes beside its bytes, for the cache budget.
 pub(crate) const ENTRY_OVERHEAD: usize = 128;
@@ -138,6 +140,7 @@ pub(crate) enum Removal {
 #[derive(Debug)]
 pub(crate) struct LogState {
     pub(crate) id: LogId,
+    pub(crate) slot: SlotId,
     pub(crate) kind: LogKind,
     pub(crate) settings: LogSettings,
     /// Leader epoch of the last entry.
@@ -217,10 +220,11 @@ pub(crate) struct LogState {
 }
 
 impl LogState {
-    pub(crate) fn new(id: LogId, kind: LogKind, settings: LogSettings) -> Self {
+    pub(crate) fn new(id: LogId, slot: SlotId, kind: LogKind, settings: LogSettings) -> Self {
         let zero = (Ordinal(0), Offset(0));
         Self {
             id,
+            slot,
             kind,
             settings,
             term: Term::default(),
@@ -360,6 +364,7 @@ impl LogState {
             }
         };
         Checkpoint {
+            slot: self.slot,
             start,
             upto,
             max_timestamp: self.max_timestamp,

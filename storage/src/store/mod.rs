@@ -56,7 +56,7 @@ use crate::histogram::Histogram;
 use crate::io::{BLOCK, BufPool, FileName, IoResult, Op, OpId, Output};
 use crate::mutation::{Mutation, mutated};
 use crate::recovery::RecoveredCore;
-use crate::types::{CommitSeq, LogId, LogKind, Mono, Now, Ordinal};
+use crate::types::{CommitSeq, LogId, LogKind, Mono, Now, Ordinal, SlotId};
 use cache::{IndexCache, SpanCache};
 use log::{LogState, Logs};
 use mark::Marked;
@@ -280,12 +280,12 @@ impl<P: BufPool> Store<P> {
         store
     }
 
-    /// Adds a log that never was. Nothing of it is journaled before its first entry.
+    /// Adds a log that never was, in a slot that lives on this core. Nothing of it is journaled before its first entry.
     ///
     /// # Panics
     /// If there is a log of this id.
-    pub fn create_log(&mut self, log: LogId, kind: LogKind, settings: LogSettings) {
-        self.logs.insert(LogState::new(log, kind, settings));
+    pub fn create_log(&mut self, log: LogId, slot: SlotId, kind: LogKind, settings: LogSettings) {
+        self.logs.insert(LogState::new(log, slot, kind, settings));
         self.stats.logs += 1;
     }
 

@@ -14,8 +14,8 @@ use crate::format::mark::Mark;
 use crate::format::record::{Record, Records, SnapshotState};
 use crate::io::{BufPool, FileName};
 use crate::recovery::{
-    CommitAt, Gather, Journal, OldLog, Pieces, RecoveryError, SnapshotAt, Source, Sources, Spot,
-    check_end,
+    Boot, CommitAt, Gather, Journal, OldLog, Pieces, RecoveryError, SnapshotAt, Source, Sources,
+    Spot, check_end,
 };
 use crate::types::LogId;
 
@@ -107,7 +107,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
         &mut self,
         journal: &Journal<P>,
         mark: Option<&Mark>,
-        journals: &[Journal<P>],
+        (journals, boot): (&[Journal<P>], &Boot),
         seen: &mut Seen,
     ) -> Result<BTreeMap<LogId, OldLog>, RecoveryError> {
         let end = journal.end(mark).await?;
@@ -148,7 +148,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
         if let Some(flaw) = journal.flaw_at(&end).await? {
             self.note(flaw);
         }
-        gather.finish(journals)
+        gather.finish(journals, boot)
     }
 
     /// What counts of a log's entries and snapshot, in the journal and in extents.

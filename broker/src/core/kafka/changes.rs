@@ -227,7 +227,7 @@ impl Changing {
         };
         match wanted {
             Ok(command) if self.validate_only => {
-                let decided = known.topology.decide(&command, known.cores, known.wall);
+                let decided = known.topology.decide(&command, known.wall);
                 if let Err(refusal) = decided {
                     line.fail(&refusal.into());
                 }

@@ -218,7 +218,9 @@ impl Known<'_> {
             source: ConfigSource::StaticBroker,
             prose: "The number that this broker presents itself by.",
         };
-        let own = self.kafka.config.iter().map(line);
+        // Each core may go by a number of its own.
+        let is_general = |setting: &&BrokerSetting| node.is_empty() || setting.name != "node.id";
+        let own = self.kafka.config.iter().filter(is_general).map(line);
         let ids = ["broker.id", "node.id"]
             .into_iter()
             .filter(|_| !node.is_empty());

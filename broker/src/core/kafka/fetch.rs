@@ -126,7 +126,7 @@ impl Fetching {
         let topic = self.topic.as_ref();
         let (asked, topic) = topic.expect("a topic is before its partitions");
         let (index, from) = (named.index, u64::try_from(named.fetch_offset));
-        let found = place(asked, topic.as_deref(), index)
+        let found = place(known.topology, asked, topic.as_deref(), index)
             .and_then(|found| Ok((found, from.map_err(|_| ErrorCode::OffsetOutOfRange)?)));
         let mut error = ErrorCode::None;
         match found {

@@ -98,7 +98,7 @@ impl Listing {
                 self.topic = Some(resolve(known.topology, TopicRef::Name(topic.name)));
             }
             Some(Next::Partition(partition)) => {
-                let place = self.place(partition.index);
+                let place = self.place(partition.index, known);
                 if let Ok((log, _)) = place {
                     let named = self.named.entry(log);
                     named.and_modify(|again| *again = true).or_insert(false);
@@ -119,7 +119,7 @@ impl Listing {
             }
             Next::Partition(partition) => partition,
         };
-        let place = self.place(partition.index);
+        let place = self.place(partition.index, known);
         let found = place.and_then(|at| Ok((at, spec_of(partition.timestamp)?)));
         let mut error = ErrorCode::None;
         match found {
@@ -178,12 +178,12 @@ impl Listing {
         Some(LOOKUP + len)
     }
 
-    fn place(&self, index: i32) -> Result<(LogId, CoreId), ErrorCode> {
+    fn place(&self, index: i32, known: &Known<'_>) -> Result<(LogId, CoreId), ErrorCode> {
         let (asked, topic) = self
             .topic
             .as_ref()
             .expect("a topic is before its partitions");
-        place(asked, topic.as_deref(), index)
+        place(known.topology, asked, topic.as_deref(), index)
     }
 
     /// All was looked up: what is to be asked for.

@@ -7,7 +7,7 @@ use leveret_engine::EngineError;
 use leveret_engine::shard::Reply;
 use leveret_engine::topology::{Command, Topic, TopicName, TopologyRefusal};
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, Now};
+use leveret_storage::types::Now;
 use leveret_wire::kafka::{
     CheckedFrame, ErrorCode, MetadataBroker, MetadataPartition, MetadataRequest,
     MetadataRequestTopic, MetadataResponse, MetadataTopic, Place, TopicRef, Uuid,
@@ -23,9 +23,6 @@ use super::topics::{cluster_text, find, reference_of, uuid_of};
 use super::{Asker, Known};
 use crate::core::Core;
 use crate::core::hop::Call;
-
-/// The broker that takes administrative requests; any would do.
-const CONTROLLER: i32 = 1;
 
 /// What it costs to look up a topic, beside the bytes of its line, in the units of slices.
 const TOPIC: usize = 256;
@@ -50,8 +47,6 @@ impl MetadataAsked {
 /// A request for metadata.
 pub(super) struct Describing {
     version: i16,
-    /// The numbers that the brokers have.
-    nodes: Vec<i32>,
     /// Topics that it may create.
     room: usize,
     stage: Stage,
@@ -150,18 +145,12 @@ impl Describing {
 
     /// Adds the line of a topic. Its bytes.
     fn describe(&mut self, topic: &Topic, known: &Known<'_>) -> usize {
-        let nodes = &self.nodes;
-        let node_slice = |core| {
-            let node = known.kafka.node_of(core);
-            let index = usize::try_from(node - 1).expect("numbered from 1");
-            (node, &nodes[index..=index])
-        };
         let line = MetadataTopic {
             error: ErrorCode::None,
             name: Some(Cow::Borrowed(topic.name.as_str())),
             id: uuid_of(known.topology, topic.id),
             is_internal: false,
-            partitions: partitions(topic, node_slice),
+            partitions: partitions(topic, known),
         };
         let version = self.version;
         self.lines.line(|out| line.encode(out, version))
@@ -229,7 +218,6 @@ impl<P: BufPool> Core<P> {
         };
         let describing = Describing {
             version: asker.version,
-            nodes: settings.nodes().collect(),
             room,
             stage: match room {
                 0 => Stage::Describing,
@@ -249,19 +237,18 @@ impl<P: BufPool> Core<P> {
 
     pub(super) fn kafka_described(&mut self, asker: Asker, describing: Describing) {
         let settings = self.settings.kafka.clone();
-        let brokers = settings.nodes().zip(settings.brokers.iter());
         let response = MetadataResponse {
             throttle_time_ms: 0,
-            brokers: brokers
-                .map(|(node_id, broker)| MetadataBroker {
-                    node_id,
+            brokers: (settings.brokers.iter())
+                .map(|broker| MetadataBroker {
+                    node_id: broker.node,
                     host: Cow::Borrowed(broker.host.as_str()),
                     port: broker.port.into(),
                     rack: None,
                 })
                 .collect(),
             cluster_id: self.topology.cluster().map(cluster_text).map(Cow::Owned),
-            controller_id: CONTROLLER,
+            controller_id: settings.nodes().next().unwrap_or(-1),
             topics: Vec::new(),
             error: ErrorCode::None,
         };
@@ -277,16 +264,14 @@ impl<P: BufPool> Core<P> {
 }
 
 /// The lines of a topic's partitions. There is one replica of each, on the core that owns it.
-fn partitions<'n>(
-    topic: &Topic,
-    node: impl Fn(CoreId) -> (i32, &'n [i32]),
-) -> Vec<MetadataPartition<'n>> {
+fn partitions<'a>(topic: &Topic, known: &Known<'a>) -> Vec<MetadataPartition<'a>> {
     let line = |(index, (_, core))| {
-        let (leader_id, replicas) = node(core);
+        let leader = &known.kafka.broker_of(core).node;
+        let replicas = std::slice::from_ref(leader);
         MetadataPartition {
             error: ErrorCode::None,
             index,
-            leader_id,
+            leader_id: *leader,
             // Clients check positions by epochs only if they know one; no leader ever changes.
             leader_epoch: -1,
             replicas,
@@ -294,5 +279,5 @@ fn partitions<'n>(
             offline_replicas: &[],
         }
     };
-    (0..).zip(topic.logs()).map(line).collect()
+    (0..).zip(known.topology.places(topic)).map(line).collect()
 }

@@ -66,7 +66,6 @@ const APIS: &[ApiKey] = &[
 pub(super) struct Known<'a> {
     pub(super) topology: &'a Topology,
     pub(super) kafka: &'a KafkaSettings,
-    pub(super) cores: u16,
     pub(super) wall: WallMs,
 }
 

@@ -143,7 +143,7 @@ impl<P: BufPool> Core<P> {
             for partition in asked_topic.partitions {
                 let found = match whole {
                     Some(refused) => Err(refused),
-                    None => place(&asked, topic.as_deref(), partition.index)
+                    None => place(&self.topology, &asked, topic.as_deref(), partition.index)
                         .map_err(|error| (error, ""))
                         .and_then(|at| Ok((at, admitted(partition.records, version, frame)?))),
                 };

@@ -9,6 +9,8 @@ use leveret_wire::kafka::{ConfigSource, ConfigType};
 /// One broker as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaBroker {
+    /// The number that it goes by.
+    pub node: i32,
     /// Where they reach it.
     pub host: String,
     /// Where they reach it.
@@ -35,8 +37,7 @@ pub struct BrokerSetting {
 /// What a core needs to know to serve Kafka clients.
 #[derive(Clone, Debug)]
 pub struct KafkaSettings {
-    /// The brokers to present, numbered from 1: a single one that stands for all cores, or one for
-    /// each core.
+    /// The brokers to present: a single one that stands for all cores, or one for each core.
     pub brokers: Arc<[KafkaBroker]>,
     /// Whether asking for a topic makes it.
     pub auto_create: bool,
@@ -52,10 +53,10 @@ pub struct KafkaSettings {
 
 impl KafkaSettings {
     /// The broker that presents itself as the owner of what lives on that core.
-    pub(super) fn node_of(&self, core: CoreId) -> i32 {
-        match self.brokers.len() {
-            1 => 1,
-            _ => i32::from(core.0) + 1,
+    pub(super) fn broker_of(&self, core: CoreId) -> &KafkaBroker {
+        match &self.brokers[..] {
+            [all] => all,
+            each => &each[usize::from(core.0)],
         }
     }
 
@@ -77,8 +78,7 @@ impl KafkaSettings {
     }
 
     /// Every broker's number.
-    pub(super) fn nodes(&self) -> impl Iterator<Item = i32> + use<> {
-        let count = i32::try_from(self.brokers.len()).expect("as many as cores at most");
-        1..=count
+    pub(super) fn nodes(&self) -> impl Iterator<Item = i32> + '_ {
+        self.brokers.iter().map(|broker| broker.node)
     }
 }

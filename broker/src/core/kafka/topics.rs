@@ -94,6 +94,7 @@ pub(super) fn resolve(topology: &Topology, asked: TopicRef<'_>) -> (Asked, Optio
 
 /// Log and core of a partition of what [`resolve`] found, or why there is none.
 pub(super) fn place(
+    topology: &Topology,
     asked: &Asked,
     topic: Option<&Topic>,
     index: i32,
@@ -106,7 +107,7 @@ pub(super) fn place(
     };
     let partition = u32::try_from(index).ok();
     partition
-        .and_then(|index| topic.partition(index))
+        .and_then(|index| topology.place(topic, index))
         .ok_or(ErrorCode::UnknownTopicOrPartition)
 }
 
@@ -114,12 +115,13 @@ pub(super) fn place(
 mod tests {
     use super::*;
     use leveret_engine::topology::{Command, TopologySettings};
+    use leveret_storage::homes::Homes;
     use leveret_storage::types::WallMs;
 
     #[test]
     fn ids_are_those_of_one_data_directory() {
         let mut topologies = [1, 2].map(|half: u128| {
-            let mut topology = Topology::new(TopologySettings::default());
+            let mut topology = Topology::new(TopologySettings::default(), Homes::interleaved(1));
             topology.propose_cluster(ClusterId(half << 64 | 7));
             topology
         });
@@ -129,7 +131,7 @@ mod tests {
                 partitions: 1,
                 config: Vec::new(),
             };
-            let entry = topology.decide(&create, 1, WallMs(0)).unwrap();
+            let entry = topology.decide(&create, WallMs(0)).unwrap();
             topology.apply(&entry);
         }
         let [one, other] = &topologies;
@@ -168,17 +170,17 @@ mod tests {
 
     #[test]
     fn ids_of_others_are_nobodys() {
-        let topology = Topology::new(TopologySettings::default());
+        let topology = Topology::new(TopologySettings::default(), Homes::interleaved(1));
         for id in [Uuid::ZERO, Uuid(1), uuid_of(&topology, TopicId(1))] {
             let (asked, topic) = resolve(&topology, TopicRef::Id(id));
             assert_eq!(
-                place(&asked, topic.as_deref(), 0),
+                place(&topology, &asked, topic.as_deref(), 0),
                 Err(ErrorCode::UnknownTopicId)
             );
         }
         let (asked, topic) = resolve(&topology, TopicRef::Name("x"));
         assert_eq!(
-            place(&asked, topic.as_deref(), 0),
+            place(&topology, &asked, topic.as_deref(), 0),
             Err(ErrorCode::UnknownTopicOrPartition)
         );
     }

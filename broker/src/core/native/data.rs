@@ -58,7 +58,7 @@ impl<P: BufPool> Core<P> {
             .with_limit_per_core(self.shard.breaks(Mutation::LimitPerCore));
         spread.expect_batches(self.topology.settings_of(&topic).max_message_bytes as usize);
         for asked in fetch.partitions.iter() {
-            let Some((log, owner)) = topic.partition(asked.partition.0) else {
+            let Some((log, owner)) = self.topology.place(&topic, asked.partition.0) else {
                 parts.push(FetchedPart::refused(
                     asked.partition,
                     ErrorCode::UnknownPartition,

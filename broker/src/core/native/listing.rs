@@ -81,10 +81,10 @@ impl Listing {
     }
 
     /// A description of these topics, which are fewer than fit a request.
-    pub(super) fn describing(topics: Vec<Arc<Topic>>, cores: u16) -> Self {
+    pub(super) fn describing(topics: Vec<Arc<Topic>>, cores: u16, topology: &Topology) -> Self {
         let mut listing = Self::new(What::Named, cores);
         for topic in topics {
-            listing.find(topic);
+            listing.find(topic, topology);
         }
         listing.stage = Stage::Asking;
         listing
@@ -97,7 +97,7 @@ impl Listing {
             Stage::Finding(after) => {
                 let topic = topology.topics_after(after.as_ref()).next()?.clone();
                 *after = Some(topic.name.clone());
-                Some(self.find(topic))
+                Some(self.find(topic, topology))
             }
             Stage::Telling(lines) => {
                 let topic = self.topics.pop_front()?;
@@ -121,8 +121,8 @@ impl Listing {
     }
 
     /// A topic is to be told. What finding it cost.
-    fn find(&mut self, topic: Arc<Topic>) -> usize {
-        let (name, partitions) = (topic.name.as_str().len(), topic.cores.len());
+    fn find(&mut self, topic: Arc<Topic>, topology: &Topology) -> usize {
+        let (name, partitions) = (topic.name.as_str().len(), topic.slots.len());
         let cost = match self.what {
             What::Summaries => {
                 self.bytes += TopicLines::of_summary(name);
@@ -130,7 +130,7 @@ impl Listing {
             }
             What::Everything | What::Named => {
                 self.bytes += TopicLines::of_description(name, partitions);
-                for (log, core) in topic.logs() {
+                for (log, core) in topology.places(&topic) {
                     let logs = &mut self.logs[usize::from(core.0)];
                     logs.push(log);
                     if logs.len() == DESCRIBED {
@@ -211,7 +211,7 @@ fn describe(
             damaged: report.is_some_and(|report| report.damaged),
         }
     };
-    let partitions: Vec<_> = (0..).zip(topic.logs()).map(partition).collect();
+    let partitions: Vec<_> = (0..).zip(topology.places(topic)).map(partition).collect();
     lines.description(&TopicDescription {
         name: topic.name.as_str(),
         topic_id: TopicId(topic.id.0),

@@ -137,7 +137,7 @@ impl<P: BufPool> Core<P> {
         match self
             .topology
             .topic(TopicId(topic.0))
-            .map(|topic| topic.partition(partition.0))
+            .map(|topic| self.topology.place(topic, partition.0))
         {
             Some(Some(place)) => return Some(place),
             Some(None) => {

@@ -186,7 +186,7 @@ impl<P: BufPool> Core<P> {
 
     /// Longest batch that the topic of a log takes, bytes.
     fn max_batch_of(&self, log: LogId) -> usize {
-        let topic = self.topology.owner_of(log).map(|(topic, _)| topic);
+        let topic = self.topology.partition_of(log).map(|(topic, _)| topic);
         let settings = topic.map(|topic| self.topology.settings_of(topic));
         settings.map_or(self.settings.max_batch_bytes, |settings| {
             settings.max_message_bytes
@@ -253,7 +253,7 @@ impl<P: BufPool> Core<P> {
         let place = match self.topology.topic(topic) {
             None => Err(ErrorCode::UnknownTopic),
             Some(topic) => {
-                let place = topic.partition(asked.partition.0);
+                let place = self.topology.place(topic, asked.partition.0);
                 place.ok_or(ErrorCode::UnknownPartition)
             }
         };

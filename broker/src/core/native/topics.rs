@@ -24,7 +24,11 @@ impl<P: BufPool> Core<P> {
             topic_id: wire::TopicId(topic.id.0),
             partitions: topic.partitions(),
             level: level_out(self.topology.settings_of(&topic).level),
-            cores: topic.cores.iter().map(|core| core.0).collect(),
+            cores: self
+                .topology
+                .places(&topic)
+                .map(|(_, core)| core.0)
+                .collect(),
         };
         self.respond(asker.conn, asker.correlation, &Response::Metadata(ok));
     }
@@ -106,7 +110,11 @@ impl<P: BufPool> Core<P> {
             };
             topics.push(topic);
         }
-        self.tell_topics(asker, Listing::describing(topics, self.cores), now);
+        self.tell_topics(
+            asker,
+            Listing::describing(topics, self.cores, &self.topology),
+            now,
+        );
     }
 
     fn tell_topics(&mut self, asker: Asker, listing: Listing, now: Now) {

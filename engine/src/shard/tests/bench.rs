@@ -3,13 +3,13 @@
 use bytes::{Bytes, BytesMut};
 use leveret_record::{BatchBuilder, Compression, ProducerStamp, batches, records};
 use leveret_storage::format::superblock::Geometry;
-use leveret_storage::recovery::{self, RecoveredCore, RecoveryConfig};
+use leveret_storage::recovery::{self, Recovered, RecoveryConfig};
 use leveret_storage::store::StoreConfig;
 use leveret_storage::types::{Level, Offset, WallMs};
 
 use super::disk::{Disk, Pool};
 use super::*;
-use crate::topology::{Command, TopologyEntry};
+use crate::topology::{Command, Topology, TopologyEntry, TopologySettings};
 
 /// One core, as a broker would run it. Partition logs of topic `t` begin at 1.
 pub(super) struct Bench {
@@ -64,14 +64,9 @@ impl Bench {
         now: Now,
     ) -> Self {
         let recovered = recover(&mut disk);
-        let mut shard = Shard::open(settings, config.clone(), Pool, recovered, now).unwrap();
-        let topics: Vec<_> = shard.topology().unwrap().topics().cloned().collect();
-        for topic in topics {
-            for (log, _) in topic.logs() {
-                shard.install(log, &topic.config);
-            }
-        }
-        shard.drop_unclaimed(now);
+        let topology = Topology::recovered(&recovered, TopologySettings::default()).unwrap();
+        let core = recovered.cores.into_iter().next().unwrap();
+        let shard = Shard::open(settings, config.clone(), Pool, core, &topology, now).unwrap();
         let mut bench = Self {
             disk,
             shard,
@@ -182,14 +177,14 @@ impl Bench {
         let Reply::Topology(TopologyEntry::TopicCreated(topic)) = self.command(&command) else {
             panic!("not created");
         };
-        for (log, _) in topic.logs() {
-            self.shard.install(log, &topic.config);
+        for (log, slot) in topic.logs() {
+            self.shard.install(log, slot, &topic.config);
         }
     }
 
     pub(super) fn command(&mut self, command: &Command) -> Reply {
         let request = self.request();
-        self.shard.submit(request, command, 1, self.now);
+        self.shard.submit(request, command, self.now);
         self.run();
         self.reply(request).expect("a reply")
     }
@@ -244,8 +239,8 @@ impl Bench {
     }
 }
 
-/// Core 0 of what the disk holds.
-fn recover(disk: &mut Disk) -> RecoveredCore {
+/// What the disk holds.
+pub(super) fn recover(disk: &mut Disk) -> Recovered {
     let config = RecoveryConfig {
         geometry: Geometry {
             file_bytes: 1 << 20,
@@ -260,7 +255,7 @@ fn recover(disk: &mut Disk) -> RecoveredCore {
     let mut recovery = recovery::recover(config, Pool);
     loop {
         if let Some(result) = recovery.poll_result() {
-            return result.expect("an intact disk recovers").cores.remove(0);
+            return result.expect("an intact disk recovers");
         }
         let (id, op) = recovery
             .poll_op()

@@ -25,8 +25,8 @@ impl Bench {
         for (log, _) in topic.logs().take(altered.partition as usize) {
             self.shard.configure(log, &altered.config, self.now);
         }
-        for (log, _) in altered.added() {
-            self.shard.install(log, &altered.config);
+        for (log, slot) in altered.added() {
+            self.shard.install(log, slot, &altered.config);
         }
         self.run();
     }
@@ -189,7 +189,7 @@ fn a_weaker_durability_answers_and_shows_earlier() {
     assert_eq!(bench.reply(waiting), None, "a synced topic shows nothing");
     // As if it had been a topic of level memory: no core would be asked to do so.
     let memory = [("durability", "memory")];
-    let defaults = bench.settings.topology.defaults;
+    let defaults = bench.settings.topics;
     let config = TopicConfig::default().changed(&memory, &[], &defaults);
     let log = LogId(1);
     bench.shard.configure(log, &config.unwrap(), bench.now);

@@ -159,7 +159,7 @@ fn a_batch_that_may_not_be_appended_leaves_no_trace() {
         ),
         "{reply:?}"
     );
-    let large = vec![0; bench.settings.topology.defaults.max_message_bytes as usize];
+    let large = vec![0; bench.settings.topics.max_message_bytes as usize];
     let reply = bench.produce(1, batch(&[&large]));
     assert!(
         matches!(

@@ -1,10 +1,14 @@
 //! Topics are created, recovered and deleted with their logs.
 
+use leveret_storage::store::StoreConfig;
 use leveret_storage::types::Level;
 
 use super::bench::*;
+use super::disk::Pool;
 use super::*;
-use crate::topology::{Command, TopicId, TopologyEntry, TopologyRefusal};
+use crate::topology::{
+    Command, TopicId, Topology, TopologyEntry, TopologyError, TopologyRefusal, TopologySettings,
+};
 
 #[test]
 fn a_change_is_answered_when_it_is_durable_and_survives_then() {
@@ -12,7 +16,7 @@ fn a_change_is_answered_when_it_is_durable_and_survives_then() {
     bench.disk.hold = true;
     let request = bench.request();
     let command = Command::ReserveProducerIds { count: 5 };
-    bench.shard.submit(request, &command, 1, bench.now);
+    bench.shard.submit(request, &command, bench.now);
     bench.run();
     assert_eq!(bench.reply(request), None);
     bench.disk.hold = false;
@@ -31,9 +35,9 @@ fn a_change_does_not_leave_with_the_one_before_it() {
     bench.disk.hold = true;
     let command = Command::ReserveProducerIds { count: 5 };
     let [first, second] = [bench.request(), bench.request()];
-    bench.shard.submit(first, &command, 1, bench.now);
+    bench.shard.submit(first, &command, bench.now);
     bench.run();
-    bench.shard.submit(second, &command, 1, bench.now);
+    bench.shard.submit(second, &command, bench.now);
     bench.run();
     bench.complete_one();
     assert!(bench.reply(first).is_some());
@@ -53,9 +57,9 @@ fn commands_are_decided_by_what_is_ordered_not_by_what_is_durable() {
         config: Vec::new(),
     };
     let first = bench.request();
-    bench.shard.submit(first, &create, 1, bench.now);
+    bench.shard.submit(first, &create, bench.now);
     let second = bench.request();
-    bench.shard.submit(second, &create, 1, bench.now);
+    bench.shard.submit(second, &create, bench.now);
     bench.run();
     let name = "new".parse().unwrap();
     let exists = TopologyRefusal::TopicExists {
@@ -152,6 +156,39 @@ fn logs_of_a_deletion_that_was_cut_short_are_removed_at_the_next_start() {
     bench.wait_ms(5000);
     assert_eq!(bench.disk.logs_with_files(), 0);
     let mut bench = bench.restart();
-    assert_eq!(bench.shard.drop_unclaimed(bench.now), 0);
     assert_eq!(produced(&bench.produce(1, batch(&[b"a"]))), (0, false));
+}
+
+#[test]
+fn a_log_that_contradicts_the_topology_keeps_the_broker_from_starting() {
+    let mut bench = Bench::new(2, Level::Synced);
+    for log in [1, 2] {
+        bench.produce(log, batch(&[b"a"]));
+    }
+    let settings = TopologySettings::default();
+    let mut found = recover(&mut bench.disk);
+    Topology::recovered(&found, settings).expect("it is as it was written");
+    let logs = &found.cores[0].logs;
+    let second = logs.iter().position(|log| log.id == LogId(2)).unwrap();
+    let slot = std::mem::replace(&mut found.cores[0].logs[second].slot, SlotId(77));
+    let elsewhere = Topology::recovered(&found, settings).unwrap_err();
+    let told = slot.0;
+    let expected = TopologyError::Slot {
+        log: LogId(2),
+        found: 77,
+        told,
+    };
+    assert_eq!(elsewhere, expected);
+    found.cores[0].logs[second].slot = slot;
+    found.cores[0].logs[second].id = LogId(3);
+    let future = Topology::recovered(&found, settings).unwrap_err();
+    let (log, next) = (LogId(3), LogId(3));
+    assert_eq!(future, TopologyError::FromTheFuture { log, next });
+    found.cores[0].logs[second].id = LogId(2);
+    found.cores[0].logs[second].kind = LogKind::Machine;
+    let topology = Topology::recovered(&found, settings).unwrap();
+    let (core, config) = (found.cores.remove(0), StoreConfig::default());
+    let opened = Shard::open(bench.settings, config, Pool, core, &topology, bench.now);
+    let kind = OpenError::Kind { log: LogId(2) };
+    assert_eq!(opened.err(), Some(kind));
 }

@@ -28,6 +28,10 @@ fn value(config: &TopicConfig, name: &str) -> (String, ConfigSource) {
     (line.value.clone(), line.source)
 }
 
+fn one() -> leveret_storage::homes::Homes {
+    leveret_storage::homes::Homes::interleaved(1)
+}
+
 #[test]
 fn declarations_are_sound() {
     let names: Vec<_> = TOPIC_SETTINGS.iter().map(|setting| setting.name).collect();
@@ -224,16 +228,19 @@ fn what_has_no_effect_is_kept_and_shown_through_an_entry() {
         ("segment.ms", "500"),
         ("unclean.leader.election.enable", "True"),
     ];
-    let mut topology = Topology::new(TopologySettings {
-        defaults: DEFAULTS,
-        ..TopologySettings::default()
-    });
+    let mut topology = Topology::new(
+        TopologySettings {
+            defaults: DEFAULTS,
+            ..TopologySettings::default()
+        },
+        one(),
+    );
     let create = Command::CreateTopic {
         name: "t".parse().unwrap(),
         partitions: 1,
         config: own.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(),
     };
-    let entry = topology.decide(&create, 1, WallMs(0)).unwrap();
+    let entry = topology.decide(&create, WallMs(0)).unwrap();
     let bytes = entry.encode();
     assert_eq!(
         super::super::TopologyEntry::decode(&bytes),
@@ -241,7 +248,8 @@ fn what_has_no_effect_is_kept_and_shown_through_an_entry() {
     );
     topology.apply(&entry);
     let snapshot = topology.snapshot();
-    let back = Topology::recover(Some(&snapshot), [].into_iter(), topology.settings).unwrap();
+    let back =
+        Topology::recover(Some(&snapshot), [].into_iter(), topology.settings, one()).unwrap();
     let topic = back.topic_named("t").unwrap();
     let shown = back.config_of(topic);
     for (name, value) in own {
@@ -284,17 +292,20 @@ fn a_lowered_bound_of_the_broker_holds_for_topics_that_chose_more() {
 
 #[test]
 fn a_topic_is_altered_as_a_whole_or_not_at_all() {
-    let mut topology = Topology::new(TopologySettings {
-        partitions_per_topic: 4,
-        partitions: 5,
-        defaults: DEFAULTS,
-    });
+    let mut topology = Topology::new(
+        TopologySettings {
+            partitions_per_topic: 4,
+            partitions: 5,
+            defaults: DEFAULTS,
+        },
+        one(),
+    );
     let create = Command::CreateTopic {
         name: "t".parse().unwrap(),
         partitions: 2,
         config: vec![("segment.ms".to_owned(), "2000".to_owned())],
     };
-    let created = topology.decide(&create, 2, WallMs(0)).unwrap();
+    let created = topology.decide(&create, WallMs(0)).unwrap();
     topology.apply(&created);
     let alter = |set: &[(&str, &str)], unset: &[&str], partitions| Command::AlterTopic {
         id: TopicId(1),
@@ -308,7 +319,7 @@ fn a_topic_is_altered_as_a_whole_or_not_at_all() {
         },
     };
     let before = topology.snapshot();
-    let decide = |topology: &Topology, command| topology.decide(&command, 2, WallMs(0));
+    let decide = |topology: &Topology, command| topology.decide(&command, WallMs(0));
     let not_more = |asked| TopologyRefusal::NotMorePartitions { present: 2, asked };
     let refused = |topology: &Topology, command| decide(topology, command).unwrap_err();
     assert_eq!(refused(&topology, alter(&[], &[], Some(2))), not_more(2));

@@ -13,7 +13,7 @@ use crate::format::snapshot::{self, SnapshotId};
 use crate::format::{crc, round_down};
 use crate::io::{BLOCK, Dir, FileName};
 use crate::recovery::{Recovered, RecoveryError};
-use crate::types::{CoreId, EntryMeta, Generation, LogId, LogKind, Offset, Ordinal, Term};
+use crate::types::{CoreId, EntryMeta, Generation, LogId, LogKind, Offset, Ordinal, SlotId, Term};
 
 pub(super) const LOG: LogId = LogId(9);
 
@@ -302,7 +302,8 @@ fn logs_spread_evenly_when_the_number_of_cores_changes() {
     let mut disk = disk(1);
     let mut ring = Ring::new(1, 0);
     for log in 0..10 {
-        ring.checkpoint(LogId(log), &point(0))
+        let slot = SlotId(log as u8);
+        ring.checkpoint(LogId(log), &Checkpoint { slot, ..point(0) })
             .entry(LogId(log), 0, 20);
     }
     ring.commit(&mut disk);

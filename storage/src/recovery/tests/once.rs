@@ -24,6 +24,9 @@ fn straddling(logs: u64, bytes: u64) -> (Disk, u64) {
     let mut ring = Ring::shaped(1, 0, GEOMETRY);
     for log in 0..logs {
         ring.checkpoint(LogId(log), &point(0));
+        if ring.pending() > 60 << 10 {
+            ring.commit(&mut disk);
+        }
     }
     let entries = bytes / (logs * (ENTRY as u64 + 100));
     for ordinal in 0..entries {

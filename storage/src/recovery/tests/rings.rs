@@ -8,10 +8,11 @@ use crate::format::commit::{
 };
 use crate::format::record::{self, Checkpoint, SnapshotState};
 use crate::format::superblock::{Geometry, Superblock};
+use crate::homes::Homes;
 use crate::io::{BLOCK, Dir, FileName, Op};
 use crate::recovery::RecoveryConfig;
 use crate::types::{
-    CommitSeq, CoreId, EntryMeta, Generation, LogId, LogKind, Offset, Ordinal, Term, WallMs,
+    CommitSeq, CoreId, EntryMeta, Generation, LogId, LogKind, Offset, Ordinal, SlotId, Term, WallMs,
 };
 
 pub(crate) const GEOMETRY: Geometry = Geometry {
@@ -58,6 +59,7 @@ pub(crate) fn meta(ordinal: u64, len: usize) -> EntryMeta {
 
 pub(crate) fn point(ordinal: u64) -> Checkpoint {
     Checkpoint {
+        slot: SlotId(0),
         start: (Ordinal(0), Offset(0)),
         upto: (Ordinal(ordinal), Offset(ordinal * 2)),
         max_timestamp: i64::MIN,
@@ -117,9 +119,13 @@ impl Ring {
         self
     }
 
+    /// Slots are counted from this core's first: with fewer rings than slots it is one of its own.
     pub(crate) fn checkpoint(&mut self, log: LogId, point: &Checkpoint) -> &mut Self {
+        let first = u8::try_from(self.home.core.0).expect("few cores");
+        let slot = SlotId(first + point.slot.0);
+        let point = Checkpoint { slot, ..*point };
         self.put(record::CHECKPOINT_LEN, |out| {
-            record::put_checkpoint(out, log, LogKind::Topic, point)
+            record::put_checkpoint(out, log, LogKind::Topic, &point)
         })
     }
 
@@ -216,7 +222,7 @@ pub(crate) fn disk_at(generation: u32, cores: u16, geometry: Geometry) -> Disk {
     disk.dirs.extend([Dir::Root, Dir::Journal, Dir::Logs]);
     let superblock = Superblock {
         generation: Generation(generation),
-        cores,
+        homes: Homes::interleaved(cores),
         geometry,
         salt: SALT,
     };

@@ -8,7 +8,7 @@ use crate::io::{BLOCK, FileName};
 use crate::recovery::Flaw;
 use crate::recovery::tests::disk::{Disk, Pool};
 use crate::store::{LogSettings, NewEntry};
-use crate::types::{Level, LogId, LogKind, Offset, Term};
+use crate::types::{Level, LogId, LogKind, Offset, SlotId, Term};
 use crate::verify::{Finding, Inspect, Verify};
 
 const MACHINE: LogId = LogId(0);
@@ -47,7 +47,7 @@ fn world(left: Left) -> World {
     let kind = LogKind::Machine;
     world
         .store
-        .create_log(MACHINE, kind, LogSettings::default());
+        .create_log(MACHINE, SlotId(0), kind, LogSettings::default());
     for log in [LOG, OTHER] {
         let segment_bytes = 40_000;
         let settings = LogSettings {

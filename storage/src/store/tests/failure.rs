@@ -3,7 +3,7 @@
 use super::world::{LOG, SEGMENT_SYNCS, World, reserving, small};
 use crate::io::{Dir, FileName, Op};
 use crate::store::{AppendError, Event, LogSettings, ReadError};
-use crate::types::{Level, LogId, LogKind, Offset};
+use crate::types::{Level, LogId, LogKind, Offset, SlotId};
 
 fn stopped(world: &World) -> bool {
     let is = |event: &Event| matches!(event, Event::Stopped { log, .. } if *log == LOG);
@@ -230,7 +230,9 @@ fn at_the_disk_floor_producing_stops_and_deleting_goes_on() {
     assert_eq!(world.append(LOG, 100), Err(AppendError::DiskFloor));
     let machine = LogId(0);
     let settings = LogSettings::default();
-    world.store.create_log(machine, LogKind::Machine, settings);
+    world
+        .store
+        .create_log(machine, SlotId(0), LogKind::Machine, settings);
     world.append(machine, 100).unwrap();
     world.check_log(LOG, 100);
     world.store.trim(LOG, Offset(3));

@@ -3,7 +3,7 @@
 use super::world::{Is, LOG, SEGMENT_SYNCS, World, reserving, small};
 use crate::io::{Dir, FileName, Op};
 use crate::store::{AppendError, DiskSpace, Event, LogSettings, StoreConfig};
-use crate::types::{LogId, LogKind, Offset};
+use crate::types::{LogId, LogKind, Offset, SlotId};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -178,7 +178,9 @@ fn a_snapshot_that_is_refused_is_written_when_there_is_space() {
     let mut world = World::new(growing(), 11);
     let machine = LogId(0);
     let settings = LogSettings::default();
-    world.store.create_log(machine, LogKind::Machine, settings);
+    world
+        .store
+        .create_log(machine, SlotId(0), LogKind::Machine, settings);
     world.topic(LOG, settings);
     world.append(machine, 100).unwrap();
     world.settle();

@@ -3,7 +3,7 @@
 use super::world::{LOG, World, small};
 use crate::io::{FileName, Op};
 use crate::store::{AppendError, Event, LogSettings, StoreConfig};
-use crate::types::{LogId, LogKind, Offset};
+use crate::types::{LogId, LogKind, Offset, SlotId};
 
 #[test]
 fn a_small_ring_laps_under_one_log() {
@@ -105,7 +105,7 @@ fn a_machine_log_is_replaced_by_its_snapshots() {
     let mut world = World::new(small(), 23);
     world
         .store
-        .create_log(LOG, LogKind::Machine, LogSettings::default());
+        .create_log(LOG, SlotId(0), LogKind::Machine, LogSettings::default());
     for _ in 0..600 {
         let level = crate::types::Level::Synced;
         let next = world.store.frontiers(LOG).unwrap().ordered.1;

@@ -8,7 +8,7 @@ use crate::format::mark::Mark;
 use crate::io::{BLOCK, FileName, Op};
 use crate::recovery::tests::disk::Disk;
 use crate::store::{Event, LogSettings, StoreConfig};
-use crate::types::{CommitSeq, LogId, LogKind};
+use crate::types::{CommitSeq, LogId, LogKind, SlotId};
 
 const LOGS: u64 = 8;
 
@@ -123,7 +123,9 @@ fn a_stop_ends_where_the_ring_has_no_room() {
     };
     let mut world = World::new(config, 9);
     let settings = LogSettings::default();
-    world.store.create_log(machine, LogKind::Machine, settings);
+    world
+        .store
+        .create_log(machine, SlotId(0), LogKind::Machine, settings);
     world.snapshots = false;
     world.must_append(machine, 100);
     world.settle();

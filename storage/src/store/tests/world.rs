@@ -12,7 +12,7 @@ use crate::store::{
     AppendError, Event, LogSettings, NewEntry, ReadData, ReadError, ReadOutcome, Store,
     StoreConfig, TimeFound, TimeOutcome,
 };
-use crate::types::{Level, LogId, LogKind, Mono, Now, Offset, Ordinal, Term, WallMs};
+use crate::types::{Level, LogId, LogKind, Mono, Now, Offset, Ordinal, SlotId, Term, WallMs};
 
 /// An entry that was accepted: its first offset, the next one, its bytes.
 type Accepted = (Offset, Offset, Bytes);
@@ -177,7 +177,8 @@ impl World {
     }
 
     pub(super) fn topic(&mut self, log: LogId, settings: LogSettings) {
-        self.store.create_log(log, LogKind::Topic, settings);
+        self.store
+            .create_log(log, SlotId(0), LogKind::Topic, settings);
     }
 
     pub(super) fn random(&mut self, below: u64) -> u64 {

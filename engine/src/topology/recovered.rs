@@ -1,0 +1,56 @@
+//! The topology of a run, from what recovery found: what its log says, held against the other logs.
+
+use leveret_storage::recovery::{Recovered, RecoveredLog};
+use leveret_storage::types::Offset;
+
+use super::{LogOwner, TOPOLOGY_LOG, TOPOLOGY_SLOT, Topology, TopologyError, TopologySettings};
+
+impl Topology {
+    /// What recovery brought back, where slots live as it says.
+    ///
+    /// # Errors
+    /// [`TopologyError`]: the topology's log is not what a topology wrote, or there is a log that
+    /// contradicts it. Nothing should be served.
+    pub fn recovered(
+        recovered: &Recovered,
+        settings: TopologySettings,
+    ) -> Result<Self, TopologyError> {
+        let logs = || recovered.cores.iter().flat_map(|core| &core.logs);
+        let own = logs().find(|log| log.id == TOPOLOGY_LOG);
+        if let Some(next) = own.map(|log| log.next.1).filter(|next| *next != Offset(0)) {
+            return Err(TopologyError::Offsets { next });
+        }
+        let snapshot = own.and_then(|log| log.snapshot.as_ref());
+        let entries = own.into_iter().flat_map(|log| &log.replay);
+        let topology = Self::recover(
+            snapshot.map(|(_, bytes)| &bytes[..]),
+            entries.map(|(meta, bytes)| (meta.ordinal, &bytes[..])),
+            settings,
+            recovered.homes.clone(),
+        )?;
+        logs().try_for_each(|log| topology.admits(log))?;
+        Ok(topology)
+    }
+
+    /// Whether a log with records can be: it has been given out, and belongs to the slot that its owner
+    /// was told.
+    fn admits(&self, log: &RecoveredLog) -> Result<(), TopologyError> {
+        let (id, next) = (log.id, self.next_log);
+        if id >= next {
+            return Err(TopologyError::FromTheFuture { log: id, next });
+        }
+        let slot = match self.owner_of(id) {
+            Some(LogOwner::Partition { topic, index }) => topic.slots[index as usize],
+            Some(LogOwner::Topology) => TOPOLOGY_SLOT,
+            None => return Ok(()),
+        };
+        match slot == log.slot {
+            true => Ok(()),
+            false => Err(TopologyError::Slot {
+                log: id,
+                found: log.slot.0,
+                told: slot.0,
+            }),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Which slot a new log belongs to: the least loaded of the least loaded core. Counts logs, and moves
+//! none.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use leveret_storage::homes::{Homes, SLOTS};
+use leveret_storage::types::{CoreId, SlotId};
+
+/// How many logs each slot has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Loads([u32; SLOTS]);
+
+impl Loads {
+    pub(super) fn none() -> Self {
+        Self([0; SLOTS])
+    }
+
+    pub(super) fn add(&mut self, slots: &[SlotId]) {
+        for slot in slots {
+            self.0[usize::from(slot.0)] += 1;
+        }
+    }
+
+    pub(super) fn remove(&mut self, slots: &[SlotId]) {
+        for slot in slots {
+            self.0[usize::from(slot.0)] -= 1;
+        }
+    }
+
+    /// A slot for each of `logs` new logs, where slots have these homes; among equals the lowest core,
+    /// and of that the lowest slot.
+    pub(super) fn spread(&self, homes: &Homes, logs: u32) -> Vec<SlotId> {
+        let mut slots = vec![BinaryHeap::new(); usize::from(homes.cores())];
+        let mut loads = vec![0; slots.len()];
+        for (slot, CoreId(core)) in homes.slots() {
+            let load = self.0[usize::from(slot.0)];
+            slots[usize::from(core)].push(Reverse((load, slot)));
+            loads[usize::from(core)] += load;
+        }
+        let with_slots = (0..loads.len()).filter(|core| !slots[*core].is_empty());
+        let mut cores: BinaryHeap<_> = with_slots
+            .map(|core| Reverse((loads[core], core)))
+            .collect();
+        let mut least = || {
+            let mut core = cores.peek_mut().expect("some core has slots");
+            core.0.0 += 1;
+            let mut slot = slots[core.0.1].peek_mut().expect("this one has some");
+            slot.0.0 += 1;
+            slot.0.1
+        };
+        (0..logs).map(|_| least()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_go_to_one_core_after_the_other_and_what_is_loaded_waits() {
+        let homes = Homes::interleaved(3);
+        let mut loads = Loads::none();
+        let new = loads.spread(&homes, 5);
+        assert_eq!(new, [0, 1, 2, 3, 4].map(SlotId));
+        loads.add(&new);
+        // Core 2 has one log, the others have two.
+        assert_eq!(loads.spread(&homes, 2), [5, 6].map(SlotId));
+        loads.remove(&[SlotId(1)]);
+        assert_eq!(loads.spread(&homes, 3), [1, 5, 6].map(SlotId));
+    }
+
+    #[test]
+    fn ten_thousand_logs_are_even_over_cores_and_over_their_slots() {
+        let homes = Homes::interleaved(2).moved_to(3);
+        let mut loads = Loads::none();
+        loads.add(&loads.spread(&homes, 10_000));
+        for core in 0..3 {
+            let of_core = homes.slots().filter(|(_, home)| home.0 == core);
+            let counts: Vec<u32> = of_core
+                .map(|(slot, _)| loads.0[usize::from(slot.0)])
+                .collect();
+            let all: u32 = counts.iter().sum();
+            assert!((3333..=3334).contains(&all), "{all}");
+            let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+            assert!(most - least <= 1, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn cores_beyond_the_slots_get_nothing() {
+        let homes = Homes::interleaved(300);
+        let slots = Loads::none().spread(&homes, 600);
+        assert!(slots.iter().all(|slot| homes.core(*slot).0 < 256));
+    }
+}
