@@ -49,7 +49,9 @@ const LITTLE: u64 = 4;
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     cpu: u64,
-    /// Resident above what the allocator has given out.
+    /// What the allocator has given out.
+    in_use: u64,
+    /// Resident above that.
     surplus: u64,
 }
 
@@ -60,6 +62,8 @@ pub(super) struct Surplus {
     looked: Option<(Mono, u64)>,
     /// What was left when some was returned last: code, stacks, buffers of the kernel's, holes.
     left: u64,
+    /// What was in use then: between that the holes were.
+    in_use: u64,
 }
 
 impl Surplus {
@@ -74,10 +78,10 @@ impl Surplus {
         let Some(taken) = taken() else { return };
         if self.is_worth_it(taken, cores, now) {
             give_back();
-            let after = self::taken().map_or(taken.surplus, |after| after.surplus);
-            self.left = after;
+            let after = self::taken().unwrap_or(taken);
+            (self.left, self.in_use) = (after.surplus, after.in_use);
             tracing::debug!(
-                bytes = taken.surplus.saturating_sub(after),
+                bytes = taken.surplus.saturating_sub(after.surplus),
                 "memory that a burst had taken was returned"
             );
         }
@@ -91,7 +95,10 @@ impl Surplus {
         let time = now.since(at).saturating_mul(cores as u64);
         let quiet = (taken.cpu - cpu).saturating_mul(LITTLE) < time;
         self.left = self.left.min(taken.surplus);
-        quiet && taken.surplus >= self.left + MUCH
+        // What was returned amid a burst has left the holes between what was in use then; where that is freed
+        // now, they can go, too.
+        let freed = self.in_use.saturating_sub(taken.in_use);
+        quiet && taken.surplus + freed >= self.left + MUCH
     }
 }
 
@@ -106,6 +113,7 @@ fn taken() -> Option<Taken> {
     let given_out = (heap.uordblks + heap.hblkhd) as u64;
     Some(Taken {
         cpu: super::clock::process_cpu(),
+        in_use: given_out,
         surplus: resident.saturating_sub(given_out),
     })
 }
@@ -136,7 +144,11 @@ mod tests {
 
     fn at(surplus: u64, cpu_ms: u64) -> Taken {
         let cpu = cpu_ms * MS;
-        Taken { cpu, surplus }
+        Taken {
+            cpu,
+            in_use: 10 << 20,
+            surplus,
+        }
     }
 
     #[test]
@@ -144,6 +156,7 @@ mod tests {
         let mut surplus = Surplus {
             looked: None,
             left: 20 << 20,
+            in_use: 10 << 20,
         };
         let mut worth_it = |taken, ms| surplus.is_worth_it(taken, 2, Mono(ms * MS));
         assert!(
@@ -153,6 +166,18 @@ mod tests {
         assert!(!worth_it(at(500 << 20, 2600), 5000), "busy");
         assert!(!worth_it(at(50 << 20, 2700), 10_000), "not much");
         assert!(worth_it(at(500 << 20, 2800), 15_000));
+    }
+
+    #[test]
+    fn holes_between_what_has_been_freed_since_are_returned() {
+        let mut surplus = Surplus {
+            looked: Some((Mono(0), 0)),
+            left: 45 << 20,
+            in_use: 110 << 20,
+        };
+        assert!(surplus.is_worth_it(at(70 << 20, 0), 2, Mono(5000 * MS)));
+        surplus.in_use = 10 << 20;
+        assert!(!surplus.is_worth_it(at(70 << 20, 0), 2, Mono(10_000 * MS)));
     }
 
     #[test]
