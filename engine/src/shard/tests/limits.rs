@@ -299,7 +299,7 @@ fn a_device_that_has_no_space_delays_producing_and_loses_nothing() {
     let mut bench = Bench::new(2, Level::Synced);
     bench.produce(1, batch(&[b"kept"]));
     bench.disk.refused = Some(|file| matches!(file, FileName::Segment { .. }));
-    let large = vec![1; bench.config.bulk_bytes + 1];
+    let large = vec![1; bench.config.classes.topic.bulk_from + 1];
     let waiting = bench.send(1, stamped(5, 0, &[&large]), Level::Synced);
     bench.wait_ms(100);
     assert_eq!(bench.reply(waiting), None);
@@ -345,7 +345,7 @@ fn a_failed_segment_write_stops_the_log_and_no_other() {
     bench.produce(1, batch(&[b"kept"]));
     bench.disk.broken = Some(|file| matches!(file, FileName::Segment { log: LogId(1), .. }));
     // Large enough to go straight to the segment.
-    let large = vec![1; bench.config.bulk_bytes + 1];
+    let large = vec![1; bench.config.classes.topic.bulk_from + 1];
     let reply = bench.produce(1, batch(&[&large]));
     assert!(
         matches!(reply, Reply::Failed(EngineError::LogStopped { .. })),
