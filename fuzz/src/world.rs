@@ -8,6 +8,7 @@ use leveret_broker::core::boundary::{Action, Behaviour, ConnId, Protocol};
 use leveret_broker::core::{Core, CoreSettings, KafkaBroker, KafkaSettings, Ports};
 use leveret_engine::shard::{Shard, ShardSettings};
 use leveret_engine::topology::{TopicSettings, Topology, TopologySettings};
+use leveret_storage::class::Classes;
 use leveret_storage::recovery::{RecoveryConfig, recover};
 use leveret_storage::store::StoreConfig;
 use leveret_storage::types::{CoreId, Level, Mono, Now, WallMs};
@@ -65,7 +66,7 @@ fn store_config() -> StoreConfig {
     StoreConfig {
         max_commit_bytes: 96 << 10,
         commits_in_flight: 2,
-        bulk_bytes: 24 << 10,
+        classes: Classes::default().with_bulk_from(24 << 10),
         write_behind_bytes: 12 << 10,
         backlog_bytes: 48 << 10,
         copy_forward_bytes: 4 << 10,

@@ -3,6 +3,7 @@
 //! Everything is small, so that rings lap and fill, segments roll and caches overflow within a
 //! few hundred appends.
 
+use leveret_storage::class::Classes;
 use leveret_storage::format::superblock::Geometry;
 use leveret_storage::mutation::Mutation;
 use leveret_storage::recovery::RecoveryConfig;
@@ -138,7 +139,7 @@ impl Plan {
         };
         if mutation == Some(Mutation::FreedBeforeLiveFrom) {
             plan.store.parallel_commit_bytes = 1 << 10;
-            plan.store.bulk_bytes = 1 << 20;
+            plan.store.classes.topic.bulk_from = 1 << 20;
             plan.logs.retain(|log| log.kind == LogKind::Topic);
             for log in &mut plan.logs {
                 log.settings.level = Level::Synced;
@@ -226,11 +227,12 @@ fn geometry(rng: &mut Rng) -> Geometry {
 
 fn store(rng: &mut Rng, geometry: &Geometry, mutation: Option<Mutation>) -> StoreConfig {
     let kib = |rng: &mut Rng, low: u64, high: u64| (rng.magnitude(low, high) as usize) << 10;
+    let parallel_commit_bytes = kib(rng, 1, 8);
+    let bulk_from = kib(rng, 4, 24);
     let mut config = StoreConfig {
         max_commit_bytes: geometry.max_commit_bytes as usize,
         commits_in_flight: usize::from(geometry.in_flight),
-        parallel_commit_bytes: kib(rng, 1, 8),
-        bulk_bytes: kib(rng, 4, 24),
+        parallel_commit_bytes,
         write_behind_bytes: kib(rng, 4, 32),
         backlog_bytes: kib(rng, 4, 64) as u64,
         segment_write_bytes: 4096 << rng.between(0, 3),
@@ -242,7 +244,9 @@ fn store(rng: &mut Rng, geometry: &Geometry, mutation: Option<Mutation>) -> Stor
         span_bytes: kib(rng, 1, 6),
         max_entry_bytes: 64 << 10,
         inline_snapshot_bytes: 512,
-        machine_log_bytes: kib(rng, 2, 8),
+        classes: Classes::default()
+            .with_bulk_from(bulk_from)
+            .with_snapshots_from(kib(rng, 2, 8) as u64),
         tail_cache_bytes: kib(rng, 8, 256),
         span_cache_bytes: kib(rng, 4, 64),
         index_cache_bytes: kib(rng, 4, 64),

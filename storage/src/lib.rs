@@ -6,6 +6,7 @@
 //! protocol: an entry is bytes with an ordinal, and for topics a range of client offsets.
 
 pub mod checksum;
+pub mod class;
 pub mod format;
 pub mod histogram;
 pub mod homes;

@@ -211,7 +211,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
             if let Err(error) = checked.await {
                 self.refused(error);
             }
-            if log.kind == LogKind::Topic
+            if log.kind.class().files
                 && let Err(error) = self.check_segments(*id, log, &unborn).await
             {
                 self.refused(error);

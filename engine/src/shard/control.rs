@@ -3,16 +3,26 @@
 
 use std::collections::VecDeque;
 
-use leveret_storage::types::Ordinal;
+use leveret_storage::types::{Mono, Ordinal};
 
 use super::reply::RequestId;
-use crate::topology::{Topology, TopologyEntry};
+use crate::topology::{Command, Topology, TopologyEntry};
 
 /// The topology as it is ordered, ahead of what is durable.
 pub(super) struct Control {
     pub(super) topology: Topology,
     /// Entries on their way to the device, each with the ordinal that it got.
     waiting: VecDeque<(Ordinal, RequestId, TopologyEntry)>,
+    /// Commands that found the journal full, in the order in which they came: nothing is decided of them
+    /// yet.
+    parked: VecDeque<ParkedChange>,
+}
+
+/// A command that waits for space in the journal, and until when.
+pub(super) struct ParkedChange {
+    pub(super) deadline: Mono,
+    pub(super) request: RequestId,
+    pub(super) command: Command,
 }
 
 impl Control {
@@ -20,7 +30,39 @@ impl Control {
         Self {
             topology,
             waiting: VecDeque::new(),
+            parked: VecDeque::new(),
         }
+    }
+
+    /// Commands that wait for space: none that comes later overtakes them.
+    pub(super) fn parked(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// Lets a command wait for space, unless `most` do already. Whether it does.
+    pub(super) fn park(&mut self, change: ParkedChange, most: usize) -> bool {
+        let room = self.parked.len() < most;
+        if room {
+            self.parked.push_back(change);
+        }
+        room
+    }
+
+    /// The first that waits for space, if its time is over by `now`, or at any time.
+    pub(super) fn pop_parked(&mut self, now: Option<Mono>) -> Option<ParkedChange> {
+        let first = self.parked.front()?;
+        let due = now.is_none_or(|now| first.deadline <= now);
+        due.then(|| self.parked.pop_front()).flatten()
+    }
+
+    /// The first that waits, which has just left, found the journal full again.
+    pub(super) fn put_back(&mut self, change: ParkedChange) {
+        self.parked.push_front(change);
+    }
+
+    /// When the first of those that wait for space is given up.
+    pub(super) fn next_deadline(&self) -> Option<Mono> {
+        self.parked.front().map(|change| change.deadline)
     }
 
     /// An entry has its place in the log.

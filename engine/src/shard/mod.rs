@@ -224,6 +224,7 @@ impl<P: BufPool> Shard<P> {
     /// [`ShardEvent::Flushed`] follows when all that was accepted is durable.
     pub fn begin_stop(&mut self, now: Now) {
         self.stopping = true;
+        self.refuse_changes(&EngineError::Stopping);
         while let Some((_, parked)) = self.parked.pop() {
             self.fail(parked.request, EngineError::Stopping);
         }
@@ -286,7 +287,12 @@ impl<P: BufPool> Shard<P> {
         if !silent || self.has_work() || self.has_change() {
             return Some(self.now.mono);
         }
-        let own = [self.fetches.next_deadline(), self.parked.next_deadline()];
+        let changes = self.control.as_ref().and_then(Control::next_deadline);
+        let own = [
+            self.fetches.next_deadline(),
+            self.parked.next_deadline(),
+            changes,
+        ];
         let all = own.into_iter().chain([self.store.poll_timeout()]);
         all.flatten().min()
     }
@@ -300,6 +306,7 @@ impl<P: BufPool> Shard<P> {
         self.store.handle_timeout(now);
         self.drain();
         self.end_expired(now);
+        self.give_up_changes(now);
         self.give_up_parked(now);
     }
 
@@ -370,7 +377,10 @@ impl<P: BufPool> Shard<P> {
             }
             Event::SnapshotWanted { log } => self.take_snapshot(log),
             Event::Stopped { log, reason } => self.log_stopped(log, reason.into()),
-            Event::SpaceAvailable => self.retry_parked(now),
+            Event::SpaceAvailable => {
+                self.retry_changes(now);
+                self.retry_parked(now);
+            }
             Event::DiskShort { space, reason } => self
                 .events
                 .push_back(ShardEvent::DiskShort { space, reason }),

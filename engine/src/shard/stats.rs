@@ -7,6 +7,7 @@ use leveret_storage::store::StoreStats;
 use leveret_storage::types::{LogId, Offset};
 
 use super::Shard;
+use super::control::Control;
 use super::log::{LogCounters, frontiers_of};
 use super::reply::FetchSpec;
 
@@ -36,7 +37,7 @@ pub struct ShardStats {
     pub logs: usize,
     /// Fetches under way.
     pub fetches: usize,
-    /// Produces that wait for journal space.
+    /// Produces, and changes of the topology, that wait for journal space.
     pub parked: usize,
     /// Batches that were repetitions.
     pub duplicates: u64,
@@ -106,7 +107,7 @@ impl<P: BufPool> Shard<P> {
         ShardStats {
             logs: self.logs.len(),
             fetches: self.fetches.len() + self.watches.len(),
-            parked: self.parked.len(),
+            parked: self.parked.len() + self.control.as_ref().map_or(0, Control::parked),
             duplicates: self.duplicates,
             counters: self.counters,
             store: self.store.stats(),

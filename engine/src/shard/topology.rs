@@ -2,9 +2,10 @@
 
 use leveret_storage::io::BufPool;
 use leveret_storage::store::{AppendError, NewEntry};
-use leveret_storage::types::{Level, Now, Offset, Term};
+use leveret_storage::types::{Level, Mono, Now, Offset, Term};
 
 use super::Shard;
+use super::control::{Control, ParkedChange};
 use super::log::frontiers_of;
 use super::reply::{Reply, RequestId};
 use crate::error::EngineError;
@@ -28,10 +29,40 @@ impl<P: BufPool> Shard<P> {
         if self.stopping {
             return self.fail(request, EngineError::Stopping);
         }
-        let control = self.control.as_mut().expect("the topology is on core 0");
-        let entry = match control.topology.decide(command, now.wall) {
+        let change = ParkedChange {
+            deadline: now.mono.after(self.settings.parked_ns),
+            request,
+            command: command.clone(),
+        };
+        // Changes overtake no other, but batches that wait for space: one that deletes makes some.
+        let refused = match self.control().parked() {
+            0 => self.change(change, now),
+            _ => Some(change),
+        };
+        if let Some(change) = refused {
+            let most = self.settings.parked_requests;
+            if !self.control().park(change, most) {
+                self.fail(request, EngineError::Overloaded);
+            }
+        }
+        self.drain();
+    }
+
+    fn control(&mut self) -> &mut Control {
+        self.control.as_mut().expect("the topology is on core 0")
+    }
+
+    /// Decides a command and appends what comes of it, or answers why not; gives it back if the journal
+    /// has no room.
+    fn change(&mut self, change: ParkedChange, now: Now) -> Option<ParkedChange> {
+        let request = change.request;
+        let decided = self.control().topology.decide(&change.command, now.wall);
+        let entry = match decided {
             Ok(entry) => entry,
-            Err(refusal) => return self.fail(request, refusal.into()),
+            Err(refusal) => {
+                self.fail(request, refusal.into());
+                return None;
+            }
         };
         let new = NewEntry {
             term: Term::default(),
@@ -43,10 +74,40 @@ impl<P: BufPool> Shard<P> {
             sum: None,
         };
         match self.store.append(TOPOLOGY_LOG, new, Level::Synced, now) {
-            Ok(ordinal) => control.ordered(ordinal, request, entry),
-            Err(error) => self.fail(request, refused(error)),
+            Ok(ordinal) => self.control().ordered(ordinal, request, entry),
+            Err(error) => match refused(error) {
+                Some(error) => self.fail(request, error),
+                None => return Some(change),
+            },
         }
-        self.drain();
+        None
+    }
+
+    /// There is room in the journal again, for some at least.
+    pub(super) fn retry_changes(&mut self, now: Now) {
+        while let Some(change) = self.pop_parked_change(None) {
+            if let Some(change) = self.change(change, now) {
+                return self.control().put_back(change);
+            }
+        }
+    }
+
+    /// Refuses commands that have waited for space too long.
+    pub(super) fn give_up_changes(&mut self, now: Now) {
+        while let Some(change) = self.pop_parked_change(Some(now.mono)) {
+            self.fail(change.request, EngineError::Overloaded);
+        }
+    }
+
+    /// Refuses all commands that wait for space.
+    pub(super) fn refuse_changes(&mut self, error: &EngineError) {
+        while let Some(change) = self.pop_parked_change(None) {
+            self.fail(change.request, error.clone());
+        }
+    }
+
+    fn pop_parked_change(&mut self, due: Option<Mono>) -> Option<ParkedChange> {
+        self.control.as_mut()?.pop_parked(due)
     }
 
     /// The next change that has become durable, and who asked for it. They wait here until they are
@@ -65,6 +126,7 @@ impl<P: BufPool> Shard<P> {
     }
 
     pub(super) fn stop_topology(&mut self, error: &EngineError) {
+        self.refuse_changes(error);
         if let Some(control) = &mut self.control {
             let durable = frontiers_of(&self.store, TOPOLOGY_LOG).durable.0;
             for request in control.give_up(durable) {
@@ -75,14 +137,15 @@ impl<P: BufPool> Shard<P> {
     }
 }
 
-fn refused(error: AppendError) -> EngineError {
-    match error {
-        AppendError::Full => EngineError::Overloaded,
+/// What an append was refused for; `None` if the journal has no room for it now.
+fn refused(error: AppendError) -> Option<EngineError> {
+    Some(match error {
+        AppendError::Full => return None,
         AppendError::DiskFloor => EngineError::DiskFull,
         AppendError::Stopped | AppendError::TooLarge | AppendError::UnknownLog => {
             EngineError::LogStopped {
                 reason: format!("the topology's log takes no entries: {error}"),
             }
         }
-    }
+    })
 }

@@ -231,6 +231,9 @@ impl ShardWorld {
     }
 
     fn crash(&mut self) {
+        if !self.shards.is_empty() {
+            self.note_ordered();
+        }
         for shard in self.shards.drain(..) {
             let stats = shard.stats().store;
             self.counters.journal_laps += stats.laps;

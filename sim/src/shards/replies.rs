@@ -24,6 +24,7 @@ impl ShardWorld {
         self.trace
             .say(format_args!("{:>12} {request:?} {reply:?}", self.now.0));
         self.trace.note([request.0, self.now.0, 2]);
+        self.note_ordered();
         let Some(asked) = self.asked.remove(&request) else {
             let what = format!("an answer to {request:?}, never asked");
             return Err(Violation::new(Kind::WrongData, what));

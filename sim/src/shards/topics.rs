@@ -91,6 +91,11 @@ impl ShardWorld {
     /// Sets something for a topic, takes it back, or gives it another partition.
     pub(super) fn alter_topic(&mut self) {
         let name = self.pick_topic();
+        // One that waits for space is ordered unseen, and there can be one of those for a topic.
+        let altered = |asked: &Asked| matches!(asked, Asked::Alter(other) if *other == name);
+        if self.shards[0].stats().parked > 0 && self.asked.values().any(altered) {
+            return;
+        }
         let topic = self.topic_named(&name).expect("an acknowledged topic");
         let (id, partitions) = (topic.id, topic.partitions());
         let mut changes = TopicChanges::default();
@@ -105,11 +110,27 @@ impl ShardWorld {
         let command = Command::AlterTopic { id, changes };
         let now = self.now();
         self.shards[0].submit(request, &command, now);
-        let ordered = self.topic_named(&name).expect("it is not deleted");
-        let ordered = Setup::from(ordered);
-        let known = self.topics.get_mut(&name).expect("picked from them");
-        if known.setups.back() != Some(&ordered) {
-            known.setups.push_back(ordered);
+        self.note_ordered();
+    }
+
+    /// What has been ordered of the alterations that were asked for, which may be at once or when the
+    /// journal has space again, may be found after a crash.
+    pub(super) fn note_ordered(&mut self) {
+        let altered = |asked: &Asked| match asked {
+            Asked::Alter(name) => Some(name.clone()),
+            _ => None,
+        };
+        let names: Vec<TopicName> = self.asked.values().filter_map(altered).collect();
+        for name in names {
+            let Some(ordered) = self.topic_named(&name).map(Setup::from) else {
+                continue;
+            };
+            let Some(known) = self.topics.get_mut(&name) else {
+                continue;
+            };
+            if known.setups.back() != Some(&ordered) {
+                known.setups.push_back(ordered);
+            }
         }
     }
 

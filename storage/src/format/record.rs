@@ -25,6 +25,10 @@ pub const PREFIX_HEADER: usize = ENTRY_HEADER + 4;
 /// How many bytes of an entry a machine needs at replay (a record batch's header, and no more).
 pub const PREFIX_MAX: usize = 64;
 
+/// Kinds of logs that are kept for queues and for coordinators.
+const QUEUE: u8 = 2;
+const COORDINATOR: u8 = 3;
+
 const ENTRY: u8 = 1;
 pub(super) const EXTENT: u8 = 2;
 const CHECKPOINT: u8 = 3;
@@ -360,6 +364,9 @@ fn decode(bytes: &[u8]) -> Result<(LogRecord<'_>, usize), FormatError> {
     let kind = match common.log_kind {
         0 => LogKind::Topic,
         1 => LogKind::Machine,
+        QUEUE | COORDINATOR => {
+            return Err(malformed("a kind of log that only a newer Leveret has"));
+        }
         _ => return Err(malformed("unknown kind of log")),
     };
     let ordinal = Ordinal(bounded(common.ordinal.get())?);

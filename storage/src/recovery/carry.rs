@@ -13,7 +13,7 @@ use super::early::EarlyLog;
 use super::gather::{Found, OldLog, SnapshotAt, Source};
 use super::plan::LogPlan;
 use super::recovered::{Kept, Lost, RecoveredLog, SnapshotFile};
-use super::source::{Sources, prefix_of};
+use super::source::Sources;
 use super::spill::{Cut, Spilled, spill};
 use super::task::Io;
 use crate::format::crc;
@@ -166,7 +166,7 @@ pub(crate) async fn write<P: BufPool>(
     };
     let mut recovered = begin(writer, (id, log), checkpoint).await?;
     if let (Some((ordinal, at)), Some(mut state)) = (log.snapshot, loaded.state) {
-        if log.kind == LogKind::Topic && mutated(mutation, Mutation::LostProducerState) {
+        if log.kind.class().files && mutated(mutation, Mutation::LostProducerState) {
             state = Bytes::new();
         }
         put_snapshot(writer, (id, log.kind), (ordinal, at), state, &mut recovered).await?;
@@ -186,10 +186,7 @@ pub(crate) async fn write<P: BufPool>(
         let put = |out: &mut [u8]| record::put_entry(out, id, log.kind, meta, &bytes);
         let seq = writer.push(record::entry_len(bytes.len()), put).await?;
         if entry.meta.ordinal >= log.replay_from() {
-            let wanted = match log.kind {
-                LogKind::Topic => prefix_of(&entry.meta),
-                LogKind::Machine => bytes.len(),
-            };
+            let wanted = log.kind.class().replay.len_of(&entry.meta);
             recovered.replay.push((entry.meta, bytes.slice(..wanted)));
         }
         recovered.tail.push((entry.meta, bytes, seq));
@@ -206,7 +203,7 @@ pub(crate) fn loss(id: LogId, log: &OldLog, error: &RecoveryError) -> Option<Str
             file,
             position,
             what,
-        } if log.kind == LogKind::Topic && file.dir() == Dir::Log(id) => Some(format!(
+        } if log.kind.class().files && file.dir() == Dir::Log(id) => Some(format!(
             "{file} at byte {position}: {what}; it counts, and what it held is nowhere else. Put \
              the file back as it was and start again, or delete the topic. Until then nothing \
              of the partition is changed"

@@ -118,8 +118,7 @@ impl OldLog {
     pub(crate) fn has_files(&self) -> bool {
         let (_, above) = self.entries.split_at(self.index_of(self.checkpoint.0));
         let extent = |entry: &Found| matches!(entry.source, Source::Extent { .. });
-        self.kind == LogKind::Topic
-            && (self.start.0 < self.checkpoint.0 || above.iter().any(extent))
+        self.kind.class().files && (self.start.0 < self.checkpoint.0 || above.iter().any(extent))
     }
 
     /// The next ordinal and offset.
@@ -367,7 +366,7 @@ fn join(draft: Draft) -> Result<OldLog, String> {
     } else {
         point.upto
     };
-    if let (LogKind::Machine, Some((ordinal, _))) = (draft.kind, draft.snapshot) {
+    if let (false, Some((ordinal, _))) = (draft.kind.class().files, draft.snapshot) {
         checkpoint.0 = checkpoint.0.max(ordinal);
     }
     let mut log = OldLog {

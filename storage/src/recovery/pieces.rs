@@ -136,18 +136,20 @@ impl Pieces {
         let known = log.map_or((Ordinal(0), Ordinal(0)), |log| {
             (log.checkpoint, log.replay_from)
         });
-        match kind {
-            LogKind::Topic if ordinal < known.0 => {
-                // A copy of what a checkpoint has passed already.
-                if ordinal >= known.1 {
-                    let bytes = &spot.bytes[..spot.bytes.len().min(PREFIX_MAX)];
-                    let spot = Spot { bytes, ..spot };
-                    self.keep(id, kind, (ordinal, term, Part::Whole), spot);
-                }
-            }
-            LogKind::Machine if ordinal < known.1 => {}
-            _ => self.keep(id, kind, (ordinal, term, Part::Whole), spot),
-        }
+        let class = kind.class();
+        // A copy of what a checkpoint has passed already is replayed, if at all.
+        let (is_passed, is_replayed) = (class.files && ordinal < known.0, ordinal >= known.1);
+        let wanted = match (is_passed, is_replayed) {
+            (true, true) => class.replay.of(spot.bytes),
+            (true, false) => return,
+            (false, _) if class.files || is_replayed => spot.bytes,
+            (false, _) => return,
+        };
+        let spot = Spot {
+            bytes: wanted,
+            ..spot
+        };
+        self.keep(id, kind, (ordinal, term, Part::Whole), spot);
     }
 
     /// The first bytes of an entry below the checkpoint.
@@ -181,7 +183,7 @@ impl Pieces {
         let Some(log) = self.logs.get_mut(&id) else {
             return;
         };
-        if log.kind == LogKind::Machine || upto <= log.checkpoint {
+        if !log.kind.class().files || upto <= log.checkpoint {
             return;
         }
         let from = std::mem::replace(&mut log.checkpoint, upto);
@@ -209,9 +211,9 @@ impl Pieces {
         let log = self.log(id, kind);
         let gone = log.snapshot.take();
         log.replay_from = log.replay_from.max(ordinal);
-        let below = match kind {
-            LogKind::Topic => log.checkpoint.min(log.replay_from),
-            LogKind::Machine => log.replay_from,
+        let below = match kind.class().files {
+            true => log.checkpoint.min(log.replay_from),
+            false => log.replay_from,
         };
         let needless = ..(below, Term(0), Part::Tail);
         let keys = log.pieces.range(needless).map(|(key, _)| *key).collect();
@@ -271,13 +273,10 @@ impl Pieces {
         self.bar = self.limit.max(self.held + self.limit / 2);
     }
 
-    /// The topics' logs with entries whose bytes could leave memory, those with most first.
+    /// The logs with files and with entries whose bytes could leave memory, those with most first.
     pub(crate) fn largest(&self) -> Vec<LogId> {
-        let topics = self
-            .logs
-            .iter()
-            .filter(|(_, log)| log.kind == LogKind::Topic);
-        let gains = topics.map(|(id, log)| {
+        let with_files = self.logs.iter().filter(|(_, log)| log.kind.class().files);
+        let gains = with_files.map(|(id, log)| {
             let longer = |piece: &Piece| piece.bytes.len().saturating_sub(PREFIX_MAX);
             let gain: usize = log.pieces.values().map(longer).sum();
             (std::cmp::Reverse(gain), *id)

@@ -12,7 +12,7 @@ use crate::format::record::{CHECKPOINT_LEN, SNAPSHOT_RECORD_HEADER, entry_len, p
 use crate::format::superblock::Geometry;
 use crate::homes::Homes;
 use crate::io::BLOCK;
-use crate::types::{CoreId, LogId, LogKind};
+use crate::types::{CoreId, LogId};
 
 /// What becomes of one log.
 #[derive(Clone, Copy, Debug)]
@@ -86,8 +86,8 @@ fn grow_for(geometry: &mut Geometry, need: u64) {
 /// More files, until the largest entry of a machine log, which has no segments to go to, fits a
 /// commit, if the declared bound allows it.
 fn grow_for_machines(geometry: &mut Geometry, logs: &BTreeMap<LogId, OldLog>) {
-    let machines = logs.values().filter(|log| log.kind == LogKind::Machine);
-    let entries = machines.flat_map(|log| &log.entries);
+    let without_files = logs.values().filter(|log| !log.kind.class().files);
+    let entries = without_files.flat_map(|log| &log.entries);
     let largest = entries
         .map(|entry| entry_len(entry.meta.len as usize))
         .max();
@@ -105,10 +105,10 @@ fn must_spill(log: &OldLog, largest: usize, threshold: u64) -> Result<bool, u64>
     let misfit = tail
         .iter()
         .find(|e| entry_len(e.meta.len as usize) > largest);
-    match (log.kind, misfit) {
-        (LogKind::Machine, Some(entry)) => Err(entry.meta.ordinal.0),
-        (LogKind::Machine, None) => Ok(false),
-        (LogKind::Topic, misfit) => {
+    match (log.kind.class().files, misfit) {
+        (false, Some(entry)) => Err(entry.meta.ordinal.0),
+        (false, None) => Ok(false),
+        (true, misfit) => {
             let bytes: u64 = tail.iter().map(|e| u64::from(e.meta.len)).sum();
             Ok(misfit.is_some() || (bytes >= threshold && bytes > 0))
         }
@@ -141,7 +141,7 @@ fn relieve(
         let now = journal_bytes(log, spill);
         need += now;
         let after = journal_bytes(log, true);
-        if !spill && log.kind == LogKind::Topic && now >= after + BLOCK as u64 {
+        if !spill && log.kind.class().files && now >= after + BLOCK as u64 {
             candidates.push((now - after, *id));
         }
     }

@@ -13,14 +13,14 @@ use super::gather::{CommitAt, ExtentAt, Found, OldLog, SnapshotAt, Source};
 use super::journal::Journal;
 use super::pieces::{Key as PieceKey, Part, Pieces};
 use super::task::Io;
+use crate::class::Replay;
 use crate::format::commit::COMMIT_HEADER;
 use crate::format::index::Span;
-use crate::format::record::PREFIX_MAX;
 use crate::format::snapshot::{self, SnapshotId};
 use crate::format::{FormatError, crc};
 use crate::io::{BufPool, FileName};
 use crate::mutation::{Mutation, mutated};
-use crate::types::{EntryMeta, Generation, LogId, LogKind, Ordinal};
+use crate::types::{Generation, LogId, Ordinal};
 
 /// What a kept piece is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -214,18 +214,19 @@ impl<P: BufPool> Sources<P> {
         log: &OldLog,
         entry: &Found,
     ) -> Result<Bytes, RecoveryError> {
-        let wanted = prefix_of(&entry.meta);
-        let bytes = match (log.kind, entry.source) {
-            (LogKind::Machine, _) => self.entry(id, log, entry).await?,
-            (LogKind::Topic, Source::Prefix { commit, offset }) => {
+        let replay = log.kind.class().replay;
+        let wanted = replay.len_of(&entry.meta);
+        let bytes = match (replay, entry.source) {
+            (Replay::Whole, _) => self.entry(id, log, entry).await?,
+            (Replay::Prefix(_), Source::Prefix { commit, offset }) => {
                 let key = (entry.meta.ordinal, entry.meta.term, Part::Prefix);
                 self.piece((id, key), commit, offset, wanted).await?
             }
-            (LogKind::Topic, Source::Inline { commit, offset }) => {
+            (Replay::Prefix(_), Source::Inline { commit, offset }) => {
                 let key = (entry.meta.ordinal, entry.meta.term, Part::Whole);
                 self.piece((id, key), commit, offset, wanted).await?
             }
-            (LogKind::Topic, _) => self.entry(id, log, entry).await?.slice(..wanted),
+            (Replay::Prefix(_), _) => self.entry(id, log, entry).await?.slice(..wanted),
         };
         Ok(Bytes::copy_from_slice(&bytes))
     }
@@ -302,11 +303,6 @@ impl<P: BufPool> Sources<P> {
         let file = self.journal(commit).file(commit.at.file);
         (file, begin + u64::from(offset))
     }
-}
-
-/// How many bytes of an entry its machine needs.
-pub(crate) fn prefix_of(meta: &EntryMeta) -> usize {
-    (meta.len as usize).min(PREFIX_MAX)
 }
 
 /// Reads and checks the state in a snapshot file of `(generation, len, crc)`.

@@ -10,11 +10,12 @@ use super::ring::LogKey;
 use crate::format::record::ENTRY_HEADER;
 use crate::io::BufPool;
 use crate::recovery::{Lost, RecoveredLog};
-use crate::types::{CommitSeq, EntryMeta, LogKind, Ordinal};
+use crate::types::{CommitSeq, EntryMeta, Ordinal};
 
 impl<P: BufPool> Store<P> {
     pub(super) fn adopt_log(&mut self, log: RecoveredLog) {
-        let mut state = LogState::new(log.id, log.slot, log.kind, LogSettings::default());
+        let class = self.config.classes.of(log.kind);
+        let mut state = LogState::new(log.id, log.slot, (log.kind, class), LogSettings::default());
         state.term = log.term;
         state.start = log.start;
         state.written = log.next;
@@ -38,11 +39,11 @@ impl<P: BufPool> Store<P> {
             };
             state.snapshot = Some(Box::new(Snapshot { ordinal, body, seq }));
         }
-        let has_segments = log.kind == LogKind::Topic && log.checkpoint.0 > Ordinal(0);
+        let has_segments = class.files && log.checkpoint.0 > Ordinal(0);
         if has_segments {
             state.files = Some(Box::new(Files::new(log.checkpoint, true)));
         }
-        let dirty = log.kind == LogKind::Topic && !log.tail.is_empty();
+        let dirty = class.files && !log.tail.is_empty();
         let key = self.logs.insert(state);
         self.ring.add_live(log.checkpoint_commit, key);
         if let Some(seq) = log.snapshot_commit {
@@ -127,7 +128,7 @@ impl<P: BufPool> Store<P> {
         self.adopt_run(key, seq, (meta.ordinal, meta.ordinal), journal_bytes, false);
         let generation = self.journal.generation;
         let log = &mut self.logs[key];
-        if log.kind == LogKind::Topic {
+        if log.class.files {
             if log.files.is_none() {
                 log.files = Some(Box::new(Files::new(log.flushed, false)));
             }

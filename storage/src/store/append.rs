@@ -11,7 +11,7 @@ use crate::checksum::{WORTH_JOINING, crc};
 use crate::format::commit::commit_len;
 use crate::format::record::{CHECKPOINT_LEN, entry_len, extent_len};
 use crate::io::{BLOCK, BufPool};
-use crate::types::{EntryMeta, Level, LogId, LogKind, Now, Ordinal};
+use crate::types::{EntryMeta, Level, LogId, Now, Ordinal};
 
 impl<P: BufPool> Store<P> {
     /// Gives an entry its place at the end of the log and takes it into memory. How far it has
@@ -46,14 +46,13 @@ impl<P: BufPool> Store<P> {
         if len > self.config.max_entry_bytes {
             return Err(AppendError::TooLarge);
         }
-        if state.kind == LogKind::Machine && entry_len(len) > self.inline_limit() {
+        if !state.class.files && entry_len(len) > self.inline_limit() {
             return Err(AppendError::TooLarge);
         }
         let level = level.min(state.settings.level);
         let in_memory = state.settings.level == Level::Memory;
         if !in_memory {
-            // Machines go on: what they decide is small, and may be what frees space.
-            if self.space.is_short() && self.logs[key].kind == LogKind::Topic {
+            if self.space.is_short() && !self.logs[key].class.passes_floor {
                 self.space_wanted = true;
                 return Err(AppendError::DiskFloor);
             }
@@ -85,7 +84,7 @@ impl<P: BufPool> Store<P> {
             if !state.bulk {
                 self.pending_inline += len;
             }
-            if state.kind == LogKind::Topic && !std::mem::replace(&mut state.queued_dirty, true) {
+            if state.class.files && !std::mem::replace(&mut state.queued_dirty, true) {
                 self.dirty.push_back((key, log));
             }
             self.queue_ready(key);
@@ -123,7 +122,7 @@ impl<P: BufPool> Store<P> {
         let state = &mut self.logs[key];
         let len = entry.bytes.len() as u64;
         let ordinal = state.next.0;
-        let has_files = state.kind == LogKind::Topic && state.settings.level != Level::Memory;
+        let has_files = state.class.files && state.settings.level != Level::Memory;
         if has_files {
             let full = state.next_pos > 0 && state.next_pos + len > state.settings.segment_bytes;
             if full && !state.roll {

@@ -1,5 +1,6 @@
 //! What a store is told when it opens, and per log. Every bound is a number here.
 
+use crate::class::Classes;
 use crate::mutation::Mutation;
 use crate::types::Level;
 
@@ -14,8 +15,6 @@ pub struct StoreConfig {
     pub commits_in_flight: usize,
     /// Pending bytes that justify a further commit beside those in flight.
     pub parallel_commit_bytes: usize,
-    /// Pending bytes of one log from which it writes straight to its segment.
-    pub bulk_bytes: usize,
     /// Unflushed bytes of one log from which they are written behind.
     pub write_behind_bytes: usize,
     /// What one log holds of the journal, bytes, from which large amounts that are pending wait
@@ -40,8 +39,8 @@ pub struct StoreConfig {
     pub max_entry_bytes: usize,
     /// Snapshots up to this many bytes stand in the journal, larger ones in a file.
     pub inline_snapshot_bytes: usize,
-    /// Journaled bytes of a machine log from which a snapshot is wanted.
-    pub machine_log_bytes: usize,
+    /// What logs of each kind are like.
+    pub classes: Classes,
     /// Entries held in memory, bytes.
     pub tail_cache_bytes: usize,
     /// Verified spans held in memory, bytes.
@@ -81,7 +80,6 @@ impl Default for StoreConfig {
             max_commit_bytes: 1 << 20,
             commits_in_flight: 4,
             parallel_commit_bytes: 64 << 10,
-            bulk_bytes: 256 << 10,
             write_behind_bytes: 1 << 20,
             backlog_bytes: 8 << 20,
             segment_write_bytes: 1 << 20,
@@ -93,7 +91,7 @@ impl Default for StoreConfig {
             span_bytes: 32 << 10,
             max_entry_bytes: 128 << 20,
             inline_snapshot_bytes: 16 << 10,
-            machine_log_bytes: 1 << 20,
+            classes: Classes::default(),
             tail_cache_bytes: 128 << 20,
             span_cache_bytes: 32 << 20,
             index_cache_bytes: 16 << 20,

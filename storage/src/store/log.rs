@@ -14,6 +14,7 @@ use super::files::Files;
 use super::ring::LogKey;
 use super::snapshot::Step;
 use crate::checksum::{append, join};
+use crate::class::LogClass;
 use crate::format::record::Checkpoint;
 use crate::types::{
     CommitSeq, EntryMeta, Generation, LogId, LogKind, Mono, Offset, Ordinal, SlotId, Term,
@@ -142,6 +143,7 @@ pub(crate) struct LogState {
     pub(crate) id: LogId,
     pub(crate) slot: SlotId,
     pub(crate) kind: LogKind,
+    pub(crate) class: LogClass,
     pub(crate) settings: LogSettings,
     /// Leader epoch of the last entry.
     pub(crate) term: Term,
@@ -220,12 +222,18 @@ pub(crate) struct LogState {
 }
 
 impl LogState {
-    pub(crate) fn new(id: LogId, slot: SlotId, kind: LogKind, settings: LogSettings) -> Self {
+    pub(crate) fn new(
+        id: LogId,
+        slot: SlotId,
+        (kind, class): (LogKind, LogClass),
+        settings: LogSettings,
+    ) -> Self {
         let zero = (Ordinal(0), Offset(0));
         Self {
             id,
             slot,
             kind,
+            class,
             settings,
             term: Term::default(),
             start: zero,
@@ -335,30 +343,40 @@ impl LogState {
             .snapshot
             .as_ref()
             .map_or(Ordinal(0), |snapshot| snapshot.ordinal);
-        match self.kind {
-            LogKind::Machine => snapshot,
-            LogKind::Topic => snapshot.min(self.data_floor()),
+        match self.class.files {
+            true => snapshot.min(self.data_floor()),
+            false => snapshot,
         }
     }
 
     /// Entries below this are in segments or below the start.
     pub(crate) fn data_floor(&self) -> Ordinal {
-        match self.kind {
+        if self.lost.is_some() {
             // All that the ring has of it is needed.
-            _ if self.lost.is_some() => Ordinal(0),
-            LogKind::Machine => self
-                .snapshot
-                .as_ref()
-                .map_or(Ordinal(0), |snapshot| snapshot.ordinal),
-            LogKind::Topic => self.checkpoint.max(self.checkpoint_start.0),
+            return Ordinal(0);
         }
+        let snapshot = self.snapshot.as_ref();
+        match self.class.files {
+            true => self.checkpoint.max(self.checkpoint_start.0),
+            false => snapshot.map_or(Ordinal(0), |snapshot| snapshot.ordinal),
+        }
+    }
+
+    /// Bytes of the state in its last snapshot.
+    pub(crate) fn snapshot_bytes(&self) -> u64 {
+        self.snapshot
+            .as_ref()
+            .map_or(0, |snapshot| match &snapshot.body {
+                SnapshotBody::Inline(bytes) => bytes.len() as u64,
+                SnapshotBody::File { len, .. } => u64::from(*len),
+            })
     }
 
     /// What a checkpoint record placed now says.
     pub(crate) fn checkpoint_now(&self) -> Checkpoint {
-        let (start, upto) = match self.kind {
-            LogKind::Topic => (self.start, self.flushed),
-            LogKind::Machine => {
+        let (start, upto) = match self.class.files {
+            true => (self.start, self.flushed),
+            false => {
                 let ordinal = self.data_floor();
                 ((ordinal, Offset(0)), (ordinal, Offset(0)))
             }

@@ -285,7 +285,9 @@ impl<P: BufPool> Store<P> {
     /// # Panics
     /// If there is a log of this id.
     pub fn create_log(&mut self, log: LogId, slot: SlotId, kind: LogKind, settings: LogSettings) {
-        self.logs.insert(LogState::new(log, slot, kind, settings));
+        let class = self.config.classes.of(kind);
+        self.logs
+            .insert(LogState::new(log, slot, (kind, class), settings));
         self.stats.logs += 1;
     }
 

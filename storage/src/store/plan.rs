@@ -17,7 +17,7 @@ use crate::format::record::{
 };
 use crate::io::{BufPool, FileName};
 use crate::mutation::{Mutation, mutated};
-use crate::types::{CommitSeq, LogKind, Ordinal};
+use crate::types::{CommitSeq, Ordinal};
 
 /// One or more records of a commit that is being put together.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ impl<P: BufPool> Store<P> {
             body: pending.body,
             seq,
         });
-        let (id, kind) = (log.id, log.kind);
+        let (id, class) = (log.id, log.class);
         if let Some(old) = log.snapshot.replace(new) {
             self.ring.remove_live(old.seq);
             if let SnapshotBody::File { generation, .. } = old.body {
@@ -198,7 +198,7 @@ impl<P: BufPool> Store<P> {
                 self.obsolete.push_back((seq, file));
             }
         }
-        if kind == LogKind::Machine {
+        if !class.files {
             self.drop_below_snapshot(key);
         }
         self.plan_snapshot(plan, key);
@@ -343,7 +343,7 @@ impl<P: BufPool> Store<P> {
                     return false;
                 }
                 self.plan_extent(plan, key, record);
-                if self.logs[key].pending_bytes >= self.config.bulk_bytes {
+                if self.logs[key].pending_bytes >= self.logs[key].class.bulk_from {
                     self.want_bulk(key);
                     return true;
                 }
@@ -487,8 +487,8 @@ impl<P: BufPool> Store<P> {
             log.urgency = Urgency::Leisure;
         }
         let snapshot_due = log.pending_snapshot.is_some();
-        let large = self.config.machine_log_bytes as u64;
-        let overlong = log.kind == LogKind::Machine && log.run_bytes > large;
+        let when = log.class.snapshot;
+        let overlong = when.is_some_and(|when| log.run_bytes > when.enough(log.snapshot_bytes()));
         if snapshot_due {
             self.queue_control(key);
         }

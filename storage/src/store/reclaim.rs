@@ -9,7 +9,7 @@ use super::Store;
 use super::ring::LogKey;
 use crate::io::{BLOCK, BufPool};
 use crate::mutation::{Mutation, mutated};
-use crate::types::{CommitSeq, LogKind};
+use crate::types::CommitSeq;
 
 use super::log::{LogState, Removal};
 
@@ -181,7 +181,7 @@ impl<P: BufPool> Store<P> {
             .snapshot
             .as_ref()
             .map_or(0, |snapshot| snapshot.ordinal.0);
-        if log.kind == LogKind::Machine || snapshot < log.data_floor().0 || left.held {
+        if !log.class.files || snapshot < log.data_floor().0 || left.held {
             self.ask_snapshot(key);
         }
         let log = &self.logs[key];
@@ -413,7 +413,7 @@ impl LogState {
 
     /// Whether its entries can be written to a segment.
     pub(super) fn can_flush(&self) -> bool {
-        self.kind == LogKind::Topic && !self.stopped && self.flushed.0 < self.written.0
+        self.class.files && !self.stopped && self.flushed.0 < self.written.0
     }
 
     /// Whether writing whole blocks, without a closing pad, would cover an entry.

@@ -34,7 +34,7 @@ use crate::format::record::{
     CHECKPOINT_LEN, END_LEN, SNAPSHOT_RECORD_HEADER, entry_len, prefix_len,
 };
 use crate::io::BufPool;
-use crate::types::{CommitSeq, LogKind};
+use crate::types::CommitSeq;
 
 /// Commits that one rescue looks at.
 const MOST_LOOKED_AT: usize = 1024;
@@ -279,10 +279,10 @@ impl LogState {
             _ => placed,
         };
         let snapshot = crate::types::Ordinal(snapshot);
-        let data = match self.kind {
-            _ if self.lost.is_some() => crate::types::Ordinal(0),
-            LogKind::Topic => self.data_floor().max(self.flushed.0).max(self.start.0),
-            LogKind::Machine => snapshot,
+        let data = match (self.lost.is_some(), self.class.files) {
+            (true, _) => crate::types::Ordinal(0),
+            (false, true) => self.data_floor().max(self.flushed.0).max(self.start.0),
+            (false, false) => snapshot,
         };
         After {
             data,

@@ -11,7 +11,7 @@ use super::read::Waiter;
 use super::ring::LogKey;
 use crate::io::BufPool;
 use crate::mutation::{Mutation, mutated};
-use crate::types::{CommitSeq, Level, LogId, LogKind, Now, Offset, Ordinal};
+use crate::types::{CommitSeq, Level, LogId, Now, Offset, Ordinal};
 
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -38,7 +38,7 @@ impl<P: BufPool> Store<P> {
         };
         let state = &self.logs[key];
         let before = before.min(state.durable.1);
-        if !state.lives() || before <= state.start.1 || state.kind != LogKind::Topic {
+        if !state.lives() || before <= state.start.1 || !state.class.retention {
             return;
         }
         self.stirred = true;
@@ -199,7 +199,7 @@ impl<P: BufPool> Store<P> {
         let state = &self.logs[key];
         let limited =
             state.settings.retention_bytes.is_some() || state.settings.retention_ms.is_some();
-        if limited && state.lives() && state.kind == LogKind::Topic {
+        if limited && state.lives() && state.class.retention {
             self.stirred = true;
             self.apply_retention(key);
             // What is not durable yet may go in a moment.
@@ -223,7 +223,7 @@ impl<P: BufPool> Store<P> {
         let log = &self.logs[key];
         let settings = &log.settings;
         let limited = settings.retention_bytes.is_some() || settings.retention_ms.is_some();
-        if log.kind != LogKind::Topic || settings.level == Level::Memory || !limited {
+        if !log.class.retention || settings.level == Level::Memory || !limited {
             return;
         }
         let (id, at) = (log.id, self.now.mono.after(wait));

@@ -13,7 +13,7 @@ use super::log::LogState;
 use super::ring::LogKey;
 use crate::format::record::{CHECKPOINT_LEN, SNAPSHOT_RECORD_HEADER};
 use crate::io::{BLOCK, BufPool};
-use crate::types::{LogKind, Mono};
+use crate::types::Mono;
 
 /// How far the tidying before the end is.
 #[derive(Debug, Default)]
@@ -169,9 +169,9 @@ impl LogState {
 
     /// Whether entries are in the ring only because its machine would replay them.
     fn is_behind_its_machine(&self) -> bool {
-        let floor = match self.kind {
-            LogKind::Topic => self.flushed.0.max(self.start.0),
-            LogKind::Machine => self.next.0,
+        let floor = match self.class.files {
+            true => self.flushed.0.max(self.start.0),
+            false => self.next.0,
         };
         self.runs.front().is_some_and(|run| run.first < floor)
     }

@@ -8,7 +8,7 @@ use super::ops::Purpose;
 use super::ring::LogKey;
 use crate::format::record::entry_len;
 use crate::io::{BufPool, IoResult, Op};
-use crate::types::{LogKind, Mono};
+use crate::types::Mono;
 
 impl<P: BufPool> Store<P> {
     pub(crate) fn turn(&mut self) {
@@ -36,9 +36,8 @@ impl<P: BufPool> Store<P> {
     pub(crate) fn queue_ready(&mut self, key: LogKey) {
         self.stirred = true;
         let since = self.now.mono;
-        let large = self.config.bulk_bytes;
-        let log = &mut self.logs[key];
-        if log.pending_bytes >= large {
+        let log = &self.logs[key];
+        if log.pending_bytes >= log.class.bulk_from {
             self.want_bulk(key);
         }
         let log = &mut self.logs[key];
@@ -66,7 +65,7 @@ impl<P: BufPool> Store<P> {
 
     pub(crate) fn want_bulk(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
-        if log.kind == LogKind::Topic
+        if log.class.files
             && !log.bulk
             && !log.stopped
             && !std::mem::replace(&mut log.queued_bulk, true)
@@ -116,7 +115,7 @@ impl<P: BufPool> Store<P> {
         let next = log.entry(log.placed).bytes.len();
         let files = log.files.as_ref();
         let busy = files.is_some_and(|files| files.job.is_some());
-        let heavy = next >= self.config.bulk_bytes || log.run_bytes >= self.config.backlog_bytes;
+        let heavy = next >= log.class.bulk_from || log.run_bytes >= self.config.backlog_bytes;
         entry_len(next) <= self.inline_limit() && !(busy && heavy)
     }
 
@@ -152,7 +151,7 @@ impl<P: BufPool> Store<P> {
     pub(crate) fn consider_behind(&mut self, key: LogKey) {
         let least = self.config.write_behind_bytes;
         let log = &mut self.logs[key];
-        if log.kind != LogKind::Topic || log.files.is_none() || log.flushed.0 >= log.written.0 {
+        if !log.class.files || log.files.is_none() || log.flushed.0 >= log.written.0 {
             return;
         }
         if log.waits_for_job {

@@ -70,6 +70,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
             }
             let spans = SegmentSpans {
                 log: id,
+                kind: log.kind,
                 segment,
                 written: segments[&segment].index,
                 end: range.end,
@@ -108,7 +109,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
             };
             let shown = self
                 .inspect
-                .entries(segment.log, LogKind::Topic, span.first_offset, bytes);
+                .entries(segment.log, segment.kind, span.first_offset, bytes);
             if let Err((skip, what)) = &shown {
                 self.found(file, span.position + *skip as u64, what.clone());
             }
@@ -129,6 +130,7 @@ struct Present {
 /// A live segment and the index that speaks for it.
 struct SegmentSpans {
     log: LogId,
+    kind: LogKind,
     segment: SegmentId,
     written: Option<Generation>,
     /// The first ordinal that it is not trusted for.

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use leveret_record::{BatchBuilder, Compression, ProducerStamp, batches, records};
+use leveret_storage::class::Classes;
 use leveret_storage::format::superblock::Geometry;
 use leveret_storage::recovery::{self, Recovered, RecoveryConfig};
 use leveret_storage::store::StoreConfig;
@@ -25,7 +26,7 @@ pub(super) struct Bench {
 
 pub(super) fn tiny_store() -> StoreConfig {
     StoreConfig {
-        bulk_bytes: 64 << 10,
+        classes: Classes::default().with_bulk_from(64 << 10),
         segment_write_bytes: 16 << 10,
         span_bytes: 2 << 10,
         prefill: false,

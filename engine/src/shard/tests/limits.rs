@@ -7,6 +7,7 @@ use leveret_storage::types::Level;
 use super::bench::*;
 use super::*;
 use crate::partition::AppendRefusal;
+use crate::topology::{Command, TopologyEntry};
 
 /// A ring that a few batches fill while nothing leaves it.
 fn tiny_ring(settings: ShardSettings) -> Bench {
@@ -100,6 +101,70 @@ fn full(settings: ShardSettings) -> Bench {
         bench.run();
     }
     bench
+}
+
+fn named(name: &str) -> Command {
+    Command::CreateTopic {
+        name: name.parse().unwrap(),
+        partitions: 1,
+        config: Vec::new(),
+    }
+}
+
+#[test]
+fn a_change_that_finds_the_journal_full_waits_for_space_and_so_do_those_behind_it() {
+    let mut bench = full(ShardSettings::default());
+    let [one, two] = ["one", "two"].map(|name| {
+        let request = bench.request();
+        bench.shard.submit(request, &named(name), bench.now);
+        request
+    });
+    bench.run();
+    assert_eq!((bench.reply(one), bench.reply(two)), (None, None));
+    bench.disk.hold = false;
+    bench.wait_ms(1000);
+    let created = |reply: Option<Reply>| match reply {
+        Some(Reply::Topology(TopologyEntry::TopicCreated(topic))) => topic.runs[0].log,
+        other => panic!("{other:?}"),
+    };
+    let logs = [one, two].map(|request| created(bench.reply(request)));
+    assert!(logs[0] < logs[1], "in the order in which they came");
+    // Whoever stops does not wait, nor does one whose time is over.
+    for stops in [true, false] {
+        let mut bench = full(ShardSettings::default());
+        let request = bench.request();
+        bench.shard.submit(request, &named("three"), bench.now);
+        bench.run();
+        let expected = match stops {
+            true => {
+                bench.shard.begin_stop(bench.now);
+                EngineError::Stopping
+            }
+            false => {
+                bench.wait_ms(10_001);
+                EngineError::Overloaded
+            }
+        };
+        bench.run();
+        assert_eq!(bench.reply(request), Some(Reply::Failed(expected)));
+    }
+}
+
+#[test]
+fn no_more_changes_wait_for_space_than_there_is_room_for() {
+    let mut bench = full(ShardSettings {
+        parked_requests: 1,
+        ..ShardSettings::default()
+    });
+    let [first, second] = ["one", "two"].map(|name| {
+        let request = bench.request();
+        bench.shard.submit(request, &named(name), bench.now);
+        request
+    });
+    bench.run();
+    let overloaded = Reply::Failed(EngineError::Overloaded);
+    assert_eq!(bench.reply(first), None);
+    assert_eq!(bench.reply(second), Some(overloaded));
 }
 
 #[test]
@@ -299,7 +364,7 @@ fn a_device_that_has_no_space_delays_producing_and_loses_nothing() {
     let mut bench = Bench::new(2, Level::Synced);
     bench.produce(1, batch(&[b"kept"]));
     bench.disk.refused = Some(|file| matches!(file, FileName::Segment { .. }));
-    let large = vec![1; bench.config.bulk_bytes + 1];
+    let large = vec![1; bench.config.classes.topic.bulk_from + 1];
     let waiting = bench.send(1, stamped(5, 0, &[&large]), Level::Synced);
     bench.wait_ms(100);
     assert_eq!(bench.reply(waiting), None);
@@ -345,7 +410,7 @@ fn a_failed_segment_write_stops_the_log_and_no_other() {
     bench.produce(1, batch(&[b"kept"]));
     bench.disk.broken = Some(|file| matches!(file, FileName::Segment { log: LogId(1), .. }));
     // Large enough to go straight to the segment.
-    let large = vec![1; bench.config.bulk_bytes + 1];
+    let large = vec![1; bench.config.classes.topic.bulk_from + 1];
     let reply = bench.produce(1, batch(&[&large]));
     assert!(
         matches!(reply, Reply::Failed(EngineError::LogStopped { .. })),

@@ -134,6 +134,38 @@ fn a_machine_log_is_replaced_by_its_snapshots() {
     assert_eq!(world.store.frontiers(LOG).unwrap().ordered, next);
 }
 
+/// Entries of 900 bytes that a machine's log takes after a snapshot of so many, until another is wanted.
+fn entries_until_a_snapshot_is_wanted(state: usize) -> usize {
+    let classes = small().classes.with_snapshots_from(4 << 10);
+    let mut world = World::new(StoreConfig { classes, ..small() }, 31);
+    world.snapshots = false;
+    let (kind, settings) = (LogKind::Machine, LogSettings::default());
+    world.store.create_log(LOG, SlotId(0), kind, settings);
+    world.append(LOG, 100).unwrap();
+    world.settle();
+    world.store.put_snapshot(LOG, vec![7; state].into());
+    world.settle();
+    let asked = |world: &World| {
+        let wanted = |event: &&Event| matches!(event, Event::SnapshotWanted { .. });
+        world.events.iter().filter(wanted).count()
+    };
+    let before = asked(&world);
+    let mut entries = 0;
+    while asked(&world) == before {
+        world.append(LOG, 900).unwrap();
+        world.settle();
+        entries += 1;
+        assert!(entries < 100, "none is wanted");
+    }
+    entries
+}
+
+#[test]
+fn a_machine_is_asked_for_a_snapshot_after_twice_what_the_last_one_took() {
+    assert_eq!(entries_until_a_snapshot_is_wanted(50), 5);
+    assert_eq!(entries_until_a_snapshot_is_wanted(6000), 13);
+}
+
 #[test]
 fn a_snapshot_too_large_for_the_journal_stands_in_a_file_that_is_replaced() {
     let mut world = World::new(small(), 29);

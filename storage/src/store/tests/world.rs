@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::checksum::{KnownSum, crc};
+use crate::class::Classes;
 use crate::io::{FileName, IoError, IoErrorKind, Op, OpId, Output};
 use crate::recovery::tests::disk::{Disk, Pool};
 use crate::recovery::{Recovered, RecoveryConfig, RecoveryError, recover};
@@ -66,7 +67,7 @@ pub(super) fn small() -> StoreConfig {
     StoreConfig {
         max_commit_bytes: 16 << 10,
         parallel_commit_bytes: 4 << 10,
-        bulk_bytes: 24 << 10,
+        classes: Classes::default().with_bulk_from(24 << 10),
         write_behind_bytes: 12 << 10,
         backlog_bytes: 48 << 10,
         segment_write_bytes: 8 << 10,

@@ -1,0 +1,149 @@
+//! What a log is like for storage: the one place that says what its kind means.
+//!
+//! A class says what the store, recovery and the check do with a log; whose log it is, they are not told.
+
+use crate::format::record::PREFIX_MAX;
+use crate::types::{EntryMeta, LogKind};
+
+/// What becomes of a log's entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogClass {
+    /// Whether its entries are written behind to segments. Otherwise they live in the journal only, each
+    /// within one commit, until a snapshot replaces them.
+    pub files: bool,
+    /// Pending bytes from which they are written straight to its segment, without files never.
+    pub bulk_from: usize,
+    /// What of an entry its machine is given again after a start.
+    pub replay: Replay,
+    /// Whether its oldest segments go by its settings, and its start can be moved.
+    pub retention: bool,
+    /// When the store asks for a snapshot although it needs no space.
+    pub snapshot: Option<SnapshotWhen>,
+    /// Whether it goes on where the disk is at its floor: what it takes is small, and may be what frees space.
+    pub passes_floor: bool,
+}
+
+/// What of each entry a replay needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// So many bytes from its beginning, at most [`PREFIX_MAX`].
+    Prefix(usize),
+    /// All of it.
+    Whole,
+}
+
+/// A snapshot is wanted once as much is journaled as this says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotWhen {
+    /// At least so many bytes,
+    pub least: u64,
+    /// and so many times what the last snapshot took.
+    pub factor: u64,
+}
+
+impl Replay {
+    /// What is replayed of an entry's bytes.
+    #[must_use]
+    pub fn of(self, bytes: &[u8]) -> &[u8] {
+        match self {
+            Self::Prefix(most) => &bytes[..bytes.len().min(most)],
+            Self::Whole => bytes,
+        }
+    }
+
+    /// Bytes of an entry that are replayed.
+    #[must_use]
+    pub fn len_of(self, meta: &EntryMeta) -> usize {
+        let len = meta.len as usize;
+        match self {
+            Self::Prefix(most) => len.min(most),
+            Self::Whole => len,
+        }
+    }
+}
+
+impl SnapshotWhen {
+    /// How many journaled bytes are enough where the last snapshot took `last`.
+    #[must_use]
+    pub fn enough(self, last: u64) -> u64 {
+        self.least.max(self.factor.saturating_mul(last))
+    }
+}
+
+impl LogKind {
+    /// What logs of this kind are like.
+    #[must_use]
+    pub const fn class(self) -> LogClass {
+        match self {
+            Self::Topic => LogClass {
+                files: true,
+                bulk_from: 256 << 10,
+                replay: Replay::Prefix(PREFIX_MAX),
+                retention: true,
+                snapshot: None,
+                passes_floor: false,
+            },
+            Self::Machine => LogClass {
+                files: false,
+                bulk_from: usize::MAX,
+                replay: Replay::Whole,
+                retention: false,
+                snapshot: Some(SnapshotWhen {
+                    least: 1 << 20,
+                    factor: 2,
+                }),
+                passes_floor: true,
+            },
+        }
+    }
+}
+
+/// What logs of each kind are like; the sizes in it may be made small.
+#[derive(Clone, Copy, Debug)]
+pub struct Classes {
+    /// A topic partition's.
+    pub topic: LogClass,
+    /// A machine's own.
+    pub machine: LogClass,
+}
+
+impl Default for Classes {
+    fn default() -> Self {
+        Self {
+            topic: LogKind::Topic.class(),
+            machine: LogKind::Machine.class(),
+        }
+    }
+}
+
+impl Classes {
+    /// The same, where logs with files are written straight to their segments from so many pending bytes on.
+    #[must_use]
+    pub fn with_bulk_from(self, bulk_from: usize) -> Self {
+        let topic = LogClass {
+            bulk_from,
+            ..self.topic
+        };
+        Self { topic, ..self }
+    }
+
+    /// The same, where machines' snapshots are wanted after no fewer journaled bytes than `least`.
+    #[must_use]
+    pub fn with_snapshots_from(self, least: u64) -> Self {
+        let when = |when| SnapshotWhen { least, ..when };
+        let machine = LogClass {
+            snapshot: self.machine.snapshot.map(when),
+            ..self.machine
+        };
+        Self { machine, ..self }
+    }
+
+    /// What logs of a kind are like.
+    #[must_use]
+    pub fn of(&self, kind: LogKind) -> LogClass {
+        match kind {
+            LogKind::Topic => self.topic,
+            LogKind::Machine => self.machine,
+        }
+    }
+}
