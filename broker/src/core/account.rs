@@ -12,6 +12,9 @@
 //! yet that they [take](Standing) what they ask for have three quarters of the budget at most, as have
 //! those that have. Who finds nothing left stands in line. A lone read may be longer than what is left,
 //! as long as much is: a batch comes whole.
+//!
+//! Nobody stands in line for a [short](Need::is_short) read while its connection has nothing: an eighth of the
+//! budget more is kept for those. So who follows the end of a quiet partition gets on, whatever others leave unread.
 
 use std::collections::VecDeque;
 
@@ -22,6 +25,13 @@ use super::spread::Need;
 const SHARE: usize = 8;
 /// What one read is for in any case, bytes, where that is left.
 const LEAST: usize = 64 << 10;
+
+impl Need {
+    /// Whether it is for no more than one read is in any case.
+    pub(super) fn is_short(self) -> bool {
+        self.bytes.max(self.whole) <= LEAST
+    }
+}
 
 /// Whether a peer has shown that it takes its answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,6 +144,16 @@ impl Account {
         let fits = aside <= left && part.aside + aside <= self.budget / 4;
         let alone = part.aside == 0 && part.all <= self.most() / 2 && self.total() <= self.budget;
         (fits || alone).then_some(Grant { bytes, aside })
+    }
+
+    /// What a short read may come to of a connection that has nothing, however many wait for others.
+    pub(super) fn grant_short(&self, need: Need) -> Option<Grant> {
+        let aside = need.bytes.max(need.whole);
+        let fits = self.total() + aside <= self.budget + self.budget / 8;
+        (need.is_short() && fits).then_some(Grant {
+            bytes: need.bytes,
+            aside,
+        })
     }
 
     /// A connection has so much, of which so much is set aside; before it had and was `before`.
@@ -262,6 +282,22 @@ mod tests {
         assert_eq!(account.grant(Standing::Takes, ALL, ROOM), None);
         account.change(of(aside, aside), of(1000, 0));
         assert!(account.grant(Standing::Unknown, long, ROOM).is_some());
+    }
+
+    #[test]
+    fn what_is_short_is_read_beside_all_that_waits_up_to_a_bound() {
+        let mut account = Account::new(BUDGET);
+        let of = |all| (Standing::Unknown, with(all, 0));
+        let short = Need {
+            bytes: 100,
+            whole: LEAST,
+        };
+        account.change(of(0), of(BUDGET));
+        assert_eq!(account.grant(Standing::Unknown, short, ROOM), None);
+        assert!(account.grant_short(short).is_some());
+        assert_eq!(account.grant_short(ALL), None);
+        account.change(of(BUDGET), of(BUDGET + BUDGET / 8));
+        assert_eq!(account.grant_short(short), None);
     }
 
     #[test]

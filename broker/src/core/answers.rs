@@ -238,7 +238,7 @@ impl<P: BufPool> Core<P> {
 impl Session {
     /// Bytes of answers that are encoded and not sent. What waiting fetches keep does not block the
     /// connection: beyond the bound they do not wait.
-    fn owed(&self) -> usize {
+    pub(super) fn owed(&self) -> usize {
         self.unsent + self.out.len()
     }
 

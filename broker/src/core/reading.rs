@@ -41,7 +41,11 @@ impl<P: BufPool> Core<P> {
         let session = self.sessions.get(conn)?;
         let room = most.saturating_sub(session.offered() + session.aside);
         let standing = Standing::of(session.sent);
+        let has_nothing = session.owed() + session.aside == 0;
         let account = &mut self.answers.account;
+        if has_nothing && let Some(grant) = account.grant_short(need) {
+            return Some(grant);
+        }
         let turn = account.turn == Some(conn) || account.line(standing).is_empty();
         (turn && room > 0)
             .then(|| account.grant(standing, need, room))

@@ -206,6 +206,27 @@ fn who_takes_its_answers_is_served_beside_those_that_take_none() {
 }
 
 #[test]
+fn who_follows_the_end_of_a_quiet_partition_gets_on_whatever_others_leave_unread() {
+    let (mut world, topic) = with_long_logs(World::with_answers(BUDGET));
+    let quiet = world.create("quiet", 1);
+    let tail = world.connect(1);
+    world.offer(tail, &fetch(quiet, 0, 0, 300_000));
+    let (_, most) = stall(&mut world, topic, 250);
+    assert!(most > BUDGET / 2, "{most}: this test shows nothing");
+    for record in 0..20 {
+        let conn = world.produce(quiet, 0, 100);
+        world.hang_up(conn);
+        let came = world.came(tail);
+        assert_eq!(came.len(), 1, "record {record}");
+        assert_eq!(came[0].offsets(), [record]);
+        world.offer(tail, &fetch(quiet, 0, record as u64 + 1, 300_000));
+    }
+    let new = world.connect(1);
+    world.offer(new, &fetch(topic, 0, 3, 0));
+    assert_eq!(world.came(new).len(), 0, "this test shows nothing");
+}
+
+#[test]
 fn who_waits_for_records_takes_nothing_from_those_that_read() {
     let (mut world, topic) = with_long_logs(World::with_answers(BUDGET));
     let all = |world: &mut World| {

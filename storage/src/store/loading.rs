@@ -83,7 +83,7 @@ impl<P: BufPool> Store<P> {
             "a long span is read by itself"
         );
         let long = is_long.then(|| Long {
-            bytes: Vec::with_capacity(first.length as usize),
+            bytes: Vec::new(),
             sum: 0,
         });
         self.reads
@@ -190,6 +190,13 @@ impl SpanLoad {
         let skip = usize::try_from(next - self.pos).expect("within a block");
         let part = read.get(skip..).unwrap_or_default();
         let part = &part[..part.len().min(whole - have)];
+        // Room for all of it at once, so that nothing is moved, but for what an index only says to be there no
+        // more than a piece.
+        let room = match have {
+            0 => part.len(),
+            _ => whole - have,
+        };
+        long.bytes.reserve_exact(room);
         long.bytes.extend_from_slice(part);
         long.sum = append(long.sum, part);
         self.pos += read.len() as u64;
