@@ -60,16 +60,26 @@ enum Watch {
 enum Awaited {
     Nothing,
     /// The kernel is to be asked; it had `had` when it was looked last.
-    Wanted {
-        len: usize,
-        had: usize,
-    },
+    Wanted(Look),
     /// It looks out for them.
-    Asked {
-        len: usize,
-        had: usize,
-    },
+    Asked(Look),
+    /// It was asked too early: the next look-out is for later.
+    Resting(Look),
 }
+
+/// A look-out for so many bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    len: usize,
+    /// What the kernel had when it was looked last.
+    had: usize,
+    /// Look-outs since more had come.
+    vain: u32,
+}
+
+/// So many look-outs in vain, one after the other with a [rest](super::REST) between, and the bytes are taken not
+/// to come. What is lost on the way comes after 200 ms at least.
+const VAIN: u32 = 40;
 
 /// What has become of a look-out for awaited bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +88,8 @@ pub(super) enum Came {
     Whole,
     /// They go on coming: it was too early, and the kernel is asked again.
     More,
+    /// Nothing has come since the last look-out: the kernel is to be asked again after a rest.
+    Nothing,
     /// They will not come: the peer has sent its last, or the kernel has no room for more.
     Partial,
 }
@@ -148,7 +160,7 @@ impl Conn {
 
     /// Whether the kernel holds no operation of this connection.
     pub(super) fn is_quiet(&self) -> bool {
-        let looks_out = self.watch == Watch::On || matches!(self.awaited, Awaited::Asked { .. });
+        let looks_out = self.watch == Watch::On || matches!(self.awaited, Awaited::Asked(_));
         self.receiving == Receiving::Nothing && !looks_out && !self.sending
     }
 
@@ -224,7 +236,11 @@ impl Conn {
     pub(super) fn await_bytes(&mut self, len: usize) {
         assert!(self.paused, "what is awaited is not received");
         assert_eq!(self.awaited, Awaited::Nothing, "one frame at a time");
-        self.awaited = Awaited::Wanted { len, had: 0 };
+        self.awaited = Awaited::Wanted(Look {
+            len,
+            had: 0,
+            vain: 0,
+        });
     }
 
     /// The next look-out on a connection of which nothing is being received: for what is awaited, or for
@@ -235,12 +251,13 @@ impl Conn {
             return None;
         }
         let (events, kind) = match self.awaited {
-            Awaited::Wanted { len, had } => {
-                if had == 0 {
-                    self.set_low_water(len + SEGMENT);
-                    self.set_low_water(len);
+            Awaited::Wanted(look) => {
+                if look.had == 0 {
+                    // Room is counted with what the kernel takes beside the bytes, a quarter at most.
+                    self.set_low_water(look.len + look.len / 4 + 2 * SEGMENT);
+                    self.set_low_water(look.len);
                 }
-                self.awaited = Awaited::Asked { len, had };
+                self.awaited = Awaited::Asked(look);
                 (libc::POLLIN | libc::POLLRDHUP, Kind::Await)
             }
             // It stays in the kernel's hands when the connection is no longer paused: queued once.
@@ -248,7 +265,7 @@ impl Conn {
                 self.watch = Watch::On;
                 (libc::POLLRDHUP, Kind::Watch)
             }
-            Awaited::Nothing | Awaited::Asked { .. } => return None,
+            Awaited::Nothing | Awaited::Asked(_) | Awaited::Resting(_) => return None,
         };
         let events = u32::try_from(events).expect("flags");
         let poll = opcode::PollAdd::new(Fd(self.stream.as_raw_fd()), events);
@@ -258,18 +275,35 @@ impl Conn {
     /// The kernel gave the look-out for awaited bytes back, because of the peer's end (`ends`) or of them.
     pub(super) fn end_await(&mut self, ends: bool) -> Came {
         let was = std::mem::replace(&mut self.awaited, Awaited::Nothing);
-        let Awaited::Asked { len, had } = was else {
+        let Awaited::Asked(look) = was else {
             panic!("a look-out completes once");
         };
         let holds = self.holds();
-        if holds < len && holds > had && !ends && self.stage == Stage::Open {
-            self.awaited = Awaited::Wanted { len, had: holds };
+        let goes_on = holds < look.len && !ends && self.stage == Stage::Open;
+        if goes_on && holds > look.had {
+            self.awaited = Awaited::Wanted(Look {
+                had: holds,
+                vain: 0,
+                ..look
+            });
             return Came::More;
         }
+        if goes_on && look.vain < VAIN {
+            let vain = look.vain + 1;
+            self.awaited = Awaited::Resting(Look { vain, ..look });
+            return Came::Nothing;
+        }
         self.set_low_water(1);
-        match holds >= len {
+        match holds >= look.len {
             true => Came::Whole,
             false => Came::Partial,
+        }
+    }
+
+    /// The rest after a look-out in vain is over.
+    pub(super) fn end_rest(&mut self) {
+        if let Awaited::Resting(look) = self.awaited {
+            self.awaited = Awaited::Wanted(look);
         }
     }
 

@@ -31,6 +31,8 @@ pub(super) use listen::{Listener, bind_all};
 const GRACE: u64 = 1_000_000_000;
 /// The same when the broker stops.
 const STOP_GRACE: u64 = 200_000_000;
+/// Between two look-outs for bytes of which none has come.
+const REST: u64 = 50_000_000;
 /// Pause after an accept that failed for lack of descriptors.
 const ACCEPT_BACKOFF: u64 = 100_000_000;
 /// The kernel copies what is sent and received while operations are handed to it, for all connections:
@@ -60,6 +62,8 @@ pub(super) struct Sockets {
     to_send: Vec<u32>,
     /// Connections being closed and when their grace ends; nearly in order.
     closing: VecDeque<(Mono, ConnId)>,
+    /// Connections that are looked at again, and when; in order.
+    resting: VecDeque<(Mono, ConnId)>,
     grace: u64,
     /// The connection limit is reached and that was said.
     refusing: bool,
@@ -90,6 +94,7 @@ impl Sockets {
             to_receive: Vec::new(),
             to_send: Vec::new(),
             closing: VecDeque::new(),
+            resting: VecDeque::new(),
             grace: GRACE,
             refusing: false,
             refused: 0,
@@ -224,7 +229,9 @@ impl Sockets {
     /// When [`Sockets::handle_timeout`] is wanted next.
     pub(super) fn next_timeout(&self) -> Option<Mono> {
         let closing = self.closing.front().map(|(at, _)| *at);
-        [closing, self.accept_again].into_iter().flatten().min()
+        let resting = self.resting.front().map(|(at, _)| *at);
+        let all = [closing, resting, self.accept_again];
+        all.into_iter().flatten().min()
     }
 
     /// Ends closings whose grace has passed, and accepts again after a pause.
@@ -239,6 +246,15 @@ impl Sockets {
             self.closing.pop_front();
             if self.slots[id.slot as usize].id(id.slot) == Some(id) {
                 self.end(behaviour, id.slot, now);
+            }
+        }
+        while let Some(&(at, id)) = self.resting.front()
+            && at <= now.mono
+        {
+            self.resting.pop_front();
+            if let Some(conn) = open(&mut self.slots, id) {
+                conn.end_rest();
+                list_to_receive(&mut self.to_receive, id.slot, conn);
             }
         }
         if self.accept_again.is_some_and(|at| at <= now.mono) {
@@ -468,8 +484,12 @@ impl Sockets {
                 self.end(behaviour, slot, now);
                 return;
             }
-            if came != Came::More {
-                behaviour.handle_there(id, came == Came::Whole, now);
+            match came {
+                Came::More => {}
+                Came::Nothing => self.resting.push_back((now.mono.after(REST), id)),
+                Came::Whole | Came::Partial => {
+                    behaviour.handle_there(id, came == Came::Whole, now);
+                }
             }
         }
         self.settle(behaviour, slot, now);
