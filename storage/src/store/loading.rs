@@ -39,6 +39,9 @@ struct Long {
     sum: u32,
 }
 
+/// Memory is taken for so many times what is there of a long span, at most.
+const BELIEVED: usize = 128;
+
 /// What a piece brings.
 enum Piece {
     /// The span is whole.
@@ -190,13 +193,12 @@ impl SpanLoad {
         let skip = usize::try_from(next - self.pos).expect("within a block");
         let part = read.get(skip..).unwrap_or_default();
         let part = &part[..part.len().min(whole - have)];
-        // Room for all of it at once, so that nothing is moved, but for what an index only says to be there no
-        // more than a piece.
-        let room = match have {
-            0 => part.len(),
-            _ => whole - have,
-        };
-        long.bytes.reserve_exact(room);
+        // Mostly room for all of it at once, so that little is moved; but an index may lie.
+        let there = have + part.len();
+        if long.bytes.capacity() < there {
+            let room = whole.min(BELIEVED * there);
+            long.bytes.reserve_exact(room - have);
+        }
         long.bytes.extend_from_slice(part);
         long.sum = append(long.sum, part);
         self.pos += read.len() as u64;
