@@ -3,7 +3,7 @@
 //! A class says what the store, recovery and the check do with a log; whose log it is, they are not told.
 
 use crate::format::record::PREFIX_MAX;
-use crate::types::{EntryMeta, LogKind};
+use crate::types::LogKind;
 
 /// What becomes of a log's entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,16 +45,12 @@ impl Replay {
     /// What is replayed of an entry's bytes.
     #[must_use]
     pub fn of(self, bytes: &[u8]) -> &[u8] {
-        match self {
-            Self::Prefix(most) => &bytes[..bytes.len().min(most)],
-            Self::Whole => bytes,
-        }
+        &bytes[..self.len_of(bytes.len())]
     }
 
-    /// Bytes of an entry that are replayed.
+    /// Bytes that are replayed of an entry of `len` bytes.
     #[must_use]
-    pub fn len_of(self, meta: &EntryMeta) -> usize {
-        let len = meta.len as usize;
+    pub fn len_of(self, len: usize) -> usize {
         match self {
             Self::Prefix(most) => len.min(most),
             Self::Whole => len,

@@ -95,12 +95,8 @@ impl<P: BufPool> Core<P> {
             let Some((slot, deadline)) = self.pending.deadline_in(place) else {
                 continue;
             };
-            match deadline <= now.mono {
-                true => {
-                    self.slices.charge(GIVE_UP);
-                    self.give_up(slot, now);
-                }
-                false => self.sweep.again = true,
+            if self.is_over(deadline, now) {
+                self.give_up(slot, now);
             }
         }
         (to < self.pending.places()).then_some(to)
@@ -113,14 +109,20 @@ impl<P: BufPool> Core<P> {
             let Some(deadline) = self.gathers.get(key).and_then(Gather::deadline) else {
                 continue;
             };
-            match deadline <= now.mono {
-                true => {
-                    self.slices.charge(GIVE_UP);
-                    self.give_up_gather(key, now);
-                }
-                false => self.sweep.again = true,
+            if self.is_over(deadline, now) {
+                self.give_up_gather(key, now);
             }
         }
         (to < self.gathers.capacity()).then_some(to)
+    }
+
+    /// Whether something has waited too long, and is to be given up; what has not is for another sweep.
+    fn is_over(&mut self, deadline: Mono, now: Now) -> bool {
+        let over = deadline <= now.mono;
+        match over {
+            true => self.slices.charge(GIVE_UP),
+            false => self.sweep.again = true,
+        }
+        over
     }
 }

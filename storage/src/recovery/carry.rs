@@ -186,7 +186,7 @@ pub(crate) async fn write<P: BufPool>(
         let put = |out: &mut [u8]| record::put_entry(out, id, log.kind, meta, &bytes);
         let seq = writer.push(record::entry_len(bytes.len()), put).await?;
         if entry.meta.ordinal >= log.replay_from() {
-            let wanted = log.kind.class().replay.len_of(&entry.meta);
+            let wanted = log.kind.class().replay.len_of(bytes.len());
             recovered.replay.push((entry.meta, bytes.slice(..wanted)));
         }
         recovered.tail.push((entry.meta, bytes, seq));

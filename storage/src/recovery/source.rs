@@ -215,7 +215,7 @@ impl<P: BufPool> Sources<P> {
         entry: &Found,
     ) -> Result<Bytes, RecoveryError> {
         let replay = log.kind.class().replay;
-        let wanted = replay.len_of(&entry.meta);
+        let wanted = replay.len_of(entry.meta.len as usize);
         let bytes = match (replay, entry.source) {
             (Replay::Whole, _) => self.entry(id, log, entry).await?,
             (Replay::Prefix(_), Source::Prefix { commit, offset }) => {

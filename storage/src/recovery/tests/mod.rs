@@ -4,7 +4,7 @@ pub(crate) mod disk;
 pub(crate) mod rings;
 
 mod early;
-mod hostile;
+pub(crate) mod hostile;
 mod journals;
 mod logs;
 mod lost;

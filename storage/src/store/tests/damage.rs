@@ -7,30 +7,13 @@ use super::world::{LOG, World, small};
 use crate::io::{BLOCK, FileName};
 use crate::recovery::Flaw;
 use crate::recovery::tests::disk::{Disk, Pool};
+use crate::recovery::tests::hostile::Blind;
 use crate::store::{LogSettings, NewEntry};
 use crate::types::{Level, LogId, LogKind, Offset, SlotId, Term};
-use crate::verify::{Finding, Inspect, Verify};
+use crate::verify::{Finding, Verify};
 
 const MACHINE: LogId = LogId(0);
 const OTHER: LogId = LogId(9);
-
-struct Anything;
-
-impl Inspect for Anything {
-    fn entries(
-        &mut self,
-        _: LogId,
-        _: LogKind,
-        _: Offset,
-        _: &[u8],
-    ) -> Result<u64, (usize, String)> {
-        Ok(1)
-    }
-
-    fn snapshot(&mut self, _: LogId, _: LogKind, _: &[u8]) -> Result<(), String> {
-        Ok(())
-    }
-}
 
 /// How the directory was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +156,7 @@ fn damaged(left: Left) -> impl Iterator<Item = (String, World)> {
 
 /// What a check finds.
 fn findings(disk: &Disk) -> Vec<Flaw> {
-    let report = disk.clone().drive(Verify::new(Pool, Anything));
+    let report = disk.clone().drive(Verify::new(Pool, Blind));
     let findings = report.expect("it ends").findings.into_iter();
     let flaw = |found: Finding| Flaw {
         file: found.file,
