@@ -2,18 +2,18 @@
 
 use bytes::Bytes;
 
-use super::Store;
-use super::config::LogSettings;
-use super::files::{Files, Segment};
-use super::log::{LogState, Run, Snapshot, SnapshotBody, TailEntry};
-use super::ring::LogKey;
 use crate::format::record::ENTRY_HEADER;
 use crate::io::BufPool;
 use crate::recovery::{Lost, RecoveredLog};
+use crate::store::Store;
+use crate::store::config::LogSettings;
+use crate::store::journal::ring::LogKey;
+use crate::store::log::{LogState, Run, Snapshot, SnapshotBody, TailEntry};
+use crate::store::segments::files::{Files, Segment};
 use crate::types::{CommitSeq, EntryMeta, Ordinal};
 
 impl<P: BufPool> Store<P> {
-    pub(super) fn adopt_log(&mut self, log: RecoveredLog) {
+    pub(crate) fn adopt_log(&mut self, log: RecoveredLog) {
         let class = self.config.classes.of(log.kind);
         let mut state = LogState::new(log.id, log.slot, (log.kind, class), LogSettings::default());
         state.term = log.term;

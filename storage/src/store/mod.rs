@@ -11,35 +11,18 @@
 
 mod adopt;
 mod api;
-mod append;
-mod cache;
 mod commit;
 mod config;
-mod copying;
-mod files;
-mod floor;
-mod flush;
-mod job_step;
-mod layout;
-mod loading;
+mod journal;
 mod log;
-mod mark;
 mod ops;
-mod plan;
-mod prefill;
-mod read;
+mod reading;
 mod reclaim;
-mod removal;
-mod rescue;
-mod reserve;
 mod retention;
-mod ring;
 mod segments;
 mod snapshot;
 mod space;
-mod spans;
 mod tidy;
-mod time;
 mod turn;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -57,13 +40,13 @@ use crate::io::{BLOCK, BufPool, FileName, IoResult, Op, OpId, Output};
 use crate::mutation::{Mutation, mutated};
 use crate::recovery::RecoveredCore;
 use crate::types::{CommitSeq, LogId, LogKind, Mono, Now, Ordinal, SlotId};
-use cache::{IndexCache, SpanCache};
+use journal::mark::Marked;
+use journal::prefill::Prefill;
+use journal::ring::{Advance, LogKey, Ring};
 use log::{LogState, Logs};
-use mark::Marked;
 use ops::{Ops, Purpose};
-use prefill::Prefill;
+use reading::cache::{IndexCache, SpanCache};
 use reclaim::Remnants;
-use ring::{Advance, LogKey, Ring};
 use space::{Space, is_refusal};
 
 /// Turns that one [`Store::poll_op`] takes without an operation coming of it. A turn that changes
@@ -100,7 +83,7 @@ pub struct Store<P: BufPool> {
     /// Logs to write behind.
     behind: VecDeque<LogKey>,
     /// What is copied to segments in a turn.
-    copying: copying::Copying,
+    copying: segments::copying::Copying,
     /// Flush jobs under way.
     jobs: usize,
     /// Those of them that write behind.
@@ -148,7 +131,7 @@ pub struct Store<P: BufPool> {
     dirty: VecDeque<(LogKey, LogId)>,
     span_cache: SpanCache,
     index_cache: IndexCache,
-    reads: read::Reads,
+    reads: reading::read::Reads,
 
     prefill: Prefill,
     marked: Marked,
@@ -229,7 +212,7 @@ impl<P: BufPool> Store<P> {
             control: VecDeque::new(),
             copies: VecDeque::new(),
             behind: VecDeque::new(),
-            copying: copying::Copying::default(),
+            copying: segments::copying::Copying::default(),
             jobs: 0,
             behind_jobs: 0,
             granted: 0,
@@ -257,7 +240,7 @@ impl<P: BufPool> Store<P> {
             dirty: VecDeque::new(),
             span_cache: SpanCache::new(config.span_cache_bytes),
             index_cache: IndexCache::new(config.index_cache_bytes),
-            reads: read::Reads::default(),
+            reads: reading::read::Reads::default(),
             prefill,
             marked,
             retention: BTreeMap::new(),

@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 
-use super::job_step::JobStep;
-use super::loading::SpanLoad;
-use super::read::IndexLoad;
-use super::ring::LogKey;
 use crate::io::{Dir, FileName, Op, OpId};
+use crate::store::journal::ring::LogKey;
+use crate::store::reading::loading::SpanLoad;
+use crate::store::reading::read::IndexLoad;
+use crate::store::segments::job_step::JobStep;
 use crate::types::{CommitSeq, LogId};
 
 /// What a completed operation is a part of.

@@ -3,15 +3,15 @@
 
 use bytes::Bytes;
 
-use super::Store;
-use super::api::Event;
-use super::log::{PendingSnapshot, SnapshotBody};
-use super::ops::Purpose;
-use super::ring::LogKey;
-use super::space::is_refusal;
 use crate::checksum::crc;
 use crate::format::snapshot::{INLINE_MAX, SNAPSHOT_MAX, SnapshotId, encode, file_len};
 use crate::io::{BufPool, Dir, FileName, IoResult, Op};
+use crate::store::Store;
+use crate::store::api::Event;
+use crate::store::journal::ring::LogKey;
+use crate::store::log::{PendingSnapshot, SnapshotBody};
+use crate::store::ops::Purpose;
+use crate::store::space::is_refusal;
 use crate::types::{LogId, Ordinal};
 
 /// Steps of writing a snapshot file.
@@ -216,7 +216,7 @@ impl<P: BufPool> Store<P> {
     /// Asks for a snapshot that holds the entry `last`. One that is complete, and only waits for
     /// space in the journal, does not do if it does not hold it: what it waits for may be the
     /// space that the entry takes.
-    pub(super) fn ask_snapshot_past(&mut self, key: LogKey, last: Ordinal) {
+    pub(crate) fn ask_snapshot_past(&mut self, key: LogKey, last: Ordinal) {
         let pending = self.logs[key].pending_snapshot.as_ref();
         if pending.is_none_or(|pending| pending.writing.is_none() && pending.ordinal <= last) {
             self.ask_newer_snapshot(key);

@@ -8,16 +8,16 @@
 
 use std::collections::VecDeque;
 
-use super::Store;
-use super::log::LogState;
-use super::ring::LogKey;
 use crate::format::record::{CHECKPOINT_LEN, SNAPSHOT_RECORD_HEADER};
 use crate::io::{BLOCK, BufPool};
+use crate::store::Store;
+use crate::store::journal::ring::LogKey;
+use crate::store::log::LogState;
 use crate::types::Mono;
 
 /// How far the tidying before the end is.
 #[derive(Debug, Default)]
-pub(super) enum Tidying {
+pub(crate) enum Tidying {
     /// The store goes on.
     #[default]
     Not,
@@ -31,7 +31,7 @@ pub(super) enum Tidying {
 
 impl<P: BufPool> Store<P> {
     /// Begins it. The one walk over all logs.
-    pub(super) fn begin_tidying(&mut self) {
+    pub(crate) fn begin_tidying(&mut self) {
         let mut left: Vec<_> = self
             .logs
             .iter()
@@ -50,12 +50,12 @@ impl<P: BufPool> Store<P> {
     }
 
     /// Whether the stop need not wait for it any more.
-    pub(super) fn is_tidy(&self) -> bool {
+    pub(crate) fn is_tidy(&self) -> bool {
         matches!(self.tidying, Tidying::Over) && self.jobs == 0
     }
 
     /// When it is to be over.
-    pub(super) fn tidy_deadline(&self) -> Option<Mono> {
+    pub(crate) fn tidy_deadline(&self) -> Option<Mono> {
         match self.tidying {
             Tidying::Flushing { until, .. } | Tidying::Moving { until } => Some(until),
             Tidying::Not | Tidying::Over => None,
@@ -63,7 +63,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// Takes the next steps.
-    pub(super) fn tidy(&mut self) {
+    pub(crate) fn tidy(&mut self) {
         let Some(until) = self.tidy_deadline() else {
             return;
         };
@@ -102,7 +102,7 @@ impl<P: BufPool> Store<P> {
 
     /// What logs owe the ring, and no commit has room for when nothing is under way that could
     /// make some, stays owed, as after a crash. (Logs that have stopped may hold a small ring.)
-    pub(super) fn leave_owed(&mut self) {
+    pub(crate) fn leave_owed(&mut self) {
         let rests = self.stopping && self.is_tidy() && self.ops.is_idle() && self.ready.is_empty();
         if !rests || self.control.is_empty() {
             return;
@@ -179,7 +179,7 @@ impl LogState {
     /// Bytes of its records that are needed.
     fn live_bytes(&self) -> u64 {
         let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| {
-            SNAPSHOT_RECORD_HEADER + super::plan::inline_len(&snapshot.body)
+            SNAPSHOT_RECORD_HEADER + crate::store::commit::plan::inline_len(&snapshot.body)
         });
         self.run_bytes + (CHECKPOINT_LEN + snapshot) as u64
     }

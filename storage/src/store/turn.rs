@@ -1,13 +1,13 @@
 //! What a store does once per turn, after all input was taken: starts what is due, in the order
 //! in which one thing frees what the next one needs.
 
-use super::Store;
-use super::api::Event;
-use super::log::Removal;
-use super::ops::Purpose;
-use super::ring::LogKey;
 use crate::format::record::entry_len;
 use crate::io::{BufPool, IoResult, Op};
+use crate::store::Store;
+use crate::store::api::Event;
+use crate::store::journal::ring::LogKey;
+use crate::store::log::Removal;
+use crate::store::ops::Purpose;
 use crate::types::Mono;
 
 impl<P: BufPool> Store<P> {
@@ -357,7 +357,7 @@ impl<P: BufPool> Store<P> {
                 .is_some_and(|entry| entry.meta.ordinal >= placed)
         {
             let entry = log.tail.pop_back().expect("just seen");
-            let size = entry.bytes.len() + super::log::ENTRY_OVERHEAD;
+            let size = entry.bytes.len() + crate::store::log::ENTRY_OVERHEAD;
             log.tail_bytes -= size;
             freed += size;
         }

@@ -9,14 +9,14 @@
 //! This is for speed alone. A length says nothing about what a file holds, nothing waits for space
 //! because of it, and it leaves space alone that is scarce.
 
-use super::Store;
-use super::files::Given;
-use super::job_step::{JobStep, Part};
-use super::ops::Purpose;
-use super::ring::LogKey;
-use super::space::is_refusal;
 use crate::io::{BLOCK, BufPool, FileName, IoError, Op};
 use crate::mutation::{Mutation, mutated};
+use crate::store::Store;
+use crate::store::journal::ring::LogKey;
+use crate::store::ops::Purpose;
+use crate::store::segments::files::Given;
+use crate::store::segments::job_step::{JobStep, Part};
+use crate::store::space::is_refusal;
 
 /// At most this part of the space above the floor goes to a single step.
 const SHARE_OF_ROOM: u64 = 16;
@@ -25,7 +25,7 @@ const INDEX_AHEAD: u64 = 16 * BLOCK as u64;
 
 impl<P: BufPool> Store<P> {
     /// Makes the files of the log's job longer if that is worth it; whether that is under way.
-    pub(super) fn reserve_ahead(&mut self, key: LogKey) -> bool {
+    pub(crate) fn reserve_ahead(&mut self, key: LogKey) -> bool {
         let most = self.config.reserve_bytes;
         let least = most.min(self.config.segment_write_bytes as u64);
         let log = &self.logs[key];
@@ -56,7 +56,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// The file has this length now.
-    pub(super) fn reserved(&mut self, key: LogKey, part: Part, len: u64) {
+    pub(crate) fn reserved(&mut self, key: LogKey, part: Part, len: u64) {
         let files = self.logs[key].files.as_mut();
         let writer = files.and_then(|files| files.writer.as_mut());
         let given = &mut writer.expect("a job has a writer").given;
@@ -68,7 +68,7 @@ impl<P: BufPool> Store<P> {
 
     /// The file grows as it is written then: for that there may be space enough. A file system that
     /// refuses for another reason cannot do it, and is not asked again.
-    pub(super) fn not_reserved(&mut self, error: &IoError) {
+    pub(crate) fn not_reserved(&mut self, error: &IoError) {
         if !is_refusal(error) {
             self.config.reserve_bytes = 0;
         }
@@ -76,7 +76,7 @@ impl<P: BufPool> Store<P> {
 
     /// Gives back what the segment that the log's job closes does not need; whether that is under
     /// way.
-    pub(super) fn trim_closed(&mut self, key: LogKey) -> bool {
+    pub(crate) fn trim_closed(&mut self, key: LogKey) -> bool {
         let files = self.logs[key].files.as_ref();
         let files = files.expect("a flushing log has files");
         let job = files.job.as_ref().expect("job under way");
@@ -96,7 +96,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// Before the end: no segment keeps what it does not need. Whether something is under way now.
-    pub(super) fn give_back_reserves(&mut self) -> bool {
+    pub(crate) fn give_back_reserves(&mut self) -> bool {
         let mut trims = Vec::new();
         for log in self.logs.iter_mut() {
             let (id, over) = (log.id, log.stopped || log.removal.is_some());
@@ -121,7 +121,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// Gives back what a file is longer than this, whose owner needs it no more.
-    pub(super) fn trim_file(&mut self, file: FileName, len: u64) {
+    pub(crate) fn trim_file(&mut self, file: FileName, len: u64) {
         self.ops.push(Purpose::CleanUp, Op::Resize { file, len });
         self.stirred = true;
     }

@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::Store;
-use super::api::{Event, ReadData, ReadError, ReadOutcome, ReadToken, TimeFound};
-use super::log::LogState;
-use super::ring::LogKey;
-use super::time::Target;
 use crate::format::index::Span;
 use crate::format::segments::SegmentId;
 use crate::io::BufPool;
+use crate::store::Store;
+use crate::store::api::{Event, ReadData, ReadError, ReadOutcome, ReadToken, TimeFound};
+use crate::store::journal::ring::LogKey;
+use crate::store::log::LogState;
+use crate::store::reading::time::Target;
 use crate::types::{Level, LogId, Now, Offset, Ordinal};
 
 /// Who waits for a listing, an index or a span.
@@ -41,7 +41,7 @@ pub(crate) struct IndexLoad {
 
 /// A read or look-up that waits.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Request {
+pub(crate) enum Request {
     Read {
         key: LogKey,
         log: LogId,
@@ -65,14 +65,14 @@ pub(super) enum Request {
 #[derive(Debug, Default)]
 pub(crate) struct Reads {
     next_token: u64,
-    pub(super) requests: BTreeMap<ReadToken, Request>,
+    pub(crate) requests: BTreeMap<ReadToken, Request>,
     pub(crate) indexes: BTreeMap<(LogId, SegmentId), Vec<Waiter>>,
     /// By the first span's position: where the load ends, and who waits for it.
-    pub(super) spans: BTreeMap<(LogId, SegmentId, u64), (u64, Vec<Waiter>)>,
+    pub(crate) spans: BTreeMap<(LogId, SegmentId, u64), (u64, Vec<Waiter>)>,
 }
 
 impl Reads {
-    pub(super) fn token(&mut self, request: Request) -> ReadToken {
+    pub(crate) fn token(&mut self, request: Request) -> ReadToken {
         let token = ReadToken(self.next_token);
         self.next_token += 1;
         self.requests.insert(token, request);
@@ -81,7 +81,7 @@ impl Reads {
 }
 
 /// How a step of a read ended.
-pub(super) enum Step<T> {
+pub(crate) enum Step<T> {
     Done(T),
     /// Begin again when the waiter is woken.
     Wait,
@@ -369,7 +369,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// Answers a read from the spans of a load, the first of which are `good`.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &mut self,
         token: ReadToken,
         spans: &[Span],
@@ -436,14 +436,14 @@ impl<P: BufPool> Store<P> {
 
 impl Reads {
     /// How far a look-up by time has come, and what it has found.
-    pub(super) fn looked(&self, token: ReadToken) -> (Ordinal, Option<TimeFound>) {
+    pub(crate) fn looked(&self, token: ReadToken) -> (Ordinal, Option<TimeFound>) {
         match self.requests.get(&token) {
             Some(Request::Time { seen, best, .. }) => (*seen, *best),
             _ => (Ordinal(0), None),
         }
     }
 
-    pub(super) fn set_looked(&mut self, token: ReadToken, end: Ordinal, found: Option<TimeFound>) {
+    pub(crate) fn set_looked(&mut self, token: ReadToken, end: Ordinal, found: Option<TimeFound>) {
         if let Some(Request::Time { seen, best, .. }) = self.requests.get_mut(&token) {
             (*seen, *best) = (end, found);
         }
@@ -462,7 +462,7 @@ impl Reads {
     }
 
     /// Who waits for the load under way that brings the span at `position`.
-    pub(super) fn waiters_at(
+    pub(crate) fn waiters_at(
         &mut self,
         log: LogId,
         segment: SegmentId,

@@ -1,21 +1,21 @@
 //! The way in: an entry gets its ordinal and its place in memory, and journal space is granted
 //! to it. Nothing is written here.
 
-use super::Store;
-use super::api::{AppendError, NewEntry};
-use super::files::Segment;
-use super::flush::fresh_files;
-use super::log::{TailEntry, Urgency};
-use super::ring::LogKey;
 use crate::checksum::{WORTH_JOINING, crc};
 use crate::format::commit::commit_len;
 use crate::format::record::{CHECKPOINT_LEN, entry_len, extent_len};
 use crate::io::{BLOCK, BufPool};
+use crate::store::Store;
+use crate::store::api::{AppendError, NewEntry};
+use crate::store::journal::ring::LogKey;
+use crate::store::log::{TailEntry, Urgency};
+use crate::store::segments::files::Segment;
+use crate::store::segments::flush::fresh_files;
 use crate::types::{EntryMeta, Level, LogId, Now, Ordinal};
 
 impl<P: BufPool> Store<P> {
     /// Gives an entry its place at the end of the log and takes it into memory. How far it has
-    /// come is told by [`Store::frontiers`], when [`super::Event::Frontier`] says that they moved.
+    /// come is told by [`Store::frontiers`], when [`crate::store::Event::Frontier`] says that they moved.
     /// What an acknowledgement may promise is the weaker of `level` and the log's level.
     ///
     /// # Errors
@@ -111,7 +111,7 @@ impl<P: BufPool> Store<P> {
         commit_len(CHECKPOINT_LEN + record) as u64
     }
 
-    pub(super) fn may_grant(&self, grant: u64) -> bool {
+    pub(crate) fn may_grant(&self, grant: u64) -> bool {
         self.ring.free() >= self.granted + grant + self.reserve()
     }
 
@@ -196,7 +196,7 @@ impl<P: BufPool> Store<P> {
     }
 }
 
-impl super::log::LogState {
+impl crate::store::log::LogState {
     /// The present segment ends here; the next entry begins a new one.
     pub(crate) fn end_segment(&mut self) {
         let next = self.next;

@@ -4,10 +4,10 @@
 //! Only files that the ring does not stand in are filled, in order of need, one write at a time,
 //! and the ring enters no file while a fill is in flight.
 
-use super::Store;
-use super::ops::Purpose;
-use super::space::{Refused, is_refusal};
 use crate::io::{BufPool, IoResult, Op};
+use crate::store::Store;
+use crate::store::ops::Purpose;
+use crate::store::space::{Refused, is_refusal};
 
 /// Bytes of one fill.
 const FILL: u64 = 256 << 10;

@@ -4,18 +4,20 @@
 //! Kept small, because a broker may hold ten thousand idle ones: what only a log with files
 //! needs is boxed in [`Files`].
 
+pub(crate) mod layout;
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::api::Frontiers;
-use super::config::LogSettings;
-use super::files::Files;
-use super::ring::LogKey;
-use super::snapshot::Step;
 use crate::checksum::{append, join};
 use crate::class::LogClass;
 use crate::format::record::Checkpoint;
+use crate::store::api::Frontiers;
+use crate::store::config::LogSettings;
+use crate::store::journal::ring::LogKey;
+use crate::store::segments::files::Files;
+use crate::store::snapshot::Step;
 use crate::types::{
     CommitSeq, EntryMeta, Generation, LogId, LogKind, Mono, Offset, Ordinal, SlotId, Term,
 };
@@ -398,7 +400,7 @@ impl LogState {
 
     /// Why nothing can be read at this offset, if a file of the log is lost: what segments hold below
     /// its checkpoint is read as ever.
-    pub(super) fn lost_from(&self, offset: Offset) -> Option<&str> {
+    pub(crate) fn lost_from(&self, offset: Offset) -> Option<&str> {
         let reason = self.lost.as_deref()?;
         (offset >= self.flushed.1).then_some(reason)
     }

@@ -4,12 +4,12 @@
 //! while of silence, when the ring's files have their full length, and before the store says that
 //! it is flushed: then it says where the ring has ended. Nothing waits for it but that, and one is under way at a time.
 
-use super::Store;
-use super::ops::Purpose;
 use crate::format::commit::RingPosition;
 use crate::format::mark::Mark;
 use crate::io::{BLOCK, BufPool, FileName, IoResult, Op};
 use crate::mutation::{Mutation, mutated};
+use crate::store::Store;
+use crate::store::ops::Purpose;
 use crate::types::{CommitSeq, Mono};
 
 /// How long nothing is committed before the last commits are marked.
@@ -48,7 +48,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// Whether a mark is to be written now.
-    pub(super) fn mark_due(&self) -> bool {
+    pub(crate) fn mark_due(&self) -> bool {
         if self.marked.under_way || self.marked.failed || self.marked.ended || self.fatal {
             return false;
         }
@@ -65,13 +65,13 @@ impl<P: BufPool> Store<P> {
     }
 
     /// When silence asks for a mark.
-    pub(super) fn mark_deadline(&self) -> Option<Mono> {
+    pub(crate) fn mark_deadline(&self) -> Option<Mono> {
         let idle = !self.marked.under_way && !self.marked.failed && !self.fatal;
         let owed = self.is_settled() && self.vouched() > self.marked.vouched;
         (idle && owed).then(|| self.last_commit_at.after(SILENCE_NS))
     }
 
-    pub(super) fn issue_mark(&mut self) {
+    pub(crate) fn issue_mark(&mut self) {
         if self.mark_due() {
             self.write_mark();
         }
@@ -79,7 +79,7 @@ impl<P: BufPool> Store<P> {
 
     /// At the very end of a stop: says where the ring ends, so that the next start need not search for
     /// it. Nothing is committed afterwards. Whether that is under way now.
-    pub(super) fn mark_end(&mut self) -> bool {
+    pub(crate) fn mark_end(&mut self) -> bool {
         if self.marked.ended || self.marked.failed || self.fatal {
             return false;
         }
@@ -122,7 +122,7 @@ impl<P: BufPool> Store<P> {
         self.ops.push(Purpose::Mark, op);
     }
 
-    pub(super) fn mark_written(&mut self, result: &IoResult<P::Buf>) {
+    pub(crate) fn mark_written(&mut self, result: &IoResult<P::Buf>) {
         self.marked.under_way = false;
         self.marked.failed |= result.is_err();
     }

@@ -5,16 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use super::Store;
-use super::api::ReadError;
-use super::files::{Listing, Segment};
-use super::ops::Purpose;
-use super::read::{IndexLoad, Waiter};
-use super::ring::LogKey;
 use crate::format::index::{IndexBlock, Span, decode_block};
 use crate::format::round_up;
 use crate::format::segments::{SegmentId, sort_out};
 use crate::io::{BLOCK, BufPool, Dir, FileName, IoResult, Op, Output};
+use crate::store::Store;
+use crate::store::api::ReadError;
+use crate::store::journal::ring::LogKey;
+use crate::store::ops::Purpose;
+use crate::store::reading::read::{IndexLoad, Waiter};
+use crate::store::segments::files::{Listing, Segment};
 use crate::types::{Generation, LogId, Ordinal, WallMs};
 
 /// Bytes of index read at once.

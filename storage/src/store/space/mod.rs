@@ -10,17 +10,19 @@
 //! commit over blocks that were written before: the journal's files are reserved whole and filled
 //! ahead, so that a commit is refused only where a file system keeps no reservation.
 
+pub(crate) mod floor;
+
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Store;
-use super::api::{DiskSpace, Event};
-use super::floor::Floor;
-use super::flush::{Job, Kind};
-use super::log::LogState;
-use super::ops::Purpose;
-use super::ring::LogKey;
 use crate::io::{BLOCK, BufPool, FileName, IoError, IoErrorKind, Op};
 use crate::mutation::{Mutation, mutated};
+use crate::store::Store;
+use crate::store::api::{DiskSpace, Event};
+use crate::store::journal::ring::LogKey;
+use crate::store::log::LogState;
+use crate::store::ops::Purpose;
+use crate::store::segments::flush::{Job, Kind};
+use crate::store::space::floor::Floor;
 use crate::types::{CommitSeq, LogId, Mono};
 
 /// Refused steps that are tried to find out whether there is space again.
@@ -53,7 +55,7 @@ pub(crate) struct Growing {
 #[derive(Debug, Default)]
 pub(crate) struct Space {
     /// How much is free above the floor.
-    pub(super) floor: Floor,
+    pub(crate) floor: Floor,
     /// Something was refused, and not everything that was is done: what was refused first, for
     /// people.
     full: Option<String>,

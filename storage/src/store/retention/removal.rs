@@ -3,13 +3,13 @@
 //! The end record lives on in the ring until the removal of the directory is durable, so that a
 //! crash in between leaves nothing that recovery could mistake for a lost log.
 
-use super::Store;
-use super::api::{Event, ReadError};
-use super::files::Listing;
-use super::log::{Removal, RemovalStep};
-use super::ops::Purpose;
-use super::ring::LogKey;
 use crate::io::{BufPool, Dir, FileName, IoResult, Op, Output};
+use crate::store::Store;
+use crate::store::api::{Event, ReadError};
+use crate::store::journal::ring::LogKey;
+use crate::store::log::{Removal, RemovalStep};
+use crate::store::ops::Purpose;
+use crate::store::segments::files::Listing;
 use crate::types::{CommitSeq, LogId};
 
 impl<P: BufPool> Store<P> {
@@ -35,7 +35,7 @@ impl<P: BufPool> Store<P> {
         let pending = state.pending_snapshot.as_ref();
         let writing = pending.is_some_and(|pending| pending.is_under_way());
         let job = state.files.as_ref().and_then(|files| files.job.as_ref());
-        if job.is_some_and(super::flush::Job::is_idle) {
+        if job.is_some_and(crate::store::segments::flush::Job::is_idle) {
             self.abandon_job(key);
             return;
         }

@@ -5,12 +5,12 @@
 
 use std::collections::VecDeque;
 
-use super::flush::Job;
-use super::job_step::Part;
-use super::read::Waiter;
 use crate::format::index::Span;
 use crate::format::segments::SegmentId;
 use crate::io::FileName;
+use crate::store::reading::read::Waiter;
+use crate::store::segments::flush::Job;
+use crate::store::segments::job_step::Part;
 use crate::types::{Generation, LogId, Offset, Ordinal, WallMs};
 
 /// One segment.

@@ -4,13 +4,15 @@
 //! walk over all logs: a log is looked at a second after one of its segments has ended or its
 //! settings were altered, and when the next of its segments becomes too old.
 
-use super::Store;
-use super::api::Event;
-use super::files::Listing;
-use super::read::Waiter;
-use super::ring::LogKey;
+pub(crate) mod removal;
+
 use crate::io::BufPool;
 use crate::mutation::{Mutation, mutated};
+use crate::store::Store;
+use crate::store::api::Event;
+use crate::store::journal::ring::LogKey;
+use crate::store::reading::read::Waiter;
+use crate::store::segments::files::Listing;
 use crate::types::{CommitSeq, Level, LogId, Now, Offset, Ordinal};
 
 const NS_PER_MS: u64 = 1_000_000;

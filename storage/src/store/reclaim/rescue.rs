@@ -25,15 +25,15 @@
 
 use std::collections::BTreeMap;
 
-use super::Store;
-use super::log::{LogState, Removal};
-use super::plan::{Plan, inline_len};
-use super::ring::LogKey;
 use crate::format::commit::commit_len;
 use crate::format::record::{
     CHECKPOINT_LEN, END_LEN, SNAPSHOT_RECORD_HEADER, entry_len, prefix_len,
 };
 use crate::io::BufPool;
+use crate::store::Store;
+use crate::store::commit::plan::{Plan, inline_len};
+use crate::store::journal::ring::LogKey;
+use crate::store::log::{LogState, Removal};
 use crate::types::CommitSeq;
 
 /// Commits that one rescue looks at.
@@ -60,7 +60,7 @@ struct Found {
 
 impl<P: BufPool> Store<P> {
     /// Plans the commit that frees the oldest ones, if one is needed and possible now.
-    pub(super) fn plan_rescue(&mut self, plan: &mut Plan) -> bool {
+    pub(crate) fn plan_rescue(&mut self, plan: &mut Plan) -> bool {
         if !self.needs_rescue() {
             return false;
         }

@@ -4,13 +4,6 @@
 //! of old records, new records. What is placed is released from its old commit at once: the same
 //! commit announces both by its live-from, so that either both are durable or neither.
 
-use super::Store;
-use super::api::Event;
-use super::log::{SnapshotBody, Urgency};
-use super::ops::Purpose;
-use super::plan::{NewRun, Plan, Planned};
-use super::ring::{Advance, LogKey};
-use super::space::Growing;
 use crate::checksum::append;
 use crate::format::commit::{COMMIT_HEADER, CommitHeader, RingPosition, commit_len, seal_summed};
 use crate::format::record::{
@@ -18,6 +11,13 @@ use crate::format::record::{
 };
 use crate::io::{BLOCK, BufPool, IoResult, Op};
 use crate::mutation::{Mutation, mutated};
+use crate::store::Store;
+use crate::store::api::Event;
+use crate::store::commit::plan::{NewRun, Plan, Planned};
+use crate::store::journal::ring::{Advance, LogKey};
+use crate::store::log::{SnapshotBody, Urgency};
+use crate::store::ops::Purpose;
+use crate::store::space::Growing;
 use crate::types::{CommitSeq, LogId};
 
 /// Why a commit is due.
@@ -89,7 +89,7 @@ impl<P: BufPool> Store<P> {
 
     /// Whether there is room for an empty commit that vouches for the last one: a block of the
     /// reserve is kept for it, and all of the reserve when nothing else will be written.
-    pub(super) fn may_vouch(&self) -> bool {
+    pub(crate) fn may_vouch(&self) -> bool {
         let kept = match self.stopping {
             true => 0,
             false => self.reserve().saturating_sub(BLOCK as u64),
@@ -107,7 +107,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// Bytes of body that a commit may have that takes at most `bytes` of the ring.
-    pub(super) fn body_room(&self, bytes: u64) -> usize {
+    pub(crate) fn body_room(&self, bytes: u64) -> usize {
         let len = (self.max_commit as u64).min(bytes) / BLOCK as u64 * BLOCK as u64;
         usize::try_from(len)
             .expect("one commit")

@@ -5,13 +5,15 @@
 //! behind; records that a log must always have in the ring are placed again. One slow log cannot
 //! hold the ring, and a thousand logs with one record each cost one sequential copy.
 
-use super::Store;
-use super::ring::LogKey;
+pub(crate) mod rescue;
+
 use crate::io::{BLOCK, BufPool};
 use crate::mutation::{Mutation, mutated};
+use crate::store::Store;
+use crate::store::journal::ring::LogKey;
 use crate::types::CommitSeq;
 
-use super::log::{LogState, Removal};
+use crate::store::log::{LogState, Removal};
 
 /// Logs of old commits that one pass looks at, about.
 const MOST_LOOKED_AT: usize = 4096;
@@ -133,14 +135,14 @@ impl<P: BufPool> Store<P> {
         self.reclaim_credit = self.reclaim_credit.saturating_sub(spent);
     }
 
-    pub(super) fn copy(&mut self, key: LogKey, below: CommitSeq) {
+    pub(crate) fn copy(&mut self, key: LogKey, below: CommitSeq) {
         if self.logs[key].copy_below.replace(below).is_none() {
             self.copies.push_back(key);
         }
     }
 
     /// Records that must always stand in the ring are placed again.
-    pub(super) fn renew_control(&mut self, key: LogKey, upto: CommitSeq) -> bool {
+    pub(crate) fn renew_control(&mut self, key: LogKey, upto: CommitSeq) -> bool {
         let log = &mut self.logs[key];
         let mut any = false;
         // The end of a log takes all its other records with it.
@@ -226,7 +228,7 @@ impl<P: BufPool> Store<P> {
 
     /// Whether a flush for space pads and closes the segment: a long remainder goes in whole
     /// blocks; what then is left is little, and is copied.
-    pub(super) fn closes_for_space(&self, key: LogKey) -> bool {
+    pub(crate) fn closes_for_space(&self, key: LogKey) -> bool {
         let least = self.config.write_behind_bytes as u64;
         let log = &self.logs[key];
         log.run_bytes < least.max(4 * BLOCK as u64) || !log.gains_by_blocks()
@@ -325,7 +327,7 @@ impl<P: BufPool> Store<P> {
 /// What logs with little in the journal have there together: what copying moves once round the
 /// ring. Logs with much do not count, for they are written behind.
 #[derive(Debug)]
-pub(super) struct Remnants {
+pub(crate) struct Remnants {
     bytes: u64,
     /// What all logs have there.
     all: u64,
@@ -336,7 +338,7 @@ pub(super) struct Remnants {
 }
 
 impl Remnants {
-    pub(super) fn new(little: u64) -> Self {
+    pub(crate) fn new(little: u64) -> Self {
         Self {
             bytes: 0,
             all: 0,
@@ -346,22 +348,22 @@ impl Remnants {
     }
 
     /// What all logs have in the journal, whether little or much.
-    pub(super) fn all(&self) -> u64 {
+    pub(crate) fn all(&self) -> u64 {
         self.all
     }
 
     /// Logs that have anything in the journal.
-    pub(super) fn logs(&self) -> u64 {
+    pub(crate) fn logs(&self) -> u64 {
         self.logs
     }
 
     /// Whether a log with so many bytes in the journal has little there.
-    pub(super) fn counts(&self, run_bytes: u64) -> bool {
+    pub(crate) fn counts(&self, run_bytes: u64) -> bool {
         run_bytes < self.little
     }
 
     /// The log has so many bytes in the journal from now on.
-    pub(super) fn change(&mut self, log: &mut LogState, run_bytes: u64) {
+    pub(crate) fn change(&mut self, log: &mut LogState, run_bytes: u64) {
         let before = std::mem::replace(&mut log.run_bytes, run_bytes);
         self.all = self.all - before + run_bytes;
         self.logs = self.logs - u64::from(before > 0) + u64::from(run_bytes > 0);
@@ -412,7 +414,7 @@ impl LogState {
     }
 
     /// Whether its entries can be written to a segment.
-    pub(super) fn can_flush(&self) -> bool {
+    pub(crate) fn can_flush(&self) -> bool {
         self.class.files && !self.stopped && self.flushed.0 < self.written.0
     }
 

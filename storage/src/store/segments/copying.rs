@@ -7,14 +7,14 @@
 
 use std::collections::VecDeque;
 
-use super::Store;
-use super::ring::LogKey;
 use crate::io::BufPool;
+use crate::store::Store;
+use crate::store::journal::ring::LogKey;
 use crate::types::{LogId, Mono};
 
 /// What a turn may still copy, and who waits for the next one.
 #[derive(Debug, Default)]
-pub(super) struct Copying {
+pub(crate) struct Copying {
     /// Names the turn that `left` is for: the time.
     turn: Option<Mono>,
     left: usize,
@@ -24,7 +24,7 @@ pub(super) struct Copying {
 
 impl<P: BufPool> Store<P> {
     /// Whether a write may still be put together in this turn.
-    pub(super) fn may_copy(&mut self) -> bool {
+    pub(crate) fn may_copy(&mut self) -> bool {
         if self.copying.turn != Some(self.now.mono) {
             self.renew_copying();
         }
@@ -32,18 +32,18 @@ impl<P: BufPool> Store<P> {
     }
 
     /// So many bytes of one were. It may pass the bound: it is not divided.
-    pub(super) fn copied(&mut self, bytes: usize) {
+    pub(crate) fn copied(&mut self, bytes: usize) {
         self.copying.left = self.copying.left.saturating_sub(bytes);
     }
 
     /// A new turn begins, though no time may have passed.
-    pub(super) fn renew_copying(&mut self) {
+    pub(crate) fn renew_copying(&mut self) {
         self.copying.turn = Some(self.now.mono);
         self.copying.left = self.config.turn_copy_bytes;
     }
 
     /// The log's job goes on in a later turn.
-    pub(super) fn write_later(&mut self, key: LogKey) {
+    pub(crate) fn write_later(&mut self, key: LogKey) {
         let place = (key, self.logs[key].id);
         // No longer than there are jobs, which are few.
         if !self.copying.line.contains(&place) {
@@ -53,7 +53,7 @@ impl<P: BufPool> Store<P> {
 
     /// Lets those in line go on, as far as the turn has something left. Who has nothing to write any
     /// more just leaves it.
-    pub(super) fn go_on_writing(&mut self) {
+    pub(crate) fn go_on_writing(&mut self) {
         for _ in 0..self.copying.line.len() {
             if !self.may_copy() {
                 return;

@@ -1,12 +1,12 @@
 //! The operations of a flush job, each as something that can be made again from what the job and
 //! its log hold: for a step that was refused for want of space.
 
-use super::Store;
-use super::ops::Purpose;
-use super::ring::LogKey;
 use crate::format::index::{IndexBlock, SPANS_PER_BLOCK, encode_block};
 use crate::io::{BLOCK, BufPool, Dir, Op};
 use crate::mutation::{Mutation, mutated};
+use crate::store::Store;
+use crate::store::journal::ring::LogKey;
+use crate::store::ops::Purpose;
 
 /// One operation of a job, as it can be made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl<P: BufPool> Store<P> {
     /// Whether the step leaves nothing in doubt if the file system has no space for it. A sync does,
     /// and so does a write to bytes that the file has already, which is durable as it completes: it
     /// needs no space, so it is the sync within it that failed.
-    pub(super) fn may_be_refused(&self, key: LogKey, step: JobStep) -> bool {
+    pub(crate) fn may_be_refused(&self, key: LogKey, step: JobStep) -> bool {
         let files = self.logs[key].files.as_ref();
         let files = files.expect("a flushing log has files");
         let job = files.job.as_ref().expect("job under way");
@@ -56,7 +56,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// Takes a step of the job; `again`: it was refused before.
-    pub(super) fn job_op(&mut self, key: LogKey, step: JobStep, again: bool) {
+    pub(crate) fn job_op(&mut self, key: LogKey, step: JobStep, again: bool) {
         let id = self.logs[key].id;
         let log = &self.logs[key];
         let files = log.files.as_ref().expect("a flushing log has files");
@@ -81,7 +81,7 @@ impl<P: BufPool> Store<P> {
         self.push_step(key, step, op, again);
     }
 
-    pub(super) fn push_step(&mut self, key: LogKey, step: JobStep, op: Op<P::Buf>, again: bool) {
+    pub(crate) fn push_step(&mut self, key: LogKey, step: JobStep, op: Op<P::Buf>, again: bool) {
         self.job_mut(key).waits += 1;
         let purpose = Purpose::Flush { log: key, step };
         match again {

@@ -4,17 +4,17 @@
 //! lies behind them is in memory. It never reads an entry: the caller scans on from the span or
 //! entry found.
 
-use super::Store;
-use super::api::{ReadError, ReadToken, TimeFound, TimeOutcome};
-use super::read::{Request, Step, Waiter};
-use super::ring::LogKey;
 use crate::format::segments::SegmentId;
 use crate::io::BufPool;
+use crate::store::Store;
+use crate::store::api::{ReadError, ReadToken, TimeFound, TimeOutcome};
+use crate::store::journal::ring::LogKey;
+use crate::store::reading::read::{Request, Step, Waiter};
 use crate::types::{LogId, Now, Offset, Ordinal};
 
 /// What a look-up looks for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// The first place with a record at or after this.
     AtLeast(i64),
     /// Among the places without a record at or after `below`, the first with the latest one.
@@ -90,7 +90,7 @@ impl<P: BufPool> Store<P> {
         }
     }
 
-    pub(super) fn try_time(
+    pub(crate) fn try_time(
         &mut self,
         token: ReadToken,
         key: LogKey,

@@ -7,21 +7,21 @@
 
 use bytes::Bytes;
 
-use super::Store;
-use super::log::{Run, Snapshot, SnapshotBody, Urgency};
-use super::retention::Trim;
-use super::ring::{Advance, LogKey};
 use crate::format::commit::{COMMIT_HEADER, commit_len};
 use crate::format::record::{
     CHECKPOINT_LEN, Checkpoint, END_LEN, SNAPSHOT_RECORD_HEADER, entry_len, prefix_len,
 };
 use crate::io::{BufPool, FileName};
 use crate::mutation::{Mutation, mutated};
+use crate::store::Store;
+use crate::store::journal::ring::{Advance, LogKey};
+use crate::store::log::{Run, Snapshot, SnapshotBody, Urgency};
+use crate::store::retention::Trim;
 use crate::types::{CommitSeq, Ordinal};
 
 /// One or more records of a commit that is being put together.
 #[derive(Debug)]
-pub(super) enum Planned {
+pub(crate) enum Planned {
     Checkpoint(LogKey, Checkpoint),
     Snapshot(LogKey),
     End(LogKey),
@@ -44,20 +44,20 @@ pub(super) enum Planned {
 /// A commit that is being put together.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    pub(super) records: Vec<Planned>,
-    pub(super) body: usize,
-    pub(super) count: u32,
+    pub(crate) records: Vec<Planned>,
+    pub(crate) body: usize,
+    pub(crate) count: u32,
     /// Logs whose records become live with the commit, once per record or run.
-    pub(super) live: Vec<LogKey>,
+    pub(crate) live: Vec<LogKey>,
     /// Runs that come to stand in it.
-    pub(super) runs: Vec<(LogKey, NewRun)>,
-    pub(super) advances: Vec<Advance>,
+    pub(crate) runs: Vec<(LogKey, NewRun)>,
+    pub(crate) advances: Vec<Advance>,
     /// What the most urgent of it asks for.
-    pub(super) urgency: Urgency,
+    pub(crate) urgency: Urgency,
 }
 
 #[derive(Debug)]
-pub(super) enum NewRun {
+pub(crate) enum NewRun {
     Append(Run),
     /// The run that begins with this ordinal moves here.
     Moved(Ordinal),
@@ -65,7 +65,7 @@ pub(super) enum NewRun {
 
 impl Plan {
     /// Bytes of body that the commit has room for without growing by a block.
-    pub(super) fn padded_body(&self) -> usize {
+    pub(crate) fn padded_body(&self) -> usize {
         match self.count {
             0 => 0,
             _ => commit_len(self.body) - COMMIT_HEADER,
@@ -80,7 +80,7 @@ impl Plan {
 }
 
 impl<P: BufPool> Store<P> {
-    pub(super) fn plan_control(&mut self, plan: &mut Plan, room: usize) {
+    pub(crate) fn plan_control(&mut self, plan: &mut Plan, room: usize) {
         for _ in 0..self.control.len() {
             let key = self.control.pop_front().expect("counted");
             if self.logs.get(key).is_none_or(|log| !log.queued_control) {
@@ -98,7 +98,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// Plans what a log owes; `true` when it owes nothing more.
-    pub(super) fn plan_log_control(&mut self, plan: &mut Plan, room: usize, key: LogKey) -> bool {
+    pub(crate) fn plan_log_control(&mut self, plan: &mut Plan, room: usize, key: LogKey) -> bool {
         let log = &mut self.logs[key];
         let fits = |plan: &Plan, bytes: usize| plan.body + bytes <= room;
         if log.removal.is_some() {
@@ -218,7 +218,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// Copies of what logs left in the oldest commits.
-    pub(super) fn plan_copies(&mut self, plan: &mut Plan, room: usize) {
+    pub(crate) fn plan_copies(&mut self, plan: &mut Plan, room: usize) {
         while let Some(key) = self.copies.pop_front() {
             let Some(log) = self.logs.get(key) else {
                 continue;
@@ -237,7 +237,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// `false`: no room for all of the log's copies.
-    pub(super) fn plan_log_copies(
+    pub(crate) fn plan_log_copies(
         &mut self,
         plan: &mut Plan,
         room: usize,
@@ -304,7 +304,7 @@ impl<P: BufPool> Store<P> {
 
     /// New records, as far as one commit takes them. The ring has room for them: it was granted
     /// when they were appended.
-    pub(super) fn plan_appends(&mut self, plan: &mut Plan) {
+    pub(crate) fn plan_appends(&mut self, plan: &mut Plan) {
         let room = self.max_body();
         for _ in 0..self.ready.len() {
             let (key, since) = self.ready.pop_front().expect("counted");
@@ -510,7 +510,7 @@ impl<P: BufPool> Store<P> {
     }
 }
 
-pub(super) fn inline_len(body: &SnapshotBody) -> usize {
+pub(crate) fn inline_len(body: &SnapshotBody) -> usize {
     match body {
         SnapshotBody::Inline(bytes) => bytes.len(),
         SnapshotBody::File { .. } => 0,

@@ -10,19 +10,19 @@
 
 use bytes::Bytes;
 
-use super::Store;
-use super::files::{Files, Given, Segment, Writer};
-use super::job_step::JobStep;
-use super::log::LogState;
-use super::ring::LogKey;
-use super::space::is_refusal;
-use super::spans;
 use crate::format::index::{SPANS_PER_BLOCK, Span};
 use crate::format::record::{NewExtent, extent_len, put_extent};
 use crate::format::segments::SegmentId;
 use crate::format::{round_down, round_up};
 use crate::io::{BLOCK, BufPool, Dir, IoResult, Op};
 use crate::mutation::{Mutation, mutated};
+use crate::store::Store;
+use crate::store::journal::ring::LogKey;
+use crate::store::log::LogState;
+use crate::store::segments::files::{Files, Given, Segment, Writer};
+use crate::store::segments::job_step::JobStep;
+use crate::store::segments::spans;
+use crate::store::space::is_refusal;
 use crate::types::{EntryMeta, Ordinal};
 
 /// Pending spans from which a bulk job writes the index too.
@@ -52,30 +52,30 @@ enum Stage {
 /// A write to a log's segment under way.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
     stage: Stage,
     /// The segment's first ordinal.
-    pub(super) base: Ordinal,
+    pub(crate) base: Ordinal,
     /// First entry that it does not cover.
-    pub(super) to: Ordinal,
+    pub(crate) to: Ordinal,
     /// Byte position after the last entry covered.
-    pub(super) end: u64,
+    pub(crate) end: u64,
     /// Next byte to be written, and where to stop: block boundaries.
     cursor: u64,
     stop: u64,
     /// Pads the last block and closes the segment.
     close: bool,
     /// All of it lies within the length that the file was given.
-    pub(super) in_place: bool,
+    pub(crate) in_place: bool,
     /// Spans that become part of the index with this job.
-    pub(super) index: Vec<Span>,
+    pub(crate) index: Vec<Span>,
     /// Operations of the present stage that are not complete.
-    pub(super) waits: usize,
-    pub(super) error: Option<String>,
+    pub(crate) waits: usize,
+    pub(crate) error: Option<String>,
     /// Steps of the present stage that were refused for want of space.
-    pub(super) refused: Vec<JobStep>,
+    pub(crate) refused: Vec<JobStep>,
     /// It waits for space: nothing of it is under way.
-    pub(super) parked: bool,
+    pub(crate) parked: bool,
     /// Bulk: the encoded extent record, with the first and last ordinal.
     pub(crate) extent: Option<Bytes>,
     has_tail: bool,
@@ -92,17 +92,17 @@ impl Job {
     }
 
     /// The byte position before which its segment is written: a block boundary.
-    pub(super) fn stop(&self) -> u64 {
+    pub(crate) fn stop(&self) -> u64 {
         self.stop
     }
 
     /// Blocks that its spans take in the index.
-    pub(super) fn index_blocks(&self) -> u64 {
+    pub(crate) fn index_blocks(&self) -> u64 {
         self.index.len().div_ceil(SPANS_PER_BLOCK) as u64
     }
 
     /// Whether it ends its segment.
-    pub(super) fn is_last(&self) -> bool {
+    pub(crate) fn is_last(&self) -> bool {
         self.close
     }
 
@@ -358,7 +358,7 @@ impl<P: BufPool> Store<P> {
         }
     }
 
-    pub(super) fn job_mut(&mut self, key: LogKey) -> &mut Job {
+    pub(crate) fn job_mut(&mut self, key: LogKey) -> &mut Job {
         let files = self.logs[key]
             .files
             .as_mut()
@@ -510,7 +510,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// The log's job, if it has one, writes what it could not in an earlier turn.
-    pub(super) fn go_on_with_job(&mut self, key: LogKey) {
+    pub(crate) fn go_on_with_job(&mut self, key: LogKey) {
         let files = self.logs[key].files.as_ref();
         let job = files.and_then(|files| files.job.as_ref());
         let sound = |job: &Job| job.error.is_none() && job.refused.is_empty();
@@ -581,7 +581,7 @@ impl<P: BufPool> Store<P> {
 
     /// Something of the job failed: the log stops. What the journal holds of it goes on living
     /// there; what was to be written in bulk was never acknowledged and is given up.
-    pub(super) fn fail_job(&mut self, key: LogKey) {
+    pub(crate) fn fail_job(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
         let files = log.files.as_mut().expect("a flushing log has files");
         let job = files.job.take().expect("job under way");

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::log::{LogState, TailEntry};
+use crate::store::log::{LogState, TailEntry};
 use crate::types::Ordinal;
 
 impl LogState {

@@ -11,10 +11,10 @@
 //! larger journals) will take them as it goes on, whatever comes in: they are left alone beside that. What all stores of the file system need for that is known to the driver, which each tells
 //! its part when it asks, and which takes the others' off the answer. A floor of 0 leaves nothing alone.
 
-use super::Store;
-use super::ops::Purpose;
 use crate::io::{BLOCK, BufPool, IoResult, Op, Output};
 use crate::recovery::at_most;
+use crate::store::Store;
+use crate::store::ops::Purpose;
 use crate::types::Mono;
 
 /// Of the room there was at the last answer, this part may be taken before it is asked again.
@@ -47,7 +47,7 @@ pub(crate) struct Floor {
 
 impl Floor {
     /// Why appends are refused, if they are.
-    pub(super) fn reason(&self) -> Option<&str> {
+    pub(crate) fn reason(&self) -> Option<&str> {
         self.low.as_deref()
     }
 }
@@ -69,7 +69,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// So many bytes were free when recovery ended, if that is known.
-    pub(super) fn begin_floor(&mut self, free: Option<u64>) {
+    pub(crate) fn begin_floor(&mut self, free: Option<u64>) {
         if self.config.disk_floor_bytes > 0 {
             self.space.floor.free = free;
             self.judge_floor();
@@ -78,7 +78,7 @@ impl<P: BufPool> Store<P> {
 
     /// Whether space may be set aside ahead of need: no more than one part in `share` of what is known
     /// to be above the floor, and none while it is short. It is taken then.
-    pub(super) fn lends(&mut self, bytes: u64, share: u64) -> bool {
+    pub(crate) fn lends(&mut self, bytes: u64, share: u64) -> bool {
         if self.space.is_short() {
             return false;
         }
@@ -95,7 +95,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// Bytes were accepted that the file system will have to give.
-    pub(super) fn take_space(&mut self, bytes: u64) {
+    pub(crate) fn take_space(&mut self, bytes: u64) {
         if self.config.disk_floor_bytes == 0 {
             return;
         }
@@ -110,7 +110,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// When free space is asked for though nothing else happens.
-    pub(super) fn floor_deadline(&self) -> Option<Mono> {
+    pub(crate) fn floor_deadline(&self) -> Option<Mono> {
         let floor = &self.space.floor;
         let short = floor.ask_at.filter(|_| floor.low.is_some());
         let next = short.into_iter().chain(floor.idle_ask_at).min();

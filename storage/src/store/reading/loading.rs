@@ -6,17 +6,17 @@
 
 use bytes::Bytes;
 
-use super::Store;
-use super::api::ReadError;
-use super::ops::Purpose;
-use super::read::Waiter;
-use super::ring::LogKey;
 use crate::checksum::{append, crc};
 use crate::format::index::Span;
 use crate::format::segments::SegmentId;
 use crate::format::{round_down, round_up};
 use crate::io::{BLOCK, BufPool, FileName, IoResult, Op, Output};
 use crate::mutation::{Mutation, mutated};
+use crate::store::Store;
+use crate::store::api::ReadError;
+use crate::store::journal::ring::LogKey;
+use crate::store::ops::Purpose;
+use crate::store::reading::read::Waiter;
 use crate::types::LogId;
 
 /// Consecutive spans being read.
@@ -56,7 +56,7 @@ enum Piece {
 type Verified = (Vec<Bytes>, Option<ReadError>);
 
 impl<P: BufPool> Store<P> {
-    pub(super) fn load_spans(
+    pub(crate) fn load_spans(
         &mut self,
         key: LogKey,
         segment: SegmentId,
