@@ -35,9 +35,9 @@ pub enum Message {
     /// Nobody wants the answer to that fetch any more.
     Cancel(Slot),
     /// Watch one of your partitions for me.
-    Watch(WatchId, Watch),
+    Watch(Watcher, Watch),
     /// I want no answer to that watch any more.
-    Unwatch(WatchId),
+    Unwatch(Watcher),
     /// The answer to the watch that you gave this number.
     Watched(u64, Result<Watched, EngineError>),
     /// A durable change of the topology; from core 0.
@@ -48,6 +48,36 @@ pub enum Message {
     Missed(Missed),
     /// This core stops and has no request of its own under way any more.
     Drained,
+}
+
+/// Who watches: a core, and its number for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watcher {
+    /// The core that asks.
+    pub core: CoreId,
+    /// Its number for it, below 2^48.
+    pub number: u64,
+}
+
+impl Watcher {
+    const NUMBER_BITS: u32 = 48;
+
+    /// What the engine of the core that is asked calls it.
+    pub(super) fn id(self) -> WatchId {
+        assert!(
+            self.number >> Self::NUMBER_BITS == 0,
+            "watches are counted from 0"
+        );
+        WatchId(u64::from(self.core.0) << Self::NUMBER_BITS | self.number)
+    }
+
+    /// Whom that name was made for.
+    fn of(WatchId(id): WatchId) -> Self {
+        Self {
+            core: CoreId((id >> Self::NUMBER_BITS) as u16),
+            number: id & ((1 << Self::NUMBER_BITS) - 1),
+        }
+    }
 }
 
 /// A request to the core that owns what it concerns.
@@ -187,8 +217,8 @@ impl<P: BufPool> Core<P> {
                     self.pending.take(own);
                 }
             }
-            Message::Watch(id, watch) => self.shard.watch(id, watch, now),
-            Message::Unwatch(id) => self.shard.unwatch(id),
+            Message::Watch(watcher, watch) => self.shard.watch(watcher.id(), watch, now),
+            Message::Unwatch(watcher) => self.shard.unwatch(watcher.id()),
             Message::Watched(number, answer) => self.watched(number, answer, now),
             Message::Missed(missed) => self.tell_missed(missed),
             Message::Install(number, entry) => self.install(number, entry, now),
@@ -239,10 +269,11 @@ impl<P: BufPool> Core<P> {
     /// begin further ones, as far as their connections have room.
     pub(super) fn take_watched_logs(&mut self, now: Now) {
         while let Some((id, answer)) = self.shard.poll_watched() {
-            if id.asker == self.id {
-                self.watched(id.number, answer, now);
+            let Watcher { core, number } = Watcher::of(id);
+            if core == self.id {
+                self.watched(number, answer, now);
             } else {
-                self.send(id.asker, Message::Watched(id.number, answer));
+                self.send(core, Message::Watched(number, answer));
             }
         }
     }
@@ -255,5 +286,27 @@ impl<P: BufPool> Core<P> {
 
     pub(super) fn send(&mut self, to: CoreId, message: Message) {
         self.actions.push_back(Action::Mesh { to, message });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watcher_is_found_by_its_name_again() {
+        for (core, number) in [(0, 0), (3, 7), (u16::MAX, (1 << 48) - 1)] {
+            let core = CoreId(core);
+            let watcher = Watcher { core, number };
+            assert_eq!(Watcher::of(watcher.id()), watcher);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "counted from 0")]
+    fn a_number_that_would_be_taken_for_another_core_is_none() {
+        let core = CoreId(0);
+        let number = 1 << 48;
+        let _ = Watcher { core, number }.id();
     }
 }

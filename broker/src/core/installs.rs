@@ -198,7 +198,7 @@ impl<P: BufPool> Core<P> {
             if !self.slices.has_room(now.mono) {
                 return self.installing.line.push_front(change);
             }
-            if self.topology.home(slot) == self.id {
+            if self.topology.homes().core(slot) == self.id {
                 self.change_partition(&change.entry, change.next, (log, slot), now);
                 self.slices.charge(PARTITION);
             }

@@ -28,6 +28,7 @@ mod once;
 mod patience;
 mod pending;
 mod permits;
+mod places;
 mod reading;
 mod session;
 mod slices;

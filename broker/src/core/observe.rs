@@ -13,6 +13,7 @@ use leveret_storage::types::{CoreId, Level, LogId, Now};
 
 use super::Core;
 pub use super::latencies::Latencies;
+use super::places::Places;
 use super::status::{CoreReport, DamagedLog, PartitionReport, StoppedLog};
 
 /// Topics that one answer names at most.

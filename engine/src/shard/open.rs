@@ -99,12 +99,12 @@ impl<P: BufPool> Shard<P> {
             fetch_lag: Default::default(),
             stopping: false,
         };
-        if core == topology.home(TOPOLOGY_SLOT) {
+        let is_here = |slot| topology.homes().core(slot) == core;
+        if is_here(TOPOLOGY_SLOT) {
             shard.open_topology(topology.clone());
         }
         for topic in topology.topics() {
-            let here = topic.logs();
-            for (log, slot) in here.filter(|(_, slot)| topology.home(*slot) == core) {
+            for (log, slot) in topic.logs().filter(|(_, slot)| is_here(*slot)) {
                 match machines.remove(&log) {
                     Some(state) => shard.adopt(log, state, &topic.config),
                     None => shard.install(log, slot, &topic.config),

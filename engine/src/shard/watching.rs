@@ -8,7 +8,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_storage::io::BufPool;
 use leveret_storage::store::{ReadData, ReadError, ReadOutcome, ReadToken};
-use leveret_storage::types::{CoreId, LogId, Now, Offset};
+use leveret_storage::types::{LogId, Now, Offset};
 
 use super::fetching::{not_a_batch, read_error, readable};
 use super::log::frontiers_of;
@@ -21,14 +21,10 @@ use crate::error::EngineError;
 /// memory.
 const TAIL_BYTES: usize = 64 << 10;
 
-/// Names a watch; chosen by the asker, unique on this core until it is answered or ended.
+/// Names a watch; chosen by the caller, to whom alone it means something, and unique on this core until
+/// the watch is answered or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WatchId {
-    /// The core that asked.
-    pub asker: CoreId,
-    /// Its number for it.
-    pub number: u64,
-}
+pub struct WatchId(pub u64);
 
 /// What is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use leveret_storage::homes::Homes;
-use leveret_storage::types::{CoreId, LogId, SlotId, WallMs};
+use leveret_storage::types::{LogId, SlotId, WallMs};
 use thiserror::Error;
 
 use cluster::Cluster;
@@ -260,7 +260,7 @@ pub struct Topology {
     partitions: u32,
     /// Logs of each slot, for new ones.
     loads: Loads,
-    /// Which core each slot lives on in this run.
+    /// Where each slot lives in this run, for new logs.
     homes: Homes,
     settings: TopologySettings,
 }
@@ -317,22 +317,10 @@ impl Topology {
         self.by_name.get(name).map(|id| &self.topics[id])
     }
 
-    /// Log and core of a topic's partition, if there is one of that number.
+    /// Where slots live in this run.
     #[must_use]
-    pub fn place(&self, topic: &Topic, index: u32) -> Option<(LogId, CoreId)> {
-        let (log, slot) = topic.partition(index)?;
-        Some((log, self.home(slot)))
-    }
-
-    /// Log and core of each of a topic's partitions, in order.
-    pub fn places<'a>(&'a self, topic: &'a Topic) -> impl Iterator<Item = (LogId, CoreId)> + 'a {
-        topic.logs().map(|(log, slot)| (log, self.home(slot)))
-    }
-
-    /// The core that a slot lives on in this run.
-    #[must_use]
-    pub fn home(&self, slot: SlotId) -> CoreId {
-        self.homes.core(slot)
+    pub fn homes(&self) -> &Homes {
+        &self.homes
     }
 
     /// What is in force for a topic: its own choices over the broker's defaults.

@@ -1,11 +1,11 @@
-//! Which slot a new log belongs to: the least loaded of the least loaded core. Counts logs, and moves
+//! Which slot a new log belongs to: the least loaded of the least loaded home. Counts logs, and moves
 //! none.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use leveret_storage::homes::{Homes, SLOTS};
-use leveret_storage::types::{CoreId, SlotId};
+use leveret_storage::types::SlotId;
 
 /// How many logs each slot has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,24 +28,24 @@ impl Loads {
         }
     }
 
-    /// A slot for each of `logs` new logs, where slots have these homes; among equals the lowest core,
+    /// A slot for each of `logs` new logs, where slots have these homes; among equals the lowest home,
     /// and of that the lowest slot.
     pub(super) fn spread(&self, homes: &Homes, logs: u32) -> Vec<SlotId> {
         let mut slots = vec![BinaryHeap::new(); usize::from(homes.cores())];
         let mut loads = vec![0; slots.len()];
-        for (slot, CoreId(core)) in homes.slots() {
+        for (slot, home) in homes.slots() {
             let load = self.0[usize::from(slot.0)];
-            slots[usize::from(core)].push(Reverse((load, slot)));
-            loads[usize::from(core)] += load;
+            slots[usize::from(home.0)].push(Reverse((load, slot)));
+            loads[usize::from(home.0)] += load;
         }
-        let with_slots = (0..loads.len()).filter(|core| !slots[*core].is_empty());
-        let mut cores: BinaryHeap<_> = with_slots
-            .map(|core| Reverse((loads[core], core)))
+        let with_slots = (0..loads.len()).filter(|home| !slots[*home].is_empty());
+        let mut least_loaded: BinaryHeap<_> = with_slots
+            .map(|home| Reverse((loads[home], home)))
             .collect();
         let mut least = || {
-            let mut core = cores.peek_mut().expect("some core has slots");
-            core.0.0 += 1;
-            let mut slot = slots[core.0.1].peek_mut().expect("this one has some");
+            let mut home = least_loaded.peek_mut().expect("some home has slots");
+            home.0.0 += 1;
+            let mut slot = slots[home.0.1].peek_mut().expect("this one has some");
             slot.0.0 += 1;
             slot.0.1
         };

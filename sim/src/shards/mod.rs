@@ -221,9 +221,9 @@ impl ShardWorld {
     /// nothing.
     fn meet_topics(&mut self, topology: &Topology, found: &[LogId]) -> Result<(), Violation> {
         for topic in topology.topics() {
-            let places = topology.places(topic);
-            self.homes
-                .extend(places.map(|(log, core)| (log, usize::from(core.0))));
+            let core = |slot| usize::from(topology.homes().core(slot).0);
+            let logs = topic.logs().map(|(log, slot)| (log, core(slot)));
+            self.homes.extend(logs);
         }
         self.check_deletions()?;
         self.check_topics()?;

@@ -205,7 +205,7 @@ impl ShardWorld {
     /// A topic has a new partition: its slot's core hears of it, as in the broker.
     pub(super) fn install(&mut self, log: LogId, slot: SlotId, config: &TopicConfig) {
         let topology = self.shards[0].topology().expect("core 0 has it");
-        let core = usize::from(topology.home(slot).0);
+        let core = usize::from(topology.homes().core(slot).0);
         self.homes.insert(log, core);
         self.shards[core].install(log, slot, config);
         self.add_senders(log);

@@ -23,6 +23,7 @@ use super::topics::{cluster_text, find, reference_of, uuid_of};
 use super::{Asker, Known};
 use crate::core::Core;
 use crate::core::hop::Call;
+use crate::core::places::Places;
 
 /// What it costs to look up a topic, beside the bytes of its line, in the units of slices.
 const TOPIC: usize = 256;

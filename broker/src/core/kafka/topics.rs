@@ -6,6 +6,8 @@ use leveret_engine::topology::{ClusterId, Topic, TopicId, Topology};
 use leveret_storage::types::{CoreId, LogId};
 use leveret_wire::kafka::{ErrorCode, TopicRef, Uuid};
 
+use crate::core::places::Places;
+
 /// The upper half of topic ids where the cluster has no name.
 const NAMELESS: u64 = u64::from_be_bytes(*b"leveret\0");
 

@@ -14,6 +14,7 @@ use crate::core::Core;
 use crate::core::gather::Gathering;
 use crate::core::hop::Call;
 use crate::core::once::Mentions;
+use crate::core::places::Places;
 use crate::core::spread::{Bounds, Spread};
 
 /// Longest that a fetch may ask to wait, milliseconds.

@@ -15,6 +15,7 @@ use leveret_wire::native::{
 
 use super::level_out;
 use crate::core::hop::Call;
+use crate::core::places::Places;
 use crate::core::status::PartitionReport;
 
 /// Partitions that a core is asked to describe at a time.

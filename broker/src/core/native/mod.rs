@@ -26,6 +26,7 @@ use std::sync::Arc;
 use super::Core;
 use super::boundary::ConnId;
 use super::session::Talk;
+use crate::core::places::Places;
 
 pub(super) use gathered::NativeGathering;
 pub(super) use session::NativeTalk;

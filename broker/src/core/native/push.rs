@@ -5,7 +5,7 @@
 //! make this core hold is what a fetch may hold, `memory.response.bytes` of the connection.
 
 use leveret_engine::EngineError;
-use leveret_engine::shard::{Watch, WatchId, Watched};
+use leveret_engine::shard::{Watch, Watched};
 use leveret_engine::topology::TopicId;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, LogId, Now, Offset};
@@ -18,9 +18,10 @@ use super::subscriptions::{Cursor, Room, Subscription};
 use super::{Asker, errors};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
-use crate::core::hop::Message;
+use crate::core::hop::{Message, Watcher};
 use crate::core::once::Mentions;
 use crate::core::pending::Timed;
+use crate::core::places::Places;
 use crate::core::session::Blocked;
 use crate::core::spread::Need;
 
@@ -356,26 +357,22 @@ impl<P: BufPool> Core<P> {
     }
 
     fn watch(&mut self, owner: CoreId, number: u64, watch: Watch, now: Now) {
-        let id = WatchId {
-            asker: self.id,
-            number,
-        };
+        let core = self.id;
+        let watcher = Watcher { core, number };
         if owner == self.id {
-            self.shard.watch(id, watch, now);
+            self.shard.watch(watcher.id(), watch, now);
         } else {
-            self.send(owner, Message::Watch(id, watch));
+            self.send(owner, Message::Watch(watcher, watch));
         }
     }
 
     fn unwatch(&mut self, owner: CoreId, number: u64) {
-        let id = WatchId {
-            asker: self.id,
-            number,
-        };
+        let core = self.id;
+        let watcher = Watcher { core, number };
         if owner == self.id {
-            self.shard.unwatch(id);
+            self.shard.unwatch(watcher.id());
         } else {
-            self.send(owner, Message::Unwatch(id));
+            self.send(owner, Message::Unwatch(watcher));
         }
     }
 

@@ -13,6 +13,7 @@ use super::{Asker, level_out};
 use crate::core::Core;
 use crate::core::hop::Call;
 use crate::core::once::Mentions;
+use crate::core::places::Places;
 use crate::core::session::Blocked;
 
 impl<P: BufPool> Core<P> {

@@ -20,7 +20,7 @@ const SANS_IO: &[&str] = &[
     "broker/src/core/",
 ];
 
-const BANS: [Ban; 6] = [
+const BANS: [Ban; 7] = [
     Ban {
         words: &["glommio::", "use glommio", "crate glommio"],
         within: &[""],
@@ -68,6 +68,12 @@ const BANS: [Ban; 6] = [
         within: SANS_IO,
         except: &[],
         instead: "iteration order must not depend on a random seed: BTreeMap or hashbrown with a fixed state",
+    },
+    Ban {
+        words: &["CoreId"],
+        within: &["engine/src/"],
+        except: &[],
+        instead: "the engine knows slots; which core one lives on is the caller's to know",
     },
     Ban {
         words: &["allow(unsafe_code", "expect(unsafe_code"],
@@ -120,6 +126,7 @@ fn forbidden_names_are_found_and_comments_are_not() {
             "engine/src/a.rs",
             "// glommio is elsewhere\nlet t = Instant::now();\n",
         ),
+        ("engine/src/i.rs", "fn asks(core: CoreId) {}\n"),
         ("storage/src/b.rs", "use std::collections::HashMap;\n"),
         ("sim/src/c.rs", "use glommio::x;\n"),
         ("client/src/d.rs", "#![allow(unsafe_code)]\n"),
@@ -132,5 +139,5 @@ fn forbidden_names_are_found_and_comments_are_not() {
         ),
     ]);
     let found = check(&tree);
-    assert_eq!(found.len(), 6, "{found:?}");
+    assert_eq!(found.len(), 7, "{found:?}");
 }

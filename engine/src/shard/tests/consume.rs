@@ -1,7 +1,7 @@
 //! What a fetch gives, what it waits for, and what a look-up finds.
 
 use leveret_record::Compression;
-use leveret_storage::types::{CoreId, Level};
+use leveret_storage::types::Level;
 
 use super::bench::*;
 use super::*;
@@ -268,10 +268,7 @@ fn whoever_meets_rot_the_operator_hears_where() {
         bench.ask(one(1, at, 1, 0, 0));
     };
     let watch = |bench: &mut Bench, at: u64| {
-        let id = WatchId {
-            asker: CoreId(0),
-            number: at,
-        };
+        let id = WatchId(at);
         let watch = Watch {
             log: LogId(1),
             from: Offset(at),

@@ -1,7 +1,7 @@
 //! Between what was acknowledged at a weaker level and what may be read: nothing is out of range,
 //! and nobody waits for a sync that could be under way.
 
-use leveret_storage::types::{CoreId, Level};
+use leveret_storage::types::Level;
 
 use super::bench::*;
 use super::*;
@@ -71,10 +71,7 @@ fn a_fetch_that_waits_makes_the_sync_due_at_once() {
 
 #[test]
 fn a_watch_that_stands_makes_the_sync_due_at_once() {
-    let id = WatchId {
-        asker: CoreId(0),
-        number: 7,
-    };
+    let id = WatchId(7);
     let first_of = |bench: &mut Bench| {
         let (_, watched) = bench.shard.poll_watched()?;
         Some(contents(&watched.unwrap().records)[0].clone())

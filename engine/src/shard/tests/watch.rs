@@ -1,14 +1,11 @@
 //! What a watch brings, and when.
 
-use leveret_storage::types::{CoreId, Level};
+use leveret_storage::types::Level;
 
 use super::bench::*;
 use super::*;
 
-const ID: WatchId = WatchId {
-    asker: CoreId(0),
-    number: 7,
-};
+const ID: WatchId = WatchId(7);
 
 fn watch(bench: &mut Bench, id: WatchId, from: u64, max_bytes: usize, stand: bool) {
     let watch = Watch {
@@ -107,10 +104,7 @@ fn a_watch_reads_what_is_only_on_the_device() {
 #[test]
 fn ended_watches_bring_nothing_and_leave_no_mark() {
     let mut bench = Bench::new(2, Level::Synced);
-    let id = |number| WatchId {
-        asker: CoreId(3),
-        number,
-    };
+    let id = WatchId;
     for number in 0..1000 {
         watch(&mut bench, id(number), 0, 1, true);
         if number % 10 > 0 {
@@ -129,7 +123,7 @@ fn ended_watches_bring_nothing_and_leave_no_mark() {
     assert_eq!(answer(&mut bench), None);
     bench.produce(1, batch(&[b"x"]));
     let woken: Vec<_> = std::iter::from_fn(|| bench.shard.poll_watched())
-        .map(|(id, watched)| (id.number, offsets(&watched.unwrap())))
+        .map(|(id, watched)| (id.0, offsets(&watched.unwrap())))
         .collect();
     assert_eq!(woken, [(0, vec![0]), (2, vec![0])]);
 }
