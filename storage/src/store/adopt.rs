@@ -45,9 +45,9 @@ impl<P: BufPool> Store<P> {
         }
         let dirty = class.files && !log.tail.is_empty();
         let key = self.logs.insert(state);
-        self.ring.add_live(log.checkpoint_commit, key);
+        self.journal.ring.add_live(log.checkpoint_commit, key);
         if let Some(seq) = log.snapshot_commit {
-            self.ring.add_live(seq, key);
+            self.journal.ring.add_live(seq, key);
         }
         if let Some((first, last)) = log.replay_commits {
             let upto = Ordinal(log.checkpoint.0.0.saturating_sub(1));
@@ -62,8 +62,7 @@ impl<P: BufPool> Store<P> {
             self.ask_snapshot(key);
         }
         if dirty {
-            self.logs[key].queued_dirty = true;
-            self.dirty.push_back((key, log.id));
+            self.memory.add_dirty(key, &mut self.logs[key]);
         }
         self.stats.logs += 1;
         if let Some(lost) = log.lost {
@@ -77,7 +76,7 @@ impl<P: BufPool> Store<P> {
         for record in kept {
             let log = &mut self.logs[key];
             let bytes = record.record.len() as u64;
-            self.remnants.change(log, log.run_bytes + bytes);
+            self.reclaim.remnants.change(log, log.run_bytes + bytes);
             log.runs.push_back(Run {
                 first: record.first,
                 last: record.last,
@@ -87,7 +86,7 @@ impl<P: BufPool> Store<P> {
                 record: Some(record.record),
                 copied: false,
             });
-            self.ring.add_live(record.commit, key);
+            self.journal.ring.add_live(record.commit, key);
         }
         self.logs[key].lost = Some(reason.as_str().into());
         self.stop_log(key, reason);
@@ -102,7 +101,7 @@ impl<P: BufPool> Store<P> {
         prefix: bool,
     ) {
         let log = &mut self.logs[key];
-        self.remnants.change(log, log.run_bytes + bytes);
+        self.reclaim.remnants.change(log, log.run_bytes + bytes);
         if let Some(run) = log.runs.back_mut()
             && run.seq == seq
             && run.prefix == prefix
@@ -120,13 +119,13 @@ impl<P: BufPool> Store<P> {
             record: None,
             copied: false,
         });
-        self.ring.add_live(seq, key);
+        self.journal.ring.add_live(seq, key);
     }
 
     fn adopt_entry(&mut self, key: LogKey, meta: EntryMeta, bytes: Bytes, seq: CommitSeq) {
         let journal_bytes = (ENTRY_HEADER + bytes.len()) as u64;
         self.adopt_run(key, seq, (meta.ordinal, meta.ordinal), journal_bytes, false);
-        let generation = self.journal.generation;
+        let generation = self.journal.id.generation;
         let log = &mut self.logs[key];
         if log.class.files {
             if log.files.is_none() {
@@ -153,6 +152,6 @@ impl<P: BufPool> Store<P> {
             bytes,
             sum: None,
         });
-        self.tail_bytes += size;
+        self.memory.took(size);
     }
 }

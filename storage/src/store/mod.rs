@@ -1,9 +1,13 @@
 //! One core's logs while the broker runs: entries in, frontiers and reads out.
 //!
-//! The tree tells the way of an entry: `append` (order, memory, granted space) → `commit` (the
-//! journal) or `flush` (straight to a segment, then an extent record) → frontiers → `flush`
-//! behind the journal → `reclaim` (journal space) → `read`. `ring` does the accounting, `files`
-//! and `log` are the state.
+//! Each folder is a part with its own state, and tells what may be touched there: `log` (one log),
+//! `journal` (the ring and its room), `commit` (what enters it), `segments` (writing behind it, or
+//! in bulk), `reclaim` (its space) and `memory`, `reading`, `retention`, `space` (the file system's),
+//! `tidy` (the end). [`Store`] joins them: it hands in what came and lets each take its turn.
+//!
+//! The way of an entry: `commit::append` (order, memory, granted space) → `commit::issue` (the
+//! journal) or `segments::flush` (straight to a segment, then an extent record) → frontiers →
+//! `segments::flush` behind the journal → `reclaim` (journal space) → `reading`.
 //!
 //! It refuses to wait, to walk over all logs, to look into an entry, and to write a block twice
 //! that holds acknowledged bytes. It takes no decision on what clients may see beyond the
@@ -15,7 +19,9 @@ mod commit;
 mod config;
 mod journal;
 mod log;
+mod memory;
 mod ops;
+mod phase;
 mod reading;
 mod reclaim;
 mod retention;
@@ -25,29 +31,39 @@ mod space;
 mod tidy;
 mod turn;
 
-use std::collections::{BTreeMap, VecDeque};
-
 pub use api::{
     AppendError, DiskSpace, Event, Frontiers, LogStats, NewEntry, ReadData, ReadError, ReadOutcome,
     ReadToken, StoreStats, TimeFound, TimeOutcome,
 };
 pub use config::{LogSettings, StoreConfig};
 
-use crate::format::commit::JournalId;
-use crate::format::record::CHECKPOINT_LEN;
+use std::collections::VecDeque;
+
 use crate::histogram::Histogram;
-use crate::io::{BLOCK, BufPool, FileName, IoResult, Op, OpId, Output};
+use crate::io::{BLOCK, BufPool, IoResult, Op, OpId, Output};
 use crate::mutation::{Mutation, mutated};
 use crate::recovery::RecoveredCore;
 use crate::types::{CommitSeq, LogId, LogKind, Mono, Now, Ordinal, SlotId};
+use commit::Commits;
+use commit::effects::Effects;
+use commit::lines::Lines;
+use commit::pace::Pace;
+use journal::Journal;
 use journal::mark::Marked;
 use journal::prefill::Prefill;
-use journal::ring::{Advance, LogKey, Ring};
+use journal::ring::{LogKey, Ring};
+use journal::sync::Syncs;
+use log::lines::Line;
 use log::{LogState, Logs};
+use memory::Memory;
 use ops::{Ops, Purpose};
-use reading::cache::{IndexCache, SpanCache};
-use reclaim::Remnants;
+use phase::Phase;
+use reading::Reading;
+use reclaim::Reclaim;
+use retention::Deadlines;
+use segments::Writing;
 use space::{Space, is_refusal};
+use turn::Turn;
 
 /// Turns that one [`Store::poll_op`] takes without an operation coming of it. A turn that changes
 /// something asks for another; two or three are usual.
@@ -58,94 +74,21 @@ const MOST_TURNS: usize = 64;
 pub struct Store<P: BufPool> {
     config: StoreConfig,
     pool: P,
-    journal: JournalId,
-    ring: Ring,
-    /// Largest commit, bytes with header and padding.
-    max_commit: usize,
+    turn: Turn,
+    phase: Phase,
     logs: Logs,
     ops: Ops<P::Buf>,
     events: VecDeque<Event>,
-    /// The time of the call that is being handled.
-    now: Now,
-    /// Something happened since the last turn.
-    stirred: bool,
-
-    /// Logs with entries to place, and since when.
-    ready: VecDeque<(LogKey, Mono)>,
-    /// Bytes of entries that wait for a commit.
-    pending_inline: usize,
-    /// Logs that want a bulk write.
-    bulk: VecDeque<LogKey>,
-    /// Logs with checkpoints, snapshots or ends to place.
-    control: VecDeque<LogKey>,
-    /// Logs whose old records are to be copied.
-    copies: VecDeque<LogKey>,
-    /// Logs to write behind.
-    behind: VecDeque<LogKey>,
-    /// What is copied to segments in a turn.
-    copying: segments::copying::Copying,
-    /// Flush jobs under way.
-    jobs: usize,
-    /// Those of them that write behind.
-    behind_jobs: usize,
-    /// Journal space granted to entries that are not placed.
-    granted: u64,
-    /// What logs with little in the journal have there together.
-    remnants: Remnants,
-    /// What commits under way will move, in sequence.
-    moves: VecDeque<(CommitSeq, Vec<Advance>)>,
-    /// So many of them have moved `written`.
-    moves_written: usize,
-    /// Written commits below this are to be synced at once.
-    sync_through: CommitSeq,
-    sync_under_way: bool,
-    lazy_sync_at: Option<Mono>,
-    commit_ns: u64,
-    commit_times: Histogram,
-    last_commit_at: Mono,
-    last_commit_empty: bool,
-    reclaim_pass: u64,
-    /// Something happened that a pass of reclaim may build on.
-    reclaim_again: bool,
-    /// The last commit that was made to win space.
-    last_space: CommitSeq,
-    /// Journal bytes that reclaim may still spend before more is appended: what cannot leave
-    /// the ring is not carried round it for nothing.
-    reclaim_credit: u64,
-    /// Journal bytes that rescues may still spend before something else happens that could let
-    /// more go: twice round the ring without a change is once too often.
-    rescue_credit: u64,
-    /// Ring address up to which the last pass looked.
-    reclaim_upto: u64,
-    /// Start moves whose checkpoint stands in a commit that is not durable.
-    trims: VecDeque<retention::Trim>,
-    /// Files that nothing needs once a commit is durable.
-    obsolete: VecDeque<(CommitSeq, FileName)>,
-    /// Ends whose commit is not durable.
-    ends: VecDeque<(CommitSeq, LogKey)>,
-
-    tail_bytes: usize,
-    /// Logs with entries that may be evicted, oldest first.
-    evictable: VecDeque<(LogKey, LogId)>,
-    /// Logs with unflushed entries, oldest first: what memory pressure writes behind.
-    dirty: VecDeque<(LogKey, LogId)>,
-    span_cache: SpanCache,
-    index_cache: IndexCache,
-    reads: reading::read::Reads,
-
-    prefill: Prefill,
-    marked: Marked,
-    retention: BTreeMap<(Mono, LogId), LogKey>,
-    /// An append was refused: say when space is available.
-    space_wanted: bool,
-    /// The journal space that the last refused append asked for.
-    refused_grant: u64,
-    space: Space,
-    stopping: bool,
-    tidying: tidy::Tidying,
-    flushed_said: bool,
-    fatal: bool,
     stats: StoreStats,
+    journal: Journal,
+    commits: Commits,
+    writing: Writing,
+    reclaim: Reclaim,
+    memory: Memory,
+    reading: Reading,
+    /// When logs with limits are looked at.
+    deadlines: Deadlines,
+    space: Space,
 }
 
 impl<P: BufPool> Store<P> {
@@ -172,7 +115,9 @@ impl<P: BufPool> Store<P> {
             .first()
             .map_or(recovered.next_seq, |commit| commit.seq);
         let write_at = (recovered.write_at.file, recovered.write_at.byte());
+        let reserves = !mutated(config.mutation, Mutation::NoReserve);
         let mut ring = Ring::new(&geometry, write_at, first, config.mutation);
+        ring.set_room(max_commit, reserves);
         for commit in &recovered.commits {
             ring.adopt((commit.at.file, commit.at.byte()), u64::from(commit.len));
         }
@@ -199,62 +144,32 @@ impl<P: BufPool> Store<P> {
         let (prepared, set_aside) = (&recovered.prepared, recovered.set_aside);
         let prefill = Prefill::new(prepared, file_bytes, set_aside, config.prefill);
         let mut store = Self {
-            max_commit,
-            journal: recovered.journal,
+            turn: Turn { now, stirred: true },
+            phase: Phase::Open,
             logs: Logs::default(),
             ops: Ops::new(config.reads_in_flight_bytes),
             events: VecDeque::new(),
-            now,
-            stirred: true,
-            ready: VecDeque::new(),
-            pending_inline: 0,
-            bulk: VecDeque::new(),
-            control: VecDeque::new(),
-            copies: VecDeque::new(),
-            behind: VecDeque::new(),
-            copying: segments::copying::Copying::default(),
-            jobs: 0,
-            behind_jobs: 0,
-            granted: 0,
-            remnants: Remnants::new(config.copy_forward_bytes as u64),
-            moves: VecDeque::new(),
-            moves_written: 0,
-            sync_through: recovered.next_seq,
-            sync_under_way: false,
-            lazy_sync_at: None,
-            commit_ns: 200_000,
-            commit_times: Histogram::default(),
-            last_commit_at: now.mono,
-            last_commit_empty: false,
-            reclaim_pass: 0,
-            reclaim_again: true,
-            reclaim_upto: 0,
-            last_space: CommitSeq(0),
-            reclaim_credit: ring.usable(),
-            rescue_credit: 2 * ring.usable(),
-            trims: VecDeque::new(),
-            obsolete: VecDeque::new(),
-            ends: VecDeque::new(),
-            tail_bytes: 0,
-            evictable: VecDeque::new(),
-            dirty: VecDeque::new(),
-            span_cache: SpanCache::new(config.span_cache_bytes),
-            index_cache: IndexCache::new(config.index_cache_bytes),
-            reads: reading::read::Reads::default(),
-            prefill,
-            marked,
-            retention: BTreeMap::new(),
-            space_wanted: false,
-            refused_grant: 0,
-            space: Space::default(),
-            stopping: false,
-            tidying: tidy::Tidying::default(),
-            flushed_said: false,
-            fatal: false,
             stats: StoreStats::default(),
+            reclaim: Reclaim::new(ring.usable(), config.copy_forward_bytes as u64),
+            journal: Journal {
+                id: recovered.journal,
+                ring,
+                prefill,
+                marked,
+                syncs: Syncs::new(recovered.next_seq),
+            },
+            commits: Commits {
+                lines: Lines::default(),
+                pace: Pace::new(now.mono),
+                effects: Effects::default(),
+            },
+            writing: Writing::default(),
+            memory: Memory::default(),
+            reading: Reading::new(config.span_cache_bytes, config.index_cache_bytes),
+            deadlines: Deadlines::default(),
+            space: Space::default(),
             config,
             pool,
-            ring,
         };
         for log in recovered.logs {
             store.adopt_log(log);
@@ -289,7 +204,7 @@ impl<P: BufPool> Store<P> {
         }
         state.settings = settings;
         self.schedule_retention(key);
-        self.stirred = true;
+        self.turn.stir();
     }
 
     /// Where the log stands; `None` if there is no such log.
@@ -322,7 +237,7 @@ impl<P: BufPool> Store<P> {
     /// turn was handed in: that is what makes group commits.
     pub fn poll_op(&mut self) -> Option<(OpId, Op<P::Buf>)> {
         for _ in 0..MOST_TURNS {
-            if self.ops.has_output() || !std::mem::take(&mut self.stirred) {
+            if self.ops.has_output() || !std::mem::take(&mut self.turn.stirred) {
                 break;
             }
             self.turn();
@@ -335,11 +250,11 @@ impl<P: BufPool> Store<P> {
     /// # Panics
     /// If the id is not that of an operation under way.
     pub fn handle_completion(&mut self, id: OpId, result: IoResult<P::Buf>, now: Now) {
-        self.now = now;
-        self.stirred = true;
+        self.turn.now = now;
+        self.turn.stir();
         let over = self.ops.complete(id);
         if let (true, Err(error)) = (over.shared, &result) {
-            self.fail_store(format!("directory sync failed: {}", error.message));
+            self.fail(format!("directory sync failed: {}", error.message));
         }
         let result = match result {
             // The fault that is switched on.
@@ -376,7 +291,7 @@ impl<P: BufPool> Store<P> {
         if let Event::Frontier { log } = event
             && let Some(key) = self.logs.key(log)
         {
-            self.logs[key].queued_frontier = false;
+            self.logs[key].lines.leave(Line::Frontier);
         }
         Some(event)
     }
@@ -384,17 +299,17 @@ impl<P: BufPool> Store<P> {
     /// When [`Store::handle_timeout`] is to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {
-        let retention = self.retention.first_key_value().map(|((at, _), _)| *at);
+        let retention = self.deadlines.first();
         // What a turn could not do at its time waits for a completion, not for a timer.
-        let missed = |at: &Mono| *at <= self.now.mono && !self.stirred;
+        let missed = |at: &Mono| *at <= self.turn.now.mono && !self.turn.stirred;
         // A store that is still stirred after a whole round of turns goes on at once, but not
         // without letting its driver do something else.
-        let restless = (self.stirred || self.has_work()).then_some(self.now.mono);
+        let restless = (self.turn.stirred || self.has_work()).then_some(self.turn.now.mono);
         [
             restless,
             self.parallel_deadline().filter(|at| !missed(at)),
             self.idle_deadline().filter(|at| !missed(at)),
-            self.lazy_sync_at,
+            self.journal.syncs.deadline(),
             retention,
             self.space_deadline().filter(|at| !missed(at)),
             self.mark_deadline().filter(|at| !missed(at)),
@@ -407,13 +322,11 @@ impl<P: BufPool> Store<P> {
 
     /// Does what is due by now.
     pub fn handle_timeout(&mut self, now: Now) {
-        self.now = now;
-        self.stirred = true;
+        self.turn.now = now;
+        self.turn.stir();
         self.renew_copying();
-        if self.lazy_sync_at.is_some_and(|at| at <= now.mono) {
-            self.lazy_sync_at = None;
-            self.sync_through = self.ring.next_seq();
-        }
+        let next = self.journal.ring.next_seq();
+        self.journal.syncs.check(now.mono, next);
         self.check_retention();
         self.poll_free_space();
     }
@@ -421,11 +334,11 @@ impl<P: BufPool> Store<P> {
     /// Takes no more entries, makes all durable, vouches for it, and writes behind what only the
     /// journal holds as far as [`StoreConfig::tidy_ns`] goes; [`Event::Flushed`] follows.
     pub fn begin_stop(&mut self, now: Now) {
-        self.now = now;
-        if !std::mem::replace(&mut self.stopping, true) {
-            self.begin_tidying();
+        self.turn.now = now;
+        if self.phase.is_open() {
+            self.phase = Phase::Stopping(self.begin_tidying());
         }
-        self.stirred = true;
+        self.turn.stir();
         self.stop_waiting_for_space();
     }
 
@@ -433,10 +346,10 @@ impl<P: BufPool> Store<P> {
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         StoreStats {
-            ring_used: self.ring.used(),
-            ring_total: self.ring.usable(),
-            laps: self.ring.laps(),
-            tail_bytes: self.tail_bytes as u64,
+            ring_used: self.journal.ring.used(),
+            ring_total: self.journal.ring.usable(),
+            laps: self.journal.ring.laps(),
+            tail_bytes: self.memory.bytes() as u64,
             logs: self.logs.len() as u64,
             disk: self.space.state(),
             ..self.stats
@@ -452,7 +365,7 @@ impl<P: BufPool> Store<P> {
     /// How long commits took from their issue to the device's answer, nanoseconds.
     #[must_use]
     pub fn commit_times(&self) -> &Histogram {
-        &self.commit_times
+        self.commits.pace.times()
     }
 
     /// What a log takes up; `None` if there is no such log.
@@ -470,46 +383,6 @@ impl<P: BufPool> Store<P> {
             journal_bytes: state.run_bytes,
             stopped: state.stopped,
         })
-    }
-
-    /// Bytes of records that a commit holds at most.
-    fn max_body(&self) -> usize {
-        self.max_commit - crate::format::commit::COMMIT_HEADER
-    }
-
-    /// Largest entry record that goes into a commit, beside the log's first checkpoint.
-    fn inline_limit(&self) -> usize {
-        self.max_body() - CHECKPOINT_LEN
-    }
-
-    /// Largest extent record.
-    fn extent_limit(&self) -> usize {
-        self.max_body() - CHECKPOINT_LEN
-    }
-
-    /// Ring bytes that only rescues may take, so that the ring never locks up: see
-    /// [`Geometry::reserve_bytes`] for how many, and `rescue` for why that is enough.
-    ///
-    /// [`Geometry::reserve_bytes`]: crate::format::superblock::Geometry::reserve_bytes
-    fn reserve(&self) -> u64 {
-        if mutated(self.config.mutation, Mutation::NoReserve) {
-            return 0;
-        }
-        2 * self.max_commit as u64 + BLOCK as u64
-    }
-
-    /// Ring bytes beyond the reserve and beyond what was granted to entries.
-    fn spare(&self) -> u64 {
-        let kept = self.granted + self.reserve();
-        self.ring.free().saturating_sub(kept)
-    }
-
-    fn journal_file(&self, index: u16) -> FileName {
-        FileName::Journal {
-            generation: self.journal.generation,
-            core: self.journal.core,
-            index,
-        }
     }
 }
 

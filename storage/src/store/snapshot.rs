@@ -32,7 +32,7 @@ impl<P: BufPool> Store<P> {
     /// If `bytes` exceeds [`SNAPSHOT_MAX`].
     pub fn put_snapshot(&mut self, log: LogId, bytes: Bytes) {
         assert!(bytes.len() <= SNAPSHOT_MAX as usize, "snapshot too large");
-        self.rescue_credit = 2 * self.ring.usable();
+        self.reclaim.renew_rescues();
         let Some(key) = self.logs.key(log) else {
             return;
         };
@@ -58,7 +58,7 @@ impl<P: BufPool> Store<P> {
         let replaced = pending.map(|old| FileName::Snapshot {
             log,
             ordinal: old.ordinal,
-            generation: self.journal.generation,
+            generation: self.journal.id.generation,
         });
         if let Some(file) = replaced {
             // No record points to it, and none will.
@@ -66,7 +66,7 @@ impl<P: BufPool> Store<P> {
             self.ops.remove(file);
         }
         let inline = self.config.inline_snapshot_bytes.min(INLINE_MAX);
-        if bytes.len() <= inline.min(self.max_body() / 4) {
+        if bytes.len() <= inline.min(self.journal.ring.max_body() / 4) {
             let body = SnapshotBody::Inline(bytes);
             let state = &mut self.logs[key];
             state.pending_snapshot = Some(Box::new(PendingSnapshot {
@@ -80,7 +80,7 @@ impl<P: BufPool> Store<P> {
             return;
         }
         let body = SnapshotBody::File {
-            generation: self.journal.generation,
+            generation: self.journal.id.generation,
             len: u32::try_from(bytes.len()).expect("bounded above"),
             crc: crc(&bytes),
         };
@@ -102,14 +102,14 @@ impl<P: BufPool> Store<P> {
         }));
         let op = self.snapshot_op(key, Step::Directory);
         self.ops.push(Purpose::SnapshotFile { log: key }, op);
-        self.stirred = true;
+        self.turn.stir();
     }
 
     /// The operation of a step before the last, which may be refused and taken again.
     fn snapshot_op(&mut self, key: LogKey, step: Step) -> Op<P::Buf> {
         let log = &self.logs[key];
         let pending = log.pending_snapshot.as_ref().expect("the caller has one");
-        let (id, ordinal, generation) = (log.id, pending.ordinal, self.journal.generation);
+        let (id, ordinal, generation) = (log.id, pending.ordinal, self.journal.id.generation);
         let file = FileName::Snapshot {
             log: id,
             ordinal,
@@ -163,7 +163,7 @@ impl<P: BufPool> Store<P> {
         let step = pending.writing.expect("its file is being written");
         if let Err(error) = result {
             let again = is_refusal(&error) && !matches!(step, Step::SyncDirs(_));
-            if again && log.removal.is_none() && !self.stopping {
+            if again && log.removal.is_none() && !self.phase.is_stopping() {
                 return self.refuse_snapshot(key, error.message);
             }
             log.pending_snapshot = None;
@@ -195,7 +195,7 @@ impl<P: BufPool> Store<P> {
             Step::SyncDirs(_) => {
                 pending.writing = None;
                 pending.bytes = Bytes::new();
-                self.rescue_credit = 2 * self.ring.usable();
+                self.reclaim.renew_rescues();
                 if log.removal.is_some() {
                     log.pending_snapshot = None;
                     self.place_end(key);
@@ -246,6 +246,6 @@ impl<P: BufPool> Store<P> {
             freed += log.pop_tail();
         }
         log.start.0 = log.start.0.max(floor);
-        self.tail_bytes -= freed;
+        self.memory.gave(freed);
     }
 }

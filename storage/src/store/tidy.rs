@@ -13,14 +13,13 @@ use crate::io::{BLOCK, BufPool};
 use crate::store::Store;
 use crate::store::journal::ring::LogKey;
 use crate::store::log::LogState;
+use crate::store::log::lines::Line;
+use crate::store::phase::Phase;
 use crate::types::Mono;
 
 /// How far the tidying before the end is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) enum Tidying {
-    /// The store goes on.
-    #[default]
-    Not,
     /// These logs are to be written behind, until then.
     Flushing { left: VecDeque<LogKey>, until: Mono },
     /// What is left in the ring is being moved together, until then.
@@ -31,7 +30,7 @@ pub(crate) enum Tidying {
 
 impl<P: BufPool> Store<P> {
     /// Begins it. The one walk over all logs.
-    pub(crate) fn begin_tidying(&mut self) {
+    pub(crate) fn begin_tidying(&self) -> Tidying {
         let mut left: Vec<_> = self
             .logs
             .iter()
@@ -40,25 +39,27 @@ impl<P: BufPool> Store<P> {
             .collect();
         left.sort_unstable_by(|one, other| other.cmp(one));
         let keys = left.into_iter().filter_map(|(_, id)| self.logs.key(id));
-        self.tidying = match self.config.tidy_ns {
+        match self.config.tidy_ns {
             0 => Tidying::Over,
             time => Tidying::Flushing {
                 left: keys.collect(),
-                until: self.now.mono.after(time),
+                until: self.turn.now.mono.after(time),
             },
-        };
+        }
     }
 
-    /// Whether the stop need not wait for it any more.
+    /// Whether the store stops, and need not wait for the tidying any more.
     pub(crate) fn is_tidy(&self) -> bool {
-        matches!(self.tidying, Tidying::Over) && self.jobs == 0
+        self.phase.is_tidied() && self.writing.jobs() == 0
     }
 
     /// When it is to be over.
     pub(crate) fn tidy_deadline(&self) -> Option<Mono> {
-        match self.tidying {
-            Tidying::Flushing { until, .. } | Tidying::Moving { until } => Some(until),
-            Tidying::Not | Tidying::Over => None,
+        match self.phase {
+            Phase::Stopping(Tidying::Flushing { until, .. } | Tidying::Moving { until }) => {
+                Some(until)
+            }
+            _ => None,
         }
     }
 
@@ -67,58 +68,60 @@ impl<P: BufPool> Store<P> {
         let Some(until) = self.tidy_deadline() else {
             return;
         };
-        if self.now.mono >= until || self.space.is_full() {
-            self.copies.clear();
-            self.tidying = Tidying::Over;
+        if self.turn.now.mono >= until || self.space.is_full() {
+            self.reclaim.forget_copies();
+            self.phase = Phase::Stopping(Tidying::Over);
             return;
         }
-        if !self.ready.is_empty() {
+        if self.commits.lines.ready() > 0 {
             // Entries that are not placed come first.
             return;
         }
-        match std::mem::take(&mut self.tidying) {
-            Tidying::Flushing { left, until } => {
+        let next = match std::mem::replace(&mut self.phase, Phase::Stopping(Tidying::Over)) {
+            Phase::Stopping(Tidying::Flushing { left, until }) => {
                 let left = self.flush_left(left);
-                let busy = self.jobs > 0 || !self.control.is_empty() || !self.ops.is_idle();
-                self.tidying = match left.is_empty() && !busy {
+                let owes = self.commits.lines.control() > 0;
+                let busy = self.writing.jobs() > 0 || owes || !self.ops.is_idle();
+                match left.is_empty() && !busy {
                     true => {
                         self.move_together();
                         Tidying::Moving { until }
                     }
                     false => Tidying::Flushing { left, until },
-                };
+                }
             }
-            Tidying::Moving { until } => {
-                let moved = self.copies.is_empty() && self.control.is_empty();
-                self.tidying = match moved {
-                    true => Tidying::Over,
-                    false => Tidying::Moving { until },
-                };
+            Phase::Stopping(Tidying::Moving { until })
+                if self.reclaim.is_copying() || self.commits.lines.control() > 0 =>
+            {
+                Tidying::Moving { until }
             }
-            other => self.tidying = other,
+            _ => Tidying::Over,
+        };
+        if matches!(next, Tidying::Over) {
+            self.turn.stir();
         }
-        self.stirred |= matches!(self.tidying, Tidying::Over);
+        self.phase = Phase::Stopping(next);
     }
 
     /// What logs owe the ring, and no commit has room for when nothing is under way that could
     /// make some, stays owed, as after a crash. (Logs that have stopped may hold a small ring.)
     pub(crate) fn leave_owed(&mut self) {
-        let rests = self.stopping && self.is_tidy() && self.ops.is_idle() && self.ready.is_empty();
-        if !rests || self.control.is_empty() {
+        let rests = self.is_tidy() && self.ops.is_idle() && self.commits.lines.ready() == 0;
+        if !rests || self.commits.lines.control() == 0 {
             return;
         }
-        for key in self.control.drain(..) {
+        for key in self.commits.lines.take_control() {
             if let Some(log) = self.logs.get_mut(key) {
-                log.queued_control = false;
+                log.lines.leave(Line::Control);
             }
         }
-        self.stirred = true;
+        self.turn.stir();
     }
 
     /// Begins to write behind as many logs as may be; those that have more to do.
     fn flush_left(&mut self, mut left: VecDeque<LogKey>) -> VecDeque<LogKey> {
         for _ in 0..left.len() {
-            if self.jobs >= self.config.flush_jobs {
+            if self.writing.jobs() >= self.config.flush_jobs {
                 break;
             }
             let key = left.pop_front().expect("counted");
@@ -146,16 +149,16 @@ impl<P: BufPool> Store<P> {
             .map(LogState::live_bytes)
             .sum();
         let cost = cost + cost / 8 + 2 * BLOCK as u64;
-        if 2 * cost > self.ring.used() || cost > self.spare() {
+        if 2 * cost > self.journal.ring.used() || cost > self.journal.ring.spare() {
             return;
         }
-        let upto = self.ring.next_seq();
+        let upto = self.journal.ring.next_seq();
         let ids: Vec<_> = self.logs.iter().filter(lives).map(|log| log.id).collect();
         for id in ids {
             let key = self.logs.key(id).expect("just seen");
             self.renew_control(key, upto);
             if !self.logs[key].runs.is_empty() {
-                self.copy(key, upto);
+                self.reclaim.copy(key, &mut self.logs[key], upto);
             }
         }
     }

@@ -2,9 +2,8 @@
 //! to it. Nothing is written here.
 
 use crate::checksum::{WORTH_JOINING, crc};
-use crate::format::commit::commit_len;
-use crate::format::record::{CHECKPOINT_LEN, entry_len, extent_len};
-use crate::io::{BLOCK, BufPool};
+use crate::format::record::entry_len;
+use crate::io::BufPool;
 use crate::store::Store;
 use crate::store::api::{AppendError, NewEntry};
 use crate::store::journal::ring::LogKey;
@@ -31,7 +30,7 @@ impl<P: BufPool> Store<P> {
         level: Level,
         now: Now,
     ) -> Result<Ordinal, AppendError> {
-        self.now = now;
+        self.turn.now = now;
         let key = self.logs.key(log).ok_or(AppendError::UnknownLog)?;
         let len = entry.bytes.len();
         assert!(len > 0, "an entry has bytes");
@@ -40,36 +39,37 @@ impl<P: BufPool> Store<P> {
             entry.first_offset, state.next.1,
             "entry does not continue its log"
         );
-        if state.stopped || state.removal.is_some() || self.stopping || self.fatal {
+        if state.stopped
+            || state.removal.is_some()
+            || self.phase.is_stopping()
+            || self.phase.is_failed()
+        {
             return Err(AppendError::Stopped);
         }
         if len > self.config.max_entry_bytes {
             return Err(AppendError::TooLarge);
         }
-        if !state.class.files && entry_len(len) > self.inline_limit() {
+        if !state.class.files && entry_len(len) > self.journal.ring.record_limit() {
             return Err(AppendError::TooLarge);
         }
         let level = level.min(state.settings.level);
         let in_memory = state.settings.level == Level::Memory;
         if !in_memory {
             if self.space.is_short() && !self.logs[key].class.passes_floor {
-                self.space_wanted = true;
+                self.reclaim.await_space();
                 return Err(AppendError::DiskFloor);
             }
-            let grant = self.grant_for(len);
-            if !self.may_grant(grant) {
-                self.space_wanted = true;
-                self.refused_grant = grant;
-                self.reclaim_again = true;
-                self.reclaim_credit += self.ring.usable() / 4;
-                self.stirred = true;
+            let grant = self.journal.ring.grant_for(len);
+            if !self.journal.ring.may_grant(grant) {
+                self.reclaim.refused(grant);
+                self.turn.stir();
                 self.stats.full += 1;
                 return Err(AppendError::Full);
             }
-            self.granted += grant;
+            self.journal.ring.grant(grant);
             self.logs[key].granted += grant;
             self.take_space(len as u64);
-            self.rescue_credit = 2 * self.ring.usable();
+            self.reclaim.renew_rescues();
         }
         self.stats.appends += 1;
         let ordinal = self.push_entry(key, &entry);
@@ -82,43 +82,20 @@ impl<P: BufPool> Store<P> {
                 state.urgency = Urgency::Commit;
             }
             if !state.bulk {
-                self.pending_inline += len;
+                self.commits.lines.pending_inline += len;
             }
-            if state.class.files && !std::mem::replace(&mut state.queued_dirty, true) {
-                self.dirty.push_back((key, log));
+            if state.class.files {
+                self.memory.add_dirty(key, state);
             }
             self.queue_ready(key);
         }
         Ok(ordinal)
     }
 
-    /// Journal bytes that an entry will take at most: a commit of its own, with its log's first
-    /// checkpoint, header and padding.
-    ///
-    /// That is enough however entries are put together, so that what was granted can always be
-    /// placed and never waits for space: a commit of several is shorter than theirs apart, for
-    /// padding is only shared. The extent record of a bulk write is no longer than the grants of
-    /// its entries either: one of many entries needs far less than a block for each and a tail of
-    /// less than a block, and its entries fill a block or two at least, or close their segment and
-    /// leave no tail; an entry that fits no commit is granted its extent record.
-    pub(crate) fn grant_for(&self, len: usize) -> u64 {
-        let inline = entry_len(len);
-        let record = if inline <= self.inline_limit() {
-            inline
-        } else {
-            extent_len(1, 1, BLOCK)
-        };
-        commit_len(CHECKPOINT_LEN + record) as u64
-    }
-
-    pub(crate) fn may_grant(&self, grant: u64) -> bool {
-        self.ring.free() >= self.granted + grant + self.reserve()
-    }
-
     /// Takes the entry into memory, in the log's present segment or in a new one.
     fn push_entry(&mut self, key: LogKey, entry: &NewEntry) -> Ordinal {
-        let generation = self.journal.generation;
-        let now = self.now;
+        let generation = self.journal.id.generation;
+        let now = self.turn.now;
         let state = &mut self.logs[key];
         let len = entry.bytes.len() as u64;
         let ordinal = state.next.0;
@@ -167,7 +144,7 @@ impl<P: BufPool> Store<P> {
             bytes: entry.bytes.clone(),
             sum,
         });
-        self.tail_bytes += size;
+        self.memory.took(size);
         if rolled {
             // The segment before may be one too many.
             self.look_soon(key);
@@ -191,7 +168,7 @@ impl<P: BufPool> Store<P> {
         state.placed = state.next.0;
         state.written = state.next;
         state.durable = state.next;
-        self.tail_bytes -= freed;
+        self.memory.gave(freed);
         self.queue_frontier(key);
     }
 }

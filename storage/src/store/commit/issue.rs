@@ -15,6 +15,7 @@ use crate::store::Store;
 use crate::store::api::Event;
 use crate::store::commit::plan::{NewRun, Plan, Planned};
 use crate::store::journal::ring::{Advance, LogKey};
+use crate::store::log::lines::Line;
 use crate::store::log::{SnapshotBody, Urgency};
 use crate::store::ops::Purpose;
 use crate::store::space::Growing;
@@ -34,8 +35,10 @@ enum Due {
 impl<P: BufPool> Store<P> {
     /// Issues the commits that are due.
     pub(crate) fn issue_commits(&mut self) {
-        while !self.fatal && self.ring.in_flight() < self.config.commits_in_flight {
-            if !self.may_enter_next() || self.space.holds_commits() || self.marked.ended {
+        while !self.phase.is_failed()
+            && self.journal.ring.in_flight() < self.config.commits_in_flight
+        {
+            if !self.may_enter_next() || self.space.holds_commits() || self.journal.marked.ended {
                 return;
             }
             let (mut plan, mut late) = (Plan::default(), Plan::default());
@@ -47,7 +50,11 @@ impl<P: BufPool> Store<P> {
             };
             // Records that win space come from what is spare, or stand in the padding of those
             // for which space was found. New ones bring what was granted to them.
-            let room = self.body_room(self.spare()).max(plan.padded_body());
+            let room = self
+                .journal
+                .ring
+                .body_room(self.journal.ring.spare())
+                .max(plan.padded_body());
             self.plan_control(&mut plan, room);
             if mutated(self.config.mutation, Mutation::CopiesAfterNew) {
                 self.plan_copies(&mut late, room / 2);
@@ -63,7 +70,7 @@ impl<P: BufPool> Store<P> {
                 return;
             }
             if due == Due::Space {
-                self.last_space = self.ring.next_seq();
+                self.reclaim.spends(self.journal.ring.next_seq());
             }
             self.issue(plan);
             if late.count > 0 {
@@ -76,7 +83,7 @@ impl<P: BufPool> Store<P> {
         if self.announce_wanted() || self.urgent() {
             return Some(Due::Space);
         }
-        if !self.ready.is_empty() && self.appends_due() {
+        if self.commits.lines.ready() > 0 && self.appends_due() {
             return Some(Due::Appends);
         }
         self.idle_due().then_some(Due::Idle)
@@ -84,49 +91,46 @@ impl<P: BufPool> Store<P> {
 
     /// Whether silence asks for an empty commit, and there is room for one.
     fn vouch_due(&self) -> bool {
-        self.idle_due() && !self.last_commit_empty && self.may_vouch()
+        self.idle_due() && !self.commits.pace.is_vouched() && self.may_vouch()
     }
 
     /// Whether there is room for an empty commit that vouches for the last one: a block of the
     /// reserve is kept for it, and all of the reserve when nothing else will be written.
     pub(crate) fn may_vouch(&self) -> bool {
-        let kept = match self.stopping {
+        let kept = match self.phase.is_stopping() {
             true => 0,
-            false => self.reserve().saturating_sub(BLOCK as u64),
+            false => self.journal.ring.reserve().saturating_sub(BLOCK as u64),
         };
-        self.ring.free() >= self.granted + kept + BLOCK as u64
+        self.journal.ring.has_block_beside(kept)
     }
 
     /// At once if none is in flight; a further one when it is worth it or time.
     fn appends_due(&self) -> bool {
-        if self.ring.in_flight() == 0 || self.pending_inline >= self.config.parallel_commit_bytes {
+        if self.journal.ring.in_flight() == 0
+            || self.commits.lines.pending_inline >= self.config.parallel_commit_bytes
+        {
             return true;
         }
         self.parallel_deadline()
-            .is_some_and(|at| at <= self.now.mono)
-    }
-
-    /// Bytes of body that a commit may have that takes at most `bytes` of the ring.
-    pub(crate) fn body_room(&self, bytes: u64) -> usize {
-        let len = (self.max_commit as u64).min(bytes) / BLOCK as u64 * BLOCK as u64;
-        usize::try_from(len)
-            .expect("one commit")
-            .saturating_sub(COMMIT_HEADER)
+            .is_some_and(|at| at <= self.turn.now.mono)
     }
 
     fn issue(&mut self, plan: Plan) {
         let len = commit_len(plan.body);
-        let durable_through = CommitSeq(self.ring.durable_through().0 - 1);
-        let place = self.ring.place(len as u64, self.now.mono);
+        let durable_through = CommitSeq(self.journal.ring.durable_through().0 - 1);
+        let place = self.journal.ring.place(len as u64, self.turn.now.mono);
         for key in &plan.live {
-            self.ring.add_live(place.seq, *key);
+            self.journal.ring.add_live(place.seq, *key);
         }
-        let grows = !self.prefill.covers(place.file, place.pos + len as u64);
+        let grows = !self
+            .journal
+            .prefill
+            .covers(place.file, place.pos + len as u64);
         self.entered(place.file, place.pos + len as u64);
         let mut buf = self.pool.alloc(len);
         let body_crc = self.encode(&plan, &mut buf.as_mut()[COMMIT_HEADER..len]);
         let header = CommitHeader {
-            journal: self.journal,
+            journal: self.journal.id,
             seq: place.seq,
             live_from: place.live_from,
             live_from_at: RingPosition {
@@ -144,17 +148,16 @@ impl<P: BufPool> Store<P> {
         let lazy = plan.count > 0 && plan.urgency < Urgency::Commit && !grows;
         let durable = !lazy && !mutated(self.config.mutation, Mutation::SkippedSync);
         if durable || plan.urgency == Urgency::Reader {
-            self.sync_through = self.ring.next_seq();
+            self.journal.syncs.hasten(self.journal.ring.next_seq());
         }
         self.stats.commits += 1;
         self.stats.empty_commits += u64::from(plan.count == 0);
         self.stats.journal_bytes += len as u64;
-        self.last_commit_empty = plan.count == 0;
+        self.commits.pace.issued(plan.count == 0);
         if !plan.advances.is_empty() {
-            let most = 2 * self.ring.usable();
-            self.reclaim_credit = (self.reclaim_credit + 4 * len as u64).min(most);
+            self.reclaim.earn(len as u64);
         }
-        let file = self.journal_file(place.file);
+        let file = self.journal.file(place.file);
         let purpose = Purpose::Commit {
             seq: place.seq,
             durable: !lazy,
@@ -185,7 +188,7 @@ impl<P: BufPool> Store<P> {
                 self.move_frontier(advance, true);
             }
         } else {
-            self.moves.push_back((place.seq, plan.advances));
+            self.commits.effects.add_moves(place.seq, plan.advances);
         }
     }
 
@@ -286,48 +289,41 @@ impl<P: BufPool> Store<P> {
             log.urgency = log.urgency.max(Urgency::Reader);
         }
         if log.durable.0 < log.placed {
-            self.sync_through = self.ring.next_seq();
+            self.journal.syncs.hasten(self.journal.ring.next_seq());
         }
-        self.stirred = true;
+        self.turn.stir();
     }
 
     /// The device has answered for a commit.
     pub(crate) fn commit_done(&mut self, seq: CommitSeq, durable: bool, result: IoResult<P::Buf>) {
         if let Err(error) = result {
             if !self.refuse_commit(seq, &error) {
-                self.fail_store(format!("journal write failed: {}", error.message));
+                self.fail(format!("journal write failed: {}", error.message));
             }
             return;
         }
         self.space.growing.remove(&seq);
-        if let Some(commit) = self.ring.get(seq) {
-            let took = self.now.mono.since(commit.issued);
-            self.commit_ns = (self.commit_ns * 7 + took) / 8;
-            self.commit_times.record(took);
-        }
-        self.last_commit_at = self.now.mono;
-        self.ring.complete(seq, durable);
+        let now = self.turn.now.mono;
+        let commit = self.journal.ring.get(seq);
+        let took = commit.map(|commit| now.since(commit.issued));
+        self.commits.pace.done(now, took);
+        self.journal.ring.complete(seq, durable);
         self.after_progress();
     }
 
     /// Moves frontiers after commits became written or durable.
     pub(crate) fn after_progress(&mut self) {
-        let durable = self.ring.durable();
-        while self.moves.front().is_some_and(|(seq, _)| *seq < durable) {
-            let (_, advances) = self.moves.pop_front().expect("just seen");
-            self.moves_written = self.moves_written.saturating_sub(1);
+        let durable = self.journal.ring.durable();
+        while let Some(advances) = self.commits.effects.durable_moves(durable) {
             for advance in advances {
                 self.move_frontier(advance, true);
             }
         }
-        let written = self.ring.written();
-        while let Some((seq, advances)) = self.moves.get(self.moves_written)
-            && *seq < written
-        {
-            for advance in advances.clone() {
+        let written = self.journal.ring.written();
+        while let Some(advances) = self.commits.effects.written_moves(written) {
+            for advance in advances {
                 self.move_frontier(advance, false);
             }
-            self.moves_written += 1;
         }
         self.after_durable();
     }
@@ -342,7 +338,7 @@ impl<P: BufPool> Store<P> {
             log.durable = log.durable.max(advance.next);
         }
         if (log.written, log.durable) != before {
-            self.rescue_credit = 2 * self.ring.usable();
+            self.reclaim.renew_rescues();
             self.queue_frontier(advance.log);
             self.consider_behind(advance.log);
         }
@@ -350,7 +346,7 @@ impl<P: BufPool> Store<P> {
 
     pub(crate) fn queue_frontier(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
-        if !std::mem::replace(&mut log.queued_frontier, true) {
+        if log.lines.enter(Line::Frontier) {
             let log = log.id;
             self.events.push_back(Event::Frontier { log });
         }

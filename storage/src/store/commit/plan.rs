@@ -15,6 +15,7 @@ use crate::io::{BufPool, FileName};
 use crate::mutation::{Mutation, mutated};
 use crate::store::Store;
 use crate::store::journal::ring::{Advance, LogKey};
+use crate::store::log::lines::Line;
 use crate::store::log::{Run, Snapshot, SnapshotBody, Urgency};
 use crate::store::retention::Trim;
 use crate::types::{CommitSeq, Ordinal};
@@ -81,15 +82,19 @@ impl Plan {
 
 impl<P: BufPool> Store<P> {
     pub(crate) fn plan_control(&mut self, plan: &mut Plan, room: usize) {
-        for _ in 0..self.control.len() {
-            let key = self.control.pop_front().expect("counted");
-            if self.logs.get(key).is_none_or(|log| !log.queued_control) {
+        for _ in 0..self.commits.lines.control() {
+            let key = self.commits.lines.next_control().expect("counted");
+            if self
+                .logs
+                .get(key)
+                .is_none_or(|log| !log.lines.is_in(Line::Control))
+            {
                 continue;
             }
             if self.plan_log_control(plan, room, key) {
-                self.logs[key].queued_control = false;
+                self.logs[key].lines.leave(Line::Control);
             } else {
-                self.control.push_back(key);
+                self.commits.lines.put_back_control(key);
                 if room.saturating_sub(plan.body) < CHECKPOINT_LEN {
                     return;
                 }
@@ -131,7 +136,7 @@ impl<P: BufPool> Store<P> {
                 return false;
             }
             let old = snapshot.seq;
-            self.ring.remove_live(old);
+            self.journal.ring.remove_live(old);
             self.plan_snapshot(plan, key);
         }
         let log = &mut self.logs[key];
@@ -140,7 +145,7 @@ impl<P: BufPool> Store<P> {
                 return false;
             }
             log.wants_end = false;
-            let seq = self.ring.next_seq();
+            let seq = self.journal.ring.next_seq();
             self.end_placed(key, seq);
             plan.add(Planned::End(key), END_LEN);
             plan.live.push(key);
@@ -153,34 +158,34 @@ impl<P: BufPool> Store<P> {
         let log = &mut self.logs[key];
         log.wants_checkpoint = false;
         if let Some(old) = log.checkpoint_seq.take() {
-            self.ring.remove_live(old);
+            self.journal.ring.remove_live(old);
         }
         let log = &mut self.logs[key];
         let start_moved = log.checkpoint_start != log.start;
         log.checkpoint = log.flushed.0;
         log.checkpoint_start = log.start;
-        log.checkpoint_seq = Some(self.ring.next_seq());
+        log.checkpoint_seq = Some(self.journal.ring.next_seq());
         let point = log.checkpoint_now();
         plan.add(Planned::Checkpoint(key, point), CHECKPOINT_LEN);
         plan.live.push(key);
         if start_moved {
-            let seq = self.ring.next_seq();
+            let seq = self.journal.ring.next_seq();
             let log = &self.logs[key];
-            self.trims.push_back(Trim {
+            self.commits.effects.add_trim(Trim {
                 seq,
                 key,
                 log: log.id,
                 start: log.start,
             });
         }
-        self.reclaim_again = true;
+        self.reclaim.look_again();
         self.release_runs(key);
     }
 
     fn plan_new_snapshot(&mut self, plan: &mut Plan, key: LogKey) {
         let log = &mut self.logs[key];
         let pending = log.pending_snapshot.take().expect("checked by the caller");
-        let seq = self.ring.next_seq();
+        let seq = self.journal.ring.next_seq();
         let new = Box::new(Snapshot {
             ordinal: pending.ordinal,
             body: pending.body,
@@ -188,21 +193,21 @@ impl<P: BufPool> Store<P> {
         });
         let (id, class) = (log.id, log.class);
         if let Some(old) = log.snapshot.replace(new) {
-            self.ring.remove_live(old.seq);
+            self.journal.ring.remove_live(old.seq);
             if let SnapshotBody::File { generation, .. } = old.body {
                 let file = FileName::Snapshot {
                     log: id,
                     ordinal: old.ordinal,
                     generation,
                 };
-                self.obsolete.push_back((seq, file));
+                self.commits.effects.add_obsolete(seq, file);
             }
         }
         if !class.files {
             self.drop_below_snapshot(key);
         }
         self.plan_snapshot(plan, key);
-        self.reclaim_again = true;
+        self.reclaim.look_again();
         self.release_runs(key);
         self.remove_below_start(key);
     }
@@ -211,7 +216,7 @@ impl<P: BufPool> Store<P> {
         let log = &mut self.logs[key];
         log.wants_snapshot = false;
         let snapshot = log.snapshot.as_mut().expect("checked by the caller");
-        snapshot.seq = self.ring.next_seq();
+        snapshot.seq = self.journal.ring.next_seq();
         let bytes = SNAPSHOT_RECORD_HEADER + inline_len(&snapshot.body);
         plan.add(Planned::Snapshot(key), bytes);
         plan.live.push(key);
@@ -219,7 +224,7 @@ impl<P: BufPool> Store<P> {
 
     /// Copies of what logs left in the oldest commits.
     pub(crate) fn plan_copies(&mut self, plan: &mut Plan, room: usize) {
-        while let Some(key) = self.copies.pop_front() {
+        while let Some(key) = self.reclaim.next_copy() {
             let Some(log) = self.logs.get(key) else {
                 continue;
             };
@@ -228,11 +233,13 @@ impl<P: BufPool> Store<P> {
             };
             let planned = plan.count;
             if !self.plan_log_copies(plan, room, key, below) {
-                self.copies.push_front(key);
+                self.reclaim.put_back_copy(key);
                 return;
             }
             self.logs[key].copy_below = None;
-            self.reclaim_again |= plan.count > planned;
+            if plan.count > planned {
+                self.reclaim.look_again();
+            }
         }
     }
 
@@ -288,11 +295,11 @@ impl<P: BufPool> Store<P> {
             run.bytes = bytes as u64;
             run.copied = true;
             // From now on: a commit may be planned in several goes.
-            run.seq = self.ring.next_seq();
+            run.seq = self.journal.ring.next_seq();
             let moved = run.first;
             let run_bytes = log.run_bytes + bytes as u64 - old_bytes;
-            self.remnants.change(log, run_bytes);
-            self.ring.remove_live(seq);
+            self.reclaim.remnants.change(log, run_bytes);
+            self.journal.ring.remove_live(seq);
             plan.add(record, bytes);
             plan.count += count - 1;
             plan.live.push(key);
@@ -305,16 +312,20 @@ impl<P: BufPool> Store<P> {
     /// New records, as far as one commit takes them. The ring has room for them: it was granted
     /// when they were appended.
     pub(crate) fn plan_appends(&mut self, plan: &mut Plan) {
-        let room = self.max_body();
-        for _ in 0..self.ready.len() {
-            let (key, since) = self.ready.pop_front().expect("counted");
-            if self.logs.get(key).is_none_or(|log| !log.queued_ready) {
+        let room = self.journal.ring.max_body();
+        for _ in 0..self.commits.lines.ready() {
+            let (key, since) = self.commits.lines.next_ready().expect("counted");
+            if self
+                .logs
+                .get(key)
+                .is_none_or(|log| !log.lines.is_in(Line::Ready))
+            {
                 continue;
             }
             if self.plan_log_appends(plan, room, key) {
-                self.logs[key].queued_ready = false;
+                self.logs[key].lines.leave(Line::Ready);
             } else {
-                self.ready.push_front((key, since));
+                self.commits.lines.put_back_ready((key, since));
                 return;
             }
         }
@@ -370,11 +381,11 @@ impl<P: BufPool> Store<P> {
             return None;
         }
         let len = entry_len(log.entry(log.placed).bytes.len());
-        (len <= self.inline_limit()).then_some(len)
+        (len <= self.journal.ring.record_limit()).then_some(len)
     }
 
     fn plan_inline(&mut self, plan: &mut Plan, room: usize, key: LogKey) -> bool {
-        let inline_limit = self.inline_limit();
+        let inline_limit = self.journal.ring.record_limit();
         let log = &mut self.logs[key];
         let overtaken = log.bulk.then(|| {
             let job = log.files.as_ref().and_then(|files| files.job.as_ref());
@@ -399,7 +410,7 @@ impl<P: BufPool> Store<P> {
             log.placed = end;
             log.pending_bytes -= payload;
             let next = log.position(end);
-            self.pending_inline -= payload;
+            self.commits.lines.pending_inline -= payload;
             plan.add(
                 Planned::Entries {
                     log: key,
@@ -447,14 +458,17 @@ impl<P: BufPool> Store<P> {
         log.placed = end;
         log.pending_bytes -= payload;
         log.bulk = false;
-        self.pending_inline += log.pending_bytes;
+        self.commits.lines.pending_inline += log.pending_bytes;
         let next = log.position(end);
         let bytes = record.len();
         plan.add(Planned::Extent(record.clone()), bytes);
         self.plan_run(plan, key, (first, end), bytes, Some(record));
         plan.advances.push(Advance { log: key, next });
-        let granted = (first.0..end.0)
-            .map(|at| self.grant_for(self.logs[key].entry(Ordinal(at)).bytes.len()));
+        let granted = (first.0..end.0).map(|at| {
+            self.journal
+                .ring
+                .grant_for(self.logs[key].entry(Ordinal(at)).bytes.len())
+        });
         let granted = granted.sum();
         self.settle_grant(key, granted);
         self.stats.extents += 1;
@@ -471,12 +485,14 @@ impl<P: BufPool> Store<P> {
         record: Option<Bytes>,
     ) {
         let log = &mut self.logs[key];
-        self.remnants.change(log, log.run_bytes + bytes as u64);
+        self.reclaim
+            .remnants
+            .change(log, log.run_bytes + bytes as u64);
         plan.live.push(key);
         let run = Run {
             first,
             last: Ordinal(end.0 - 1),
-            seq: self.ring.next_seq(),
+            seq: self.journal.ring.next_seq(),
             bytes: bytes as u64,
             record,
             prefix: false,
@@ -506,7 +522,7 @@ impl<P: BufPool> Store<P> {
             granted.min(log.granted)
         };
         log.granted -= granted;
-        self.granted -= granted;
+        self.journal.ring.ungrant(granted);
     }
 }
 

@@ -36,39 +36,46 @@ pub(crate) struct Marked {
 impl<P: BufPool> Store<P> {
     /// Whether every commit is durable.
     fn is_settled(&self) -> bool {
-        self.ring.in_flight() == 0 && !self.ring.has_unsynced()
+        self.journal.ring.in_flight() == 0 && !self.journal.ring.has_unsynced()
     }
 
     fn vouched(&self) -> CommitSeq {
         let end = match mutated(self.config.mutation, Mutation::MarkAhead) {
-            true => self.ring.next_seq(),
-            false => self.ring.durable(),
+            true => self.journal.ring.next_seq(),
+            false => self.journal.ring.durable(),
         };
         CommitSeq(end.0 - 1)
     }
 
     /// Whether a mark is to be written now.
     pub(crate) fn mark_due(&self) -> bool {
-        if self.marked.under_way || self.marked.failed || self.marked.ended || self.fatal {
+        if self.journal.marked.under_way
+            || self.journal.marked.failed
+            || self.journal.marked.ended
+            || self.phase.is_failed()
+        {
             return false;
         }
         let vouched = self.vouched();
-        let file = self.ring.file_of_commit(vouched);
-        let crossed = file.is_some_and(|file| file != self.marked.file);
-        let filled = self.prefill.is_complete() && self.marked.bytes < self.ring.capacity();
+        let file = self.journal.ring.file_of_commit(vouched);
+        let crossed = file.is_some_and(|file| file != self.journal.marked.file);
+        let filled = self.journal.prefill.is_complete()
+            && self.journal.marked.bytes < self.journal.ring.capacity();
         let silent = || {
             let deadline = self.mark_deadline();
-            self.stopping || deadline.is_some_and(|at| at <= self.now.mono)
+            self.phase.is_stopping() || deadline.is_some_and(|at| at <= self.turn.now.mono)
         };
         let settled = self.is_settled();
-        crossed || (settled && (filled || (vouched > self.marked.vouched && silent())))
+        crossed || (settled && (filled || (vouched > self.journal.marked.vouched && silent())))
     }
 
     /// When silence asks for a mark.
     pub(crate) fn mark_deadline(&self) -> Option<Mono> {
-        let idle = !self.marked.under_way && !self.marked.failed && !self.fatal;
-        let owed = self.is_settled() && self.vouched() > self.marked.vouched;
-        (idle && owed).then(|| self.last_commit_at.after(SILENCE_NS))
+        let idle = !self.journal.marked.under_way
+            && !self.journal.marked.failed
+            && !self.phase.is_failed();
+        let owed = self.is_settled() && self.vouched() > self.journal.marked.vouched;
+        (idle && owed).then(|| self.commits.pace.last_at().after(SILENCE_NS))
     }
 
     pub(crate) fn issue_mark(&mut self) {
@@ -80,10 +87,10 @@ impl<P: BufPool> Store<P> {
     /// At the very end of a stop: says where the ring ends, so that the next start need not search for
     /// it. Nothing is committed afterwards. Whether that is under way now.
     pub(crate) fn mark_end(&mut self) -> bool {
-        if self.marked.ended || self.marked.failed || self.fatal {
+        if self.journal.marked.ended || self.journal.marked.failed || self.phase.is_failed() {
             return false;
         }
-        self.marked.ended = true;
+        self.journal.marked.ended = true;
         self.write_mark();
         true
     }
@@ -92,20 +99,21 @@ impl<P: BufPool> Store<P> {
         let vouched = self.vouched();
         // A commit that is not durable may yet take back what it adds to its file's length.
         if self.is_settled() {
-            self.marked.bytes = self.prefill.bytes();
+            self.journal.marked.bytes = self.journal.prefill.bytes();
         }
-        self.marked.vouched = vouched;
-        self.marked.file = self
+        self.journal.marked.vouched = vouched;
+        self.journal.marked.file = self
+            .journal
             .ring
             .file_of_commit(vouched)
-            .unwrap_or(self.marked.file);
-        self.marked.under_way = true;
-        let ended = self.marked.ended || mutated(self.config.mutation, Mutation::StaleEnd);
-        let place = self.ring.place_of(vouched).filter(|_| ended);
+            .unwrap_or(self.journal.marked.file);
+        self.journal.marked.under_way = true;
+        let ended = self.journal.marked.ended || mutated(self.config.mutation, Mutation::StaleEnd);
+        let place = self.journal.ring.place_of(vouched).filter(|_| ended);
         let mark = Mark {
-            journal: self.journal,
+            journal: self.journal.id,
             vouched,
-            bytes: self.marked.bytes,
+            bytes: self.journal.marked.bytes,
             ended: place.map(|(file, pos)| RingPosition {
                 file,
                 block: u32::try_from(pos / BLOCK as u64).expect("files are below 4 GiB"),
@@ -115,7 +123,7 @@ impl<P: BufPool> Store<P> {
         mark.encode(&mut buf.as_mut()[..BLOCK]);
         let op = Op::Write {
             file: FileName::Superblock,
-            pos: self.marked.position,
+            pos: self.journal.marked.position,
             buf,
             durable: true,
         };
@@ -123,7 +131,7 @@ impl<P: BufPool> Store<P> {
     }
 
     pub(crate) fn mark_written(&mut self, result: &IoResult<P::Buf>) {
-        self.marked.under_way = false;
-        self.marked.failed |= result.is_err();
+        self.journal.marked.under_way = false;
+        self.journal.marked.failed |= result.is_err();
     }
 }

@@ -88,7 +88,7 @@ impl Prefill {
 impl<P: BufPool> Store<P> {
     /// Starts the next fill, if a file needs one.
     pub(crate) fn issue_prefill(&mut self) {
-        if !self.prefill.refused
+        if !self.journal.prefill.refused
             && let Some((file, op)) = self.next_fill()
         {
             self.ops.push(Purpose::Prefill { file }, op);
@@ -97,39 +97,42 @@ impl<P: BufPool> Store<P> {
 
     /// The fill that was refused for want of space is tried again, if one is still needed.
     pub(crate) fn retry_fill(&mut self) {
-        self.prefill.refused = false;
+        self.journal.prefill.refused = false;
         if let Some((file, op)) = self.next_fill() {
             self.ops.push_again(Purpose::Prefill { file }, op);
         }
     }
 
     fn next_fill(&mut self) -> Option<(u16, Op<P::Buf>)> {
-        if !self.prefill.enabled || self.prefill.under_way.is_some() || self.stopping {
+        if !self.journal.prefill.enabled
+            || self.journal.prefill.under_way.is_some()
+            || self.phase.is_stopping()
+        {
             return None;
         }
-        let files = u16::try_from(self.prefill.prepared.len()).expect("ring geometry");
-        let head = self.ring.head_file();
+        let files = u16::try_from(self.journal.prefill.prepared.len()).expect("ring geometry");
+        let head = self.journal.ring.head_file();
         let in_order = (1..files).map(|ahead| (head + ahead) % files);
-        let mut wanting = in_order.filter(|file| !self.prefill.is_ready(*file));
+        let mut wanting = in_order.filter(|file| !self.journal.prefill.is_ready(*file));
         let Some(file) = wanting.next() else {
-            self.prefill.enabled = false;
-            self.prefill.complete = self.prefill.is_ready(head);
+            self.journal.prefill.enabled = false;
+            self.journal.prefill.complete = self.journal.prefill.is_ready(head);
             return None;
         };
-        if !self.ring.is_outside(file) {
+        if !self.journal.ring.is_outside(file) {
             return None;
         }
-        let pos = self.prefill.prepared[usize::from(file)];
-        let len = FILL.min(self.prefill.file_bytes - pos);
+        let pos = self.journal.prefill.prepared[usize::from(file)];
+        let len = FILL.min(self.journal.prefill.file_bytes - pos);
         // The floor is not for this.
-        if self.prefill.missing > 0 && self.space.is_short() {
+        if self.journal.prefill.missing > 0 && self.space.is_short() {
             return None;
         }
         let len = usize::try_from(len).expect("one fill");
         let mut buf = self.pool.alloc(len);
         buf.as_mut().fill(0);
-        self.prefill.under_way = Some(file);
-        let name = self.journal_file(file);
+        self.journal.prefill.under_way = Some(file);
+        let name = self.journal.file(file);
         let op = Op::Write {
             file: name,
             pos,
@@ -141,20 +144,20 @@ impl<P: BufPool> Store<P> {
     }
 
     pub(crate) fn prefilled(&mut self, file: u16, result: IoResult<P::Buf>) {
-        self.prefill.under_way = None;
+        self.journal.prefill.under_way = None;
         if let Err(error) = &result
             && is_refusal(error)
         {
-            self.prefill.refused = true;
+            self.journal.prefill.refused = true;
             return self.refuse(Refused::Fill, error.message.clone());
         }
         if result.is_err() {
             // Filling is for speed; the commit that meets the fault decides what it means.
-            self.prefill.enabled = false;
+            self.journal.prefill.enabled = false;
             return;
         }
-        let bytes = self.prefill.file_bytes;
-        let filled = self.prefill.prepared[usize::from(file)] + FILL;
+        let bytes = self.journal.prefill.file_bytes;
+        let filled = self.journal.prefill.prepared[usize::from(file)] + FILL;
         self.reached(file, filled.min(bytes));
         self.stats.prefilled_files += u64::from(filled >= bytes);
     }
@@ -162,9 +165,12 @@ impl<P: BufPool> Store<P> {
     /// Whether the next commit may be written where it would stand: not while that file is being
     /// filled. A ring that grows into unwritten blocks moves on to a filled file instead.
     pub(crate) fn may_enter_next(&mut self) -> bool {
-        let head = self.ring.head_file();
-        let next = self.ring.file_for(self.max_commit as u64);
-        let busy = |file| self.prefill.under_way == Some(file);
+        let head = self.journal.ring.head_file();
+        let next = self
+            .journal
+            .ring
+            .file_for(self.journal.ring.max_commit() as u64);
+        let busy = |file| self.journal.prefill.under_way == Some(file);
         !busy(head) && !busy(next)
     }
 
@@ -175,7 +181,7 @@ impl<P: BufPool> Store<P> {
 
     /// What the ring is given is no longer kept for it.
     fn reached(&mut self, file: u16, end: u64) {
-        let given = self.prefill.reach(file, end);
+        let given = self.journal.prefill.reach(file, end);
         if given > 0 {
             self.take_space(given);
         }

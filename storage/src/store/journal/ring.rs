@@ -15,6 +15,7 @@
 
 use std::collections::VecDeque;
 
+use super::room::Room;
 use crate::format::superblock::Geometry;
 use crate::mutation::{Mutation, mutated};
 use crate::types::{CommitSeq, Mono, Offset, Ordinal};
@@ -96,6 +97,7 @@ pub(crate) struct Ring {
     /// Highest live-from that an issued commit announces.
     announced: CommitSeq,
     in_flight: usize,
+    room: Room,
     mutation: Option<Mutation>,
 }
 
@@ -129,8 +131,22 @@ impl Ring {
             durable: next,
             announced: next,
             in_flight: 0,
+            room: Room::new(0, false),
             mutation,
         }
+    }
+
+    /// How large its commits are, and whether something is kept for rescues.
+    pub(crate) fn set_room(&mut self, max_commit: usize, reserves: bool) {
+        self.room = Room::new(max_commit, reserves);
+    }
+
+    pub(super) fn room(&self) -> &Room {
+        &self.room
+    }
+
+    pub(super) fn room_mut(&mut self) -> &mut Room {
+        &mut self.room
     }
 
     /// Bytes of all its files.

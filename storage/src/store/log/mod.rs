@@ -5,11 +5,13 @@
 //! needs is boxed in [`Files`].
 
 pub(crate) mod layout;
+pub(crate) mod lines;
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use self::lines::Standing;
 use crate::checksum::{append, join};
 use crate::class::LogClass;
 use crate::format::record::Checkpoint;
@@ -191,20 +193,8 @@ pub(crate) struct LogState {
     pub(crate) lost: Option<Box<str>>,
     /// Entries up to `placed` wait for a bulk write: no inline entry may overtake it.
     pub(crate) bulk: bool,
-    /// In the queue of logs with entries to place.
-    pub(crate) queued_ready: bool,
-    /// In the queue of logs with records of their own to place.
-    pub(crate) queued_control: bool,
-    /// In the queue of logs to write behind.
-    pub(crate) queued_behind: bool,
-    /// The job in that queue closes the segment.
-    pub(crate) behind_closes: bool,
-    /// In the queue of logs with unflushed entries.
-    pub(crate) queued_dirty: bool,
-    /// A `Frontier` event is queued.
-    pub(crate) queued_frontier: bool,
-    /// In the queue of logs to write in bulk.
-    pub(crate) queued_bulk: bool,
+    /// The lines in which it stands.
+    pub(crate) lines: Standing,
     /// What is pending is too large for a commit, or much, and a flush job is in the way.
     pub(crate) waits_for_job: bool,
     /// What the most urgent of the pending entries asks for.
@@ -263,13 +253,7 @@ impl LogState {
             stopped: false,
             lost: None,
             bulk: false,
-            queued_ready: false,
-            queued_control: false,
-            queued_behind: false,
-            behind_closes: false,
-            queued_dirty: false,
-            queued_frontier: false,
-            queued_bulk: false,
+            lines: Standing::default(),
             waits_for_job: false,
             urgency: Urgency::Leisure,
             wants_checkpoint: false,

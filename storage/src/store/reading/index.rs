@@ -65,7 +65,7 @@ impl<P: BufPool> Store<P> {
                 files.listing = Listing::UnderWay(vec![waiter]);
                 self.ops
                     .push(Purpose::Listing { log: key, id }, Op::List(Dir::Log(id)));
-                self.stirred = true;
+                self.turn.stir();
                 false
             }
         }
@@ -75,7 +75,7 @@ impl<P: BufPool> Store<P> {
         if self.logs.key(id) != Some(key) {
             return;
         }
-        let present = self.journal.generation;
+        let present = self.journal.id.generation;
         let lives = self.can_look_into(key);
         let files = self.logs[key]
             .files
@@ -177,11 +177,14 @@ impl<P: BufPool> Store<P> {
     /// Reads a segment's index into the cache, then wakes `waiter`.
     pub(crate) fn load_index(&mut self, key: LogKey, segment: SegmentId, waiter: Waiter) {
         let log = self.logs[key].id;
-        if let Some(waiters) = self.reads.indexes.get_mut(&(log, segment)) {
+        if let Some(waiters) = self.reading.reads.indexes.get_mut(&(log, segment)) {
             waiters.push(waiter);
             return;
         }
-        self.reads.indexes.insert((log, segment), vec![waiter]);
+        self.reading
+            .reads
+            .indexes
+            .insert((log, segment), vec![waiter]);
         let load = IndexLoad {
             key,
             log,
@@ -209,7 +212,7 @@ impl<P: BufPool> Store<P> {
             len: INDEX_READ,
         };
         self.ops.push(Purpose::Index(Box::new(load)), op);
-        self.stirred = true;
+        self.turn.stir();
     }
 
     pub(crate) fn index_loaded(&mut self, mut load: IndexLoad, result: IoResult<P::Buf>) {
@@ -227,7 +230,7 @@ impl<P: BufPool> Store<P> {
                 return self.index_failed(&load, ReadError::UnknownLog);
             }
             // The start has passed it meanwhile: whoever waited looks again, and hears that.
-            let waiters = self.reads.indexes.remove(&(load.log, load.segment));
+            let waiters = self.reading.reads.indexes.remove(&(load.log, load.segment));
             for waiter in waiters.unwrap_or_default() {
                 self.wake(load.key, waiter);
             }
@@ -310,17 +313,19 @@ impl<P: BufPool> Store<P> {
         segment.base_offset = segment.base_offset.or(first);
         segment.max_timestamp = segment.max_timestamp.or(newest);
         // An index of this log: so the folder is, and what is dead in it may go.
-        let proven = segment.id.generation < self.journal.generation;
+        let proven = segment.id.generation < self.journal.id.generation;
         if proven {
             for file in std::mem::take(&mut files.dead) {
                 self.ops.remove(file);
             }
         }
-        self.index_cache.insert(load.log, load.segment, load.spans);
+        self.reading
+            .indexes
+            .insert(load.log, load.segment, load.spans);
         if let Some((file, len)) = trim {
             self.trim_file(file, len);
         }
-        let waiters = self.reads.indexes.remove(&(load.log, load.segment));
+        let waiters = self.reading.reads.indexes.remove(&(load.log, load.segment));
         for waiter in waiters.unwrap_or_default() {
             self.wake(load.key, waiter);
         }
@@ -345,7 +350,7 @@ impl<P: BufPool> Store<P> {
     }
 
     fn index_failed(&mut self, load: &IndexLoad, error: ReadError) {
-        let waiters = self.reads.indexes.remove(&(load.log, load.segment));
+        let waiters = self.reading.reads.indexes.remove(&(load.log, load.segment));
         for waiter in waiters.unwrap_or_default() {
             self.fail_waiter(waiter, error.clone());
         }

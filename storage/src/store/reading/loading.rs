@@ -68,7 +68,7 @@ impl<P: BufPool> Store<P> {
             return;
         };
         let (position, end) = (first.position, last.end_position());
-        if let Some(waiters) = self.reads.waiters_at(log.id, segment, position) {
+        if let Some(waiters) = self.reading.reads.waiters_at(log.id, segment, position) {
             waiters.push(waiter);
             return;
         }
@@ -89,7 +89,8 @@ impl<P: BufPool> Store<P> {
             bytes: Vec::new(),
             sum: 0,
         });
-        self.reads
+        self.reading
+            .reads
             .spans
             .insert((log.id, segment, position), (end, vec![waiter]));
         self.read_spans(SpanLoad {
@@ -114,7 +115,7 @@ impl<P: BufPool> Store<P> {
         let len = round_up(len);
         self.ops
             .push(Purpose::Spans(Box::new(load)), Op::Read { file, pos, len });
-        self.stirred = true;
+        self.turn.stir();
     }
 
     pub(crate) fn spans_loaded(&mut self, mut load: SpanLoad, result: IoResult<P::Buf>) {
@@ -136,12 +137,17 @@ impl<P: BufPool> Store<P> {
             Err(error) => (Vec::new(), Some(ReadError::Io(error.message))),
         };
         let first = load.spans.first().expect("a load has spans").position;
-        let waiting = self.reads.spans.remove(&(load.log, load.segment, first));
+        let waiting = self
+            .reading
+            .reads
+            .spans
+            .remove(&(load.log, load.segment, first));
         let (_, waiters) = waiting.expect("a load is known by its first span");
         if present {
             for (span, bytes) in load.spans.iter().zip(&good) {
                 let bytes = bytes.clone();
-                self.span_cache
+                self.reading
+                    .spans
                     .insert(load.log, load.segment, span.position, bytes);
             }
         }

@@ -98,7 +98,7 @@ impl<P: BufPool> Store<P> {
         max_bytes: usize,
         now: Now,
     ) -> ReadOutcome {
-        self.now = now;
+        self.turn.now = now;
         let Some(key) = self.logs.key(log) else {
             return ReadOutcome::Failed(ReadError::UnknownLog);
         };
@@ -109,15 +109,15 @@ impl<P: BufPool> Store<P> {
             until,
             max_bytes,
         };
-        let token = self.reads.token(request);
+        let token = self.reading.reads.token(request);
         match self.try_read(token, key, from, until, max_bytes) {
             Ok(Step::Wait) => ReadOutcome::Pending(token),
             Ok(Step::Done(data)) => {
-                self.reads.requests.remove(&token);
+                self.reading.reads.requests.remove(&token);
                 ReadOutcome::Ready(data)
             }
             Err(error) => {
-                self.reads.requests.remove(&token);
+                self.reading.reads.requests.remove(&token);
                 ReadOutcome::Failed(error)
             }
         }
@@ -147,7 +147,7 @@ impl<P: BufPool> Store<P> {
 
     /// Gives a pending read or look-up up; its event does not come.
     pub fn cancel_read(&mut self, token: ReadToken) {
-        self.reads.requests.remove(&token);
+        self.reading.reads.requests.remove(&token);
     }
 
     /// What the waiter waited for has come. A log that is being deleted, or is gone, has nothing
@@ -173,7 +173,7 @@ impl<P: BufPool> Store<P> {
     }
 
     fn resume(&mut self, token: ReadToken) {
-        match self.reads.requests.get(&token).copied() {
+        match self.reading.reads.requests.get(&token).copied() {
             None => {}
             Some(Request::Read {
                 key,
@@ -211,13 +211,13 @@ impl<P: BufPool> Store<P> {
     }
 
     fn read_done(&mut self, token: ReadToken, result: Result<ReadData, ReadError>) {
-        if self.reads.requests.remove(&token).is_some() {
+        if self.reading.reads.requests.remove(&token).is_some() {
             self.events.push_back(Event::ReadDone { token, result });
         }
     }
 
     fn time_done(&mut self, token: ReadToken, result: Result<Option<TimeFound>, ReadError>) {
-        if self.reads.requests.remove(&token).is_some() {
+        if self.reading.reads.requests.remove(&token).is_some() {
             self.events.push_back(Event::TimeDone { token, result });
         }
     }
@@ -266,7 +266,7 @@ impl<P: BufPool> Store<P> {
             return Ok(Step::Wait);
         };
         let (id, durable) = (self.logs[key].id, self.logs[key].durable.0);
-        let Some(spans) = self.index_cache.get(id, segment) else {
+        let Some(spans) = self.reading.indexes.get(id, segment) else {
             self.load_index(key, segment, waiter);
             return Ok(Step::Wait);
         };
@@ -287,7 +287,7 @@ impl<P: BufPool> Store<P> {
         }
         if wanted.is_empty() {
             // The index grew meanwhile past what is cached of it.
-            self.index_cache.forget_segment(id, segment);
+            self.reading.indexes.forget_segment(id, segment);
             self.load_index(key, segment, waiter);
             return Ok(Step::Wait);
         }
@@ -298,7 +298,7 @@ impl<P: BufPool> Store<P> {
             .collect();
         let mut data = ReadData::default();
         for span in &wanted {
-            let Some(chunk) = self.span_cache.get(id, segment, span.position) else {
+            let Some(chunk) = self.reading.spans.get(id, segment, span.position) else {
                 break;
             };
             let chunk = self.visible(key, span, chunk);
@@ -319,8 +319,8 @@ impl<P: BufPool> Store<P> {
         let mut wanted = Vec::new();
         let mut bytes = 0;
         for span in spans {
-            if self.span_cache.get(id, segment, span.position).is_some()
-                || self.reads.covers(id, segment, span.position)
+            if self.reading.spans.get(id, segment, span.position).is_some()
+                || self.reading.reads.covers(id, segment, span.position)
                 || bytes + span.length as usize > self.config.read_bytes.min(512 << 10)
             {
                 break;
@@ -383,7 +383,7 @@ impl<P: BufPool> Store<P> {
             max_bytes,
             key,
             log,
-        }) = self.reads.requests.get(&token).copied()
+        }) = self.reading.reads.requests.get(&token).copied()
         else {
             return;
         };

@@ -64,7 +64,7 @@ impl<P: BufPool> Store<P> {
     }
 
     fn find(&mut self, log: LogId, target: Target, until: Offset, now: Now) -> TimeOutcome {
-        self.now = now;
+        self.turn.now = now;
         let Some(key) = self.logs.key(log) else {
             return TimeOutcome::Failed(ReadError::UnknownLog);
         };
@@ -76,15 +76,15 @@ impl<P: BufPool> Store<P> {
             seen: Ordinal(0),
             best: None,
         };
-        let token = self.reads.token(request);
+        let token = self.reading.reads.token(request);
         match self.try_time(token, key, target, until) {
             Ok(Step::Wait) => TimeOutcome::Pending(token),
             Ok(Step::Done(found)) => {
-                self.reads.requests.remove(&token);
+                self.reading.reads.requests.remove(&token);
                 found.map_or(TimeOutcome::NotFound, TimeOutcome::Found)
             }
             Err(error) => {
-                self.reads.requests.remove(&token);
+                self.reading.reads.requests.remove(&token);
                 TimeOutcome::Failed(error)
             }
         }
@@ -102,7 +102,7 @@ impl<P: BufPool> Store<P> {
             return Err(ReadError::UnknownLog);
         }
         let (start, flushed, id) = (log.start, log.flushed, log.id);
-        let (seen, mut best) = self.reads.looked(token);
+        let (seen, mut best) = self.reading.reads.looked(token);
         if log.files.is_some() && start.0 < flushed.0 {
             let waiter = Waiter::Time(token);
             if !self.ensure_listed(key, waiter) {
@@ -123,7 +123,7 @@ impl<P: BufPool> Store<P> {
                 if newest.is_some_and(|newest| !target.cares_for(newest, best)) {
                     continue;
                 }
-                let Some(spans) = self.index_cache.get(id, segment) else {
+                let Some(spans) = self.reading.indexes.get(id, segment) else {
                     self.load_index(key, segment, waiter);
                     return Ok(Step::Wait);
                 };
@@ -136,7 +136,7 @@ impl<P: BufPool> Store<P> {
                         return Ok(Step::Done(best));
                     }
                 }
-                self.reads.set_looked(token, end, best);
+                self.reading.reads.set_looked(token, end, best);
             }
         }
         let log = &self.logs[key];

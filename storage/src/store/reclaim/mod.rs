@@ -1,432 +1,150 @@
-//! Wins journal space back, and memory.
+//! Wins journal space back.
 //!
-//! From half full on, the oldest commits are looked at, a window at a time, paced by what was
-//! appended since. What logs left there is copied forward if that is little, and else written
-//! behind; records that a log must always have in the ring are placed again. One slow log cannot
-//! hold the ring, and a thousand logs with one record each cost one sequential copy.
+//! Its state says how much may be spent on that and when it is worth looking again; [`pass`] looks at
+//! the oldest commits a window at a time, [`rescue`] empties them when nothing else has room. It
+//! writes nothing: what is to move stands in line for the next commit, or for its segment.
 
+pub(crate) mod pass;
+pub(crate) mod remnants;
 pub(crate) mod rescue;
 
-use crate::io::{BLOCK, BufPool};
-use crate::mutation::{Mutation, mutated};
-use crate::store::Store;
+use std::collections::VecDeque;
+
 use crate::store::journal::ring::LogKey;
+use crate::store::log::LogState;
 use crate::types::CommitSeq;
+use remnants::Remnants;
 
-use crate::store::log::{LogState, Removal};
-
-/// Logs of old commits that one pass looks at, about.
-const MOST_LOOKED_AT: usize = 4096;
-
-/// What is to become of a log's records in the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// Nothing of it is left there, or something under way will see to it.
-    Leave,
-    /// Copied: so many bytes.
-    Copy(u64),
-    /// Copied, but only the starts of entries, for a replay.
-    CopyPrefixes,
-    /// Written to its segment.
-    Flush,
+/// What is known of the space to be won back.
+#[derive(Debug)]
+pub(crate) struct Reclaim {
+    /// Logs whose old records are to be copied.
+    copies: VecDeque<LogKey>,
+    /// What logs with little in the journal have there together.
+    pub(crate) remnants: Remnants,
+    /// Bytes of commits that the ring takes.
+    usable: u64,
+    pass: u64,
+    /// Something happened that a pass may build on.
+    again: bool,
+    /// Ring address up to which the last pass looked.
+    looked_upto: u64,
+    /// The last commit that was made to win space.
+    last: CommitSeq,
+    /// Journal bytes that passes may still spend before more is appended: what cannot leave
+    /// the ring is not carried round it for nothing.
+    credit: u64,
+    /// Journal bytes that rescues may still spend before something else happens that could let
+    /// more go: twice round the ring without a change is once too often.
+    rescue_credit: u64,
+    /// An append was refused: it is to be said when space is available.
+    awaited: bool,
+    /// The journal space that the last refused append asked for.
+    refused: u64,
 }
 
-impl<P: BufPool> Store<P> {
-    /// Whether space is being won back.
-    pub(crate) fn under_pressure(&self) -> bool {
-        self.ring.used() > self.ring.usable() / 2 || (self.space_wanted && !self.space.is_short())
+impl Reclaim {
+    /// Of a ring that takes so many bytes; up to `little` of a log are little.
+    pub(crate) fn new(usable: u64, little: u64) -> Self {
+        Self {
+            copies: VecDeque::new(),
+            remnants: Remnants::new(little),
+            usable,
+            pass: 0,
+            again: true,
+            looked_upto: 0,
+            last: CommitSeq(0),
+            credit: usable,
+            rescue_credit: 2 * usable,
+            awaited: false,
+            refused: 0,
+        }
     }
 
-    /// Whether records that win space soon have no room.
-    fn starved(&self) -> bool {
-        self.spare() < self.max_commit as u64
+    /// Something happened that the next pass may build on.
+    pub(crate) fn look_again(&mut self) {
+        self.again = true;
     }
 
-    /// Whether records that win space must not wait for appends to carry them.
-    pub(crate) fn urgent(&self) -> bool {
-        // One commit for the checkpoints of all logs that are being written behind: each alone
-        // would take more space than it gives back.
-        let gathered = self.behind_jobs == 0 && self.behind.is_empty();
-        let alone = self.ring.in_flight() == 0 || self.starved();
-        // What the last such commit gives back is seen when it is durable.
-        let settled = self.ring.durable() > self.last_space;
-        let pressed = self.under_pressure() && gathered && alone && settled;
-        (!self.copies.is_empty() && settled)
-            || (!self.control.is_empty() && (pressed || self.stopping))
+    /// Something happened that could let more of the oldest commits go.
+    pub(crate) fn renew_rescues(&mut self) {
+        self.rescue_credit = 2 * self.usable;
     }
 
-    /// Whether a commit is to be made for its live-from alone.
-    pub(crate) fn announce_wanted(&mut self) -> bool {
-        self.ring.in_flight() == 0
-            && self.under_pressure()
-            && self.ring.free() >= self.granted + BLOCK as u64
-            && self.ring.can_announce()
+    pub(crate) fn spend_rescue(&mut self, bytes: u64) {
+        self.rescue_credit = self.rescue_credit.saturating_sub(bytes);
     }
 
-    /// Looks at the next window of old commits, unless the last one is still being worked on.
-    pub(crate) fn reclaim(&mut self) {
-        if !self.under_pressure()
-            || self.stopping
-            || !self.copies.is_empty()
-            || !self.control.is_empty()
-            || self.reclaim_credit == 0
-        {
-            return;
-        }
-        let moved = self.ring.tail() >= self.reclaim_upto;
-        let under_way = !self.ops.is_idle() || self.space.is_full();
-        if !std::mem::take(&mut self.reclaim_again) && !moved && under_way {
-            // What the last pass began is not over, or waits for space on the disk.
-            return;
-        }
-        if self.ring.durable() != self.ring.next_seq() && self.ring.can_announce() {
-            // A commit under way may give back more than this pass would.
-            return;
-        }
-        self.reclaim_pass += 1;
-        let pass = self.reclaim_pass;
-        let window = (self.ring.usable() / 16).max(2 * self.max_commit as u64);
-        let (mut bytes, mut upto, mut end) = (0, CommitSeq(0), self.ring.tail());
-        let mut found = Vec::new();
-        for (seq, commit) in self.ring.oldest() {
-            if (bytes + commit.len > window && bytes > 0) || found.len() > MOST_LOOKED_AT {
-                break;
-            }
-            bytes += commit.len;
-            end = commit.at + commit.len;
-            upto = seq.plus(1);
-            found.extend_from_slice(&commit.logs);
-        }
-        self.reclaim_upto = end;
-        let (mut copied, mut renewed) = (0, false);
-        let mut candidates = Vec::new();
-        for key in found {
-            let Some(log) = self.logs.get_mut(key) else {
-                continue;
-            };
-            if log.seen_in_pass == pass {
-                continue;
-            }
-            log.seen_in_pass = pass;
-            renewed |= self.renew_control(key, upto);
-            match self.fate(key, upto) {
-                Fate::Leave => {}
-                Fate::Flush => self.flush_for_space(key),
-                Fate::CopyPrefixes => self.copy(key, upto),
-                Fate::Copy(cost) => {
-                    copied += cost;
-                    candidates.push(key);
-                }
-            }
-        }
-        // A window full of remnants gives nothing back by itself, but all of them together fill
-        // less than a quarter of the ring: once round it, copying frees three times what it
-        // costs. Only where appends wait for space must this window give some back. (A ring that
-        // holds less than a window is full of grants, not of remnants.)
-        let worth_it = !self.space_wanted || copied * 2 <= bytes.max(window);
-        for key in candidates {
-            if worth_it || !self.logs[key].can_flush() {
-                self.copy(key, upto);
-            } else {
-                self.flush_for_space(key);
-            }
-        }
-        let spent = copied + u64::from(renewed) * BLOCK as u64;
-        self.reclaim_credit = self.reclaim_credit.saturating_sub(spent);
+    /// Whether rescues have not gone round the ring twice for nothing.
+    pub(crate) fn may_rescue(&self) -> bool {
+        self.rescue_credit > 0
     }
 
-    pub(crate) fn copy(&mut self, key: LogKey, below: CommitSeq) {
-        if self.logs[key].copy_below.replace(below).is_none() {
+    /// Whether they have once.
+    fn is_round_once(&self) -> bool {
+        self.rescue_credit <= self.usable
+    }
+
+    /// A commit with new entries took so many bytes: some more may be spent.
+    pub(crate) fn earn(&mut self, bytes: u64) {
+        self.credit = (self.credit + 4 * bytes).min(2 * self.usable);
+    }
+
+    /// This commit is made to win space.
+    pub(crate) fn spends(&mut self, seq: CommitSeq) {
+        self.last = seq;
+    }
+
+    /// An append that needs so much of the journal was refused.
+    pub(crate) fn refused(&mut self, grant: u64) {
+        self.awaited = true;
+        self.refused = grant;
+        self.again = true;
+        self.credit += self.usable / 4;
+    }
+
+    /// An append was refused for want of space elsewhere.
+    pub(crate) fn await_space(&mut self) {
+        self.awaited = true;
+    }
+
+    /// Whether an append was refused, and nothing said since.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.awaited
+    }
+
+    /// What the last append that was refused asked for.
+    pub(crate) fn refused_grant(&self) -> u64 {
+        self.refused
+    }
+
+    /// It was said that space is available.
+    pub(crate) fn said(&mut self) {
+        self.awaited = false;
+    }
+
+    /// The log's records in commits below this are to be copied.
+    pub(crate) fn copy(&mut self, key: LogKey, log: &mut LogState, below: CommitSeq) {
+        if log.copy_below.replace(below).is_none() {
             self.copies.push_back(key);
         }
     }
 
-    /// Records that must always stand in the ring are placed again.
-    pub(crate) fn renew_control(&mut self, key: LogKey, upto: CommitSeq) -> bool {
-        let log = &mut self.logs[key];
-        let mut any = false;
-        // The end of a log takes all its other records with it.
-        let ends = log.removal.is_some();
-        if !ends && log.checkpoint_seq.is_some_and(|seq| seq < upto) {
-            log.wants_checkpoint = true;
-            any = true;
-        }
-        let snapshot = log.snapshot.as_ref();
-        if !ends && snapshot.is_some_and(|snapshot| snapshot.seq < upto) {
-            log.wants_snapshot = true;
-            any = true;
-        }
-        let end = match log.removal {
-            Some(Removal::Placed(seq)) if seq < self.ring.durable() => Some(seq),
-            Some(Removal::Files { end, .. }) => end,
-            _ => None,
-        };
-        if end.is_some_and(|seq| seq < upto) {
-            log.wants_end = true;
-            any = true;
-        }
-        if any {
-            self.queue_control(key);
-        }
-        any
+    pub(crate) fn is_copying(&self) -> bool {
+        !self.copies.is_empty()
     }
 
-    fn fate(&mut self, key: LogKey, upto: CommitSeq) -> Fate {
-        let log = &self.logs[key];
-        let Some(left) = log.left_below(upto) else {
-            return Fate::Leave;
-        };
-        if log.removal.is_some() || log.job_waits_for_space() {
-            return Fate::Leave;
-        }
-        let snapshot = log
-            .snapshot
-            .as_ref()
-            .map_or(0, |snapshot| snapshot.ordinal.0);
-        if !log.class.files || snapshot < log.data_floor().0 || left.held {
-            self.ask_snapshot(key);
-        }
-        let log = &self.logs[key];
-        if !left.data {
-            // Its snapshot will do, unless that must wait for entries that wait for this space.
-            let can_come = log.placed == log.next.0 && !log.stopped;
-            return if can_come || left.bytes == 0 {
-                Fate::Leave
-            } else {
-                Fate::CopyPrefixes
-            };
-        }
-        if self.is_little(key) || !log.can_flush() {
-            return Fate::Copy(left.bytes);
-        }
-        Fate::Flush
+    pub(crate) fn next_copy(&mut self) -> Option<LogKey> {
+        self.copies.pop_front()
     }
 
-    /// Writes the log's entries behind, all of them if less would not empty the oldest commits.
-    fn flush_for_space(&mut self, key: LogKey) {
-        if mutated(self.config.mutation, Mutation::FreedBeforeSync) {
-            let log = &mut self.logs[key];
-            log.checkpoint = log.checkpoint.max(log.placed);
-            let asked = log.snapshot.as_ref().is_some();
-            if asked {
-                self.release_runs(key);
-            }
-        }
-        let close = self.closes_for_space(key);
-        self.queue_behind(key, close);
+    /// It was the next, and still is.
+    pub(crate) fn put_back_copy(&mut self, key: LogKey) {
+        self.copies.push_front(key);
     }
 
-    /// Whether what the log has in the ring is rather moved than written to a segment of its own:
-    /// it is little, so is what all such logs have, and the ring is not full of what lives.
-    fn is_little(&self, key: LogKey) -> bool {
-        let ring = self.ring.capacity();
-        let most = ring / if self.space_wanted { 4 } else { 2 };
-        self.remnants.counts(self.logs[key].run_bytes)
-            && self.remnants.bytes < ring / 4
-            && self.remnants.all < most
-    }
-
-    /// Whether a flush for space pads and closes the segment: a long remainder goes in whole
-    /// blocks; what then is left is little, and is copied.
-    pub(crate) fn closes_for_space(&self, key: LogKey) -> bool {
-        let least = self.config.write_behind_bytes as u64;
-        let log = &self.logs[key];
-        log.run_bytes < least.max(4 * BLOCK as u64) || !log.gains_by_blocks()
-    }
-
-    /// Runs that nothing needs any more leave the journal.
-    pub(crate) fn release_runs(&mut self, key: LogKey) {
-        let log = &mut self.logs[key];
-        let floor = log.journal_floor();
-        let mut freed = 0;
-        while log.runs.front().is_some_and(|run| run.last < floor) {
-            let run = log.runs.pop_front().expect("just seen");
-            freed += run.bytes;
-            self.ring.remove_live(run.seq);
-        }
-        self.remnants.change(log, log.run_bytes - freed);
-        self.stirred = true;
-    }
-
-    // --- memory ---
-
-    /// Evicts what segments hold, oldest first; if that is not enough, has more written behind.
-    pub(crate) fn relieve_memory(&mut self) {
-        let budget = self.config.tail_cache_bytes;
-        let mut looked = self.evictable.len();
-        while self.tail_bytes > budget && looked > 0 {
-            looked -= 1;
-            let Some((key, id)) = self.evictable.pop_front() else {
-                break;
-            };
-            if self.logs.key(id) != Some(key) {
-                continue;
-            }
-            let more = self.evict(key, budget);
-            if more {
-                self.evictable.push_back((key, id));
-            }
-        }
-        let little = self.config.copy_forward_bytes;
-        let dire = self.tail_bytes > 2 * budget;
-        let mut looked = self.dirty.len().min(MOST_LOOKED_AT);
-        while self.tail_bytes > budget && looked > 0 && self.behind.len() < self.config.flush_jobs {
-            looked -= 1;
-            let Some((key, id)) = self.dirty.pop_front() else {
-                break;
-            };
-            if self.logs.key(id) != Some(key) {
-                continue;
-            }
-            let log = &mut self.logs[key];
-            if log.removal.is_some() {
-                // Its entries are gone, or go with its files.
-                log.queued_dirty = false;
-                continue;
-            }
-            if log.tail_bytes < little && !dire {
-                // Closing a segment for so little costs more than the memory is worth.
-                self.dirty.push_back((key, id));
-                continue;
-            }
-            log.queued_dirty = false;
-            let close = !log.can_flush() || !log.gains_by_blocks();
-            self.queue_behind(key, close);
-        }
-    }
-
-    /// Takes durable entries out of memory that a segment holds and no replay needs; whether there
-    /// are more that could go.
-    fn evict(&mut self, key: LogKey, budget: usize) -> bool {
-        let log = &mut self.logs[key];
-        let replay = log
-            .snapshot
-            .as_ref()
-            .map_or(0, |snapshot| snapshot.ordinal.0);
-        // What is not durable is not read from segments; see `visible`.
-        let bound = log.flushed.0.min(log.durable.0).0.min(replay);
-        let mut freed = 0;
-        while self.tail_bytes - freed > budget
-            && log
-                .tail
-                .front()
-                .is_some_and(|entry| entry.meta.ordinal.0 < bound)
-        {
-            freed += log.pop_tail();
-        }
-        self.tail_bytes -= freed;
-        let log = &self.logs[key];
-        let first = log.tail_first();
-        if first.0 >= replay && first < log.flushed.0 {
-            self.ask_snapshot(key);
-        }
-        first < self.logs[key].flushed.0
-    }
-}
-
-/// What logs with little in the journal have there together: what copying moves once round the
-/// ring. Logs with much do not count, for they are written behind.
-#[derive(Debug)]
-pub(crate) struct Remnants {
-    bytes: u64,
-    /// What all logs have there.
-    all: u64,
-    /// Logs that have anything there.
-    logs: u64,
-    /// Fewer bytes than this are little.
-    little: u64,
-}
-
-impl Remnants {
-    pub(crate) fn new(little: u64) -> Self {
-        Self {
-            bytes: 0,
-            all: 0,
-            logs: 0,
-            little,
-        }
-    }
-
-    /// What all logs have in the journal, whether little or much.
-    pub(crate) fn all(&self) -> u64 {
-        self.all
-    }
-
-    /// Logs that have anything in the journal.
-    pub(crate) fn logs(&self) -> u64 {
-        self.logs
-    }
-
-    /// Whether a log with so many bytes in the journal has little there.
-    pub(crate) fn counts(&self, run_bytes: u64) -> bool {
-        run_bytes < self.little
-    }
-
-    /// The log has so many bytes in the journal from now on.
-    pub(crate) fn change(&mut self, log: &mut LogState, run_bytes: u64) {
-        let before = std::mem::replace(&mut log.run_bytes, run_bytes);
-        self.all = self.all - before + run_bytes;
-        self.logs = self.logs - u64::from(before > 0) + u64::from(run_bytes > 0);
-        if self.counts(before) {
-            self.bytes -= before;
-        }
-        if self.counts(run_bytes) {
-            self.bytes += run_bytes;
-        }
-    }
-}
-
-/// What a log has in a window of old commits.
-struct Left {
-    /// Bytes that a copy would take.
-    bytes: u64,
-    /// Something there is held by a replay only.
-    held: bool,
-    /// Something there is nowhere else.
-    data: bool,
-}
-
-impl LogState {
-    /// What stands in commits below `upto`; `None` for nothing.
-    fn left_below(&self, upto: CommitSeq) -> Option<Left> {
-        let floor = self.data_floor();
-        let mut left = Left {
-            bytes: 0,
-            held: false,
-            data: false,
-        };
-        let mut any = false;
-        for run in &self.runs {
-            if run.seq >= upto {
-                if run.copied { continue } else { break }
-            }
-            any = true;
-            if run.prefix || run.last < floor {
-                left.held = true;
-            } else {
-                left.data = true;
-            }
-            if !run.prefix {
-                left.bytes += run.bytes;
-            }
-        }
-        any.then_some(left)
-    }
-
-    /// Whether its entries can be written to a segment.
-    pub(crate) fn can_flush(&self) -> bool {
-        self.class.files && !self.stopped && self.flushed.0 < self.written.0
-    }
-
-    /// Whether writing whole blocks, without a closing pad, would cover an entry.
-    fn gains_by_blocks(&self) -> bool {
-        if self.flushed.0 >= self.written.0 {
-            return false;
-        }
-        let first = self.entry(self.flushed.0);
-        let last = self.entry(crate::types::Ordinal(self.written.0.0 - 1));
-        let end = last.pos + u64::from(last.meta.len);
-        let first_end = first.pos + u64::from(first.meta.len);
-        last.pos < first.pos || first_end <= crate::format::round_down(end)
+    /// No time is left for copies.
+    pub(crate) fn forget_copies(&mut self) {
+        self.copies.clear();
     }
 }

@@ -64,7 +64,12 @@ impl<P: BufPool> Store<P> {
         if !self.needs_rescue() {
             return false;
         }
-        let room = self.body_room(self.ring.free().saturating_sub(self.granted));
+        let room = self.journal.ring.body_room(
+            self.journal
+                .ring
+                .free()
+                .saturating_sub(self.journal.ring.granted()),
+        );
         let Some((found, gain)) = self.find_rescue(room) else {
             return false;
         };
@@ -74,7 +79,7 @@ impl<P: BufPool> Store<P> {
         }
         let len = commit_len(plan.body) as u64;
         if gain <= len {
-            self.rescue_credit = self.rescue_credit.saturating_sub(len);
+            self.reclaim.spend_rescue(len);
         }
         self.stats.rescues += 1;
         true
@@ -82,24 +87,30 @@ impl<P: BufPool> Store<P> {
 
     /// Something waits for space, and what else wins space has no room.
     fn needs_rescue(&self) -> bool {
-        let appends = self.space_wanted && !self.space.is_short() && !self.stopping;
-        let owed = !self.control.is_empty() || !(self.last_commit_empty || self.may_vouch());
+        let appends =
+            self.reclaim.is_awaited() && !self.space.is_short() && !self.phase.is_stopping();
+        let owed = self.commits.lines.control() > 0
+            || !(self.commits.pace.is_vouched() || self.may_vouch());
         (appends || owed)
-            && self.spare() < self.max_commit as u64
-            && self.rescue_credit > 0
-            && self.ring.in_flight() == 0
+            && self.journal.ring.spare() < self.journal.ring.max_commit() as u64
+            && self.reclaim.may_rescue()
+            && self.journal.ring.in_flight() == 0
     }
 
     /// The oldest commits that can be rewritten with the most gain, and that; `None` if the oldest
     /// of all cannot be now.
     fn find_rescue(&mut self, room: usize) -> Option<(Found, u64)> {
-        let mut seq = self.ring.live_from();
+        let mut seq = self.journal.ring.live_from();
         let mut found = Found::default();
         let mut best: Option<(u64, Found, u64)> = None;
         let mut fits: Option<Found> = None;
         let mut looked = 0;
-        while seq < self.ring.durable() && looked < MOST_LOOKED_AT {
-            let commit = self.ring.get(seq).expect("commits from live-from on");
+        while seq < self.journal.ring.durable() && looked < MOST_LOOKED_AT {
+            let commit = self
+                .journal
+                .ring
+                .get(seq)
+                .expect("commits from live-from on");
             if commit.live > 0 {
                 looked += 1;
                 let mut keys = commit.logs.clone();
@@ -113,7 +124,10 @@ impl<P: BufPool> Store<P> {
                     return best.map(|(_, found, gain)| (found, gain));
                 }
                 found.upto = seq.plus(1);
-                let (gain, len) = (self.ring.gain(found.upto), commit_len(found.bytes) as u64);
+                let (gain, len) = (
+                    self.journal.ring.gain(found.upto),
+                    commit_len(found.bytes) as u64,
+                );
                 let clear = found.bytes <= room && gain >= len;
                 if clear && best.as_ref().is_none_or(|(most, ..)| gain - len >= *most) {
                     best = Some((gain - len, copy_of(&found), gain));
@@ -213,17 +227,18 @@ impl<P: BufPool> Store<P> {
         let log = &self.logs[key];
         // Once round the ring without success, less may stay: in a very small one the reserve is
         // much of it.
-        let usable = self.ring.usable();
-        let open = match self.rescue_credit <= usable {
-            true => usable.saturating_sub(self.reserve()),
-            false => self.ring.capacity(),
+        let usable = self.journal.ring.usable();
+        let open = match self.reclaim.is_round_once() {
+            true => usable.saturating_sub(self.journal.ring.reserve()),
+            false => self.journal.ring.capacity(),
         };
-        let little = self.remnants.counts(log.run_bytes) && self.remnants.all() < open / 4;
+        let little =
+            self.reclaim.remnants.counts(log.run_bytes) && self.reclaim.remnants.all() < open / 4;
         if little || !log.can_flush() || log.job_waits_for_space() {
             return false;
         }
         let busy = log.files.as_ref().is_some_and(|files| files.job.is_some());
-        if busy || self.jobs >= self.config.flush_jobs {
+        if busy || self.writing.jobs() >= self.config.flush_jobs {
             return true;
         }
         let close = self.closes_for_space(key);
@@ -241,9 +256,7 @@ impl<P: BufPool> Store<P> {
             }
             if !self.plan_log_control(plan, room, key) {
                 // Without asking for another turn, which would find no more room.
-                if !std::mem::replace(&mut self.logs[key].queued_control, true) {
-                    self.control.push_back(key);
-                }
+                self.commits.lines.add_control(key, &mut self.logs[key]);
                 return;
             }
         }

@@ -6,14 +6,17 @@
 
 pub(crate) mod removal;
 
+use std::collections::BTreeMap;
+
 use crate::io::BufPool;
 use crate::mutation::{Mutation, mutated};
 use crate::store::Store;
 use crate::store::api::Event;
 use crate::store::journal::ring::LogKey;
+use crate::store::log::LogState;
 use crate::store::reading::read::Waiter;
 use crate::store::segments::files::Listing;
-use crate::types::{CommitSeq, Level, LogId, Now, Offset, Ordinal};
+use crate::types::{CommitSeq, Level, LogId, Mono, Now, Offset, Ordinal};
 
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -30,6 +33,36 @@ pub(crate) struct Trim {
     pub(crate) start: (Ordinal, Offset),
 }
 
+/// When logs are to be looked at, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Deadlines(BTreeMap<(Mono, LogId), LogKey>);
+
+impl Deadlines {
+    /// The first of them.
+    pub(crate) fn first(&self) -> Option<Mono> {
+        self.0.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// The log is looked at then, or earlier.
+    fn plan(&mut self, key: LogKey, log: &mut LogState, at: Mono) {
+        if let Some(old) = log.retention_at {
+            if old <= at {
+                return;
+            }
+            self.0.remove(&(old, log.id));
+        }
+        self.0.insert((at, log.id), key);
+        log.retention_at = Some(at);
+    }
+
+    /// The next log whose time has come, which may be gone.
+    fn next(&mut self, now: Mono) -> Option<(LogId, LogKey)> {
+        let first = self.0.first_entry()?;
+        let (at, id) = *first.key();
+        (at <= now).then(|| (id, first.remove()))
+    }
+}
+
 impl<P: BufPool> Store<P> {
     /// Moves the log's start up to `before`, at most to its durable end. Readers see it at once;
     /// [`Event::Trimmed`] follows when it is durable, and then whole segments below go. Ignored
@@ -43,7 +76,7 @@ impl<P: BufPool> Store<P> {
         if !state.lives() || before <= state.start.1 || !state.class.retention {
             return;
         }
-        self.stirred = true;
+        self.turn.stir();
         if before == state.durable.1 && state.durable == state.next {
             self.move_start(key, state.next);
             return;
@@ -87,7 +120,7 @@ impl<P: BufPool> Store<P> {
             }
             log.flushed = log.flushed.max(start);
             let id = log.id;
-            self.tail_bytes -= freed;
+            self.memory.gave(freed);
             self.events.push_back(Event::Trimmed { log: id, start });
             return;
         }
@@ -117,7 +150,7 @@ impl<P: BufPool> Store<P> {
         while !log.tail.is_empty() {
             freed += log.pop_tail();
         }
-        self.tail_bytes -= freed;
+        self.memory.gave(freed);
     }
 
     /// A checkpoint that moved the start to here is durable: segments wholly below it go.
@@ -175,13 +208,15 @@ impl<P: BufPool> Store<P> {
                 .is_some_and(|(end, _)| replayed < end && end <= start)
         });
         for segment in gone {
-            self.index_cache.forget_segment(id, segment.id);
+            self.reading.indexes.forget_segment(id, segment.id);
             if !segment.created {
                 continue;
             }
             for file in [segment.file(id), segment.index_file(id)] {
                 match placed {
-                    Some(seq) if seq >= self.ring.durable() => self.obsolete.push_back((seq, file)),
+                    Some(seq) if seq >= self.journal.ring.durable() => {
+                        self.commits.effects.add_obsolete(seq, file)
+                    }
                     _ => self.ops.remove(file),
                 }
             }
@@ -194,7 +229,7 @@ impl<P: BufPool> Store<P> {
     /// Drops at once what the log's settings say is too much or too old, rather than at its next
     /// deadline. Ignored if there is no such log.
     pub fn expire(&mut self, log: LogId, now: Now) {
-        self.now = now;
+        self.turn.now = now;
         let Some(key) = self.logs.key(log) else {
             return;
         };
@@ -202,7 +237,7 @@ impl<P: BufPool> Store<P> {
         let limited =
             state.settings.retention_bytes.is_some() || state.settings.retention_ms.is_some();
         if limited && state.lives() && state.class.retention {
-            self.stirred = true;
+            self.turn.stir();
             self.apply_retention(key);
             // What is not durable yet may go in a moment.
             self.look_soon(key);
@@ -228,15 +263,8 @@ impl<P: BufPool> Store<P> {
         if !log.class.retention || settings.level == Level::Memory || !limited {
             return;
         }
-        let (id, at) = (log.id, self.now.mono.after(wait));
-        if let Some(old) = log.retention_at {
-            if old <= at {
-                return;
-            }
-            self.retention.remove(&(old, id));
-        }
-        self.retention.insert((at, id), key);
-        self.logs[key].retention_at = Some(at);
+        let at = self.turn.now.mono.after(wait);
+        self.deadlines.plan(key, &mut self.logs[key], at);
     }
 
     /// Nanoseconds until the first of the log's segments is too old, or the open one is to end so
@@ -254,7 +282,7 @@ impl<P: BufPool> Store<P> {
             let age_ns = (age.min(settings.segment_ms) / 2).saturating_mul(NS_PER_MS);
             return age_ns.max(1);
         };
-        let now = self.now.wall.0;
+        let now = self.turn.now.wall.0;
         let left = |since: i64, age: u64| {
             let past = i64::try_from(age).unwrap_or(i64::MAX);
             let at = since.max(0).saturating_add(past);
@@ -270,10 +298,7 @@ impl<P: BufPool> Store<P> {
 
     /// Looks at the logs whose deadline has come.
     pub(crate) fn check_retention(&mut self) {
-        while let Some((&(at, id), &key)) = self.retention.first_key_value()
-            && at <= self.now.mono
-        {
-            self.retention.remove(&(at, id));
+        while let Some((id, key)) = self.deadlines.next(self.turn.now.mono) {
             if self.logs.key(id) != Some(key) || !self.logs[key].lives() {
                 continue;
             }
@@ -287,7 +312,7 @@ impl<P: BufPool> Store<P> {
 
     /// Drops what the log's settings say is too much or too old.
     pub(crate) fn apply_retention(&mut self, key: LogKey) {
-        let now = self.now.wall.0;
+        let now = self.turn.now.wall.0;
         debug_assert!(self.logs[key].lives(), "a deleted log keeps nothing");
         if self.logs[key].files.is_none() || self.logs[key].stopped {
             return;
@@ -362,14 +387,14 @@ impl<P: BufPool> Store<P> {
             self.look_soon(key);
         }
         if start.0 > self.logs[key].start.0 {
-            self.stirred = true;
+            self.turn.stir();
             self.move_start(key, start);
         }
     }
 
     /// Ends the open segment when it is old, so that it can expire as a whole.
     fn end_aged_segment(&mut self, key: LogKey) {
-        let now = self.now.wall.0;
+        let now = self.turn.now.wall.0;
         let log = &mut self.logs[key];
         let settings = log.settings;
         let Some(files) = log.files.as_ref() else {

@@ -22,10 +22,9 @@ impl<P: BufPool> Store<P> {
         if self.logs[key].removal.is_some() {
             return;
         }
-        self.stirred = true;
+        self.turn.stir();
         self.give_up_pending(key);
-        self.index_cache.forget(log);
-        self.span_cache.forget(log);
+        self.reading.forget(log);
         let state = &mut self.logs[key];
         state.removal = Some(Removal::Wanted);
         let flushing = state
@@ -70,7 +69,7 @@ impl<P: BufPool> Store<P> {
         log.wants_checkpoint = false;
         log.wants_snapshot = false;
         log.wants_end = true;
-        self.rescue_credit = 2 * self.ring.usable();
+        self.reclaim.renew_rescues();
         self.queue_control(key);
     }
 
@@ -80,30 +79,30 @@ impl<P: BufPool> Store<P> {
         match log.removal.as_mut().expect("only a removed log has an end") {
             removal @ Removal::Wanted => {
                 *removal = Removal::Placed(seq);
-                self.ends.push_back((seq, key));
+                self.commits.effects.add_end(seq, key);
             }
             Removal::Placed(old) => {
                 let old = std::mem::replace(old, seq);
-                self.ring.remove_live(old);
+                self.journal.ring.remove_live(old);
             }
             Removal::Files { end, .. } => {
                 if let Some(old) = end.replace(seq) {
-                    self.ring.remove_live(old);
+                    self.journal.ring.remove_live(old);
                 }
             }
         }
         let log = &mut self.logs[key];
         log.copy_below = None;
-        self.reclaim_again = true;
-        self.remnants.change(log, 0);
+        self.reclaim.look_again();
+        self.reclaim.remnants.change(log, 0);
         for run in std::mem::take(&mut log.runs) {
-            self.ring.remove_live(run.seq);
+            self.journal.ring.remove_live(run.seq);
         }
         if let Some(old) = self.logs[key].checkpoint_seq.take() {
-            self.ring.remove_live(old);
+            self.journal.ring.remove_live(old);
         }
         if let Some(old) = self.logs[key].snapshot.take() {
-            self.ring.remove_live(old.seq);
+            self.journal.ring.remove_live(old.seq);
         }
     }
 
@@ -125,7 +124,7 @@ impl<P: BufPool> Store<P> {
             step: RemovalStep::List,
             waits: 1,
         });
-        self.tail_bytes -= freed;
+        self.memory.gave(freed);
         self.events.push_back(Event::Dropped { log: id });
         self.ops
             .push(Purpose::Removal { log: key }, Op::List(Dir::Log(id)));
@@ -172,7 +171,7 @@ impl<P: BufPool> Store<P> {
             RemovalStep::SyncParent => {
                 let end = end.take();
                 if let Some(seq) = end {
-                    self.ring.remove_live(seq);
+                    self.journal.ring.remove_live(seq);
                 }
                 let files = self.logs.remove(key).files;
                 // A listing that is slower than the removal has nobody left to tell them.

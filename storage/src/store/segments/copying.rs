@@ -25,40 +25,40 @@ pub(crate) struct Copying {
 impl<P: BufPool> Store<P> {
     /// Whether a write may still be put together in this turn.
     pub(crate) fn may_copy(&mut self) -> bool {
-        if self.copying.turn != Some(self.now.mono) {
+        if self.writing.copying.turn != Some(self.turn.now.mono) {
             self.renew_copying();
         }
-        self.copying.left > 0
+        self.writing.copying.left > 0
     }
 
     /// So many bytes of one were. It may pass the bound: it is not divided.
     pub(crate) fn copied(&mut self, bytes: usize) {
-        self.copying.left = self.copying.left.saturating_sub(bytes);
+        self.writing.copying.left = self.writing.copying.left.saturating_sub(bytes);
     }
 
     /// A new turn begins, though no time may have passed.
     pub(crate) fn renew_copying(&mut self) {
-        self.copying.turn = Some(self.now.mono);
-        self.copying.left = self.config.turn_copy_bytes;
+        self.writing.copying.turn = Some(self.turn.now.mono);
+        self.writing.copying.left = self.config.turn_copy_bytes;
     }
 
     /// The log's job goes on in a later turn.
     pub(crate) fn write_later(&mut self, key: LogKey) {
         let place = (key, self.logs[key].id);
         // No longer than there are jobs, which are few.
-        if !self.copying.line.contains(&place) {
-            self.copying.line.push_back(place);
+        if !self.writing.copying.line.contains(&place) {
+            self.writing.copying.line.push_back(place);
         }
     }
 
     /// Lets those in line go on, as far as the turn has something left. Who has nothing to write any
     /// more just leaves it.
     pub(crate) fn go_on_writing(&mut self) {
-        for _ in 0..self.copying.line.len() {
+        for _ in 0..self.writing.copying.line.len() {
             if !self.may_copy() {
                 return;
             }
-            let (key, id) = self.copying.line.pop_front().expect("counted");
+            let (key, id) = self.writing.copying.line.pop_front().expect("counted");
             if self.logs.key(id) == Some(key) {
                 self.go_on_with_job(key);
             }
@@ -68,6 +68,6 @@ impl<P: BufPool> Store<P> {
     /// Whether something takes more than one turn and goes on in [`Store::handle_timeout`].
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.copying.line.is_empty() && !self.fatal
+        !self.writing.copying.line.is_empty() && !self.phase.is_failed()
     }
 }

@@ -119,7 +119,7 @@ impl Job {
 impl<P: BufPool> Store<P> {
     /// Starts a bulk write of the log's pending entries, if it may.
     pub(crate) fn start_bulk(&mut self, key: LogKey) -> bool {
-        let limit = self.extent_limit();
+        let limit = self.journal.ring.record_limit();
         self.logs[key].drop_finished_writer();
         let log = &self.logs[key];
         let files = log.files.as_ref().expect("a log with entries has files");
@@ -168,7 +168,7 @@ impl<P: BufPool> Store<P> {
     /// Starts to write journaled entries behind. `close`: all of them, in a padded block that
     /// ends the segment. `false`: there is nothing to gain, or the log cannot.
     pub(crate) fn start_behind(&mut self, key: LogKey, close: bool) -> bool {
-        if self.stopping && self.space.is_full() {
+        if self.phase.is_stopping() && self.space.is_full() {
             // The journal holds it, and there is no time to wait.
             return false;
         }
@@ -236,7 +236,7 @@ impl<P: BufPool> Store<P> {
             log.roll |= old_end.is_none();
             return;
         }
-        let mut segment = Segment::new(position, self.journal.generation, old.opened);
+        let mut segment = Segment::new(position, self.journal.id.generation, old.opened);
         segment.end = old_end;
         segment.bytes = old.bytes - end;
         old.bytes = end;
@@ -254,7 +254,7 @@ impl<P: BufPool> Store<P> {
 
     fn start_job(&mut self, key: LogKey, kind: Kind, to: Ordinal, close: bool) {
         let span_target = self.config.span_bytes;
-        let generation = self.journal.generation;
+        let generation = self.journal.id.generation;
         let log = &mut self.logs[key];
         let mut files = log.files.take().expect("checked by the caller");
         let flushed = log.flushed.0;
@@ -349,8 +349,7 @@ impl<P: BufPool> Store<P> {
         });
         let made = files.dir_made;
         log.files = Some(files);
-        self.jobs += 1;
-        self.behind_jobs += usize::from(kind == Kind::Behind);
+        self.writing.begin(kind);
         if made {
             self.advance_job(key);
         } else {
@@ -542,8 +541,7 @@ impl<P: BufPool> Store<P> {
         let log = &mut self.logs[key];
         let files = log.files.as_mut().expect("a flushing log has files");
         let job = files.job.take().expect("job under way");
-        self.jobs -= 1;
-        self.behind_jobs -= usize::from(job.kind == Kind::Behind);
+        self.writing.end(job.kind);
         self.after_job(key);
     }
 
@@ -553,8 +551,7 @@ impl<P: BufPool> Store<P> {
         let log = &mut self.logs[key];
         let files = log.files.as_mut().expect("a flushing log has files");
         let job = files.job.take().expect("job under way");
-        self.jobs -= 1;
-        self.behind_jobs -= usize::from(job.kind == Kind::Behind);
+        self.writing.end(job.kind);
         let writer = files.writer.as_mut().expect("a job has a writer");
         writer.boundary = round_down(job.stop.min(job.end));
         if job.close {
@@ -569,10 +566,10 @@ impl<P: BufPool> Store<P> {
             let id = log.id;
             let segment = SegmentId {
                 base: job.base,
-                generation: self.journal.generation,
+                generation: self.journal.id.generation,
             };
-            self.index_cache.extend(id, segment, &job.index);
-            self.evictable.push_back((key, id));
+            self.reading.indexes.extend(id, segment, &job.index);
+            self.memory.add_evictable(key, id);
             self.logs[key].wants_checkpoint = true;
             self.queue_control(key);
         }
@@ -585,8 +582,7 @@ impl<P: BufPool> Store<P> {
         let log = &mut self.logs[key];
         let files = log.files.as_mut().expect("a flushing log has files");
         let job = files.job.take().expect("job under way");
-        self.jobs -= 1;
-        self.behind_jobs -= usize::from(job.kind == Kind::Behind);
+        self.writing.end(job.kind);
         self.stop_log(key, job.error.unwrap_or_default());
         self.after_job(key);
     }

@@ -123,7 +123,7 @@ impl<P: BufPool> Store<P> {
     /// Gives back what a file is longer than this, whose owner needs it no more.
     pub(crate) fn trim_file(&mut self, file: FileName, len: u64) {
         self.ops.push(Purpose::CleanUp, Op::Resize { file, len });
-        self.stirred = true;
+        self.turn.stir();
     }
 }
 

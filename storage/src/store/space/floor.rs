@@ -56,15 +56,15 @@ impl<P: BufPool> Store<P> {
     /// Bytes that a start takes at most to carry over what this journal holds, with what it will of the
     /// entries that were accepted. To write a log behind takes no more than it takes off this.
     fn start_need(&self) -> u64 {
-        let logs = self.remnants.logs() + self.ready.len() as u64;
-        at_most(self.ring.used() + self.granted, 0) + LOG_COST * logs
+        let logs = self.reclaim.remnants.logs() + self.commits.lines.ready() as u64;
+        at_most(self.journal.ring.used() + self.journal.ring.granted(), 0) + LOG_COST * logs
     }
 
     /// Bytes that are left alone; 0: none.
     fn left_alone(&self) -> u64 {
         match self.config.disk_floor_bytes {
             0 => 0,
-            floor => floor.max(self.start_need()) + self.prefill.missing(),
+            floor => floor.max(self.start_need()) + self.journal.prefill.missing(),
         }
     }
 
@@ -103,8 +103,8 @@ impl<P: BufPool> Store<P> {
         floor.free = floor.free.map(|free| free.saturating_sub(bytes));
         floor.taken += bytes;
         if floor.ask_at.is_none() || floor.taken >= floor.ask_after {
-            floor.ask_at = Some(self.now.mono);
-            self.stirred = true;
+            floor.ask_at = Some(self.turn.now.mono);
+            self.turn.stir();
         }
         self.judge_floor();
     }
@@ -120,19 +120,19 @@ impl<P: BufPool> Store<P> {
     pub(crate) fn poll_free_space(&mut self) {
         let floor = &mut self.space.floor;
         // First when it opens.
-        let idle_at = *floor.idle_ask_at.get_or_insert(self.now.mono);
+        let idle_at = *floor.idle_ask_at.get_or_insert(self.turn.now.mono);
         let mut dates = floor.ask_at.into_iter().chain([idle_at]);
-        let due = dates.any(|at| at <= self.now.mono);
+        let due = dates.any(|at| at <= self.turn.now.mono);
         if due && !floor.asked && self.config.disk_floor_bytes > 0 {
             (floor.asked, floor.taken) = (true, 0);
-            let claim = self.start_need() + self.prefill.missing();
+            let claim = self.start_need() + self.journal.prefill.missing();
             self.ops.push(Purpose::FreeSpace, Op::FreeSpace { claim });
         }
     }
 
     fn idle_check(&self) -> Mono {
         let rest = self.config.free_space_check_ns.saturating_mul(IDLE_CHECKS);
-        self.now.mono.after(rest)
+        self.turn.now.mono.after(rest)
     }
 
     pub(crate) fn free_space_known(&mut self, result: IoResult<P::Buf>) {
@@ -147,7 +147,7 @@ impl<P: BufPool> Store<P> {
             // An answer, unlike what was reckoned, can end a shortage.
             floor.low = None;
         }
-        floor.ask_at = Some(self.now.mono.after(self.config.free_space_check_ns));
+        floor.ask_at = Some(self.turn.now.mono.after(self.config.free_space_check_ns));
         floor.idle_ask_at = Some(idle);
         self.judge_floor();
     }

@@ -111,7 +111,7 @@ impl<P: BufPool> Store<P> {
     /// When free space is asked for, or refused steps are tried, though nothing else happens.
     pub(crate) fn space_deadline(&self) -> Option<Mono> {
         let retry = self.space.retry_at;
-        let retry = retry.filter(|_| !self.stopping && !self.fatal);
+        let retry = retry.filter(|_| !self.phase.is_stopping() && !self.phase.is_failed());
         self.floor_deadline().into_iter().chain(retry).min()
     }
 
@@ -124,17 +124,17 @@ impl<P: BufPool> Store<P> {
         space.waiting.push_back(what);
         space.refused = true;
         space.full.get_or_insert(reason);
-        if space.retry_at.is_none_or(|at| at <= self.now.mono) {
-            space.retry_at = Some(self.now.mono.after(self.config.free_space_check_ns));
+        if space.retry_at.is_none_or(|at| at <= self.turn.now.mono) {
+            space.retry_at = Some(self.turn.now.mono.after(self.config.free_space_check_ns));
         }
-        self.stirred = true;
+        self.turn.stir();
     }
 
     /// Files were removed: what was refused is tried at once.
     pub(crate) fn space_freed(&mut self) {
         if self.space.is_full() {
-            self.space.retry_at = Some(self.now.mono);
-            self.stirred = true;
+            self.space.retry_at = Some(self.turn.now.mono);
+            self.turn.stir();
         }
     }
 
@@ -148,11 +148,15 @@ impl<P: BufPool> Store<P> {
 
     /// Tries again what was refused, when it is time.
     pub(crate) fn retry_refused(&mut self) {
-        let due = self.space.retry_at.is_some_and(|at| at <= self.now.mono);
-        if !due || self.stopping || mutated(self.config.mutation, Mutation::FullForEver) {
+        let due = self
+            .space
+            .retry_at
+            .is_some_and(|at| at <= self.turn.now.mono);
+        if !due || self.phase.is_stopping() || mutated(self.config.mutation, Mutation::FullForEver)
+        {
             return;
         }
-        let next = self.now.mono.after(self.config.free_space_check_ns);
+        let next = self.turn.now.mono.after(self.config.free_space_check_ns);
         self.space.retry_at = Some(next);
         if self.ops.tried_again() > 0 {
             return;
@@ -162,8 +166,8 @@ impl<P: BufPool> Store<P> {
         if well && waiting == 0 {
             self.space.full = None;
             self.space.retry_at = None;
-            self.reclaim_again = true;
-            self.stirred = true;
+            self.reclaim.look_again();
+            self.turn.stir();
             return;
         }
         let tried = if well { waiting } else { waiting.min(PROBES) };
@@ -207,7 +211,7 @@ impl<P: BufPool> Store<P> {
     /// A commit was refused: the same bytes go to the same place when there is space, and nothing
     /// after it is acknowledged before. False if it cannot be repeated.
     pub(crate) fn refuse_commit(&mut self, seq: CommitSeq, error: &IoError) -> bool {
-        if !is_refusal(error) || self.stopping {
+        if !is_refusal(error) || self.phase.is_stopping() {
             return false;
         }
         let Some(commit) = self.space.growing.get_mut(&seq) else {
@@ -242,10 +246,10 @@ impl<P: BufPool> Store<P> {
     pub(crate) fn refuse_job(&mut self, key: LogKey, reason: String) {
         let log = &self.logs[key];
         // A job that is given up leaves its segment as it is: no other may begin when stopping.
-        if self.stopping {
+        if self.phase.is_stopping() {
             self.space.full.get_or_insert(reason.clone());
         }
-        if log.removal.is_some() || log.stopped || self.stopping {
+        if log.removal.is_some() || log.stopped || self.phase.is_stopping() {
             return self.give_up_job(key);
         }
         let id = log.id;

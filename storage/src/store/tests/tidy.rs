@@ -133,8 +133,9 @@ fn a_stop_ends_where_the_ring_has_no_room() {
         .store
         .put_snapshot(machine, Bytes::from_static(b"state"));
     // Only the reserve is free, and all attempts to win more were made.
-    world.store.granted = world.store.ring.free() - world.store.reserve();
-    world.store.rescue_credit = 0;
+    let ring = &mut world.store.journal.ring;
+    ring.grant(ring.free() - ring.reserve() - ring.granted());
+    world.store.reclaim.spend_rescue(u64::MAX);
     stopped(&mut world);
     world.restart(settings);
     world.check_log(machine, 5000);
@@ -157,7 +158,7 @@ fn mark_on(disk: &Disk, position: u64) -> Mark {
 fn a_start_after_a_clean_stop_does_not_search_for_the_journals_end() {
     let mut world = world(1_000_000_000_000);
     stopped(&mut world);
-    let position = world.store.marked.position;
+    let position = world.store.journal.marked.position;
     let mark = mark_on(&world.disk, position);
     assert!(mark.ended.is_some());
     let told = world.recovery_of(&world.disk).summary;
@@ -181,10 +182,10 @@ fn a_start_after_a_clean_stop_does_not_search_for_the_journals_end() {
 fn a_mark_of_an_end_that_is_older_than_the_ring_is_not_believed() {
     for seed in 0..40 {
         let mut world = world(0);
-        let vouched = CommitSeq(world.store.ring.durable().0 - 1);
-        let (file, pos) = world.store.ring.place_of(vouched).unwrap();
+        let vouched = CommitSeq(world.store.journal.ring.durable().0 - 1);
+        let (file, pos) = world.store.journal.ring.place_of(vouched).unwrap();
         let stale = Mark {
-            journal: world.store.journal,
+            journal: world.store.journal.id,
             vouched,
             bytes: 0,
             ended: Some(RingPosition {
@@ -199,7 +200,7 @@ fn a_mark_of_an_end_that_is_older_than_the_ring_is_not_believed() {
                 world.settle();
             }
         }
-        let position = world.store.marked.position;
+        let position = world.store.journal.marked.position;
         put_mark(&mut world.disk, position, &stale);
         let frontiers = ids().map(|log| (log, world.store.frontiers(log).unwrap().durable));
         let durable: Vec<_> = frontiers.collect();

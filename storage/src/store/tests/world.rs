@@ -415,14 +415,11 @@ impl World {
     pub(super) fn standing(&self) -> String {
         let store = &self.store;
         format!(
-            "granted {}, ready {}, bulk {}, control {}, copies {}, jobs {}, credit {}: {:?}",
-            store.granted,
-            store.ready.len(),
-            store.bulk.len(),
-            store.control.len(),
-            store.copies.len(),
-            store.jobs,
-            store.reclaim_credit,
+            "granted {}, {:?}, {:?}, {:?}: {:?}",
+            store.journal.ring.granted(),
+            store.commits.lines,
+            store.writing,
+            store.reclaim,
             store.stats(),
         )
     }

@@ -1,0 +1,131 @@
+//! Entries in memory: how many bytes they are, which could go, and what lets more go.
+//!
+//! It takes no entry out that is not in a segment, and none that a replay may need.
+
+use std::collections::VecDeque;
+
+use crate::io::BufPool;
+use crate::store::Store;
+use crate::store::journal::ring::LogKey;
+use crate::store::log::LogState;
+use crate::store::log::lines::Line;
+use crate::types::LogId;
+
+/// Logs that one turn looks at, at most.
+const MOST_LOOKED_AT: usize = 4096;
+
+/// What all logs have in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    bytes: usize,
+    /// Logs with entries that may be evicted, oldest first.
+    evictable: VecDeque<(LogKey, LogId)>,
+    /// Logs with unflushed entries, oldest first: what memory pressure writes behind.
+    dirty: VecDeque<(LogKey, LogId)>,
+}
+
+impl Memory {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Entries take so much more.
+    pub(crate) fn took(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
+    /// Entries left, which took so much.
+    pub(crate) fn gave(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+    }
+
+    /// Segments hold more of the log.
+    pub(crate) fn add_evictable(&mut self, key: LogKey, id: LogId) {
+        self.evictable.push_back((key, id));
+    }
+
+    /// The log has entries that no segment holds.
+    pub(crate) fn add_dirty(&mut self, key: LogKey, log: &mut LogState) {
+        if log.lines.enter(Line::Dirty) {
+            self.dirty.push_back((key, log.id));
+        }
+    }
+}
+
+impl<P: BufPool> Store<P> {
+    /// Evicts what segments hold, oldest first; if that is not enough, has more written behind.
+    pub(crate) fn relieve_memory(&mut self) {
+        let budget = self.config.tail_cache_bytes;
+        let mut looked = self.memory.evictable.len();
+        while self.memory.bytes() > budget && looked > 0 {
+            looked -= 1;
+            let Some((key, id)) = self.memory.evictable.pop_front() else {
+                break;
+            };
+            if self.logs.key(id) != Some(key) {
+                continue;
+            }
+            let more = self.evict(key, budget);
+            if more {
+                self.memory.add_evictable(key, id);
+            }
+        }
+        let little = self.config.copy_forward_bytes;
+        let dire = self.memory.bytes() > 2 * budget;
+        let mut looked = self.memory.dirty.len().min(MOST_LOOKED_AT);
+        while self.memory.bytes() > budget
+            && looked > 0
+            && self.writing.waiting() < self.config.flush_jobs
+        {
+            looked -= 1;
+            let Some((key, id)) = self.memory.dirty.pop_front() else {
+                break;
+            };
+            if self.logs.key(id) != Some(key) {
+                continue;
+            }
+            let log = &mut self.logs[key];
+            if log.removal.is_some() {
+                // Its entries are gone, or go with its files.
+                log.lines.leave(Line::Dirty);
+                continue;
+            }
+            if log.tail_bytes < little && !dire {
+                // Closing a segment for so little costs more than the memory is worth.
+                self.memory.dirty.push_back((key, id));
+                continue;
+            }
+            log.lines.leave(Line::Dirty);
+            let close = !log.can_flush() || !log.gains_by_blocks();
+            self.queue_behind(key, close);
+        }
+    }
+
+    /// Takes durable entries out of memory that a segment holds and no replay needs; whether there
+    /// are more that could go.
+    fn evict(&mut self, key: LogKey, budget: usize) -> bool {
+        let log = &mut self.logs[key];
+        let replay = log
+            .snapshot
+            .as_ref()
+            .map_or(0, |snapshot| snapshot.ordinal.0);
+        // What is not durable is not read from segments; see `visible`.
+        let bound = log.flushed.0.min(log.durable.0).0.min(replay);
+        let mut freed = 0;
+        while self.memory.bytes() - freed > budget
+            && log
+                .tail
+                .front()
+                .is_some_and(|entry| entry.meta.ordinal.0 < bound)
+        {
+            freed += log.pop_tail();
+        }
+        self.memory.gave(freed);
+        let log = &self.logs[key];
+        let first = log.tail_first();
+        if first.0 >= replay && first < log.flushed.0 {
+            self.ask_snapshot(key);
+        }
+        first < self.logs[key].flushed.0
+    }
+}
