@@ -19,13 +19,14 @@ use leveret_storage::recovery::{
 use leveret_storage::store::StoreConfig;
 use leveret_storage::types::{Level, Mono, Now};
 
-use crate::config::{Advertise, Listen, Settings, kafka_config};
+use crate::config::{Advertise, AutoSize, ByteSize, Listen, Settings, kafka_config};
 use crate::core::boundary::Protocol;
 use crate::core::{Core, CoreSettings, KafkaBroker, KafkaSettings, Ports, SLICE};
 use crate::http::HttpServer;
 use crate::runtime::{
     self, BootSetup, Bootstrap, BoundAddr, CoreSetup, CpuChoice, DmaBuf, DmaPool, ListenerConfig,
     ListenerCores, Needs, Ready, Reload, RuntimeConfig, RuntimeError, StopHandle, TrueLevel,
+    memory,
 };
 
 /// Size of one journal file, bytes; a smaller journal has smaller files.
@@ -45,6 +46,7 @@ pub fn serve(
     ready: impl FnOnce(&Ready, Option<SocketAddr>),
 ) -> Result<runtime::Exit, RuntimeError> {
     check_advertised(settings)?;
+    let settings = &here(settings);
     let mut runtime = runtime_config(settings);
     runtime.reload = reload;
     let recovery = recovery_config(settings);
@@ -80,6 +82,30 @@ pub fn cpu_choice(settings: &Settings) -> CpuChoice {
     }
 }
 
+/// The settings with what `auto` comes to on this machine.
+#[must_use]
+pub fn here(settings: &Settings) -> Settings {
+    Settings {
+        memory_cache_bytes: AutoSize::Of(cache_size(settings)),
+        ..settings.clone()
+    }
+}
+
+/// What each core keeps in memory of the newest records.
+#[must_use]
+pub fn cache_size(settings: &Settings) -> ByteSize {
+    const UNIT: u64 = 1 << 20;
+    match settings.memory_cache_bytes {
+        AutoSize::Of(size) => size,
+        AutoSize::Auto => {
+            // A choice that cannot be met is told when it is about to be used.
+            let cores = cpu_choice(settings).resolve().map_or(1, |cpus| cpus.len());
+            let share = memory::usable().unwrap_or_default() / 4 / cores as u64;
+            ByteSize((share / UNIT * UNIT).max(UNIT))
+        }
+    }
+}
+
 fn runtime_config(settings: &Settings) -> RuntimeConfig {
     let mut config = RuntimeConfig::new(settings.data.clone());
     config.cpus = cpu_choice(settings);
@@ -95,10 +121,10 @@ fn runtime_config(settings: &Settings) -> RuntimeConfig {
 #[must_use]
 pub fn needs(settings: &Settings) -> Needs {
     let journal = ring(settings.journal_bytes.0, RecoveryConfig::default().geometry);
-    let memory = settings.memory_requests_bytes.0;
+    let requests = settings.memory_requests_bytes.0;
     Needs {
         file: settings.segment_bytes.0.max(journal.file_bytes),
-        memory_per_core: memory.saturating_add(settings.memory_cache_bytes.0),
+        memory_per_core: requests.saturating_add(cache_size(settings).0),
     }
 }
 
@@ -130,7 +156,7 @@ fn recovery_config(settings: &Settings) -> RecoveryConfig {
         salt: unpredictable(),
         segment_bytes: settings.segment_bytes.0,
         // Of each core: what it may hold of the newest records later on.
-        cache_bytes: bytes(settings.memory_cache_bytes.0),
+        cache_bytes: bytes(cache_size(settings).0),
         floor_bytes: settings.disk_floor_bytes.0,
         ..usual
     }
@@ -297,14 +323,14 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
         hello_max: settings
             .connections_hello_max
             .div_ceil(u32::from(setup.cores)) as usize,
-        cache_bytes: bytes(settings.memory_cache_bytes.0),
+        cache_bytes: bytes(cache_size(settings).0),
         kafka: kafka_settings(settings, &setup.addrs),
         ports: ports(settings, &setup.addrs),
         data_dir: Arc::from(shown(&settings.data)),
         true_level: true_level(setup.level),
     };
     let store = StoreConfig {
-        tail_cache_bytes: bytes(settings.memory_cache_bytes.0),
+        tail_cache_bytes: bytes(cache_size(settings).0),
         disk_floor_bytes: settings.disk_floor_bytes.0,
         max_entry_bytes: settings.largest_message() as usize,
         ..StoreConfig::default()

@@ -27,7 +27,7 @@ MOST_TURN_MS = float(os.environ.get("LEVERET_MOST_TURN_MS", 0))
 LONG_TURNS = []
 
 # A small journal laps soon and leaves little on the disk.
-SMALL = ["--set", "journal.bytes=64 MiB", "--set", "segment.bytes=16 MiB", "--set", "disk.floor.bytes=0 B"]
+SMALL = ["--set", "memory.cache.bytes=256 MiB", "--set", "journal.bytes=64 MiB", "--set", "segment.bytes=16 MiB", "--set", "disk.floor.bytes=0 B"]
 
 
 class Failed(Exception):

@@ -1,6 +1,7 @@
 //! `leveret config`: every setting with its value, default, bounds and meaning.
 
 use leveret_broker::config::{SETTINGS, Setting, Settings, wrapped};
+use leveret_broker::server;
 use serde::Serialize;
 
 use super::args::ConfigArgs;
@@ -16,6 +17,9 @@ const WIDTH: usize = 96;
 struct Shown {
     key: &'static str,
     value: String,
+    /// What the value comes to on this machine, where that is not the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    here: Option<String>,
     default: &'static str,
     /// What values look like.
     form: &'static str,
@@ -29,17 +33,30 @@ struct Shown {
 pub(super) fn run(args: &ConfigArgs) -> Result<(), Failure> {
     let settings = from_file(args.config.as_deref(), &args.set)?;
     if args.json {
-        let shown: Vec<Shown> = SETTINGS.iter().map(|one| shown(one, &settings)).collect();
-        print_json(&shown)
+        print_json(&all(&settings))
     } else {
         print(&file(&settings))
     }
 }
 
-fn shown(setting: &Setting, settings: &Settings) -> Shown {
+/// Every setting of these.
+fn all(settings: &Settings) -> Vec<Shown> {
+    let machine = server::here(settings);
+    let all = SETTINGS.iter();
+    all.map(|one| shown(one, settings, &machine)).collect()
+}
+
+/// What `auto` comes to: the value on this machine, where it is another one.
+fn here(setting: &Setting, settings: &Settings, machine: &Settings) -> Option<String> {
+    let here = (setting.shown)(machine);
+    (here != (setting.shown)(settings)).then_some(here)
+}
+
+fn shown(setting: &Setting, settings: &Settings, machine: &Settings) -> Shown {
     Shown {
         key: setting.key,
         value: (setting.shown)(settings),
+        here: here(setting, settings, machine),
         default: setting.default,
         form: setting.form,
         least: setting.bounds.map(|(least, _)| least),
@@ -51,6 +68,7 @@ fn shown(setting: &Setting, settings: &Settings) -> Shown {
 /// A configuration file that has these settings.
 fn file(settings: &Settings) -> String {
     let (mut text, defaults) = (String::new(), Settings::default());
+    let machine = server::here(settings);
     for setting in SETTINGS {
         for line in wrapped(setting.prose, WIDTH - 2) {
             text.push_str(&format!("# {line}\n"));
@@ -62,6 +80,9 @@ fn file(settings: &Settings) -> String {
         let (key, default) = (setting.key, setting.default);
         text.push_str(&format!("# Default {default}; {bounds}.\n"));
         let value = (setting.shown)(settings);
+        if let Some(here) = here(setting, settings, &machine) {
+            text.push_str(&format!("# On this machine {value} comes to {here}.\n"));
+        }
         let unchanged = value == (setting.shown)(&defaults);
         let mark = if unchanged { "#" } else { "" };
         // TOML's own escapes: a path may hold anything.
@@ -117,10 +138,19 @@ mod tests {
     #[test]
     fn json_has_every_setting() {
         let settings = Settings::default();
-        let shown: Vec<Shown> = SETTINGS.iter().map(|one| shown(one, &settings)).collect();
+        let shown = all(&settings);
         let json = serde_json::to_value(&shown).expect("string keys");
         assert_eq!(json.as_array().map(Vec::len), Some(SETTINGS.len()));
         assert_eq!(json[0]["key"], "data");
         assert_eq!(json[0]["value"], json[0]["default"]);
+        let chosen: Vec<&Shown> = shown.iter().filter(|one| one.here.is_some()).collect();
+        assert_eq!(chosen.len(), 1, "the machine decides one: {chosen:?}");
+        assert_eq!(
+            (chosen[0].key, &*chosen[0].value),
+            ("memory.cache.bytes", "auto")
+        );
+        let text = file(&settings);
+        let here = chosen[0].here.as_deref().expect("it was asked for");
+        assert!(text.contains(&format!("auto comes to {here}.")), "{text}");
     }
 }

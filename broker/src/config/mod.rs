@@ -16,7 +16,9 @@ mod value;
 pub use kafka::kafka_config;
 pub use reference::{markdown_table, plain_list, topic_markdown_table, wrapped};
 pub use settings::{SETTINGS, Setting, Settings};
-pub use value::{Advertise, ByteSize, CpuList, Listen, LogFilter, LogFormat, SettingValue};
+pub use value::{
+    Advertise, AutoSize, ByteSize, CpuList, Listen, LogFilter, LogFormat, SettingValue,
+};
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use leveret_storage::types::Level;
 
 use super::value::{
-    Advertise, ByteSize, CpuList, Listen, LogFilter, LogFormat, SettingValue, checked,
+    Advertise, AutoSize, ByteSize, CpuList, Listen, LogFilter, LogFormat, SettingValue, checked,
 };
 
 /// One setting, as it was declared.
@@ -170,9 +170,10 @@ settings! {
      that are slow keep none of them out. Of the rest, connections that have not yet sent a longer request to \
      its end may hold half: who has sent one does not wait for those. One request more may pass the budget.";
 
-    "memory.cache.bytes": memory_cache_bytes: ByteSize = "256 MiB" in "1 MiB" to "1 TiB",
-    "Memory, per core, for the newest records of its partitions, which tail readers are served \
-     from.";
+    "memory.cache.bytes": memory_cache_bytes: AutoSize = "auto" in "1 MiB" to "1 TiB",
+    "Memory, per core, for the newest records of its partitions, which are read from there and not from \
+     the disk. auto: a quarter of the memory that the process may use (the machine's, or less where a \
+     control group or a limit says so), over its cores.";
 
     "memory.response.bytes": memory_response_bytes: ByteSize = "8 MiB" in "64 KiB" to "1 GiB",
     "Most bytes of answers that one connection may have waiting to be sent; further requests of \

@@ -258,6 +258,42 @@ impl SettingValue for Listen {
     }
 }
 
+/// A size, or one that the machine decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoSize {
+    /// What is right for the machine; the setting says how that is found.
+    Auto,
+    /// So much.
+    Of(ByteSize),
+}
+
+impl SettingValue for AutoSize {
+    const FORM: &'static str = "size such as 64 MiB, or auto";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let size = ByteSize::parse(text);
+        size.map(Self::Of)
+            .map_err(|reason| format!("{reason}, or auto"))
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Self::Auto => "auto".to_owned(),
+            Self::Of(size) => size.written(),
+        }
+    }
+
+    fn magnitude(&self) -> Option<u128> {
+        match self {
+            Self::Auto => None,
+            Self::Of(size) => size.magnitude(),
+        }
+    }
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {

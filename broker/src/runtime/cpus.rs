@@ -47,7 +47,10 @@ impl CpuChoice {
     }
 
     /// The CPUs to pin to, one per core.
-    pub(super) fn resolve(&self) -> Result<Vec<usize>, RuntimeError> {
+    ///
+    /// # Errors
+    /// If the process may not use them, or may not be pinned.
+    pub fn resolve(&self) -> Result<Vec<usize>, RuntimeError> {
         let refused = |call| move |source| RuntimeError::Pinning { call, source };
         let allowed = allowed().map_err(refused("sched_getaffinity"))?;
         stay_put().map_err(refused("sched_setaffinity"))?;

@@ -23,6 +23,7 @@ pub(crate) mod file_kind;
 mod guard;
 mod lock;
 mod medium;
+pub mod memory;
 mod mesh;
 mod preflight;
 mod ring;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::data_dir::Holding;
 use super::medium::Medium;
 use super::preflight::{self, Needs};
-use super::{CpuChoice, RuntimeError, cpus};
+use super::{CpuChoice, RuntimeError, cpus, memory};
 
 /// A limit of the kernel; `u64::MAX` is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Survey {
     pub memlock: Limit,
     /// Locked memory that the cores would use if they were let, bytes.
     pub memlock_full: u64,
+    /// Memory that the process may use, bytes; `None` if it cannot be read.
+    pub memory: Option<u64>,
     /// Files that may be open.
     pub files: Limit,
     /// Whether a broker may have its data there.
@@ -79,6 +81,7 @@ impl Survey {
             io_uring: preflight::io_uring_works(),
             memlock: limit(libc::RLIMIT_MEMLOCK, least)?,
             memlock_full: full,
+            memory: memory::usable(),
             files: limit(libc::RLIMIT_NOFILE, preflight::LEAST_FILES)?,
             data: Holding::at(data).and_then(|holding| holding.may_serve(data)),
             medium: Medium::of(&dir, &probe),

@@ -3,6 +3,7 @@
 use leveret_broker::config::Settings;
 use leveret_broker::runtime::RuntimeError;
 use leveret_broker::runtime::survey::{Limit, Survey};
+use leveret_broker::server;
 
 use super::super::output::size;
 use super::facts::Facts;
@@ -25,6 +26,7 @@ pub(super) fn findings(settings: &Settings, survey: &Survey, facts: &Facts) -> V
         cpus(survey),
         spare_cpu(survey),
         memlock(survey.memlock, survey.memlock_full),
+        memory(settings, survey.memory, cores),
         open_files(survey.files, files),
         limits(&survey.limits),
         governor(&facts.governors),
@@ -148,6 +150,36 @@ fn memlock(limit: Limit, full: u64) -> Finding {
     }
 }
 
+/// What the budgets of all cores come to, beside what the process may use.
+fn memory(settings: &Settings, usable: Option<u64>, cores: u64) -> Finding {
+    const NAME: &str = "memory";
+    let per_core = [
+        settings.memory_requests_bytes,
+        settings.memory_responses_bytes,
+        server::cache_size(settings),
+    ];
+    let budgets = per_core
+        .iter()
+        .fold(0, |sum: u64, one| sum.saturating_add(one.0));
+    let budgets = budgets.saturating_mul(cores);
+    let wanted = format!("{} for what the budgets `memory.*` come to", size(budgets));
+    let Some(usable) = usable else {
+        return unknown(NAME, &wanted, "/proc/meminfo");
+    };
+    let cache = size(server::cache_size(settings).0);
+    let found = format!(
+        "{} may be used; of it {cache} a core for records",
+        size(usable)
+    );
+    let finding = Finding::new(NAME, found, wanted);
+    if budgets <= usable {
+        return finding;
+    }
+    let remedy = "lower `memory.cache.bytes`, `memory.responses.bytes` or `memory.requests.bytes`, which \
+                  count for each core: a process that takes more than it may use is ended";
+    finding.but(Verdict::Advice, remedy)
+}
+
 fn open_files(limit: Limit, full: u64) -> Finding {
     let wanted = format!(
         "{full} or more for `connections.max`; at least {}",
@@ -268,6 +300,20 @@ mod tests {
             assert_eq!(verdict(&check(limit(1000), 1000)), Verdict::Ok);
             assert_eq!(check(limit(u64::MAX), 1000).found, "no limit");
         }
+    }
+
+    #[test]
+    fn budgets_beyond_what_may_be_used_are_told() {
+        let mut settings = Settings::default();
+        settings
+            .apply_assignment("memory.cache.bytes=1 GiB")
+            .expect("valid");
+        let enough = memory(&settings, Some(8 << 30), 2);
+        assert_eq!(verdict(&enough), Verdict::Ok);
+        assert!(enough.found.contains("1.0 GiB a core"), "{}", enough.found);
+        let little = memory(&settings, Some(2 << 30), 2);
+        assert_eq!(verdict(&little), Verdict::Advice);
+        assert_eq!(verdict(&memory(&settings, None, 2)), Verdict::Unknown);
     }
 
     #[test]
