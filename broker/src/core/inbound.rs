@@ -6,6 +6,7 @@ use bytes::{Buf, BytesMut};
 use leveret_engine::shard::RequestId;
 use leveret_storage::io::BufPool;
 use leveret_storage::mutation::Mutation;
+use leveret_storage::store::SMALL_ENTRY;
 use leveret_storage::types::{Mono, Now};
 use leveret_wire::kafka::Checking;
 use leveret_wire::native::CorrelationId;
@@ -18,8 +19,8 @@ use super::pending::{Slot, Waiting};
 use super::permits::Lane;
 use super::session::Blocked;
 
-/// How much is allocated at a time for small frames, bytes. All of it stays as long as anything in it, be it
-/// a batch that is cached, or an answer that its peer does not take: so it is little, whatever lies beside.
+/// How much is allocated at a time for small frames, bytes. All of it stays as long as anything in it, such
+/// as an answer that its peer does not take: so it is little, whatever lies beside.
 const ARENA: usize = 32 * 1024;
 
 /// What has a coarse deadline.
@@ -219,10 +220,21 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    /// A copy of a small frame of records or of a part of it. Batches live long, so nothing else lies
-    /// beside them.
+    /// A copy of a frame of records or of a part of it, in a buffer of its own if it stays in that.
     pub(super) fn copy_records(&mut self, bytes: &[u8]) -> BytesMut {
-        copy(&mut self.records, bytes)
+        match bytes.len() <= SMALL_ENTRY {
+            true => copy(&mut self.records, bytes),
+            false => BytesMut::from(bytes),
+        }
+    }
+
+    /// A batch that is to stay in memory, of a frame of so many bytes: it is copied if that would hold
+    /// more of the frame beside it than itself.
+    pub(super) fn detach(&mut self, batch: BytesMut, frame: usize) -> BytesMut {
+        match batch.len() > SMALL_ENTRY && batch.len() < frame / 2 {
+            true => self.copy_records(&batch),
+            false => batch,
+        }
     }
 
     pub(super) fn block(&mut self, conn: ConnId, why: Blocked) {
@@ -417,7 +429,8 @@ fn copy(arena: &mut BytesMut, bytes: &[u8]) -> BytesMut {
         return BytesMut::new();
     }
     if arena.capacity() < bytes.len() {
-        *arena = BytesMut::with_capacity(ARENA.max(bytes.len()));
+        // The same memory again, if nothing in it is held any more.
+        arena.reserve(ARENA.max(bytes.len()));
     }
     arena.extend_from_slice(bytes);
     arena.split()

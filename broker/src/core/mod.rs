@@ -106,7 +106,7 @@ pub struct Core<P: BufPool> {
     encoder: Encoder,
     /// Small frames are copied here, many to an allocation, and small answers made.
     arena: BytesMut,
-    /// Likewise those of records.
+    /// Small frames of records on their way to their logs, likewise.
     records: BytesMut,
     meter: Meter,
     latencies: Latencies,

@@ -36,6 +36,7 @@ pub use api::{
     ReadToken, StoreStats, TimeFound, TimeOutcome,
 };
 pub use config::{LogSettings, StoreConfig};
+pub use log::own::SMALL_ENTRY;
 
 use std::collections::VecDeque;
 

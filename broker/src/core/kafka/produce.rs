@@ -209,12 +209,13 @@ impl<P: BufPool> Core<P> {
             parts: plan.appends.iter().map(|append| append.line).collect(),
         };
         let gather = self.kafka_gather(asker, deadline, Gathered::Produce(producing));
-        let mut cut = 0;
+        let (mut cut, whole) = (0, frame.len());
         for append in plan.appends {
             let (log, owner, at) = (append.log, append.owner, append.batch);
             let mut batch = frame.split_to(at.end - cut);
             let batch = batch.split_off(at.start - cut);
             cut = at.end;
+            let batch = self.detach(batch, whole);
             self.ask_part(gather, owner, Call::Produce { log, batch, level }, now);
         }
         self.all_asked(gather, now);

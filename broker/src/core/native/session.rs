@@ -76,7 +76,9 @@ impl<P: BufPool> Core<P> {
         now: Now,
     ) {
         let header = self.header_of(&frame);
+        let whole = frame.len();
         let payload = frame.split_off(header.payload_range().start);
+        let payload = self.detach(payload, whole);
         let head = &frame[header.header_range()];
         self.dispatch(conn, &header, head, payload, permit, now);
     }

@@ -138,10 +138,11 @@ impl<P: BufPool> Store<P> {
         let known = entry.sum.filter(|_| entry.bytes.len() >= WORTH_JOINING);
         let sum = known.map(|known| known.whole(&entry.bytes));
         debug_assert!(sum.is_none_or(|sum| sum == crc(&entry.bytes)));
+        let bytes = state.keep(&entry.bytes);
         let size = state.push_tail(TailEntry {
             meta,
             pos,
-            bytes: entry.bytes.clone(),
+            bytes,
             sum,
         });
         self.memory.took(size);

@@ -6,6 +6,7 @@
 
 pub(crate) mod layout;
 pub(crate) mod lines;
+pub(crate) mod own;
 
 use std::collections::VecDeque;
 
@@ -176,6 +177,7 @@ pub(crate) struct LogState {
     /// Entries in memory, dense, the last one being `next - 1`.
     pub(crate) tail: VecDeque<TailEntry>,
     pub(crate) tail_bytes: usize,
+    own: own::OwnMemory,
     /// Where the live entries stand in the journal, in order of ordinals.
     pub(crate) runs: VecDeque<Run>,
     pub(crate) run_bytes: u64,
@@ -242,6 +244,7 @@ impl LogState {
             max_timestamp: i64::MIN,
             tail: VecDeque::new(),
             tail_bytes: 0,
+            own: own::OwnMemory::default(),
             runs: VecDeque::new(),
             run_bytes: 0,
             snapshot: None,
@@ -304,6 +307,11 @@ impl LogState {
     pub(crate) fn tail_index(&self, offset: Offset) -> usize {
         self.tail
             .partition_point(|entry| entry.meta.next_offset() <= offset)
+    }
+
+    /// What is kept in memory of an entry that lies in these bytes.
+    pub(crate) fn keep(&mut self, bytes: &Bytes) -> Bytes {
+        self.own.keep(bytes, self.tail_bytes)
     }
 
     /// Adds an entry to the tail; returns what that adds to the cache.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::world::{LOG, World, small};
 use crate::io::{FileName, Op};
-use crate::store::{Event, LogSettings, ReadError, ReadOutcome, StoreConfig};
+use crate::store::{Event, LogSettings, ReadError, ReadOutcome, SMALL_ENTRY, StoreConfig};
 use crate::types::{Level, LogId, Offset};
 
 #[test]
@@ -26,10 +26,20 @@ fn a_lone_entry_is_durable_after_one_write_and_not_before() {
 fn a_tail_read_hands_out_the_appended_memory() {
     let mut world = World::new(small(), 1);
     world.topic(LOG, LogSettings::default());
-    world.append(LOG, 500).unwrap();
+    world.append(LOG, SMALL_ENTRY + 1).unwrap();
+    world.append(LOG, SMALL_ENTRY).unwrap();
     world.settle();
-    let data = world.read(LOG, Offset(1), 10).unwrap();
-    assert_eq!(data.chunks[0].as_ptr(), world.accepted[&LOG][0].2.as_ptr());
+    let whole = 3 * SMALL_ENTRY;
+    let data = world.read(LOG, Offset(1), whole).unwrap();
+    let appended: Vec<_> = world.accepted[&LOG]
+        .iter()
+        .map(|entry| entry.2.as_ptr())
+        .collect();
+    assert_eq!(data.chunks[0].as_ptr(), appended[0]);
+    // A small one was copied when it came, once for all its readers.
+    assert_ne!(data.chunks[1].as_ptr(), appended[1]);
+    let again = world.read(LOG, Offset(1), whole).unwrap();
+    assert_eq!(data.chunks[1].as_ptr(), again.chunks[1].as_ptr());
 }
 
 #[test]
