@@ -11,6 +11,7 @@
 
 mod codec;
 mod error;
+mod machine;
 pub mod partition;
 pub mod shard;
 pub mod topology;

@@ -17,6 +17,7 @@ use leveret_storage::types::{EntryMeta, Offset, Ordinal, WallMs};
 use thiserror::Error;
 
 use crate::codec::DecodeError;
+use crate::machine::{Machine, Remains};
 use producers::{Known, Producers};
 
 /// Batches that are remembered per producer: the most that a client may have in flight
@@ -283,6 +284,33 @@ impl Partition {
     fn known(&self, producer_id: i64, now: WallMs) -> Option<Known<'_>> {
         let producers = self.producers.as_ref()?;
         producers.known(producer_id, now, self.limits.expiry_ms)
+    }
+}
+
+impl Machine for Partition {
+    type Setup = ProducerLimits;
+    type Fault = ReplayError;
+    type Command = BatchHeader;
+    type Decision = Decision;
+    type Refusal = AppendRefusal;
+    type Entry = BatchHeader;
+
+    fn recover(limits: ProducerLimits, remains: &Remains<'_>) -> Result<Self, ReplayError> {
+        let entries = remains.entries.iter();
+        let entries = entries.map(|(meta, bytes)| (meta, &bytes[..]));
+        Self::recover(remains.snapshot, entries, remains.next, limits)
+    }
+
+    fn decide(&self, header: &BatchHeader, now: WallMs) -> Result<Decision, AppendRefusal> {
+        self.decide(header, now)
+    }
+
+    fn apply(&mut self, meta: &EntryMeta, header: &BatchHeader) {
+        self.apply(meta, header);
+    }
+
+    fn snapshot(&self) -> impl Iterator<Item = Bytes> {
+        std::iter::once(self.snapshot())
     }
 }
 

@@ -20,7 +20,8 @@ use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{LogId, Mono, Now};
 
 use super::Shard;
-use super::parked::ParkedProduce;
+use super::hosted::Line;
+use super::produce::Produce;
 use super::reply::RequestId;
 use super::room::Room;
 use crate::error::EngineError;
@@ -50,7 +51,7 @@ struct Walking {
 }
 
 struct AtDoor {
-    produce: ParkedProduce,
+    produce: Produce,
     stage: Stage,
 }
 
@@ -120,7 +121,7 @@ impl Door {
     /// Walks over a batch at once, as far as the turn has something left for that.
     fn walk_now(
         &mut self,
-        produce: &ParkedProduce,
+        produce: &Produce,
         now: Now,
     ) -> Result<Result<Times, BatchError>, Box<Walking>> {
         if self.turn != now.mono {
@@ -148,7 +149,7 @@ impl Door {
     }
 
     /// Puts a batch at the end of its log's line; gives it back if there is no room.
-    fn push(&mut self, produce: ParkedProduce, stage: Stage) -> Result<(), ParkedProduce> {
+    fn push(&mut self, produce: Produce, stage: Stage) -> Result<(), Produce> {
         if !self.room.enter(produce.batch.len()) {
             return Err(produce);
         }
@@ -193,7 +194,7 @@ impl Door {
     }
 
     /// Goes on with the lines, at most as far as `budget` goes; the batch that has been walked.
-    fn slice(&mut self, budget: &mut usize) -> Option<(ParkedProduce, Result<Times, BatchError>)> {
+    fn slice(&mut self, budget: &mut usize) -> Option<(Produce, Result<Times, BatchError>)> {
         while *budget > 0 {
             let log = self.turns.pop_front()?;
             // A share of the slice, so that the lines go on side by side.
@@ -291,8 +292,8 @@ impl Walking {
 impl<P: BufPool> Shard<P> {
     /// A batch stands at the door that is one, and whose header is in order if its [checksum](is_summed_at_once)
     /// has been looked at.
-    pub(super) fn arrive(&mut self, produce: ParkedProduce, now: Now) {
-        let Some(state) = self.logs.get(&produce.log) else {
+    pub(super) fn arrive(&mut self, produce: Produce, now: Now) {
+        let Some(state) = self.hosted.partition(produce.log) else {
             return self.fail(produce.request, EngineError::UnknownLog);
         };
         if !is_summed_at_once(&produce.batch) {
@@ -302,10 +303,11 @@ impl<P: BufPool> Shard<P> {
             return self.line_up(produce, Stage::Summed);
         }
         // What is not appended now needs no walk.
-        let decision = state.machine.decide(&produce.header, now.wall);
-        let needless = !matches!(decision, Ok(Decision::Append { .. })) && self.parked.is_empty();
+        let decision = state.hosted.machine.decide(&produce.header, now.wall);
+        let needless =
+            !matches!(decision, Ok(Decision::Append { .. })) && self.parked.is_empty(Line::Data);
         if needless || self.store.breaks(Mutation::NoWalk) {
-            return self.append_or_park(produce, now);
+            return self.carry_out_or_park(produce, now);
         }
         match self.door.walk_now(&produce, now) {
             Ok(walked) => self.walked(produce, walked, now),
@@ -313,9 +315,9 @@ impl<P: BufPool> Shard<P> {
         }
     }
 
-    fn line_up(&mut self, produce: ParkedProduce, stage: Stage) {
+    fn line_up(&mut self, produce: Produce, stage: Stage) {
         if let Err(produce) = self.door.push(produce, stage) {
-            self.overloaded(&produce);
+            self.overloaded(&produce.into());
         }
     }
 
@@ -328,8 +330,8 @@ impl<P: BufPool> Shard<P> {
         self.drain();
     }
 
-    fn walked(&mut self, mut produce: ParkedProduce, walked: Result<Times, BatchError>, now: Now) {
-        let Some(state) = self.logs.get(&produce.log) else {
+    fn walked(&mut self, mut produce: Produce, walked: Result<Times, BatchError>, now: Now) {
+        let Some(state) = self.hosted.partition(produce.log) else {
             return self.fail(produce.request, EngineError::UnknownLog);
         };
         let checked = walked.and_then(|times| {
@@ -346,7 +348,7 @@ impl<P: BufPool> Shard<P> {
                 if creates && !self.store.breaks(Mutation::NoRepair) {
                     repair_max_timestamp(&mut produce.batch, &mut produce.header, times.max);
                 }
-                self.append_or_park(produce, now);
+                self.carry_out_or_park(produce, now);
             }
         }
     }

@@ -52,7 +52,7 @@ impl<P: BufPool> Shard<P> {
 
     /// The log may be readable further than before.
     pub(super) fn wake_fetches(&mut self, log: LogId, now: Now) {
-        let Some(state) = self.logs.get_mut(&log) else {
+        let Some(state) = self.hosted.partition_mut(log) else {
             return;
         };
         if !state.readers.is_empty() {
@@ -74,7 +74,7 @@ impl<P: BufPool> Shard<P> {
         let fetch = self.fetches.get_mut(key);
         let log = fetch.parts[part].log;
         if fetch.registered
-            && let Some(state) = self.logs.get_mut(&log)
+            && let Some(state) = self.hosted.partition_mut(log)
         {
             let part = u32::try_from(part).expect("parts of a fetch are few");
             state.readers.insert((key, part));
@@ -126,7 +126,7 @@ impl<P: BufPool> Shard<P> {
             let allowance = fetch.allowance(index);
             let part = &fetch.parts[index];
             let (log, from) = (part.log, part.next);
-            let Some(state) = self.logs.get(&log) else {
+            let Some(state) = self.hosted.partition(log) else {
                 return fetch.fail(index, EngineError::UnknownLog);
             };
             let until = match readable(&self.store, state, log, from) {
@@ -163,7 +163,7 @@ impl<P: BufPool> Shard<P> {
             return;
         }
         for part in &fetch.parts {
-            if let Some(state) = self.logs.get(&part.log) {
+            if let Some(state) = self.hosted.partition(part.log) {
                 state.hasten(&mut self.store, part.log);
             }
         }
@@ -173,7 +173,7 @@ impl<P: BufPool> Shard<P> {
         let fetch = self.fetches.get_mut(key);
         let part = &fetch.parts[index];
         let (log, from) = (part.log, part.next);
-        let Some(state) = self.logs.get(&log) else {
+        let Some(state) = self.hosted.partition(log) else {
             return fetch.fail(index, EngineError::UnknownLog);
         };
         let until = state.high_watermark(&frontiers_of(&self.store, log));
@@ -197,7 +197,7 @@ impl<P: BufPool> Shard<P> {
 
     fn answer(&mut self, part: Part) -> FetchedPartition {
         let log = part.log;
-        let result = match (part.error, self.logs.get_mut(&log)) {
+        let result = match (part.error, self.hosted.partition_mut(log)) {
             (Some(error), _) => Err(error),
             (None, None) => Err(EngineError::UnknownLog),
             (None, Some(state)) => {
@@ -234,7 +234,7 @@ impl<P: BufPool> Shard<P> {
         }
         fetch.registered = true;
         for (index, part) in (0u32..).zip(&fetch.parts) {
-            if let Some(state) = self.logs.get_mut(&part.log) {
+            if let Some(state) = self.hosted.partition_mut(part.log) {
                 state.readers.insert((key, index));
             }
         }
@@ -248,7 +248,7 @@ impl<P: BufPool> Shard<P> {
                 self.readers.remove(&token);
             }
             if fetch.registered
-                && let Some(state) = self.logs.get_mut(&part.log)
+                && let Some(state) = self.hosted.partition_mut(part.log)
             {
                 state.readers.remove(&(key, index));
             }
@@ -306,7 +306,7 @@ pub(super) fn not_a_batch(error: &BatchError, state: &LogState, from: Offset) ->
     EngineError::Storage {
         reason: format!(
             "bytes at offset {from} of a log that goes up to {} are no batch: {error}",
-            state.machine.next_offset()
+            state.hosted.machine.next_offset()
         ),
     }
 }

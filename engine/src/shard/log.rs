@@ -1,33 +1,31 @@
 //! What a shard keeps per partition: the machine, who waits for its frontiers, and counters.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use leveret_storage::io::BufPool;
 use leveret_storage::mutation::Mutation;
 use leveret_storage::store::{Frontiers, Store};
 use leveret_storage::types::{Level, LogId, Offset, Ordinal, Term};
 
+use super::Replies;
 use super::fetch::FetchKey;
-use super::reply::RequestId;
+use super::hosted::Hosted;
+use super::reply::{Produced, Reply};
 use super::watching::Watchers;
 use crate::partition::Partition;
 use crate::topology::TopicSettings;
 
 /// One partition of this core.
 pub(super) struct LogState {
-    pub(super) machine: Partition,
-    pub(super) term: Term,
+    /// Of what waits for durability, where it is.
+    pub(super) hosted: Hosted<Partition, Placed>,
     /// Its level is the strongest promise of the log, and the one that makes its records visible.
     pub(super) settings: TopicSettings,
     /// What readers may have seen under a weaker promise that the log made before.
     pub(super) visible: Offset,
-    /// Produces that wait for durability, in the order of their appends.
-    pub(super) waiting: VecDeque<WaitingProduce>,
     /// Fetches that wait for records, each with the number of its part that reads this log.
     pub(super) readers: BTreeSet<(FetchKey, u32)>,
     pub(super) watchers: Watchers,
-    pub(super) stopped: Option<Arc<str>>,
     pub(super) counters: LogCounters,
 }
 
@@ -46,12 +44,9 @@ pub struct LogCounters {
     pub records_out: u64,
 }
 
-/// A produce whose reply leaves when the log is durable up to `until`.
-pub(super) struct WaitingProduce {
-    pub(super) request: RequestId,
-    pub(super) level: Level,
+/// Where a batch is.
+pub(super) struct Placed {
     pub(super) base_offset: Offset,
-    pub(super) until: Offset,
     /// The broker's time, if the batch was stamped with it.
     pub(super) append_time: Option<i64>,
     pub(super) duplicate: bool,
@@ -60,14 +55,11 @@ pub(super) struct WaitingProduce {
 impl LogState {
     pub(super) fn new(machine: Partition, term: Term) -> Self {
         Self {
-            machine,
-            term,
+            hosted: Hosted::new(machine, term),
             settings: TopicSettings::default(),
             visible: Offset::default(),
-            waiting: VecDeque::new(),
             readers: BTreeSet::new(),
             watchers: Watchers::default(),
-            stopped: None,
             counters: LogCounters::default(),
         }
     }
@@ -77,11 +69,17 @@ impl LogState {
         self.settings.max_message_bytes as usize
     }
 
-    /// The first waiting produce, if `frontiers` have passed it. Replies leave in the order of
-    /// appends, also where levels are mixed.
-    pub(super) fn pop_durable(&mut self, frontiers: &Frontiers) -> Option<WaitingProduce> {
-        let first = self.waiting.front()?;
-        (first.until <= at_level(frontiers, first.level).1).then(|| self.waiting.pop_front())?
+    /// Answers every produce that the frontiers have passed, in the order of appends.
+    pub(super) fn release(&mut self, frontiers: &Frontiers, replies: &mut Replies) {
+        while let Some((request, placed)) = self.hosted.release(frontiers) {
+            let produced = Produced {
+                base_offset: placed.base_offset,
+                start_offset: frontiers.start.1,
+                append_time: placed.append_time,
+                duplicate: placed.duplicate,
+            };
+            replies.push_back((request, Reply::Produced(produced)));
+        }
     }
 
     /// A reader stands at the high watermark: what lies beyond it becomes visible soon.

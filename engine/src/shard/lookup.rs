@@ -187,7 +187,7 @@ impl<P: BufPool> Shard<P> {
     /// If a look-up of that id is under way.
     pub fn list_offsets(&mut self, request: RequestId, log: LogId, spec: OffsetSpec, now: Now) {
         self.now = now;
-        let Some(state) = self.logs.get(&log) else {
+        let Some(state) = self.hosted.partition(log) else {
             return self.fail(request, EngineError::UnknownLog);
         };
         let frontiers = frontiers_of(&self.store, log);

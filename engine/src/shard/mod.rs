@@ -10,14 +10,13 @@
 //! Drive it like storage: after any call take `poll_op`, then `poll_reply`, `poll_change`, `poll_watched`
 //! and `poll_event` until they are empty, and call `handle_timeout` at `poll_timeout`.
 
-mod control;
 mod door;
 mod fetch;
 mod fetching;
+mod hosted;
 mod log;
 mod lookup;
 mod open;
-mod parked;
 mod produce;
 mod refused;
 mod reply;
@@ -42,13 +41,12 @@ use leveret_storage::types::{LogId, LogKind, Mono, Now, SlotId, Term};
 
 use crate::error::EngineError;
 use crate::partition::{Partition, ProducerLimits};
-use crate::topology::{TOPOLOGY_LOG, TopicConfig, TopicSettings};
-use control::Control;
+use crate::topology::{TopicConfig, TopicSettings};
 use door::Door;
 use fetch::{FetchKey, Fetches};
+use hosted::{Parked, Tenant, Tenants};
 use log::{LogState, frontiers_of};
 use lookup::{LookupKey, Lookups};
-use parked::Parked;
 use refused::Refused;
 use waking::Waking;
 use watching::Watches;
@@ -119,15 +117,17 @@ enum Reader {
     Watch(WatchId),
 }
 
-/// One core's partitions and its store.
+/// Replies on their way out.
+type Replies = VecDeque<(RequestId, Reply)>;
+
+/// One core's machines and its store.
 pub struct Shard<P: BufPool> {
     store: Store<P>,
     /// The time of the call that is being handled.
     now: Now,
     settings: ShardSettings,
-    /// In boxes: moved as they are, a hundred thousand would take a core's turn when the table grows.
-    logs: HashMap<LogId, Box<LogState>, FixedState>,
-    control: Option<Control>,
+    /// The machines of this core: partitions, on core 0 the topology.
+    hosted: Tenants,
     parked: Parked,
     refused: Refused,
     door: Door,
@@ -136,7 +136,7 @@ pub struct Shard<P: BufPool> {
     watches: Watches,
     waking: Waking,
     readers: HashMap<ReadToken, Reader, FixedState>,
-    replies: VecDeque<(RequestId, Reply)>,
+    replies: Replies,
     watched: VecDeque<(WatchId, Result<Watched, EngineError>)>,
     events: VecDeque<ShardEvent>,
     counters: LogCounters,
@@ -168,8 +168,7 @@ impl<P: BufPool> Shard<P> {
 
     fn place(&mut self, log: LogId, mut state: LogState, settings: TopicSettings) {
         state.settings = settings;
-        let before = self.logs.insert(log, Box::new(state));
-        assert!(before.is_none(), "a partition is installed once");
+        self.hosted.insert(log, state);
     }
 
     /// A topic of this core's partition is configured otherwise from now on. Records that could
@@ -177,7 +176,7 @@ impl<P: BufPool> Shard<P> {
     pub fn configure(&mut self, log: LogId, config: &TopicConfig, now: Now) {
         self.now = now;
         let settings = config.over(&self.settings.topics);
-        let Some(state) = self.logs.get_mut(&log) else {
+        let Some(state) = self.hosted.partition_mut(log) else {
             return;
         };
         // A stronger promise would hide what is not yet as durable.
@@ -192,23 +191,24 @@ impl<P: BufPool> Shard<P> {
         self.drain();
     }
 
-    /// A topic's partition is no more. Whoever waits for it is told so. Unknown logs are ignored.
+    /// A log is no more. Whoever waits for it is told so. Unknown logs are ignored.
     pub fn remove(&mut self, log: LogId, now: Now) {
         self.now = now;
-        let Some(state) = self.logs.remove(&log) else {
+        let Some(mut tenant) = self.hosted.remove(log) else {
             return;
         };
-        let state = *state;
-        for produce in state.waiting {
-            self.fail(produce.request, EngineError::UnknownLog);
+        for request in tenant.take_waiting() {
+            self.fail(request, EngineError::UnknownLog);
         }
         for request in self.door.take_line(log) {
             self.fail(request, EngineError::UnknownLog);
         }
-        // They find that it is gone.
-        self.waking.add_fetches(state.readers);
-        self.waking.add_watches(state.watchers.into_ids());
-        self.go_on_waking(now);
+        if let Tenant::Partition(state) = tenant {
+            // They find that it is gone.
+            self.waking.add_fetches(state.readers);
+            self.waking.add_watches(state.watchers.into_ids());
+            self.go_on_waking(now);
+        }
         self.store.drop_log(log);
         self.drain();
     }
@@ -224,10 +224,7 @@ impl<P: BufPool> Shard<P> {
     /// [`ShardEvent::Flushed`] follows when all that was accepted is durable.
     pub fn begin_stop(&mut self, now: Now) {
         self.stopping = true;
-        self.refuse_changes(&EngineError::Stopping);
-        while let Some((_, parked)) = self.parked.pop() {
-            self.fail(parked.request, EngineError::Stopping);
-        }
+        self.refuse_parked(&EngineError::Stopping);
         for request in self.door.take_all() {
             self.fail(request, EngineError::Stopping);
         }
@@ -287,12 +284,7 @@ impl<P: BufPool> Shard<P> {
         if !silent || self.has_work() || self.has_change() {
             return Some(self.now.mono);
         }
-        let changes = self.control.as_ref().and_then(Control::next_deadline);
-        let own = [
-            self.fetches.next_deadline(),
-            self.parked.next_deadline(),
-            changes,
-        ];
+        let own = [self.fetches.next_deadline(), self.parked.next_deadline()];
         let all = own.into_iter().chain([self.store.poll_timeout()]);
         all.flatten().min()
     }
@@ -306,7 +298,6 @@ impl<P: BufPool> Shard<P> {
         self.store.handle_timeout(now);
         self.drain();
         self.end_expired(now);
-        self.give_up_changes(now);
         self.give_up_parked(now);
     }
 
@@ -344,10 +335,8 @@ impl<P: BufPool> Shard<P> {
     fn handle_event(&mut self, event: Event) {
         let now = self.now;
         match event {
-            // What is durable of it is taken by `poll_change`.
-            Event::Frontier { log: TOPOLOGY_LOG } => {}
             Event::Frontier { log } => {
-                self.release_produces(log);
+                self.release(log);
                 self.wake_fetches(log, now);
                 self.wake_watches(log, now);
             }
@@ -377,10 +366,7 @@ impl<P: BufPool> Shard<P> {
             }
             Event::SnapshotWanted { log } => self.take_snapshot(log),
             Event::Stopped { log, reason } => self.log_stopped(log, reason.into()),
-            Event::SpaceAvailable => {
-                self.retry_changes(now);
-                self.retry_parked(now);
-            }
+            Event::SpaceAvailable => self.retry_parked(now),
             Event::DiskShort { space, reason } => self
                 .events
                 .push_back(ShardEvent::DiskShort { space, reason }),
@@ -411,30 +397,29 @@ impl<P: BufPool> Shard<P> {
         }
     }
 
-    /// A machine's state is that of all entries that have their place, which is what the store
-    /// takes a snapshot to stand for.
+    /// Answers leave for which the log has come far enough.
+    fn release(&mut self, log: LogId) {
+        if let Some(tenant) = self.hosted.get_mut(log) {
+            tenant.release(&frontiers_of(&self.store, log), &mut self.replies);
+        }
+    }
+
     fn take_snapshot(&mut self, log: LogId) {
-        let snapshot = match (&self.control, self.logs.get(&log)) {
-            (Some(control), _) if log == TOPOLOGY_LOG => control.topology.snapshot(),
-            (_, Some(state)) => state.machine.snapshot(),
-            // Removed after the store asked.
-            _ => return,
-        };
-        self.store.put_snapshot(log, snapshot);
+        // It may have been removed after the store asked.
+        if let Some(tenant) = self.hosted.get(log) {
+            self.store.put_snapshot(log, tenant.snapshot());
+        }
     }
 
     fn log_stopped(&mut self, log: LogId, reason: Arc<str>) {
-        let error = || EngineError::LogStopped {
+        let error = EngineError::LogStopped {
             reason: reason.to_string(),
         };
-        if log == TOPOLOGY_LOG {
-            self.stop_topology(&error());
-        } else if let Some(state) = self.logs.get_mut(&log) {
-            state.stopped = Some(Arc::clone(&reason));
-            for produce in std::mem::take(&mut state.waiting) {
-                self.replies
-                    .push_back((produce.request, Reply::Failed(error())));
+        if let Some(tenant) = self.hosted.get_mut(log) {
+            for request in tenant.stop(&reason, &frontiers_of(&self.store, log)) {
+                self.fail(request, error.clone());
             }
+            self.refuse_parked_of(log, &error);
         }
         self.events
             .push_back(ShardEvent::LogStopped { log, reason });

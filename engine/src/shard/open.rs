@@ -3,26 +3,25 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_storage::io::BufPool;
-use leveret_storage::recovery::{RecoveredCore, RecoveredLog};
+use leveret_storage::recovery::RecoveredCore;
 use leveret_storage::store::{LogSettings, Store, StoreConfig};
-use leveret_storage::types::{EntryMeta, LogId, LogKind, Now};
+use leveret_storage::types::{LogId, LogKind, Now, Term};
 use thiserror::Error;
 
-use super::control::Control;
 use super::door::Door;
 use super::fetch::Fetches;
+use super::hosted::{Hosted, Parked, Tenants};
 use super::log::LogState;
 use super::lookup::Lookups;
-use super::parked::Parked;
 use super::refused::Refused;
 use super::room::Room;
 use super::waking::Waking;
 use super::watching::Watches;
 use super::{Shard, ShardSettings};
+use crate::machine::{Machine, Remains};
 use crate::partition::{Partition, ReplayError};
 use crate::topology::{LogOwner, TOPOLOGY_LOG, TOPOLOGY_SLOT, Topology};
 
@@ -70,7 +69,10 @@ impl<P: BufPool> Shard<P> {
                 (None, _) => ownerless.push(log.id),
                 (Some(LogOwner::Topology), LogKind::Machine) => {}
                 (Some(LogOwner::Partition { .. }), LogKind::Topic) => {
-                    let machine = rebuild_partition(log, &replay, &settings)?;
+                    let remains = Remains::of(log, &replay);
+                    let machine = <Partition as Machine>::recover(settings.producers, &remains);
+                    let machine =
+                        machine.map_err(|error| OpenError::Partition { log: log.id, error })?;
                     machines.insert(log.id, LogState::new(machine, log.term));
                 }
                 (Some(_), _) => return Err(OpenError::Kind { log: log.id }),
@@ -81,9 +83,8 @@ impl<P: BufPool> Shard<P> {
             store: Store::open(config, pool, recovered, now),
             now,
             settings,
-            logs: HashMap::default(),
-            control: None,
-            parked: Parked::new(room()),
+            hosted: Tenants::default(),
+            parked: Parked::new(room),
             refused: Refused::default(),
             door: Door::new(room()),
             fetches: Fetches::default(),
@@ -124,22 +125,7 @@ impl<P: BufPool> Shard<P> {
             self.store
                 .create_log(TOPOLOGY_LOG, TOPOLOGY_SLOT, kind, settings);
         }
-        self.control = Some(Control::new(topology));
+        let hosted = Hosted::new(topology, Term::default());
+        self.hosted.insert(TOPOLOGY_LOG, hosted);
     }
-}
-
-/// The machine as it was before the last run ended.
-fn rebuild_partition(
-    log: &RecoveredLog,
-    replay: &[(EntryMeta, Bytes)],
-    settings: &ShardSettings,
-) -> Result<Partition, OpenError> {
-    if log.lost.is_some() {
-        // It takes nothing more: what its machine would say of a batch is never asked.
-        return Ok(Partition::new(Default::default(), settings.producers));
-    }
-    let snapshot = log.snapshot.as_ref().map(|(_, bytes)| &bytes[..]);
-    let entries = replay.iter().map(|(meta, bytes)| (meta, &bytes[..]));
-    Partition::recover(snapshot, entries, log.next.1, settings.producers)
-        .map_err(|error| OpenError::Partition { log: log.id, error })
 }

@@ -7,7 +7,6 @@ use leveret_storage::store::StoreStats;
 use leveret_storage::types::{LogId, Offset};
 
 use super::Shard;
-use super::control::Control;
 use super::log::{LogCounters, frontiers_of};
 use super::reply::FetchSpec;
 
@@ -51,7 +50,7 @@ impl<P: BufPool> Shard<P> {
     /// How a partition stands, if it lives here.
     #[must_use]
     pub fn log_status(&self, log: LogId) -> Option<LogStatus> {
-        let state = self.logs.get(&log)?;
+        let state = self.hosted.partition(log)?;
         let frontiers = frontiers_of(&self.store, log);
         let stats = self.store.log_stats(log).unwrap_or_default();
         Some(LogStatus {
@@ -59,8 +58,8 @@ impl<P: BufPool> Shard<P> {
             high_watermark: state.high_watermark(&frontiers),
             bytes: stats.bytes,
             segments: stats.segments,
-            producers: state.machine.producers(),
-            stopped: state.stopped.as_deref().map(str::to_owned),
+            producers: state.hosted.machine.producers(),
+            stopped: state.hosted.stopped.as_deref().map(str::to_owned),
             counters: state.counters,
         })
     }
@@ -88,7 +87,7 @@ impl<P: BufPool> Shard<P> {
     /// A fetch has come. An offset beyond the end counts as no lag; it is refused.
     pub(super) fn note_lag(&mut self, spec: &FetchSpec) {
         for part in &spec.partitions {
-            if let Some(state) = self.logs.get(&part.log) {
+            if let Some(state) = self.hosted.partition(part.log) {
                 let end = state.high_watermark(&frontiers_of(&self.store, part.log));
                 self.fetch_lag.record(end.0.saturating_sub(part.offset.0));
             }
@@ -105,9 +104,9 @@ impl<P: BufPool> Shard<P> {
     #[must_use]
     pub fn stats(&self) -> ShardStats {
         ShardStats {
-            logs: self.logs.len(),
+            logs: self.hosted.partitions(),
             fetches: self.fetches.len() + self.watches.len(),
-            parked: self.parked.len() + self.control.as_ref().map_or(0, Control::parked),
+            parked: self.parked.len(),
             duplicates: self.duplicates,
             counters: self.counters,
             store: self.store.stats(),

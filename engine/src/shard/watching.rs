@@ -115,7 +115,7 @@ impl<P: BufPool> Shard<P> {
         let reading = None;
         let before = self.watches.open.insert(id, Open { watch, reading });
         assert!(before.is_none(), "a watch is answered before the next");
-        let Some(state) = self.logs.get_mut(&watch.log) else {
+        let Some(state) = self.hosted.partition_mut(watch.log) else {
             return self.watch_failed(id, EngineError::UnknownLog);
         };
         let frontiers = frontiers_of(&self.store, watch.log);
@@ -143,7 +143,7 @@ impl<P: BufPool> Shard<P> {
         };
         if let Some(token) = open.reading {
             self.readers.remove(&token);
-        } else if let Some(state) = self.logs.get_mut(&open.watch.log) {
+        } else if let Some(state) = self.hosted.partition_mut(open.watch.log) {
             let watchers = &mut state.watchers;
             watchers.ended += 1;
             if watchers.ended * 2 > watchers.standing.len() {
@@ -162,7 +162,7 @@ impl<P: BufPool> Shard<P> {
 
     /// The log may be readable further than before.
     pub(super) fn wake_watches(&mut self, log: LogId, now: Now) {
-        let Some(state) = self.logs.get_mut(&log) else {
+        let Some(state) = self.hosted.partition_mut(log) else {
             return;
         };
         if state.watchers.standing.is_empty() {
@@ -173,7 +173,7 @@ impl<P: BufPool> Shard<P> {
         let granted = self.waking.grant(standing.len(), now.mono);
         self.waking.add_watches(standing.split_off(granted));
         standing.retain(|id| self.wake_watch(*id, now));
-        if let Some(state) = self.logs.get_mut(&log) {
+        if let Some(state) = self.hosted.partition_mut(log) {
             state.watchers.standing = standing;
         }
     }
@@ -182,7 +182,7 @@ impl<P: BufPool> Shard<P> {
     pub(super) fn wake_from_line(&mut self, id: WatchId, now: Now) {
         if self.wake_watch(id, now)
             && let Some((log, _)) = self.watches.place(id)
-            && let Some(state) = self.logs.get_mut(&log)
+            && let Some(state) = self.hosted.partition_mut(log)
         {
             state.watchers.standing.push(id);
             state.hasten(&mut self.store, log);
@@ -195,7 +195,7 @@ impl<P: BufPool> Shard<P> {
             return false;
         };
         let watch = open.watch;
-        let Some(state) = self.logs.get(&watch.log) else {
+        let Some(state) = self.hosted.partition(watch.log) else {
             self.watch_failed(id, EngineError::UnknownLog);
             return false;
         };
@@ -223,7 +223,7 @@ impl<P: BufPool> Shard<P> {
         };
         open.reading = None;
         let Watch { log, from, .. } = open.watch;
-        let Some(state) = self.logs.get(&log) else {
+        let Some(state) = self.hosted.partition(log) else {
             return self.watch_failed(id, EngineError::UnknownLog);
         };
         let until = state.high_watermark(&frontiers_of(&self.store, log));
@@ -263,7 +263,7 @@ impl<P: BufPool> Shard<P> {
         data: ReadData,
         until: Offset,
     ) {
-        let state = &self.logs[&log];
+        let state = self.hosted.partition(log).expect("it was read");
         match trim(data, from, until) {
             // Storage owes at least one batch below the high watermark.
             Ok(data) if data.next <= from => {
@@ -282,7 +282,7 @@ impl<P: BufPool> Shard<P> {
         let open = self.watches.open.remove(&id).expect("it is open");
         let Watch { log, from, .. } = open.watch;
         let frontiers = frontiers_of(&self.store, log);
-        let state = self.logs.get_mut(&log).expect("it was read");
+        let state = self.hosted.partition_mut(log).expect("it was read");
         for counters in [&mut state.counters, &mut self.counters] {
             counters.bytes_out += data.bytes as u64;
             counters.records_out += data.next.0.saturating_sub(from.0);

@@ -21,10 +21,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use leveret_storage::homes::Homes;
-use leveret_storage::types::{LogId, SlotId, WallMs};
+use leveret_storage::types::{EntryMeta, LogId, SlotId, WallMs};
 use thiserror::Error;
 
+use crate::machine::{Machine, Remains};
 use cluster::Cluster;
 pub use cluster::ClusterId;
 use config::StoredValue;
@@ -548,5 +550,35 @@ impl Topology {
         self.partitions -= topic.partitions();
         self.loads.remove(&topic.slots);
         topic
+    }
+}
+
+impl Machine for Topology {
+    type Setup = (TopologySettings, Homes);
+    type Fault = TopologyError;
+    type Command = Command;
+    type Decision = TopologyEntry;
+    type Refusal = TopologyRefusal;
+    type Entry = TopologyEntry;
+
+    fn recover(
+        (settings, homes): (TopologySettings, Homes),
+        remains: &Remains<'_>,
+    ) -> Result<Self, TopologyError> {
+        let entries = remains.entries.iter();
+        let entries = entries.map(|(meta, bytes)| (meta.ordinal, &bytes[..]));
+        Self::recover(remains.snapshot, entries, settings, homes)
+    }
+
+    fn decide(&self, command: &Command, now: WallMs) -> Result<TopologyEntry, TopologyRefusal> {
+        self.decide(command, now)
+    }
+
+    fn apply(&mut self, _meta: &EntryMeta, entry: &TopologyEntry) {
+        self.apply(entry);
+    }
+
+    fn snapshot(&self) -> impl Iterator<Item = Bytes> {
+        std::iter::once(self.snapshot())
     }
 }

@@ -152,9 +152,27 @@ fn offsets_outside_of_the_log_are_refused_with_its_bounds() {
 fn a_cancelled_fetch_never_answers_and_leaves_no_mark() {
     let mut bench = filled(1);
     let waiting = bench.ask(one(1, 2, 100, 1, 500));
-    assert_eq!(bench.shard.logs[&LogId(1)].readers.len(), 1);
+    assert_eq!(
+        bench
+            .shard
+            .hosted
+            .partition(LogId(1))
+            .unwrap()
+            .readers
+            .len(),
+        1
+    );
     bench.shard.cancel(waiting);
-    assert_eq!(bench.shard.logs[&LogId(1)].readers.len(), 0);
+    assert_eq!(
+        bench
+            .shard
+            .hosted
+            .partition(LogId(1))
+            .unwrap()
+            .readers
+            .len(),
+        0
+    );
     bench.produce(1, batch(&[b"x"]));
     bench.wait_ms(600);
     assert_eq!(bench.reply(waiting), None);

@@ -111,7 +111,7 @@ fn ended_watches_bring_nothing_and_leave_no_mark() {
             bench.shard.unwatch(id(number));
         }
     }
-    let marks = std::mem::take(&mut bench.shard.logs.get_mut(&LogId(1)).unwrap().watchers);
+    let marks = std::mem::take(&mut bench.shard.hosted.partition_mut(LogId(1)).unwrap().watchers);
     let marks = marks.into_ids();
     assert!((100..=250).contains(&marks.len()), "{} marks", marks.len());
     let mut bench = Bench::new(2, Level::Synced);
