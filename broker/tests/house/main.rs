@@ -1,5 +1,5 @@
 //! The rules of the house, as tests: what may import what, what may be named where, how long a
-//! file may be, and that `ARCHITECTURE.md` names every folder and nothing that is gone.
+//! file may be, of how many fields a struct of storage, and that `ARCHITECTURE.md` names every folder and nothing that is gone.
 //!
 //! Each rule is a function from text to findings, so that each has a negative control: a sample
 //! that breaks it must be found.
@@ -7,7 +7,7 @@
 mod rules;
 mod tree;
 
-use rules::{Finding, architecture, imports, length, names};
+use rules::{Finding, architecture, fields, imports, length, names};
 use tree::Tree;
 
 fn none(findings: Vec<Finding>) {
@@ -27,6 +27,11 @@ fn the_kernel_and_the_clock_are_named_only_where_they_may_be() {
 #[test]
 fn no_file_is_too_long() {
     none(length::check(&Tree::of_workspace()));
+}
+
+#[test]
+fn storage_is_made_of_parts() {
+    none(fields::check(&Tree::of_workspace()));
 }
 
 #[test]

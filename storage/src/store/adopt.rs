@@ -6,9 +6,14 @@ use crate::format::record::ENTRY_HEADER;
 use crate::io::BufPool;
 use crate::recovery::{Lost, RecoveredLog};
 use crate::store::Store;
+use crate::store::api::Frontiers;
 use crate::store::config::LogSettings;
 use crate::store::journal::ring::LogKey;
-use crate::store::log::{LogState, Run, Snapshot, SnapshotBody, TailEntry};
+use crate::store::log::held::Run;
+use crate::store::log::placing::Placing;
+use crate::store::log::snapshots::{Snapshot, SnapshotBody};
+use crate::store::log::tail::TailEntry;
+use crate::store::log::{Checkpointed, Health, LogState};
 use crate::store::segments::files::{Files, Segment};
 use crate::types::{CommitSeq, EntryMeta, Ordinal};
 
@@ -17,16 +22,21 @@ impl<P: BufPool> Store<P> {
         let class = self.config.classes.of(log.kind);
         let mut state = LogState::new(log.id, log.slot, (log.kind, class), LogSettings::default());
         state.term = log.term;
-        state.start = log.start;
-        state.written = log.next;
-        state.durable = log.next;
-        state.placed = log.next.0;
-        state.next = log.next;
-        state.flushed = log.checkpoint;
-        state.checkpoint = log.checkpoint.0;
-        state.checkpoint_start = log.start;
-        state.checkpoint_seq = Some(log.checkpoint_commit);
-        state.max_timestamp = log.max_timestamp;
+        state.at = Frontiers {
+            start: log.start,
+            ordered: log.next,
+            written: log.next,
+            durable: log.next,
+        };
+        state.placing = Placing::from(log.next.0);
+        state.checkpoint = Checkpointed {
+            slot: log.slot,
+            upto: log.checkpoint.0,
+            start: log.start,
+            seq: Some(log.checkpoint_commit),
+        };
+        state.segmented.flushed = log.checkpoint;
+        state.segmented.max_timestamp = log.max_timestamp;
         if let Some(seq) = log.snapshot_commit {
             let (ordinal, bytes) = log.snapshot.expect("the snapshot was cloned, not taken");
             let body = match log.snapshot_file {
@@ -37,11 +47,11 @@ impl<P: BufPool> Store<P> {
                     crc: file.crc,
                 },
             };
-            state.snapshot = Some(Box::new(Snapshot { ordinal, body, seq }));
+            state.snapshots.placed = Some(Box::new(Snapshot { ordinal, body, seq }));
         }
         let has_segments = class.files && log.checkpoint.0 > Ordinal(0);
         if has_segments {
-            state.files = Some(Box::new(Files::new(log.checkpoint, true)));
+            state.segmented.files = Some(Box::new(Files::new(log.checkpoint, true)));
         }
         let dirty = class.files && !log.tail.is_empty();
         let key = self.logs.insert(state);
@@ -74,10 +84,10 @@ impl<P: BufPool> Store<P> {
     /// there as it is.
     fn adopt_lost(&mut self, key: LogKey, Lost { reason, kept }: Lost) {
         for record in kept {
-            let log = &mut self.logs[key];
+            let held = &mut self.logs[key].held;
             let bytes = record.record.len() as u64;
-            self.reclaim.remnants.change(log, log.run_bytes + bytes);
-            log.runs.push_back(Run {
+            self.reclaim.remnants.add(held, bytes);
+            held.push(Run {
                 first: record.first,
                 last: record.last,
                 seq: record.commit,
@@ -88,8 +98,9 @@ impl<P: BufPool> Store<P> {
             });
             self.journal.ring.add_live(record.commit, key);
         }
-        self.logs[key].lost = Some(reason.as_str().into());
+        let lost = Health::Lost(reason.as_str().into());
         self.stop_log(key, reason);
+        self.logs[key].health = lost;
     }
 
     fn adopt_run(
@@ -100,9 +111,9 @@ impl<P: BufPool> Store<P> {
         bytes: u64,
         prefix: bool,
     ) {
-        let log = &mut self.logs[key];
-        self.reclaim.remnants.change(log, log.run_bytes + bytes);
-        if let Some(run) = log.runs.back_mut()
+        let held = &mut self.logs[key].held;
+        self.reclaim.remnants.add(held, bytes);
+        if let Some(run) = held.last_mut()
             && run.seq == seq
             && run.prefix == prefix
         {
@@ -110,7 +121,7 @@ impl<P: BufPool> Store<P> {
             run.bytes += bytes;
             return;
         }
-        log.runs.push_back(Run {
+        held.push(Run {
             first,
             last,
             seq,
@@ -128,12 +139,11 @@ impl<P: BufPool> Store<P> {
         let generation = self.journal.id.generation;
         let log = &mut self.logs[key];
         if log.class.files {
-            if log.files.is_none() {
-                log.files = Some(Box::new(Files::new(log.flushed, false)));
+            if log.segmented.files.is_none() {
+                log.segmented.files = Some(Box::new(Files::new(log.segmented.flushed, false)));
             }
-            let files = log.files.as_mut().expect("just made");
-            if log.roll {
-                log.roll = false;
+            let files = log.segmented.files.as_mut().expect("just made");
+            if std::mem::take(&mut log.segmented.roll) {
                 files.segments.push_back(Segment::new(
                     (meta.ordinal, meta.first_offset),
                     generation,
@@ -144,9 +154,9 @@ impl<P: BufPool> Store<P> {
             segment.bytes += u64::from(meta.len);
             segment.max_timestamp = segment.max_timestamp.max(Some(meta.max_timestamp));
         }
-        let pos = log.next_pos;
-        log.next_pos += u64::from(meta.len);
-        let size = log.push_tail(TailEntry {
+        let pos = log.segmented.next_pos;
+        log.segmented.next_pos += u64::from(meta.len);
+        let size = log.tail.push(TailEntry {
             meta,
             pos,
             bytes,

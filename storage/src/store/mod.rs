@@ -198,7 +198,7 @@ impl<P: BufPool> Store<P> {
         };
         let state = &mut self.logs[key];
         let memory = |level| level == crate::types::Level::Memory;
-        let empty = state.next.0 == Ordinal(0);
+        let empty = state.at.ordered.0 == Ordinal(0);
         let mut settings = settings;
         if !empty && memory(state.settings.level) != memory(settings.level) {
             settings.level = state.settings.level;
@@ -211,7 +211,7 @@ impl<P: BufPool> Store<P> {
     /// Where the log stands; `None` if there is no such log.
     #[must_use]
     pub fn frontiers(&self, log: LogId) -> Option<Frontiers> {
-        Some(self.logs[self.logs.key(log)?].frontiers())
+        Some(self.logs[self.logs.key(log)?].at)
     }
 
     /// Whether what comes back to the log finds one that is not being deleted.
@@ -373,16 +373,16 @@ impl<P: BufPool> Store<P> {
     #[must_use]
     pub fn log_stats(&self, log: LogId) -> Option<LogStats> {
         let state = &self.logs[self.logs.key(log)?];
-        let files = state.files.as_ref();
-        let in_segments = files.map_or(state.tail_bytes as u64, |files| {
+        let files = state.segmented.files.as_ref();
+        let in_segments = files.map_or(state.tail.bytes() as u64, |files| {
             files.segments.iter().map(|segment| segment.bytes).sum()
         });
         Some(LogStats {
             bytes: in_segments,
             segments: files.map_or(0, |files| files.segments.len() as u64),
-            cached_bytes: state.tail_bytes as u64,
-            journal_bytes: state.run_bytes,
-            stopped: state.stopped,
+            cached_bytes: state.tail.bytes() as u64,
+            journal_bytes: state.held.bytes(),
+            stopped: state.is_stopped(),
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::io::{BufPool, Dir, FileName, IoResult, Op};
 use crate::store::Store;
 use crate::store::api::Event;
 use crate::store::journal::ring::LogKey;
-use crate::store::log::{PendingSnapshot, SnapshotBody};
+use crate::store::log::snapshots::{PendingSnapshot, SnapshotBody, Writing};
 use crate::store::ops::Purpose;
 use crate::store::space::is_refusal;
 use crate::types::{LogId, Ordinal};
@@ -37,20 +37,19 @@ impl<P: BufPool> Store<P> {
             return;
         };
         let state = &mut self.logs[key];
-        let asked = std::mem::take(&mut state.asked_snapshot);
-        if state.is_unborn() && state.pending_bytes == 0 {
+        let asked = std::mem::take(&mut state.snapshots.asked);
+        if state.is_unborn() && state.placing.bytes() == 0 {
             return;
         }
-        if state.lost.is_some() || state.stopped && state.placed < state.next.0 {
+        if state.is_lost() || state.gave_up() {
             // The machine has not applied what is lost, or has applied entries that were given up:
             // its state is nobody's.
             return;
         }
-        let ordinal = state.next.0;
-        let in_file = |pending: &PendingSnapshot| matches!(pending.body, SnapshotBody::File { .. });
-        let pending = state.pending_snapshot.as_deref().filter(|p| in_file(p));
-        let replaces =
-            |old: &PendingSnapshot| asked && old.writing.is_none() && old.ordinal < ordinal;
+        let ordinal = state.at.ordered.0;
+        let pending = state.snapshots.pending.as_deref();
+        let pending = pending.filter(|pending| pending.body.is_file());
+        let replaces = |old: &PendingSnapshot| asked && old.is_complete() && old.ordinal < ordinal;
         if state.removal.is_some() || pending.is_some_and(|old| !replaces(old)) {
             // The one that has a file will do; another is asked for when it is needed.
             return;
@@ -62,19 +61,18 @@ impl<P: BufPool> Store<P> {
         });
         if let Some(file) = replaced {
             // No record points to it, and none will.
-            state.pending_snapshot = None;
+            state.snapshots.pending = None;
             self.ops.remove(file);
         }
         let inline = self.config.inline_snapshot_bytes.min(INLINE_MAX);
         if bytes.len() <= inline.min(self.journal.ring.max_body() / 4) {
             let body = SnapshotBody::Inline(bytes);
             let state = &mut self.logs[key];
-            state.pending_snapshot = Some(Box::new(PendingSnapshot {
+            state.snapshots.pending = Some(Box::new(PendingSnapshot {
                 ordinal,
                 body,
                 bytes: Bytes::new(),
-                writing: None,
-                refused: false,
+                writing: Writing::Complete,
             }));
             self.queue_control(key);
             return;
@@ -86,19 +84,19 @@ impl<P: BufPool> Store<P> {
         };
         let state = &mut self.logs[key];
         if state
-            .snapshot
+            .snapshots
+            .placed
             .as_ref()
             .is_some_and(|old| old.ordinal == ordinal)
         {
             // Nothing was applied since: the file of this name exists already.
             return;
         }
-        state.pending_snapshot = Some(Box::new(PendingSnapshot {
+        state.snapshots.pending = Some(Box::new(PendingSnapshot {
             ordinal,
             body,
             bytes,
-            writing: Some(Step::Directory),
-            refused: false,
+            writing: Writing::At(Step::Directory),
         }));
         let op = self.snapshot_op(key, Step::Directory);
         self.ops.push(Purpose::SnapshotFile { log: key }, op);
@@ -108,7 +106,7 @@ impl<P: BufPool> Store<P> {
     /// The operation of a step before the last, which may be refused and taken again.
     fn snapshot_op(&mut self, key: LogKey, step: Step) -> Op<P::Buf> {
         let log = &self.logs[key];
-        let pending = log.pending_snapshot.as_ref().expect("the caller has one");
+        let pending = log.snapshots.pending.as_ref().expect("the caller has one");
         let (id, ordinal, generation) = (log.id, pending.ordinal, self.journal.id.generation);
         let file = FileName::Snapshot {
             log: id,
@@ -140,14 +138,14 @@ impl<P: BufPool> Store<P> {
 
     /// There may be space now: the snapshot's file goes on where it was refused.
     pub(crate) fn retry_snapshot(&mut self, key: LogKey) {
-        let pending = self.logs[key].pending_snapshot.as_mut();
+        let pending = self.logs[key].snapshots.pending.as_mut();
         let Some(pending) = pending else {
             return;
         };
-        if !std::mem::take(&mut pending.refused) {
+        let Writing::Refused(step) = pending.writing else {
             return;
-        }
-        let step = pending.writing.expect("a step was refused");
+        };
+        pending.writing = Writing::At(step);
         let op = self.snapshot_op(key, step);
         self.ops.push_again(Purpose::SnapshotFile { log: key }, op);
     }
@@ -157,16 +155,19 @@ impl<P: BufPool> Store<P> {
         let log = &mut self.logs[key];
         let id = log.id;
         let pending = log
-            .pending_snapshot
+            .snapshots
+            .pending
             .as_mut()
             .expect("a snapshot is being written");
-        let step = pending.writing.expect("its file is being written");
+        let Writing::At(step) = pending.writing else {
+            unreachable!("its file is being written")
+        };
         if let Err(error) = result {
             let again = is_refusal(&error) && !matches!(step, Step::SyncDirs(_));
             if again && log.removal.is_none() && !self.phase.is_stopping() {
-                return self.refuse_snapshot(key, error.message);
+                return self.refuse_snapshot(key, step, error.message);
             }
-            log.pending_snapshot = None;
+            log.snapshots.pending = None;
             if log.removal.is_some() {
                 self.place_end(key);
             } else if !again {
@@ -177,27 +178,27 @@ impl<P: BufPool> Store<P> {
         let purpose = || Purpose::SnapshotFile { log: key };
         match step {
             Step::Directory => {
-                pending.writing = Some(Step::Create);
+                pending.writing = Writing::At(Step::Create);
                 let op = self.snapshot_op(key, Step::Create);
                 self.ops.push(purpose(), op);
             }
             Step::Create => {
-                pending.writing = Some(Step::Write);
+                pending.writing = Writing::At(Step::Write);
                 let op = self.snapshot_op(key, Step::Write);
                 self.ops.push(purpose(), op);
             }
             Step::Write => {
-                pending.writing = Some(Step::SyncDirs(2));
+                pending.writing = Writing::At(Step::SyncDirs(2));
                 self.ops.push(purpose(), Op::SyncDir(Dir::Log(id)));
                 self.ops.push(purpose(), Op::SyncDir(Dir::Logs));
             }
-            Step::SyncDirs(2) => pending.writing = Some(Step::SyncDirs(1)),
+            Step::SyncDirs(2) => pending.writing = Writing::At(Step::SyncDirs(1)),
             Step::SyncDirs(_) => {
-                pending.writing = None;
+                pending.writing = Writing::Complete;
                 pending.bytes = Bytes::new();
                 self.reclaim.renew_rescues();
                 if log.removal.is_some() {
-                    log.pending_snapshot = None;
+                    log.snapshots.pending = None;
                     self.place_end(key);
                 } else {
                     self.queue_control(key);
@@ -208,7 +209,7 @@ impl<P: BufPool> Store<P> {
 
     /// Asks the log's machine for a snapshot, unless one is on its way.
     pub(crate) fn ask_snapshot(&mut self, key: LogKey) {
-        if self.logs[key].pending_snapshot.is_none() {
+        if self.logs[key].snapshots.pending.is_none() {
             self.ask_newer_snapshot(key);
         }
     }
@@ -217,17 +218,16 @@ impl<P: BufPool> Store<P> {
     /// space in the journal, does not do if it does not hold it: what it waits for may be the
     /// space that the entry takes.
     pub(crate) fn ask_snapshot_past(&mut self, key: LogKey, last: Ordinal) {
-        let pending = self.logs[key].pending_snapshot.as_ref();
-        if pending.is_none_or(|pending| pending.writing.is_none() && pending.ordinal <= last) {
+        let pending = self.logs[key].snapshots.pending.as_ref();
+        if pending.is_none_or(|pending| pending.is_complete() && pending.ordinal <= last) {
             self.ask_newer_snapshot(key);
         }
     }
 
     fn ask_newer_snapshot(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
-        let given_up = log.stopped && log.placed < log.next.0;
-        let cannot = given_up || log.lost.is_some() || log.removal.is_some();
-        if !cannot && !std::mem::replace(&mut log.asked_snapshot, true) {
+        let cannot = log.gave_up() || log.is_lost() || log.removal.is_some();
+        if !cannot && !std::mem::replace(&mut log.snapshots.asked, true) {
             let log = log.id;
             self.events.push_back(Event::SnapshotWanted { log });
         }
@@ -237,15 +237,8 @@ impl<P: BufPool> Store<P> {
     pub(crate) fn drop_below_snapshot(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
         let floor = log.data_floor();
-        let mut freed = 0;
-        while log
-            .tail
-            .front()
-            .is_some_and(|entry| entry.meta.ordinal < floor)
-        {
-            freed += log.pop_tail();
-        }
-        log.start.0 = log.start.0.max(floor);
+        let freed = log.tail.drop_below(floor);
+        log.at.start.0 = log.at.start.0.max(floor);
         self.memory.gave(freed);
     }
 }

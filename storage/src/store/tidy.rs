@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use crate::format::record::{CHECKPOINT_LEN, SNAPSHOT_RECORD_HEADER};
+use crate::format::record::CHECKPOINT_LEN;
 use crate::io::{BLOCK, BufPool};
 use crate::store::Store;
 use crate::store::journal::ring::LogKey;
@@ -34,8 +34,8 @@ impl<P: BufPool> Store<P> {
         let mut left: Vec<_> = self
             .logs
             .iter()
-            .filter(|log| log.lives() && !log.stopped && log.has_more_in_journal())
-            .map(|log| (log.run_bytes, log.id))
+            .filter(|log| log.lives() && !log.is_stopped() && log.has_more_in_journal())
+            .map(|log| (log.held.bytes(), log.id))
             .collect();
         left.sort_unstable_by(|one, other| other.cmp(one));
         let keys = left.into_iter().filter_map(|(_, id)| self.logs.key(id));
@@ -128,8 +128,8 @@ impl<P: BufPool> Store<P> {
             let Some(log) = self.logs.get(key).filter(|log| log.lives()) else {
                 continue;
             };
-            let at_work = log.files.as_ref().is_some_and(|files| files.job.is_some());
-            let due = log.can_flush() && log.run_bytes >= BLOCK as u64;
+            let at_work = log.job().is_some();
+            let due = log.can_flush() && log.held.bytes() >= BLOCK as u64;
             if at_work || (due && self.start_behind(key, true)) {
                 left.push_back(key);
             } else if self.logs[key].is_behind_its_machine() {
@@ -157,7 +157,7 @@ impl<P: BufPool> Store<P> {
         for id in ids {
             let key = self.logs.key(id).expect("just seen");
             self.renew_control(key, upto);
-            if !self.logs[key].runs.is_empty() {
+            if !self.logs[key].held.is_empty() {
                 self.reclaim.copy(key, &mut self.logs[key], upto);
             }
         }
@@ -167,23 +167,23 @@ impl<P: BufPool> Store<P> {
 impl LogState {
     /// Whether the ring has anything of it beside what it must always have there.
     fn has_more_in_journal(&self) -> bool {
-        !self.runs.is_empty() || self.placed < self.next.0
+        !self.held.runs().is_empty() || self.placing.next < self.at.ordered.0
     }
 
     /// Whether entries are in the ring only because its machine would replay them.
     fn is_behind_its_machine(&self) -> bool {
         let floor = match self.class.files {
-            true => self.flushed.0.max(self.start.0),
-            false => self.next.0,
+            true => self.segmented.flushed.0.max(self.at.start.0),
+            false => self.at.ordered.0,
         };
-        self.runs.front().is_some_and(|run| run.first < floor)
+        self.held
+            .runs()
+            .front()
+            .is_some_and(|run| run.first < floor)
     }
 
     /// Bytes of its records that are needed.
     fn live_bytes(&self) -> u64 {
-        let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| {
-            SNAPSHOT_RECORD_HEADER + crate::store::commit::plan::inline_len(&snapshot.body)
-        });
-        self.run_bytes + (CHECKPOINT_LEN + snapshot) as u64
+        self.held.bytes() + (CHECKPOINT_LEN + self.snapshots.record_len()) as u64
     }
 }

@@ -5,6 +5,7 @@ use crate::io::BufPool;
 use crate::store::Store;
 use crate::store::api::Event;
 use crate::store::journal::ring::LogKey;
+use crate::store::log::Health;
 use crate::store::log::lines::Line;
 use crate::store::phase::Phase;
 use crate::store::tidy::Tidying;
@@ -52,7 +53,7 @@ impl<P: BufPool> Store<P> {
     pub(crate) fn queue_ready(&mut self, key: LogKey) {
         self.turn.stir();
         let log = &self.logs[key];
-        if log.pending_bytes >= log.class.bulk_from {
+        if log.placing.bytes() >= log.class.bulk_from {
             self.want_bulk(key);
         }
         self.add_ready(key);
@@ -164,9 +165,10 @@ impl<P: BufPool> Store<P> {
     /// so that it cannot come back after a client saw it fail.
     pub(crate) fn stop_log(&mut self, key: LogKey, reason: String) {
         let log = &mut self.logs[key];
-        if std::mem::replace(&mut log.stopped, true) {
+        if log.is_stopped() {
             return;
         }
+        log.health = Health::Stopped;
         let log = log.id;
         self.drop_idle_job(key);
         self.give_up_pending(key);
@@ -176,37 +178,19 @@ impl<P: BufPool> Store<P> {
     /// Forgets the entries that no commit holds.
     pub(crate) fn give_up_pending(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
-        if !log.bulk {
-            self.commits.lines.pending_inline -= log.pending_bytes;
-        }
-        log.bulk = false;
-        log.pending_bytes = 0;
+        self.commits.lines.pending_inline -= log.placing.inline_bytes();
+        self.journal.ring.ungrant(log.placing.give_up());
         log.lines.leave(Line::Ready);
         log.lines.leave(Line::Bulk);
-        let (granted, placed) = (std::mem::take(&mut log.granted), log.placed);
-        if log
-            .pending_snapshot
-            .as_ref()
-            .is_some_and(|pending| pending.writing.is_none() && pending.ordinal > placed)
-        {
+        let placed = log.placing.next;
+        let pending = log.snapshots.pending.as_ref();
+        if pending.is_some_and(|pending| pending.is_complete() && pending.ordinal > placed) {
             // It has applied what is given up.
-            log.pending_snapshot = None;
+            log.snapshots.pending = None;
         }
-        let mut freed = 0;
         // A flush job that is still under way copies from them.
-        let flushing = log.files.as_ref().is_some_and(|files| files.job.is_some());
-        while !flushing
-            && log
-                .tail
-                .back()
-                .is_some_and(|entry| entry.meta.ordinal >= placed)
-        {
-            let entry = log.tail.pop_back().expect("just seen");
-            let size = entry.bytes.len() + crate::store::log::ENTRY_OVERHEAD;
-            log.tail_bytes -= size;
-            freed += size;
+        if log.job().is_none() {
+            self.memory.gave(log.tail.drop_from(placed));
         }
-        self.journal.ring.ungrant(granted);
-        self.memory.gave(freed);
     }
 }

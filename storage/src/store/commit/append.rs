@@ -7,9 +7,9 @@ use crate::io::BufPool;
 use crate::store::Store;
 use crate::store::api::{AppendError, NewEntry};
 use crate::store::journal::ring::LogKey;
-use crate::store::log::{TailEntry, Urgency};
+use crate::store::log::{placing::Urgency, tail::TailEntry};
 use crate::store::segments::files::Segment;
-use crate::store::segments::flush::fresh_files;
+use crate::store::segments::start::fresh_files;
 use crate::types::{EntryMeta, Level, LogId, Now, Ordinal};
 
 impl<P: BufPool> Store<P> {
@@ -36,10 +36,10 @@ impl<P: BufPool> Store<P> {
         assert!(len > 0, "an entry has bytes");
         let state = &self.logs[key];
         assert_eq!(
-            entry.first_offset, state.next.1,
+            entry.first_offset, state.at.ordered.1,
             "entry does not continue its log"
         );
-        if state.stopped
+        if state.is_stopped()
             || state.removal.is_some()
             || self.phase.is_stopping()
             || self.phase.is_failed()
@@ -53,43 +53,48 @@ impl<P: BufPool> Store<P> {
             return Err(AppendError::TooLarge);
         }
         let level = level.min(state.settings.level);
-        let in_memory = state.settings.level == Level::Memory;
-        if !in_memory {
-            if self.space.is_short() && !self.logs[key].class.passes_floor {
-                self.reclaim.await_space();
-                return Err(AppendError::DiskFloor);
-            }
-            let grant = self.journal.ring.grant_for(len);
-            if !self.journal.ring.may_grant(grant) {
-                self.reclaim.refused(grant);
-                self.turn.stir();
-                self.stats.full += 1;
-                return Err(AppendError::Full);
-            }
-            self.journal.ring.grant(grant);
-            self.logs[key].granted += grant;
-            self.take_space(len as u64);
-            self.reclaim.renew_rescues();
+        if state.settings.level == Level::Memory {
+            self.stats.appends += 1;
+            let ordinal = self.push_entry(key, &entry);
+            self.advance_memory_log(key);
+            return Ok(ordinal);
         }
+        let granted = self.take_room(key, len)?;
         self.stats.appends += 1;
         let ordinal = self.push_entry(key, &entry);
-        if in_memory {
-            self.advance_memory_log(key);
-        } else {
-            let state = &mut self.logs[key];
-            state.pending_bytes += len;
-            if level == Level::Synced {
-                state.urgency = Urgency::Commit;
-            }
-            if !state.bulk {
-                self.commits.lines.pending_inline += len;
-            }
-            if state.class.files {
-                self.memory.add_dirty(key, state);
-            }
-            self.queue_ready(key);
+        let urgency = match level {
+            Level::Synced => Urgency::Commit,
+            Level::Written | Level::Memory => Urgency::Leisure,
+        };
+        let state = &mut self.logs[key];
+        state.placing.add(len, granted, urgency);
+        if !state.placing.is_bulk() {
+            self.commits.lines.pending_inline += len;
         }
+        if state.class.files {
+            self.memory.add_dirty(key, state);
+        }
+        self.queue_ready(key);
         Ok(ordinal)
+    }
+
+    /// Takes room in the journal for an entry of `len` bytes; how much was granted.
+    fn take_room(&mut self, key: LogKey, len: usize) -> Result<u64, AppendError> {
+        if self.space.is_short() && !self.logs[key].class.passes_floor {
+            self.reclaim.await_space();
+            return Err(AppendError::DiskFloor);
+        }
+        let grant = self.journal.ring.grant_for(len);
+        if !self.journal.ring.may_grant(grant) {
+            self.reclaim.refused(grant);
+            self.turn.stir();
+            self.stats.full += 1;
+            return Err(AppendError::Full);
+        }
+        self.journal.ring.grant(grant);
+        self.take_space(len as u64);
+        self.reclaim.renew_rescues();
+        Ok(grant)
     }
 
     /// Takes the entry into memory, in the log's present segment or in a new one.
@@ -98,20 +103,21 @@ impl<P: BufPool> Store<P> {
         let now = self.turn.now;
         let state = &mut self.logs[key];
         let len = entry.bytes.len() as u64;
-        let ordinal = state.next.0;
+        let ordinal = state.at.ordered.0;
         let has_files = state.class.files && state.settings.level != Level::Memory;
         if has_files {
-            let full = state.next_pos > 0 && state.next_pos + len > state.settings.segment_bytes;
-            if full && !state.roll {
+            let full = state.segmented.next_pos > 0
+                && state.segmented.next_pos + len > state.settings.segment_bytes;
+            if full && !state.segmented.roll {
                 state.end_segment();
             }
-            if state.files.is_none() {
-                state.files = Some(Box::new(fresh_files(state)));
+            if state.segmented.files.is_none() {
+                state.segmented.files = Some(Box::new(fresh_files(state)));
             }
-            let next = state.next;
-            let files = state.files.as_mut().expect("just made");
-            if state.roll {
-                state.next_pos = 0;
+            let next = state.at.ordered;
+            let files = state.segmented.files.as_mut().expect("just made");
+            if state.segmented.roll {
+                state.segmented.next_pos = 0;
                 files
                     .segments
                     .push_back(Segment::new(next, generation, now.wall));
@@ -120,7 +126,7 @@ impl<P: BufPool> Store<P> {
             segment.bytes += len;
             segment.max_timestamp = segment.max_timestamp.max(Some(entry.max_timestamp));
         }
-        let rolled = has_files && std::mem::replace(&mut state.roll, false);
+        let rolled = has_files && std::mem::replace(&mut state.segmented.roll, false);
         let meta = EntryMeta {
             ordinal,
             term: entry.term,
@@ -132,14 +138,14 @@ impl<P: BufPool> Store<P> {
         };
         assert!(entry.term >= state.term, "terms never fall");
         state.term = entry.term;
-        let pos = state.next_pos;
-        state.next_pos += len;
-        state.next = (ordinal.plus(1), meta.next_offset());
+        let pos = state.segmented.next_pos;
+        state.segmented.next_pos += len;
+        state.at.ordered = (ordinal.plus(1), meta.next_offset());
         let known = entry.sum.filter(|_| entry.bytes.len() >= WORTH_JOINING);
         let sum = known.map(|known| known.whole(&entry.bytes));
         debug_assert!(sum.is_none_or(|sum| sum == crc(&entry.bytes)));
-        let bytes = state.keep(&entry.bytes);
-        let size = state.push_tail(TailEntry {
+        let bytes = state.tail.keep(&entry.bytes);
+        let size = state.tail.push(TailEntry {
             meta,
             pos,
             bytes,
@@ -157,18 +163,20 @@ impl<P: BufPool> Store<P> {
     fn advance_memory_log(&mut self, key: LogKey) {
         let bound = self.config.memory_log_bytes;
         let state = &mut self.logs[key];
-        let mut freed = 0;
-        while state.tail_bytes > bound && state.tail.len() > 1 {
-            freed += state.pop_tail();
-        }
+        let over = state.tail.bytes().saturating_sub(bound);
+        let last = state.at.ordered.0;
+        let old = |entry: &TailEntry| entry.meta.ordinal.plus(1) < last;
+        let freed = state
+            .tail
+            .drop_while(|entry, freed| freed < over && old(entry));
         if freed > 0 {
-            let first = state.tail.front().expect("one entry is left").meta;
-            state.start = state.start.max((first.ordinal, first.first_offset));
-            state.flushed = state.start;
+            let first = state.tail.first().expect("one entry is left").meta;
+            state.at.start = state.at.start.max((first.ordinal, first.first_offset));
+            state.segmented.flushed = state.at.start;
         }
-        state.placed = state.next.0;
-        state.written = state.next;
-        state.durable = state.next;
+        state.placing.next = state.at.ordered.0;
+        state.at.written = state.at.ordered;
+        state.at.durable = state.at.ordered;
         self.memory.gave(freed);
         self.queue_frontier(key);
     }
@@ -177,8 +185,9 @@ impl<P: BufPool> Store<P> {
 impl crate::store::log::LogState {
     /// The present segment ends here; the next entry begins a new one.
     pub(crate) fn end_segment(&mut self) {
-        let next = self.next;
+        let next = self.at.ordered;
         if let Some(segment) = self
+            .segmented
             .files
             .as_mut()
             .and_then(|files| files.segments.back_mut())
@@ -186,6 +195,6 @@ impl crate::store::log::LogState {
         {
             segment.end = Some((next.0, Some(next.1)));
         }
-        self.roll = true;
+        self.segmented.roll = true;
     }
 }

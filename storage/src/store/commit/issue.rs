@@ -16,7 +16,7 @@ use crate::store::api::Event;
 use crate::store::commit::plan::{NewRun, Plan, Planned};
 use crate::store::journal::ring::{Advance, LogKey};
 use crate::store::log::lines::Line;
-use crate::store::log::{SnapshotBody, Urgency};
+use crate::store::log::{placing::Urgency, snapshots::SnapshotBody};
 use crate::store::ops::Purpose;
 use crate::store::space::Growing;
 use crate::types::{CommitSeq, LogId};
@@ -197,11 +197,8 @@ impl<P: BufPool> Store<P> {
         for (key, run) in &plan.runs {
             let log = &mut self.logs[*key];
             match run {
-                NewRun::Append(run) => log.runs.push_back(run.clone()),
-                NewRun::Moved(first) => {
-                    let at = log.runs.partition_point(|run| run.first < *first);
-                    log.runs[at].seq = seq;
-                }
+                NewRun::Append(run) => log.held.push(run.clone()),
+                NewRun::Moved(first) => log.held.moved(*first, seq),
             }
         }
     }
@@ -220,12 +217,12 @@ impl<P: BufPool> Store<P> {
                 Planned::Snapshot(key) => self.encode_snapshot(*key, &mut body[at..]),
                 Planned::End(key) => {
                     let log = &self.logs[*key];
-                    put_end(&mut body[at..], log.id, log.kind, log.placed)
+                    put_end(&mut body[at..], log.id, log.kind, log.placing.next)
                 }
                 Planned::Entries { log, first, end } => {
                     let log = &self.logs[*log];
                     let mut len = 0;
-                    for entry in log.entries(*first, *end) {
+                    for entry in log.tail.entries(*first, *end) {
                         let out = &mut body[at + len..];
                         len += put_entry(out, log.id, log.kind, &entry.meta, &entry.bytes);
                         if entry.sum.is_some() {
@@ -239,7 +236,7 @@ impl<P: BufPool> Store<P> {
                 Planned::Prefixes { log, first, end } => {
                     let log = &self.logs[*log];
                     let mut len = 0;
-                    for entry in log.entries(*first, *end) {
+                    for entry in log.tail.entries(*first, *end) {
                         let out = &mut body[at + len..];
                         len += put_prefix(out, log.id, log.kind, &entry.meta, &entry.bytes);
                     }
@@ -257,7 +254,7 @@ impl<P: BufPool> Store<P> {
 
     fn encode_snapshot(&self, key: LogKey, out: &mut [u8]) -> usize {
         let log = &self.logs[key];
-        let snapshot = log.snapshot.as_ref().expect("a planned snapshot");
+        let snapshot = log.snapshots.placed.as_ref().expect("a planned snapshot");
         let state = match &snapshot.body {
             SnapshotBody::Inline(bytes) => SnapshotState::Inline(bytes),
             SnapshotBody::File {
@@ -282,13 +279,13 @@ impl<P: BufPool> Store<P> {
             return;
         };
         let log = &mut self.logs[key];
-        if !log.lives() || log.durable == log.next {
+        if !log.lives() || log.at.durable == log.at.ordered {
             return;
         }
-        if log.placed < log.next.0 {
-            log.urgency = log.urgency.max(Urgency::Reader);
+        if log.placing.next < log.at.ordered.0 {
+            log.placing.urgency = log.placing.urgency.max(Urgency::Reader);
         }
-        if log.durable.0 < log.placed {
+        if log.at.durable.0 < log.placing.next {
             self.journal.syncs.hasten(self.journal.ring.next_seq());
         }
         self.turn.stir();
@@ -332,12 +329,12 @@ impl<P: BufPool> Store<P> {
         let Some(log) = self.logs.get_mut(advance.log) else {
             return;
         };
-        let before = (log.written, log.durable);
-        log.written = log.written.max(advance.next);
+        let before = (log.at.written, log.at.durable);
+        log.at.written = log.at.written.max(advance.next);
         if durable {
-            log.durable = log.durable.max(advance.next);
+            log.at.durable = log.at.durable.max(advance.next);
         }
-        if (log.written, log.durable) != before {
+        if (log.at.written, log.at.durable) != before {
             self.reclaim.renew_rescues();
             self.queue_frontier(advance.log);
             self.consider_behind(advance.log);

@@ -8,15 +8,18 @@
 use bytes::Bytes;
 
 use crate::format::commit::{COMMIT_HEADER, commit_len};
-use crate::format::record::{
-    CHECKPOINT_LEN, Checkpoint, END_LEN, SNAPSHOT_RECORD_HEADER, entry_len, prefix_len,
-};
+use crate::format::record::{CHECKPOINT_LEN, Checkpoint, END_LEN, entry_len, prefix_len};
 use crate::io::{BufPool, FileName};
 use crate::mutation::{Mutation, mutated};
 use crate::store::Store;
 use crate::store::journal::ring::{Advance, LogKey};
 use crate::store::log::lines::Line;
-use crate::store::log::{Run, Snapshot, SnapshotBody, Urgency};
+use crate::store::log::placing::Way;
+use crate::store::log::{
+    held::Run,
+    placing::Urgency,
+    snapshots::{Snapshot, SnapshotBody},
+};
 use crate::store::retention::Trim;
 use crate::types::{CommitSeq, Ordinal};
 
@@ -108,31 +111,27 @@ impl<P: BufPool> Store<P> {
         let fits = |plan: &Plan, bytes: usize| plan.body + bytes <= room;
         if log.removal.is_some() {
             // Its end takes all its other records with it.
-            log.wants_checkpoint = false;
-            log.wants_snapshot = false;
+            log.owed.checkpoint = false;
+            log.owed.snapshot = false;
         }
-        if log.wants_checkpoint {
+        if log.owed.checkpoint {
             if !fits(plan, CHECKPOINT_LEN) {
                 return false;
             }
             self.plan_checkpoint(plan, key);
         }
         let log = &mut self.logs[key];
-        if let Some(pending) = &log.pending_snapshot
-            && pending.writing.is_none()
-            && pending.ordinal <= log.placed
-            && !log.is_unborn()
-        {
-            if !fits(plan, SNAPSHOT_RECORD_HEADER + inline_len(&pending.body)) {
+        if let Some(pending) = log.placeable_snapshot() {
+            if !fits(plan, pending.body.record_len()) {
                 return false;
             }
             self.plan_new_snapshot(plan, key);
-        } else if log.wants_snapshot {
-            let Some(snapshot) = &log.snapshot else {
-                log.wants_snapshot = false;
+        } else if log.owed.snapshot {
+            let Some(snapshot) = &log.snapshots.placed else {
+                log.owed.snapshot = false;
                 return true;
             };
-            if !fits(plan, SNAPSHOT_RECORD_HEADER + inline_len(&snapshot.body)) {
+            if !fits(plan, snapshot.body.record_len()) {
                 return false;
             }
             let old = snapshot.seq;
@@ -140,11 +139,11 @@ impl<P: BufPool> Store<P> {
             self.plan_snapshot(plan, key);
         }
         let log = &mut self.logs[key];
-        if log.wants_end {
+        if log.owed.end {
             if !fits(plan, END_LEN) {
                 return false;
             }
-            log.wants_end = false;
+            log.owed.end = false;
             let seq = self.journal.ring.next_seq();
             self.end_placed(key, seq);
             plan.add(Planned::End(key), END_LEN);
@@ -156,15 +155,15 @@ impl<P: BufPool> Store<P> {
     /// A checkpoint of where the log's segments are now; entries below it leave the journal.
     fn plan_checkpoint(&mut self, plan: &mut Plan, key: LogKey) {
         let log = &mut self.logs[key];
-        log.wants_checkpoint = false;
-        if let Some(old) = log.checkpoint_seq.take() {
+        log.owed.checkpoint = false;
+        if let Some(old) = log.checkpoint.seq.take() {
             self.journal.ring.remove_live(old);
         }
         let log = &mut self.logs[key];
-        let start_moved = log.checkpoint_start != log.start;
-        log.checkpoint = log.flushed.0;
-        log.checkpoint_start = log.start;
-        log.checkpoint_seq = Some(self.journal.ring.next_seq());
+        let start_moved = log.checkpoint.start != log.at.start;
+        log.checkpoint.upto = log.segmented.flushed.0;
+        log.checkpoint.start = log.at.start;
+        log.checkpoint.seq = Some(self.journal.ring.next_seq());
         let point = log.checkpoint_now();
         plan.add(Planned::Checkpoint(key, point), CHECKPOINT_LEN);
         plan.live.push(key);
@@ -175,7 +174,7 @@ impl<P: BufPool> Store<P> {
                 seq,
                 key,
                 log: log.id,
-                start: log.start,
+                start: log.at.start,
             });
         }
         self.reclaim.look_again();
@@ -184,7 +183,7 @@ impl<P: BufPool> Store<P> {
 
     fn plan_new_snapshot(&mut self, plan: &mut Plan, key: LogKey) {
         let log = &mut self.logs[key];
-        let pending = log.pending_snapshot.take().expect("checked by the caller");
+        let pending = log.snapshots.pending.take().expect("checked by the caller");
         let seq = self.journal.ring.next_seq();
         let new = Box::new(Snapshot {
             ordinal: pending.ordinal,
@@ -192,7 +191,7 @@ impl<P: BufPool> Store<P> {
             seq,
         });
         let (id, class) = (log.id, log.class);
-        if let Some(old) = log.snapshot.replace(new) {
+        if let Some(old) = log.snapshots.placed.replace(new) {
             self.journal.ring.remove_live(old.seq);
             if let SnapshotBody::File { generation, .. } = old.body {
                 let file = FileName::Snapshot {
@@ -214,10 +213,14 @@ impl<P: BufPool> Store<P> {
 
     fn plan_snapshot(&mut self, plan: &mut Plan, key: LogKey) {
         let log = &mut self.logs[key];
-        log.wants_snapshot = false;
-        let snapshot = log.snapshot.as_mut().expect("checked by the caller");
+        log.owed.snapshot = false;
+        let snapshot = log
+            .snapshots
+            .placed
+            .as_mut()
+            .expect("checked by the caller");
         snapshot.seq = self.journal.ring.next_seq();
-        let bytes = SNAPSHOT_RECORD_HEADER + inline_len(&snapshot.body);
+        let bytes = snapshot.body.record_len();
         plan.add(Planned::Snapshot(key), bytes);
         plan.live.push(key);
     }
@@ -228,7 +231,7 @@ impl<P: BufPool> Store<P> {
             let Some(log) = self.logs.get(key) else {
                 continue;
             };
-            let Some(below) = log.copy_below else {
+            let Some(below) = log.held.copy_below() else {
                 continue;
             };
             let planned = plan.count;
@@ -236,7 +239,7 @@ impl<P: BufPool> Store<P> {
                 self.reclaim.put_back_copy(key);
                 return;
             }
-            self.logs[key].copy_below = None;
+            self.logs[key].held.copied();
             if plan.count > planned {
                 self.reclaim.look_again();
             }
@@ -253,8 +256,8 @@ impl<P: BufPool> Store<P> {
     ) -> bool {
         let log = &mut self.logs[key];
         let (floor, data_floor) = (log.journal_floor(), log.data_floor());
-        for at in 0..log.runs.len() {
-            let run = &log.runs[at];
+        for at in 0..log.held.runs().len() {
+            let run = &log.held.runs()[at];
             if run.seq >= below {
                 if run.copied { continue } else { break }
             }
@@ -272,12 +275,18 @@ impl<P: BufPool> Store<P> {
                 // never held: a snapshot of theirs is under way.
                 _ if first < log.tail_first() => continue,
                 _ if held => {
-                    let lens = log.entries(first, end).map(|e| prefix_len(e.bytes.len()));
+                    let lens = log
+                        .tail
+                        .entries(first, end)
+                        .map(|e| prefix_len(e.bytes.len()));
                     let log = key;
                     (Planned::Prefixes { log, first, end }, lens.sum(), entries)
                 }
                 _ => {
-                    let lens = log.entries(first, end).map(|e| entry_len(e.bytes.len()));
+                    let lens = log
+                        .tail
+                        .entries(first, end)
+                        .map(|e| entry_len(e.bytes.len()));
                     let log = key;
                     (Planned::Entries { log, first, end }, lens.sum(), entries)
                 }
@@ -285,7 +294,7 @@ impl<P: BufPool> Store<P> {
             if plan.body + bytes > room {
                 return false;
             }
-            let run = &mut log.runs[at];
+            let run = log.held.run_mut(at);
             if held {
                 run.record = None;
             }
@@ -297,8 +306,8 @@ impl<P: BufPool> Store<P> {
             // From now on: a commit may be planned in several goes.
             run.seq = self.journal.ring.next_seq();
             let moved = run.first;
-            let run_bytes = log.run_bytes + bytes as u64 - old_bytes;
-            self.reclaim.remnants.change(log, run_bytes);
+            let run_bytes = log.held.bytes() + bytes as u64 - old_bytes;
+            self.reclaim.remnants.change(&mut log.held, run_bytes);
             self.journal.ring.remove_live(seq);
             plan.add(record, bytes);
             plan.count += count - 1;
@@ -345,8 +354,8 @@ impl<P: BufPool> Store<P> {
             self.plan_checkpoint(plan, key);
         }
         let log = &self.logs[key];
-        if log.bulk {
-            let job = log.files.as_ref().and_then(|files| files.job.as_ref());
+        if log.placing.is_bulk() {
+            let job = log.job();
             let job = job.expect("a bulk write is under way");
             if job.is_extent_ready() {
                 let record = job.extent.clone().expect("an extent job has its record");
@@ -354,7 +363,7 @@ impl<P: BufPool> Store<P> {
                     return false;
                 }
                 self.plan_extent(plan, key, record);
-                if self.logs[key].pending_bytes >= self.logs[key].class.bulk_from {
+                if self.logs[key].placing.bytes() >= self.logs[key].class.bulk_from {
                     self.want_bulk(key);
                     return true;
                 }
@@ -362,7 +371,7 @@ impl<P: BufPool> Store<P> {
                 return true;
             }
         }
-        if self.logs[key].waits_for_job && !overtake {
+        if self.logs[key].placing.way == Way::AfterJob && !overtake {
             return true;
         }
         self.plan_inline(plan, room, key)
@@ -372,29 +381,29 @@ impl<P: BufPool> Store<P> {
     /// bulk write.
     fn first_record_len(&self, key: LogKey) -> Option<usize> {
         let log = &self.logs[key];
-        if log.bulk {
-            let job = log.files.as_ref().and_then(|files| files.job.as_ref());
+        if log.placing.is_bulk() {
+            let job = log.job();
             let ready = job.filter(|job| job.is_extent_ready());
             return ready.and_then(|job| Some(job.extent.as_ref()?.len()));
         }
-        if log.placed >= log.next.0 {
+        if log.placing.next >= log.at.ordered.0 {
             return None;
         }
-        let len = entry_len(log.entry(log.placed).bytes.len());
+        let len = entry_len(log.tail.entry(log.placing.next).bytes.len());
         (len <= self.journal.ring.record_limit()).then_some(len)
     }
 
     fn plan_inline(&mut self, plan: &mut Plan, room: usize, key: LogKey) -> bool {
         let inline_limit = self.journal.ring.record_limit();
         let log = &mut self.logs[key];
-        let overtaken = log.bulk.then(|| {
-            let job = log.files.as_ref().and_then(|files| files.job.as_ref());
-            job.expect("a bulk write is under way").to()
+        let overtaken = log.placing.is_bulk().then(|| {
+            let job = log.job();
+            job.expect("a bulk write is under way").to
         });
-        let first = overtaken.map_or(log.placed, |to| to.max(log.placed));
+        let first = overtaken.map_or(log.placing.next, |to| to.max(log.placing.next));
         let (mut end, mut bytes, mut payload) = (first, 0, 0);
         let mut too_large = false;
-        for entry in log.entries(first, log.next.0) {
+        for entry in log.tail.entries(first, log.at.ordered.0) {
             let more = entry_len(entry.bytes.len());
             too_large = more > inline_limit;
             if too_large || plan.body + bytes + more > room {
@@ -406,9 +415,8 @@ impl<P: BufPool> Store<P> {
         }
         if end > first && overtaken.is_none() {
             let count = u32::try_from(end.0 - first.0).expect("entries of one commit");
-            plan.urgency = plan.urgency.max(log.urgency);
-            log.placed = end;
-            log.pending_bytes -= payload;
+            plan.urgency = plan.urgency.max(log.placing.urgency);
+            log.placing.place(end, payload);
             let next = log.position(end);
             self.commits.lines.pending_inline -= payload;
             plan.add(
@@ -439,7 +447,7 @@ impl<P: BufPool> Store<P> {
             return true;
         }
         let log = &self.logs[key];
-        if end == log.next.0 {
+        if end == log.at.ordered.0 {
             return true;
         }
         if too_large {
@@ -450,15 +458,18 @@ impl<P: BufPool> Store<P> {
 
     fn plan_extent(&mut self, plan: &mut Plan, key: LogKey, record: Bytes) {
         let log = &mut self.logs[key];
-        let job = log.files.as_ref().and_then(|files| files.job.as_ref());
+        let job = log.job();
         let job = job.expect("a bulk write is under way");
-        let (first, end, has_tail) = (log.placed, job.to(), job.has_tail());
-        let payload: usize = log.entries(first, end).map(|entry| entry.bytes.len()).sum();
-        plan.urgency = plan.urgency.max(log.urgency);
-        log.placed = end;
-        log.pending_bytes -= payload;
-        log.bulk = false;
-        self.commits.lines.pending_inline += log.pending_bytes;
+        let (first, end, has_tail) = (log.placing.next, job.to, job.has_tail);
+        let payload: usize = log
+            .tail
+            .entries(first, end)
+            .map(|entry| entry.bytes.len())
+            .sum();
+        plan.urgency = plan.urgency.max(log.placing.urgency);
+        log.placing.place(end, payload);
+        log.placing.way = Way::Inline;
+        self.commits.lines.pending_inline += log.placing.bytes();
         let next = log.position(end);
         let bytes = record.len();
         plan.add(Planned::Extent(record.clone()), bytes);
@@ -467,7 +478,7 @@ impl<P: BufPool> Store<P> {
         let granted = (first.0..end.0).map(|at| {
             self.journal
                 .ring
-                .grant_for(self.logs[key].entry(Ordinal(at)).bytes.len())
+                .grant_for(self.logs[key].tail.entry(Ordinal(at)).bytes.len())
         });
         let granted = granted.sum();
         self.settle_grant(key, granted);
@@ -485,9 +496,7 @@ impl<P: BufPool> Store<P> {
         record: Option<Bytes>,
     ) {
         let log = &mut self.logs[key];
-        self.reclaim
-            .remnants
-            .change(log, log.run_bytes + bytes as u64);
+        self.reclaim.remnants.add(&mut log.held, bytes as u64);
         plan.live.push(key);
         let run = Run {
             first,
@@ -499,12 +508,13 @@ impl<P: BufPool> Store<P> {
             copied: false,
         };
         plan.runs.push((key, NewRun::Append(run)));
-        if log.placed == log.next.0 {
-            log.urgency = Urgency::Leisure;
+        if log.placing.next == log.at.ordered.0 {
+            log.placing.urgency = Urgency::Leisure;
         }
-        let snapshot_due = log.pending_snapshot.is_some();
+        let snapshot_due = log.snapshots.pending.is_some();
         let when = log.class.snapshot;
-        let overlong = when.is_some_and(|when| log.run_bytes > when.enough(log.snapshot_bytes()));
+        let overlong =
+            when.is_some_and(|when| log.held.bytes() > when.enough(log.snapshots.bytes()));
         if snapshot_due {
             self.queue_control(key);
         }
@@ -516,19 +526,8 @@ impl<P: BufPool> Store<P> {
     /// What was granted to entries is replaced by the blocks of their commit.
     fn settle_grant(&mut self, key: LogKey, granted: u64) {
         let log = &mut self.logs[key];
-        let granted = if log.placed == log.next.0 {
-            log.granted
-        } else {
-            granted.min(log.granted)
-        };
-        log.granted -= granted;
+        let none_left = log.is_placed();
+        let granted = log.placing.settle(granted, none_left);
         self.journal.ring.ungrant(granted);
-    }
-}
-
-pub(crate) fn inline_len(body: &SnapshotBody) -> usize {
-    match body {
-        SnapshotBody::Inline(bytes) => bytes.len(),
-        SnapshotBody::File { .. } => 0,
     }
 }

@@ -1,122 +1,31 @@
-//! What the store keeps of one log: its frontiers, its entries in memory, and where in the
-//! journal they live.
+//! What the store keeps of one log, in parts: its frontiers, its entries in memory ([`tail`]), those
+//! that no commit holds ([`placing`]), where the others live in the journal ([`held`]), what its
+//! checkpoint says, its machine's states ([`snapshots`]), its segments, and the lines in which it
+//! stands ([`lines`]).
 //!
 //! Kept small, because a broker may hold ten thousand idle ones: what only a log with files
 //! needs is boxed in [`Files`].
 
-pub(crate) mod layout;
+pub(crate) mod held;
 pub(crate) mod lines;
 pub(crate) mod own;
+pub(crate) mod placing;
+pub(crate) mod snapshots;
+pub(crate) mod tail;
 
-use std::collections::VecDeque;
-
-use bytes::Bytes;
-
-use self::lines::Standing;
-use crate::checksum::{append, join};
 use crate::class::LogClass;
 use crate::format::record::Checkpoint;
 use crate::store::api::Frontiers;
 use crate::store::config::LogSettings;
 use crate::store::journal::ring::LogKey;
 use crate::store::segments::files::Files;
-use crate::store::snapshot::Step;
-use crate::types::{
-    CommitSeq, EntryMeta, Generation, LogId, LogKind, Mono, Offset, Ordinal, SlotId, Term,
-};
-
-/// Memory that an entry takes beside its bytes, for the cache budget.
-pub(crate) const ENTRY_OVERHEAD: usize = 128;
-
-/// An entry held in memory.
-#[derive(Clone, Debug)]
-pub(crate) struct TailEntry {
-    pub(crate) meta: EntryMeta,
-    /// Byte position in its segment.
-    pub(crate) pos: u64,
-    pub(crate) bytes: Bytes,
-    /// Their CRC-32C, if it is known and worth joining.
-    pub(crate) sum: Option<u32>,
-}
-
-impl TailEntry {
-    /// CRC-32C of what has `before`, followed by the entry.
-    pub(crate) fn sum_after(&self, before: u32) -> u32 {
-        match self.sum {
-            Some(own) => join(before, own, self.bytes.len()),
-            None => append(before, &self.bytes),
-        }
-    }
-}
-
-/// Consecutive entries that one commit holds, or that one extent record in it vouches for.
-#[derive(Clone, Debug)]
-pub(crate) struct Run {
-    pub(crate) first: Ordinal,
-    pub(crate) last: Ordinal,
-    pub(crate) seq: CommitSeq,
-    /// Journal bytes of its records.
-    pub(crate) bytes: u64,
-    /// Only the starts of entries, for a replay; never copied.
-    pub(crate) prefix: bool,
-    /// The encoded record, for copying it forward: that of an extent, or any of a lost log. `None`:
-    /// it is made of entries in memory.
-    pub(crate) record: Option<Bytes>,
-    /// Whether it was copied forward: its sequence is above that of the runs behind it.
-    pub(crate) copied: bool,
-}
-
-/// Where a snapshot's bytes are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SnapshotBody {
-    Inline(Bytes),
-    File {
-        generation: Generation,
-        len: u32,
-        crc: u32,
-    },
-}
-
-/// The live snapshot record of a log.
-#[derive(Clone, Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) ordinal: Ordinal,
-    pub(crate) body: SnapshotBody,
-    /// The commit that holds its record.
-    pub(crate) seq: CommitSeq,
-}
-
-/// A snapshot whose record is not placed yet.
-#[derive(Clone, Debug)]
-pub(crate) struct PendingSnapshot {
-    pub(crate) ordinal: Ordinal,
-    pub(crate) body: SnapshotBody,
-    /// What is to be written to its file.
-    pub(crate) bytes: Bytes,
-    /// The step that its file is at; `None` once it is complete or there is none.
-    pub(crate) writing: Option<Step>,
-    /// That step was refused for want of space, and waits.
-    pub(crate) refused: bool,
-}
-
-impl PendingSnapshot {
-    /// Whether an operation of it is.
-    pub(crate) fn is_under_way(&self) -> bool {
-        self.writing.is_some() && !self.refused
-    }
-}
-
-/// How soon what is pending is to be durable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Urgency {
-    /// Whenever the sync of several commits comes.
-    #[default]
-    Leisure,
-    /// Synced as soon as it is written: a reader waits for it.
-    Reader,
-    /// Durable as it is written: an acknowledgement waits for it, or journal space.
-    Commit,
-}
+use crate::store::segments::job::Job;
+use crate::types::{CommitSeq, LogId, LogKind, Mono, Offset, Ordinal, SlotId, Term};
+use held::Held;
+use lines::Standing;
+use placing::Placing;
+use snapshots::Snapshots;
+use tail::Tail;
 
 /// Steps of removing a log's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,77 +51,76 @@ pub(crate) enum Removal {
     },
 }
 
-/// One log.
+/// Whether a log takes entries.
+#[derive(Debug, Default)]
+pub(crate) enum Health {
+    #[default]
+    Well,
+    /// It takes no more: something of it failed.
+    Stopped,
+    /// Nor does this one: a file of it was lost before this run, and this is to be said of that. Its
+    /// records in the ring stay as they are, and so do its files.
+    Lost(Box<str>),
+}
+
+/// What the placed checkpoint record of a log says.
 #[derive(Debug)]
-pub(crate) struct LogState {
-    pub(crate) id: LogId,
+pub(crate) struct Checkpointed {
     pub(crate) slot: SlotId,
-    pub(crate) kind: LogKind,
-    pub(crate) class: LogClass,
-    pub(crate) settings: LogSettings,
-    /// Leader epoch of the last entry.
-    pub(crate) term: Term,
-    /// First readable position.
+    /// Segments hold everything below.
+    pub(crate) upto: Ordinal,
     pub(crate) start: (Ordinal, Offset),
-    /// Position of the next entry.
-    pub(crate) next: (Ordinal, Offset),
-    pub(crate) written: (Ordinal, Offset),
-    pub(crate) durable: (Ordinal, Offset),
-    /// First entry that no commit holds or vouches for.
-    pub(crate) placed: Ordinal,
-    /// Bytes of entries from `placed` on.
-    pub(crate) pending_bytes: usize,
-    /// Journal space granted to them.
-    pub(crate) granted: u64,
+    /// The commit with the live record; `None` before the first durable one.
+    pub(crate) seq: Option<CommitSeq>,
+}
+
+/// Records of its own that a log is to place, or to place again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Owed {
+    pub(crate) checkpoint: bool,
+    /// The live snapshot.
+    pub(crate) snapshot: bool,
+    pub(crate) end: bool,
+}
+
+/// What segments hold of a log, and where its next entry goes.
+#[derive(Debug)]
+pub(crate) struct Segmented {
     /// Segment, index and directory are synced below this: may be evicted.
     pub(crate) flushed: (Ordinal, Offset),
-    /// What the placed checkpoint record says: segments hold everything below.
-    pub(crate) checkpoint: Ordinal,
-    /// The start that the placed checkpoint record says.
-    pub(crate) checkpoint_start: (Ordinal, Offset),
-    /// The commit with the live checkpoint record; `None` before the first durable record.
-    pub(crate) checkpoint_seq: Option<CommitSeq>,
-    /// Largest record timestamp of entries below `flushed`.
+    /// Largest record timestamp of entries below that.
     pub(crate) max_timestamp: i64,
-    /// Entries in memory, dense, the last one being `next - 1`.
-    pub(crate) tail: VecDeque<TailEntry>,
-    pub(crate) tail_bytes: usize,
-    own: own::OwnMemory,
-    /// Where the live entries stand in the journal, in order of ordinals.
-    pub(crate) runs: VecDeque<Run>,
-    pub(crate) run_bytes: u64,
-    pub(crate) snapshot: Option<Box<Snapshot>>,
-    pub(crate) pending_snapshot: Option<Box<PendingSnapshot>>,
-    pub(crate) removal: Option<Removal>,
-    pub(crate) files: Option<Box<Files>>,
     /// Byte position of the next entry in its segment.
     pub(crate) next_pos: u64,
     /// The next entry begins a new segment.
     pub(crate) roll: bool,
-    pub(crate) stopped: bool,
-    /// A file of it was lost before this run, and what is to be said of that: its records in the
-    /// ring stay as they are, and so do its files. It has stopped, too.
-    pub(crate) lost: Option<Box<str>>,
-    /// Entries up to `placed` wait for a bulk write: no inline entry may overtake it.
-    pub(crate) bulk: bool,
+    /// When its settings want it looked at.
+    pub(crate) look_at: Option<Mono>,
+    /// Its files, if it has any.
+    pub(crate) files: Option<Box<Files>>,
+}
+
+/// One log.
+#[derive(Debug)]
+pub(crate) struct LogState {
+    pub(crate) id: LogId,
+    pub(crate) kind: LogKind,
+    pub(crate) class: LogClass,
+    pub(crate) settings: LogSettings,
+    pub(crate) health: Health,
+    pub(crate) removal: Option<Removal>,
     /// The lines in which it stands.
     pub(crate) lines: Standing,
-    /// What is pending is too large for a commit, or much, and a flush job is in the way.
-    pub(crate) waits_for_job: bool,
-    /// What the most urgent of the pending entries asks for.
-    pub(crate) urgency: Urgency,
-    pub(crate) wants_checkpoint: bool,
-    /// The live snapshot record is to be placed again.
-    pub(crate) wants_snapshot: bool,
-    /// The end record is to be placed (again).
-    pub(crate) wants_end: bool,
-    /// A snapshot was asked for and not handed in.
-    pub(crate) asked_snapshot: bool,
-    /// Commits below this shall lose their entries of this log by copying.
-    pub(crate) copy_below: Option<CommitSeq>,
-    pub(crate) retention_at: Option<Mono>,
-    /// Reclaim pass that saw this log last.
-    pub(crate) seen_in_pass: u64,
+    /// Leader epoch of the last entry.
+    pub(crate) term: Term,
+    pub(crate) at: Frontiers,
+    pub(crate) tail: Tail,
+    pub(crate) placing: Placing,
+    pub(crate) held: Held,
+    pub(crate) checkpoint: Checkpointed,
+    pub(crate) owed: Owed,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) segmented: Segmented,
 }
 
 impl LogState {
@@ -225,118 +133,78 @@ impl LogState {
         let zero = (Ordinal(0), Offset(0));
         Self {
             id,
-            slot,
             kind,
             class,
             settings,
-            term: Term::default(),
-            start: zero,
-            next: zero,
-            written: zero,
-            durable: zero,
-            placed: Ordinal(0),
-            pending_bytes: 0,
-            granted: 0,
-            flushed: zero,
-            checkpoint: Ordinal(0),
-            checkpoint_start: zero,
-            checkpoint_seq: None,
-            max_timestamp: i64::MIN,
-            tail: VecDeque::new(),
-            tail_bytes: 0,
-            own: own::OwnMemory::default(),
-            runs: VecDeque::new(),
-            run_bytes: 0,
-            snapshot: None,
-            pending_snapshot: None,
+            health: Health::Well,
             removal: None,
-            files: None,
-            next_pos: 0,
-            roll: true,
-            stopped: false,
-            lost: None,
-            bulk: false,
             lines: Standing::default(),
-            waits_for_job: false,
-            urgency: Urgency::Leisure,
-            wants_checkpoint: false,
-            wants_snapshot: false,
-            wants_end: false,
-            asked_snapshot: false,
-            copy_below: None,
-            retention_at: None,
-            seen_in_pass: 0,
+            term: Term::default(),
+            at: Frontiers::default(),
+            tail: Tail::default(),
+            placing: Placing::default(),
+            held: Held::default(),
+            checkpoint: Checkpointed {
+                slot,
+                upto: Ordinal(0),
+                start: zero,
+                seq: None,
+            },
+            owed: Owed::default(),
+            snapshots: Snapshots::default(),
+            segmented: Segmented {
+                flushed: zero,
+                max_timestamp: i64::MIN,
+                next_pos: 0,
+                roll: true,
+                look_at: None,
+                files: None,
+            },
         }
     }
 
-    pub(crate) fn frontiers(&self) -> Frontiers {
-        Frontiers {
-            start: self.start,
-            ordered: self.next,
-            written: self.written,
-            durable: self.durable,
-        }
+    /// Whether it takes no more entries.
+    pub(crate) fn is_stopped(&self) -> bool {
+        !matches!(self.health, Health::Well)
     }
 
-    /// Ordinal of the first entry in memory (`next` if there is none).
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self.health, Health::Lost(_))
+    }
+
+    /// Whether it has applied entries that it gave up: no snapshot of it can come any more.
+    pub(crate) fn gave_up(&self) -> bool {
+        self.is_stopped() && self.placing.next < self.at.ordered.0
+    }
+
+    /// The write to its segment that is under way.
+    pub(crate) fn job(&self) -> Option<&Job> {
+        self.segmented.files.as_ref()?.job.as_ref()
+    }
+
+    /// Whether all its entries are placed.
+    pub(crate) fn is_placed(&self) -> bool {
+        self.placing.next == self.at.ordered.0
+    }
+
+    /// Ordinal of the first entry in memory (that of the next entry if there is none).
     pub(crate) fn tail_first(&self) -> Ordinal {
-        self.tail
-            .front()
-            .map_or(self.next.0, |entry| entry.meta.ordinal)
+        let first = self.tail.first();
+        first.map_or(self.at.ordered.0, |entry| entry.meta.ordinal)
     }
 
-    /// The entry with this ordinal, which must be in memory.
-    pub(crate) fn entry(&self, ordinal: Ordinal) -> &TailEntry {
-        let at = ordinal
-            .0
-            .checked_sub(self.tail_first().0)
-            .and_then(|at| usize::try_from(at).ok());
-        at.and_then(|at| self.tail.get(at))
-            .expect("entry is in memory")
-    }
-
-    /// The position of the entry with this ordinal: `next` if it is yet to come.
+    /// The position of the entry with this ordinal, which may be yet to come.
     pub(crate) fn position(&self, ordinal: Ordinal) -> (Ordinal, Offset) {
-        if ordinal == self.next.0 {
-            return self.next;
+        if ordinal == self.at.ordered.0 {
+            return self.at.ordered;
         }
-        (ordinal, self.entry(ordinal).meta.first_offset)
-    }
-
-    /// Index in `tail` of the first entry that holds an offset at or after `offset`.
-    pub(crate) fn tail_index(&self, offset: Offset) -> usize {
-        self.tail
-            .partition_point(|entry| entry.meta.next_offset() <= offset)
-    }
-
-    /// What is kept in memory of an entry that lies in these bytes.
-    pub(crate) fn keep(&mut self, bytes: &Bytes) -> Bytes {
-        self.own.keep(bytes, self.tail_bytes)
-    }
-
-    /// Adds an entry to the tail; returns what that adds to the cache.
-    pub(crate) fn push_tail(&mut self, entry: TailEntry) -> usize {
-        let size = entry.bytes.len() + ENTRY_OVERHEAD;
-        self.tail_bytes += size;
-        self.tail.push_back(entry);
-        size
-    }
-
-    /// Removes the first entry in memory; returns what that takes off the cache.
-    pub(crate) fn pop_tail(&mut self) -> usize {
-        let entry = self.tail.pop_front().expect("tail is not empty");
-        let size = entry.bytes.len() + ENTRY_OVERHEAD;
-        self.tail_bytes -= size;
-        size
+        (ordinal, self.tail.entry(ordinal).meta.first_offset)
     }
 
     /// Entries below this need no journal: segments hold them (or they lie below the start), and
     /// no replay needs them.
     pub(crate) fn journal_floor(&self) -> Ordinal {
-        let snapshot = self
-            .snapshot
-            .as_ref()
-            .map_or(Ordinal(0), |snapshot| snapshot.ordinal);
+        let snapshot = self.snapshots.ordinal();
         match self.class.files {
             true => snapshot.min(self.data_floor()),
             false => snapshot,
@@ -345,41 +213,30 @@ impl LogState {
 
     /// Entries below this are in segments or below the start.
     pub(crate) fn data_floor(&self) -> Ordinal {
-        if self.lost.is_some() {
+        if self.is_lost() {
             // All that the ring has of it is needed.
             return Ordinal(0);
         }
-        let snapshot = self.snapshot.as_ref();
         match self.class.files {
-            true => self.checkpoint.max(self.checkpoint_start.0),
-            false => snapshot.map_or(Ordinal(0), |snapshot| snapshot.ordinal),
+            true => self.checkpoint.upto.max(self.checkpoint.start.0),
+            false => self.snapshots.ordinal(),
         }
-    }
-
-    /// Bytes of the state in its last snapshot.
-    pub(crate) fn snapshot_bytes(&self) -> u64 {
-        self.snapshot
-            .as_ref()
-            .map_or(0, |snapshot| match &snapshot.body {
-                SnapshotBody::Inline(bytes) => bytes.len() as u64,
-                SnapshotBody::File { len, .. } => u64::from(*len),
-            })
     }
 
     /// What a checkpoint record placed now says.
     pub(crate) fn checkpoint_now(&self) -> Checkpoint {
         let (start, upto) = match self.class.files {
-            true => (self.start, self.flushed),
+            true => (self.at.start, self.segmented.flushed),
             false => {
                 let ordinal = self.data_floor();
                 ((ordinal, Offset(0)), (ordinal, Offset(0)))
             }
         };
         Checkpoint {
-            slot: self.slot,
+            slot: self.checkpoint.slot,
             start,
             upto,
-            max_timestamp: self.max_timestamp,
+            max_timestamp: self.segmented.max_timestamp,
             term: self.term,
         }
     }
@@ -393,13 +250,28 @@ impl LogState {
     /// Why nothing can be read at this offset, if a file of the log is lost: what segments hold below
     /// its checkpoint is read as ever.
     pub(crate) fn lost_from(&self, offset: Offset) -> Option<&str> {
-        let reason = self.lost.as_deref()?;
-        (offset >= self.flushed.1).then_some(reason)
+        let Health::Lost(reason) = &self.health else {
+            return None;
+        };
+        (offset >= self.segmented.flushed.1).then_some(reason)
     }
 
     /// Whether nothing of this log was ever placed in the journal.
     pub(crate) fn is_unborn(&self) -> bool {
-        self.checkpoint_seq.is_none()
+        self.checkpoint.seq.is_none()
+    }
+
+    /// A segment that was written to its end on a block boundary needs no closing write.
+    pub(crate) fn drop_finished_writer(&mut self) {
+        let flushed = self.segmented.flushed.0;
+        let Some(files) = self.segmented.files.as_deref_mut() else {
+            return;
+        };
+        let begins = files.segment_at(flushed).is_some();
+        if begins && files.job.is_none() && files.writer.as_ref().is_some_and(|w| w.base < flushed)
+        {
+            files.writer = None;
+        }
     }
 }
 

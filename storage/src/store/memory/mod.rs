@@ -90,7 +90,7 @@ impl<P: BufPool> Store<P> {
                 log.lines.leave(Line::Dirty);
                 continue;
             }
-            if log.tail_bytes < little && !dire {
+            if log.tail.bytes() < little && !dire {
                 // Closing a segment for so little costs more than the memory is worth.
                 self.memory.dirty.push_back((key, id));
                 continue;
@@ -105,27 +105,19 @@ impl<P: BufPool> Store<P> {
     /// are more that could go.
     fn evict(&mut self, key: LogKey, budget: usize) -> bool {
         let log = &mut self.logs[key];
-        let replay = log
-            .snapshot
-            .as_ref()
-            .map_or(0, |snapshot| snapshot.ordinal.0);
+        let replay = log.snapshots.ordinal().0;
         // What is not durable is not read from segments; see `visible`.
-        let bound = log.flushed.0.min(log.durable.0).0.min(replay);
-        let mut freed = 0;
-        while self.memory.bytes() - freed > budget
-            && log
-                .tail
-                .front()
-                .is_some_and(|entry| entry.meta.ordinal.0 < bound)
-        {
-            freed += log.pop_tail();
-        }
+        let bound = log.segmented.flushed.0.min(log.at.durable.0).0.min(replay);
+        let over = self.memory.bytes().saturating_sub(budget);
+        let freed = log
+            .tail
+            .drop_while(|entry, freed| freed < over && entry.meta.ordinal.0 < bound);
         self.memory.gave(freed);
         let log = &self.logs[key];
         let first = log.tail_first();
-        if first.0 >= replay && first < log.flushed.0 {
+        if first.0 >= replay && first < log.segmented.flushed.0 {
             self.ask_snapshot(key);
         }
-        first < self.logs[key].flushed.0
+        first < self.logs[key].segmented.flushed.0
     }
 }

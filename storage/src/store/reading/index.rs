@@ -52,7 +52,7 @@ impl<P: BufPool> Store<P> {
     pub(crate) fn ensure_listed(&mut self, key: LogKey, waiter: Waiter) -> bool {
         let log = &mut self.logs[key];
         let id = log.id;
-        let Some(files) = log.files.as_mut() else {
+        let Some(files) = log.segmented.files.as_mut() else {
             return true;
         };
         match &mut files.listing {
@@ -78,6 +78,7 @@ impl<P: BufPool> Store<P> {
         let present = self.journal.id.generation;
         let lives = self.can_look_into(key);
         let files = self.logs[key]
+            .segmented
             .files
             .as_mut()
             .expect("a listed log has files");
@@ -128,10 +129,10 @@ impl<P: BufPool> Store<P> {
         let sorted = sort_out(foreign, files.inherited.0);
         let begin = sorted.live.first().map(|(first, _)| first.base);
         let begin = begin.unwrap_or(files.inherited.0);
-        if begin > self.logs[key].start.0 {
+        if begin > self.logs[key].at.start.0 {
             return self.segments_lost(key, begin, waiters);
         }
-        let files = self.logs[key].files.as_mut().expect("as above");
+        let files = self.logs[key].segmented.files.as_mut().expect("as above");
         files.listing = Listing::Known;
         for (segment, range) in sorted.live.iter().rev() {
             let Found { bytes, indexes } = &found[segment];
@@ -165,7 +166,7 @@ impl<P: BufPool> Store<P> {
             "{}: entries {} to {} are to be kept, and the segments that hold them are gone; put \
              the files back that were in it and start again",
             Dir::Log(log.id).path(),
-            log.start.0,
+            log.at.start.0,
             Ordinal(begin.0 - 1),
         );
         self.stop_log(key, reason.clone());
@@ -197,6 +198,7 @@ impl<P: BufPool> Store<P> {
 
     fn read_index(&mut self, load: IndexLoad) {
         let segment = self.logs[load.key]
+            .segmented
             .files
             .as_ref()
             .and_then(|files| files.segment_at(load.segment.base));
@@ -222,7 +224,7 @@ impl<P: BufPool> Store<P> {
             .logs
             .get(load.key)
             .filter(|_| known)
-            .and_then(|log| log.files.as_ref())
+            .and_then(|log| log.segmented.files.as_ref())
             .and_then(|files| files.segment_at(load.segment.base))
             .cloned();
         let Some(segment) = segment else {
@@ -241,7 +243,7 @@ impl<P: BufPool> Store<P> {
             Ok(_) => unreachable!("a read gives bytes"),
             Err(error) => return self.index_failed(&load, ReadError::Io(error.message)),
         };
-        let flushed = self.logs[load.key].flushed.0;
+        let flushed = self.logs[load.key].segmented.flushed.0;
         let end = segment.end.map_or(flushed, |(end, _)| end.min(flushed));
         let mut damage = None;
         for block in buf.as_ref()[..len].chunks_exact(BLOCK) {
@@ -286,7 +288,11 @@ impl<P: BufPool> Store<P> {
     /// `beyond`: something follows in the file that is not part of the index.
     fn index_known(&mut self, load: IndexLoad, beyond: bool) {
         let log = &mut self.logs[load.key];
-        let files = log.files.as_mut().expect("a log with an index has files");
+        let files = log
+            .segmented
+            .files
+            .as_mut()
+            .expect("a log with an index has files");
         let at = files
             .segment_of(load.segment.base)
             .expect("the segment is known");
@@ -338,7 +344,8 @@ impl<P: BufPool> Store<P> {
             return;
         };
         let log = &mut self.logs[key];
-        let files = log.files.as_mut().filter(|_| log.lost.is_none());
+        let lost = log.is_lost();
+        let files = log.segmented.files.as_mut().filter(|_| !lost);
         let segment = files.and_then(|files| files.segment_at_mut(of.base));
         let segment = segment.filter(|segment| segment.id == of);
         if let Some(segment) = segment

@@ -73,6 +73,7 @@ impl<P: BufPool> Store<P> {
             return;
         }
         let files = log
+            .segmented
             .files
             .as_ref()
             .expect("a log read from segments has files");

@@ -130,11 +130,10 @@ impl<P: BufPool> Store<P> {
         let Some(log) = self.logs.key(log).map(|key| &self.logs[key]) else {
             return 0;
         };
-        let first = log.tail.front().map(|entry| entry.meta.first_offset);
-        if first.is_none_or(|first| first > from) {
+        if !log.tail.reaches(from) {
             return most;
         }
-        let entries = log.tail.range(log.tail_index(from)..);
+        let entries = log.tail.at_offset(from);
         let mut bytes = 0;
         for entry in entries.take_while(|entry| entry.meta.first_offset < until) {
             bytes += entry.bytes.len();
@@ -234,7 +233,7 @@ impl<P: BufPool> Store<P> {
         if !log.lives() {
             return Err(ReadError::UnknownLog);
         }
-        let (start, end) = (log.start.1, log.next.1);
+        let (start, end) = (log.at.start.1, log.at.ordered.1);
         if from < start || from > end {
             return Err(ReadError::OutOfRange { start, end });
         }
@@ -244,11 +243,10 @@ impl<P: BufPool> Store<P> {
         if let Some(reason) = log.lost_from(from) {
             return Err(ReadError::Io(reason.to_owned()));
         }
-        let first = log.tail.front().map(|entry| entry.meta.first_offset);
-        if first.is_some_and(|first| first <= from) {
+        if log.tail.reaches(from) {
             return Ok(Step::Done(log.read_tail(from, until, max_bytes)));
         }
-        if log.settings.level == Level::Memory || log.files.is_none() {
+        if log.settings.level == Level::Memory || log.segmented.files.is_none() {
             return Err(ReadError::OutOfRange { start, end });
         }
         self.read_segment(Waiter::Read(token), key, from, until, max_bytes)
@@ -265,7 +263,7 @@ impl<P: BufPool> Store<P> {
         let Some(segment) = self.find_segment(key, from, waiter) else {
             return Ok(Step::Wait);
         };
-        let (id, durable) = (self.logs[key].id, self.logs[key].durable.0);
+        let (id, durable) = (self.logs[key].id, self.logs[key].at.durable.0);
         let Some(spans) = self.reading.indexes.get(id, segment) else {
             self.load_index(key, segment, waiter);
             return Ok(Step::Wait);
@@ -341,11 +339,12 @@ impl<P: BufPool> Store<P> {
         }
         let log = &self.logs[key];
         let files = log
+            .segmented
             .files
             .as_ref()
             .expect("a log read from segments has files");
         // One that is wholly below the start may not even have an index.
-        let gone = files.gone_below(log.start.0);
+        let gone = files.gone_below(log.at.start.0);
         let (mut low, mut high) = (gone, files.segments.len());
         while high - low > 1 {
             let middle = low.midpoint(high);
@@ -391,8 +390,8 @@ impl<P: BufPool> Store<P> {
             return self.read_done(token, Err(ReadError::UnknownLog));
         }
         let state = &self.logs[key];
-        if from < state.start.1 {
-            let (start, end) = (state.start.1, state.next.1);
+        if from < state.at.start.1 {
+            let (start, end) = (state.at.start.1, state.at.ordered.1);
             return self.read_done(token, Err(ReadError::OutOfRange { start, end }));
         }
         let at = spans
@@ -406,7 +405,7 @@ impl<P: BufPool> Store<P> {
         }
         let mut data = ReadData::default();
         for (span, bytes) in spans.iter().zip(good).skip(at) {
-            let hidden = span.first_ordinal >= self.logs[key].durable.0;
+            let hidden = span.first_ordinal >= self.logs[key].at.durable.0;
             let beyond = span.first_offset >= until || hidden;
             let more = data.bytes + bytes.len() > max_bytes || beyond;
             if !data.chunks.is_empty() && more {
@@ -424,12 +423,12 @@ impl<P: BufPool> Store<P> {
     /// are read from memory, which they leave no earlier than that.
     fn visible(&self, key: LogKey, span: &Span, bytes: Bytes) -> Bytes {
         let log = &self.logs[key];
-        let durable = log.durable.0;
+        let durable = log.at.durable.0;
         if span.end_ordinal() <= durable {
             return bytes;
         }
         assert!(span.first_ordinal < durable, "a span of nothing durable");
-        let end = log.entry(durable).pos - span.position;
+        let end = log.tail.entry(durable).pos - span.position;
         bytes.slice(..usize::try_from(end).expect("within one span"))
     }
 }
@@ -478,7 +477,7 @@ impl Reads {
 impl LogState {
     fn read_tail(&self, from: Offset, until: Offset, max_bytes: usize) -> ReadData {
         let mut data = ReadData::default();
-        for entry in self.tail.range(self.tail_index(from)..) {
+        for entry in self.tail.at_offset(from) {
             let enough = data.bytes + entry.bytes.len() > max_bytes;
             if entry.meta.first_offset >= until || (enough && !data.chunks.is_empty()) {
                 break;

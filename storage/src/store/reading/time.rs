@@ -101,14 +101,18 @@ impl<P: BufPool> Store<P> {
         if !log.lives() {
             return Err(ReadError::UnknownLog);
         }
-        let (start, flushed, id) = (log.start, log.flushed, log.id);
+        let (start, flushed, id) = (log.at.start, log.segmented.flushed, log.id);
         let (seen, mut best) = self.reading.reads.looked(token);
-        if log.files.is_some() && start.0 < flushed.0 {
+        if log.segmented.files.is_some() && start.0 < flushed.0 {
             let waiter = Waiter::Time(token);
             if !self.ensure_listed(key, waiter) {
                 return Ok(Step::Wait);
             }
-            let files = self.logs[key].files.as_ref().expect("just checked");
+            let files = self.logs[key]
+                .segmented
+                .files
+                .as_ref()
+                .expect("just checked");
             let candidates: Vec<(SegmentId, Option<i64>, Ordinal)> = files
                 .segments
                 .iter()
@@ -143,7 +147,7 @@ impl<P: BufPool> Store<P> {
         if let Some(reason) = log.lost_from(Offset(until.0.saturating_sub(1))) {
             return Err(ReadError::Io(reason.to_owned()));
         }
-        for entry in &log.tail {
+        for entry in log.tail.iter() {
             let meta = &entry.meta;
             let place = TimeFound {
                 offset: meta.first_offset.max(start.1),

@@ -125,7 +125,7 @@ impl Reclaim {
 
     /// The log's records in commits below this are to be copied.
     pub(crate) fn copy(&mut self, key: LogKey, log: &mut LogState, below: CommitSeq) {
-        if log.copy_below.replace(below).is_none() {
+        if log.held.copy(below) {
             self.copies.push_back(key);
         }
     }

@@ -106,10 +106,9 @@ impl<P: BufPool> Store<P> {
             let Some(log) = self.logs.get_mut(key) else {
                 continue;
             };
-            if log.seen_in_pass == pass {
+            if !log.held.see(pass) {
                 continue;
             }
-            log.seen_in_pass = pass;
             renewed |= self.renew_control(key, upto);
             match self.fate(key, upto) {
                 Fate::Leave => {}
@@ -143,13 +142,13 @@ impl<P: BufPool> Store<P> {
         let mut any = false;
         // The end of a log takes all its other records with it.
         let ends = log.removal.is_some();
-        if !ends && log.checkpoint_seq.is_some_and(|seq| seq < upto) {
-            log.wants_checkpoint = true;
+        if !ends && log.checkpoint.seq.is_some_and(|seq| seq < upto) {
+            log.owed.checkpoint = true;
             any = true;
         }
-        let snapshot = log.snapshot.as_ref();
+        let snapshot = log.snapshots.placed.as_ref();
         if !ends && snapshot.is_some_and(|snapshot| snapshot.seq < upto) {
-            log.wants_snapshot = true;
+            log.owed.snapshot = true;
             any = true;
         }
         let end = match log.removal {
@@ -158,7 +157,7 @@ impl<P: BufPool> Store<P> {
             _ => None,
         };
         if end.is_some_and(|seq| seq < upto) {
-            log.wants_end = true;
+            log.owed.end = true;
             any = true;
         }
         if any {
@@ -175,17 +174,14 @@ impl<P: BufPool> Store<P> {
         if log.removal.is_some() || log.job_waits_for_space() {
             return Fate::Leave;
         }
-        let snapshot = log
-            .snapshot
-            .as_ref()
-            .map_or(0, |snapshot| snapshot.ordinal.0);
+        let snapshot = log.snapshots.ordinal().0;
         if !log.class.files || snapshot < log.data_floor().0 || left.held {
             self.ask_snapshot(key);
         }
         let log = &self.logs[key];
         if !left.data {
             // Its snapshot will do, unless that must wait for entries that wait for this space.
-            let can_come = log.placed == log.next.0 && !log.stopped;
+            let can_come = log.placing.next == log.at.ordered.0 && !log.is_stopped();
             return if can_come || left.bytes == 0 {
                 Fate::Leave
             } else {
@@ -202,8 +198,8 @@ impl<P: BufPool> Store<P> {
     fn flush_for_space(&mut self, key: LogKey) {
         if mutated(self.config.mutation, Mutation::FreedBeforeSync) {
             let log = &mut self.logs[key];
-            log.checkpoint = log.checkpoint.max(log.placed);
-            let asked = log.snapshot.as_ref().is_some();
+            log.checkpoint.upto = log.checkpoint.upto.max(log.placing.next);
+            let asked = log.snapshots.placed.as_ref().is_some();
             if asked {
                 self.release_runs(key);
             }
@@ -217,7 +213,7 @@ impl<P: BufPool> Store<P> {
     fn is_little(&self, key: LogKey) -> bool {
         let ring = self.journal.ring.capacity();
         let most = ring / if self.reclaim.is_awaited() { 4 } else { 2 };
-        self.reclaim.remnants.counts(self.logs[key].run_bytes)
+        self.reclaim.remnants.counts(self.logs[key].held.bytes())
             && self.reclaim.remnants.bytes() < ring / 4
             && self.reclaim.remnants.all() < most
     }
@@ -227,7 +223,7 @@ impl<P: BufPool> Store<P> {
     pub(crate) fn closes_for_space(&self, key: LogKey) -> bool {
         let least = self.config.write_behind_bytes as u64;
         let log = &self.logs[key];
-        log.run_bytes < least.max(4 * BLOCK as u64) || !log.gains_by_blocks()
+        log.held.bytes() < least.max(4 * BLOCK as u64) || !log.gains_by_blocks()
     }
 
     /// Runs that nothing needs any more leave the journal.
@@ -235,12 +231,12 @@ impl<P: BufPool> Store<P> {
         let log = &mut self.logs[key];
         let floor = log.journal_floor();
         let mut freed = 0;
-        while log.runs.front().is_some_and(|run| run.last < floor) {
-            let run = log.runs.pop_front().expect("just seen");
+        while let Some(run) = log.held.pop_below(floor) {
             freed += run.bytes;
             self.journal.ring.remove_live(run.seq);
         }
-        self.reclaim.remnants.change(log, log.run_bytes - freed);
+        let left = log.held.bytes() - freed;
+        self.reclaim.remnants.change(&mut log.held, left);
         self.turn.stir();
     }
 }
@@ -265,7 +261,7 @@ impl LogState {
             data: false,
         };
         let mut any = false;
-        for run in &self.runs {
+        for run in self.held.runs() {
             if run.seq >= upto {
                 if run.copied { continue } else { break }
             }
@@ -284,16 +280,18 @@ impl LogState {
 
     /// Whether its entries can be written to a segment.
     pub(crate) fn can_flush(&self) -> bool {
-        self.class.files && !self.stopped && self.flushed.0 < self.written.0
+        self.class.files && !self.is_stopped() && self.segmented.flushed.0 < self.at.written.0
     }
 
     /// Whether writing whole blocks, without a closing pad, would cover an entry.
     pub(crate) fn gains_by_blocks(&self) -> bool {
-        if self.flushed.0 >= self.written.0 {
+        if self.segmented.flushed.0 >= self.at.written.0 {
             return false;
         }
-        let first = self.entry(self.flushed.0);
-        let last = self.entry(crate::types::Ordinal(self.written.0.0 - 1));
+        let first = self.tail.entry(self.segmented.flushed.0);
+        let last = self
+            .tail
+            .entry(crate::types::Ordinal(self.at.written.0.0 - 1));
         let end = last.pos + u64::from(last.meta.len);
         let first_end = first.pos + u64::from(first.meta.len);
         last.pos < first.pos || first_end <= crate::format::round_down(end)

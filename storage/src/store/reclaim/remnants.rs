@@ -1,6 +1,6 @@
 //! What logs have in the journal, counted.
 
-use crate::store::log::LogState;
+use crate::store::log::held::Held;
 
 /// What logs with little in the journal have there together: what copying moves once round the
 /// ring. Logs with much do not count, for they are written behind.
@@ -45,16 +45,21 @@ impl Remnants {
         run_bytes < self.little
     }
 
-    /// The log has so many bytes in the journal from now on.
-    pub(crate) fn change(&mut self, log: &mut LogState, run_bytes: u64) {
-        let before = std::mem::replace(&mut log.run_bytes, run_bytes);
-        self.all = self.all - before + run_bytes;
-        self.logs = self.logs - u64::from(before > 0) + u64::from(run_bytes > 0);
+    /// A log has so many more bytes in the journal.
+    pub(crate) fn add(&mut self, held: &mut Held, bytes: u64) {
+        self.change(held, held.bytes() + bytes);
+    }
+
+    /// A log has so many bytes in the journal from now on.
+    pub(crate) fn change(&mut self, held: &mut Held, bytes: u64) {
+        let before = held.set_bytes(bytes);
+        self.all = self.all - before + bytes;
+        self.logs = self.logs - u64::from(before > 0) + u64::from(bytes > 0);
         if self.counts(before) {
             self.bytes -= before;
         }
-        if self.counts(run_bytes) {
-            self.bytes += run_bytes;
+        if self.counts(bytes) {
+            self.bytes += bytes;
         }
     }
 }

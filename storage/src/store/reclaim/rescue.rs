@@ -26,26 +26,17 @@
 use std::collections::BTreeMap;
 
 use crate::format::commit::commit_len;
-use crate::format::record::{
-    CHECKPOINT_LEN, END_LEN, SNAPSHOT_RECORD_HEADER, entry_len, prefix_len,
-};
+use crate::format::record::{CHECKPOINT_LEN, END_LEN, entry_len, prefix_len};
 use crate::io::BufPool;
 use crate::store::Store;
-use crate::store::commit::plan::{Plan, inline_len};
+use crate::store::commit::plan::Plan;
 use crate::store::journal::ring::LogKey;
-use crate::store::log::{LogState, Removal};
-use crate::types::CommitSeq;
+use crate::store::log::snapshots::PendingSnapshot;
+use crate::store::log::{LogState, Owed, Removal};
+use crate::types::{CommitSeq, Ordinal};
 
 /// Commits that one rescue looks at.
 const MOST_LOOKED_AT: usize = 1024;
-
-/// Records that a log places again, once, whichever commit asks for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Owed {
-    checkpoint: bool,
-    snapshot: bool,
-    end: bool,
-}
 
 /// What the oldest commits hold.
 #[derive(Debug, Default)]
@@ -162,20 +153,20 @@ impl<P: BufPool> Store<P> {
                 Removal::Placed(at) => at == seq,
                 Removal::Wanted => false,
             };
-            if !placed && !log.wants_end {
+            if !placed && !log.owed.end {
                 // Its records die with its end, which waits for what is under way.
                 return !log.has_live_in(seq);
             }
             owed.end = true;
         } else {
             let after = log.after_control();
-            let snapshot = log.snapshot.as_ref().is_some_and(|s| s.seq == seq);
-            owed.checkpoint |= log.wants_checkpoint || log.checkpoint_seq == Some(seq);
-            owed.snapshot |= snapshot || log.wants_snapshot || log.has_placeable_snapshot();
+            let snapshot = log.snapshots.placed.as_ref().is_some_and(|s| s.seq == seq);
+            owed.checkpoint |= log.owed.checkpoint || log.checkpoint.seq == Some(seq);
+            owed.snapshot |= snapshot || log.owed.snapshot || log.placeable_snapshot().is_some();
             let mut bytes = 0;
-            for at in 0..self.logs[key].runs.len() {
+            for at in 0..self.logs[key].held.runs().len() {
                 let log = &self.logs[key];
-                let run = &log.runs[at];
+                let run = &log.held.runs()[at];
                 if run.seq != seq {
                     if run.seq > seq && !run.copied {
                         break;
@@ -187,7 +178,7 @@ impl<P: BufPool> Store<P> {
                 if run.last < after.journal {
                     continue;
                 }
-                if let (Some(record), true) = (&run.record, log.lost.is_some()) {
+                if let (Some(record), true) = (&run.record, log.is_lost()) {
                     bytes += record.len();
                     continue;
                 }
@@ -202,8 +193,8 @@ impl<P: BufPool> Store<P> {
                     return false;
                 }
                 let log = &self.logs[key];
-                let run = &log.runs[at];
-                let entries = log.entries(first, run.last.plus(1));
+                let run = &log.held.runs()[at];
+                let entries = log.tail.entries(first, run.last.plus(1));
                 bytes += match (&run.record, held) {
                     (Some(record), false) => record.len(),
                     (None, false) => entries.map(|e| entry_len(e.bytes.len())).sum(),
@@ -232,12 +223,12 @@ impl<P: BufPool> Store<P> {
             true => usable.saturating_sub(self.journal.ring.reserve()),
             false => self.journal.ring.capacity(),
         };
-        let little =
-            self.reclaim.remnants.counts(log.run_bytes) && self.reclaim.remnants.all() < open / 4;
+        let little = self.reclaim.remnants.counts(log.held.bytes())
+            && self.reclaim.remnants.all() < open / 4;
         if little || !log.can_flush() || log.job_waits_for_space() {
             return false;
         }
-        let busy = log.files.as_ref().is_some_and(|files| files.job.is_some());
+        let busy = log.job().is_some();
         if busy || self.writing.jobs() >= self.config.flush_jobs {
             return true;
         }
@@ -249,10 +240,10 @@ impl<P: BufPool> Store<P> {
         for (&key, owed) in &found.logs {
             let log = &mut self.logs[key];
             if log.removal.is_some() {
-                log.wants_end |= owed.end;
+                log.owed.end |= owed.end;
             } else {
-                log.wants_checkpoint |= owed.checkpoint;
-                log.wants_snapshot |= owed.snapshot && log.snapshot.is_some();
+                log.owed.checkpoint |= owed.checkpoint;
+                log.owed.snapshot |= owed.snapshot && log.snapshots.placed.is_some();
             }
             if !self.plan_log_control(plan, room, key) {
                 // Without asking for another turn, which would find no more room.
@@ -278,23 +269,21 @@ fn copy_of(found: &Found) -> Found {
 
 /// Below which ordinals a log's entries are in segments, and need no journal.
 struct After {
-    data: crate::types::Ordinal,
-    journal: crate::types::Ordinal,
+    data: Ordinal,
+    journal: Ordinal,
 }
 
 impl LogState {
     /// Where the log's floors are once what it could place now is placed.
     fn after_control(&self) -> After {
-        let pending = self.pending_snapshot.as_ref();
-        let placed = self.snapshot.as_ref().map_or(0, |s| s.ordinal.0);
-        let snapshot = match pending {
-            Some(pending) if self.has_placeable_snapshot() => pending.ordinal.0.max(placed),
-            _ => placed,
-        };
-        let snapshot = crate::types::Ordinal(snapshot);
-        let data = match (self.lost.is_some(), self.class.files) {
-            (true, _) => crate::types::Ordinal(0),
-            (false, true) => self.data_floor().max(self.flushed.0).max(self.start.0),
+        let pending = self.placeable_snapshot().map(|pending| pending.ordinal);
+        let snapshot = pending.unwrap_or_default().max(self.snapshots.ordinal());
+        let data = match (self.is_lost(), self.class.files) {
+            (true, _) => Ordinal(0),
+            (false, true) => self
+                .data_floor()
+                .max(self.segmented.flushed.0)
+                .max(self.at.start.0),
             (false, false) => snapshot,
         };
         After {
@@ -303,30 +292,20 @@ impl LogState {
         }
     }
 
-    fn has_placeable_snapshot(&self) -> bool {
-        let pending = self.pending_snapshot.as_ref();
-        pending.is_some_and(|p| p.writing.is_none() && p.ordinal <= self.placed)
-            && !self.is_unborn()
+    pub(crate) fn placeable_snapshot(&self) -> Option<&PendingSnapshot> {
+        let placeable = self.snapshots.placeable(self.placing.next);
+        placeable.filter(|_| !self.is_unborn())
     }
 
+    /// Bytes of the snapshot record that it would place.
     fn snapshot_record_len(&self) -> usize {
-        let pending = self.pending_snapshot.as_ref().map(|p| inline_len(&p.body));
-        let placed = self.snapshot.as_ref().map(|s| inline_len(&s.body));
-        let body = match pending.filter(|_| self.has_placeable_snapshot()) {
-            Some(body) => Some(body),
-            None => placed,
-        };
-        body.map_or(0, |len| SNAPSHOT_RECORD_HEADER + len)
-    }
-
-    /// Whether it has applied entries that it gave up: no snapshot of it can come any more.
-    fn gave_up(&self) -> bool {
-        self.stopped && self.placed < self.next.0
+        let pending = self.placeable_snapshot();
+        pending.map_or(self.snapshots.record_len(), |p| p.body.record_len())
     }
 
     fn has_live_in(&self, seq: CommitSeq) -> bool {
-        self.checkpoint_seq == Some(seq)
-            || self.snapshot.as_ref().is_some_and(|s| s.seq == seq)
-            || self.runs.iter().any(|run| run.seq == seq)
+        self.checkpoint.seq == Some(seq)
+            || self.snapshots.seq() == Some(seq)
+            || self.held.runs().iter().any(|run| run.seq == seq)
     }
 }

@@ -45,14 +45,14 @@ impl Deadlines {
 
     /// The log is looked at then, or earlier.
     fn plan(&mut self, key: LogKey, log: &mut LogState, at: Mono) {
-        if let Some(old) = log.retention_at {
+        if let Some(old) = log.segmented.look_at {
             if old <= at {
                 return;
             }
             self.0.remove(&(old, log.id));
         }
         self.0.insert((at, log.id), key);
-        log.retention_at = Some(at);
+        log.segmented.look_at = Some(at);
     }
 
     /// The next log whose time has come, which may be gone.
@@ -72,53 +72,43 @@ impl<P: BufPool> Store<P> {
             return;
         };
         let state = &self.logs[key];
-        let before = before.min(state.durable.1);
-        if !state.lives() || before <= state.start.1 || !state.class.retention {
+        let before = before.min(state.at.durable.1);
+        if !state.lives() || before <= state.at.start.1 || !state.class.retention {
             return;
         }
         self.turn.stir();
-        if before == state.durable.1 && state.durable == state.next {
-            self.move_start(key, state.next);
+        if before == state.at.durable.1 && state.at.durable == state.at.ordered {
+            self.move_start(key, state.at.ordered);
             return;
         }
-        let at = state.tail_index(before);
-        let in_tail = state
-            .tail
-            .front()
-            .is_some_and(|first| first.meta.first_offset <= before);
-        let ordinal = if in_tail {
-            state
-                .tail
-                .get(at)
-                .map_or(state.durable.0, |entry| entry.meta.ordinal)
+        let ordinal = if state.tail.reaches(before) {
+            let mut holding = state.tail.at_offset(before);
+            holding
+                .next()
+                .map_or(state.at.durable.0, |entry| entry.meta.ordinal)
         } else {
             // Between spans on disk: the segment that holds it stays, so its base will do.
-            let files = state.files.as_ref();
-            files.map_or(state.start.0, |files| {
+            let files = state.segmented.files.as_ref();
+            files.map_or(state.at.start.0, |files| {
                 let known = files.segments.iter().rev();
                 let mut holding =
                     known.filter(|segment| segment.base_offset.is_some_and(|base| base <= before));
                 holding
                     .next()
-                    .map_or(state.start.0, |segment| segment.id.base)
+                    .map_or(state.at.start.0, |segment| segment.id.base)
             })
         };
-        self.move_start(key, (ordinal.max(state.start.0), before));
+        self.move_start(key, (ordinal.max(state.at.start.0), before));
     }
 
     fn move_start(&mut self, key: LogKey, start: (Ordinal, Offset)) {
         let log = &mut self.logs[key];
-        log.start = start;
+        log.at.start = start;
         if log.settings.level == Level::Memory {
-            let mut freed = 0;
-            while log
+            let freed = log
                 .tail
-                .front()
-                .is_some_and(|entry| entry.meta.next_offset() <= start.1)
-            {
-                freed += log.pop_tail();
-            }
-            log.flushed = log.flushed.max(start);
+                .drop_while(|entry, _| entry.meta.next_offset() <= start.1);
+            log.segmented.flushed = log.segmented.flushed.max(start);
             let id = log.id;
             self.memory.gave(freed);
             self.events.push_back(Event::Trimmed { log: id, start });
@@ -129,28 +119,29 @@ impl<P: BufPool> Store<P> {
         if log.is_unborn() {
             return;
         }
-        log.wants_checkpoint = true;
+        log.owed.checkpoint = true;
         self.queue_control(key);
     }
 
     /// When the start is the end, nothing in memory or in the open segment is needed.
     fn empty_if_all_gone(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
-        let busy = log.files.as_ref().is_some_and(|files| files.job.is_some());
-        let pending = log.placed < log.next.0 || log.written != log.next;
-        if busy || pending || log.start.0 < log.next.0 || log.flushed == log.next || log.stopped {
+        let busy = log.job().is_some();
+        let pending = log.placing.next < log.at.ordered.0 || log.at.written != log.at.ordered;
+        if busy
+            || pending
+            || log.at.start.0 < log.at.ordered.0
+            || log.segmented.flushed == log.at.ordered
+            || log.is_stopped()
+        {
             return;
         }
         log.end_segment();
-        log.flushed = log.next;
-        if let Some(files) = log.files.as_mut() {
+        log.segmented.flushed = log.at.ordered;
+        if let Some(files) = log.segmented.files.as_mut() {
             files.writer = None;
         }
-        let mut freed = 0;
-        while !log.tail.is_empty() {
-            freed += log.pop_tail();
-        }
-        self.memory.gave(freed);
+        self.memory.gave(log.tail.clear());
     }
 
     /// A checkpoint that moved the start to here is durable: segments wholly below it go.
@@ -160,7 +151,7 @@ impl<P: BufPool> Store<P> {
             return;
         }
         self.events.push_back(Event::Trimmed { log: log.id, start });
-        if log.files.is_none() {
+        if log.segmented.files.is_none() {
             return;
         }
         self.ensure_listed(key, Waiter::Trim);
@@ -172,19 +163,19 @@ impl<P: BufPool> Store<P> {
     /// readers do not see any more: such a segment stays until a snapshot has passed it, durably.
     pub(crate) fn remove_below_start(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
-        if log.lost.is_some() {
+        if log.is_lost() {
             return;
         }
-        let (id, start) = (log.id, log.checkpoint_start.0);
-        let snapshot = log.snapshot.as_deref();
+        let (id, start) = (log.id, log.checkpoint.start.0);
+        let snapshot = log.snapshots.placed.as_deref();
         let replayed = snapshot.map_or(Ordinal(0), |snapshot| snapshot.ordinal);
         // A listing that something else asked for can end here before the commit that moved the
         // start is durable.
         let placed = snapshot
             .map(|snapshot| snapshot.seq)
-            .max(log.checkpoint_seq)
+            .max(log.checkpoint.seq)
             .filter(|_| !mutated(self.config.mutation, Mutation::RemovedBeforeDurable));
-        let Some(files) = log.files.as_mut() else {
+        let Some(files) = log.segmented.files.as_mut() else {
             return;
         };
         if !matches!(files.listing, Listing::Known) {
@@ -197,7 +188,7 @@ impl<P: BufPool> Store<P> {
                 .end
                 .is_some_and(|(end, _)| end <= start.min(replayed))
             && writing != Some(segment.id.base)
-            && segment.id.base < log.flushed.0
+            && segment.id.base < log.segmented.flushed.0
         {
             let segment = files.segments.pop_front().expect("just seen");
             gone.push(segment);
@@ -275,9 +266,9 @@ impl<P: BufPool> Store<P> {
         let Some(age) = settings.retention_ms else {
             return u64::MAX;
         };
-        let files = log.files.as_ref();
+        let files = log.segmented.files.as_ref();
         let known = files.filter(|files| matches!(files.listing, Listing::Known));
-        let first = known.and_then(|files| files.segments.get(files.gone_below(log.start.0)));
+        let first = known.and_then(|files| files.segments.get(files.gone_below(log.at.start.0)));
         let Some(first) = first else {
             let age_ns = (age.min(settings.segment_ms) / 2).saturating_mul(NS_PER_MS);
             return age_ns.max(1);
@@ -302,9 +293,9 @@ impl<P: BufPool> Store<P> {
             if self.logs.key(id) != Some(key) || !self.logs[key].lives() {
                 continue;
             }
-            self.logs[key].retention_at = None;
+            self.logs[key].segmented.look_at = None;
             self.apply_retention(key);
-            if self.logs[key].start.0 < self.logs[key].next.0 {
+            if self.logs[key].at.start.0 < self.logs[key].at.ordered.0 {
                 self.schedule_retention(key);
             }
         }
@@ -314,7 +305,7 @@ impl<P: BufPool> Store<P> {
     pub(crate) fn apply_retention(&mut self, key: LogKey) {
         let now = self.turn.now.wall.0;
         debug_assert!(self.logs[key].lives(), "a deleted log keeps nothing");
-        if self.logs[key].files.is_none() || self.logs[key].stopped {
+        if self.logs[key].segmented.files.is_none() || self.logs[key].is_stopped() {
             return;
         }
         if !self.ensure_listed(key, Waiter::Retention) {
@@ -322,15 +313,15 @@ impl<P: BufPool> Store<P> {
         }
         self.end_aged_segment(key);
         let log = &self.logs[key];
-        let files = log.files.as_ref().expect("checked above");
+        let files = log.segmented.files.as_ref().expect("checked above");
         // What is below the start is gone for readers, and may not even have an index.
-        let gone = files.gone_below(log.start.0);
+        let gone = files.gone_below(log.at.start.0);
         let kept = files.segments.iter().skip(gone);
         let mut total: u64 = kept.map(|segment| segment.bytes).sum();
         // What a crash may still take does not count: less than is to be kept could remain.
-        let unsure = log.entries(log.durable.0, log.next.0);
+        let unsure = log.tail.entries(log.at.durable.0, log.at.ordered.0);
         total -= unsure.map(|entry| u64::from(entry.meta.len)).sum::<u64>();
-        let mut start = log.start;
+        let mut start = log.at.start;
         let (mut unread, mut soon) = (None, false);
         for (at, segment) in files.segments.iter().enumerate().skip(gone) {
             let Some((end, end_offset)) = segment.end else {
@@ -338,7 +329,7 @@ impl<P: BufPool> Store<P> {
             };
             let next = files.segments.get(at + 1);
             let end_offset = end_offset.or(next.and_then(|next| next.base_offset));
-            if end > log.durable.0 {
+            if end > log.at.durable.0 {
                 soon = true;
                 break;
             }
@@ -386,7 +377,7 @@ impl<P: BufPool> Store<P> {
         if soon {
             self.look_soon(key);
         }
-        if start.0 > self.logs[key].start.0 {
+        if start.0 > self.logs[key].at.start.0 {
             self.turn.stir();
             self.move_start(key, start);
         }
@@ -397,13 +388,13 @@ impl<P: BufPool> Store<P> {
         let now = self.turn.now.wall.0;
         let log = &mut self.logs[key];
         let settings = log.settings;
-        let Some(files) = log.files.as_ref() else {
+        let Some(files) = log.segmented.files.as_ref() else {
             return;
         };
         let Some(segment) = files.segments.back() else {
             return;
         };
-        if segment.end.is_some() || log.durable != log.next {
+        if segment.end.is_some() || log.at.durable != log.at.ordered {
             return;
         }
         let old = |since: i64, age: u64| {

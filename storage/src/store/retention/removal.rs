@@ -27,14 +27,10 @@ impl<P: BufPool> Store<P> {
         self.reading.forget(log);
         let state = &mut self.logs[key];
         state.removal = Some(Removal::Wanted);
-        let flushing = state
-            .files
-            .as_ref()
-            .is_some_and(|files| files.job.is_some());
-        let pending = state.pending_snapshot.as_ref();
-        let writing = pending.is_some_and(|pending| pending.is_under_way());
-        let job = state.files.as_ref().and_then(|files| files.job.as_ref());
-        if job.is_some_and(crate::store::segments::flush::Job::is_idle) {
+        let flushing = state.job().is_some();
+        let writing = state.snapshots.is_writing();
+        let job = state.job();
+        if job.is_some_and(crate::store::segments::job::Job::is_idle) {
             self.abandon_job(key);
             return;
         }
@@ -47,14 +43,13 @@ impl<P: BufPool> Store<P> {
     /// Nothing of the log is under way: its end goes into the journal.
     pub(crate) fn place_end(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
-        let flushing = log.files.as_ref().is_some_and(|files| files.job.is_some());
-        let pending = log.pending_snapshot.as_ref();
-        let writing = pending.is_some_and(|pending| pending.is_under_way());
+        let flushing = log.job().is_some();
+        let writing = log.snapshots.is_writing();
         if flushing || writing || log.removal != Some(Removal::Wanted) {
             return;
         }
-        log.pending_snapshot = None;
-        if log.is_unborn() && log.files.is_none() {
+        log.snapshots.pending = None;
+        if log.is_unborn() && log.segmented.files.is_none() {
             // It never had an entry, so there is no directory to look into: a deleted topic of
             // thousands of such partitions costs the device nothing.
             let log = log.id;
@@ -66,9 +61,9 @@ impl<P: BufPool> Store<P> {
             self.begin_removal(key, None);
             return;
         }
-        log.wants_checkpoint = false;
-        log.wants_snapshot = false;
-        log.wants_end = true;
+        log.owed.checkpoint = false;
+        log.owed.snapshot = false;
+        log.owed.end = true;
         self.reclaim.renew_rescues();
         self.queue_control(key);
     }
@@ -92,16 +87,15 @@ impl<P: BufPool> Store<P> {
             }
         }
         let log = &mut self.logs[key];
-        log.copy_below = None;
         self.reclaim.look_again();
-        self.reclaim.remnants.change(log, 0);
-        for run in std::mem::take(&mut log.runs) {
+        self.reclaim.remnants.change(&mut log.held, 0);
+        for run in log.held.take() {
             self.journal.ring.remove_live(run.seq);
         }
-        if let Some(old) = self.logs[key].checkpoint_seq.take() {
+        if let Some(old) = self.logs[key].checkpoint.seq.take() {
             self.journal.ring.remove_live(old);
         }
-        if let Some(old) = self.logs[key].snapshot.take() {
+        if let Some(old) = self.logs[key].snapshots.placed.take() {
             self.journal.ring.remove_live(old.seq);
         }
     }
@@ -117,7 +111,7 @@ impl<P: BufPool> Store<P> {
     fn begin_removal(&mut self, key: LogKey, end: Option<CommitSeq>) {
         let log = &mut self.logs[key];
         let id = log.id;
-        let freed = std::mem::take(&mut log.tail_bytes);
+        let freed = std::mem::take(&mut log.tail.bytes());
         log.tail.clear();
         log.removal = Some(Removal::Files {
             end,
@@ -173,7 +167,7 @@ impl<P: BufPool> Store<P> {
                 if let Some(seq) = end {
                     self.journal.ring.remove_live(seq);
                 }
-                let files = self.logs.remove(key).files;
+                let files = self.logs.remove(key).segmented.files;
                 // A listing that is slower than the removal has nobody left to tell them.
                 if let Some(Listing::UnderWay(waiters)) = files.map(|files| files.listing) {
                     for waiter in waiters {

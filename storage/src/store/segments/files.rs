@@ -9,7 +9,7 @@ use crate::format::index::Span;
 use crate::format::segments::SegmentId;
 use crate::io::FileName;
 use crate::store::reading::read::Waiter;
-use crate::store::segments::flush::Job;
+use crate::store::segments::job::Job;
 use crate::store::segments::job_step::Part;
 use crate::types::{Generation, LogId, Offset, Ordinal, WallMs};
 

@@ -6,10 +6,12 @@
 pub(crate) mod copying;
 pub(crate) mod files;
 pub(crate) mod flush;
+pub(crate) mod job;
 pub(crate) mod job_step;
 pub(crate) mod queues;
 pub(crate) mod reserve;
 pub(crate) mod spans;
+pub(crate) mod start;
 
 use std::collections::VecDeque;
 
@@ -17,7 +19,7 @@ use crate::store::journal::ring::LogKey;
 use crate::store::log::LogState;
 use crate::store::log::lines::Line;
 use copying::Copying;
-use flush::Kind;
+use job::Kind;
 
 /// Logs that are written to segments, or wait for it.
 #[derive(Debug, Default)]

@@ -6,11 +6,16 @@ use crate::store::Store;
 use crate::store::journal::ring::LogKey;
 use crate::store::log::Removal;
 use crate::store::log::lines::Line;
+use crate::store::log::placing::Way;
 
 impl<P: BufPool> Store<P> {
     pub(crate) fn want_bulk(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
-        if log.class.files && !log.bulk && !log.stopped && log.lines.enter(Line::Bulk) {
+        if log.class.files
+            && !log.placing.is_bulk()
+            && !log.is_stopped()
+            && log.lines.enter(Line::Bulk)
+        {
             self.writing.bulk.push_back(key);
             // A commit may find this out after this turn's bulk writes were begun.
             self.turn.stir();
@@ -26,10 +31,14 @@ impl<P: BufPool> Store<P> {
             let Some(log) = self.logs.get_mut(key) else {
                 continue;
             };
-            if !log.lines.leave(Line::Bulk) || log.bulk || log.stopped || log.pending_bytes == 0 {
+            if !log.lines.leave(Line::Bulk)
+                || log.placing.is_bulk()
+                || log.is_stopped()
+                || log.placing.bytes() == 0
+            {
                 continue;
             }
-            let pending = log.pending_bytes;
+            let pending = log.placing.bytes();
             if self.start_bulk(key) {
                 self.commits.lines.pending_inline -= pending;
             } else {
@@ -38,7 +47,7 @@ impl<P: BufPool> Store<P> {
                 if self.may_pass_job(key) {
                     self.add_ready(key);
                 } else {
-                    self.logs[key].waits_for_job = true;
+                    self.logs[key].placing.way = Way::AfterJob;
                 }
             }
         }
@@ -49,10 +58,10 @@ impl<P: BufPool> Store<P> {
     /// is journaled than is written behind.
     fn may_pass_job(&self, key: LogKey) -> bool {
         let log = &self.logs[key];
-        let next = log.entry(log.placed).bytes.len();
-        let files = log.files.as_ref();
+        let next = log.tail.entry(log.placing.next).bytes.len();
+        let files = log.segmented.files.as_ref();
         let busy = files.is_some_and(|files| files.job.is_some());
-        let heavy = next >= log.class.bulk_from || log.run_bytes >= self.config.backlog_bytes;
+        let heavy = next >= log.class.bulk_from || log.held.bytes() >= self.config.backlog_bytes;
         entry_len(next) <= self.journal.ring.record_limit() && !(busy && heavy)
     }
 
@@ -65,11 +74,12 @@ impl<P: BufPool> Store<P> {
             self.place_end(key);
             return;
         }
-        if std::mem::take(&mut log.waits_for_job) {
+        if log.placing.way == Way::AfterJob {
+            log.placing.way = Way::Inline;
             self.want_bulk(key);
         }
         let log = &mut self.logs[key];
-        if log.flushed.0 < log.next.0 {
+        if log.segmented.flushed.0 < log.at.ordered.0 {
             self.memory.add_dirty(key, log);
         }
         self.reclaim.look_again();
@@ -80,21 +90,24 @@ impl<P: BufPool> Store<P> {
     pub(crate) fn consider_behind(&mut self, key: LogKey) {
         let least = self.config.write_behind_bytes;
         let log = &mut self.logs[key];
-        if !log.class.files || log.files.is_none() || log.flushed.0 >= log.written.0 {
+        if !log.class.files
+            || log.segmented.files.is_none()
+            || log.segmented.flushed.0 >= log.at.written.0
+        {
             return;
         }
-        if log.waits_for_job {
+        if log.placing.way == Way::AfterJob {
             // An entry that is too large for a commit waits for the segment before its own.
             self.want_behind(key, true);
             return;
         }
-        let (flushed, written) = (log.flushed.0, log.written.0);
-        let files = log.files.as_ref().expect("just checked");
+        let (flushed, written) = (log.segmented.flushed.0, log.at.written.0);
+        let files = log.segmented.files.as_ref().expect("just checked");
         let segment = files.segment_of(flushed).map(|at| &files.segments[at]);
         let to_finish = segment
             .and_then(|segment| segment.end)
             .is_some_and(|(end, _)| end < written);
-        let position = |ordinal: u64| log.entry(crate::types::Ordinal(ordinal)).pos;
+        let position = |ordinal: u64| log.tail.entry(crate::types::Ordinal(ordinal)).pos;
         let enough = || position(written.0 - 1) - position(flushed.0) >= least as u64;
         if to_finish || enough() {
             self.want_behind(key, false);

@@ -30,14 +30,18 @@ impl<P: BufPool> Store<P> {
         let least = most.min(self.config.segment_write_bytes as u64);
         let log = &self.logs[key];
         let whole = log.settings.segment_bytes.next_multiple_of(BLOCK as u64);
-        let files = log.files.as_ref().expect("a flushing log has files");
+        let files = log
+            .segmented
+            .files
+            .as_ref()
+            .expect("a flushing log has files");
         let job = files.job.as_ref().expect("job under way");
         let writer = files.writer.as_ref().expect("a job has a writer");
         // What closes a segment is the end of it; it may be tiny, and one of very many.
-        if job.is_last() || most == 0 {
+        if job.close || most == 0 {
             return false;
         }
-        let (given, stop) = (writer.given, job.stop());
+        let (given, stop) = (writer.given, job.stop);
         let index_end = (u64::from(writer.index_blocks) + job.index_blocks()) * BLOCK as u64;
         let mut steps = Vec::new();
         if stop > given.data {
@@ -57,7 +61,7 @@ impl<P: BufPool> Store<P> {
 
     /// The file has this length now.
     pub(crate) fn reserved(&mut self, key: LogKey, part: Part, len: u64) {
-        let files = self.logs[key].files.as_mut();
+        let files = self.logs[key].segmented.files.as_mut();
         let writer = files.and_then(|files| files.writer.as_mut());
         let given = &mut writer.expect("a job has a writer").given;
         match part {
@@ -77,15 +81,15 @@ impl<P: BufPool> Store<P> {
     /// Gives back what the segment that the log's job closes does not need; whether that is under
     /// way.
     pub(crate) fn trim_closed(&mut self, key: LogKey) -> bool {
-        let files = self.logs[key].files.as_ref();
+        let files = self.logs[key].segmented.files.as_ref();
         let files = files.expect("a flushing log has files");
         let job = files.job.as_ref().expect("job under way");
         let writer = files.writer.as_ref().expect("a job has a writer");
-        let mut data = job.stop();
+        let mut data = job.stop;
         if mutated(self.config.mutation, Mutation::TrimmedTooFar) {
             data -= data.min(BLOCK as u64);
         }
-        if !job.is_last() {
+        if !job.close {
             return false;
         }
         let excess = excess(writer.given, data, writer.index_blocks);
@@ -99,8 +103,13 @@ impl<P: BufPool> Store<P> {
     pub(crate) fn give_back_reserves(&mut self) -> bool {
         let mut trims = Vec::new();
         for log in self.logs.iter_mut() {
-            let (id, over) = (log.id, log.stopped || log.removal.is_some());
-            let Some(files) = log.files.as_mut().filter(|files| files.job.is_none()) else {
+            let (id, over) = (log.id, log.is_stopped() || log.removal.is_some());
+            let Some(files) = log
+                .segmented
+                .files
+                .as_mut()
+                .filter(|files| files.job.is_none())
+            else {
                 continue;
             };
             let Some(writer) = files.writer.as_mut().filter(|_| !over) else {

@@ -1,7 +1,7 @@
 //! Cuts consecutive entries into spans: whole entries of one term, about 32 KiB, one CRC.
 
 use crate::format::index::Span;
-use crate::store::log::TailEntry;
+use crate::store::log::tail::TailEntry;
 
 /// Spans over `entries`, which stand back to back in their segment, in order. A span is closed
 /// once it holds `target` bytes, and at a change of term.

@@ -20,8 +20,10 @@ use crate::store::Store;
 use crate::store::api::{DiskSpace, Event};
 use crate::store::journal::ring::LogKey;
 use crate::store::log::LogState;
+use crate::store::log::snapshots::Writing;
 use crate::store::ops::Purpose;
-use crate::store::segments::flush::{Job, Kind};
+use crate::store::segments::job::{Job, Kind};
+use crate::store::snapshot::Step;
 use crate::store::space::floor::Floor;
 use crate::types::{CommitSeq, LogId, Mono};
 
@@ -249,7 +251,7 @@ impl<P: BufPool> Store<P> {
         if self.phase.is_stopping() {
             self.space.full.get_or_insert(reason.clone());
         }
-        if log.removal.is_some() || log.stopped || self.phase.is_stopping() {
+        if log.removal.is_some() || log.is_stopped() || self.phase.is_stopping() {
             return self.give_up_job(key);
         }
         let id = log.id;
@@ -272,7 +274,7 @@ impl<P: BufPool> Store<P> {
     /// The job, of which nothing is under way, does not get the space that it needs. What the
     /// journal holds loses nothing by it; what was to be written in bulk does, and stops the log.
     fn give_up_job(&mut self, key: LogKey) {
-        let files = self.logs[key].files.as_ref();
+        let files = self.logs[key].segmented.files.as_ref();
         let Some(job) = files.and_then(|files| files.job.as_ref()) else {
             return;
         };
@@ -288,28 +290,26 @@ impl<P: BufPool> Store<P> {
 
     /// The log stops: a job of it that only waits, for space or for the next commit, is over.
     pub(crate) fn drop_idle_job(&mut self, key: LogKey) {
-        let files = self.logs[key].files.as_ref();
-        let job = files.and_then(|files| files.job.as_ref());
-        if job.is_some_and(Job::is_idle) {
+        if self.logs[key].job().is_some_and(Job::is_idle) {
             self.abandon_job(key);
         }
     }
 
     /// A step of writing the log's snapshot file was refused.
-    pub(crate) fn refuse_snapshot(&mut self, key: LogKey, reason: String) {
+    pub(crate) fn refuse_snapshot(&mut self, key: LogKey, step: Step, reason: String) {
         let log = &mut self.logs[key];
         let id = log.id;
-        let pending = log.pending_snapshot.as_mut();
-        pending.expect("a snapshot is being written").refused = true;
+        let pending = log.snapshots.pending.as_mut();
+        pending.expect("a snapshot is being written").writing = Writing::Refused(step);
         self.refuse(Refused::Snapshot(key, id), reason);
     }
 
     /// The snapshot does not get the space that it needs; the records that it was to replace stay.
     fn give_up_snapshot(&mut self, key: LogKey) {
         let log = &mut self.logs[key];
-        let pending = log.pending_snapshot.as_ref();
-        if pending.is_some_and(|pending| pending.refused) {
-            log.pending_snapshot = None;
+        let pending = log.snapshots.pending.as_ref();
+        if pending.is_some_and(|pending| matches!(pending.writing, Writing::Refused(_))) {
+            log.snapshots.pending = None;
         }
     }
 
@@ -335,7 +335,7 @@ impl<P: BufPool> Store<P> {
 impl LogState {
     /// Its flush job was refused for want of space, and waits.
     pub(crate) fn job_waits_for_space(&self) -> bool {
-        let job = self.files.as_ref().and_then(|files| files.job.as_ref());
+        let job = self.job();
         job.is_some_and(|job| job.parked)
     }
 }

@@ -8,6 +8,7 @@ mod failure;
 mod floor;
 mod lost;
 mod no_space;
+mod parts;
 mod reading;
 mod removal;
 mod reserve;
