@@ -117,6 +117,14 @@ counters! {
     stopped_logs,
     /// Answers that were compared with those of a broker of one core.
     requests_compared,
+    /// Requests of clients of whole brokers that crash.
+    requests,
+    /// Their answers.
+    answers,
+    /// Connections that sent their last and were answered to the end.
+    hung_up,
+    /// Connections that another core took over.
+    handed_over,
 }
 
 impl Counters {

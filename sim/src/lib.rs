@@ -4,6 +4,7 @@
 //! Everything that happens follows from the seed; the simulator reads no clock and opens no file.
 
 mod churn;
+mod clients;
 pub mod cores;
 pub mod counters;
 pub mod disk;

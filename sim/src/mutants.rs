@@ -57,6 +57,13 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
         // In debug builds the core notices it itself.
         Mutation::LeavesUnserved => &[Stuck, Panicked],
         Mutation::TrustsStrangers => &[Stuck],
+        // A core does not know, or knows still, what another has acknowledged.
+        Mutation::OkBeforeInstall => &[Lost, Resurrected, WrongData, Panicked],
+        // Order within a producer, or an answer that never comes.
+        Mutation::HopsOvertake => &[WrongData, Frontier, MachineState, Stuck, Panicked],
+        Mutation::NeverHurried | Mutation::NeverCancelled | Mutation::StopsUndrained => &[Stuck],
+        Mutation::HandOverForgets => &[Stuck],
+        Mutation::KeepsPermits => &[Stuck, Panicked],
     }
 }
 
@@ -72,9 +79,16 @@ pub fn mode(mutation: Mutation) -> Mode {
         | Mutation::NoWalk
         | Mutation::NoRepair => Mode::Shards,
         Mutation::OutlivesDeletion | Mutation::RemovedBeforeDurable => Mode::Churn,
-        Mutation::LimitPerCore | Mutation::LeavesUnserved | Mutation::TrustsStrangers => {
-            Mode::Cores
-        }
+        Mutation::LimitPerCore
+        | Mutation::LeavesUnserved
+        | Mutation::TrustsStrangers
+        | Mutation::OkBeforeInstall
+        | Mutation::HopsOvertake
+        | Mutation::NeverHurried
+        | Mutation::NeverCancelled
+        | Mutation::StopsUndrained
+        | Mutation::HandOverForgets
+        | Mutation::KeepsPermits => Mode::Cores,
         _ => Mode::Crashes,
     }
 }

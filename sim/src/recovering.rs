@@ -1,11 +1,10 @@
 //! Turns recovery over the simulated disk, to its end or to a crash amid it.
 
 use leveret_storage::io::{FileName, Op};
-use leveret_storage::recovery::{Recovered, RecoveryError, recover};
+use leveret_storage::recovery::{Recovered, RecoveryConfig, RecoveryError, recover};
 use leveret_storage::types::Mono;
 
 use crate::disk::{Client, Disk, SimPool};
-use crate::plan::Plan;
 use crate::trace::{Trace, describe};
 use crate::violation::{Kind, Violation};
 
@@ -24,32 +23,32 @@ pub(crate) struct Ground<'a> {
     pub(crate) disk: &'a mut Disk,
     pub(crate) trace: &'a mut Trace,
     pub(crate) now: &'a mut Mono,
-    pub(crate) plan: &'a Plan,
+    pub(crate) config: RecoveryConfig,
+    /// Whether the device may fail on purpose.
+    pub(crate) device_fails: bool,
 }
 
 impl Ground<'_> {
-    /// Recovers for `cores` cores; `None` when `interrupt` comes first, or the device failed on
-    /// purpose.
+    /// Recovers; `None` when `interrupt` comes first, or the device failed on purpose.
     ///
     /// # Errors
     /// When recovery refuses, or waits for nothing.
     pub(crate) fn recover(
         self,
-        cores: usize,
-        salt: u64,
         interrupt: Option<Interrupt>,
     ) -> Result<Option<Recovered>, Violation> {
         let Self {
             disk,
             trace,
             now,
-            plan,
+            config,
+            device_fails,
         } = self;
         trace.say(format_args!(
-            "{:>12} ---- recovery for {cores} cores ----",
-            now.0
+            "{:>12} ---- recovery for {} cores ----",
+            now.0, config.cores
         ));
-        let mut recovery = recover(plan.recovery(cores, salt), SimPool::default());
+        let mut recovery = recover(config, SimPool::default());
         let mut completed = 0;
         loop {
             while let Some((id, op)) = recovery.poll_op() {
@@ -77,7 +76,7 @@ impl Ground<'_> {
                         None => Ok(Some(recovered)),
                     },
                     Err(error @ (RecoveryError::Io(_) | RecoveryError::NoSpace { .. }))
-                        if plan.device_fails() =>
+                        if device_fails =>
                     {
                         trace.say(format_args!("recovery failed: {error}"));
                         Ok(None)

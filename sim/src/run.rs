@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{Level, LogId, LogKind, Offset};
 
-use crate::cores::same;
+use crate::cores::{lives, same};
 use crate::counters::Counters;
 use crate::disk::{Crash, Faults};
 use crate::plan::{Interrupts, LogPlan, Mode, Plan, Workload};
@@ -51,7 +51,11 @@ fn run_plan(seed: u64, mode: Mode, rng: Rng, plan: Plan, printing: bool) -> Outc
     if mode == Mode::Cores {
         let (mut rng, mut counters) = (rng, Counters::default());
         let mutation = plan.store.mutation;
-        let violation = judge(|| same::run(seed, &mut rng, mutation, &mut counters, &mut trace));
+        let violation = judge(|| {
+            // With chance of its own, so that courses are what they were.
+            lives::run(Rng::new(!seed), plan, &mut counters, &mut trace)?;
+            same::run(seed, &mut rng, mutation, &mut counters, &mut trace)
+        });
         return Outcome {
             seed,
             counters,

@@ -27,16 +27,8 @@ impl Talk {
     /// Asks for something that is answered by a line for each name, with an error and, from
     /// some versions on, a message.
     fn named(&mut self, request: &[u8], message: bool) -> Vec<(String, i16)> {
-        let answer = self.ask(request);
-        let mut answer = Answer::of(&answer);
-        answer.i32();
-        answer.array(|answer| {
-            let line = (answer.string().unwrap(), answer.i16());
-            if message {
-                answer.string();
-            }
-            line
-        })
+        let lines = kafka::named_errors(&self.ask(request), message).into_iter();
+        lines.map(|(name, error)| (name.unwrap(), error)).collect()
     }
 
     /// Asks for changes of settings; the error of each line.
@@ -69,20 +61,7 @@ impl Talk {
 
     /// Partitions of a topic; `None` if there is no such topic.
     fn partitions(&mut self, name: &str) -> Option<usize> {
-        let answer = self.ask(&kafka::metadata(&[name]));
-        let mut answer = Answer::of(&answer);
-        answer.array(|answer| (answer.i32(), answer.string(), answer.i32(), answer.string()));
-        answer.i32();
-        let topics = answer.array(|answer| {
-            let error = answer.i16();
-            let _ = (answer.string(), answer.i8());
-            let partitions = answer.array(|answer| {
-                let _ = (answer.i16(), answer.i32(), answer.i32());
-                let _ = (answer.array(Answer::i32), answer.array(Answer::i32));
-            });
-            (error == 0).then_some(partitions.len())
-        });
-        topics[0]
+        kafka::partitions(&self.ask(&kafka::metadata(&[name])))
     }
 
     /// Latest offset, or the error, of each partition that is asked for.

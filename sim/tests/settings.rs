@@ -44,17 +44,7 @@ impl Talk {
     /// A setting's value, and where it comes from: 1 is the topic, 5 the default.
     fn value(&mut self, key: &str) -> (Option<String>, i8) {
         let answer = self.ask(&kafka::describe_configs(&["a"]));
-        let mut answer = Answer::of(&answer);
-        assert_eq!((answer.i32(), answer.i32(), answer.i16()), (0, 1, 0));
-        let _ = (answer.string(), answer.i8(), answer.string());
-        let all = answer.array(|answer| {
-            let (name, value) = (answer.string().unwrap(), answer.string());
-            let (_, source, _) = (answer.i8(), answer.i8(), answer.i8());
-            answer.array(|answer| (answer.string(), answer.string(), answer.i8()));
-            (name, value, source)
-        });
-        let found = all.into_iter().find(|(name, ..)| name == key).unwrap();
-        (found.1, found.2)
+        kafka::setting(&answer, key).expect("there is a topic a")
     }
 }
 
@@ -109,7 +99,7 @@ fn a_value_that_is_null_is_no_value() {
     assert_eq!(talk.value("retention.ms"), of_topic("60000"));
     let configs = [("segment.bytes", Some("1048576")), ("retention.ms", None)];
     for (name, configs, error) in [("b", &configs[..], INVALID_CONFIG), ("c", &configs[..1], 0)] {
-        let answer = talk.ask(&kafka::create_topic_with(name, configs));
+        let answer = talk.ask(&kafka::create_topic_with(name, 1, configs));
         let mut answer = Answer::of(&answer);
         assert_eq!((answer.i32(), answer.i32()), (0, 1));
         assert_eq!(

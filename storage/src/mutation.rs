@@ -2,8 +2,8 @@
 //!
 //! One variant per trap of the storage design, two for a full disk, those for files' lengths and
 //! marks, two for logs that are deleted or lose their oldest segments, those for what the engine
-//! promises readers and producers, and two for what a core promises: of a whole request, and to who
-//! waits for memory. A hook is a single `mutated(..)` at the place of the rule that it breaks. Without
+//! promises readers and producers, and those for what cores promise: of whole requests, of changes, of
+//! what they tell each other, of their stop, and to who waits for memory. A hook is a single `mutated(..)` at the place of the rule that it breaks. Without
 //! the cargo feature `mutations` every hook is constant `false`: a production build cannot be told
 //! to lose data.
 
@@ -100,6 +100,20 @@ mutations! {
     LeavesUnserved = "leaves-unserved",
     /// Who has never sent a long request to its end is served as if it had.
     TrustsStrangers = "trusts-strangers",
+    /// A change of the topology is answered when it is in force on core 0.
+    OkBeforeInstall = "ok-before-install",
+    /// What one core tells another comes before what it told it earlier and has not left.
+    HopsOvertake = "hops-overtake",
+    /// Other cores go on waiting for records when a fetch has enough.
+    NeverHurried = "never-hurried",
+    /// Other cores go on with a fetch of which nobody wants the answer.
+    NeverCancelled = "never-cancelled",
+    /// A core that stops flushes although others may still ask it for something.
+    StopsUndrained = "stops-undrained",
+    /// A connection leaves for another core without what was received of it.
+    HandOverForgets = "hand-over-forgets",
+    /// What a connection holds for a body that it has not finished stays held when it goes.
+    KeepsPermits = "keeps-permits",
 }
 
 impl fmt::Display for Mutation {

@@ -299,7 +299,9 @@ impl<P: BufPool> Core<P> {
     /// Gives back what a connection that is gone held for its body, and its place in line.
     pub(super) fn drop_body(&mut self, conn: ConnId, large: Option<Large>, now: Now) {
         self.permits.leave(conn);
-        if let Some(large) = large {
+        if let Some(large) = large
+            && !self.shard.breaks(Mutation::KeepsPermits)
+        {
             self.give_back_permit(conn, large.held, now);
         }
     }

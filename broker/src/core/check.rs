@@ -5,7 +5,37 @@ use leveret_storage::io::BufPool;
 use super::Core;
 use super::pending::Waiting;
 
+/// What a core holds or has under way for anybody. Nothing of it is left when all connections are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnderWay {
+    /// Requests and parts of requests that wait for answers, those of other cores among them.
+    pub pending: usize,
+    /// Requests that several answers complete.
+    pub gathers: usize,
+    /// Other cores' fetches.
+    pub foreign_fetches: usize,
+    /// Fetches that the engine has under way.
+    pub fetches: usize,
+    /// Bytes of the budget for requests.
+    pub permits: usize,
+    /// Bytes of the budget for answers.
+    pub answers: usize,
+}
+
 impl<P: BufPool> Core<P> {
+    /// What is under way.
+    #[must_use]
+    pub fn under_way(&self) -> UnderWay {
+        UnderWay {
+            pending: self.pending.iter().count(),
+            gathers: self.gathers.len(),
+            foreign_fetches: self.foreign_fetches.len(),
+            fetches: self.shard.stats().fetches,
+            permits: self.permits.held(),
+            answers: self.answers.account.total(),
+        }
+    }
+
     /// Looks whether everything that waits is waited for, and the other way round. Walks over all
     /// that is under way, so only checks call it.
     ///

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use leveret_engine::EngineError;
 use leveret_engine::shard::{Reply, RequestId};
 use leveret_storage::io::BufPool;
+use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{CoreId, Mono, Now};
 
 use super::Core;
@@ -520,7 +521,7 @@ impl<P: BufPool> Core<P> {
         self.pending.take(slot);
         if core == self.id {
             self.shard.cancel(RequestId(slot.0));
-        } else if fetch {
+        } else if fetch && !self.shard.breaks(Mutation::NeverCancelled) {
             self.send(core, Message::Cancel(slot));
         }
     }

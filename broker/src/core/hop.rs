@@ -11,6 +11,7 @@ use leveret_engine::shard::{
 };
 use leveret_engine::topology::{Command, TopologyEntry};
 use leveret_storage::io::BufPool;
+use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{CoreId, Level, LogId, Now};
 
 use super::boundary::Action;
@@ -205,6 +206,7 @@ impl<P: BufPool> Core<P> {
                 self.carry_out(slot, call, now);
             }
             Message::Answer(slot, answer) => self.answered(slot, answer, now),
+            Message::Hurry(_) if self.shard.breaks(Mutation::NeverHurried) => {}
             Message::Hurry(slot) => {
                 if let Some(own) = self.foreign_fetches.get(&ForeignFetch { core: from, slot }) {
                     self.shard.finish_fetch(RequestId(own.0));
@@ -285,7 +287,11 @@ impl<P: BufPool> Core<P> {
     }
 
     pub(super) fn send(&mut self, to: CoreId, message: Message) {
-        self.actions.push_back(Action::Mesh { to, message });
+        let action = Action::Mesh { to, message };
+        match self.shard.breaks(Mutation::HopsOvertake) {
+            true => self.actions.push_front(action),
+            false => self.actions.push_back(action),
+        }
     }
 }
 

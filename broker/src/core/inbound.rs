@@ -84,7 +84,10 @@ impl<P: BufPool> Core<P> {
         );
         self.forget_answers(&session);
         self.permits.leave(conn);
-        session.rx
+        match self.shard.breaks(Mutation::HandOverForgets) {
+            true => BytesMut::new(),
+            false => session.rx,
+        }
     }
 
     /// The connection is served here although it named another core.

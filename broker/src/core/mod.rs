@@ -53,6 +53,7 @@ use slab::Slab;
 use ailing::Ailing;
 use answers::Answers;
 use boundary::{Action, Behaviour, BufOf, ConnId, Protocol};
+pub use check::UnderWay;
 use deadlines::Deadlines;
 use gather::Gather;
 use hop::Message;

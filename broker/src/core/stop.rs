@@ -2,6 +2,7 @@
 //! only when no core has a request under way that it could still forward.
 
 use leveret_storage::io::BufPool;
+use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{CoreId, Mono, Now};
 
 use super::Core;
@@ -73,7 +74,8 @@ impl<P: BufPool> Core<P> {
                 self.send(core, Message::Drained);
             }
         }
-        if !self.stop.flushing && self.stop.told && (self.stop.busy.is_empty() || late) {
+        let drained = self.stop.busy.is_empty() || self.shard.breaks(Mutation::StopsUndrained);
+        if !self.stop.flushing && self.stop.told && (drained || late) {
             self.stop.flushing = true;
             self.say_journal("writing behind what only the journal holds");
             self.shard.begin_stop(now);

@@ -61,6 +61,72 @@ pub fn produced(answer: &[u8]) -> Vec<Produced> {
     topics.concat()
 }
 
+/// The number of the request that an answer answers.
+#[must_use]
+pub fn number(answer: &[u8]) -> i32 {
+    let number = answer[PREFIX..].first_chunk().expect("an answer has one");
+    i32::from_be_bytes(*number)
+}
+
+/// Reads an answer that has a line for each name, of which some APIs have messages.
+#[must_use]
+pub fn named_errors(answer: &[u8], messages: bool) -> Vec<(Option<String>, i16)> {
+    let mut answer = Answer::of(answer);
+    answer.i32();
+    answer.array(|answer| {
+        let line = (answer.string(), answer.i16());
+        if messages {
+            answer.string();
+        }
+        line
+    })
+}
+
+/// Partitions of the one topic that [`super::kafka::metadata`] asked for; `None` if there is no such
+/// topic.
+#[must_use]
+pub fn partitions(answer: &[u8]) -> Option<usize> {
+    let mut answer = Answer::of(answer);
+    answer.array(|answer| (answer.i32(), answer.string(), answer.i32(), answer.string()));
+    answer.i32();
+    let topics = answer.array(|answer| {
+        let error = answer.i16();
+        let _ = (answer.string(), answer.i8());
+        let partitions = answer.array(|answer| {
+            let _ = (answer.i16(), answer.i32(), answer.i32());
+            let _ = (answer.array(Answer::i32), answer.array(Answer::i32));
+        });
+        (error == 0).then_some(partitions.len())
+    });
+    topics[0]
+}
+
+/// A setting of the one topic that [`super::kafka::describe_configs`] asked for: its value, and where
+/// that comes from, of which 1 is the topic and 5 the default. `None` if there is no such topic.
+///
+/// # Panics
+/// If there is no such setting.
+#[must_use]
+pub fn setting(answer: &[u8], key: &str) -> Option<(Option<String>, i8)> {
+    let mut answer = Answer::of(answer);
+    let _ = (answer.i32(), answer.i32());
+    let error = answer.i16();
+    let _ = (answer.string(), answer.i8(), answer.string());
+    let all = answer.array(|answer| {
+        let (name, value) = (answer.string(), answer.string());
+        let (_, source, _) = (answer.i8(), answer.i8(), answer.i8());
+        answer.array(|answer| (answer.string(), answer.string(), answer.i8()));
+        (name, value, source)
+    });
+    if error != 0 {
+        return None;
+    }
+    let mut all = all.into_iter();
+    let found = all.find(|(name, ..)| name.as_deref() == Some(key));
+    let (_, value, source) = found.expect("a setting that is known");
+    Some((value, source))
+}
+
 /// Cuts the answers that are whole off the front of what a peer has taken.
 #[must_use]
 pub fn answers(taken: &mut Vec<u8>) -> Vec<Vec<u8>> {

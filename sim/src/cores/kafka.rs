@@ -3,10 +3,15 @@
 
 use leveret_record::{BatchBuilder, Compression};
 
-pub use super::answer::{Answer, Fetched, Produced, answers, fetched, produced};
+pub use super::answer::{
+    Answer, Fetched, Produced, answers, fetched, named_errors, number, partitions, produced,
+    setting,
+};
 
 /// The length of the prefix that says how long a frame is.
 pub(super) const PREFIX: usize = 4;
+/// Where a request's number stands in its frame.
+const NUMBER: std::ops::Range<usize> = 8..12;
 /// Settings of topics, as a resource that can be altered.
 const TOPIC: i8 = 2;
 
@@ -77,6 +82,9 @@ impl Request {
     }
 
     /// The frame.
+    ///
+    /// # Panics
+    /// If it is too long for one.
     #[must_use]
     pub fn frame(mut self) -> Vec<u8> {
         let len = i32::try_from(self.0.len() - PREFIX).expect("short");
@@ -111,13 +119,16 @@ pub fn create_partitions(topics: &[(&str, i32)]) -> Vec<u8> {
     request.i32(5_000).i8(0).frame()
 }
 
-/// CreateTopics of one topic of one partition, with settings; a value may be null.
+/// CreateTopics of one topic of so many partitions, with settings; a value may be null.
 #[must_use]
-pub fn create_topic_with(name: &str, configs: &[(&str, Option<&str>)]) -> Vec<u8> {
-    let request = Request::new(19, 2).i32(1).string(name).i32(1).i16(1).i32(0);
-    let request = request.array(configs, |request, (key, value)| {
-        request.string(key).nullable(*value)
-    });
+pub fn create_topic_with(name: &str, partitions: i32, configs: &[(&str, Option<&str>)]) -> Vec<u8> {
+    let request = Request::new(19, 2).i32(1).string(name).i32(partitions);
+    let request = request
+        .i16(1)
+        .i32(0)
+        .array(configs, |request, (key, value)| {
+            request.string(key).nullable(*value)
+        });
     request.i32(5_000).i8(0).frame()
 }
 
@@ -225,14 +236,31 @@ pub fn api_versions() -> Vec<u8> {
 /// Produce: topic, partition and the length of the one record's value.
 #[must_use]
 pub fn produce(acks: i16, batches: &[(&str, i32, usize)]) -> Vec<u8> {
-    let request = Request::new(0, 7).i16(-1).i16(acks).i32(30_000);
-    let request = request.array(batches, |request, (name, partition, len)| {
+    let batches = batches.iter().map(|(name, partition, len)| {
         let batch = batch(*len);
+        (*name, *partition, batch)
+    });
+    produce_all(acks, &batches.collect::<Vec<_>>())
+}
+
+/// Produce: topic, partition and its batch.
+#[must_use]
+pub fn produce_all(acks: i16, batches: &[(&str, i32, impl AsRef<[u8]>)]) -> Vec<u8> {
+    let request = Request::new(0, 7).i16(-1).i16(acks).i32(30_000);
+    let request = request.array(batches, |request, (name, partition, batch)| {
+        let batch = batch.as_ref();
         let bytes = i32::try_from(batch.len()).expect("short");
         let request = request.string(name).i32(1).i32(*partition);
-        request.i32(bytes).raw(&batch)
+        request.i32(bytes).raw(batch)
     });
     request.frame()
+}
+
+/// The same request by another number.
+#[must_use]
+pub fn numbered(number: i32, mut frame: Vec<u8>) -> Vec<u8> {
+    frame[NUMBER].copy_from_slice(&number.to_be_bytes());
+    frame
 }
 
 /// A batch of one record whose value has that length.

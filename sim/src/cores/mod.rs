@@ -8,7 +8,9 @@
 mod answer;
 pub mod course;
 mod crowd;
+mod happening;
 pub mod kafka;
+pub mod lives;
 pub mod native;
 mod peer;
 pub mod same;
@@ -17,68 +19,74 @@ mod setup;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::BytesMut;
-use leveret_broker::core::Core;
-use leveret_broker::core::boundary::{Action, Behaviour, ConnId, Protocol};
+use leveret_broker::core::boundary::{Behaviour, ConnId, Protocol};
 use leveret_broker::core::hop::Message;
+use leveret_broker::core::{Core, UnderWay};
+use leveret_storage::recovery::Recovered;
 use leveret_storage::types::{CoreId, Mono, Now, WallMs};
 
-use crate::disk::{Client, Disk, SimBuf, SimPool};
+use crate::disk::{Crash, Disk, SimPool};
 use crate::plan::{PATIENCE, WALL};
+use crate::recovering::{Ground, Interrupt};
 use crate::rng::Rng;
-use peer::{End, Peer};
+use crate::trace::Trace;
+use crate::violation::Violation;
+use peer::{End, Peer, Traveller};
 
 pub use setup::Setup;
-
-/// Things that may happen without time passing before the run is called a storm.
-const STORM: u64 = 10_000_000;
-/// Longest piece of a connection's bytes that is handed in at once: the ring's buffers.
-const PIECE: u64 = 16 << 10;
 
 /// One connection, whichever core serves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Conn(usize);
 
-/// What may happen next.
-#[derive(Clone, Copy, Debug)]
-enum Happening {
-    /// The core's wishes are carried out.
-    Drive(usize),
-    /// The oldest message from the one core to the other arrives.
-    Mesh(usize, usize),
-    /// Bytes of the peer arrive, or its end does.
-    Arrive(usize),
-    /// What is awaited of the peer has come, or its end.
-    There(usize),
-    /// The peer takes what was sent to it.
-    Take(usize),
-    /// The connection that was closed goes.
-    Close(usize),
-    /// The connection that is to move does, or stays.
-    Move(usize, CoreId),
-    /// An operation of the disk completes.
-    Disk,
-    /// A timer of the core goes off.
-    Timer(usize),
+/// A core, and how it stands with its driver.
+struct Seat {
+    behaviour: Core<SimPool>,
+    /// It was handed something since it was last asked what it wants.
+    undriven: bool,
+    stop: Stop,
+}
+
+/// How far a core's graceful stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    No,
+    Begun,
+    Finished,
+}
+
+/// What one core gives another.
+enum Parcel {
+    Message(Message),
+    /// A connection that is to be served there.
+    Connection(Traveller),
 }
 
 /// See the module.
 pub struct World {
-    cores: Vec<Core<SimPool>>,
-    /// Whether the core has been handled something since it was last asked what it wants.
-    undriven: Vec<bool>,
+    seats: Vec<Seat>,
     /// The disk under all cores.
     pub disk: Disk,
     /// From now on no operation of the disk completes.
     pub hold: bool,
-    mesh: BTreeMap<(usize, usize), VecDeque<Message>>,
+    /// For each pair of cores what is under way from the one to the other, in order, and when it arrives.
+    mesh: BTreeMap<(usize, usize), VecDeque<(Mono, Parcel)>>,
+    /// How long a parcel is under way at most, nanoseconds.
+    mesh_ns: u64,
     peers: Vec<Peer>,
     /// Where a connection of a core is among the peers.
     conns: BTreeMap<(usize, ConnId), usize>,
     slots: u32,
+    /// Names of connections that are gone, with the core that gave each: their slots are used again.
+    free: Vec<(usize, ConnId)>,
     now: Mono,
     rng: Rng,
-    stopped: usize,
+    /// A peer has taken something, or its connection is gone, since that was asked last.
+    news: bool,
+    /// Connections that another core took over.
+    moved: u64,
+    /// A request that a core was asked by another after it had finished its stop.
+    asked_too_late: Option<String>,
     at_this_instant: u64,
 }
 
@@ -89,38 +97,105 @@ impl World {
     /// If it does not start.
     #[must_use]
     pub fn new(setup: &Setup) -> Self {
-        let mut rng = Rng::new(setup.seed);
-        let mut disk = Disk::new(rng.fork());
-        let mut now = Mono(1);
-        let cores = setup.start(&mut disk, &mut now);
-        let mut world = Self {
-            undriven: vec![true; cores.len()],
-            cores,
-            disk,
+        let mut world = Self::off(Rng::new(setup.seed));
+        let started = world.start(setup, 0, None, &mut Trace::new(false));
+        assert_eq!(started, Ok(true), "an empty disk can be started on");
+        world.settle();
+        world
+    }
+
+    /// An empty disk on which nothing runs.
+    pub(super) fn off(mut rng: Rng) -> Self {
+        Self {
+            seats: Vec::new(),
+            disk: Disk::new(rng.fork()),
             hold: false,
             mesh: BTreeMap::new(),
+            mesh_ns: 0,
             peers: Vec::new(),
             conns: BTreeMap::new(),
             slots: 0,
-            now,
+            free: Vec::new(),
+            now: Mono(1),
             rng,
-            stopped: 0,
+            news: false,
+            moved: 0,
+            asked_too_late: None,
             at_this_instant: 0,
+        }
+    }
+
+    /// Starts a broker on what the disk holds. False if `interrupt` came first.
+    ///
+    /// # Errors
+    /// When recovery refuses, or what it found cannot be opened.
+    pub(super) fn start(
+        &mut self,
+        setup: &Setup,
+        salt: u64,
+        interrupt: Option<Interrupt>,
+        trace: &mut Trace,
+    ) -> Result<bool, Violation> {
+        assert!(self.seats.is_empty(), "it runs");
+        let ground = Ground {
+            disk: &mut self.disk,
+            trace,
+            now: &mut self.now,
+            config: setup.recovery(salt),
+            device_fails: false,
         };
-        world.settle();
-        world
+        let Some(recovered) = ground.recover(interrupt)? else {
+            return Ok(false);
+        };
+        self.open(setup, recovered)?;
+        Ok(true)
+    }
+
+    fn open(&mut self, setup: &Setup, recovered: Recovered) -> Result<(), Violation> {
+        self.mesh_ns = setup.mesh_ns;
+        let seat = |behaviour| Seat {
+            behaviour,
+            undriven: true,
+            stop: Stop::No,
+        };
+        let cores = setup.open(recovered, self.now())?;
+        self.seats = cores.into_iter().map(seat).collect();
+        Ok(())
+    }
+
+    /// The process dies, and with it all that is under way. What peers were sent and had not taken they may
+    /// have got before, or in part; [`World::taken`] tells it, and no connection is open.
+    pub(super) fn crash(&mut self, crash: Crash) {
+        self.seats.clear();
+        self.mesh.clear();
+        self.conns.clear();
+        (self.slots, self.free) = (0, Vec::new());
+        for peer in self.peers.iter_mut().filter(|peer| peer.open) {
+            while peer.may_take() && self.rng.chance(3, 4) {
+                peer.take();
+            }
+            peer.open = false;
+        }
+        self.asked_too_late = None;
+        self.disk.crash(crash);
+    }
+
+    /// Forgets all connections, of which none is open; new ones may bear the names of old ones.
+    pub(super) fn forget_peers(&mut self) {
+        assert!(self.peers.iter().all(|peer| !peer.open), "one is open");
+        self.peers.clear();
     }
 
     /// How many cores there are.
     #[must_use]
     pub fn cores(&self) -> usize {
-        self.cores.len()
+        self.seats.len()
     }
 
     /// A core, to be looked at.
     #[must_use]
     pub fn core(&mut self, core: usize) -> &mut Core<SimPool> {
-        &mut self.cores[core]
+        &mut self.seats[core].behaviour
     }
 
     /// The time.
@@ -131,7 +206,7 @@ impl World {
 
     /// A new connection, accepted by that core.
     pub fn connect(&mut self, core: usize, protocol: Protocol) -> Conn {
-        let id = self.new_id();
+        let id = self.new_id(core);
         self.peers.push(Peer::new(core, id, protocol));
         let conn = self.peers.len() - 1;
         self.conns.insert((core, id), conn);
@@ -185,33 +260,60 @@ impl World {
         self.peers[conn.0].open
     }
 
-    /// The core that serves it.
+    /// The core that serves it; `None` on its way to another.
     #[must_use]
-    pub fn served_by(&self, conn: Conn) -> usize {
+    pub fn served_by(&self, conn: Conn) -> Option<usize> {
         self.peers[conn.0].core
     }
 
     /// Begins the graceful stop of every core.
     pub fn stop(&mut self) {
+        (0..self.seats.len()).for_each(|core| self.stop_core(core));
+    }
+
+    /// Tells one core to stop.
+    pub(super) fn stop_core(&mut self, core: usize) {
         let now = self.now();
-        for core in 0..self.cores.len() {
-            self.handle(core, |core| core.handle_stop(now));
-        }
+        self.seats[core].stop = Stop::Begun;
+        self.handle(core, |core| core.handle_stop(now));
     }
 
     /// Whether every core has finished its graceful stop.
     #[must_use]
     pub fn has_stopped(&self) -> bool {
-        self.stopped == self.cores.len()
+        self.seats.iter().all(|seat| seat.stop == Stop::Finished)
+    }
+
+    /// A request that a core was asked by another after it had finished its stop, and so cannot carry out.
+    pub(super) fn asked_too_late(&self) -> Option<&str> {
+        self.asked_too_late.as_deref()
+    }
+
+    /// What the cores hold or have under way for anybody; nothing if there is nothing.
+    pub(super) fn held(&self) -> String {
+        let cores = self.seats.iter().enumerate();
+        let held = cores.map(|(core, seat)| (core, seat.behaviour.under_way()));
+        let held = held.filter(|(_, held)| *held != UnderWay::default());
+        held.map(|(core, held)| format!("core {core}: {held:?} "))
+            .collect()
+    }
+
+    /// Connections that another core took over, so far.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Whether a peer has taken something, or its connection is gone, since this was last asked.
+    pub(super) fn has_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
     }
 
     /// Everything happens that can without anybody waiting for time: until nothing is under way
-    /// between cores, peers and disk. Time passes as the disk takes it.
+    /// between cores, peers and disk. Time passes as disk and mesh take it.
     pub fn settle(&mut self) {
         loop {
             let busy = self.step();
-            let due = self.disk.next_completion().filter(|_| !self.hold);
-            match due {
+            match self.next_arrival() {
                 _ if busy => {}
                 Some(due) => self.advance(due),
                 None => return,
@@ -250,205 +352,9 @@ impl World {
         }
     }
 
-    /// One thing happens, of those that can now. False if nothing can without time passing.
-    ///
-    /// # Panics
-    /// If a core contradicts itself, ends, or is busy for ever.
-    pub fn step(&mut self) -> bool {
-        let happenings = self.happenings();
-        if happenings.is_empty() {
-            return false;
-        }
-        self.at_this_instant += 1;
-        assert!(self.at_this_instant < STORM, "busy without time passing");
-        let happening = *self.rng.pick(&happenings);
-        self.happen(happening);
-        true
-    }
-
-    fn happenings(&self) -> Vec<Happening> {
-        let mut all = Vec::new();
-        for (core, behaviour) in self.cores.iter().enumerate() {
-            if self.undriven[core] {
-                all.push(Happening::Drive(core));
-            }
-            if behaviour.poll_timeout().is_some_and(|at| at <= self.now) {
-                all.push(Happening::Timer(core));
-            }
-        }
-        let mesh = self.mesh.iter().filter(|(_, queue)| !queue.is_empty());
-        all.extend(mesh.map(|(&(from, to), _)| Happening::Mesh(from, to)));
-        for (conn, peer) in self.peers.iter().enumerate().filter(|(_, peer)| peer.open) {
-            match peer.moving {
-                Some(to) => all.push(Happening::Move(conn, to)),
-                // What the core wants of the connection comes before what more it has sent.
-                None if !self.undriven[peer.core] && peer.may_arrive() => {
-                    all.push(Happening::Arrive(conn));
-                }
-                None => {}
-            }
-            if !self.undriven[peer.core] && peer.may_be_there() {
-                all.push(Happening::There(conn));
-            }
-            if peer.may_take() {
-                all.push(Happening::Take(conn));
-            } else if peer.closing {
-                all.push(Happening::Close(conn));
-            }
-        }
-        let completion = self.disk.next_completion().filter(|_| !self.hold);
-        if completion.is_some_and(|at| at <= self.now) {
-            all.push(Happening::Disk);
-        }
-        all
-    }
-
-    fn happen(&mut self, happening: Happening) {
-        let now = self.now();
-        match happening {
-            Happening::Drive(core) => self.drive(core),
-            Happening::Timer(core) => self.handle(core, |core| core.handle_timeout(now)),
-            Happening::Mesh(from, to) => {
-                let queue = self.mesh.get_mut(&(from, to)).expect("chosen");
-                let message = queue.pop_front().expect("chosen");
-                let from = core_id(from);
-                self.handle(to, |core| core.handle_mesh(from, message, now));
-            }
-            Happening::Arrive(conn) => self.arrive(conn),
-            Happening::There(conn) => {
-                let (core, id) = self.place(conn);
-                let len = self.peers[conn].awaited.take().expect("chosen");
-                // Now and then there is no room for it below the core.
-                let whole = self.peers[conn].input.len() >= len && self.rng.chance(3, 4);
-                self.handle(core, |core| core.handle_there(id, whole, now));
-            }
-            Happening::Take(conn) => {
-                let (core, id) = self.place(conn);
-                let bytes = self.peers[conn].take();
-                self.handle(core, |core| core.handle_sent(id, bytes, now));
-            }
-            Happening::Close(conn) => self.disconnect(conn),
-            Happening::Move(conn, to) => self.move_over(conn, to),
-            Happening::Disk => {
-                let done = self.disk.complete().expect("chosen");
-                let core = usize::from(done.client.0);
-                self.handle(core, |core| {
-                    core.handle_completion(done.id, done.result, now);
-                });
-            }
-        }
-    }
-
-    /// Hands something to a core, and looks at what has become of it.
-    fn handle(&mut self, core: usize, what: impl FnOnce(&mut Core<SimPool>)) {
-        what(&mut self.cores[core]);
-        self.cores[core].check();
-        self.undriven[core] = true;
-    }
-
-    fn drive(&mut self, core: usize) {
-        self.undriven[core] = false;
-        while let Some(action) = self.cores[core].poll_action() {
-            self.carry_out(core, action);
-        }
-    }
-
-    fn carry_out(&mut self, core: usize, action: Action<SimBuf, Message>) {
-        match action {
-            Action::Disk(id, op) => {
-                let client = Client(core_id(core).0);
-                self.disk.submit(self.now, client, id, op);
-            }
-            Action::Send { conn, bytes } => {
-                if let Some(peer) = self.peer(core, conn) {
-                    peer.queue.push_back(bytes);
-                }
-            }
-            Action::Receive { conn, into, len } => {
-                assert!(into.capacity() >= into.len() + len, "no room for a body");
-                if let Some(peer) = self.peer(core, conn) {
-                    peer.body = Some((into, len));
-                }
-            }
-            Action::Await { conn, len } => {
-                if let Some(peer) = self.peer(core, conn) {
-                    assert!(peer.paused, "what is awaited is not received");
-                    peer.awaited = Some(len);
-                }
-            }
-            Action::Pause(conn) => self.set_paused(core, conn, true),
-            Action::Resume(conn) => self.set_paused(core, conn, false),
-            Action::Close(conn) => {
-                if let Some(peer) = self.peer(core, conn) {
-                    peer.closing = true;
-                }
-            }
-            Action::HandOver { conn, to } => {
-                if let Some(peer) = self.peer(core, conn) {
-                    peer.moving = Some(to);
-                }
-            }
-            Action::Mesh { to, message } => {
-                let to = usize::from(to.0);
-                assert_ne!(core, to, "a core sends itself no message");
-                self.mesh.entry((core, to)).or_default().push_back(message);
-            }
-            Action::Fatal(line) => panic!("core {core} ends: {line}"),
-            Action::Stopped => self.stopped += 1,
-        }
-    }
-
-    fn arrive(&mut self, conn: usize) {
-        let now = self.now();
-        let (core, id) = self.place(conn);
-        let peer = &mut self.peers[conn];
-        if peer.end == End::Reset || peer.input.is_empty() {
-            return self.disconnect(conn);
-        }
-        let most = self.rng.magnitude(1, PIECE) as usize;
-        if let Some((mut body, missing)) = peer.body.take() {
-            let len = peer.receive(&mut body, missing.min(most * 64));
-            if len == missing {
-                return self.handle(core, |core| core.handle_body(id, body, now));
-            }
-            self.peers[conn].body = Some((body, missing - len));
-            return;
-        }
-        let mut bytes = BytesMut::new();
-        peer.receive(&mut bytes, most);
-        self.handle(core, |core| core.handle_received(id, &bytes, now));
-    }
-
-    fn disconnect(&mut self, conn: usize) {
-        let now = self.now();
-        let (core, id) = self.place(conn);
-        self.conns.remove(&(core, id));
-        self.peers[conn].open = false;
-        self.handle(core, |core| core.handle_disconnected(id, now));
-    }
-
-    fn move_over(&mut self, conn: usize, to: CoreId) {
-        let now = self.now();
-        let (core, id) = self.place(conn);
-        self.peers[conn].moving = None;
-        if self.rng.chance(1, 4) {
-            return self.handle(core, |core| core.handle_stayed(id, now));
-        }
-        let mut received = BytesMut::new();
-        self.handle(core, |core| received = core.handle_departed(id, now));
-        self.conns.remove(&(core, id));
-        let (new, to) = (self.new_id(), usize::from(to.0));
-        let peer = &mut self.peers[conn];
-        (peer.core, peer.id, peer.paused) = (to, new, false);
-        let protocol = peer.protocol;
-        self.conns.insert((to, new), conn);
-        self.handle(to, |core| {
-            core.handle_arrived(new, protocol, address(), &received, now);
-        });
-    }
-
     fn place(&self, conn: usize) -> (usize, ConnId) {
-        (self.peers[conn].core, self.peers[conn].id)
+        let core = self.peers[conn].core;
+        (core.expect("a core serves it"), self.peers[conn].id)
     }
 
     fn peer(&mut self, core: usize, conn: ConnId) -> Option<&mut Peer> {
@@ -462,7 +368,14 @@ impl World {
         }
     }
 
-    fn new_id(&mut self) -> ConnId {
+    /// The name of a new connection of that core: a slot that was free or a new one.
+    fn new_id(&mut self, core: usize) -> ConnId {
+        let free = self.free.iter().position(|(of, _)| *of == core);
+        if let Some(free) = free.filter(|_| self.rng.chance(1, 2)) {
+            let (_, old) = self.free.swap_remove(free);
+            let generation = old.generation + 1;
+            return ConnId { generation, ..old };
+        }
         self.slots += 1;
         ConnId {
             slot: self.slots,
@@ -470,13 +383,28 @@ impl World {
         }
     }
 
-    fn next_due(&self) -> Option<Mono> {
-        let completion = self.disk.next_completion().filter(|_| !self.hold);
-        let timers = self.cores.iter().filter_map(Behaviour::poll_timeout);
-        timers.chain(completion).min()
+    /// A core's connection is no more.
+    fn forget_id(&mut self, core: usize, id: ConnId) {
+        self.conns.remove(&(core, id));
+        self.free.push((core, id));
     }
 
-    fn advance(&mut self, to: Mono) {
+    /// When the next timer goes off, operation completes or parcel arrives.
+    pub(super) fn next_due(&self) -> Option<Mono> {
+        let behaviours = self.seats.iter().map(|seat| &seat.behaviour);
+        let timers = behaviours.filter_map(Behaviour::poll_timeout);
+        timers.chain(self.next_arrival()).min()
+    }
+
+    /// When the next operation completes or parcel arrives.
+    fn next_arrival(&self) -> Option<Mono> {
+        let completion = self.disk.next_completion().filter(|_| !self.hold);
+        let parcels = self.mesh.values().filter_map(VecDeque::front);
+        parcels.map(|(due, _)| *due).chain(completion).min()
+    }
+
+    /// Lets time pass until then.
+    pub(super) fn advance(&mut self, to: Mono) {
         if to > self.now {
             self.now = to;
             self.at_this_instant = 0;

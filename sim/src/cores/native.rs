@@ -15,8 +15,14 @@ const LONGEST: u32 = 8 << 20;
 /// The frame of a request, with its payload.
 #[must_use]
 pub fn frame(request: &Request<'_>, payload: &[u8]) -> Vec<u8> {
+    numbered(7, request, payload)
+}
+
+/// The same with a number of its own.
+#[must_use]
+pub fn numbered(number: u64, request: &Request<'_>, payload: &[u8]) -> Vec<u8> {
     let mut out = BytesMut::new();
-    Encoder::new().request(&mut out, CorrelationId(7), request, payload.len());
+    Encoder::new().request(&mut out, CorrelationId(number), request, payload.len());
     out.extend_from_slice(payload);
     out.to_vec()
 }
@@ -24,14 +30,19 @@ pub fn frame(request: &Request<'_>, payload: &[u8]) -> Vec<u8> {
 /// What a connection begins with.
 #[must_use]
 pub fn hello() -> Vec<u8> {
-    let hello = Hello {
+    frame(&hello_to(None), &[])
+}
+
+/// The same, to be served by that core.
+#[must_use]
+pub fn hello_to(core: Option<u16>) -> Request<'static> {
+    Request::Hello(Hello {
         min_version: PROTOCOL_VERSION,
         max_version: PROTOCOL_VERSION,
         client_name: "sim",
         client_version: "0",
-        core: None,
-    };
-    frame(&Request::Hello(hello), &[])
+        core,
+    })
 }
 
 /// Produce of one record whose value has that length, synced before it is acknowledged.
@@ -109,20 +120,72 @@ pub fn alter_topic(name: &str, set: (&str, &str), partitions: Option<u32>) -> Ve
 /// If these are no answers.
 #[must_use]
 pub fn answers(taken: &mut Vec<u8>) -> Vec<Vec<u8>> {
-    let limits = FrameLimits::for_responses(LONGEST);
+    let text = |frame: Vec<u8>| {
+        let whole = Whole::of(&frame);
+        let mut text = told(whole.response()).into_bytes();
+        text.extend_from_slice(whole.payload);
+        text
+    };
+    frames(taken).into_iter().map(text).collect()
+}
+
+/// Cuts the frames that are whole off the front of what a peer has taken.
+///
+/// # Panics
+/// If these are no frames.
+#[must_use]
+pub fn frames(taken: &mut Vec<u8>) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
-    while let Some(frame) = FrameHeader::parse(taken, &limits).expect("a frame") {
+    while let Some(frame) = header(taken) {
         if taken.len() < frame.frame_len() {
             break;
         }
         let rest = taken.split_off(frame.frame_len());
-        let whole = std::mem::replace(taken, rest);
-        let response = Response::decode(frame.kind, &whole[frame.header_range()]);
-        let mut text = told(response.expect("an answer")).into_bytes();
-        text.extend_from_slice(&whole[frame.payload_range()]);
-        all.push(text);
+        all.push(std::mem::replace(taken, rest));
     }
     all
+}
+
+fn header(bytes: &[u8]) -> Option<FrameHeader> {
+    let limits = FrameLimits::for_responses(LONGEST);
+    FrameHeader::parse(bytes, &limits).expect("a frame")
+}
+
+/// A frame that a peer was sent, which is whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole<'a> {
+    /// What the request was called.
+    pub number: u64,
+    kind: u16,
+    head: &'a [u8],
+    /// Record batches, or nothing.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Whole<'a> {
+    /// Looks at a frame.
+    ///
+    /// # Panics
+    /// If it is not whole.
+    #[must_use]
+    pub fn of(frame: &'a [u8]) -> Self {
+        let header = header(frame).expect("a whole frame");
+        Self {
+            number: header.correlation.0,
+            kind: header.kind,
+            head: &frame[header.header_range()],
+            payload: &frame[header.payload_range()],
+        }
+    }
+
+    /// What it says.
+    ///
+    /// # Panics
+    /// If it is no answer.
+    #[must_use]
+    pub fn response(&self) -> Response<'a> {
+        Response::decode(self.kind, self.head).expect("an answer")
+    }
 }
 
 /// An answer as text; which core owns what, and what the hello says of cores, is left out.

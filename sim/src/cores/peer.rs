@@ -13,15 +13,30 @@ pub(super) enum End {
     None,
     /// It sends no more.
     Finished,
+    /// The same, and the core was told so before it had received all.
+    Seen,
+    /// The same, and the core has received all and knows.
+    Told,
     /// It is gone.
     Reset,
+}
+
+/// A connection that one core gives another.
+#[derive(Debug)]
+pub(super) struct Traveller {
+    /// Which it is among the peers.
+    pub(super) conn: usize,
+    /// What the core that it left had received of it.
+    pub(super) received: BytesMut,
+    /// It is on its way back.
+    pub(super) returned: bool,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Peer {
-    /// The core that serves it, and what that core calls it.
-    pub(super) core: usize,
+    /// The core that serves it, unless it is under way to another, and what that core calls it.
+    pub(super) core: Option<usize>,
     pub(super) id: ConnId,
     pub(super) protocol: Protocol,
     /// Sent and not arrived.
@@ -49,7 +64,7 @@ pub(super) struct Peer {
 impl Peer {
     pub(super) fn new(core: usize, id: ConnId, protocol: Protocol) -> Self {
         Self {
-            core,
+            core: Some(core),
             id,
             protocol,
             input: VecDeque::new(),
@@ -69,15 +84,21 @@ impl Peer {
     /// Whether the broker would hear something of it. The end of a paused one is seen all the
     /// same if it is a reset.
     pub(super) fn may_arrive(&self) -> bool {
-        let said = !self.input.is_empty() || self.end == End::Finished;
-        self.end == End::Reset || (said && !self.paused)
+        let ends = matches!(self.end, End::Finished | End::Seen);
+        let said = !self.input.is_empty() || ends;
+        self.end == End::Reset || (said && !self.paused && !self.closing)
+    }
+
+    /// Whether the broker would be told that the peer has sent its last, of which it receives nothing.
+    pub(super) fn may_be_seen_to_end(&self) -> bool {
+        self.end == End::Finished && self.paused && !self.closing
     }
 
     /// Whether the broker would be told that what it awaits has come, or that it will not.
     pub(super) fn may_be_there(&self) -> bool {
-        let ends = self.end == End::Finished;
-        self.awaited
-            .is_some_and(|len| ends || self.input.len() >= len)
+        let ends = matches!(self.end, End::Finished | End::Seen);
+        let there = |len| ends || self.input.len() >= len;
+        !self.closing && self.awaited.is_some_and(there)
     }
 
     pub(super) fn may_take(&self) -> bool {

@@ -1,4 +1,4 @@
-//! How a simulated broker is set up, and its start on an empty disk.
+//! How a simulated broker is set up, and opened over what its disk holds.
 
 use std::sync::Arc;
 
@@ -6,12 +6,13 @@ use leveret_broker::core::{Core, CoreSettings, KafkaSettings, Ports};
 use leveret_engine::shard::{Shard, ShardSettings};
 use leveret_engine::topology::{Topology, TopologySettings};
 use leveret_storage::format::superblock::Geometry;
-use leveret_storage::recovery::{RecoveryConfig, recover};
+use leveret_storage::recovery::{Recovered, RecoveredCore, RecoveryConfig};
 use leveret_storage::store::StoreConfig;
-use leveret_storage::types::{CoreId, Level, Mono};
+use leveret_storage::types::{CoreId, Level, Now};
 
-use super::{at, one_broker};
-use crate::disk::{Client, Disk, SimPool};
+use super::one_broker;
+use crate::disk::SimPool;
+use crate::violation::{Kind, Violation};
 
 /// What a broker is made of.
 #[derive(Clone, Debug)]
@@ -30,10 +31,14 @@ pub struct Setup {
     pub hello_ns: u64,
     /// How long a connection may be idle, nanoseconds.
     pub idle_ns: u64,
+    /// How long what one core tells another is under way at most, nanoseconds.
+    pub mesh_ns: u64,
+    /// Bounds of every shard, and what topics get that do not say otherwise.
+    pub shard: ShardSettings,
     /// Every store's thresholds.
     pub store: StoreConfig,
-    /// Every ring's shape.
-    pub geometry: Geometry,
+    /// How a start works, and every ring's shape; but for what is said here otherwise.
+    pub recovery: RecoveryConfig,
 }
 
 impl Setup {
@@ -49,16 +54,21 @@ impl Setup {
             response_bytes: 256 << 10,
             hello_ns: 10_000_000_000,
             idle_ns: 600_000_000_000,
+            mesh_ns: 0,
+            shard: ShardSettings::default(),
             store: StoreConfig {
                 max_commit_bytes: 256 << 10,
                 prefill: false,
                 ..StoreConfig::default()
             },
-            geometry: Geometry {
-                file_bytes: 1 << 20,
-                files: 4,
-                max_commit_bytes: 256 << 10,
-                ..RecoveryConfig::default().geometry
+            recovery: RecoveryConfig {
+                geometry: Geometry {
+                    file_bytes: 1 << 20,
+                    files: 4,
+                    max_commit_bytes: 256 << 10,
+                    ..RecoveryConfig::default().geometry
+                },
+                ..RecoveryConfig::default()
             },
         }
     }
@@ -91,43 +101,39 @@ impl Setup {
         }
     }
 
-    /// Recovers from an empty disk, and opens every core over what that gives.
-    pub(super) fn start(&self, disk: &mut Disk, now: &mut Mono) -> Vec<Core<SimPool>> {
-        let config = RecoveryConfig {
+    /// How recovery is told to work.
+    pub(super) fn recovery(&self, salt: u64) -> RecoveryConfig {
+        RecoveryConfig {
             cores: self.cores,
-            geometry: self.geometry,
-            ..RecoveryConfig::default()
+            salt,
+            mutation: self.store.mutation,
+            ..self.recovery.clone()
+        }
+    }
+
+    /// Opens every core over what recovery gave.
+    ///
+    /// # Errors
+    /// When that is not what a broker can open.
+    pub(super) fn open(
+        &self,
+        recovered: Recovered,
+        now: Now,
+    ) -> Result<Vec<Core<SimPool>>, Violation> {
+        let broken = |kind, error: &dyn std::fmt::Display| Violation::new(kind, error.to_string());
+        let topics = TopologySettings {
+            defaults: self.shard.topics,
+            ..TopologySettings::default()
         };
-        let mut recovery = recover(config, SimPool::default());
-        let recovered = loop {
-            while let Some((id, op)) = recovery.poll_op() {
-                disk.submit(*now, Client(0), id, op);
-            }
-            if let Some(result) = recovery.poll_result() {
-                break result.expect("an empty disk can be started on");
-            }
-            *now = disk
-                .next_completion()
-                .expect("it waits for the disk")
-                .max(*now);
-            let done = disk.complete().expect("due");
-            recovery.handle_completion(done.id, done.result);
-        };
-        let topics = TopologySettings::default();
-        let topology = Topology::recovered(&recovered, topics).expect("empty");
-        let open = |(id, core): (u16, leveret_storage::recovery::RecoveredCore)| {
-            let (settings, pool) = (ShardSettings::default(), SimPool::default());
-            let shard = Shard::open(
-                settings,
-                self.store.clone(),
-                pool,
-                core,
-                &topology,
-                at(*now),
-            );
-            let shard = shard.expect("an empty shard opens");
+        let topology = Topology::recovered(&recovered, topics);
+        let topology = topology.map_err(|error| broken(Kind::Lost, &error))?;
+        let open = |(id, core): (u16, RecoveredCore)| {
+            let (store, pool) = (self.store.clone(), SimPool::default());
+            let shard = Shard::open(self.shard, store, pool, core, &topology, now);
+            let shard = shard.map_err(|error| broken(Kind::MachineState, &error))?;
             let settings = self.core_settings();
-            Core::new(CoreId(id), settings, shard, topology.clone(), at(*now))
+            let topology = topology.clone();
+            Ok(Core::new(CoreId(id), settings, shard, topology, now))
         };
         (0..self.cores).zip(recovered.cores).map(open).collect()
     }

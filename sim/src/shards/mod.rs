@@ -7,9 +7,6 @@
 //! a header says is true, and who waits at the high watermark is not kept waiting. What storage
 //! promises in detail is the business of [`crate::world`].
 
-mod clients;
-mod ledger;
-mod liars;
 mod replies;
 mod topics;
 
@@ -23,6 +20,9 @@ use leveret_engine::topology::{
 };
 use leveret_storage::types::{Level, LogId, Mono, Now, Offset, WallMs};
 
+use crate::clients::ledger::{BatchKey, Ledger, Scan};
+use crate::clients::liars::unreadable;
+use crate::clients::sender::{Sender, Sent, Taste};
 use crate::counters::Counters;
 use crate::disk::{Client, Crash, Disk, SimPool};
 use crate::plan::{PATIENCE, Plan, WALL};
@@ -31,11 +31,14 @@ use crate::rng::Rng;
 use crate::trace::{Trace, describe};
 use crate::violation::{Kind, Violation};
 use crate::world::STORM;
-use clients::{Sender, Sent};
-use ledger::{BatchKey, Ledger, Scan};
-use liars::unreadable;
 use replies::PRODUCERS;
 use topics::{Going, Known};
+
+/// What producers send.
+const TASTE: Taste = Taste {
+    levels: &[Level::Synced, Level::Synced, Level::Written, Level::Memory],
+    values: &[40, 300, 3_000],
+};
 
 /// What a request was for.
 #[derive(Debug)]
@@ -165,9 +168,10 @@ impl ShardWorld {
             disk: &mut self.disk,
             trace: &mut self.trace,
             now: &mut self.now,
-            plan: &self.plan,
+            config: self.plan.recovery(cores, salt),
+            device_fails: self.plan.device_fails(),
         };
-        let Some(recovered) = ground.recover(cores, salt, interrupt)? else {
+        let Some(recovered) = ground.recover(interrupt)? else {
             return Ok(false);
         };
         self.counters.recoveries += 1;
@@ -304,7 +308,7 @@ impl ShardWorld {
             sender.succeed(self.producers);
         }
         for _ in 0..self.rng.between(1, 4) {
-            sender.make(&mut self.rng, timestamp, &mut self.ledger);
+            sender.make(&mut self.rng, timestamp, &mut self.ledger, &TASTE);
             self.counters.appends += 1;
         }
     }

@@ -5,10 +5,10 @@ use leveret_engine::shard::{Reply, RequestId};
 use leveret_engine::topology::TopologyEntry;
 use leveret_storage::types::{Level, LogId, Offset};
 
-use super::clients::Sender;
-use super::ledger::{BatchKey, Scan};
 use super::topics::Known;
 use super::{Asked, ShardWorld};
+use crate::clients::ledger::{BatchKey, Scan};
+use crate::clients::sender::Sender;
 use crate::disk::Client;
 use crate::violation::{Kind, Violation};
 
@@ -208,7 +208,7 @@ impl ShardWorld {
         self.ledger.scan(log, &mut scan, &records.batches)?;
         self.counters.entries_read += 1;
         if scan.next >= records.high_watermark.0 {
-            return self.ledger.finish(log, &scan);
+            return self.ledger.finish(log, &scan, self.ledger.end(log));
         }
         if scan.next == before {
             let what = format!("a fetch of {log:?} from {before} gives nothing below {records:?}");

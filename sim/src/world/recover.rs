@@ -38,9 +38,10 @@ impl World {
             disk: &mut self.disk,
             trace: &mut self.trace,
             now: &mut self.now,
-            plan: &self.plan,
+            config: self.plan.recovery(cores, salt),
+            device_fails: self.plan.device_fails(),
         };
-        let Some(recovered) = ground.recover(cores, salt, interrupt)? else {
+        let Some(recovered) = ground.recover(interrupt)? else {
             return Ok(Started::Interrupted);
         };
         self.counters.recoveries += 1;

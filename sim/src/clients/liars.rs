@@ -10,7 +10,7 @@ use leveret_record::{
 use crate::rng::Rng;
 
 /// `batch`, or the same with another max timestamp than its records have.
-pub(super) fn misdated(batch: Bytes, rng: &mut Rng) -> Bytes {
+pub(crate) fn misdated(batch: Bytes, rng: &mut Rng) -> Bytes {
     if !rng.chance(1, 4) {
         return batch;
     }
@@ -23,7 +23,7 @@ pub(super) fn misdated(batch: Bytes, rng: &mut Rng) -> Bytes {
 }
 
 /// A batch whose header is in order and whose records are not.
-pub(super) fn unreadable(rng: &mut Rng, timestamp: i64) -> BytesMut {
+pub(crate) fn unreadable(rng: &mut Rng, timestamp: i64) -> BytesMut {
     let mut builder = BatchBuilder::new(*rng.pick(&Compression::ALL));
     for _ in 0..rng.between(1, 4) {
         let mut value = vec![0; rng.magnitude(20, 300) as usize];

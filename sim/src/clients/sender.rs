@@ -13,7 +13,7 @@ use super::liars::misdated;
 use crate::rng::Rng;
 
 /// Batches under way at most; what the broker remembers of each producer.
-pub(super) const WINDOW: usize = 5;
+pub(crate) const WINDOW: usize = 5;
 
 #[derive(Clone, Debug)]
 struct Batch {
@@ -23,16 +23,25 @@ struct Batch {
     level: Level,
 }
 
+/// What a producer's batches are like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taste {
+    /// Levels that they ask for, one as often as the other.
+    pub(crate) levels: &'static [Level],
+    /// Longest values, bytes, likewise.
+    pub(crate) values: &'static [u64],
+}
+
 /// A batch on its way to the broker.
-pub(super) struct Sent {
-    pub(super) key: BatchKey,
-    pub(super) bytes: BytesMut,
-    pub(super) level: Level,
+pub(crate) struct Sent {
+    pub(crate) key: BatchKey,
+    pub(crate) bytes: BytesMut,
+    pub(crate) level: Level,
 }
 
 /// One producer in one partition.
 #[derive(Debug)]
-pub(super) struct Sender {
+pub(crate) struct Sender {
     next: BatchKey,
     /// The newest acknowledged batches: their acknowledgements may yet turn out not to have
     /// arrived.
@@ -53,7 +62,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(first: BatchKey) -> Self {
+    pub(crate) fn new(first: BatchKey) -> Self {
         Self {
             next: first,
             acknowledged: VecDeque::new(),
@@ -68,22 +77,22 @@ impl Sender {
     }
 
     /// Everything handed to it is acknowledged.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.queue.is_empty()
     }
 
     /// Batches under way follow one that was refused.
-    pub(super) fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         self.refused > 0
     }
 
     /// The partition that it writes to.
-    pub(super) fn log(&self) -> LogId {
+    pub(crate) fn log(&self) -> LogId {
         self.next.log
     }
 
     /// A producer that has nothing to send may end; the next one in its place has another id.
-    pub(super) fn succeed(&mut self, producer: i64) {
+    pub(crate) fn succeed(&mut self, producer: i64) {
         if self.is_done() && self.unsynced.is_empty() {
             *self = Self::new(BatchKey {
                 producer,
@@ -94,14 +103,20 @@ impl Sender {
     }
 
     /// Makes another batch to be sent.
-    pub(super) fn make(&mut self, rng: &mut Rng, timestamp: i64, ledger: &mut Ledger) {
+    pub(crate) fn make(
+        &mut self,
+        rng: &mut Rng,
+        timestamp: i64,
+        ledger: &mut Ledger,
+        taste: &Taste,
+    ) {
         let codec = match rng.chance(1, 4) {
             true => *rng.pick(&Compression::ALL),
             false => Compression::None,
         };
         let mut builder = BatchBuilder::new(codec);
         let records = rng.between(1, 6) as i32;
-        let most = *rng.pick(&[40, 300, 3_000]);
+        let most = *rng.pick(taste.values);
         for record in 0..records {
             let mut value = vec![0; rng.magnitude(1, most) as usize];
             rng.fill(&mut value);
@@ -119,13 +134,13 @@ impl Sender {
         ledger.send(self.next, bytes.clone());
         let bytes = misdated(bytes, rng);
         let key = self.next;
-        let level = *rng.pick(&[Level::Synced, Level::Synced, Level::Written, Level::Memory]);
+        let level = *rng.pick(taste.levels);
         self.queue.push_back(Batch { key, bytes, level });
         self.next.sequence += records;
     }
 
     /// The next batch to hand to the broker, if one may be.
-    pub(super) fn send(&mut self, now: Mono) -> Option<Sent> {
+    pub(crate) fn send(&mut self, now: Mono) -> Option<Sent> {
         // What a crash may take back, and bring again, is no more than what the broker remembers.
         let open = self.under_way + self.refused + self.unsynced.len();
         let pauses = match self.is_refused() {
@@ -150,7 +165,7 @@ impl Sender {
     }
 
     /// A batch was acknowledged; false if it was not the next one to be.
-    pub(super) fn acknowledge(&mut self, key: BatchKey) -> bool {
+    pub(crate) fn acknowledge(&mut self, key: BatchKey) -> bool {
         if self.queue.front().is_none_or(|first| first.key != key) {
             return false;
         }
@@ -172,7 +187,7 @@ impl Sender {
     /// A batch was acknowledged as one that was there already, while those before it, which had been
     /// sent in an earlier life of the broker, were refused. So they are there as well, and are to be
     /// found so when all are sent again, this one too. False if it is not the next one behind them.
-    pub(super) fn acknowledge_again(&mut self, key: BatchKey) -> bool {
+    pub(crate) fn acknowledge_again(&mut self, key: BatchKey) -> bool {
         let next = self.queue.get(self.refused);
         if !self.is_refused() || next.is_none_or(|next| next.key != key) {
             return false;
@@ -185,7 +200,7 @@ impl Sender {
 
     /// A batch was refused, for now: it is sent again at `again_at`, after all answers. Up to
     /// `coming` that follow it are on their way already.
-    pub(super) fn refuse(&mut self, again_at: Mono, coming: usize) {
+    pub(crate) fn refuse(&mut self, again_at: Mono, coming: usize) {
         if !self.is_refused() {
             let open = self.under_way + self.unsynced.len();
             let more = self.queue.len() - self.under_way;
@@ -205,7 +220,7 @@ impl Sender {
 
     /// The broker is gone. Some acknowledgements, it turns out, never arrived: those batches are
     /// sent again with all that were under way.
-    pub(super) fn disconnect(&mut self, rng: &mut Rng) {
+    pub(crate) fn disconnect(&mut self, rng: &mut Rng) {
         while let Some(batch) = self.unsynced.pop_back() {
             self.queue.push_front(batch);
             self.offered += 1;
@@ -222,7 +237,7 @@ impl Sender {
     }
 
     /// When it sends again what was refused.
-    pub(super) fn again_at(&self) -> Option<Mono> {
+    pub(crate) fn again_at(&self) -> Option<Mono> {
         (!self.is_refused() && !self.is_done()).then_some(self.again_at)
     }
 }
@@ -241,8 +256,12 @@ mod tests {
     fn sent_again(batches: usize) -> (Sender, Vec<BatchKey>) {
         let (mut sender, mut rng) = (Sender::new(FIRST), Rng::new(1));
         let mut ledger = Ledger::default();
+        let taste = Taste {
+            levels: &[Level::Synced],
+            values: &[40],
+        };
         for _ in 0..batches {
-            sender.make(&mut rng, 1, &mut ledger);
+            sender.make(&mut rng, 1, &mut ledger, &taste);
         }
         let mut keys = Vec::new();
         for life in 0..2 {
