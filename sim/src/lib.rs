@@ -1,5 +1,5 @@
-//! Many cores, one seed: the real storage on a disk that completes out of order, tears, garbles
-//! and crashes, and an oracle that knows what must still be there.
+//! Many cores, one seed: the real storage, engine and cores on a disk that completes out of order, tears,
+//! garbles and crashes, and oracles that know what must still be there.
 //!
 //! Everything that happens follows from the seed; the simulator reads no clock and opens no file.
 

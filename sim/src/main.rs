@@ -15,7 +15,7 @@ use leveret_sim::run::{Outcome, run};
 use leveret_storage::mutation::Mutation;
 use serde::Serialize;
 
-/// Runs the real storage on a simulated disk that crashes, and checks every promise.
+/// Runs the real storage, engine and cores on a simulated disk that crashes, and checks every promise.
 #[derive(Debug, Parser)]
 #[command(
     after_help = "Exits with 0 if every promise held (with --mutate: if every mutation was caught), else with 1.\n\n\
@@ -34,7 +34,7 @@ struct Args {
     /// Run only this seed and print its course
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
-    /// Break this rule of storage on purpose (a name, or all)
+    /// Break this rule on purpose (a name, or all)
     #[arg(long, value_name = "NAME")]
     mutate: Option<String>,
     /// What goes wrong besides crashes
@@ -56,7 +56,7 @@ enum ModeArg {
     Faults,
     /// Nothing, and the engine's shards with producers on top
     Shards,
-    /// No crashes: whole brokers of one, two and four cores have to answer the same
+    /// Nothing, and whole brokers under clients of both protocols; of one, two and four cores they answer the same
     Cores,
     /// Nothing, and logs that are altered and deleted all the time
     Churn,

@@ -1,4 +1,4 @@
-//! The negative control: each rule of storage and of the engine, broken on purpose, must be noticed, and as the
+//! The negative control: each rule of storage, of the engine and of a core, broken on purpose, must be noticed, and as the
 //! broken promise that it is.
 
 use leveret_storage::mutation::Mutation;

@@ -94,7 +94,8 @@ pub enum Mode {
     Faults,
     /// No other faults, but the engine's shards on top of storage.
     Shards,
-    /// No crashes: whole brokers of different numbers of cores, whose answers are compared.
+    /// No other faults, but whole brokers under clients of both protocols; and without crashes, brokers of
+    /// different numbers of cores whose answers are compared.
     Cores,
     /// No other faults, but logs that are altered, expire and are deleted all the time, by a process
     /// that is often killed.

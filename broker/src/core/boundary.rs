@@ -2,7 +2,9 @@
 //!
 //! A core is plain, single-threaded, deterministic code: it opens no socket and no file, reads no
 //! clock and never waits. The runtime (glommio and our own ring) and the simulator both
-//! drive it through [`Behaviour`]; neither knows what a request is.
+//! drive it through [`Behaviour`]; neither knows what a request is. The simulator ends, stops and starts
+//! whole brokers of it over a disk that crashes, and looks at [what a core holds](super::UnderWay) when
+//! it is quiet.
 
 use std::net::SocketAddr;
 

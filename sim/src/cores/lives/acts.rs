@@ -382,7 +382,14 @@ impl Lives<'_> {
         if logs.is_empty() {
             return;
         }
-        let id = self.some_talk(None);
+        // What is asked behind one that waits may have to wait with it.
+        let id = match wait {
+            Wait::Not => self.some_talk(None),
+            Wait::ForRecords => {
+                let protocol = *self.rng.pick(&[Protocol::Native, Protocol::Kafka]);
+                self.connect(protocol)
+            }
+        };
         let native = self.talks[&id].protocol == Protocol::Native;
         let many = self.rng.between(1, 4);
         let first = *self.rng.pick(&logs);

@@ -33,10 +33,15 @@ pub(super) enum Asked {
 }
 
 /// A batch on its way.
-#[derive(Debug)]
 pub(super) struct Batch {
     pub(super) key: BatchKey,
     pub(super) bytes: Bytes,
+}
+
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}+{}", self.key, self.bytes.len())
+    }
 }
 
 /// A partition that is read from its beginning, as far as that has come.
@@ -78,10 +83,15 @@ pub(super) enum Reply {
 }
 
 /// What was read of a partition.
-#[derive(Clone, Debug)]
 pub(super) struct Fetched {
     pub(super) high_watermark: u64,
     pub(super) records: Bytes,
+}
+
+impl std::fmt::Debug for Fetched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes of {}", self.records.len(), self.high_watermark)
+    }
 }
 
 /// Why something was not done.

@@ -262,13 +262,25 @@ impl Lives<'_> {
         let patience = self.now().after(patience);
         while !done(self) {
             if !self.turn(patience)? {
-                let open = self.talks.values().flat_map(Talk::open);
-                let open: Vec<_> = open.collect();
-                let what = format!("it never comes to be that {what}; open: {open:.600?}");
+                let what = format!("it never comes to be that {what}; {}", self.open());
                 return Err(Violation::new(Kind::Stuck, what));
             }
         }
         Ok(())
+    }
+
+    /// What is not answered, and whose batches are not acknowledged.
+    fn open(&self) -> String {
+        let talks = self.talks.iter().map(|(id, talk)| {
+            let open: Vec<_> = talk.open().collect();
+            format!("{id} {:?} {:?} {open:.300?}; ", talk.protocol, talk.ending)
+        });
+        let senders = self.senders.iter().filter(|(_, sender)| !sender.is_done());
+        let senders = senders.map(|((producer, log), _)| {
+            let talk = self.producers[*producer].talk;
+            format!("producer {producer} to {log} over {talk:?}; ")
+        });
+        talks.chain(senders).collect()
     }
 
     /// A new connection of a client, accepted by some core.

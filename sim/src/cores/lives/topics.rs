@@ -94,10 +94,10 @@ impl Topic {
         self.sure().flatten()
     }
 
-    /// Whether it surely has that partition.
+    /// Whether it surely has that partition, whatever becomes of the change that is under way.
     pub(super) fn has(&self, partition: u32) -> bool {
-        self.there()
-            .is_some_and(|setup| partition < setup.partitions)
+        let has = |setup: &Setup| partition < setup.partitions;
+        self.may_be.iter().all(|may| may.as_ref().is_some_and(has))
     }
 
     /// Whether it may be gone, or on its way out.
