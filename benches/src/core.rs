@@ -2,7 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use leveret_engine::shard::{RequestId, Shard, ShardEvent, ShardSettings};
-use leveret_engine::topology::{Command, Topology, TopologyEntry, TopologySettings};
+use leveret_engine::topology::{
+    Command, TopicCommand, TopicEntry, Topology, TopologyEntry, TopologySettings,
+};
 use leveret_storage::format::superblock::Geometry;
 use leveret_storage::io::{IoResult, Op, OpId};
 use leveret_storage::recovery::{Recovered, RecoveredCore, RecoveryConfig, Summary, recover};
@@ -213,16 +215,16 @@ impl ShardCore {
     }
 
     fn create(&mut self, partitions: u32) {
-        let command = Command::CreateTopic {
+        let command = Command::Topic(TopicCommand::Create {
             name: "bench".parse().expect("a name"),
             partitions,
             config: Vec::new(),
-        };
+        });
         let request = self.request();
         self.shard.submit(request, &command, self.now);
         self.turn();
         let (_, change) = self.shard.poll_change().expect("an answer");
-        let TopologyEntry::TopicCreated(topic) = change else {
+        let TopologyEntry::Topic(TopicEntry::Created(topic)) = change else {
             panic!("{change:?}");
         };
         for (log, slot) in topic.logs() {

@@ -113,6 +113,30 @@ impl Writer {
         self.0.put_slice(value.as_bytes());
     }
 
+    /// Begins one of several that stand one behind the other: it has its length in it.
+    pub(crate) fn piece(kind: u16, version: u16) -> Self {
+        let mut writer = Self::new(kind, version, 256);
+        writer.u32(0);
+        writer
+    }
+
+    /// Bytes so far.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Says something else at a place that has been written.
+    pub(crate) fn set_u32(&mut self, at: usize, value: u32) {
+        self.0[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
+
+    /// Seals what [`Writer::piece`] began.
+    pub(crate) fn seal_piece(mut self) -> Bytes {
+        let len = u32::try_from(self.len()).expect("pieces are bounded below 2^32 bytes");
+        self.set_u32(HEADER_LEN, len);
+        self.seal()
+    }
+
     pub(crate) fn seal(mut self) -> Bytes {
         let crc = crc32c::crc32c(&self.0[CRC_LEN..]);
         self.0[..CRC_LEN].copy_from_slice(&crc.to_le_bytes());
@@ -149,6 +173,26 @@ impl<'a> Reader<'a> {
         }
         check_version(version, known)?;
         Ok((version, reader))
+    }
+
+    /// Takes the first of pieces that stand one behind the other, of kind and version that are `known`:
+    /// both, and its body.
+    pub(crate) fn piece(
+        bytes: &mut &'a [u8],
+        known: impl FnOnce(u16, u16) -> Result<(), DecodeError>,
+    ) -> Result<((u16, u16), Self), DecodeError> {
+        let mut head = Self(bytes);
+        head.u32("checksum")?;
+        let (kind, version) = (head.u16("kind")?, head.u16("version")?);
+        known(kind, version)?;
+        let len = head.u32("length of a piece")? as usize;
+        let (piece, rest) = bytes
+            .split_at_checked(len)
+            .ok_or(DecodeError::Short("a piece"))?;
+        let (_, _, mut body) = Self::open(piece)?;
+        body.u32("length of a piece")?;
+        *bytes = rest;
+        Ok(((kind, version), body))
     }
 
     fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], DecodeError> {

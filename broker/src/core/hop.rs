@@ -9,7 +9,7 @@ use leveret_engine::EngineError;
 use leveret_engine::shard::{
     FetchSpec, FetchedPartition, OffsetSpec, Reply, RequestId, Watch, WatchId, Watched,
 };
-use leveret_engine::topology::{Command, TopologyEntry};
+use leveret_engine::topology::{Command, TopicCommand, TopologyEntry};
 use leveret_storage::io::BufPool;
 use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{CoreId, Level, LogId, Now};
@@ -119,7 +119,7 @@ impl Call {
             Self::Offset { .. } => 512,
             Self::Fetch(spec) => 128 * spec.partitions.len(),
             Self::Describe(logs) => 128 * logs.len(),
-            Self::Change(Command::CreateTopic { partitions, .. }) => {
+            Self::Change(Command::Topic(TopicCommand::Create { partitions, .. })) => {
                 4096 + 16 * (*partitions).min(MOST_PLACED) as usize
             }
             Self::Change(_) | Self::Status => 4096,

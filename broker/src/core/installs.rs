@@ -11,13 +11,12 @@
 //! is told that there is no such partition, as one is who asks a moment too early or too late.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use leveret_engine::shard::{Reply, RequestId};
-use leveret_engine::topology::{Command, Topic, TopologyEntry};
+use leveret_engine::topology::{Command, Concerned, LogChange, NameCluster, TopologyEntry};
 use leveret_storage::io::BufPool;
 use leveret_storage::mutation::Mutation;
-use leveret_storage::types::{CoreId, LogId, Now, SlotId};
+use leveret_storage::types::{CoreId, Now};
 
 use super::Core;
 use super::hop::{Answer, Message};
@@ -108,10 +107,10 @@ pub(super) struct Installing {
 struct Change {
     number: InstallNumber,
     entry: TopologyEntry,
-    /// Its topic, once it has begun: as it was, or as it is made.
-    topic: Option<Arc<Topic>>,
-    /// The partitions below this one are done.
-    next: u32,
+    /// The logs that it concerns, once it has begun.
+    concerned: Option<Concerned>,
+    /// Those below this one are done.
+    next: usize,
 }
 
 impl Installing {
@@ -119,22 +118,9 @@ impl Installing {
         self.line.push_back(Change {
             number,
             entry,
-            topic: None,
+            concerned: None,
             next: 0,
         });
-    }
-}
-
-impl Change {
-    /// Log and slot of the next partition that it concerns.
-    fn next_partition(&self) -> Option<(LogId, SlotId)> {
-        let topic = self.topic.as_ref()?;
-        match &self.entry {
-            TopologyEntry::TopicAltered(altered) if self.next >= altered.partition => {
-                altered.added_partition(self.next - altered.partition)
-            }
-            _ => topic.partition(self.next),
-        }
     }
 }
 
@@ -144,7 +130,7 @@ impl<P: BufPool> Core<P> {
     pub(super) fn name_cluster(&mut self, now: Now) {
         if self.id == CoreId(0) && self.topology.has_proposed_cluster() {
             let request = RequestId(Slot::NOBODY.0);
-            let command = Command::NameCluster;
+            let command = Command::Cluster(NameCluster);
             self.shard.submit(request, &command, now);
         }
     }
@@ -199,22 +185,25 @@ impl<P: BufPool> Core<P> {
 
     /// Goes on with a change, which is the first of its line again if the slice does not suffice.
     fn put_in_force(&mut self, mut change: Change, now: Now) {
-        if change.topic.is_none() {
-            change.topic = self.begin_change(&change.entry);
-        }
-        while let Some((log, slot)) = change.next_partition() {
+        let concerned = change.concerned.take();
+        let concerned = concerned.unwrap_or_else(|| self.begin_change(&change.entry));
+        while let Some((log, slot, what)) = concerned.get(change.next) {
             if !self.slices.has_room(now.mono) {
+                change.concerned = Some(concerned);
                 return self.installing.line.push_front(change);
             }
             if self.topology.homes().core(slot) == self.id {
-                self.change_partition(&change.entry, change.next, (log, slot), now);
+                self.shard.change_log(log, slot, what, now);
+                if what == LogChange::Gone {
+                    self.ailing.forget(log);
+                }
                 self.slices.charge(PARTITION);
             }
             self.slices.charge(OTHERS);
             change.next += 1;
         }
         self.slices.charge(CHANGE);
-        if !matches!(change.entry, TopologyEntry::TopicDeleted(_)) {
+        if !concerned.goes() {
             self.topology.apply(&change.entry);
         }
         match self.id {
@@ -229,57 +218,26 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    /// The topic whose partitions a change concerns. One that is deleted is not found from here on.
-    fn begin_change(&mut self, entry: &TopologyEntry) -> Option<Arc<Topic>> {
-        let id = match entry {
-            TopologyEntry::TopicCreated(topic) => return Some(Arc::clone(topic)),
-            TopologyEntry::TopicAltered(altered) => altered.id,
-            TopologyEntry::TopicDeleted(id) => *id,
-            TopologyEntry::ClusterNamed(_) | TopologyEntry::ProducerIdsReserved { .. } => {
-                return None;
-            }
-        };
-        let topic = self.topology.topic(id).cloned();
-        let topic = topic.expect("what changes is installed");
-        if matches!(entry, TopologyEntry::TopicDeleted(_)) {
+    /// The logs that a change concerns. What goes is not found from here on.
+    fn begin_change(&mut self, entry: &TopologyEntry) -> Concerned {
+        let concerned = self.topology.concerned(entry);
+        if concerned.goes() {
             self.topology.apply(entry);
         }
-        Some(topic)
-    }
-
-    /// Makes, configures or removes one of this core's partitions.
-    fn change_partition(
-        &mut self,
-        entry: &TopologyEntry,
-        index: u32,
-        (log, slot): (LogId, SlotId),
-        now: Now,
-    ) {
-        match entry {
-            TopologyEntry::TopicCreated(topic) => self.shard.install(log, slot, &topic.config),
-            TopologyEntry::TopicAltered(altered) if index < altered.partition => {
-                self.shard.configure(log, &altered.config, now);
-            }
-            TopologyEntry::TopicAltered(altered) => self.shard.install(log, slot, &altered.config),
-            TopologyEntry::TopicDeleted(_) => {
-                self.shard.remove(log, now);
-                self.ailing.forget(log);
-            }
-            TopologyEntry::ClusterNamed(_) | TopologyEntry::ProducerIdsReserved { .. } => {
-                unreachable!("it concerns no partition")
-            }
-        }
+        concerned
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use leveret_engine::topology::ProducerIdsReserved;
+
     use super::*;
 
     #[test]
     fn the_asker_hears_when_the_last_core_has_it() {
         let mut installs = Installs::new(2);
-        let entry = TopologyEntry::ProducerIdsReserved { first: 0, count: 1 };
+        let entry = TopologyEntry::ProducerIds(ProducerIdsReserved { first: 0, count: 1 });
         let first = installs.begin(Slot(1), entry.clone());
         let second = installs.begin(Slot(2), entry.clone());
         assert_eq!(installs.installed(first, CoreId(0)), None);

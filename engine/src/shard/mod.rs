@@ -41,7 +41,7 @@ use leveret_storage::types::{LogId, LogKind, Mono, Now, SlotId, Term};
 
 use crate::error::EngineError;
 use crate::partition::{Partition, ProducerLimits};
-use crate::topology::{TopicConfig, TopicSettings};
+use crate::topology::{LogChange, LogUse, TopicConfig, TopicSettings};
 use door::Door;
 use fetch::{FetchKey, Fetches};
 use hosted::{Parked, Tenant, Tenants};
@@ -157,6 +157,18 @@ impl<P: BufPool> Shard<P> {
             .create_log(log, slot, LogKind::Topic, log_settings(&settings));
         let machine = Partition::new(Default::default(), self.settings.producers);
         self.place(log, LogState::new(machine, Term::default()), settings);
+    }
+
+    /// A log of this core is made, altered or gone, as a change of the topology says.
+    ///
+    /// # Panics
+    /// If one is made that is there.
+    pub fn change_log(&mut self, log: LogId, slot: SlotId, change: LogChange<'_>, now: Now) {
+        match change {
+            LogChange::Made(LogUse::Partition(config)) => self.install(log, slot, config),
+            LogChange::Altered(LogUse::Partition(config)) => self.configure(log, config, now),
+            LogChange::Gone => self.remove(log, now),
+        }
     }
 
     /// A partition was recovered, with its log.

@@ -23,7 +23,7 @@ use super::watching::Watches;
 use super::{Shard, ShardSettings};
 use crate::machine::{Machine, Remains};
 use crate::partition::{Partition, ReplayError};
-use crate::topology::{LogOwner, TOPOLOGY_LOG, TOPOLOGY_SLOT, Topology};
+use crate::topology::{LogOwner, LogUse, TOPOLOGY_LOG, TOPOLOGY_SLOT, Topology};
 
 /// Why a shard cannot open: its logs hold what its machines never wrote. Nothing should be
 /// served.
@@ -104,14 +104,15 @@ impl<P: BufPool> Shard<P> {
         if is_here(TOPOLOGY_SLOT) {
             shard.open_topology(topology.clone());
         }
-        for topic in topology.topics() {
-            for (log, slot) in topic.logs().filter(|(_, slot)| is_here(*slot)) {
-                match machines.remove(&log) {
-                    Some(state) => shard.adopt(log, state, &topic.config),
-                    None => shard.install(log, slot, &topic.config),
-                }
+        topology.each_log(|log, slot, used| {
+            if !is_here(slot) {
+                return;
             }
-        }
+            match (machines.remove(&log), used) {
+                (Some(state), LogUse::Partition(config)) => shard.adopt(log, state, config),
+                (None, LogUse::Partition(config)) => shard.install(log, slot, config),
+            }
+        });
         for log in ownerless {
             shard.store.drop_log(log);
         }

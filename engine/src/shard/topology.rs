@@ -18,7 +18,7 @@ impl Served for Topology {
     const ASKED_FOR: bool = true;
 
     fn encode(entry: &TopologyEntry) -> Option<Bytes> {
-        Some(entry.encode())
+        (!entry.is_transient()).then(|| entry.encode())
     }
 
     fn answer(entry: TopologyEntry) -> Reply {

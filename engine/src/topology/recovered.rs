@@ -3,7 +3,7 @@
 use leveret_storage::recovery::{Recovered, RecoveredLog};
 use leveret_storage::types::Offset;
 
-use super::{LogOwner, TOPOLOGY_LOG, TOPOLOGY_SLOT, Topology, TopologyError, TopologySettings};
+use super::{TOPOLOGY_LOG, Topology, TopologyError, TopologySettings};
 
 impl Topology {
     /// What recovery brought back, where slots live as it says.
@@ -35,15 +35,14 @@ impl Topology {
     /// Whether a log with records can be: it has been given out, and belongs to the slot that its owner
     /// was told.
     fn admits(&self, log: &RecoveredLog) -> Result<(), TopologyError> {
-        let (id, next) = (log.id, self.next_log);
+        let (id, next) = (log.id, self.logs.next());
         if id >= next {
             return Err(TopologyError::FromTheFuture { log: id, next });
         }
-        let slot = match self.owner_of(id) {
-            Some(LogOwner::Partition { topic, index }) => topic.slots[index as usize],
-            Some(LogOwner::Topology) => TOPOLOGY_SLOT,
-            None => return Ok(()),
+        let Some(owner) = self.owner_of(id) else {
+            return Ok(());
         };
+        let slot = owner.slot();
         match slot == log.slot {
             true => Ok(()),
             false => Err(TopologyError::Slot {

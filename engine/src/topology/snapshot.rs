@@ -1,29 +1,33 @@
-//! The whole topology as bytes, which stand for all entries below an ordinal.
+//! The whole topology as bytes, which stand for all entries below an ordinal: a head, then a part per kind of
+//! objects, each in bounded pieces.
 //!
-//! Sealed (see `codec`) with kind 3, version 4; the body, little-endian:
+//! Pieces stand one behind the other, each sealed (see `codec`) and with its length; bodies, little-endian:
 //!
 //! ```text
-//! next topic id u64 | next log u64 | next producer id u64
-//! named u8: 1 if the cluster has a name, then its id as in a `cluster named` entry, else 0
-//! topics u32, by id, each as in a `topic created` entry, with any number of runs
+//! kind 3, version 5  head
+//!   length of the piece u32 | next log u64 | parts that follow u16
+//! kind of the part   piece of a part
+//!   length of the piece u32 | number of the piece in its part u32
+//!   objects u32, each as its kind has it
+//!   last u8: 1 if the part ends here, then what its kind keeps beside objects; else 0
 //! ```
 //!
 //! Older versions, which were never released, are not read.
-
-use std::sync::Arc;
 
 use bytes::Bytes;
 use leveret_storage::homes::Homes;
 use leveret_storage::types::{LogId, Offset, Ordinal};
 use thiserror::Error;
 
-use super::entry::{TOPIC_LEN, get_cluster, get_topic, put_cluster, put_topic, topic_len};
-use super::{Cluster, TOPOLOGY_LOG, Topic, TopicId, Topology, TopologyEntry, TopologySettings};
-use crate::codec::{DecodeError, Reader, Writer};
+use super::kinds::Kind;
+use super::{Topology, TopologyEntry, TopologySettings};
+use crate::codec::{DecodeError, Reader, Writer, check_version};
 
-/// Kind number of a sealed topology snapshot.
-const KIND: u16 = 3;
-const VERSION: u16 = 4;
+/// Kind number of the head of a topology snapshot.
+const HEAD: u16 = 3;
+const HEAD_VERSION: u16 = 5;
+/// A piece takes no more objects from so many bytes on.
+const PIECE: usize = 64 << 10;
 
 /// Why the topology cannot be rebuilt from what was recovered.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -83,10 +87,10 @@ impl Topology {
         settings: TopologySettings,
         homes: Homes,
     ) -> Result<Self, TopologyError> {
-        let mut topology = match snapshot {
-            Some(bytes) => decode(bytes, settings, homes).map_err(TopologyError::Snapshot)?,
-            None => Self::new(settings, homes),
-        };
+        let mut topology = Self::new(settings, homes);
+        if let Some(bytes) = snapshot {
+            topology.restore(bytes).map_err(TopologyError::Snapshot)?;
+        }
         for (ordinal, bytes) in replay {
             let entry = TopologyEntry::decode(bytes)
                 .map_err(|error| TopologyError::Entry { ordinal, error })?;
@@ -98,84 +102,88 @@ impl Topology {
         Ok(topology)
     }
 
-    /// All of it as bytes, for [`Topology::recover`].
-    #[must_use]
-    pub fn snapshot(&self) -> Bytes {
-        let topics = self.topics.values();
-        let capacity = 45 + topics.map(|topic| topic_len(topic)).sum::<usize>();
-        let mut writer = Writer::new(KIND, VERSION, capacity);
-        writer.u64(self.next_topic.0);
-        writer.u64(self.next_log.0);
-        writer.u64(self.next_producer);
-        match self.cluster {
-            Cluster::Named(id) => {
-                writer.u8(1);
-                put_cluster(&mut writer, id);
-            }
-            Cluster::Unnamed | Cluster::Proposed(_) => writer.u8(0),
-        }
-        writer.count(self.topics.len());
-        for topic in self.topics.values() {
-            put_topic(&mut writer, topic);
-        }
-        writer.seal()
+    /// What must survive of it, in bounded pieces that stand one behind the other, for
+    /// [`Topology::recover`].
+    pub fn snapshot(&self) -> impl Iterator<Item = Bytes> + '_ {
+        let mut head = Writer::piece(HEAD, HEAD_VERSION);
+        head.u64(self.logs.next().0);
+        head.u16(self.parts());
+        std::iter::once(head.seal_piece()).chain(self.pieces())
     }
 
-    /// Whether id and name are free.
-    fn has_room_for(&self, topic: &Topic) -> bool {
-        topic.id >= self.next_topic && !self.by_name.contains_key(&topic.name)
-    }
-
-    /// Whether [`Topology::apply`] would take the entry.
-    fn fits(&self, entry: &TopologyEntry) -> bool {
-        match entry {
-            TopologyEntry::TopicCreated(topic) => {
-                let first = topic.runs.first();
-                first.is_some_and(|run| run.log >= self.next_log) && self.has_room_for(topic)
+    /// Takes a snapshot, before anything else.
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), DecodeError> {
+        let mut rest = snapshot;
+        let (_, mut head) = Reader::piece(&mut rest, |kind, version| match kind {
+            HEAD => check_version(version, HEAD_VERSION..=HEAD_VERSION),
+            kind => Err(DecodeError::UnknownKind(kind)),
+        })?;
+        let next = LogId(head.u64("next log")?);
+        let mut missing = head.u16("parts")?;
+        head.end()?;
+        let mut due = 0;
+        while !rest.is_empty() {
+            let (what, mut reader) = Reader::piece(&mut rest, |_, _| Ok(()))?;
+            if reader.u32("number of a piece")? != due {
+                return Err(DecodeError::Invalid("number of a piece"));
             }
-            TopologyEntry::TopicAltered(altered) => {
-                let topic = self.topics.get(&altered.id);
-                let follows = topic.is_some_and(|t| t.partitions() == altered.partition);
-                follows && (altered.slots.is_empty() || altered.log >= self.next_log)
-            }
-            TopologyEntry::TopicDeleted(id) => self.topics.contains_key(id),
-            TopologyEntry::ClusterNamed(_) => !matches!(self.cluster, Cluster::Named(_)),
-            TopologyEntry::ProducerIdsReserved { first, count } => {
-                *first >= self.next_producer && first.checked_add(u64::from(*count)).is_some()
-            }
+            let last = self.take_piece(what, &mut reader)?;
+            reader.end()?;
+            due = if last { 0 } else { due + 1 };
+            let left = missing.checked_sub(u16::from(last));
+            missing = left.ok_or(DecodeError::Invalid("parts"))?;
+        }
+        match (missing, self.logs.go_on_from(next)) {
+            (0, true) => Ok(()),
+            (0, false) => Err(DecodeError::Invalid("next log")),
+            _ => Err(DecodeError::Short("parts")),
         }
     }
 }
 
-fn decode(bytes: &[u8], settings: TopologySettings, homes: Homes) -> Result<Topology, DecodeError> {
-    let (_, mut reader) = Reader::open_as(bytes, KIND, VERSION..=VERSION)?;
-    let mut topology = Topology::new(settings, homes);
-    let next_topic = TopicId(reader.u64("next topic id")?);
-    let next_log = LogId(reader.u64("next log")?);
-    let next_producer = reader.u64("next producer id")?;
-    topology.cluster = match reader.u8("whether the cluster is named")? {
-        0 => Cluster::Unnamed,
-        1 => Cluster::Named(get_cluster(&mut reader)?),
-        _ => return Err(DecodeError::Invalid("whether the cluster is named")),
-    };
-    for _ in 0..reader.count(TOPIC_LEN, "topics")? {
-        // In the order of ids; logs need not be, since a topic may have grown.
-        let topic = get_topic(&mut reader)?;
-        let shares = topic
-            .logs()
-            .any(|(log, _)| topology.partition_of(log).is_some());
-        if shares || !topology.has_room_for(&topic) {
-            return Err(DecodeError::Invalid("order of topics"));
+/// A kind's part, if there is anything to keep.
+pub(super) fn part<K: Kind>(state: &K) -> impl Iterator<Item = Bytes> + '_ {
+    let mut objects = state.objects().peekable();
+    let (mut open, mut number) = (!state.is_blank(), 0);
+    std::iter::from_fn(move || {
+        if !open {
+            return None;
         }
-        topology.insert(Arc::new(topic));
+        let mut writer = Writer::piece(K::PART.kind, K::PART.version);
+        writer.u32(number);
+        number += 1;
+        let count_at = writer.len();
+        writer.u32(0);
+        let mut count = 0;
+        while writer.len() < PIECE
+            && let Some(object) = objects.next()
+        {
+            K::put(&mut writer, object);
+            count += 1;
+        }
+        writer.set_u32(count_at, count);
+        open = objects.peek().is_some();
+        writer.u8(u8::from(!open));
+        if !open {
+            state.put_rest(&mut writer);
+        }
+        Some(writer.seal_piece())
+    })
+}
+
+/// Takes a piece of a kind's part. Whether it is the last: then the rest follows in it.
+pub(super) fn take_piece<K: Kind>(
+    topology: &mut Topology,
+    version: u16,
+    reader: &mut Reader<'_>,
+) -> Result<bool, DecodeError> {
+    check_version(version, K::PART.version..=K::PART.version)?;
+    for _ in 0..reader.count(K::PART.least, "objects")? {
+        K::get(topology, reader)?;
     }
-    reader.end()?;
-    if next_topic < topology.next_topic || next_log < topology.next_log {
-        return Err(DecodeError::Invalid("next topic id or next log"));
+    match reader.u8("whether a part ends")? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(DecodeError::Invalid("whether a part ends")),
     }
-    assert!(next_log > TOPOLOGY_LOG, "the counter starts above it");
-    topology.next_topic = next_topic;
-    topology.next_log = next_log;
-    topology.next_producer = next_producer;
-    Ok(topology)
 }

@@ -2,7 +2,7 @@
 
 use leveret_engine::EngineError;
 use leveret_engine::shard::{Reply, RequestId};
-use leveret_engine::topology::TopologyEntry;
+use leveret_engine::topology::{TopicEntry, TopologyEntry};
 use leveret_storage::types::{Level, LogId, Offset};
 
 use super::topics::Known;
@@ -38,7 +38,10 @@ impl ShardWorld {
         }
         match (asked, reply) {
             (Asked::Lie(log), reply) => refused_lie(log, reply),
-            (Asked::Delete(name), Reply::Topology(TopologyEntry::TopicDeleted(_))) => {
+            (
+                Asked::Delete(name),
+                Reply::Topology(TopologyEntry::Topic(TopicEntry::Deleted(_))),
+            ) => {
                 self.topic_deleted(&name);
                 Ok(())
             }
@@ -47,16 +50,20 @@ impl ShardWorld {
             }
             (Asked::Tail(log, from), reply) => self.handle_followed(log, from, reply),
             (Asked::Read(log, scan), reply) => self.handle_fetched(log, scan, reply),
-            (Asked::Create(name), Reply::Topology(TopologyEntry::TopicCreated(topic))) => {
+            (
+                Asked::Create(name),
+                Reply::Topology(TopologyEntry::Topic(TopicEntry::Created(topic))),
+            ) => {
                 for (log, slot) in topic.logs() {
                     self.install(log, slot, &topic.config);
                 }
                 self.topics.insert(name, Known::new(&topic));
                 Ok(())
             }
-            (Asked::Alter(name), Reply::Topology(TopologyEntry::TopicAltered(altered))) => {
-                self.topic_altered(&name, &altered)
-            }
+            (
+                Asked::Alter(name),
+                Reply::Topology(TopologyEntry::Topic(TopicEntry::Altered(altered))),
+            ) => self.topic_altered(&name, &altered),
             (
                 Asked::Create(_) | Asked::Alter(_),
                 Reply::Failed(EngineError::Overloaded | EngineError::Stopping),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use leveret_engine::topology::{
-    Command, Topic, TopicAltered, TopicChanges, TopicConfig, TopicName, Topology,
+    Command, Topic, TopicAltered, TopicChanges, TopicCommand, TopicConfig, TopicName, Topology,
 };
 use leveret_storage::types::{LogId, SlotId};
 
@@ -79,11 +79,11 @@ impl ShardWorld {
     pub(super) fn create_topic(&mut self) {
         let name = TopicName::new(&format!("t{}", self.requests)).expect("a valid name");
         let request = self.ask(Asked::Create(name.clone()));
-        let command = Command::CreateTopic {
+        let command = Command::Topic(TopicCommand::Create {
             name,
             partitions: self.rng.between(1, 3) as u32,
             config: Vec::new(),
-        };
+        });
         let now = self.now();
         self.shards[0].submit(request, &command, now);
     }
@@ -107,7 +107,7 @@ impl ShardWorld {
             _ => changes.set.push((setting.to_owned(), value.to_string())),
         }
         let request = self.ask(Asked::Alter(name.clone()));
-        let command = Command::AlterTopic { id, changes };
+        let command = Command::Topic(TopicCommand::Alter { id, changes });
         let now = self.now();
         self.shards[0].submit(request, &command, now);
         self.note_ordered();
@@ -147,7 +147,7 @@ impl ShardWorld {
             return;
         }
         let topic = self.topic_named(&name).expect("an acknowledged topic");
-        let command = Command::DeleteTopic { id: topic.id };
+        let command = Command::Topic(TopicCommand::Delete { id: topic.id });
         let logs = topic.logs().map(|(log, _)| log).collect();
         let known = self.topics.remove(&name).expect("picked from them");
         self.going.doomed.insert(name.clone(), (known, logs));

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use bytes::BytesMut;
-use leveret_engine::topology::{Command, ConfigSource, Topic, TopicChanges, TopicKey};
+use leveret_engine::topology::{
+    Command, ConfigSource, Topic, TopicChanges, TopicCommand, TopicKey,
+};
 use leveret_wire::kafka::{
     AlterConfigsResource, AlteredResource, ApiKey, CheckedFrame, ConfigOperation, ErrorCode,
     IncrementalAlterConfigsResource, Place, ResourceType, Uuid,
@@ -103,10 +105,10 @@ impl Known<'_> {
                 changes.unset.push(name.to_owned());
             }
         }
-        Ok(Command::AlterTopic {
+        Ok(Command::Topic(TopicCommand::Alter {
             id: topic.id,
             changes,
-        })
+        }))
     }
 
     fn changed(&self, topic: &Topic, resource: &IncrementalAlterConfigsResource<'_>) -> Wanted {
@@ -132,10 +134,10 @@ impl Known<'_> {
             };
             changes.set.push((name.to_owned(), set));
         }
-        Ok(Command::AlterTopic {
+        Ok(Command::Topic(TopicCommand::Alter {
             id: topic.id,
             changes,
-        })
+        }))
     }
 
     /// A list with words added that it has not yet, or without them.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::BytesMut;
-use leveret_engine::topology::{Command, TopicChanges};
+use leveret_engine::topology::{Command, TopicChanges, TopicCommand};
 use leveret_wire::kafka::{
     CheckedFrame, CreatePartitionsResult, CreatePartitionsTopic, ErrorCode, Place, Uuid,
 };
@@ -59,8 +59,8 @@ fn more(asked: &CreatePartitionsTopic<'_>, known: &Known<'_>) -> Wanted {
         partitions: Some(u32::try_from(asked.count).unwrap_or(0)),
         ..TopicChanges::default()
     };
-    Ok(Command::AlterTopic {
+    Ok(Command::Topic(TopicCommand::Alter {
         id: topic.id,
         changes,
-    })
+    }))
 }

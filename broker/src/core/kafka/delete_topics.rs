@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::vec;
 
 use leveret_engine::shard::Reply;
-use leveret_engine::topology::{Command, TopicId};
+use leveret_engine::topology::{Command, TopicCommand, TopicId};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{
@@ -108,7 +108,7 @@ impl Deleting {
                         let mut line = Line::of(topic.name.as_str());
                         line.id = id;
                         self.changes.ask(line);
-                        commands.push(Command::DeleteTopic { id: topic.id });
+                        commands.push(Command::Topic(TopicCommand::Delete { id: topic.id }));
                         return Some(TOPIC);
                     }
                     (_, _, Some(TopicRef::Name(_))) => (ErrorCode::UnknownTopicOrPartition, None),

@@ -2,7 +2,7 @@
 
 use leveret_engine::EngineError;
 use leveret_engine::partition::AppendRefusal;
-use leveret_engine::topology::TopologyRefusal;
+use leveret_engine::topology::{TopicRefusal, TopologyRefusal};
 use leveret_record::BatchError;
 use leveret_wire::kafka::ErrorCode;
 
@@ -15,17 +15,8 @@ pub(super) fn code(error: &EngineError) -> ErrorCode {
             AppendRefusal::Transactional => ErrorCode::InvalidTxnState,
         },
         EngineError::Topology(refusal) => match refusal {
-            TopologyRefusal::TopicExists { .. } => ErrorCode::TopicAlreadyExists,
-            TopologyRefusal::UnknownTopic { .. } => ErrorCode::UnknownTopicOrPartition,
-            TopologyRefusal::PartitionCount { .. } | TopologyRefusal::NotMorePartitions { .. } => {
-                ErrorCode::InvalidPartitions
-            }
-            TopologyRefusal::Config(_) => ErrorCode::InvalidConfig,
-            TopologyRefusal::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
-            TopologyRefusal::NameCollides { .. } | TopologyRefusal::NameReserved { .. } => {
-                ErrorCode::InvalidTopicException
-            }
-            TopologyRefusal::ProducerIds { .. } | TopologyRefusal::NoProposedName => {
+            TopologyRefusal::Topic(refusal) => topic(refusal),
+            TopologyRefusal::ProducerIds(_) | TopologyRefusal::Cluster(_) => {
                 ErrorCode::UnknownServerError
             }
         },
@@ -36,6 +27,21 @@ pub(super) fn code(error: &EngineError) -> ErrorCode {
         EngineError::Stopping => ErrorCode::NotLeaderOrFollower,
         EngineError::DiskFull | EngineError::LogStopped { .. } | EngineError::Storage { .. } => {
             ErrorCode::KafkaStorageError
+        }
+    }
+}
+
+fn topic(refusal: &TopicRefusal) -> ErrorCode {
+    match refusal {
+        TopicRefusal::Exists { .. } => ErrorCode::TopicAlreadyExists,
+        TopicRefusal::Unknown { .. } => ErrorCode::UnknownTopicOrPartition,
+        TopicRefusal::PartitionCount { .. } | TopicRefusal::NotMorePartitions { .. } => {
+            ErrorCode::InvalidPartitions
+        }
+        TopicRefusal::Config(_) => ErrorCode::InvalidConfig,
+        TopicRefusal::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
+        TopicRefusal::NameCollides { .. } | TopicRefusal::NameReserved { .. } => {
+            ErrorCode::InvalidTopicException
         }
     }
 }

@@ -1,7 +1,9 @@
 //! InitProducerId: an id for an idempotent producer, which nobody else has ever had.
 
 use leveret_engine::shard::Reply;
-use leveret_engine::topology::{Command, ProducerIds, TopologyEntry};
+use leveret_engine::topology::{
+    Command, ProducerIds, ProducerIdsReserved, ReserveProducerIds, TopologyEntry,
+};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{ErrorCode, InitProducerIdRequest, InitProducerIdResponse};
@@ -23,7 +25,9 @@ pub(super) struct Initing {
 impl Initing {
     pub(super) fn take(&mut self, reply: Reply) {
         self.block = Some(match change_of(reply) {
-            Ok(TopologyEntry::ProducerIdsReserved { first, count }) => Ok((first, count)),
+            Ok(TopologyEntry::ProducerIds(ProducerIdsReserved { first, count })) => {
+                Ok((first, count))
+            }
             Ok(entry) => unreachable!("not what was asked: {entry:?}"),
             Err(error) => Err(errors::code(&error)),
         });
@@ -46,9 +50,9 @@ impl<P: BufPool> Core<P> {
             self.respond_producer_id(asker, Ok(id));
             return self.give_back_permit(asker.conn, asker.permit, now);
         }
-        let command = Command::ReserveProducerIds {
+        let command = Command::ProducerIds(ReserveProducerIds {
             count: ProducerIds::BLOCK,
-        };
+        });
         let initing = Gathered::InitProducerId(Initing::default());
         let gather = self.kafka_gather(asker, None, initing);
         self.ask_part(gather, CoreId(0), Call::Change(command), now);

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use leveret_engine::EngineError;
 use leveret_engine::shard::Reply;
-use leveret_engine::topology::{Command, Topic, TopicName, TopologyRefusal};
+use leveret_engine::topology::{
+    Command, Topic, TopicCommand, TopicName, TopicRefusal, TopologyRefusal,
+};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{
@@ -83,7 +85,7 @@ impl Describing {
         let Err(error) = change_of(reply) else { return };
         let code = match &error {
             // Another client was faster, and this core is about to hear of it.
-            EngineError::Topology(TopologyRefusal::TopicExists { .. }) => {
+            EngineError::Topology(TopologyRefusal::Topic(TopicRefusal::Exists { .. })) => {
                 ErrorCode::LeaderNotAvailable
             }
             error => errors::code(error),
@@ -165,11 +167,11 @@ impl Describing {
         self.created = std::mem::take(missing).into_iter().collect();
         self.stage = Stage::Creating;
         let create = |name: &TopicName| {
-            Call::Change(Command::CreateTopic {
+            Call::Change(Command::Topic(TopicCommand::Create {
                 name: name.clone(),
                 partitions: settings.partitions,
                 config: Vec::new(),
-            })
+            }))
         };
         self.created.iter().map(create).collect()
     }

@@ -116,7 +116,7 @@ pub(super) fn place(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leveret_engine::topology::{Command, TopologySettings};
+    use leveret_engine::topology::{Command, TopicCommand, TopologySettings};
     use leveret_storage::homes::Homes;
     use leveret_storage::types::WallMs;
 
@@ -128,11 +128,11 @@ mod tests {
             topology
         });
         for topology in &mut topologies {
-            let create = Command::CreateTopic {
+            let create = Command::Topic(TopicCommand::Create {
                 name: "t".parse().unwrap(),
                 partitions: 1,
                 config: Vec::new(),
-            };
+            });
             let entry = topology.decide(&create, WallMs(0)).unwrap();
             topology.apply(&entry);
         }

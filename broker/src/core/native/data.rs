@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use leveret_engine::shard::{FetchPartition, OffsetSpec};
-use leveret_engine::topology::{Command, ProducerIds};
+use leveret_engine::topology::{Command, ProducerIds, ReserveProducerIds};
 use leveret_storage::io::BufPool;
 use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{CoreId, Level, Now, Offset};
@@ -105,9 +105,9 @@ impl<P: BufPool> Core<P> {
         if let Some(id) = self.producer_ids.take() {
             return self.respond_producer(asker.conn, asker.correlation, id);
         }
-        let command = Command::ReserveProducerIds {
+        let command = Command::ProducerIds(ReserveProducerIds {
             count: ProducerIds::BLOCK,
-        };
+        });
         let waiting = self.client(asker.conn, asker.correlation, asker.permit, 0, now);
         self.ask(CoreId(0), Call::Change(command), waiting, now);
     }

@@ -2,7 +2,7 @@
 
 use leveret_engine::EngineError;
 use leveret_engine::partition::AppendRefusal;
-use leveret_engine::topology::TopologyRefusal;
+use leveret_engine::topology::{TopicRefusal, TopologyRefusal};
 use leveret_record::BatchError;
 use leveret_wire::native::ErrorCode;
 
@@ -20,15 +20,16 @@ pub(super) fn code(error: &EngineError) -> ErrorCode {
             AppendRefusal::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
             _ => ErrorCode::InvalidBatch,
         },
-        EngineError::Topology(refusal) => match refusal {
-            TopologyRefusal::TopicExists { .. } => ErrorCode::TopicExists,
-            TopologyRefusal::UnknownTopic { .. } => ErrorCode::UnknownTopic,
-            TopologyRefusal::NameCollides { .. } | TopologyRefusal::NameReserved { .. } => {
+        EngineError::Topology(TopologyRefusal::Topic(refusal)) => match refusal {
+            TopicRefusal::Exists { .. } => ErrorCode::TopicExists,
+            TopicRefusal::Unknown { .. } => ErrorCode::UnknownTopic,
+            TopicRefusal::NameCollides { .. } | TopicRefusal::NameReserved { .. } => {
                 ErrorCode::InvalidTopicName
             }
-            TopologyRefusal::Config(_) => ErrorCode::InvalidConfig,
+            TopicRefusal::Config(_) => ErrorCode::InvalidConfig,
             _ => ErrorCode::InvalidRequest,
         },
+        EngineError::Topology(_) => ErrorCode::InvalidRequest,
         EngineError::UnknownLog => ErrorCode::UnknownPartition,
         EngineError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         EngineError::Overloaded => ErrorCode::Overloaded,

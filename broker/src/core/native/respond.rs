@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use leveret_engine::EngineError;
 use leveret_engine::shard::{FetchedPartition, Reply};
-use leveret_engine::topology::TopologyEntry;
+use leveret_engine::topology::{ClusterNamed, ProducerIdsReserved, TopicEntry, TopologyEntry};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::native::{
@@ -109,7 +109,7 @@ impl<P: BufPool> Core<P> {
 
     fn answer_change(&mut self, conn: ConnId, correlation: CorrelationId, entry: &TopologyEntry) {
         match entry {
-            TopologyEntry::TopicCreated(topic) => {
+            TopologyEntry::Topic(TopicEntry::Created(topic)) => {
                 let topic_id = TopicId(topic.id.0);
                 let ok = CreateTopicOk {
                     topic_id,
@@ -117,22 +117,22 @@ impl<P: BufPool> Core<P> {
                 };
                 self.respond(conn, correlation, &Response::CreateTopic(ok));
             }
-            TopologyEntry::TopicAltered(altered) => {
+            TopologyEntry::Topic(TopicEntry::Altered(altered)) => {
                 let ok = AlterTopicOk {
                     topic_id: TopicId(altered.id.0),
                     partitions: altered.partitions(),
                 };
                 self.respond(conn, correlation, &Response::AlterTopic(ok));
             }
-            TopologyEntry::TopicDeleted(id) => {
+            TopologyEntry::Topic(TopicEntry::Deleted(id)) => {
                 self.respond(conn, correlation, &Response::DeleteTopic(TopicId(id.0)));
             }
-            TopologyEntry::ProducerIdsReserved { first, count } => {
+            TopologyEntry::ProducerIds(ProducerIdsReserved { first, count }) => {
                 self.producer_ids.refill(*first, *count);
                 let id = self.producer_ids.take().expect("a block is never empty");
                 self.respond_producer(conn, correlation, id);
             }
-            TopologyEntry::ClusterNamed(_) => unreachable!("no client asks for it"),
+            TopologyEntry::Cluster(ClusterNamed(_)) => unreachable!("no client asks for it"),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leveret_engine::topology::{Command, Topic, TopicChanges, TopicKey, TopicName};
+use leveret_engine::topology::{Command, Topic, TopicChanges, TopicCommand, TopicKey, TopicName};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::native::{self as wire, ErrorCode, MetadataOk, Response};
@@ -55,11 +55,11 @@ impl<P: BufPool> Core<P> {
         let partitions = create.partitions;
         self.change(
             asker,
-            Command::CreateTopic {
+            Command::Topic(TopicCommand::Create {
                 name,
                 partitions,
                 config,
-            },
+            }),
             now,
         );
     }
@@ -74,14 +74,22 @@ impl<P: BufPool> Core<P> {
             partitions: alter.partitions,
         };
         let id = topic.id;
-        self.change(asker, Command::AlterTopic { id, changes }, now);
+        self.change(
+            asker,
+            Command::Topic(TopicCommand::Alter { id, changes }),
+            now,
+        );
     }
 
     pub(super) fn delete_topic(&mut self, asker: Asker, name: &str, now: Now) {
         let Some(topic) = self.topic_named(asker, name, now) else {
             return;
         };
-        self.change(asker, Command::DeleteTopic { id: topic.id }, now);
+        self.change(
+            asker,
+            Command::Topic(TopicCommand::Delete { id: topic.id }),
+            now,
+        );
     }
 
     /// Later requests of the same connection see the change, so they wait for it.

@@ -10,7 +10,9 @@ use leveret_storage::types::{Level, Offset, WallMs};
 
 use super::disk::{Disk, Pool};
 use super::*;
-use crate::topology::{Command, Topology, TopologyEntry, TopologySettings};
+use crate::topology::{
+    Command, TopicCommand, TopicEntry, Topology, TopologyEntry, TopologySettings,
+};
 
 /// One core, as a broker would run it. Partition logs of topic `t` begin at 1.
 pub(super) struct Bench {
@@ -170,12 +172,14 @@ impl Bench {
 
     pub(super) fn create(&mut self, name: &str, partitions: u32, config: &[(&str, &str)]) {
         let name = name.parse().unwrap();
-        let command = Command::CreateTopic {
+        let command = Command::Topic(TopicCommand::Create {
             name,
             partitions,
             config: owned(config),
-        };
-        let Reply::Topology(TopologyEntry::TopicCreated(topic)) = self.command(&command) else {
+        });
+        let Reply::Topology(TopologyEntry::Topic(TopicEntry::Created(topic))) =
+            self.command(&command)
+        else {
             panic!("not created");
         };
         for (log, slot) in topic.logs() {

@@ -5,7 +5,9 @@ use leveret_storage::types::Level;
 
 use super::bench::*;
 use super::*;
-use crate::topology::{Command, TopicChanges, TopicConfig, TopicId, TopologyEntry};
+use crate::topology::{
+    Command, TopicChanges, TopicCommand, TopicConfig, TopicEntry, TopicId, TopologyEntry,
+};
 
 impl Bench {
     /// Alters topic `t` and installs what comes of it, as a core does.
@@ -16,8 +18,8 @@ impl Bench {
             partitions,
         };
         let id = TopicId(1);
-        let reply = self.command(&Command::AlterTopic { id, changes });
-        let Reply::Topology(TopologyEntry::TopicAltered(altered)) = reply else {
+        let reply = self.command(&Command::Topic(TopicCommand::Alter { id, changes }));
+        let Reply::Topology(TopologyEntry::Topic(TopicEntry::Altered(altered))) = reply else {
             panic!("{reply:?}");
         };
         let topology = self.shard.topology().unwrap();

@@ -7,7 +7,7 @@ use leveret_storage::types::Level;
 use super::bench::*;
 use super::*;
 use crate::partition::AppendRefusal;
-use crate::topology::{Command, TopologyEntry};
+use crate::topology::{Command, TopicCommand, TopicEntry, TopologyEntry};
 
 /// A ring that a few batches fill while nothing leaves it.
 fn tiny_ring(settings: ShardSettings) -> Bench {
@@ -104,11 +104,11 @@ fn full(settings: ShardSettings) -> Bench {
 }
 
 fn named(name: &str) -> Command {
-    Command::CreateTopic {
+    Command::Topic(TopicCommand::Create {
         name: name.parse().unwrap(),
         partitions: 1,
         config: Vec::new(),
-    }
+    })
 }
 
 #[test]
@@ -124,7 +124,9 @@ fn a_change_that_finds_the_journal_full_waits_for_space_and_so_do_those_behind_i
     bench.disk.hold = false;
     bench.wait_ms(1000);
     let created = |reply: Option<Reply>| match reply {
-        Some(Reply::Topology(TopologyEntry::TopicCreated(topic))) => topic.runs[0].log,
+        Some(Reply::Topology(TopologyEntry::Topic(TopicEntry::Created(topic)))) => {
+            topic.runs[0].log
+        }
         other => panic!("{other:?}"),
     };
     let logs = [one, two].map(|request| created(bench.reply(request)));

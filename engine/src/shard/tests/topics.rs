@@ -7,7 +7,8 @@ use super::bench::*;
 use super::disk::Pool;
 use super::*;
 use crate::topology::{
-    Command, TopicId, Topology, TopologyEntry, TopologyError, TopologyRefusal, TopologySettings,
+    Command, ProducerIdsReserved, ReserveProducerIds, TopicCommand, TopicId, TopicRefusal,
+    Topology, TopologyEntry, TopologyError, TopologyRefusal, TopologySettings,
 };
 
 #[test]
@@ -15,13 +16,13 @@ fn a_change_is_answered_when_it_is_durable_and_survives_then() {
     let mut bench = Bench::new(1, Level::Synced);
     bench.disk.hold = true;
     let request = bench.request();
-    let command = Command::ReserveProducerIds { count: 5 };
+    let command = Command::ProducerIds(ReserveProducerIds { count: 5 });
     bench.shard.submit(request, &command, bench.now);
     bench.run();
     assert_eq!(bench.reply(request), None);
     bench.disk.hold = false;
     bench.run();
-    let reserved = |first| TopologyEntry::ProducerIdsReserved { first, count: 5 };
+    let reserved = |first| TopologyEntry::ProducerIds(ProducerIdsReserved { first, count: 5 });
     assert_eq!(bench.reply(request), Some(Reply::Topology(reserved(0))));
     let mut bench = bench.restart();
     assert_eq!(bench.command(&command), Reply::Topology(reserved(5)));
@@ -33,7 +34,7 @@ fn a_change_does_not_leave_with_the_one_before_it() {
     let mut bench = Bench::new(1, Level::Synced);
     bench.wait_ms(1000);
     bench.disk.hold = true;
-    let command = Command::ReserveProducerIds { count: 5 };
+    let command = Command::ProducerIds(ReserveProducerIds { count: 5 });
     let [first, second] = [bench.request(), bench.request()];
     bench.shard.submit(first, &command, bench.now);
     bench.run();
@@ -51,21 +52,21 @@ fn a_change_does_not_leave_with_the_one_before_it() {
 fn commands_are_decided_by_what_is_ordered_not_by_what_is_durable() {
     let mut bench = Bench::new(1, Level::Synced);
     bench.disk.hold = true;
-    let create = Command::CreateTopic {
+    let create = Command::Topic(TopicCommand::Create {
         name: "new".parse().unwrap(),
         partitions: 1,
         config: Vec::new(),
-    };
+    });
     let first = bench.request();
     bench.shard.submit(first, &create, bench.now);
     let second = bench.request();
     bench.shard.submit(second, &create, bench.now);
     bench.run();
     let name = "new".parse().unwrap();
-    let exists = TopologyRefusal::TopicExists {
+    let exists = TopologyRefusal::Topic(TopicRefusal::Exists {
         name,
         id: TopicId(2),
-    };
+    });
     assert_eq!(bench.reply(second), Some(Reply::Failed(exists.into())));
     assert_eq!(bench.reply(first), None);
     bench.disk.hold = false;
@@ -80,13 +81,21 @@ fn thousands_of_changes_survive_by_snapshots() {
         bench.create("passing", 50, &[]);
         let id = TopicId(n + 2);
         assert!(matches!(
-            bench.command(&Command::DeleteTopic { id }),
+            bench.command(&Command::Topic(TopicCommand::Delete { id })),
             Reply::Topology(_)
         ));
     }
-    let before = bench.shard.topology().unwrap().snapshot();
+    let kept = |bench: &Bench| {
+        bench
+            .shard
+            .topology()
+            .unwrap()
+            .snapshot()
+            .collect::<Vec<_>>()
+    };
+    let before = kept(&bench);
     let bench = bench.restart();
-    assert_eq!(bench.shard.topology().unwrap().snapshot(), before);
+    assert_eq!(kept(&bench), before);
 }
 
 #[test]
@@ -150,7 +159,7 @@ fn logs_of_a_deletion_that_was_cut_short_are_removed_at_the_next_start() {
         bench.produce(2, batch(&[&vec![1; 40_000]]));
     }
     // The topology has it, the log's removal does not happen.
-    let doomed = Command::DeleteTopic { id: TopicId(2) };
+    let doomed = Command::Topic(TopicCommand::Delete { id: TopicId(2) });
     assert!(matches!(bench.command(&doomed), Reply::Topology(_)));
     let mut bench = bench.restart();
     bench.wait_ms(5000);

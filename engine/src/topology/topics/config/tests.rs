@@ -1,7 +1,10 @@
 //! What a topic may choose, what it is told otherwise, and what comes of it.
 
-use super::super::{Command, TopicChanges, TopicId, Topology, TopologyRefusal, TopologySettings};
 use super::*;
+use crate::topology::{
+    Command, TopicChanges, TopicCommand, TopicId, TopicRefusal, Topology, TopologyEntry,
+    TopologyRefusal, TopologySettings,
+};
 use leveret_storage::types::WallMs;
 
 const DEFAULTS: TopicSettings = TopicSettings {
@@ -235,19 +238,16 @@ fn what_has_no_effect_is_kept_and_shown_through_an_entry() {
         },
         one(),
     );
-    let create = Command::CreateTopic {
+    let create = Command::Topic(TopicCommand::Create {
         name: "t".parse().unwrap(),
         partitions: 1,
         config: own.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(),
-    };
+    });
     let entry = topology.decide(&create, WallMs(0)).unwrap();
     let bytes = entry.encode();
-    assert_eq!(
-        super::super::TopologyEntry::decode(&bytes),
-        Ok(entry.clone())
-    );
+    assert_eq!(TopologyEntry::decode(&bytes), Ok(entry.clone()));
     topology.apply(&entry);
-    let snapshot = topology.snapshot();
+    let snapshot = topology.snapshot().collect::<Vec<_>>().concat();
     let back =
         Topology::recover(Some(&snapshot), [].into_iter(), topology.settings, one()).unwrap();
     let topic = back.topic_named("t").unwrap();
@@ -300,38 +300,44 @@ fn a_topic_is_altered_as_a_whole_or_not_at_all() {
         },
         one(),
     );
-    let create = Command::CreateTopic {
+    let create = Command::Topic(TopicCommand::Create {
         name: "t".parse().unwrap(),
         partitions: 2,
         config: vec![("segment.ms".to_owned(), "2000".to_owned())],
-    };
+    });
     let created = topology.decide(&create, WallMs(0)).unwrap();
     topology.apply(&created);
-    let alter = |set: &[(&str, &str)], unset: &[&str], partitions| Command::AlterTopic {
-        id: TopicId(1),
-        changes: TopicChanges {
-            set: set
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect(),
-            unset: unset.iter().map(|key| (*key).to_owned()).collect(),
-            partitions,
-        },
+    let alter = |set: &[(&str, &str)], unset: &[&str], partitions| {
+        Command::Topic(TopicCommand::Alter {
+            id: TopicId(1),
+            changes: TopicChanges {
+                set: set
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                    .collect(),
+                unset: unset.iter().map(|key| (*key).to_owned()).collect(),
+                partitions,
+            },
+        })
     };
-    let before = topology.snapshot();
+    let before: Vec<_> = topology.snapshot().collect();
     let decide = |topology: &Topology, command| topology.decide(&command, WallMs(0));
-    let not_more = |asked| TopologyRefusal::NotMorePartitions { present: 2, asked };
+    let not_more =
+        |asked| TopologyRefusal::Topic(TopicRefusal::NotMorePartitions { present: 2, asked });
     let refused = |topology: &Topology, command| decide(topology, command).unwrap_err();
     assert_eq!(refused(&topology, alter(&[], &[], Some(2))), not_more(2));
     assert_eq!(refused(&topology, alter(&[], &[], Some(0))), not_more(0));
-    let most = TopologyRefusal::PartitionCount { asked: 5, most: 4 };
+    let most = TopologyRefusal::Topic(TopicRefusal::PartitionCount { asked: 5, most: 4 });
     assert_eq!(refused(&topology, alter(&[], &[], Some(5))), most);
     let refusal = refused(&topology, alter(&[("segment.ms", "0")], &[], Some(3)));
-    assert!(matches!(refusal, TopologyRefusal::Config(_)), "{refusal}");
+    assert!(
+        matches!(refusal, TopologyRefusal::Topic(TopicRefusal::Config(_))),
+        "{refusal}"
+    );
     let refusal = refused(&topology, alter(&[("durability", "memory")], &[], None));
     let said = refusal.to_string();
     assert!(said.contains("stays at memory, or away from it"), "{said}");
-    assert_eq!(topology.snapshot(), before);
+    assert!(topology.snapshot().eq(before));
 
     let command = alter(&[("durability", "written")], &["segment.ms"], Some(3));
     let entry = decide(&topology, command).unwrap();

@@ -1,28 +1,82 @@
-//! Which slot a new log belongs to: the least loaded of the least loaded home. Counts logs, and moves
-//! none.
+//! The logs of all objects: which id a new one gets, and which slot it belongs to, which is the least loaded
+//! of the least loaded home. Counts logs, and moves none.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use leveret_storage::homes::{Homes, SLOTS};
-use leveret_storage::types::SlotId;
+use leveret_storage::types::{LogId, SlotId};
+
+use super::TOPOLOGY_LOG;
+
+/// The logs that were given out, and where those are that are left.
+#[derive(Clone, Debug)]
+pub(super) struct Logs {
+    next: LogId,
+    loads: Loads,
+    /// Where each slot lives in this run.
+    homes: Homes,
+}
+
+impl Logs {
+    /// None but the topology's own, where slots live so.
+    pub(super) fn none(homes: Homes) -> Self {
+        Self {
+            next: TOPOLOGY_LOG.plus(1),
+            loads: Loads::none(),
+            homes,
+        }
+    }
+
+    pub(super) fn homes(&self) -> &Homes {
+        &self.homes
+    }
+
+    /// The id that the next log gets: nobody has had it, and nobody who comes later gets a lower one.
+    pub(super) fn next(&self) -> LogId {
+        self.next
+    }
+
+    /// A slot for each of so many new logs.
+    pub(super) fn spread(&self, logs: u32) -> Vec<SlotId> {
+        self.loads.spread(&self.homes, logs)
+    }
+
+    /// Logs are given out, the newest of which is this.
+    pub(super) fn add(&mut self, newest: LogId, slots: &[SlotId]) {
+        self.next = self.next.max(newest.plus(1));
+        self.loads.add(slots);
+    }
+
+    /// Logs are no more.
+    pub(super) fn remove(&mut self, slots: &[SlotId]) {
+        self.loads.remove(slots);
+    }
+
+    /// The next log gets this id, if none was given out that is not below it.
+    pub(super) fn go_on_from(&mut self, next: LogId) -> bool {
+        let grows = next >= self.next;
+        self.next = self.next.max(next);
+        grows
+    }
+}
 
 /// How many logs each slot has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Loads([u32; SLOTS]);
+struct Loads([u32; SLOTS]);
 
 impl Loads {
-    pub(super) fn none() -> Self {
+    fn none() -> Self {
         Self([0; SLOTS])
     }
 
-    pub(super) fn add(&mut self, slots: &[SlotId]) {
+    fn add(&mut self, slots: &[SlotId]) {
         for slot in slots {
             self.0[usize::from(slot.0)] += 1;
         }
     }
 
-    pub(super) fn remove(&mut self, slots: &[SlotId]) {
+    fn remove(&mut self, slots: &[SlotId]) {
         for slot in slots {
             self.0[usize::from(slot.0)] -= 1;
         }
@@ -30,7 +84,7 @@ impl Loads {
 
     /// A slot for each of `logs` new logs, where slots have these homes; among equals the lowest home,
     /// and of that the lowest slot.
-    pub(super) fn spread(&self, homes: &Homes, logs: u32) -> Vec<SlotId> {
+    fn spread(&self, homes: &Homes, logs: u32) -> Vec<SlotId> {
         let mut slots = vec![BinaryHeap::new(); usize::from(homes.cores())];
         let mut loads = vec![0; slots.len()];
         for (slot, home) in homes.slots() {

@@ -1,4 +1,4 @@
-//! What can happen to the topology, and how it stands in log 0.
+//! How topics stand in log 0 and in the topology's snapshot.
 //!
 //! Each entry is sealed (see `codec`) with its own kind and version; bodies, little-endian:
 //!
@@ -11,16 +11,14 @@
 //!   partitions u32, then the slot of each: u8
 //! kind 17  topic deleted, version 1
 //!   topic id u64
-//! kind 18  producer ids reserved, version 1
-//!   first u64 | count u32
 //! kind 19  topic altered, version 2
 //!   topic id u64
 //!   config: all that is set from here on
 //!   partitions before u32 | log of the first new partition u64
 //!   new partitions u32, then the slot of each: u8
-//!
-//! kind 40  cluster named, version 1
-//!   its id: upper half u64, lower half u64
+//! kind 5   the part of a snapshot, version 1
+//!   each topic, by id, as in kind 16, with any number of runs
+//!   beside them: next topic id u64
 //!
 //! config: settings u32, by number, for each: number u16, then its value
 //!   i64; of 17 and 19 (lists of replicas) length u16, bytes
@@ -33,20 +31,26 @@ use std::sync::Arc;
 use bytes::Bytes;
 use leveret_storage::types::{LogId, SlotId, WallMs};
 
-use super::{ClusterId, LogRun, StoredValue, Topic, TopicConfig, TopicId, TopicKey, TopicName};
+use super::config::StoredValue;
+use super::{LogRun, Topic, TopicAltered, TopicConfig, TopicEntry, TopicId, TopicKey, TopicName};
 use crate::codec::{DecodeError, Reader, Writer, check_version};
+use crate::topology::kinds::Part;
 
 const CREATED: u16 = 16;
 const DELETED: u16 = 17;
-const PRODUCER_IDS: u16 = 18;
 const ALTERED: u16 = 19;
-const CLUSTER: u16 = 40;
-/// Of a topic, here and in a snapshot.
-pub(super) const TOPIC_VERSION: u16 = 3;
+const CREATED_VERSION: u16 = 3;
 const ALTERED_VERSION: u16 = 2;
-const VERSION: u16 = 1;
+const DELETED_VERSION: u16 = 1;
+/// Numbers of the entries.
+pub(super) const ENTRIES: &[u16] = &[CREATED, DELETED, ALTERED];
+pub(super) const PART: Part = Part {
+    kind: 5,
+    version: 1,
+    least: TOPIC_LEN,
+};
 /// Bytes of a topic besides its name, settings, runs and slots.
-pub(super) const TOPIC_LEN: usize = 30;
+const TOPIC_LEN: usize = 30;
 /// Fewest bytes of a setting.
 const SETTING_LEN: usize = 4;
 const RUN_LEN: usize = 12;
@@ -54,160 +58,56 @@ const SLOT_LEN: usize = 1;
 /// Bytes of an alteration besides its settings and slots.
 const ALTERED_LEN: usize = 28;
 
-/// One change of the topology: an entry of log 0, and the delta that every core installs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TopologyEntry {
-    /// A topic exists from here on.
-    TopicCreated(Arc<Topic>),
-    /// A topic is configured otherwise, or has more partitions.
-    TopicAltered(Arc<TopicAltered>),
-    /// A topic and its logs are no more.
-    TopicDeleted(TopicId),
-    /// The data directory has this name from here on.
-    ClusterNamed(ClusterId),
-    /// These producer ids belong to whoever asked for them.
-    ProducerIdsReserved {
-        /// The first id.
-        first: u64,
-        /// How many.
-        count: u32,
-    },
-}
-
-/// What became of a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicAltered {
-    /// The topic.
-    pub id: TopicId,
-    /// All that is set for it from here on.
-    pub config: TopicConfig,
-    /// Partitions that it had before: the number of the first new one.
-    pub partition: u32,
-    /// Log of the first new partition.
-    pub log: LogId,
-    /// The slot of each new partition; may be empty.
-    pub slots: Vec<SlotId>,
-}
-
-impl TopicAltered {
-    /// How many partitions the topic has from here on.
-    #[must_use]
-    pub fn partitions(&self) -> u32 {
-        let added = u32::try_from(self.slots.len()).expect("partitions per topic are bounded");
-        self.partition + added
-    }
-
-    /// Log and slot of the new partitions, in order.
-    pub fn added(&self) -> impl Iterator<Item = (LogId, SlotId)> + '_ {
-        let logs = (0..).map(|index| self.log.plus(index));
-        logs.zip(self.slots.iter().copied())
-    }
-
-    /// Log and slot of one of the new partitions, which are counted from 0.
-    #[must_use]
-    pub fn added_partition(&self, index: u32) -> Option<(LogId, SlotId)> {
-        let slot = self.slots.get(index as usize)?;
-        Some((self.log.plus(u64::from(index)), *slot))
-    }
-
-    /// The topic, altered.
-    pub(super) fn of(&self, topic: &Topic) -> Topic {
-        assert_eq!(topic.partitions(), self.partition, "entries in order");
-        let mut topic = topic.clone();
-        topic.config = self.config.clone();
-        if !self.slots.is_empty() {
-            topic.runs.push(LogRun {
-                partition: self.partition,
-                log: self.log,
-            });
-            topic.slots.extend_from_slice(&self.slots);
+pub(super) fn encode(entry: &TopicEntry) -> Bytes {
+    match entry {
+        TopicEntry::Created(topic) => {
+            let mut writer = Writer::new(CREATED, CREATED_VERSION, topic_len(topic));
+            put_topic(&mut writer, topic);
+            writer.seal()
         }
-        topic
-    }
-}
-
-impl TopologyEntry {
-    /// The bytes that stand in the log.
-    #[must_use]
-    pub fn encode(&self) -> Bytes {
-        match self {
-            Self::TopicCreated(topic) => {
-                let mut writer = Writer::new(CREATED, TOPIC_VERSION, topic_len(topic));
-                put_topic(&mut writer, topic);
-                writer.seal()
-            }
-            Self::TopicAltered(altered) => {
-                let len =
-                    ALTERED_LEN + config_len(&altered.config) + altered.slots.len() * SLOT_LEN;
-                let mut writer = Writer::new(ALTERED, ALTERED_VERSION, len);
-                writer.u64(altered.id.0);
-                put_config(&mut writer, &altered.config);
-                writer.u32(altered.partition);
-                writer.u64(altered.log.0);
-                put_slots(&mut writer, &altered.slots);
-                writer.seal()
-            }
-            Self::TopicDeleted(id) => {
-                let mut writer = Writer::new(DELETED, VERSION, 8);
-                writer.u64(id.0);
-                writer.seal()
-            }
-            Self::ClusterNamed(id) => {
-                let mut writer = Writer::new(CLUSTER, VERSION, 16);
-                put_cluster(&mut writer, *id);
-                writer.seal()
-            }
-            Self::ProducerIdsReserved { first, count } => {
-                let mut writer = Writer::new(PRODUCER_IDS, VERSION, 12);
-                writer.u64(*first);
-                writer.u32(*count);
-                writer.seal()
-            }
+        TopicEntry::Altered(altered) => {
+            let len = ALTERED_LEN + config_len(&altered.config) + altered.slots.len() * SLOT_LEN;
+            let mut writer = Writer::new(ALTERED, ALTERED_VERSION, len);
+            writer.u64(altered.id.0);
+            put_config(&mut writer, &altered.config);
+            writer.u32(altered.partition);
+            writer.u64(altered.log.0);
+            put_slots(&mut writer, &altered.slots);
+            writer.seal()
+        }
+        TopicEntry::Deleted(id) => {
+            let mut writer = Writer::new(DELETED, DELETED_VERSION, 8);
+            writer.u64(id.0);
+            writer.seal()
         }
     }
-
-    /// Reads an entry of the log.
-    ///
-    /// # Errors
-    /// [`DecodeError`] for anything that [`TopologyEntry::encode`] of this version or an older
-    /// one does not write.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (kind, version, mut reader) = Reader::open(bytes)?;
-        let versions = match kind {
-            CREATED => TOPIC_VERSION..=TOPIC_VERSION,
-            ALTERED => ALTERED_VERSION..=ALTERED_VERSION,
-            DELETED | PRODUCER_IDS | CLUSTER => VERSION..=VERSION,
-            _ => return Err(DecodeError::UnknownKind(kind)),
-        };
-        check_version(version, versions)?;
-        let entry = match kind {
-            CREATED => Self::TopicCreated(Arc::new(get_topic(&mut reader)?)),
-            ALTERED => Self::TopicAltered(Arc::new(get_altered(&mut reader)?)),
-            DELETED => Self::TopicDeleted(TopicId(reader.u64("topic id")?)),
-            CLUSTER => Self::ClusterNamed(get_cluster(&mut reader)?),
-            _ => Self::ProducerIdsReserved {
-                first: reader.u64("first producer id")?,
-                count: reader.u32("producer ids")?,
-            },
-        };
-        reader.end()?;
-        Ok(entry)
-    }
 }
 
-pub(super) fn put_cluster(writer: &mut Writer, id: ClusterId) {
-    writer.u64((id.0 >> 64) as u64);
-    writer.u64(id.0 as u64);
-}
-
-pub(super) fn get_cluster(reader: &mut Reader<'_>) -> Result<ClusterId, DecodeError> {
-    let upper = reader.u64("cluster id")?;
-    let lower = reader.u64("cluster id")?;
-    Ok(ClusterId(u128::from(upper) << 64 | u128::from(lower)))
+pub(super) fn decode(
+    kind: u16,
+    version: u16,
+    reader: &mut Reader<'_>,
+) -> Result<TopicEntry, DecodeError> {
+    let only = |known| check_version(version, known..=known);
+    Ok(match kind {
+        CREATED => {
+            only(CREATED_VERSION)?;
+            TopicEntry::Created(Arc::new(get_topic(reader)?))
+        }
+        ALTERED => {
+            only(ALTERED_VERSION)?;
+            TopicEntry::Altered(Arc::new(get_altered(reader)?))
+        }
+        DELETED => {
+            only(DELETED_VERSION)?;
+            TopicEntry::Deleted(TopicId(reader.u64("topic id")?))
+        }
+        _ => return Err(DecodeError::UnknownKind(kind)),
+    })
 }
 
 /// Bytes that a topic takes, about.
-pub(super) fn topic_len(topic: &Topic) -> usize {
+fn topic_len(topic: &Topic) -> usize {
     let logs = topic.runs.len() * RUN_LEN + topic.slots.len() * SLOT_LEN;
     TOPIC_LEN + topic.name.as_str().len() + config_len(&topic.config) + logs
 }
