@@ -6,6 +6,8 @@
 //! recovery run the same `apply` over the same entries, so they cannot diverge. How entries get their place,
 //! and when answers leave, is the shard's: see `shard::hosted`.
 
+use std::fmt::Display;
+
 use bytes::Bytes;
 use leveret_storage::recovery::RecoveredLog;
 use leveret_storage::types::{EntryMeta, Offset, WallMs};
@@ -17,7 +19,7 @@ pub(crate) trait Machine: Sized {
     /// What it is opened with beside what is left of its log: its bounds.
     type Setup;
     /// Why it cannot be rebuilt.
-    type Fault;
+    type Fault: Display;
     /// What it looks at of a request.
     type Command;
     /// What becomes of a request that is not refused.

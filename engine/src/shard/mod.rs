@@ -26,6 +26,7 @@ mod stats;
 mod tests;
 mod topology;
 mod trim;
+mod uses;
 mod waking;
 mod watching;
 
@@ -37,15 +38,15 @@ use hashbrown::HashMap;
 use leveret_storage::histogram::Histogram;
 use leveret_storage::io::{BufPool, IoResult, Op, OpId};
 use leveret_storage::store::{Event, LogSettings, ReadError, ReadToken, Store};
-use leveret_storage::types::{LogId, LogKind, Mono, Now, SlotId, Term};
+use leveret_storage::types::{LogId, Mono, Now};
 
 use crate::error::EngineError;
-use crate::partition::{Partition, ProducerLimits};
-use crate::topology::{LogChange, LogUse, TopicConfig, TopicSettings};
+use crate::partition::ProducerLimits;
+use crate::topology::{TopicConfig, TopicSettings};
 use door::Door;
 use fetch::{FetchKey, Fetches};
 use hosted::{Parked, Tenant, Tenants};
-use log::{LogState, frontiers_of};
+use log::frontiers_of;
 use lookup::{LookupKey, Lookups};
 use refused::Refused;
 use waking::Waking;
@@ -147,42 +148,6 @@ pub struct Shard<P: BufPool> {
 }
 
 impl<P: BufPool> Shard<P> {
-    /// A topic has a new partition, in a slot of this core.
-    ///
-    /// # Panics
-    /// If it is installed already.
-    pub fn install(&mut self, log: LogId, slot: SlotId, config: &TopicConfig) {
-        let settings = config.over(&self.settings.topics);
-        self.store
-            .create_log(log, slot, LogKind::Topic, log_settings(&settings));
-        let machine = Partition::new(Default::default(), self.settings.producers);
-        self.place(log, LogState::new(machine, Term::default()), settings);
-    }
-
-    /// A log of this core is made, altered or gone, as a change of the topology says.
-    ///
-    /// # Panics
-    /// If one is made that is there.
-    pub fn change_log(&mut self, log: LogId, slot: SlotId, change: LogChange<'_>, now: Now) {
-        match change {
-            LogChange::Made(LogUse::Partition(config)) => self.install(log, slot, config),
-            LogChange::Altered(LogUse::Partition(config)) => self.configure(log, config, now),
-            LogChange::Gone => self.remove(log, now),
-        }
-    }
-
-    /// A partition was recovered, with its log.
-    fn adopt(&mut self, log: LogId, state: LogState, config: &TopicConfig) {
-        let settings = config.over(&self.settings.topics);
-        self.store.configure(log, log_settings(&settings));
-        self.place(log, state, settings);
-    }
-
-    fn place(&mut self, log: LogId, mut state: LogState, settings: TopicSettings) {
-        state.settings = settings;
-        self.hosted.insert(log, state);
-    }
-
     /// A topic of this core's partition is configured otherwise from now on. Records that could
     /// be read before can be read still. Unknown logs are ignored.
     pub fn configure(&mut self, log: LogId, config: &TopicConfig, now: Now) {

@@ -1,41 +1,39 @@
 //! Opens a shard over what recovery found on its core: rebuilds every machine from its snapshot
 //! and the entries after it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_storage::io::BufPool;
-use leveret_storage::recovery::RecoveredCore;
+use leveret_storage::recovery::{RecoveredCore, RecoveredLog};
 use leveret_storage::store::{LogSettings, Store, StoreConfig};
 use leveret_storage::types::{LogId, LogKind, Now, Term};
 use thiserror::Error;
 
 use super::door::Door;
 use super::fetch::Fetches;
-use super::hosted::{Hosted, Parked, Tenants};
-use super::log::LogState;
+use super::hosted::{Hosted, Parked, Tenant, Tenants};
 use super::lookup::Lookups;
 use super::refused::Refused;
 use super::room::Room;
+use super::uses;
 use super::waking::Waking;
 use super::watching::Watches;
 use super::{Shard, ShardSettings};
-use crate::machine::{Machine, Remains};
-use crate::partition::{Partition, ReplayError};
-use crate::topology::{LogOwner, LogUse, TOPOLOGY_LOG, TOPOLOGY_SLOT, Topology};
+use crate::topology::{TOPOLOGY_LOG, TOPOLOGY_SLOT, Topology};
 
 /// Why a shard cannot open: its logs hold what its machines never wrote. Nothing should be
 /// served.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum OpenError {
-    /// A partition cannot be rebuilt.
-    #[error("log {log}: {error}")]
-    Partition {
+    /// A machine cannot be rebuilt.
+    #[error("log {log}: {reason}")]
+    Machine {
         /// Its log.
         log: LogId,
         /// What is wrong.
-        error: ReplayError,
+        reason: String,
     },
     /// A log is of another kind than what it belongs to.
     #[error("log {log} is not of the kind that its owner in the topology has")]
@@ -61,23 +59,7 @@ impl<P: BufPool> Shard<P> {
         now: Now,
     ) -> Result<Self, OpenError> {
         let core = recovered.journal.core;
-        let mut machines = HashMap::<_, _, FixedState>::default();
-        let mut ownerless = Vec::new();
-        for log in &mut recovered.logs {
-            let replay = std::mem::take(&mut log.replay);
-            match (topology.owner_of(log.id), log.kind) {
-                (None, _) => ownerless.push(log.id),
-                (Some(LogOwner::Topology), LogKind::Machine) => {}
-                (Some(LogOwner::Partition { .. }), LogKind::Topic) => {
-                    let remains = Remains::of(log, &replay);
-                    let machine = <Partition as Machine>::recover(settings.producers, &remains);
-                    let machine =
-                        machine.map_err(|error| OpenError::Partition { log: log.id, error })?;
-                    machines.insert(log.id, LogState::new(machine, log.term));
-                }
-                (Some(_), _) => return Err(OpenError::Kind { log: log.id }),
-            }
-        }
+        let (mut machines, ownerless) = rebuild(&mut recovered.logs, topology, &settings)?;
         let room = || Room::new(settings.parked_bytes, settings.parked_requests);
         let mut shard = Self {
             store: Store::open(config, pool, recovered, now),
@@ -108,9 +90,9 @@ impl<P: BufPool> Shard<P> {
             if !is_here(slot) {
                 return;
             }
-            match (machines.remove(&log), used) {
-                (Some(state), LogUse::Partition(config)) => shard.adopt(log, state, config),
-                (None, LogUse::Partition(config)) => shard.install(log, slot, config),
+            match machines.remove(&log) {
+                Some(tenant) => shard.adopt(log, tenant, used),
+                None => shard.make_log(log, slot, used),
             }
         });
         for log in ownerless {
@@ -129,4 +111,40 @@ impl<P: BufPool> Shard<P> {
         let hosted = Hosted::new(topology, Term::default());
         self.hosted.insert(TOPOLOGY_LOG, hosted);
     }
+}
+
+type Machines = HashMap<LogId, Tenant, FixedState>;
+
+/// The machines over the logs that were found, and the logs that belong to nobody.
+fn rebuild(
+    logs: &mut [RecoveredLog],
+    topology: &Topology,
+    settings: &ShardSettings,
+) -> Result<(Machines, Vec<LogId>), OpenError> {
+    let (mut machines, mut fault) = (Machines::default(), None);
+    let mut found: BTreeMap<LogId, &mut RecoveredLog> =
+        logs.iter_mut().map(|log| (log.id, log)).collect();
+    if let Some(own) = found.remove(&TOPOLOGY_LOG) {
+        if own.kind != LogKind::Machine {
+            return Err(OpenError::Kind { log: own.id });
+        }
+        own.replay = Vec::new();
+    }
+    topology.each_log(|id, _, used| {
+        let Some(log) = found.remove(&id) else {
+            return;
+        };
+        match uses::recover(used, log, settings) {
+            Ok(tenant) => {
+                machines.insert(id, tenant);
+            }
+            Err(error) => fault = Some(error),
+        }
+    });
+    let forgotten = |(id, log): (LogId, &mut RecoveredLog)| {
+        log.replay = Vec::new();
+        id
+    };
+    let ownerless = found.into_iter().map(forgotten).collect();
+    fault.map_or(Ok((machines, ownerless)), Err)
 }

@@ -1,7 +1,7 @@
 //! Topics are created, recovered and deleted with their logs.
 
 use leveret_storage::store::StoreConfig;
-use leveret_storage::types::Level;
+use leveret_storage::types::{Level, LogKind, SlotId};
 
 use super::bench::*;
 use super::disk::Pool;

@@ -1,0 +1,92 @@
+//! What logs are used for: which machine is over each, how it is made, and how it is rebuilt after a start.
+
+use leveret_storage::io::BufPool;
+use leveret_storage::recovery::RecoveredLog;
+use leveret_storage::types::{LogId, LogKind, Now, SlotId, Term};
+
+use super::hosted::Tenant;
+use super::log::LogState;
+use super::open::OpenError;
+use super::{Shard, ShardSettings, log_settings};
+use crate::machine::{Machine, Remains};
+use crate::partition::Partition;
+use crate::topology::{LogChange, LogUse, TopicConfig, TopicSettings};
+
+impl<P: BufPool> Shard<P> {
+    /// A log of this core is made, altered or gone, as a change of the topology says.
+    ///
+    /// # Panics
+    /// If one is made that is there.
+    pub fn change_log(&mut self, log: LogId, slot: SlotId, change: LogChange<'_>, now: Now) {
+        match change {
+            LogChange::Made(used) => self.make_log(log, slot, used),
+            LogChange::Altered(LogUse::Partition(config)) => self.configure(log, config, now),
+            LogChange::Gone => self.remove(log, now),
+        }
+    }
+
+    /// A log that never was.
+    pub(super) fn make_log(&mut self, log: LogId, slot: SlotId, used: &LogUse) {
+        match used {
+            LogUse::Partition(config) => self.install(log, slot, config),
+        }
+    }
+
+    /// A topic has a new partition, in a slot of this core.
+    ///
+    /// # Panics
+    /// If it is installed already.
+    pub fn install(&mut self, log: LogId, slot: SlotId, config: &TopicConfig) {
+        let settings = config.over(&self.settings.topics);
+        self.store
+            .create_log(log, slot, LogKind::Topic, log_settings(&settings));
+        let machine = Partition::new(Default::default(), self.settings.producers);
+        self.place(log, LogState::new(machine, Term::default()), settings);
+    }
+
+    /// A machine was recovered, with its log.
+    pub(super) fn adopt(&mut self, log: LogId, tenant: Tenant, used: &LogUse) {
+        match (tenant, used) {
+            (Tenant::Partition(state), LogUse::Partition(config)) => {
+                let settings = config.over(&self.settings.topics);
+                self.store.configure(log, log_settings(&settings));
+                self.place(log, *state, settings);
+            }
+            (tenant, _) => self.hosted.insert(log, tenant),
+        }
+    }
+
+    fn place(&mut self, log: LogId, mut state: LogState, settings: TopicSettings) {
+        state.settings = settings;
+        self.hosted.insert(log, state);
+    }
+}
+
+/// The machine over a log as it was before the last run ended.
+pub(super) fn recover(
+    used: &LogUse,
+    log: &mut RecoveredLog,
+    settings: &ShardSettings,
+) -> Result<Tenant, OpenError> {
+    match used {
+        LogUse::Partition(_) => {
+            let machine = rebuild::<Partition>(settings.producers, LogKind::Topic, log)?;
+            Ok(LogState::new(machine, log.term).into())
+        }
+    }
+}
+
+fn rebuild<M: Machine>(
+    setup: M::Setup,
+    kind: LogKind,
+    log: &mut RecoveredLog,
+) -> Result<M, OpenError> {
+    if log.kind != kind {
+        return Err(OpenError::Kind { log: log.id });
+    }
+    let replay = std::mem::take(&mut log.replay);
+    M::recover(setup, &Remains::of(log, &replay)).map_err(|fault| OpenError::Machine {
+        log: log.id,
+        reason: fault.to_string(),
+    })
+}
