@@ -7,7 +7,6 @@
 
 mod allocator;
 mod batch;
-mod disk;
 mod kafka_session;
 mod mutate;
 mod naive;

@@ -16,10 +16,10 @@ use leveret_wire::native::{
 use crate::Target;
 use crate::allocator::{peak_of, within};
 use crate::batch::Batches;
-use crate::disk::Disk;
 use crate::mutate::mutate;
 use crate::wire::Native;
 use crate::world::{CACHE, MAX_BATCH, REQUESTS, RESPONSES, World};
+use leveret_testkit::disk::Disk;
 
 /// Inputs that one core hears before it is replaced by a fresh one.
 pub(crate) const PER_WORLD: u32 = 200;

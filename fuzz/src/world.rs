@@ -13,7 +13,7 @@ use leveret_storage::recovery::{RecoveryConfig, recover};
 use leveret_storage::store::StoreConfig;
 use leveret_storage::types::{CoreId, Level, Mono, Now, WallMs};
 
-use crate::disk::{Disk, Pool};
+use leveret_testkit::disk::{Disk, Pool};
 
 /// Longest batch that is taken, bytes.
 pub(crate) const MAX_BATCH: usize = 64 << 10;
@@ -88,7 +88,8 @@ impl World {
     /// # Errors
     /// What keeps it from starting, told as recovery tells it.
     pub(crate) fn start(mut disk: Disk) -> Result<Self, String> {
-        let recovered = disk.drive(recover(recovery_config(), Pool))?;
+        let recovered = disk.drive(recover(recovery_config(), Pool));
+        let recovered = recovered.ok_or("recovery waits for nothing and has not ended")?;
         let recovered = recovered.map_err(|error| error.to_string())?;
         let topics = TopologySettings {
             partitions_per_topic: 16,
@@ -254,7 +255,7 @@ impl World {
         let now = at(self.now);
         match action {
             Action::Disk(id, op) => {
-                let result = self.disk.carry_out(op);
+                let result = self.disk.run(op);
                 self.core.handle_completion(id, result, now);
             }
             Action::Send { conn: id, bytes } => {

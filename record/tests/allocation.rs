@@ -1,67 +1,20 @@
 //! No input makes the reader allocate beyond its declared bound. An allocator counts what is
 //! live, zstd's C code included (its dev-dependency feature), and its peak is compared.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use leveret_record::{
     BatchBuilder, Compression, HEADER_LEN, MAX_PIECE_LEN, batches, records, validate_produce,
     validate_records,
 };
+use leveret_testkit::allocator::{self, Counting};
 use proptest::collection::vec;
 use proptest::prelude::*;
-
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-/// The system's allocator, counting per thread, since tests run beside each other.
-struct Counting;
-
-fn count(change: isize) {
-    LIVE.with(|live| {
-        live.set(live.get() + change);
-        PEAK.with(|peak| peak.set(peak.get().max(live.get())));
-    });
-}
-
-// An allocator can only be put in place by an unsafe impl. It adds counting to `System` and
-// hands every argument on as it came.
-#[allow(unsafe_code)]
-// SAFETY: all contracts are `System`'s; the counters are thread-local cells without
-// destructors, so that touching them allocates nothing and works at any time.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller's layout.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: the caller's block and layout, which came from `System`.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // Old and new are both live while bytes are moved.
-        count(new_size as isize);
-        count(-(layout.size() as isize));
-        // SAFETY: the caller's block, layout and size, which came from `System`.
-        unsafe { System.realloc(at, layout, new_size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 /// Most bytes that were live at once during `run`, above those before it.
 fn peak_of(run: impl FnOnce()) -> usize {
-    let before = LIVE.get();
-    PEAK.set(before);
-    run();
-    usize::try_from(PEAK.get() - before).expect("the peak starts at what is live")
+    allocator::peak_of(run).1
 }
 
 const LIMIT: usize = 256 << 10;

@@ -2,7 +2,6 @@
 
 mod budget;
 mod came;
-mod disk;
 mod patience;
 mod peer;
 mod slices;

@@ -16,13 +16,14 @@ use leveret_record::{BatchBuilder, Compression};
 use leveret_storage::recovery::{RecoveryConfig, recover};
 use leveret_storage::store::StoreConfig;
 use leveret_storage::types::{CoreId, Level, Mono, Now, WallMs};
+use leveret_testkit::device::Device;
+use leveret_testkit::disk::Pool;
 use leveret_wire::native::{
     CorrelationId, CreateTopic, Encoder, FrameHeader, FrameLimits, Hello, Items, Kind, Offset,
     PartitionId, Produce, Request, Response, Subscribe, SubscribePartition, TopicId,
 };
 
 use super::came::Came;
-use super::disk::{Disk, Pool};
 use super::peer::{Finished, Peer};
 
 /// Longest batch, bytes.
@@ -38,7 +39,8 @@ pub(crate) const WOKEN: usize = 256;
 /// See the module.
 pub(crate) struct World {
     cores: Vec<Core<Pool>>,
-    pub(crate) disk: Disk,
+    /// The disk under both cores; what waits for it is told apart by the core.
+    pub(crate) disk: Device<usize>,
     mesh: VecDeque<(u16, CoreId, Message)>,
     peers: BTreeMap<(usize, ConnId), Peer>,
     /// Those that their core closed.
@@ -130,14 +132,14 @@ impl World {
         config.geometry.file_bytes = 1 << 20;
         config.geometry.files = 4;
         config.geometry.max_commit_bytes = 256 << 10;
-        let mut disk = Disk::default();
+        let mut disk = Device::default();
         let mut recovery = recover(config, Pool);
         let recovered = loop {
             if let Some(result) = recovery.poll_result() {
                 break result.expect("an empty disk");
             }
             let (id, op) = recovery.poll_op().expect("it waits for its reads only");
-            recovery.handle_completion(id, disk.carry_out(op));
+            recovery.handle_completion(id, disk.run(op));
         };
         let topics = TopologySettings {
             defaults: TopicSettings {
@@ -434,11 +436,8 @@ impl World {
                     self.carry_out(core, action);
                 }
             }
-            while !self.disk.hold
-                && let Some((core, id, op)) = self.disk.held.pop_front()
-            {
+            while let Some((core, id, result)) = self.disk.complete() {
                 busy = true;
-                let result = self.disk.carry_out(op);
                 self.cores[core].handle_completion(id, result, at(self.now));
             }
             if let Some((from, to, message)) = self.mesh.pop_front() {
@@ -533,7 +532,7 @@ impl World {
 
     fn carry_out(&mut self, core: usize, action: Action<Vec<u8>, Message>) {
         match action {
-            Action::Disk(id, op) => self.disk.held.push_back((core, id, op)),
+            Action::Disk(id, op) => self.disk.submit(core, id, op),
             Action::Send { conn, bytes } => {
                 if let Some(peer) = self.peers.get_mut(&(core, conn)) {
                     peer.queue.push_back(bytes);

@@ -1,11 +1,10 @@
 //! Decoding allocates nothing, whatever comes; answering a produce or a fetch allocates nothing
 //! once its buffers have grown. An allocator counts what is live, and its peak is compared.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::fmt::{self, Write};
 
 use bytes::BytesMut;
+use leveret_testkit::allocator::{self, Counting};
 use leveret_wire::kafka::{
     ApiKey, ErrorCode, FetchResponse, FetchedPartition, ProduceResponse, ProducedPartition,
     Request, RequestHeader, TopicGroup, TopicRef, Uuid, encode_response,
@@ -17,57 +16,12 @@ use proptest::sample::Index;
 use super::hostile::every_version;
 use super::oracle::{for_every_api, frames};
 
-thread_local! {
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-/// The system's allocator, counting per thread, since tests run beside each other.
-struct Counting;
-
-fn count(change: isize) {
-    LIVE.with(|live| {
-        live.set(live.get() + change);
-        PEAK.with(|peak| peak.set(peak.get().max(live.get())));
-    });
-}
-
-// An allocator can only be put in place by an unsafe impl. It adds counting to `System` and
-// hands every argument on as it came.
-#[allow(unsafe_code)]
-// SAFETY: all contracts are `System`'s; the counters are thread-local cells without
-// destructors, so that touching them allocates nothing and works at any time.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: the caller's layout.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: the caller's block and layout, which came from `System`.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // Old and new are both live while bytes are moved.
-        count(new_size as isize);
-        count(-(layout.size() as isize));
-        // SAFETY: the caller's block, layout and size, which came from `System`.
-        unsafe { System.realloc(at, layout, new_size) }
-    }
-}
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 /// Most bytes that were live at once during `run`, above those before it.
 fn peak_of(run: impl FnOnce()) -> usize {
-    let before = LIVE.get();
-    PEAK.set(before);
-    run();
-    usize::try_from(PEAK.get() - before).expect("the peak starts at what is live")
+    allocator::peak_of(run).1
 }
 
 /// Takes text and keeps nothing but its length.

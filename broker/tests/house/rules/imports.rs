@@ -4,7 +4,7 @@ use super::Finding;
 use crate::tree::Tree;
 
 /// Crate folder and what it may name under `[dependencies]`.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("record", &[]),
     ("storage", &[]),
     ("wire", &["record"]),
@@ -19,8 +19,12 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ),
     (
         "fuzz",
-        &["broker", "engine", "record", "sim", "storage", "wire"],
+        &[
+            "broker", "engine", "record", "sim", "storage", "testkit", "wire",
+        ],
     ),
+    // So that the tests of every crate above storage may use it.
+    ("testkit", &["storage"]),
     // All but the simulator, which compiles storage's hooks for broken rules in.
     (
         "benches",

@@ -82,12 +82,10 @@ const BANS: [Ban; 7] = [
             "broker/src/runtime/",
             "broker/tests/house/",
             "wire/src/native/",
-            "record/tests/",
-            "wire/tests/",
+            "testkit/src/",
             "loadgen/src/raw/",
-            "fuzz/src/",
         ],
-        instead: "unsafe stands in broker/src/runtime/, generated code and counting allocators of tests",
+        instead: "unsafe stands in broker/src/runtime/, generated code and the counting allocator of tests",
     },
 ];
 

@@ -54,8 +54,7 @@ impl World {
 
     /// The disk carries out what cores wait for; nothing else happens.
     pub(crate) fn write_all(&mut self) {
-        while let Some((core, id, op)) = self.disk.held.pop_front() {
-            let result = self.disk.carry_out(op);
+        while let Some((core, id, result)) = self.disk.complete_held() {
             self.cores[core].handle_completion(id, result, at(self.now));
             self.drive(core);
         }

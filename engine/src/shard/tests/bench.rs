@@ -104,13 +104,13 @@ impl Bench {
             while let Some((id, op)) = self.shard.poll_op() {
                 turns += 1;
                 assert!(turns < 100_000, "storage asks on and on: {}", self.disk);
-                self.disk.submit(id, op);
+                self.disk.submit((), id, op);
             }
             if self.shard.has_work() {
                 self.shard.handle_timeout(self.now);
                 continue;
             }
-            let Some((id, result)) = self.disk.complete() else {
+            let Some(((), id, result)) = self.disk.complete() else {
                 break;
             };
             self.shard.handle_completion(id, result, self.now);
@@ -129,7 +129,7 @@ impl Bench {
     /// The device completes one operation and no more.
     pub(super) fn complete_one(&mut self) {
         self.disk.hold = false;
-        let (id, result) = self.disk.complete().expect("an operation is under way");
+        let ((), id, result) = self.disk.complete().expect("an operation is under way");
         self.disk.hold = true;
         self.shard.handle_completion(id, result, self.now);
         self.run();

@@ -114,13 +114,13 @@ fn one_sync_is_under_way_however_many_wait() {
     bench.disk.hold = true;
     let mut syncs = 0;
     for n in 0..40u8 {
-        let before = bench.disk.journal_syncs();
+        let before = disk::journal_syncs(&bench.disk);
         bench.send(1, batch(&[&[n; 100]]), Level::Written);
         bench.run();
         if n % 2 == 1 {
             bench.complete_one();
         }
-        let now = bench.disk.journal_syncs();
+        let now = disk::journal_syncs(&bench.disk);
         assert!(now <= 1, "{now} syncs are under way");
         syncs += usize::from(now > before);
     }

@@ -1,6 +1,6 @@
 //! What happens when there is no room, no device, or no time.
 
-use leveret_storage::io::FileName;
+use leveret_storage::io::{FileName, Op};
 use leveret_storage::store::DiskSpace;
 use leveret_storage::types::Level;
 
@@ -365,7 +365,12 @@ fn a_full_disk_refuses_producing_and_goes_on_serving() {
 fn a_device_that_has_no_space_delays_producing_and_loses_nothing() {
     let mut bench = Bench::new(2, Level::Synced);
     bench.produce(1, batch(&[b"kept"]));
-    bench.disk.refused = Some(|file| matches!(file, FileName::Segment { .. }));
+    bench.disk.refuses = Some(|op| match op {
+        Op::Create { file, .. } | Op::Write { file, .. } => {
+            matches!(file, FileName::Segment { .. })
+        }
+        _ => false,
+    });
     let large = vec![1; bench.config.classes.topic.bulk_from + 1];
     let waiting = bench.send(1, stamped(5, 0, &[&large]), Level::Synced);
     bench.wait_ms(100);
@@ -392,7 +397,7 @@ fn a_device_that_has_no_space_delays_producing_and_loses_nothing() {
         contents(&bench.fetch(1, 0, 100).unwrap()),
         [(0, b"kept".to_vec())]
     );
-    bench.disk.refused = None;
+    bench.disk.refuses = None;
     bench.wait_ms(3000);
     assert_eq!(produced(&bench.reply(waiting).unwrap()), (1, false));
     assert_eq!(bench.events[1..], [ShardEvent::DiskHasRoom]);
@@ -410,7 +415,10 @@ fn a_device_that_has_no_space_delays_producing_and_loses_nothing() {
 fn a_failed_segment_write_stops_the_log_and_no_other() {
     let mut bench = Bench::new(2, Level::Synced);
     bench.produce(1, batch(&[b"kept"]));
-    bench.disk.broken = Some(|file| matches!(file, FileName::Segment { log: LogId(1), .. }));
+    bench.disk.fails = Some(|op| match op {
+        Op::Write { file, .. } => matches!(file, FileName::Segment { log: LogId(1), .. }),
+        _ => false,
+    });
     // Large enough to go straight to the segment.
     let large = vec![1; bench.config.classes.topic.bulk_from + 1];
     let reply = bench.produce(1, batch(&[&large]));
@@ -441,7 +449,10 @@ fn a_failed_segment_write_stops_the_log_and_no_other() {
 #[test]
 fn a_failed_journal_write_is_fatal() {
     let mut bench = Bench::new(1, Level::Synced);
-    bench.disk.broken = Some(|file| matches!(file, FileName::Journal { .. }));
+    bench.disk.fails = Some(|op| match op {
+        Op::Write { file, .. } => matches!(file, FileName::Journal { .. }),
+        _ => false,
+    });
     let request = bench.send(1, batch(&[b"a"]), Level::Synced);
     bench.run();
     assert_eq!(bench.reply(request), None, "nothing may be acknowledged");

@@ -163,7 +163,7 @@ fn logs_of_a_deletion_that_was_cut_short_are_removed_at_the_next_start() {
     assert!(matches!(bench.command(&doomed), Reply::Topology(_)));
     let mut bench = bench.restart();
     bench.wait_ms(5000);
-    assert_eq!(bench.disk.logs_with_files(), 0);
+    assert_eq!(disk::logs_with_files(&bench.disk), 0);
     let mut bench = bench.restart();
     assert_eq!(produced(&bench.produce(1, batch(&[b"a"]))), (0, false));
 }
