@@ -142,7 +142,8 @@ impl StoreCore {
                 // As of a partition with a few idempotent producers. Without it the journal would
                 // have to keep the start of every entry.
                 Event::SnapshotWanted { log } => {
-                    self.store.put_snapshot(log, Bytes::from_static(&[7; 200]));
+                    self.store
+                        .put_snapshot(log, Bytes::from_static(&[7; 200]), None);
                 }
                 _ => {}
             }

@@ -47,6 +47,7 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
         Mutation::LostProducerState => &[MachineState],
         Mutation::RefusalIsSuccess | Mutation::TrimmedTooFar => &[Lost, Refused, ReadFailed],
         Mutation::NoReserve | Mutation::FullForEver => &[Stuck],
+        Mutation::UnsyncedPieces => &[Refused],
         Mutation::OutOfRangeBetween => &[ReadFailed],
         Mutation::DeafToReaders => &[Stuck],
         Mutation::NoWalk | Mutation::NoRepair => &[WrongData],

@@ -324,7 +324,7 @@ impl LogPlan {
             sizes,
             burst,
             weaker: if rng.chance(1, 4) { 3 } else { 0 },
-            snapshot: rng.magnitude(16, 3_000),
+            snapshot: rng.magnitude(16, 16_000),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Faults that the simulator switches on to prove that it would notice them.
 //!
-//! One variant per trap of the storage design, two for a full disk, those for files' lengths and
+//! One variant per trap of the storage design, one for snapshots in pieces, two for a full disk, those for files' lengths and
 //! marks, two for logs that are deleted or lose their oldest segments, those for what the engine
 //! promises readers and producers, and those for what cores promise: of whole requests, of changes, of
 //! what they tell each other, of their stop, and to who waits for memory. A hook is a single `mutated(..)` at the place of the rule that it breaks. Without
@@ -67,6 +67,8 @@ mutations! {
     LostProducerState = "lost-producer-state",
     /// Trap 17: the ring keeps no reserve for copies and checkpoints.
     NoReserve = "no-reserve",
+    /// Of a snapshot's file only the block that tells what the others are is made durable.
+    UnsyncedPieces = "unsynced-pieces",
     /// What the file system refused for want of space counts as done.
     RefusalIsSuccess = "refusal-is-success",
     /// What the file system refused for want of space is never tried again.

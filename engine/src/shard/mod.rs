@@ -384,7 +384,7 @@ impl<P: BufPool> Shard<P> {
     fn take_snapshot(&mut self, log: LogId) {
         // It may have been removed after the store asked.
         if let Some(tenant) = self.hosted.get(log) {
-            self.store.put_snapshot(log, tenant.snapshot());
+            self.store.put_snapshot(log, tenant.snapshot(), None);
         }
     }
 

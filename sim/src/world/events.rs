@@ -1,7 +1,7 @@
 //! What the workload asks of the stores, and what they answer, held against the oracle.
 
 use leveret_storage::store::{
-    AppendError, Event, Frontiers, ReadData, ReadError, ReadOutcome, TimeFound, TimeOutcome,
+    AppendError, Event, Frontiers, ReadData, ReadError, ReadOutcome, State, TimeFound, TimeOutcome,
 };
 use leveret_storage::types::{EntryMeta, Level, LogId, LogKind, Offset, Term};
 
@@ -210,10 +210,16 @@ impl World {
             return;
         }
         let len = self.rng.between(16, self.logs[log.0 as usize].snapshot) as usize;
-        let bytes = truth.snapshot(len);
+        let mut bytes = truth.snapshot(len);
         self.counters.snapshots += 1;
+        let mut pieces = Vec::new();
+        while !bytes.is_empty() {
+            let len = self.rng.between(1, bytes.len() as u64) as usize;
+            pieces.push(bytes.split_to(len));
+        }
         let core = self.home(log);
-        self.core(core).store.put_snapshot(log, bytes);
+        let store = &mut self.core(core).store;
+        store.put_snapshot(log, State::of(pieces), None);
     }
 
     /// Reads from `from` to the durable frontier, once or to the end.

@@ -458,13 +458,11 @@ fn decode_snapshot(bytes: &[u8]) -> Result<Record<'_>, FormatError> {
         0 if state.len() == len as usize && super::crc(state) == crc => {
             Ok(Record::Snapshot(SnapshotState::Inline(state)))
         }
-        1 if state.is_empty() && len <= super::snapshot::SNAPSHOT_MAX => {
-            Ok(Record::Snapshot(SnapshotState::File {
-                generation: Generation(raw.generation.get()),
-                len,
-                crc,
-            }))
-        }
+        1 if state.is_empty() => Ok(Record::Snapshot(SnapshotState::File {
+            generation: Generation(raw.generation.get()),
+            len,
+            crc,
+        })),
         _ => Err(malformed("snapshot contradicts itself")),
     }
 }

@@ -1,7 +1,8 @@
 //! A snapshot file: the state of a machine that is too large to stand in the journal.
 //!
-//! One header, the bytes, zeros to the end of the block. Written once under a name of its own,
-//! synced with its directory, and only then pointed to by a journal record.
+//! One header, the bytes, zeros to the end of the block. Written once under a name of its own, in
+//! pieces and the first block last, synced with its directory, and only then pointed to by a journal
+//! record.
 
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -11,9 +12,6 @@ use crate::types::{Generation, LogId, Ordinal};
 
 /// Snapshots up to this many bytes stand in the journal record itself.
 pub const INLINE_MAX: usize = 16 * 1024;
-
-/// No snapshot is larger: what recovery may allocate on a record's word.
-pub const SNAPSHOT_MAX: u32 = 256 * 1024 * 1024;
 
 /// Bytes before the state.
 pub const SNAPSHOT_HEADER: usize = size_of::<RawSnapshot>();
@@ -53,18 +51,17 @@ pub const fn file_len(len: usize) -> usize {
     round_up(SNAPSHOT_HEADER + len)
 }
 
-/// Writes the whole file into `buf`.
-///
-/// # Panics
-/// If `buf` is not [`file_len`] bytes long or the state exceeds [`SNAPSHOT_MAX`].
-pub fn encode(buf: &mut [u8], id: &SnapshotId, state: &[u8]) {
-    assert_eq!(
-        buf.len(),
-        file_len(state.len()),
-        "snapshot buffer of wrong length"
-    );
-    let len = u32::try_from(state.len()).expect("bounded below");
-    assert!(len <= SNAPSHOT_MAX, "snapshot too large");
+/// What the head of a file says of the state in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateSum {
+    /// Its bytes.
+    pub len: u32,
+    /// Their CRC-32C.
+    pub crc: u32,
+}
+
+/// Writes the head, which precedes the state, into the first [`SNAPSHOT_HEADER`] bytes of `buf`.
+pub fn put_head(buf: &mut [u8], id: &SnapshotId, state: StateSum) {
     let mut raw = RawSnapshot {
         magic: MAGIC,
         version: U16::new(FORMAT_VERSION),
@@ -73,23 +70,38 @@ pub fn encode(buf: &mut [u8], id: &SnapshotId, state: &[u8]) {
         log: U64::new(id.log.0),
         ordinal: U64::new(id.ordinal.0),
         reserved2: [0; 20],
-        len: U32::new(len),
-        state_crc: U32::new(crc(state)),
+        len: U32::new(state.len),
+        state_crc: U32::new(state.crc),
         crc: U32::new(0),
     };
     raw.crc = U32::new(crc(&raw.as_bytes()[..SNAPSHOT_HEADER - 4]));
     buf[..SNAPSHOT_HEADER].copy_from_slice(raw.as_bytes());
+}
+
+/// Writes the whole file into `buf`.
+///
+/// # Panics
+/// If `buf` is not [`file_len`] bytes long.
+pub fn encode(buf: &mut [u8], id: &SnapshotId, state: &[u8]) {
+    assert_eq!(
+        buf.len(),
+        file_len(state.len()),
+        "snapshot buffer of wrong length"
+    );
+    let len = u32::try_from(state.len()).expect("states are below 4 GiB");
+    let crc = crc(state);
+    put_head(buf, id, StateSum { len, crc });
     buf[SNAPSHOT_HEADER..][..state.len()].copy_from_slice(state);
     buf[SNAPSHOT_HEADER + state.len()..].fill(0);
 }
 
-/// The state in a file that was read whole.
+/// What a file that begins with `file` says of its state.
 ///
 /// # Errors
 /// [`FormatError`] when it is absent, damaged, newer, or another snapshot.
-pub fn decode<'a>(file: &'a [u8], expected: &SnapshotId) -> Result<&'a [u8], FormatError> {
+pub fn decode_head(file: &[u8], expected: &SnapshotId) -> Result<StateSum, FormatError> {
     let malformed = |why| FormatError::Malformed { what: WHAT, why };
-    let (raw, rest) = RawSnapshot::ref_from_prefix(file).map_err(|_| FormatError::Absent(WHAT))?;
+    let (raw, _) = RawSnapshot::ref_from_prefix(file).map_err(|_| FormatError::Absent(WHAT))?;
     if raw.magic != MAGIC {
         return Err(FormatError::Absent(WHAT));
     }
@@ -110,11 +122,8 @@ pub fn decode<'a>(file: &'a [u8], expected: &SnapshotId) -> Result<&'a [u8], For
     if found != *expected {
         return Err(malformed("it is another snapshot"));
     }
-    let state = rest
-        .get(..raw.len.get() as usize)
-        .ok_or_else(|| malformed("shorter than it says"))?;
-    if crc(state) != raw.state_crc.get() {
-        return Err(FormatError::Crc(WHAT));
-    }
-    Ok(state)
+    Ok(StateSum {
+        len: raw.len.get(),
+        crc: raw.state_crc.get(),
+    })
 }

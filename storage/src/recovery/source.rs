@@ -12,11 +12,12 @@ use super::RecoveryError;
 use super::gather::{CommitAt, ExtentAt, Found, OldLog, SnapshotAt, Source};
 use super::journal::Journal;
 use super::pieces::{Key as PieceKey, Part, Pieces};
-use super::task::Io;
+use super::task::{CHUNK, Io};
+use crate::checksum::append;
 use crate::class::Replay;
 use crate::format::commit::COMMIT_HEADER;
 use crate::format::index::Span;
-use crate::format::snapshot::{self, SnapshotId};
+use crate::format::snapshot::{self, SNAPSHOT_HEADER, SnapshotId, StateSum};
 use crate::format::{FormatError, crc};
 use crate::io::{BufPool, FileName};
 use crate::mutation::{Mutation, mutated};
@@ -305,42 +306,60 @@ impl<P: BufPool> Sources<P> {
     }
 }
 
-/// Reads and checks the state in a snapshot file of `(generation, len, crc)`.
+/// Reads a snapshot file piece by piece and checks that its state is as long and has the sum that its
+/// record says: no more memory is taken than there is of it.
 pub(crate) async fn read_snapshot_file<P: BufPool>(
     io: &Io<P>,
     log: LogId,
     ordinal: Ordinal,
-    (generation, len, expected_crc): (Generation, u32, u32),
+    (generation, len, crc): (Generation, u32, u32),
 ) -> Result<Bytes, RecoveryError> {
     let file = FileName::Snapshot {
         log,
         ordinal,
         generation,
     };
-    if io.len(file).await?.is_none() {
-        return Err(RecoveryError::corrupt(
-            file,
-            0,
-            "the snapshot file is missing",
-        ));
-    }
-    let whole = io
-        .read_range(file, 0, snapshot::file_len(len as usize))
-        .await?;
+    let corrupt = |what: &str| RecoveryError::corrupt(file, 0, what);
+    let Some(there) = io.len(file).await? else {
+        return Err(corrupt("the snapshot file is missing"));
+    };
     let id = SnapshotId {
         log,
         ordinal,
         generation,
     };
-    match snapshot::decode(&whole, &id) {
-        Ok(state) if state.len() == len as usize && crc(state) == expected_crc => {
-            Ok(Bytes::copy_from_slice(state))
+    let sum = StateSum { len, crc };
+    let (mut pos, end) = (0, SNAPSHOT_HEADER + len as usize);
+    let (mut state, mut found) = (Vec::new(), 0);
+    while pos < end {
+        let part = io
+            .read_range(file, pos as u64, CHUNK.min(end - pos))
+            .await?;
+        let body = match pos {
+            0 => {
+                let head = snapshot::decode_head(&part, &id);
+                let head = head.map_err(|error| RecoveryError::format(file, 0, error))?;
+                if head != sum {
+                    return Err(corrupt("its state is not the one that the journal means"));
+                }
+                if there < end as u64 {
+                    return Err(corrupt("the snapshot file is shorter than it says"));
+                }
+                state.reserve_exact(len as usize);
+                &part[SNAPSHOT_HEADER..]
+            }
+            _ => &part[..],
+        };
+        if part.is_empty() {
+            return Err(corrupt("the snapshot file is shorter than it says"));
         }
-        Ok(_) => Err(RecoveryError::format(
-            file,
-            0,
-            FormatError::Crc("snapshot file"),
-        )),
-        Err(error) => Err(RecoveryError::format(file, 0, error)),
+        found = append(found, body);
+        state.extend_from_slice(body);
+        pos += part.len();
     }
+    if found != crc {
+        let error = FormatError::Crc("snapshot file");
+        return Err(RecoveryError::format(file, 0, error));
+    }
+    Ok(Bytes::from(state))
 }

@@ -28,6 +28,7 @@ mod retention;
 mod segments;
 mod snapshot;
 mod space;
+mod state_file;
 mod tidy;
 mod turn;
 
@@ -37,6 +38,7 @@ pub use api::{
 };
 pub use config::{LogSettings, StoreConfig};
 pub use log::own::SMALL_ENTRY;
+pub use state_file::State;
 
 use std::collections::VecDeque;
 

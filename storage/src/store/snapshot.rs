@@ -1,41 +1,60 @@
 //! Snapshots that machines hand in: into the journal if they are small, else into a file that a
 //! journal record points to once it is synced with its directory.
+//!
+//! A file is written piece by piece, its first block last; the next piece of the state is made when
+//! the one before is written.
 
-use bytes::Bytes;
-
-use crate::checksum::crc;
-use crate::format::snapshot::{INLINE_MAX, SNAPSHOT_MAX, SnapshotId, encode, file_len};
-use crate::io::{BufPool, Dir, FileName, IoResult, Op};
+use crate::format::snapshot::{INLINE_MAX, SnapshotId};
+use crate::io::{BLOCK, BufPool, Dir, FileName, IoError, IoResult, Op};
+use crate::mutation::{Mutation, mutated};
 use crate::store::Store;
 use crate::store::api::Event;
 use crate::store::journal::ring::LogKey;
 use crate::store::log::snapshots::{PendingSnapshot, SnapshotBody, Writing};
 use crate::store::ops::Purpose;
 use crate::store::space::is_refusal;
-use crate::types::{LogId, Ordinal};
+use crate::store::state_file::State;
+use crate::types::{LogId, Offset, Ordinal};
 
 /// Steps of writing a snapshot file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Directory,
     Create,
-    Write,
+    /// The next piece of the state.
+    Piece,
+    /// The first block, which tells what the others are.
+    First,
+    /// Both directories; so many syncs are not complete.
     SyncDirs(u8),
+    /// One of them has failed, and the other is not complete.
+    LastSync,
+}
+
+impl Step {
+    fn is_sync(self) -> bool {
+        matches!(self, Self::SyncDirs(_) | Self::LastSync)
+    }
 }
 
 impl<P: BufPool> Store<P> {
     /// Hands in the state of the log's machine after all entries appended so far; it may be
-    /// empty. It replaces an earlier one, and for a machine log the entries below it.
-    /// Ignored if there is no such log, or it never had an entry.
+    /// empty. It replaces an earlier one, and for a machine log the entries below it. With `keep`
+    /// the log starts no earlier than there once the snapshot is placed: what lies below is needed by
+    /// nobody then. Ignored if there is no such log, or it never had an entry.
     ///
-    /// # Panics
-    /// If `bytes` exceeds [`SNAPSHOT_MAX`].
-    pub fn put_snapshot(&mut self, log: LogId, bytes: Bytes) {
-        assert!(bytes.len() <= SNAPSHOT_MAX as usize, "snapshot too large");
+    /// A state of 4 GiB and more stops its log.
+    pub fn put_snapshot(
+        &mut self,
+        log: LogId,
+        state: impl Into<State>,
+        keep: Option<(Ordinal, Offset)>,
+    ) {
         self.reclaim.renew_rescues();
         let Some(key) = self.logs.key(log) else {
             return;
         };
+        let given = state.into();
         let state = &mut self.logs[key];
         let asked = std::mem::take(&mut state.snapshots.asked);
         if state.is_unborn() && state.placing.bytes() == 0 {
@@ -65,145 +84,182 @@ impl<P: BufPool> Store<P> {
             self.ops.remove(file);
         }
         let inline = self.config.inline_snapshot_bytes.min(INLINE_MAX);
-        if bytes.len() <= inline.min(self.journal.ring.max_body() / 4) {
-            let body = SnapshotBody::Inline(bytes);
-            let state = &mut self.logs[key];
-            state.snapshots.pending = Some(Box::new(PendingSnapshot {
-                ordinal,
-                body,
-                bytes: Bytes::new(),
-                writing: Writing::Complete,
-            }));
-            self.queue_control(key);
-            return;
-        }
-        let body = SnapshotBody::File {
-            generation: self.journal.id.generation,
-            len: u32::try_from(bytes.len()).expect("bounded above"),
-            crc: crc(&bytes),
+        let most = inline.min(self.journal.ring.max_body() / 4);
+        let generation = self.journal.id.generation;
+        let placed = self.logs[key].snapshots.placed.as_ref();
+        let (body, file, writing) = match given.within(most) {
+            Ok(state) => (SnapshotBody::Inline(state), None, Writing::Complete),
+            Err(_) if placed.is_some_and(|old| old.ordinal == ordinal) => {
+                // Nothing was applied since: the file of this name exists already.
+                return;
+            }
+            Err(file) => {
+                let (len, crc) = (0, 0);
+                let body = SnapshotBody::File {
+                    generation,
+                    len,
+                    crc,
+                };
+                let file = Some(Box::new(file));
+                (body, file, Writing::At(Step::Directory))
+            }
         };
-        let state = &mut self.logs[key];
-        if state
-            .snapshots
-            .placed
-            .as_ref()
-            .is_some_and(|old| old.ordinal == ordinal)
-        {
-            // Nothing was applied since: the file of this name exists already.
-            return;
-        }
-        state.snapshots.pending = Some(Box::new(PendingSnapshot {
+        let begins = file.is_some();
+        self.logs[key].snapshots.pending = Some(Box::new(PendingSnapshot {
             ordinal,
+            keep,
             body,
-            bytes,
-            writing: Writing::At(Step::Directory),
+            file,
+            writing,
         }));
-        let op = self.snapshot_op(key, Step::Directory);
-        self.ops.push(Purpose::SnapshotFile { log: key }, op);
+        match begins {
+            true => self.issue_snapshot_step(key, Step::Directory, false),
+            false => self.queue_control(key),
+        }
         self.turn.stir();
     }
 
-    /// The operation of a step before the last, which may be refused and taken again.
-    fn snapshot_op(&mut self, key: LogKey, step: Step) -> Op<P::Buf> {
-        let log = &self.logs[key];
-        let pending = log.snapshots.pending.as_ref().expect("the caller has one");
-        let (id, ordinal, generation) = (log.id, pending.ordinal, self.journal.id.generation);
+    /// Takes a step before the last; `again`: it was refused before.
+    fn issue_snapshot_step(&mut self, key: LogKey, step: Step, again: bool) {
+        let log = &mut self.logs[key];
+        let pending = log.snapshots.pending.as_mut();
+        let pending = pending.expect("the caller has one");
+        pending.writing = Writing::At(step);
+        let name = SnapshotId {
+            log: log.id,
+            ordinal: pending.ordinal,
+            generation: self.journal.id.generation,
+        };
+        let SnapshotId {
+            log,
+            ordinal,
+            generation,
+        } = name;
         let file = FileName::Snapshot {
-            log: id,
+            log,
             ordinal,
             generation,
         };
-        match step {
-            Step::Directory => Op::MakeDir(Dir::Log(id)),
-            Step::Create => Op::Create { file, reserve: 0 },
-            Step::Write => {
-                let len = file_len(pending.bytes.len());
-                let mut buf = self.pool.alloc(len);
-                let name = SnapshotId {
-                    log: id,
-                    ordinal,
-                    generation,
-                };
-                encode(&mut buf.as_mut()[..len], &name, &pending.bytes);
-                Op::Write {
-                    file,
-                    pos: 0,
-                    buf,
-                    durable: true,
-                }
+        let state = pending.file.as_ref().expect("its file is being written");
+        // The fault that is switched on: only the first block is made durable.
+        let early = mutated(self.config.mutation, Mutation::UnsyncedPieces);
+        let mut write = |pos, len, fill: &dyn Fn(&mut [u8])| {
+            let mut buf = self.pool.alloc(len);
+            fill(&mut buf.as_mut()[..len]);
+            let durable = step == Step::First || !early;
+            Op::Write {
+                file,
+                pos,
+                buf,
+                durable,
             }
-            Step::SyncDirs(_) => unreachable!("syncs are not taken again"),
+        };
+        let op = match step {
+            Step::Directory => Op::MakeDir(Dir::Log(log)),
+            Step::Create => Op::Create { file, reserve: 0 },
+            Step::Piece => {
+                let (pos, piece) = state.piece();
+                write(pos, piece.len(), &|out| out.copy_from_slice(piece))
+            }
+            Step::First => {
+                let sum = state.sum().expect("checked before");
+                write(0, BLOCK, &|out| state.put_first(out, &name, sum))
+            }
+            Step::SyncDirs(_) | Step::LastSync => unreachable!("syncs are not taken again"),
+        };
+        let purpose = Purpose::SnapshotFile { log: key };
+        match again {
+            true => self.ops.push_again(purpose, op),
+            false => self.ops.push(purpose, op),
         }
     }
 
     /// There may be space now: the snapshot's file goes on where it was refused.
     pub(crate) fn retry_snapshot(&mut self, key: LogKey) {
-        let pending = self.logs[key].snapshots.pending.as_mut();
-        let Some(pending) = pending else {
-            return;
-        };
-        let Writing::Refused(step) = pending.writing else {
-            return;
-        };
-        pending.writing = Writing::At(step);
-        let op = self.snapshot_op(key, step);
-        self.ops.push_again(Purpose::SnapshotFile { log: key }, op);
+        let pending = self.logs[key].snapshots.pending.as_ref();
+        if let Some(Writing::Refused(step)) = pending.map(|pending| pending.writing) {
+            self.issue_snapshot_step(key, step, true);
+        }
     }
 
     /// A step of writing a snapshot file is complete.
     pub(crate) fn snapshot_step(&mut self, key: LogKey, result: IoResult<P::Buf>) {
         let log = &mut self.logs[key];
         let id = log.id;
-        let pending = log
-            .snapshots
-            .pending
-            .as_mut()
-            .expect("a snapshot is being written");
+        let pending = log.snapshots.pending.as_mut();
+        let pending = pending.expect("a snapshot is being written");
         let Writing::At(step) = pending.writing else {
             unreachable!("its file is being written")
         };
         if let Err(error) = result {
-            let again = is_refusal(&error) && !matches!(step, Step::SyncDirs(_));
-            if again && log.removal.is_none() && !self.phase.is_stopping() {
-                return self.refuse_snapshot(key, step, error.message);
-            }
-            log.snapshots.pending = None;
-            if log.removal.is_some() {
-                self.place_end(key);
-            } else if !again {
-                self.stop_log(key, error.message);
-            }
-            return;
+            return self.snapshot_step_failed(key, step, error);
         }
-        let purpose = || Purpose::SnapshotFile { log: key };
+        let file = pending.file.as_mut();
         match step {
-            Step::Directory => {
-                pending.writing = Writing::At(Step::Create);
-                let op = self.snapshot_op(key, Step::Create);
-                self.ops.push(purpose(), op);
+            Step::Directory => self.issue_snapshot_step(key, Step::Create, false),
+            Step::Create | Step::Piece => {
+                let file = file.expect("its file is being written");
+                let more = file.next(self.config.segment_write_bytes);
+                if file.is_too_long() {
+                    let reason = "the state of its machine is longer than a snapshot can be";
+                    if log.lives() {
+                        self.stop_log(key, reason.to_owned());
+                    }
+                    return self.drop_snapshot(key);
+                }
+                let step = if more { Step::Piece } else { Step::First };
+                self.issue_snapshot_step(key, step, false);
             }
-            Step::Create => {
-                pending.writing = Writing::At(Step::Write);
-                let op = self.snapshot_op(key, Step::Write);
-                self.ops.push(purpose(), op);
-            }
-            Step::Write => {
+            Step::First => {
+                let sum = file.and_then(|file| file.sum());
+                let sum = sum.expect("it was written");
+                pending.body = SnapshotBody::File {
+                    generation: self.journal.id.generation,
+                    len: sum.len,
+                    crc: sum.crc,
+                };
+                pending.file = None;
                 pending.writing = Writing::At(Step::SyncDirs(2));
-                self.ops.push(purpose(), Op::SyncDir(Dir::Log(id)));
-                self.ops.push(purpose(), Op::SyncDir(Dir::Logs));
+                for dir in [Dir::Log(id), Dir::Logs] {
+                    let purpose = Purpose::SnapshotFile { log: key };
+                    self.ops.push(purpose, Op::SyncDir(dir));
+                }
             }
+            Step::LastSync => self.drop_snapshot(key),
             Step::SyncDirs(2) => pending.writing = Writing::At(Step::SyncDirs(1)),
             Step::SyncDirs(_) => {
                 pending.writing = Writing::Complete;
-                pending.bytes = Bytes::new();
                 self.reclaim.renew_rescues();
-                if log.removal.is_some() {
-                    log.snapshots.pending = None;
-                    self.place_end(key);
-                } else {
-                    self.queue_control(key);
+                match log.lives() {
+                    true => self.queue_control(key),
+                    false => self.drop_snapshot(key),
                 }
             }
+        }
+    }
+
+    fn snapshot_step_failed(&mut self, key: LogKey, step: Step, error: IoError) {
+        let log = &mut self.logs[key];
+        let again = is_refusal(&error) && !step.is_sync();
+        if again && log.removal.is_none() && !self.phase.is_stopping() {
+            return self.refuse_snapshot(key, step, error.message);
+        }
+        if log.lives() && !again {
+            self.stop_log(key, error.message);
+        }
+        let pending = self.logs[key].snapshots.pending.as_mut();
+        match pending.filter(|_| step == Step::SyncDirs(2)) {
+            Some(pending) => pending.writing = Writing::At(Step::LastSync),
+            None => self.drop_snapshot(key),
+        }
+    }
+
+    /// There will be no record of the snapshot, of which nothing is under way.
+    fn drop_snapshot(&mut self, key: LogKey) {
+        let log = &mut self.logs[key];
+        log.snapshots.pending = None;
+        if !log.lives() {
+            self.place_end(key);
         }
     }
 

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_storage::io::BufPool;
-use leveret_storage::store::Frontiers;
+use leveret_storage::store::{Frontiers, State};
 use leveret_storage::types::{LogId, Now};
 
 use super::super::log::LogState;
@@ -47,10 +46,10 @@ macro_rules! tenants {
         impl Tenant {
             /// What must survive of the machine, as of the last entry that has its place, which is what the
             /// store takes a snapshot to stand for.
-            pub(in crate::shard) fn snapshot(&self) -> Bytes {
+            pub(in crate::shard) fn snapshot(&self) -> State {
                 match self {
-                    Self::Partition(state) => whole(&state.hosted.machine),
-                    $($(#[$meta])* Self::$name(hosted) => whole(&hosted.machine)),+
+                    Self::Partition(state) => state_of(&state.hosted.machine),
+                    $($(#[$meta])* Self::$name(hosted) => state_of(&hosted.machine)),+
                 }
             }
 
@@ -167,20 +166,9 @@ impl From<Produce> for Asked {
     }
 }
 
-fn whole(machine: &impl Machine) -> Bytes {
-    let mut pieces = machine.snapshot();
-    let first = pieces.next().unwrap_or_default();
-    match pieces.next() {
-        None => first,
-        Some(second) => {
-            let rest = [first, second].into_iter().chain(pieces);
-            rest.fold(BytesMut::new(), |mut whole, piece| {
-                whole.extend_from_slice(&piece);
-                whole
-            })
-            .freeze()
-        }
-    }
+/// The machine's state as it is now: the store writes it piece by piece while the machine goes on.
+fn state_of(machine: &impl Machine) -> State {
+    State::of(machine.snapshot().collect::<Vec<_>>())
 }
 
 /// The machines of this core, by their logs.

@@ -126,6 +126,10 @@ impl<P: BufPool> Store<P> {
                 return false;
             }
             self.plan_new_snapshot(plan, key);
+            if self.logs[key].owed.checkpoint {
+                // Of where the log starts now: for the next commit.
+                return false;
+            }
         } else if log.owed.snapshot {
             let Some(snapshot) = &log.snapshots.placed else {
                 log.owed.snapshot = false;
@@ -209,6 +213,9 @@ impl<P: BufPool> Store<P> {
         self.reclaim.look_again();
         self.release_runs(key);
         self.remove_below_start(key);
+        if let Some(keep) = pending.keep {
+            self.keep_from(key, keep);
+        }
     }
 
     fn plan_snapshot(&mut self, plan: &mut Plan, key: LogKey) {

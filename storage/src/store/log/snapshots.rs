@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use crate::format::record::SNAPSHOT_RECORD_HEADER;
 use crate::store::snapshot::Step;
-use crate::types::{CommitSeq, Generation, Ordinal};
+use crate::store::state_file::StateFile;
+use crate::types::{CommitSeq, Generation, Offset, Ordinal};
 
 /// Where a snapshot's bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,12 +62,14 @@ pub(crate) enum Writing {
 }
 
 /// A snapshot whose record is not placed yet.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct PendingSnapshot {
     pub(crate) ordinal: Ordinal,
+    /// Where the log starts from when the record is placed, if that is further.
+    pub(crate) keep: Option<(Ordinal, Offset)>,
     pub(crate) body: SnapshotBody,
-    /// What is to be written to its file.
-    pub(crate) bytes: Bytes,
+    /// What is being written to its file.
+    pub(crate) file: Option<Box<StateFile>>,
     pub(crate) writing: Writing,
 }
 

@@ -101,6 +101,16 @@ impl<P: BufPool> Store<P> {
         self.move_start(key, (ordinal.max(state.at.start.0), before));
     }
 
+    /// A snapshot that needs nothing below `keep` is placed: the log starts there, at most at its
+    /// durable end. The checkpoint that says so stands in a later commit.
+    pub(crate) fn keep_from(&mut self, key: LogKey, keep: (Ordinal, Offset)) {
+        let log = &self.logs[key];
+        let keep = keep.min(log.at.durable);
+        if log.class.files && keep.0 > log.at.start.0 {
+            self.move_start(key, keep);
+        }
+    }
+
     fn move_start(&mut self, key: LogKey, start: (Ordinal, Offset)) {
         let log = &mut self.logs[key];
         log.at.start = start;

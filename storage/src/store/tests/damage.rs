@@ -52,7 +52,7 @@ fn world(left: Left) -> World {
     world.settle();
     for (log, byte) in [(MACHINE, 1), (LOG, 2), (OTHER, 3)] {
         let state = Bytes::from(vec![byte; 9000]);
-        world.store.put_snapshot(log, state);
+        world.store.put_snapshot(log, state, None);
     }
     world.settle();
     for log in [LOG, OTHER] {

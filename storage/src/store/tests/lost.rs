@@ -209,7 +209,9 @@ fn journaled() -> World {
         world.append(log, 500).unwrap();
         world.settle();
     }
-    world.store.put_snapshot(LOG, vec![7; 900].into());
+    world
+        .store
+        .put_snapshot(LOG, bytes::Bytes::from(vec![7; 900]), None);
     for len in [9000, 9000, 9000, 300, 200] {
         world.append(LOG, len).unwrap();
     }

@@ -14,6 +14,7 @@ mod removal;
 mod reserve;
 mod retention;
 mod slices;
+mod snapshots;
 mod space;
 mod tidy;
 mod world;

@@ -186,7 +186,7 @@ fn a_snapshot_that_is_refused_is_written_when_there_is_space() {
     world.settle();
     world.full = is_snapshot;
     let state = bytes::Bytes::from(vec![1; 5000]);
-    world.store.put_snapshot(machine, state);
+    world.store.put_snapshot(machine, state, None);
     world.settle();
     assert_eq!(begun(&world), 1);
     assert_eq!(world.append(LOG, 100), Err(AppendError::DiskFloor));
@@ -398,7 +398,7 @@ fn a_log_that_stops_during_a_bulk_write_does_not_place_what_it_gave_up() {
     // Its snapshot fails meanwhile.
     world.fails = is_snapshot;
     let state = bytes::Bytes::from(vec![1; 5000]);
-    world.store.put_snapshot(LOG, state);
+    world.store.put_snapshot(LOG, state, None);
     world.settle();
     assert_eq!(world.append(LOG, 1), Err(AppendError::Stopped));
     world.holds = |_| false;

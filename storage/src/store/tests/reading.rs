@@ -278,7 +278,7 @@ fn what_a_segment_holds_before_it_is_durable_is_not_served_with_the_rest_of_its_
     }
     // No replay needs them either, so that all leave memory that may.
     let state = bytes::Bytes::from_static(b"state");
-    world.store.put_snapshot(LOG, state);
+    world.store.put_snapshot(LOG, state, None);
     world.append_at(LOG, 900, Level::Written).unwrap();
     world.settle();
     let frontiers = world.store.frontiers(LOG).unwrap();

@@ -184,7 +184,7 @@ fn segments_stay_until_the_start_that_passed_them_is_durable_whoever_lists_them(
     }
     // No replay needs them.
     let state = bytes::Bytes::from_static(b"state");
-    world.store.put_snapshot(LOG, state);
+    world.store.put_snapshot(LOG, state, None);
     world.sleep(60_000_000);
     world.restart(LogSettings::default());
     let before = world.files_of(LOG);

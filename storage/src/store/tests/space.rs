@@ -143,7 +143,9 @@ fn entries_until_a_snapshot_is_wanted(state: usize) -> usize {
     world.store.create_log(LOG, SlotId(0), kind, settings);
     world.append(LOG, 100).unwrap();
     world.settle();
-    world.store.put_snapshot(LOG, vec![7; state].into());
+    world
+        .store
+        .put_snapshot(LOG, bytes::Bytes::from(vec![7; state]), None);
     world.settle();
     let asked = |world: &World| {
         let wanted = |event: &&Event| matches!(event, Event::SnapshotWanted { .. });
@@ -174,7 +176,7 @@ fn a_snapshot_too_large_for_the_journal_stands_in_a_file_that_is_replaced() {
         world.append(LOG, 100).unwrap();
         world
             .store
-            .put_snapshot(LOG, bytes::Bytes::from(vec![round; 5000]));
+            .put_snapshot(LOG, bytes::Bytes::from(vec![round; 5000]), None);
         world.sleep(60_000_000);
     }
     let snapshots = |world: &World| {
@@ -248,7 +250,7 @@ fn a_snapshot_that_waits_for_space_does_not_keep_the_ring_full() {
     };
     world.append(LOG, 50).unwrap();
     let state = bytes::Bytes::from(vec![1; 5000]);
-    world.store.put_snapshot(LOG, state);
+    world.store.put_snapshot(LOG, state, None);
     world.append(LOG, 50).unwrap();
     world.settle();
     // While it is written the ring fills with what a replay needs, to the last block.

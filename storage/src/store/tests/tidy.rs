@@ -131,7 +131,7 @@ fn a_stop_ends_where_the_ring_has_no_room() {
     world.settle();
     world
         .store
-        .put_snapshot(machine, Bytes::from_static(b"state"));
+        .put_snapshot(machine, Bytes::from_static(b"state"), None);
     // Only the reserve is free, and all attempts to win more were made.
     let ring = &mut world.store.journal.ring;
     ring.grant(ring.free() - ring.reserve() - ring.granted());

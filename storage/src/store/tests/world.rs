@@ -274,7 +274,8 @@ impl World {
             if let Event::SnapshotWanted { log } = event
                 && self.snapshots
             {
-                self.store.put_snapshot(log, Bytes::from_static(b"state"));
+                self.store
+                    .put_snapshot(log, Bytes::from_static(b"state"), None);
             }
             self.events.push(event);
         }
