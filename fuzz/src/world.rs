@@ -274,6 +274,8 @@ impl World {
                 // As where there is no room below the core.
                 self.core.handle_there(id, false, now);
             }
+            // As where nobody can tell.
+            Action::Measure(_) => {}
             Action::Pause(conn) => self.set_paused(conn, true),
             Action::Resume(conn) => self.set_paused(conn, false),
             Action::Close(id) => {

@@ -57,7 +57,7 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
         Mutation::LimitPerCore => &[WrongData],
         // In debug builds the core notices it itself.
         Mutation::LeavesUnserved => &[Stuck, Panicked],
-        Mutation::TrustsStrangers => &[Stuck],
+        Mutation::TrustsStrangers | Mutation::LetsStand => &[Stuck],
         // A core does not know, or knows still, what another has acknowledged.
         Mutation::OkBeforeInstall => &[Lost, Resurrected, WrongData, Panicked],
         // Order within a producer, or an answer that never comes.
@@ -83,6 +83,7 @@ pub fn mode(mutation: Mutation) -> Mode {
         Mutation::LimitPerCore
         | Mutation::LeavesUnserved
         | Mutation::TrustsStrangers
+        | Mutation::LetsStand
         | Mutation::OkBeforeInstall
         | Mutation::HopsOvertake
         | Mutation::NeverHurried

@@ -101,6 +101,16 @@ fn who_waits_for_memory_is_served_when_others_leave() {
     assert!(expected.contains(&violation.kind), "{violation:?}");
 }
 
+/// The control is the mutation: what stands still is left alone.
+#[test]
+fn who_waits_for_memory_is_served_when_others_stand_still() {
+    let violation_of = |mutation| run(9, Mode::Cores, mutation, false).violation;
+    assert!(violation_of(None).is_none());
+    let violation = violation_of(Some(Mutation::LetsStand)).expect("they stand still");
+    let expected = expected(Mutation::LetsStand);
+    assert!(expected.contains(&violation.kind), "{violation:?}");
+}
+
 /// The control is the mutation: strangers' long requests are served as those of one that has sent some.
 #[test]
 fn who_has_sent_long_requests_does_not_wait_for_those_that_never_have() {

@@ -102,6 +102,8 @@ mutations! {
     LeavesUnserved = "leaves-unserved",
     /// Who has never sent a long request to its end is served as if it had.
     TrustsStrangers = "trusts-strangers",
+    /// A long request that stands still is not closed for others that wait for memory.
+    LetsStand = "lets-stand",
     /// A change of the topology is answered when it is in force on core 0.
     OkBeforeInstall = "ok-before-install",
     /// What one core tells another comes before what it told it earlier and has not left.

@@ -1,9 +1,9 @@
 //! Permits as connections see them: who gets one, who waits, and bodies that are received in pieces.
 //!
 //! A body above 16 KiB is received straight into its own buffer, a piece at a time, each with its
-//! permit and its deadline: a peer that has sent little holds little, and one that sends slowly is
-//! closed as soon as others wait for what it holds. One that has sent such a body to its end is
-//! [served before](super::permits) those that never have.
+//! permit: a peer that has sent little holds little. One that stands still is [closed](Core::judge_body)
+//! when others wait for what it holds. Who has sent much in such bodies is
+//! [served before](super::permits) those that have not.
 //!
 //! A [short](SHORT_FRAME) one that finds no memory does not wait in line beside those, which may be
 //! many and come again: the kernel holds what has come of it, and once that is all it is like any other
@@ -17,22 +17,17 @@ use leveret_storage::types::{Mono, Now};
 use leveret_wire::kafka::Checking;
 
 use super::Core;
-use super::boundary::{Action, ConnId, Protocol};
-use super::inbound::Due;
+use super::boundary::{Action, ConnId, Inflow, Protocol};
 use super::intake::{self, Frame, SHORT_FRAME};
 use super::kafka::is_produce;
-use super::permits::Lane;
+use super::permits::{Demand, LEAST_RATE, Lane};
 use super::session::{Blocked, Large, Rest, Session};
 
-/// The least rate of a body while others wait for permits, bytes a second.
-const LEAST_RATE: u64 = 128 << 10;
-/// What a piece has beyond the time of the least rate, nanoseconds.
-const PATIENCE: u64 = 500_000_000;
-/// How soon a slow piece is looked at again, nanoseconds.
-const LOOK_AGAIN: u64 = 500_000_000;
-/// A body that has taken so much of its peer's time and holds more than its share may be closed for others
-/// that wait, nanoseconds.
-const TAKES_LONG: u64 = 1_000_000_000;
+/// So many bodies at most are looked at, at a time, for one that stands still: some microseconds each, and as
+/// many to close it.
+const LOOKS: usize = 32;
+/// In nanoseconds.
+const SECOND: u128 = 1_000_000_000;
 
 impl<P: BufPool> Core<P> {
     /// Takes a permit, or blocks the connection until there is one. Whether it was taken.
@@ -114,8 +109,9 @@ impl<P: BufPool> Core<P> {
             len: frame.len,
             held,
             partial: None,
-            piece: 0,
             since: now.mono,
+            last: now.mono,
+            looked: None,
             spent: 0,
         });
         self.receive_piece(conn, intake::place(frame, so_far), now);
@@ -140,14 +136,10 @@ impl<P: BufPool> Core<P> {
     /// Receives what the frame has a permit for and is not there.
     fn receive_piece(&mut self, conn: ConnId, mut into: BytesMut, now: Now) {
         let session = self.sessions.get(conn).expect("it sends a body");
-        session.pieces = session.pieces.wrapping_add(1);
-        let number = session.pieces;
         let large = session.large.as_mut().expect("it sends a body");
         let len = large.held - into.len();
-        (large.piece, large.since) = (len, now.mono);
-        let due = now.mono.after(large.time());
+        (large.since, large.last) = (now.mono, now.mono);
         intake::make_room(&mut into, len, large.len);
-        self.deadlines.set(due, Due::Body(conn, number));
         self.actions.push_back(Action::Receive { conn, into, len });
     }
 
@@ -227,9 +219,9 @@ impl<P: BufPool> Core<P> {
         };
         if partial.len() >= len {
             // Its peer has done its part, however long it waits here. A short one costs too little to prove
-            // anything.
+            // anything, nor does it what one that is slow holds meanwhile.
             match len > SHORT_FRAME {
-                true => self.permits.finish_body(conn),
+                true => self.permits.finish_body(conn, large.proves()),
                 false => self.permits.end_body(conn),
             }
             if session.protocol() == Protocol::Kafka && !is_produce(partial) {
@@ -249,51 +241,37 @@ impl<P: BufPool> Core<P> {
         self.receive_piece(conn, into, now);
     }
 
-    /// A piece is not there in the time that it has: what that means depends on who waits.
-    pub(super) fn piece_is_due(&mut self, conn: ConnId, number: u32, now: Mono) {
-        // Whoever has a body has a deadline, so somebody comes here as long as bodies keep others out.
-        let sessions = &mut self.sessions;
-        let takes_long = |conn| {
-            let time = sessions
-                .get(conn)
-                .map_or(0, |session| session.body_time(now));
-            time >= TAKES_LONG
-        };
-        for greedy in self.permits.in_the_way(now, takes_long) {
-            self.slow_bodies += 1;
-            let message = "a body held more than its share while others waited for memory";
-            self.too_late(greedy, message);
-        }
-        let Some(session) = self.sessions.get(conn) else {
+    /// Looks at bodies that others wait for, if it is time to.
+    pub(super) fn review_bodies(&mut self, now: Mono) {
+        let due = self.permits.review_due().is_some_and(|due| due <= now);
+        if !due {
             return;
-        };
-        let due = session.pieces == number && !session.closing;
-        let held_up = session.is_held_up();
-        let Some(large) = session.large.as_ref().filter(|_| due) else {
-            return;
-        };
-        // Without its next permit it cannot send, nor while something of ours keeps it.
-        let ours = large.partial.is_some() || held_up;
-        let time = now.since(large.since);
-        if ours || time < large.time() {
-            return self.look_at_piece_again(conn, number, now);
         }
-        // What has come of a piece is not seen before it is all there.
-        if time >= self.settings.idle_ns {
-            self.idle_closed += 1;
-            return self.too_late(conn, "a request stood still in the middle for too long");
-        }
-        if !self.permits.is_contended() {
-            return self.look_at_piece_again(conn, number, now);
-        }
-        self.slow_bodies += 1;
-        let message = "a body came slower than 128 KiB/s while others waited for memory";
-        self.too_late(conn, message);
+        let (sessions, actions) = (&mut self.sessions, &mut self.actions);
+        let bodies = self.permits.review(now);
+        let suspects = bodies.filter(|(conn, demand)| {
+            let session = sessions.get(*conn);
+            let piece = session.and_then(Session::awaited_piece);
+            piece.is_some_and(|large| now.since(large.last) >= demand.patience)
+        });
+        let looks = suspects.take(LOOKS).map(|(conn, _)| Action::Measure(conn));
+        actions.extend(looks);
     }
 
-    fn look_at_piece_again(&mut self, conn: ConnId, number: u32, now: Mono) {
-        self.deadlines
-            .set(now.after(LOOK_AGAIN), Due::Body(conn, number));
+    /// What has come of a connection whose body others wait for: it is closed if that stands still. Those that
+    /// were closed before it may be enough.
+    pub(super) fn judge_body(&mut self, conn: ConnId, inflow: Inflow, now: Mono) {
+        let demand = self.permits.demand(conn);
+        let Some(demand) = demand.filter(|_| !self.shard.breaks(Mutation::LetsStand)) else {
+            return;
+        };
+        let session = self.sessions.get(conn);
+        let piece = session.and_then(Session::awaited_piece);
+        if piece.is_some_and(|large| large.stands(inflow, demand, now)) {
+            self.slow_bodies += 1;
+            let message = "a request stood still or came slower than 128 KiB/s while others waited for memory";
+            self.too_late(conn, message);
+        }
     }
 
     /// Gives back what a connection that is gone held for its body, and its place in line.
@@ -308,19 +286,38 @@ impl<P: BufPool> Core<P> {
 }
 
 impl Session {
-    /// What the body that is being received has taken of its peer's time, nanoseconds.
-    fn body_time(&self, now: Mono) -> u64 {
-        let Some(large) = &self.large else { return 0 };
-        match large.partial.is_some() || self.is_held_up() {
-            true => large.spent,
-            false => large.spent + now.since(large.since),
-        }
+    /// The body of which the peer has to send a piece, if nothing of ours keeps it from that.
+    fn awaited_piece(&mut self) -> Option<&mut Large> {
+        let peers = !self.closing && !self.is_held_up();
+        let large = self.large.as_mut().filter(|_| peers);
+        large.filter(|large| large.partial.is_none())
     }
 }
 
 impl Large {
-    /// What the present piece may take while others wait for permits, nanoseconds.
-    fn time(&self) -> u64 {
-        PATIENCE + (self.piece as u64).saturating_mul(1_000_000_000) / LEAST_RATE
+    /// The peer was kept from sending until now.
+    pub(super) fn let_go_on(&mut self, now: Mono) {
+        (self.since, self.last, self.looked) = (now, now, None);
+    }
+
+    /// Whether nothing has come of the piece for too long, or too little.
+    fn stands(&mut self, inflow: Inflow, demand: Demand, now: Mono) -> bool {
+        let quiet = inflow.quiet.min(now.since(self.since));
+        self.last = Mono(now.0 - quiet);
+        let (at, bytes) = *self.looked.get_or_insert((now, inflow.bytes));
+        let time = now.since(at);
+        if quiet >= demand.patience || time < demand.patience {
+            return quiet >= demand.patience;
+        }
+        self.looked = Some((now, inflow.bytes));
+        let came = u128::from(inflow.bytes - bytes) * SECOND;
+        came < u128::from(demand.rate) * u128::from(time)
+    }
+
+    /// What the body proves of its peer, now that it is all there: as much as it is longer than one that just
+    /// does not stand still would have become.
+    fn proves(&self) -> u64 {
+        let least = u128::from(LEAST_RATE) * u128::from(self.spent) / SECOND;
+        (self.len as u64).saturating_sub(u64::try_from(least).unwrap_or(u64::MAX))
     }
 }

@@ -41,6 +41,15 @@ impl Protocol {
     }
 }
 
+/// What has come of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inflow {
+    /// Bytes since its beginning, whether they were received or lie below the driver.
+    pub bytes: u64,
+    /// How long ago the last of them came, nanoseconds.
+    pub quiet: u64,
+}
+
 /// The buffer type of a behaviour's pool.
 pub type BufOf<B> = <<B as Behaviour>::Pool as BufPool>::Buf;
 
@@ -78,6 +87,8 @@ pub enum Action<Buf, Message> {
         /// How many bytes, some dozens of KiB at most: whatever lies below the driver keeps them.
         len: usize,
     },
+    /// Tell by [`Behaviour::handle_inflow`] what has come of the connection, be it received or not.
+    Measure(ConnId),
     /// Stop receiving from the connection (no permit for more); bytes already on their way up
     /// may still be delivered.
     Pause(ConnId),
@@ -131,6 +142,10 @@ pub trait Behaviour {
     /// has sent its last, or there is no room for it below.
     fn handle_there(&mut self, conn: ConnId, whole: bool, now: Now) {
         let _nothing_was_awaited = (conn, whole, now);
+    }
+    /// What [`Action::Measure`] asked for; nothing if the connection is gone.
+    fn handle_inflow(&mut self, conn: ConnId, inflow: Inflow, now: Now) {
+        let _nothing_was_asked = (conn, inflow, now);
     }
     /// So many more bytes of the connection left for the peer.
     fn handle_sent(&mut self, conn: ConnId, bytes: usize, now: Now);

@@ -30,8 +30,6 @@ pub(super) enum Due {
     Hello(ConnId),
     /// A look whether the connection in that slot is idle.
     Idle(u32),
-    /// The piece of this number of a body that the connection was sending.
-    Body(ConnId, u32),
     /// The connection's last words, to a peer that had taken so many bytes.
     Goodbye(ConnId, u64),
     /// A look at connections that take no answers.
@@ -334,7 +332,6 @@ impl<P: BufPool> Core<P> {
         match due {
             Due::Hello(conn) => self.hello_is_due(conn, now.mono),
             Due::Idle(slot) => self.idle_is_due(slot, now.mono),
-            Due::Body(conn, number) => self.piece_is_due(conn, number, now.mono),
             Due::Goodbye(conn, sent) => self.goodbye_is_due(conn, sent, now.mono),
             Due::Answers => self.answers_are_due(now),
         }

@@ -52,7 +52,7 @@ use slab::Slab;
 
 use ailing::Ailing;
 use answers::Answers;
-use boundary::{Action, Behaviour, BufOf, ConnId, Protocol};
+use boundary::{Action, Behaviour, BufOf, ConnId, Inflow, Protocol};
 pub use check::UnderWay;
 use deadlines::Deadlines;
 use gather::Gather;
@@ -271,6 +271,11 @@ impl<P: BufPool> Behaviour for Core<P> {
         self.settle(now);
     }
 
+    fn handle_inflow(&mut self, conn: ConnId, inflow: Inflow, now: Now) {
+        self.judge_body(conn, inflow, now.mono);
+        self.settle(now);
+    }
+
     fn handle_sent(&mut self, conn: ConnId, bytes: usize, now: Now) {
         self.sent(conn, bytes, now);
         self.settle(now);
@@ -335,6 +340,7 @@ impl<P: BufPool> Behaviour for Core<P> {
             self.deadline_passed(due, now);
         }
         self.sweep(now);
+        self.review_bodies(now.mono);
         self.serve_line(now);
         self.settle(now);
     }
@@ -367,6 +373,7 @@ impl<P: BufPool> Behaviour for Core<P> {
             self.deadlines.next(),
             self.sweep.due(),
             self.stop.deadline(),
+            self.permits.review_due(),
         ];
         let now = [self.slices.waiting_since(), self.permits.due_since()];
         own.into_iter()

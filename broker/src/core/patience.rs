@@ -37,17 +37,17 @@ impl<P: BufPool> Core<P> {
             self.sessions.look_after(slot, false);
             return;
         };
-        let since = match session.waits_for_nothing() {
-            true => session.touched,
-            false => now,
-        };
+        let since = session.idle_since().unwrap_or(now);
         if now.since(since) < self.settings.idle_ns {
             return self.look_whether_idle(slot, since);
         }
-        let conn = session.conn;
+        let (conn, in_request) = (session.conn, session.large.is_some());
         self.idle_closed += 1;
         tracing::debug!(core = self.id.0, "an idle connection is closed");
-        self.end(conn);
+        match in_request {
+            true => self.too_late(conn, "a request stood still in the middle for too long"),
+            false => self.end(conn),
+        }
         self.look_whether_idle(slot, now);
     }
 
@@ -70,11 +70,20 @@ impl<P: BufPool> Core<P> {
 }
 
 impl Session {
-    /// Whether nothing is under way on the connection but what its peer has to do: to send a request, or
-    /// to take its answers. A body that is being received has its own deadlines.
-    fn waits_for_nothing(&self) -> bool {
-        let requests = self.waiting > 0 || self.large.is_some() || self.is_held_up();
-        !self.closing && !requests && self.subscribed.keys.is_empty()
+    /// Since when nothing is under way on the connection but what its peer has to do, if so: to send a request,
+    /// to go on with one, or to take its answers. What has come of a piece of a body is not seen before that is
+    /// all there.
+    fn idle_since(&self) -> Option<Mono> {
+        if self.closing || self.is_held_up() {
+            return None;
+        }
+        match &self.large {
+            Some(large) => large.partial.is_none().then_some(large.since),
+            None => {
+                let waits = self.waiting > 0 || !self.subscribed.keys.is_empty();
+                (!waits).then_some(self.touched)
+            }
+        }
     }
 
     /// Whether it is the core that makes the connection wait. Who does not take its answers waits for
@@ -87,7 +96,7 @@ impl Session {
     pub(super) fn let_go_on(&mut self, now: Mono) {
         self.hello_since = now;
         if let Some(large) = &mut self.large {
-            large.since = now;
+            large.let_go_on(now);
         }
     }
 }

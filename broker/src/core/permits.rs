@@ -10,14 +10,12 @@
 //!
 //! There are two [lanes](Lane). Bodies that are being received, which take as long as their peers
 //! take, hold three quarters of the budget at most; the last quarter is only for what has arrived
-//! whole, which is soon answered. So no number of slow bodies keeps a small request out. What holds
-//! more than its share of the bodies' lane while somebody waits long is [in the way](Permits::in_the_way).
+//! whole, which is soon answered. So no number of slow bodies keeps a small request out.
 //!
-//! Anybody can begin a body; who has sent one to its end has [proved](Standing) that it means to. Those that
+//! Anybody can begin a body; who has sent many to their end has [proved](Standing) that it means to. Those that
 //! have not hold half of the bodies' lane at most, and wait for each other: what strangers begin and leave
-//! half keeps nobody out who has got through once. Each body that a connection has finished also lets its
-//! next ones overtake one body that came before, so those that have sent much are ahead of those that
-//! proved themselves only to stand still now.
+//! half keeps nobody out who has got through often. A body that stands still is closed when others want what
+//! it holds, the [sooner](review) the more of them wait.
 //!
 //! Nobody has to remember to wake anybody: [`Permits::next`] says who is to be served, and a core
 //! asks after everything that it handled. What holds then: *if somebody waits, something that does
@@ -28,31 +26,29 @@
 //! unless somebody proven waits: a frame may be longer than that half.
 
 mod crowd;
+mod review;
 
 use std::collections::BTreeMap;
 
 use leveret_storage::types::Mono;
 
 use super::boundary::ConnId;
-pub(super) use crowd::Lane;
 use crowd::{Account, Body, Crowd, Line, Place, Standing, Want};
+
+pub(super) use crowd::Lane;
+pub(super) use review::{Demand, LEAST_RATE};
 
 /// So many at the head of the line are looked at for one that holds no more than its share.
 const LOOK: usize = 16;
-
-/// So many bodies at most may a connection's next one overtake for those that it has finished.
-const MOST_AHEAD: u64 = 1024;
 
 /// A body that begins is promised so many bytes at most, and what that takes is kept for it: most go on to
 /// their end without waiting, and many that have begun do not hold a little each and wait for each other.
 const PROMISE: usize = 512 << 10;
 
-/// Who waits for so long while a body holds more than its share has it closed, nanoseconds.
-const LONG: u64 = 2_000_000_000;
-/// So many bodies at most are closed for that at a time,
-const AT_ONCE: usize = 16;
-/// and then none for so long, nanoseconds: what they give back has to arrive.
-const BETWEEN: u64 = 250_000_000;
+/// So many bytes of bodies has a connection to send to their end to have proved itself, and more than twice as
+/// many are not counted. Few enough for a producer that is as fast as others, and too many to be sent anew
+/// by each of many peers whenever they are closed.
+const PROOF: u64 = 4 << 20;
 
 /// Bytes that requests of one core may hold, who holds them, and who waits for some.
 #[derive(Debug)]
@@ -68,8 +64,8 @@ pub(super) struct Permits {
     proven: Crowd,
     strangers: Crowd,
     tickets: u64,
-    /// When it was looked last for bodies that are in the way.
-    looked: Option<Mono>,
+    /// When it was looked last for bodies that stand still.
+    reviewed: Mono,
     /// Since when somebody waits and nothing was granted or given back.
     still_since: Option<Mono>,
     /// The simulator has [made it so](Self::turn_deaf).
@@ -89,7 +85,7 @@ impl Permits {
             proven: Crowd::default(),
             strangers: Crowd::default(),
             tickets: 0,
-            looked: None,
+            reviewed: Mono(0),
             still_since: None,
             deaf: false,
         }
@@ -103,8 +99,7 @@ impl Permits {
 
     /// The simulator breaks the rule that a connection has to prove itself.
     pub(super) fn trust(&mut self, conn: ConnId) {
-        let account = self.account(conn);
-        account.finished = account.finished.max(1);
+        self.account(conn).proof = PROOF;
     }
 
     /// Takes `bytes` for a connection's next request or, if it is sending a body, for the next piece
@@ -117,16 +112,14 @@ impl Permits {
         }
         let account = *self.account(conn);
         let line = account.line(lane);
-        let want = self.want(&account, bytes, lane, now);
+        let want = self.want(&account, bytes, lane);
         if want.more == 0 {
             self.grant(want, now);
             return true;
         }
         let place = account.waits.or(account.body.map(|body| body.place));
-        let place = place.unwrap_or_else(|| self.next_place(line, &account));
-        let waiting = self.line(line);
-        let since = waiting.get(&place).map_or(now, |want| want.since);
-        waiting.insert(place, Want { since, ..want });
+        let place = place.unwrap_or_else(|| self.next_place());
+        self.line(line).insert(place, want);
         self.change(conn, |account| account.waits = Some(place));
         self.still_since.get_or_insert(now);
         let granted = self.next() == Some(conn);
@@ -148,7 +141,7 @@ impl Permits {
         now: Mono,
     ) -> bool {
         let account = *self.account(conn);
-        let want = self.want(&account, bytes, lane, now);
+        let want = self.want(&account, bytes, lane);
         let taken = !self.is_contended() && self.fits(want.more, account.line(lane));
         if taken {
             self.account(conn).waited = None;
@@ -158,19 +151,14 @@ impl Permits {
     }
 
     /// What the connection wants when it wants so many bytes.
-    fn want(&self, account: &Account, bytes: usize, lane: Lane, since: Mono) -> Want {
+    fn want(&self, account: &Account, bytes: usize, lane: Lane) -> Want {
         let more = match (account.body, lane) {
             (Some(body), _) => bytes.saturating_sub(body.promised),
             (None, Lane::Body { whole }) => bytes.max(self.promise(whole)),
             (None, Lane::Whole) => bytes,
         };
         let conn = account.conn;
-        Want {
-            conn,
-            bytes,
-            more,
-            since,
-        }
+        Want { conn, bytes, more }
     }
 
     /// What the connection took last, `bytes`, is the first piece of a body of `whole` bytes that it is
@@ -183,7 +171,7 @@ impl Permits {
         assert!(account.body.is_none(), "one body at a time");
         let standing = account.standing();
         let place = self.account(conn).waited.take();
-        let place = place.unwrap_or_else(|| self.next_place(Line::Body(standing), &account));
+        let place = place.unwrap_or_else(|| self.next_place());
         let (held, promised) = (bytes, self.promise(whole).saturating_sub(bytes));
         let crowd = self.crowd(standing);
         crowd.bodies.insert(place, conn);
@@ -196,12 +184,12 @@ impl Permits {
         });
     }
 
-    /// The body has come to its end: its connection has proved itself. What it holds is given back like that
-    /// of any request.
-    pub(super) fn finish_body(&mut self, conn: ConnId) {
-        let sends = self.account(conn).body.is_some();
+    /// The body has come to its end, which proves so many bytes. What it holds is given back like that of any
+    /// request.
+    pub(super) fn finish_body(&mut self, conn: ConnId, bytes: u64) {
         self.end_body(conn);
-        self.account(conn).finished += u64::from(sends);
+        let account = self.account(conn);
+        account.proof = (account.proof + bytes).min(2 * PROOF);
     }
 
     /// The body is over, be it complete or given up; what it holds is given back like that of any request.
@@ -294,58 +282,6 @@ impl Permits {
         first.map(|(place, want)| (*place, *want))
     }
 
-    /// Bodies that hold more than their share, those that hold most, while others who hold no more have waited
-    /// long: as many as hold what those want. They are to be closed, however well they come, if they have
-    /// taken long for it, which is the caller's to know (`takes_long`). Strangers that have their half wait
-    /// for each other.
-    #[must_use]
-    pub(super) fn in_the_way(
-        &mut self,
-        now: Mono,
-        mut takes_long: impl FnMut(ConnId) -> bool,
-    ) -> Vec<ConnId> {
-        let just_looked = self.looked.is_some_and(|at| now.since(at) < BETWEEN);
-        if just_looked || !self.is_contended() {
-            return Vec::new();
-        }
-        self.looked = Some(now);
-        let holds = |conn: ConnId| self.known(conn).map_or(0, |account| account.held);
-        let waits_long = |line: &BTreeMap<Place, Want>, share: usize| {
-            let modest = line.values().filter(|want| holds(want.conn) <= share);
-            let long = modest.filter(|want| now.since(want.since) >= LONG);
-            long.take(LOOK).map(|want| want.more).sum::<usize>()
-        };
-        let share = self.share();
-        let wanted = waits_long(&self.whole_line, share) + waits_long(&self.proven.line, share);
-        let their_share = self.strangers_half() / self.strangers.len().max(1);
-        let wanted_by_strangers = waits_long(&self.strangers.line, their_share);
-        // Strangers that have their half wait for each other only.
-        let proven = &self.proven.bodies;
-        let (share, proven) = match wanted > 0 || self.strangers_may_have(wanted_by_strangers) {
-            true => (share, Some(proven.values())),
-            false => (share.min(their_share), None),
-        };
-        let mut wanted = wanted + wanted_by_strangers;
-        if wanted == 0 {
-            return Vec::new();
-        }
-        let bodies = self.strangers.bodies.values();
-        let bodies = bodies.chain(proven.into_iter().flatten());
-        let mut most: Vec<(usize, ConnId)> = bodies
-            .filter_map(|conn| Some((self.known(*conn)?.body?.held, *conn)))
-            .filter(|(held, _)| *held > share)
-            .filter(|(_, conn)| takes_long(*conn))
-            .collect();
-        most.sort_unstable_by(|a, b| b.cmp(a));
-        let mut is_missing = |held: usize| {
-            let missing = wanted > 0;
-            wanted = wanted.saturating_sub(held);
-            missing
-        };
-        let named = most.into_iter().take_while(|(held, _)| is_missing(*held));
-        named.take(AT_ONCE).map(|(_, conn)| conn).collect()
-    }
-
     /// The connection waits no more and sends no more. What it holds stays held until it is given
     /// back.
     pub(super) fn step_out(&mut self, conn: ConnId) {
@@ -429,13 +365,18 @@ impl Permits {
 
     /// What strangers may hold of the bodies' lane.
     fn strangers_half(&self) -> usize {
-        (self.total - self.kept()) / 2
+        self.lane() / 2
     }
 
     /// What a body of `whole` bytes is promised when it begins.
     fn promise(&self, whole: usize) -> usize {
-        let most = PROMISE.min((self.total - self.kept()) / 16);
+        let most = PROMISE.min(self.lane() / 16);
         whole.min(most)
+    }
+
+    /// What bodies may hold.
+    fn lane(&self) -> usize {
+        self.total - self.kept()
     }
 
     fn in_bodies(&self) -> usize {
@@ -467,7 +408,7 @@ impl Permits {
 
     /// Whether it is bodies, not requests, that leave no room for a piece.
     fn lane_is_full(&self, more: usize) -> bool {
-        self.in_bodies() + self.promised() + more > self.total - self.kept()
+        self.in_bodies() + self.promised() + more > self.lane()
     }
 
     fn strangers_may_have(&self, more: usize) -> bool {
@@ -511,16 +452,10 @@ impl Permits {
         self.still_since = self.is_contended().then_some(now);
     }
 
-    /// The last place in a line, but for what the connection may overtake there.
-    fn next_place(&mut self, line: Line, account: &Account) -> Place {
+    /// The last place in a line.
+    fn next_place(&mut self) -> Place {
         self.tickets += 1;
-        let ticket = self.tickets;
-        let ahead = match line {
-            Line::Whole => 0,
-            Line::Body(_) => account.finished.min(MOST_AHEAD),
-        };
-        let rank = ticket.saturating_sub(ahead);
-        Place { rank, ticket }
+        Place(self.tickets)
     }
 
     fn known(&self, conn: ConnId) -> Option<&Account> {
@@ -540,7 +475,7 @@ impl Permits {
             waits: None,
             waited: None,
             body: None,
-            finished: 0,
+            proof: 0,
         });
         assert_eq!(account.conn, conn, "the one before it has left");
         account

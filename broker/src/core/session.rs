@@ -79,10 +79,12 @@ pub(super) struct Large {
     pub(super) partial: Option<BytesMut>,
     /// How far its lines were checked once it was all there, of a Kafka request that has some.
     pub(super) checking: Checking,
-    /// Bytes of the present piece.
-    pub(super) piece: usize,
-    /// Since when the peer could send that.
+    /// Since when the peer could send the present piece.
     pub(super) since: Mono,
+    /// When the last byte of it came, as far as is known.
+    pub(super) last: Mono,
+    /// When it was looked at, and what had come of the connection by then.
+    pub(super) looked: Option<(Mono, u64)>,
     /// What its peer took for the pieces before, nanoseconds.
     pub(super) spent: u64,
 }
@@ -110,8 +112,6 @@ pub(super) struct Session {
     pub(super) rx: BytesMut,
     pub(super) rest: Rest,
     pub(super) large: Option<Large>,
-    /// Pieces of large frames so far, so that a deadline finds the one that it was set for.
-    pub(super) pieces: u32,
     /// Encoded in this turn and not yet given to the driver.
     pub(super) out: BytesMut,
     /// Bytes of answers that are complete and not sent: given to the driver, or waiting for
@@ -161,7 +161,6 @@ impl Session {
             rx: BytesMut::new(),
             rest: Rest::default(),
             large: None,
-            pieces: 0,
             out: BytesMut::new(),
             unsent: 0,
             kept: 0,

@@ -276,6 +276,11 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
             Action::Send { conn, bytes } => self.sockets.send(conn, bytes),
             Action::Receive { conn, into, len } => self.sockets.receive(conn, into, len),
             Action::Await { conn, len } => self.sockets.await_bytes(conn, len),
+            Action::Measure(conn) => {
+                if let Some(inflow) = self.sockets.inflow(conn) {
+                    self.behaviour.handle_inflow(conn, inflow, now);
+                }
+            }
             Action::Pause(conn) => self.sockets.pause(conn),
             Action::Resume(conn) => self.sockets.resume(conn),
             Action::Close(conn) => self.sockets.close(conn, now.mono),

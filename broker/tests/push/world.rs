@@ -209,7 +209,7 @@ impl World {
     /// The peer sends bytes, which are taken as far as the core lets them in.
     pub(crate) fn offer(&mut self, conn: Conn, bytes: &[u8]) {
         let peer = self.peers.get_mut(&conn).expect("open");
-        peer.offered.extend_from_slice(bytes);
+        peer.send(bytes, self.now);
         self.turn();
     }
 
@@ -545,6 +545,12 @@ impl World {
             Action::Await { conn, len } => {
                 let peer = self.peers.get_mut(&(core, conn));
                 peer.expect("open").awaited = Some(len);
+            }
+            Action::Measure(conn) => {
+                let peer = self.peers.get(&(core, conn));
+                if let Some(inflow) = peer.map(|peer| peer.inflow(self.now)) {
+                    self.cores[core].handle_inflow(conn, inflow, at(self.now));
+                }
             }
             Action::Pause(conn) => self.set_paused((core, conn), true),
             Action::Resume(conn) => self.set_paused((core, conn), false),

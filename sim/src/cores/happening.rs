@@ -176,6 +176,13 @@ impl World {
                     peer.awaited = Some(len);
                 }
             }
+            Action::Measure(conn) => {
+                let now = self.now();
+                let inflow = self.peer(core, conn).map(|peer| peer.inflow(now.mono));
+                if let Some(inflow) = inflow {
+                    self.handle(core, |core| core.handle_inflow(conn, inflow, now));
+                }
+            }
             Action::Pause(conn) => self.set_paused(core, conn, true),
             Action::Resume(conn) => self.set_paused(core, conn, false),
             Action::Close(conn) => {
@@ -245,6 +252,7 @@ impl World {
             return self.handle(core, |core| core.handle_input_ended(id, now));
         }
         let most = self.rng.magnitude(1, PIECE) as usize;
+        peer.came_last = self.now;
         if let Some((mut body, missing)) = peer.body.take() {
             let len = peer.receive(&mut body, missing.min(most * 64));
             if len == missing {

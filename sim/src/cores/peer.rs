@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use leveret_broker::core::boundary::{ConnId, Protocol};
-use leveret_storage::types::CoreId;
+use leveret_broker::core::boundary::{ConnId, Inflow, Protocol};
+use leveret_storage::types::{CoreId, Mono};
 
 /// How the peer ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,9 @@ pub(super) struct Peer {
     pub(super) protocol: Protocol,
     /// Sent and not arrived.
     pub(super) input: VecDeque<u8>,
+    /// Bytes that have arrived, and when the last of them did.
+    pub(super) came: u64,
+    pub(super) came_last: Mono,
     pub(super) end: End,
     /// The broker reads nothing of it.
     pub(super) paused: bool,
@@ -68,6 +71,8 @@ impl Peer {
             id,
             protocol,
             input: VecDeque::new(),
+            came: 0,
+            came_last: Mono(0),
             end: End::None,
             paused: false,
             body: None,
@@ -120,6 +125,14 @@ impl Peer {
     pub(super) fn receive(&mut self, into: &mut BytesMut, most: usize) -> usize {
         let len = most.min(self.input.len());
         into.extend(self.input.drain(..len));
+        self.came += len as u64;
         len
+    }
+
+    pub(super) fn inflow(&self, now: Mono) -> Inflow {
+        Inflow {
+            bytes: self.came,
+            quiet: now.since(self.came_last),
+        }
     }
 }

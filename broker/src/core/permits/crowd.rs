@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use leveret_storage::types::Mono;
-
+use super::PROOF;
 use crate::core::boundary::ConnId;
 
 /// What bytes are for.
@@ -18,7 +17,7 @@ pub(in crate::core) enum Lane {
 /// What a connection has shown of how it sends bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It has not finished one.
+    /// It has not yet sent enough of them to their end.
     Stranger,
     /// It has, and left none half: it would have been closed.
     Proven,
@@ -31,14 +30,9 @@ pub(super) enum Line {
     Body(Standing),
 }
 
-/// A place in a line, and in the order of bodies; the smaller is the earlier.
+/// A place in a line, and in the order of bodies, used once; the smaller is the earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    /// Its ticket, less what it may overtake.
-    pub(super) rank: u64,
-    /// Used once.
-    pub(super) ticket: u64,
-}
+pub(super) struct Place(pub(super) u64);
 
 /// What a connection that waits in line wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +41,6 @@ pub(super) struct Want {
     pub(super) bytes: usize,
     /// What that adds to what is spoken for: more where a body begins, nothing where it was promised then.
     pub(super) more: usize,
-    /// When it came into the line.
-    pub(super) since: Mono,
 }
 
 /// A body that is being received.
@@ -79,9 +71,13 @@ impl Crowd {
         first.map(|(place, want)| (*place, *want))
     }
 
-    /// How many send a body or wait, those that do both twice.
-    pub(super) fn len(&self) -> usize {
-        self.bodies.len() + self.line.len()
+    /// Whether those in line want more than that.
+    pub(super) fn wants_more_than(&self, room: usize) -> bool {
+        let sums = self.line.values().scan(0, |sum, want| {
+            *sum += want.more;
+            Some(*sum)
+        });
+        sums.into_iter().any(|sum| sum > room)
     }
 
     /// What the eldest body waits for, if it does.
@@ -103,15 +99,15 @@ pub(super) struct Account {
     /// it is ahead of those that came after it and have not begun.
     pub(super) waited: Option<Place>,
     pub(super) body: Option<Body>,
-    /// Bodies that it has sent to their end.
-    pub(super) finished: u64,
+    /// Bytes that it has sent in bodies that came to their end, and soon.
+    pub(super) proof: u64,
 }
 
 impl Account {
     pub(super) fn standing(&self) -> Standing {
-        match self.finished {
-            0 => Standing::Stranger,
-            _ => Standing::Proven,
+        match self.proof {
+            PROOF.. => Standing::Proven,
+            _ => Standing::Stranger,
         }
     }
 

@@ -84,23 +84,22 @@ fn begin(permits: &mut Permits, slot: u32, bytes: usize) -> bool {
 }
 
 fn finish(permits: &mut Permits, slot: u32, held: usize) {
-    permits.finish_body(conn(slot));
+    permits.finish_body(conn(slot), held as u64);
     permits.give_back(conn(slot), held, NOW);
 }
 
-/// The connection has sent so many bodies to their end.
-fn prove(permits: &mut Permits, slot: u32, bodies: usize) {
-    for _ in 0..bodies {
-        assert!(begin(permits, slot, 1));
-        finish(permits, slot, 1);
-    }
+/// The connection has sent a body to its end that was long enough to prove itself.
+fn prove(permits: &mut Permits, slot: u32) {
+    assert!(begin(permits, slot, 1));
+    permits.finish_body(conn(slot), PROOF);
+    permits.give_back(conn(slot), 1, NOW);
 }
 
 /// Connections that have proved themselves, send bodies and hold so much of them.
 fn bodies<const N: usize>(held: [usize; N]) -> Permits {
     let mut permits = Permits::new(100);
     for (slot, bytes) in (1..).zip(held) {
-        prove(&mut permits, slot, 1);
+        prove(&mut permits, slot);
         assert!(begin(&mut permits, slot, bytes));
     }
     permits
@@ -110,7 +109,7 @@ fn bodies<const N: usize>(held: [usize; N]) -> Permits {
 fn strangers_hold_half_of_what_bodies_may_hold() {
     for trusted in [false, true] {
         let mut permits = Permits::new(100);
-        prove(&mut permits, 9, 1);
+        prove(&mut permits, 9);
         if trusted {
             (1..4).for_each(|slot| permits.trust(conn(slot)));
         }
@@ -139,7 +138,7 @@ fn strangers_hold_half_of_what_bodies_may_hold() {
 #[test]
 fn the_eldest_stranger_passes_their_half_where_nobody_proven_waits() {
     let mut permits = Permits::new(100);
-    prove(&mut permits, 9, 1);
+    prove(&mut permits, 9);
     assert!(
         begin(&mut permits, 1, 30),
         "it may become longer than that half"
@@ -183,23 +182,14 @@ fn a_body_begins_where_it_can_go_on_and_then_does_not_wait() {
 }
 
 #[test]
-fn who_has_finished_more_overtakes_fewer_than_so_many() {
-    let mut permits = bodies([40, 30]);
-    for slot in 3..9 {
-        permits.trust(conn(slot));
-        assert!(!begin(&mut permits, slot, 30));
-    }
-    permits.trust(conn(9));
-    permits.account(conn(9)).finished += 4;
-    assert!(!begin(&mut permits, 9, 30));
-    let mut order = Vec::new();
-    finish(&mut permits, 2, 30);
-    while let Some(next) = permits.next() {
-        assert!(begin(&mut permits, next.slot, 30));
-        order.push(next.slot);
-        finish(&mut permits, next.slot, 30);
-    }
-    assert_eq!(order, [3, 4, 5, 9, 6, 7, 8]);
+fn who_has_sent_enough_has_proved_itself_and_not_before() {
+    let mut permits = Permits::new(100);
+    let standing = |permits: &mut Permits| permits.account(conn(1)).standing();
+    permits.finish_body(conn(1), PROOF - 1);
+    permits.finish_body(conn(1), 0);
+    assert_eq!(standing(&mut permits), Standing::Stranger);
+    permits.finish_body(conn(1), 1);
+    assert_eq!(standing(&mut permits), Standing::Proven);
 }
 
 #[test]
@@ -248,43 +238,77 @@ fn a_large_body_is_not_starved_by_small_requests() {
     );
 }
 
+const MS: u64 = 1_000_000;
+
+/// How long the connection's body may stand still now, milliseconds.
+fn patience(permits: &Permits, slot: u32) -> Option<u64> {
+    permits
+        .demand(conn(slot))
+        .map(|demand| demand.patience / MS)
+}
+
 #[test]
-fn what_holds_most_goes_when_others_wait_long_for_little() {
-    let long = Mono(NOW.0 + LONG);
-    let slow = |_| true;
-    let mut permits = bodies([30, 40]);
-    assert!(!permits.take(conn(3), 20, lane(20), NOW));
-    assert_eq!(permits.in_the_way(Mono(long.0 - 1), slow), [], "not yet");
-    let long = Mono(long.0 + BETWEEN);
-    assert_eq!(permits.in_the_way(long, |_| false), [], "none takes long");
-    let long = Mono(long.0 + BETWEEN);
-    assert_eq!(permits.in_the_way(long, slow), [conn(2)]);
-    permits.step_out(conn(2));
-    assert_eq!(
-        permits.in_the_way(long, slow),
-        [],
-        "what it holds is on its way"
-    );
-    permits.leave(conn(2));
-    permits.give_back(conn(2), 40, long);
-    assert!(permits.take(conn(3), 20, lane(20), long));
-    // Those that hold most go first, some at a time, and no stranger's wait for their half ends a proven one.
-    let mut permits = bodies([30, 18, 27]);
-    permits.trust(conn(4));
-    assert!(!begin(&mut permits, 4, 40));
-    assert_eq!(permits.in_the_way(long, slow), [conn(1), conn(3)]);
-    assert_eq!(
-        permits.in_the_way(long, slow),
-        [],
-        "that has to arrive first"
-    );
+fn the_more_wait_the_less_may_a_body_stand_still() {
+    let mut permits = bodies([35, 35]);
+    assert_eq!(patience(&permits, 1), None, "nobody waits");
+    (3..300).for_each(|slot| permits.trust(conn(slot)));
+    let mut seen = Vec::new();
+    for slot in 3..300 {
+        assert!(!begin(&mut permits, slot, 20));
+        seen.push(patience(&permits, 1).expect("others wait"));
+        assert_eq!(patience(&permits, 2).as_ref(), seen.last());
+    }
+    assert_eq!((seen[0], seen[39], seen[296]), (250, 100, 13));
+    assert!(seen.is_sorted_by(|a, b| a >= b));
+    // What waits itself does not stand, so that fewer are to make room.
+    assert!(!permits.take(conn(2), 50, lane(50), NOW));
+    assert_eq!(patience(&permits, 1), Some(10));
+}
+
+#[test]
+fn as_many_are_closed_as_those_want_that_wait() {
+    let mut permits = bodies([20, 20, 30]);
+    prove(&mut permits, 4);
+    assert!(!permits.take(conn(4), 20, lane(20), NOW));
+    let all: Vec<ConnId> = permits.review(NOW).map(|(conn, _)| conn).collect();
+    assert_eq!(all, [conn(1), conn(2), conn(3)], "the eldest first");
+    permits.step_out(conn(1));
+    assert_eq!(patience(&permits, 2), None, "what it holds is on its way");
+    assert_eq!(permits.review(NOW).count(), 0);
+    assert!(permits.review_due().is_some(), "somebody waits yet");
+    permits.leave(conn(1));
+    permits.give_back(conn(1), 20, NOW);
+    assert!(permits.take(conn(4), 20, lane(20), NOW));
+    assert_eq!(permits.review_due(), None);
+}
+
+#[test]
+fn strangers_wait_for_strangers_and_who_has_proved_itself_for_none_that_stands() {
     let mut permits = bodies([35]);
     assert!(begin(&mut permits, 2, 30) && !begin(&mut permits, 3, 20));
-    assert_eq!(permits.in_the_way(long, slow), [conn(2)]);
-    // Alone, or beside others that hold as much, nobody is in the way.
-    let mut permits = bodies([35, 35]);
-    assert!(!permits.take(conn(2), 20, lane(20), NOW));
-    assert_eq!(permits.in_the_way(long, slow), []);
+    assert_eq!(patience(&permits, 2), Some(250));
+    assert_eq!(patience(&permits, 1), None, "they have their half");
+    permits.trust(conn(4));
+    assert!(!begin(&mut permits, 4, 20));
+    assert_eq!(
+        patience(&permits, 2),
+        Some(10),
+        "one waits that has proved itself"
+    );
+    assert_eq!(patience(&permits, 1), Some(250));
+    // What arrived whole and is longer than what is kept for such waits for bodies, too.
+    let mut permits = bodies([35, 30]);
+    assert!(!permits.take(conn(3), 40, Lane::Whole, NOW));
+    assert_eq!(patience(&permits, 1), Some(250));
+}
+
+#[test]
+fn who_holds_more_than_its_share_has_to_come_faster() {
+    let mut permits = bodies([60, 8]);
+    assert!(!begin(&mut permits, 3, 20));
+    let rate = |permits: &Permits, slot| permits.demand(conn(slot)).expect("one waits").rate;
+    assert_eq!(rate(&permits, 2), LEAST_RATE);
+    assert_eq!(rate(&permits, 1), LEAST_RATE * 60 / 37);
 }
 
 #[test]
@@ -387,7 +411,8 @@ impl Core {
             }
             Step::Completes(_) if peer.wants.is_none() => {
                 if let Some(body) = self.peers[slot as usize].body.take() {
-                    self.permits.finish_body(id);
+                    // Some prove themselves soon.
+                    self.permits.finish_body(id, body as u64 * PROOF / 64);
                     self.peers[slot as usize].requests.push(body);
                 }
             }

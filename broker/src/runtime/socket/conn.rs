@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use bytes::{Buf, Bytes, BytesMut};
 use io_uring::{opcode, squeue, types::Fd};
 
-use crate::core::boundary::Protocol;
+use crate::core::boundary::{Inflow, Protocol};
 use crate::runtime::ring::{BUFFER, GROUP};
 use crate::runtime::tag::Kind;
 
@@ -19,6 +19,12 @@ const GATHER: usize = 64;
 const WRITE: usize = 1 << 20;
 /// Do not try at once but wait until the socket is readable (io_uring_recv(2)).
 const POLL_FIRST: u16 = 1;
+
+/// Where `struct tcp_info` (linux/tcp.h) has its `tcpi_last_data_recv`, four bytes of milliseconds, and its
+/// `tcpi_bytes_received`, eight bytes; and how far it is wanted.
+const LAST_DATA_RECV: usize = 52;
+const BYTES_RECEIVED: usize = 128;
+const INFO: usize = BYTES_RECEIVED + 8;
 
 /// How far a connection's end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -333,6 +339,27 @@ impl Conn {
             .unwrap_or(0)
     }
 
+    /// What has come of the peer, as the kernel counts it (tcp(7), `TCP_INFO`); nothing if it does not tell.
+    pub(super) fn inflow(&self) -> Option<Inflow> {
+        let mut info = [0_u8; INFO];
+        let mut len = libc::socklen_t::try_from(INFO).expect("some bytes");
+        #[expect(unsafe_code, reason = "asks the kernel")]
+        // SAFETY: the call writes no more bytes than it is told that there are.
+        let asked = unsafe {
+            let (into, fd) = (info.as_mut_ptr().cast(), self.stream.as_raw_fd());
+            libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, into, &raw mut len)
+        };
+        if asked != 0 || usize::try_from(len).ok()? < INFO {
+            return None;
+        }
+        let quiet_ms = info[LAST_DATA_RECV..].first_chunk()?;
+        let bytes = info[BYTES_RECEIVED..].first_chunk()?;
+        Some(Inflow {
+            bytes: u64::from_ne_bytes(*bytes),
+            quiet: u64::from(u32::from_ne_bytes(*quiet_ms)) * 1_000_000,
+        })
+    }
+
     /// The kernel gave the look-out back.
     pub(super) fn end_watch(&mut self) {
         assert_eq!(self.watch, Watch::On, "a look-out completes once");
@@ -476,5 +503,38 @@ impl Gathered {
         self.header.msg_iov = self.chunks.as_mut_ptr();
         self.header.msg_iovlen = count;
         (&raw const self.header, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_came_and_when_is_known_before_it_is_received() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let mut peer = TcpStream::connect(address).expect("it listens");
+        let (stream, _) = listener.accept().expect("it came");
+        let conn = Conn::new(stream, Protocol::Kafka);
+        let mut sent = 0;
+        for len in [1000, 500] {
+            peer.write_all(&vec![7; len]).expect("there is room");
+            sent += len as u64;
+            std::thread::sleep(Duration::from_millis(60));
+            let inflow = conn.inflow().expect("the kernel tells");
+            assert_eq!(inflow.bytes, sent);
+            assert!(inflow.quiet >= 40_000_000, "{inflow:?}");
+        }
+        // On a busy machine some time may pass between the two.
+        let soon = (0..20).any(|_| {
+            peer.write_all(&[7]).expect("there is room");
+            conn.inflow().expect("the kernel tells").quiet < 40_000_000
+        });
+        assert!(soon);
     }
 }

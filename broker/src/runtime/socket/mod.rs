@@ -20,7 +20,7 @@ use leveret_storage::types::{Mono, Now};
 
 use super::ring::{Done, SharedRing};
 use super::tag::{Kind, tag};
-use crate::core::boundary::{Behaviour, ConnId};
+use crate::core::boundary::{Behaviour, ConnId, Inflow};
 use conn::{Came, Conn, Stage};
 
 pub(super) use hand_over::Traveller;
@@ -152,6 +152,11 @@ impl Sockets {
             conn.await_bytes(len);
             list_to_receive(&mut self.to_receive, id.slot, conn);
         }
+    }
+
+    /// What has come of the connection; nothing if it is closed.
+    pub(super) fn inflow(&mut self, id: ConnId) -> Option<Inflow> {
+        open(&mut self.slots, id)?.inflow()
     }
 
     /// Arms no further receive until [`Sockets::resume`]; meanwhile the kernel looks out for the
