@@ -164,11 +164,13 @@ settings! {
     "memory.requests.bytes": memory_requests_bytes: ByteSize = "64 MiB" in "1 MiB" to "64 GiB",
     "Memory, per core, for requests that have arrived and are not answered. When it is taken, \
      sockets are not read until some is free again: producers feel it as waiting, and while they wait, \
-     a connection that holds more than its share gets no more, and is closed if others have waited for 2 s; \
-     one whose request comes slower than 128 KiB/s is closed. A quarter is kept for requests that have arrived \
-     whole; while there is no memory, those of up to 128 KiB wait in the kernel until they have, and others \
-     that are slow keep none of them out. Of the rest, connections that have not yet sent a longer request to \
-     its end may hold half: who has sent one does not wait for those. One request more may pass the budget.";
+     a connection that holds more than its share gets no more, and as many of the requests that stand still \
+     in the middle, or come slower than 128 KiB/s, are closed as are in the way: after 250 ms, and after the \
+     less the more wait, 10 ms at least. Their clients send them again. A quarter is kept for requests that \
+     have arrived whole; while there is no memory, those of up to 128 KiB wait in the kernel until they have, \
+     and others that are slow keep none of them out. Of the rest, connections that have not yet sent 4 MiB of \
+     longer requests to their end may hold half: who has does not wait for those. One request more may pass \
+     the budget.";
 
     "memory.cache.bytes": memory_cache_bytes: AutoSize = "auto" in "1 MiB" to "1 TiB",
     "Memory, per core, for the newest records of its partitions, which are read from there and not from \
