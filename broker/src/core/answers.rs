@@ -13,7 +13,7 @@ use super::Core;
 use super::account::{Account, Standing, Weight};
 use super::boundary::ConnId;
 use super::inbound::Due;
-use super::session::{Blocked, Session, Talk};
+use super::session::{Blocked, ProtocolState, Session};
 
 /// Requests of one connection that may wait for their answers.
 const MAX_WAITING: usize = 8192;
@@ -251,9 +251,9 @@ impl Session {
     /// Bytes of answers that the peer could take now: those that wait for the turn of an earlier one are
     /// not among them.
     pub(super) fn offered(&self) -> usize {
-        match &self.talk {
-            Talk::Native(_) => self.owed(),
-            Talk::Kafka(talk) => self.owed() - talk.kept(),
+        match &self.state {
+            ProtocolState::Native(_) => self.owed(),
+            ProtocolState::Kafka(state) => self.owed() - state.kept(),
         }
     }
 

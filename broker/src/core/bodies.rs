@@ -19,7 +19,7 @@ use leveret_wire::kafka::Checking;
 use super::Core;
 use super::boundary::{Action, ConnId, Inflow, Protocol};
 use super::intake::{self, Frame, SHORT_FRAME};
-use super::kafka::is_produce;
+use super::kafka::carries_records;
 use super::permits::{Demand, LEAST_RATE, Lane};
 use super::session::{Blocked, Large, Rest, Session};
 
@@ -224,7 +224,7 @@ impl<P: BufPool> Core<P> {
                 true => self.permits.finish_body(conn, large.proves()),
                 false => self.permits.end_body(conn),
             }
-            if session.protocol() == Protocol::Kafka && !is_produce(partial) {
+            if session.protocol() == Protocol::Kafka && !carries_records(partial) {
                 return self.read_later(conn, now);
             }
             self.take_body(conn, now);

@@ -46,11 +46,11 @@ impl<P: BufPool> Core<P> {
             for (part, slot) in gather.missing_parts() {
                 let waiting = self.pending.get(slot);
                 let expected = Waiting::Part { gather: key, part };
-                assert_eq!(waiting, Some(expected), "a missing part is on its way");
+                assert_eq!(waiting, Some(&expected), "a missing part is on its way");
             }
         }
         for (slot, waiting) in self.pending.iter() {
-            if let Waiting::Part { gather, part } = waiting {
+            if let &Waiting::Part { gather, part } = waiting {
                 let gather = self.gathers.get(gather).expect("who waits for a part");
                 let missing = gather
                     .missing_parts()

@@ -20,7 +20,7 @@ use leveret_storage::types::{CoreId, Mono, Now};
 use super::Core;
 use super::boundary::{Action, ConnId};
 use super::hop::{Answer, Call, Message};
-use super::kafka::{KafkaGathering, Known};
+use super::kafka::{KafkaOperation, Known};
 use super::native::NativeGathering;
 use super::pending::{Slot, Waiting};
 use super::session::Blocked;
@@ -28,7 +28,7 @@ use super::slices::MANY_LINES;
 use super::spread::{MOST, Need, Spread};
 
 /// One request whose parts are asked for one by one.
-pub(super) struct Gather {
+pub(super) struct Gather<P> {
     conn: ConnId,
     /// Bytes that come back when it is answered.
     permit: usize,
@@ -48,7 +48,7 @@ pub(super) struct Gather {
     spread: Option<Box<Spread>>,
     /// Bytes that are set aside for what it reads.
     aside: usize,
-    what: Gathering,
+    what: Gathering<P>,
 }
 
 /// How far asking for parts has come. Only when all are asked for, parts that are there complete it.
@@ -68,9 +68,9 @@ enum Stage {
 }
 
 /// What is gathered, and what of it is there.
-pub(super) enum Gathering {
+pub(super) enum Gathering<P> {
     Native(NativeGathering),
-    Kafka(KafkaGathering),
+    Kafka(KafkaOperation<P>),
 }
 
 /// What a part that has arrived means for the others.
@@ -85,7 +85,7 @@ pub(super) enum Progress {
 
 /// About what a fetch keeps until it is answered, and for each of its partitions, bytes.
 pub(super) const FETCH_WEIGHT: (usize, usize) = (512, 256);
-impl Gather {
+impl<P> Gather<P> {
     /// When it is answered without the parts that are missing then.
     pub(super) fn deadline(&self) -> Option<Mono> {
         self.deadline
@@ -103,7 +103,7 @@ impl Gather {
     }
 }
 
-impl Gathering {
+impl<P: BufPool> Gathering<P> {
     /// About what a fetch keeps until it is answered, bytes; the same from its beginning to its end.
     fn weight(&self) -> usize {
         let partitions = match self {
@@ -125,7 +125,7 @@ impl Gathering {
     fn lines(&self) -> usize {
         match self {
             Self::Native(what) => what.partitions(),
-            Self::Kafka(what) => what.lines(),
+            Self::Kafka(what) => what.partitions(),
         }
     }
 
@@ -156,7 +156,7 @@ impl<P: BufPool> Core<P> {
         conn: ConnId,
         permit: usize,
         deadline: Option<Mono>,
-        what: Gathering,
+        what: Gathering<P>,
     ) -> usize {
         let session = self
             .sessions
@@ -213,7 +213,7 @@ impl<P: BufPool> Core<P> {
         while self.slices.has_room(now.mono) {
             let cost = match what {
                 Gathering::Native(what) => what.look_up(&self.topology),
-                Gathering::Kafka(what) => what.look_up(spread.as_deref_mut(), &known),
+                Gathering::Kafka(what) => what.operation.look_up(spread.as_deref_mut(), &known),
             };
             match cost {
                 Some(cost) => self.slices.charge(cost),
@@ -229,7 +229,7 @@ impl<P: BufPool> Core<P> {
         self.begin_fetch(gather, now);
         let calls = match &mut self.gathers[gather].what {
             Gathering::Native(what) => what.calls(),
-            Gathering::Kafka(what) => what.calls(&self.settings.kafka),
+            Gathering::Kafka(what) => what.operation.calls(&self.settings.kafka),
         };
         // In one piece, as there may be tens of thousands.
         self.gathers[gather].later.extend(calls);
@@ -414,7 +414,7 @@ impl<P: BufPool> Core<P> {
         if *missing == 0 && later.is_empty() && !self.ask_on(key, now) {
             let begins = match &mut self.gathers[key].what {
                 Gathering::Native(what) => what.begins_answer(),
-                Gathering::Kafka(what) => what.begins_answer(),
+                Gathering::Kafka(what) => what.operation.begins_answer(),
             };
             match begins {
                 true => self.gather_in_slices(key, now),
@@ -473,13 +473,15 @@ impl<P: BufPool> Core<P> {
         let conn = self.gathers[key].conn;
         match self.drop_gather(key, now) {
             Gathering::Native(what) => self.native_gathered(conn, what, now),
-            Gathering::Kafka(what) => self.kafka_gathered(conn, what, now),
+            Gathering::Kafka(what) => self.kafka_finish(conn, what, now),
         }
         self.request_done(conn, now);
     }
 
     /// A request whose time-out has passed is answered without what is missing.
     pub(super) fn give_up_gather(&mut self, key: usize, now: Now) {
+        // Only a produce has one.
+        (0..self.gathers[key].missing).for_each(|_| self.latencies.gave_up());
         self.answer_in_turn(key, now);
     }
 
@@ -527,7 +529,7 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Forgets a gather, whatever is missing; the permit comes back.
-    fn drop_gather(&mut self, key: usize, now: Now) -> Gathering {
+    fn drop_gather(&mut self, key: usize, now: Now) -> Gathering<P> {
         let gather = self.gathers.remove(key);
         if let Some(session) = self.sessions.get(gather.conn) {
             session.fetches.retain(|fetch| *fetch != key);

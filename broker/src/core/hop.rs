@@ -231,18 +231,19 @@ impl<P: BufPool> Core<P> {
 
     /// An answer is there: it goes to whoever waits in that slot, if anybody still does.
     pub(super) fn answered(&mut self, slot: Slot, answer: Answer, now: Now) {
-        if let Some(timed) = self.pending.timed(slot) {
-            let failed = matches!(answer, Answer::Engine(Reply::Failed(_)));
-            self.latencies.note(timed, failed, now.mono);
-        }
-        let Some(waiting) = self.pending.take(slot) else {
+        let Some((waiting, timed)) = self.pending.take_timed(slot) else {
             if let Answer::Engine(Reply::Fetched(fetched)) = answer {
                 let read = fetched.iter().map(FetchedPartition::read);
                 self.thrown_away += read.sum::<usize>() as u64;
             }
             return;
         };
+        if let Some(timed) = timed {
+            let failed = matches!(answer, Answer::Engine(Reply::Failed(_)));
+            self.latencies.note(timed, failed, now.mono);
+        }
         match waiting {
+            Waiting::Kafka(waiting) => self.kafka_answered(&waiting, answer, now),
             Waiting::Peer { core, slot } => {
                 self.foreign_fetches.remove(&ForeignFetch { core, slot });
                 self.send(core, Message::Answer(slot, answer));

@@ -14,7 +14,7 @@ use leveret_wire::native::CorrelationId;
 use super::Core;
 use super::boundary::{Action, ConnId, Protocol};
 use super::intake::{self, Look, Step};
-use super::kafka::is_produce;
+use super::kafka::carries_records;
 use super::pending::{Slot, Waiting};
 use super::permits::Lane;
 use super::session::Blocked;
@@ -195,7 +195,7 @@ impl<P: BufPool> Core<P> {
         match self.sessions.get(conn).map(|session| session.protocol()) {
             Some(Protocol::Native) => self.native_whole(conn, frame, permit, now),
             Some(Protocol::Kafka) => {
-                let frame = match is_produce(frame) {
+                let frame = match carries_records(frame) {
                     true => self.copy_records(frame),
                     false => copy(&mut self.arena, frame),
                 };
@@ -373,18 +373,24 @@ impl<P: BufPool> Core<P> {
 
     /// A client's request has waited too long: it is answered now, and its late answer dropped.
     pub(super) fn give_up(&mut self, slot: Slot, now: Now) {
-        if let Some(Waiting::Native {
-            conn,
-            correlation,
-            permit,
-            ..
-        }) = self.pending.take(slot)
-        {
-            self.shard.cancel(RequestId(slot.0));
-            self.latencies.gave_up();
-            self.give_back_permit(conn, permit, now);
-            self.native_gave_up(conn, correlation);
-            self.request_done(conn, now);
+        let Some(waiting) = self.pending.take(slot) else {
+            return;
+        };
+        self.shard.cancel(RequestId(slot.0));
+        self.latencies.gave_up();
+        match waiting {
+            Waiting::Native {
+                conn,
+                correlation,
+                permit,
+                ..
+            } => {
+                self.give_back_permit(conn, permit, now);
+                self.native_gave_up(conn, correlation);
+                self.request_done(conn, now);
+            }
+            Waiting::Kafka(waiting) => self.kafka_gave_up(&waiting, now),
+            Waiting::Part { .. } | Waiting::Peer { .. } => unreachable!("it has no deadline"),
         }
     }
 
@@ -395,6 +401,13 @@ impl<P: BufPool> Core<P> {
             self.sweep.expect(now.mono);
         }
         deadline
+    }
+
+    /// One request of the connection more waits for its answer.
+    pub(super) fn owe_answer(&mut self, conn: ConnId) {
+        let session = self.sessions.get(conn);
+        session.expect("a request comes from a connection").waiting += 1;
+        self.weigh(conn);
     }
 
     /// Remembers that a native client's request will be answered, within `timeout_ms` if that is
@@ -408,12 +421,7 @@ impl<P: BufPool> Core<P> {
         now: Now,
     ) -> Waiting {
         let deadline = self.give_up_at(timeout_ms, now);
-        let session = self
-            .sessions
-            .get(conn)
-            .expect("a request comes from a connection");
-        session.waiting += 1;
-        self.weigh(conn);
+        self.owe_answer(conn);
         Waiting::Native {
             conn,
             correlation,

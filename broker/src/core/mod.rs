@@ -93,7 +93,7 @@ pub struct Core<P: BufPool> {
     producer_ids: ProducerIds,
     sessions: Sessions,
     pending: Pending,
-    gathers: Slab<Gather>,
+    gathers: Slab<Gather<P>>,
     foreign_fetches: BTreeMap<ForeignFetch, Slot>,
     subscriptions: Subscriptions,
     permits: Permits,

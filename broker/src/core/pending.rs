@@ -8,6 +8,7 @@ use leveret_wire::native::CorrelationId;
 use slab::Slab;
 
 use super::boundary::ConnId;
+use super::kafka::SingleProduce;
 
 /// Names one waiting request of one core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,7 +20,7 @@ impl Slot {
 }
 
 /// Who asked, and what to do with the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Waiting {
     /// A native client's request that one answer completes. `permit` bytes come back with it; a
     /// produce is given up at `deadline`.
@@ -29,6 +30,8 @@ pub(super) enum Waiting {
         permit: usize,
         deadline: Option<Mono>,
     },
+    /// A Kafka client's, likewise.
+    Kafka(SingleProduce),
     /// A part of a request that several answers complete.
     Part { gather: usize, part: u32 },
     /// Another core's request, carried out here for it.
@@ -56,27 +59,27 @@ impl Pending {
         self.add_timed(waiting, None)
     }
 
-    /// As [`Pending::add`]; what `timed` says comes back by [`Pending::timed`].
+    /// As [`Pending::add`]; what `timed` says comes back by [`Pending::take_timed`].
     pub(super) fn add_timed(&mut self, waiting: Waiting, timed: Option<Timed>) -> Slot {
         self.uses = self.uses.wrapping_add(1);
         let index = self.entries.insert((self.uses, waiting, timed));
         slot_of(self.uses, index)
     }
 
-    /// Since when the request in this slot is timed, if it still waits and is.
-    pub(super) fn timed(&self, slot: Slot) -> Option<Timed> {
-        let (uses, _, timed) = self.entries.get(index_of(slot))?;
-        (u64::from(*uses) == slot.0 >> 32).then_some(*timed)?
-    }
-
-    pub(super) fn get(&self, slot: Slot) -> Option<Waiting> {
+    pub(super) fn get(&self, slot: Slot) -> Option<&Waiting> {
         let (uses, waiting, _) = self.entries.get(index_of(slot))?;
-        (u64::from(*uses) == slot.0 >> 32).then_some(*waiting)
+        (u64::from(*uses) == slot.0 >> 32).then_some(waiting)
     }
 
     pub(super) fn take(&mut self, slot: Slot) -> Option<Waiting> {
+        self.take_timed(slot).map(|(waiting, _)| waiting)
+    }
+
+    /// As [`Pending::take`], and since when it is timed, if it is.
+    pub(super) fn take_timed(&mut self, slot: Slot) -> Option<(Waiting, Option<Timed>)> {
         self.get(slot)?;
-        Some(self.entries.remove(index_of(slot)).1)
+        let (_, waiting, timed) = self.entries.remove(index_of(slot));
+        Some((waiting, timed))
     }
 
     /// Places that requests wait in or may have waited in: those below this number.
@@ -88,15 +91,17 @@ impl Pending {
     pub(super) fn deadline_in(&self, place: usize) -> Option<(Slot, Mono)> {
         let (uses, waiting, _) = self.entries.get(place)?;
         match waiting {
-            Waiting::Native { deadline, .. } => Some((slot_of(*uses, place), (*deadline)?)),
+            Waiting::Native { deadline, .. } | Waiting::Kafka(SingleProduce { deadline, .. }) => {
+                Some((slot_of(*uses, place), (*deadline)?))
+            }
             Waiting::Part { .. } | Waiting::Peer { .. } => None,
         }
     }
 
     /// Everything that waits.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, Waiting)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Waiting)> {
         let entries = self.entries.iter();
-        entries.map(|(index, (uses, waiting, _))| (slot_of(*uses, index), *waiting))
+        entries.map(|(index, (uses, waiting, _))| (slot_of(*uses, index), waiting))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -124,15 +129,16 @@ mod tests {
             core: CoreId(1),
             slot: Slot(9),
         };
-        let first = pending.add(waiting);
-        assert_eq!(pending.take(first), Some(waiting));
-        let second = pending.add(waiting);
+        let first = pending.add(waiting.clone());
+        assert_eq!(pending.take(first), Some(waiting.clone()));
+        let second = pending.add(waiting.clone());
         assert_eq!(index_of(first), index_of(second));
         assert_eq!(pending.take(first), None);
-        assert_eq!(pending.get(second), Some(waiting));
-        assert_eq!(pending.timed(second), None);
-        let third = pending.add_timed(waiting, Some(Timed::Produce(Mono(7))));
-        assert_eq!(pending.timed(third), Some(Timed::Produce(Mono(7))));
-        assert_eq!(pending.timed(Slot(third.0 + (1 << 32))), None);
+        assert_eq!(pending.get(second), Some(&waiting));
+        assert_eq!(pending.take_timed(second), Some((waiting.clone(), None)));
+        let timed = Some(Timed::Produce(Mono(7)));
+        let third = pending.add_timed(waiting.clone(), timed);
+        assert_eq!(pending.take_timed(Slot(third.0 + (1 << 32))), None);
+        assert_eq!(pending.take_timed(third), Some((waiting, timed)));
     }
 }

@@ -1,6 +1,6 @@
 //! What a core knows of one connection whatever it speaks, and the slots that connections live in.
 //!
-//! What only one protocol keeps of a connection is that protocol's, in [`Talk`].
+//! What only one protocol keeps of a connection is that protocol's, in [`ProtocolState`].
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,8 +13,8 @@ use super::account::{Standing, Weight};
 use super::answers::Mark;
 use super::boundary::{ConnId, Protocol};
 use super::hang_up::Input;
-use super::kafka::KafkaTalk;
-use super::native::{NativeTalk, Subscribed};
+use super::kafka::KafkaState;
+use super::native::{NativeState, Subscribed};
 
 /// Fetches of one Kafka connection that may wait or read at once.
 const KAFKA_FETCHES: usize = 4;
@@ -51,9 +51,9 @@ enum Hello {
 
 /// What a protocol keeps of a connection.
 #[derive(Debug)]
-pub(super) enum Talk {
-    Native(NativeTalk),
-    Kafka(KafkaTalk),
+pub(super) enum ProtocolState {
+    Native(NativeState),
+    Kafka(KafkaState),
 }
 
 /// What is known of the rest of a long frame of which the beginning was looked at.
@@ -92,7 +92,7 @@ pub(super) struct Large {
 /// One connection.
 pub(super) struct Session {
     pub(super) conn: ConnId,
-    pub(super) talk: Talk,
+    pub(super) state: ProtocolState,
     /// Who it is, for people.
     pub(super) peer: Option<SocketAddr>,
     /// The peer has proved to speak the protocol.
@@ -145,9 +145,9 @@ impl Session {
     fn new(conn: ConnId, protocol: Protocol, now: Mono) -> Self {
         Self {
             conn,
-            talk: match protocol {
-                Protocol::Native => Talk::Native(NativeTalk::default()),
-                Protocol::Kafka => Talk::Kafka(KafkaTalk::default()),
+            state: match protocol {
+                Protocol::Native => ProtocolState::Native(NativeState::default()),
+                Protocol::Kafka => ProtocolState::Kafka(KafkaState::default()),
             },
             peer: None,
             greeted: false,
@@ -178,18 +178,18 @@ impl Session {
     }
 
     pub(super) fn protocol(&self) -> Protocol {
-        match self.talk {
-            Talk::Native(_) => Protocol::Native,
-            Talk::Kafka(_) => Protocol::Kafka,
+        match self.state {
+            ProtocolState::Native(_) => Protocol::Native,
+            ProtocolState::Kafka(_) => Protocol::Kafka,
         }
     }
 
     /// Whether no further fetch may be under way. Answers of a Kafka connection leave in the order
     /// of its requests, so complete ones would pile up behind one that waits.
     pub(super) fn has_fetches_enough(&self) -> bool {
-        match self.talk {
-            Talk::Native(_) => false,
-            Talk::Kafka(_) => self.fetches.len() >= KAFKA_FETCHES,
+        match self.state {
+            ProtocolState::Native(_) => false,
+            ProtocolState::Kafka(_) => self.fetches.len() >= KAFKA_FETCHES,
         }
     }
 

@@ -4,6 +4,7 @@ mod budget;
 mod came;
 mod patience;
 mod peer;
+mod single;
 mod slices;
 mod snapshot;
 mod stalled;

@@ -1,5 +1,7 @@
 //! How long peers may take, and that time in which a core makes them wait is not theirs.
 
+use std::ops::Range;
+
 use leveret_broker::core::boundary::Protocol;
 use leveret_broker::core::observe::{Insight, Question};
 use leveret_record::{BatchBuilder, Compression};
@@ -13,8 +15,19 @@ use super::world::{Conn, World, partition};
 const SECOND: u64 = 1_000_000_000;
 
 /// A Produce request of Kafka's protocol with one record of that many bytes for each of the first
-/// partitions.
+/// partitions, which all acknowledge, within a minute.
 pub(crate) fn produce(topic: &str, partitions: i32, len: usize) -> Vec<u8> {
+    produce_to(topic, 0..partitions, len, -1, 60_000)
+}
+
+/// Likewise, for those partitions, with these acks and this time-out in milliseconds.
+pub(crate) fn produce_to(
+    topic: &str,
+    partitions: Range<i32>,
+    len: usize,
+    acks: i16,
+    timeout_ms: i32,
+) -> Vec<u8> {
     let mut builder = BatchBuilder::new(Compression::None);
     let value = vec![b'v'; len];
     builder.push(1, None, Some(&value), &[]).expect("small");
@@ -28,11 +41,11 @@ pub(crate) fn produce(topic: &str, partitions: i32, len: usize) -> Vec<u8> {
         ];
         parts.concat()
     };
-    let partitions = (0..partitions).collect::<Vec<_>>().into_iter().map(entry);
-    // No transaction, all acknowledge, within a minute.
-    let mut body = (-1_i16).to_be_bytes().repeat(2);
-    body.extend(60_000_i32.to_be_bytes());
-    body.extend(named(topic, partitions));
+    // No transaction.
+    let mut body = (-1_i16).to_be_bytes().to_vec();
+    body.extend(acks.to_be_bytes());
+    body.extend(timeout_ms.to_be_bytes());
+    body.extend(named(topic, partitions.map(entry)));
     kafka(0, 7, &body)
 }
 

@@ -1,4 +1,6 @@
-//! The APIs and their version ranges: the one table.
+//! What is known of every API: what each declares, and Kafka's names for them.
+
+use super::{ApiKey, DecodeError, Reader};
 
 /// Versions of an API from `min` to `max`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,87 +19,35 @@ impl VersionRange {
     }
 }
 
-macro_rules! apis {
-    ($($(#[$doc:meta])* $name:ident = $key:literal, $min:literal..=$max:literal, flexible $flexible:literal;)*) => {
-        /// What a request asks for, with the versions that this crate reads and writes.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(i16)]
-        pub enum ApiKey {
-            $($(#[$doc])* $name = $key,)*
-        }
+/// The request of an API: what it declares of itself, and how it is read.
+pub trait ApiRequest<'a>: Sized {
+    /// Its number.
+    const KEY: i16;
+    /// The versions that this crate reads and answers, and that are to be advertised.
+    const VERSIONS: VersionRange;
+    /// The first version with compact lengths and tagged fields (KIP-482).
+    const FIRST_FLEXIBLE: i16;
+    /// Whether the response header of such a version ends with tagged fields.
+    const TAGGED_RESPONSE_HEADER: bool = true;
 
-        impl ApiKey {
-            /// Every API, by key.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// The API with that key; `None` if this crate does not have it.
-            #[must_use]
-            pub const fn from_i16(key: i16) -> Option<Self> {
-                match key {
-                    $($key => Some(Self::$name),)*
-                    _ => None,
-                }
-            }
-
-            /// Kafka's name for it.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$name => stringify!($name),)*
-                }
-            }
-
-            /// The versions to advertise.
-            #[must_use]
-            pub const fn versions(self) -> VersionRange {
-                match self {
-                    $(Self::$name => VersionRange { min: $min, max: $max },)*
-                }
-            }
-
-            /// The first version with compact lengths and tagged fields (KIP-482).
-            #[must_use]
-            pub const fn first_flexible(self) -> i16 {
-                match self {
-                    $(Self::$name => $flexible,)*
-                }
-            }
-        }
-    };
-}
-
-// The minima are lower than what Kafka 4 serves, since clients test for overlap with versions of
-// long ago. Versions 0 to 2 of Produce are read only so that they can be answered.
-apis! {
-    /// Appends record batches. Versions before 3 carry old message formats: to be answered with
-    /// `UNSUPPORTED_VERSION`. From version 12 on clients take it that transactions go by KIP-890,
-    /// which is not built.
-    Produce = 0, 0..=11, flexible 9;
-    /// Reads record batches. Versions 15 and up differ for followers only, in tagged fields.
-    Fetch = 1, 4..=18, flexible 12;
-    /// Finds offsets by timestamp.
-    ListOffsets = 2, 1..=11, flexible 6;
-    /// Brokers, topics and partitions.
-    Metadata = 3, 0..=13, flexible 9;
-    /// This table.
-    ApiVersions = 18, 0..=4, flexible 3;
-    /// Creates topics.
-    CreateTopics = 19, 2..=7, flexible 5;
-    /// Deletes topics.
-    DeleteTopics = 20, 1..=6, flexible 4;
-    /// Wants a producer id.
-    InitProducerId = 22, 0..=5, flexible 2;
-    /// Settings of topics and brokers.
-    DescribeConfigs = 32, 1..=4, flexible 4;
-    /// Replaces all settings of a topic.
-    AlterConfigs = 33, 0..=2, flexible 2;
-    /// Adds partitions to topics.
-    CreatePartitions = 37, 0..=3, flexible 2;
-    /// Changes single settings of a topic.
-    IncrementalAlterConfigs = 44, 0..=1, flexible 1;
+    /// Reads the body that follows a [`RequestHeader`](super::RequestHeader). Bytes after it are
+    /// left, as Kafka leaves them.
+    ///
+    /// # Errors
+    /// [`DecodeError`], if the body is not as its version has it.
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError>;
 }
 
 impl ApiKey {
+    /// The API of such requests.
+    ///
+    /// # Panics
+    /// If they are not in the list of those that this crate has.
+    #[must_use]
+    pub const fn of<'a, R: ApiRequest<'a>>() -> Self {
+        Self::from_i16(R::KEY).expect("in the list")
+    }
+
     /// Its number.
     #[must_use]
     pub const fn as_i16(self) -> i16 {
@@ -108,13 +58,6 @@ impl ApiKey {
     #[must_use]
     pub const fn is_flexible(self, version: i16) -> bool {
         version >= self.first_flexible()
-    }
-
-    /// Whether the response header of that version ends with tagged fields. `ApiVersions` never
-    /// has them: its client does not know yet what the broker speaks.
-    #[must_use]
-    pub const fn has_tagged_response_header(self, version: i16) -> bool {
-        self.is_flexible(version) && !matches!(self, Self::ApiVersions)
     }
 }
 

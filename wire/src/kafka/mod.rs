@@ -2,9 +2,11 @@
 //!
 //! A request frame is a length, a header and a body ([`frame_len`], [`RequestHeader`],
 //! [`Request`]); a response frame is begun and finished by [`encode_response`], or, where record
-//! batches follow the head uncopied, by [`FetchResponse::encode`]. One file per API is in [`api`].
-//! The layouts are those of the message schemas of Apache Kafka 4.x, written by hand; every
-//! version range is in one table, [`ApiKey`].
+//! batches follow the head uncopied, by [`FetchResponse::encode`]. One file per API is in `api/`,
+//! with its key and versions ([`ApiRequest`]) and the one list of them, [`ApiKey`].
+//! The layouts are those of the message schemas of Apache Kafka 4.x, written by hand. The lowest
+//! versions are lower than what Kafka 4 serves, since clients test for overlap with versions of
+//! long ago.
 //!
 //! Decoding borrows from the frame and allocates nothing: an [`Array`] is checked once as a whole,
 //! and read again element by element where it is used. What a peer sends can make decoding return
@@ -14,7 +16,7 @@
 //! of responses, does not look into record batches and never copies them. It knows no client's
 //! side (no request is written, no response is read).
 
-pub mod api;
+mod api;
 mod api_key;
 mod array;
 mod checking;
@@ -22,57 +24,18 @@ mod error;
 mod error_code;
 mod frame;
 mod reader;
-mod request;
 mod response;
 mod types;
 mod writer;
 
-pub use api::alter_configs::{AlterConfigsRequest, AlterConfigsResource, AlterableConfig};
-pub use api::alter_configs::{AlterConfigsResponse, AlteredResource};
-pub use api::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
-pub use api::create_partitions::{
-    CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsResponse,
-    CreatePartitionsResult, CreatePartitionsTopic,
-};
-pub use api::create_topics::{
-    CreatableConfig, CreatableTopic, CreateTopicsRequest, CreateTopicsResponse, CreatedTopic,
-    CreatedTopicConfig, ReplicaAssignment,
-};
-pub use api::delete_topics::{
-    DeleteTopicsRequest, DeleteTopicsResponse, DeletedTopic, TopicToDelete,
-};
-pub use api::describe_configs::{
-    ConfigEntry, ConfigSource, ConfigSynonym, ConfigType, DescribeConfigsRequest,
-    DescribeConfigsResource, DescribeConfigsResponse, DescribedResource, ResourceType,
-};
-pub use api::fetch::{
-    FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchedPartition, ForgottenTopic,
-    interleave,
-};
-pub use api::incremental_alter_configs::{
-    ConfigOperation, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResource,
-    IncrementalAlterConfigsResponse, IncrementalConfig,
-};
-pub use api::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
-pub use api::list_offsets::{
-    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopic,
-    ListedPartition, ListedTopic,
-};
-pub use api::metadata::{
-    MetadataBroker, MetadataPartition, MetadataRequest, MetadataRequestTopic, MetadataResponse,
-    MetadataTopic,
-};
-pub use api::produce::{
-    ProducePartition, ProduceRequest, ProduceResponse, ProduceTopic, ProducedPartition, RecordError,
-};
-pub use api_key::{ApiKey, VersionRange, api_name};
+pub use api::*;
+pub use api_key::{ApiRequest, VersionRange, api_name};
 pub use array::{Array, Element, Elements, Place};
 pub use checking::{CheckedFrame, Checking, Step};
 pub use error::{DecodeError, Fault, HeaderError};
 pub use error_code::ErrorCode;
 pub use frame::{FrameError, LENGTH_PREFIX, RequestHeader, frame_len};
 pub use reader::Reader;
-pub use request::Request;
 pub use response::{Response, encode_around, encode_response};
 pub use types::{Isolation, Text, TopicGroup, TopicRef, Uuid};
 pub use writer::Writer;

@@ -13,8 +13,8 @@ pub trait Response {
     fn write(&self, writer: &mut Writer<'_>);
 }
 
-/// Appends to `out` the frame of a response whose body is one array, behind the time that a client shall be
-/// quiet (0) where the version has it. `count` elements are encoded already and take `len` bytes. Returns
+/// Appends to `out` the frame of a response whose body is one array behind the time that a client shall be
+/// quiet, which is 0. `count` elements are encoded already and take `len` bytes. Returns
 /// how many bytes in front of the end of `out` they belong.
 ///
 /// # Panics
@@ -28,9 +28,7 @@ pub fn encode_around(
     len: usize,
 ) -> usize {
     let mut w = Writer::begin(out, api, version, correlation_id);
-    if api != ApiKey::ListOffsets || version >= 2 {
-        w.i32(0);
-    }
+    w.i32(0);
     w.array_len(count);
     w.finish_around(len, |w| w.no_tags())
 }

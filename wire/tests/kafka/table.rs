@@ -4,20 +4,26 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ApiKey as Theirs;
 use leveret_wire::kafka::{ApiKey, ErrorCode, api_name};
 
+/// Every API but the toy, which is there where the broker's tests are built along with these.
+pub(crate) fn kafkas_own() -> impl Iterator<Item = ApiKey> {
+    let all = ApiKey::ALL.iter().copied();
+    all.filter(|api| api_name(api.as_i16()).is_some())
+}
+
 fn theirs(api: ApiKey) -> Theirs {
     Theirs::try_from(api.as_i16()).expect("a key that the oracle has")
 }
 
 #[test]
 fn keys_names_and_header_versions_agree() {
-    for api in ApiKey::ALL {
-        assert_eq!(format!("{:?}", theirs(*api)), api.name());
-        assert_eq!(ApiKey::from_i16(api.as_i16()), Some(*api));
+    for api in kafkas_own() {
+        assert_eq!(format!("{:?}", theirs(api)), api.name());
+        assert_eq!(ApiKey::from_i16(api.as_i16()), Some(api));
         let range = api.versions();
         for version in range.min..=range.max {
-            let request = theirs(*api).request_header_version(version);
+            let request = theirs(api).request_header_version(version);
             assert_eq!(request == 2, api.is_flexible(version), "{api:?} {version}");
-            let response = theirs(*api).response_header_version(version);
+            let response = theirs(api).response_header_version(version);
             let tagged = api.has_tagged_response_header(version);
             assert_eq!(response == 1, tagged, "{api:?} {version}");
         }
@@ -32,7 +38,7 @@ fn every_name_of_kafkas_is_known() {
             Some(format!("{theirs:?}").as_str())
         );
     }
-    for api in ApiKey::ALL {
+    for api in kafkas_own() {
         assert_eq!(api_name(api.as_i16()), Some(api.name()));
     }
     for none in [-1, i16::MIN, 93, i16::MAX] {

@@ -1,27 +1,29 @@
-//! CreateTopics, CreatePartitions, AlterConfigs and IncrementalAlterConfigs: changes of topics, as many as
-//! a request has bytes for, each by itself.
+//! Requests that change topics, as many as they have bytes for, each by itself: what CreateTopics,
+//! CreatePartitions, AlterConfigs and IncrementalAlterConfigs have in common.
 //!
 //! The request is read twice from its frame, in slices: first to see what it names more than once. Its
 //! answer has a line for each in the order of the request, put together in slices as well.
 
+use std::marker::PhantomData;
 use std::vec;
 
+use bytes::BytesMut;
 use leveret_engine::EngineError;
 use leveret_engine::shard::Reply;
 use leveret_engine::topology::{Command, TopologyEntry};
 use leveret_storage::io::BufPool;
-use leveret_storage::types::Now;
-use leveret_wire::kafka::{
-    ApiKey, CheckedFrame, ErrorCode, Place, ResourceType, Uuid, encode_around,
-};
+use leveret_storage::types::{CoreId, Now};
+use leveret_wire::kafka::{ApiRequest, CheckedFrame, ErrorCode, Place, ResourceType, Uuid};
 
-use super::gathered::Gathered;
-use super::names::{Names, Read};
+use super::api::{Api, Incoming, Operation, Read};
+use super::names::{Name, Names};
 use super::pieces::Pieces;
-use super::{Asker, Known, alter_configs, create_partitions, create_topics, errors};
+use super::{Asker, KafkaSettings, Known, errors};
 use crate::core::Core;
 use crate::core::hop::Call;
 use crate::core::once::Mention;
+use crate::core::session::Blocked;
+use crate::core::spread::Spread;
 
 /// What it costs to meet a name, to decide about one, and to look through a topic's settings, beside
 /// bytes, in the units of slices.
@@ -33,21 +35,49 @@ const BYTE: usize = 16;
 /// Settings that one topic may name in a request: some times as many as there are.
 pub(super) const MOST_SETTINGS: usize = 1000;
 
-/// Which request it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
-    CreateTopics,
-    CreatePartitions,
-    AlterConfigs,
-    IncrementalAlterConfigs,
+/// An API that changes topics.
+pub(super) trait Change: Sized + 'static {
+    /// Its requests, as the wire has them.
+    type Request<'a>: ApiRequest<'a>;
+    /// Whether what is named more than once has a line for each mention, and not one for all.
+    const TELLS_EACH_MENTION: bool = false;
+    /// Whether the line of what was changed tells all that is in force for it.
+    const TELLS_SETTINGS: bool = false;
+
+    /// Where the topics or resources stand, and whether only to say what would come of it.
+    fn named(request: &Self::Request<'_>) -> (Place, bool);
+
+    /// Reads the name of the one that stands there, and where the next one does.
+    fn name(frame: &CheckedFrame, at: Place) -> Option<(Name<'_>, Place)>;
+
+    /// What is wanted of the one that stands there.
+    fn wanted(frame: &CheckedFrame, at: Place, known: &Known<'_>) -> (Line, Wanted);
+
+    /// Appends its line of the answer, in that version.
+    fn encode(line: &Line, known: &Known<'_>, out: &mut BytesMut, version: i16);
 }
 
-/// What a request asks, without its frame.
-pub(super) struct ChangeOutline {
-    pub(super) what: What,
-    /// Where the topics or resources stand.
-    pub(super) named: Place,
-    pub(super) validate_only: bool,
+impl<C: Change> Api for C {
+    type Request<'a> = <C as Change>::Request<'a>;
+    type Outline = (Place, bool);
+
+    fn outline(read: &Read<'_, Self>, _known: &Known<'_>) -> (Place, bool) {
+        C::named(&read.request)
+    }
+
+    fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now) {
+        let (asker, (named, validate_only)) = (request.asker, request.outline);
+        let changing = Changing {
+            version: asker.version,
+            names: Names::new(request.frame.checked(), named, C::name, now.mono),
+            validate_only,
+            stage: Stage::Meeting,
+            changes: Changes::default(),
+            lines: Pieces::default(),
+            change: PhantomData::<C>,
+        };
+        core.kafka_carry_out(asker, Box::new(changing), now);
+    }
 }
 
 /// Changes that are under way.
@@ -121,69 +151,33 @@ pub(super) fn change_of(reply: Reply) -> Result<TopologyEntry, EngineError> {
 }
 
 /// Topics that are being changed.
-pub(super) struct Changing {
+struct Changing<C> {
     version: i16,
-    what: What,
     names: Names,
     validate_only: bool,
     stage: Stage,
     changes: Changes,
     lines: Pieces,
+    change: PhantomData<C>,
 }
 
 enum Stage {
     /// All names are being met.
     Meeting,
     /// What is named once is to be changed.
-    Choosing(Vec<Call>),
+    Choosing(Vec<(CoreId, Call)>),
     /// That is under way.
     Changing,
     /// The lines are being put together.
     Answering(vec::IntoIter<Line>),
 }
 
-impl What {
-    fn api(self) -> ApiKey {
-        match self {
-            Self::CreateTopics => ApiKey::CreateTopics,
-            Self::CreatePartitions => ApiKey::CreatePartitions,
-            Self::AlterConfigs => ApiKey::AlterConfigs,
-            Self::IncrementalAlterConfigs => ApiKey::IncrementalAlterConfigs,
-        }
+impl<C: Change, P: BufPool> Operation<P> for Changing<C> {
+    fn blocks(&self) -> Option<Blocked> {
+        Some(Blocked::Topology)
     }
 
-    fn read(self) -> Read {
-        match self {
-            Self::CreateTopics => create_topics::read,
-            Self::CreatePartitions => create_partitions::read,
-            Self::AlterConfigs => alter_configs::read,
-            Self::IncrementalAlterConfigs => alter_configs::read_incremental,
-        }
-    }
-
-    /// What is wanted of the topic that stands there.
-    fn wanted(self, frame: &CheckedFrame, at: Place, known: &Known<'_>) -> (Line, Wanted) {
-        match self {
-            Self::CreateTopics => create_topics::wanted(frame, at, known),
-            Self::CreatePartitions => create_partitions::wanted(frame, at, known),
-            Self::AlterConfigs => alter_configs::wanted(frame, at, known),
-            Self::IncrementalAlterConfigs => alter_configs::wanted_incrementally(frame, at, known),
-        }
-    }
-
-    /// Whether what is named more than once has a line for each mention, and not one for all.
-    fn tells_each_mention(self) -> bool {
-        matches!(self, Self::AlterConfigs | Self::IncrementalAlterConfigs)
-    }
-}
-
-impl Changing {
-    pub(super) fn take(&mut self, part: usize, reply: Reply) {
-        self.changes.take(part, reply);
-    }
-
-    /// Looks at the next topic. What that cost; `None` if there is none.
-    pub(super) fn look_up(&mut self, known: &Known<'_>) -> Option<usize> {
+    fn look_up(&mut self, _: Option<&mut Spread>, known: &Known<'_>) -> Option<usize> {
         match &mut self.stage {
             Stage::Meeting => {
                 if self.names.next_met().is_none() {
@@ -196,30 +190,51 @@ impl Changing {
             Stage::Changing => None,
             Stage::Answering(lines) => {
                 let line = lines.next()?;
-                let (what, version) = (self.what, self.version);
-                let len = self.lines.line(|out| match what {
-                    What::CreateTopics => create_topics::encode(&line, known, out, version),
-                    What::CreatePartitions => create_partitions::encode(&line, out, version),
-                    What::AlterConfigs | What::IncrementalAlterConfigs => {
-                        alter_configs::encode(&line, out, what.api(), version);
-                    }
-                });
-                // A topic that was made is told with all that is in force for it.
-                let made = what == What::CreateTopics && line.error == ErrorCode::None;
-                Some(MEET + len + if made { SETTINGS } else { 0 })
+                let version = self.version;
+                let len = self.lines.line(|out| C::encode(&line, known, out, version));
+                let told = C::TELLS_SETTINGS && line.error == ErrorCode::None;
+                Some(MEET + len + if told { SETTINGS } else { 0 })
             }
         }
     }
 
+    fn calls(&mut self, _settings: &KafkaSettings) -> Vec<(CoreId, Call)> {
+        let Stage::Choosing(calls) = &mut self.stage else {
+            return Vec::new();
+        };
+        let calls = std::mem::take(calls);
+        self.stage = Stage::Changing;
+        calls
+    }
+
+    fn take(&mut self, part: usize, reply: Reply) {
+        self.changes.take(part, reply);
+    }
+
+    fn begins_answer(&mut self) -> bool {
+        let begins = matches!(self.stage, Stage::Changing);
+        if begins {
+            let lines = std::mem::take(&mut self.changes.lines);
+            self.stage = Stage::Answering(lines.into_iter());
+        }
+        begins
+    }
+
+    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
+        core.kafka_respond_lines(asker, C::KEY, self.lines);
+    }
+}
+
+impl<C: Change> Changing<C> {
     /// Decides about the next topic.
     fn choose(&mut self, known: &Known<'_>) -> Option<usize> {
         let at = self.names.place();
         let mention = self.names.next_mentioned()?.1;
         let bytes = self.names.place().position() - at.position();
-        if mention == Mention::Again && !self.what.tells_each_mention() {
+        if mention == Mention::Again && !C::TELLS_EACH_MENTION {
             return Some(MEET);
         }
-        let (mut line, wanted) = self.what.wanted(self.names.frame(), at, known);
+        let (mut line, wanted) = C::wanted(self.names.frame(), at, known);
         let mut cost = DECIDE + bytes * BYTE;
         let wanted = match mention {
             Mention::Only => wanted,
@@ -237,7 +252,7 @@ impl Changing {
             Ok(command) => {
                 cost += SETTINGS;
                 if let Stage::Choosing(calls) = &mut self.stage {
-                    calls.push(Call::Change(command));
+                    calls.push((CoreId(0), Call::Change(command)));
                     self.changes.ask(line);
                 }
             }
@@ -249,61 +264,5 @@ impl Changing {
             }
         }
         Some(cost)
-    }
-
-    /// All was looked up: the changes to be made.
-    pub(super) fn calls(&mut self) -> Vec<Call> {
-        let Stage::Choosing(calls) = &mut self.stage else {
-            return Vec::new();
-        };
-        let calls = std::mem::take(calls);
-        self.stage = Stage::Changing;
-        calls
-    }
-
-    /// What was to be changed is: whether the lines are to be put together now.
-    pub(super) fn begins_answer(&mut self) -> bool {
-        let begins = matches!(self.stage, Stage::Changing);
-        if begins {
-            let lines = std::mem::take(&mut self.changes.lines);
-            self.stage = Stage::Answering(lines.into_iter());
-        }
-        begins
-    }
-}
-
-impl<P: BufPool> Core<P> {
-    /// Has all changes carried out, each by itself, or only tells what would come of them.
-    pub(super) fn kafka_change(
-        &mut self,
-        asker: Asker,
-        asked: &ChangeOutline,
-        frame: CheckedFrame,
-        now: Now,
-    ) {
-        let what = asked.what;
-        let changing = Changing {
-            version: asker.version,
-            what,
-            names: Names::new(frame, asked.named, what.read(), now.mono),
-            validate_only: asked.validate_only,
-            stage: Stage::Meeting,
-            changes: Changes::default(),
-            lines: Pieces::default(),
-        };
-        let gather = self.kafka_gather(asker, None, Gathered::Changing(Box::new(changing)));
-        self.gather_in_slices(gather, now);
-    }
-
-    pub(super) fn kafka_changed(&mut self, asker: Asker, changing: Changing) {
-        let Asker {
-            version,
-            correlation,
-            ..
-        } = asker;
-        let api = changing.what.api();
-        self.kafka_respond_pieces(asker, changing.lines, |out, count, len| {
-            encode_around(out, api, version, correlation, count, len)
-        });
     }
 }

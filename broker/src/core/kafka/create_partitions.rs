@@ -5,34 +5,43 @@ use std::borrow::Cow;
 use bytes::BytesMut;
 use leveret_engine::topology::{Command, TopicChanges, TopicCommand};
 use leveret_wire::kafka::{
-    CheckedFrame, CreatePartitionsResult, CreatePartitionsTopic, ErrorCode, Place, Uuid,
+    CheckedFrame, CreatePartitionsRequest, CreatePartitionsResult, CreatePartitionsTopic,
+    ErrorCode, Place, Uuid,
 };
 
 use super::Known;
-use super::changes::{Line, Wanted};
+use super::changes::{Change, Line, Wanted};
 use super::names::{self, Name};
 
-pub(super) fn read(frame: &CheckedFrame, place: Place) -> Option<(Name<'_>, Place)> {
-    names::read(frame, place, |topic: CreatePartitionsTopic<'_>| {
-        (Some(topic.name), Uuid::ZERO)
-    })
-}
+pub(super) struct CreatePartitions;
 
-/// What is wanted of the topic that stands there.
-pub(super) fn wanted(frame: &CheckedFrame, at: Place, known: &Known<'_>) -> (Line, Wanted) {
-    let topic = frame.elements::<CreatePartitionsTopic<'_>>(at).next();
-    let topic = topic.expect("it was read before");
-    (Line::of(topic.name), more(&topic, known))
-}
+impl Change for CreatePartitions {
+    type Request<'a> = CreatePartitionsRequest<'a>;
 
-/// Appends a topic's line of the answer.
-pub(super) fn encode(line: &Line, out: &mut BytesMut, version: i16) {
-    let result = CreatePartitionsResult {
-        name: Cow::Borrowed(line.name.as_deref().unwrap_or_default()),
-        error: line.error,
-        error_message: line.message.as_deref().map(Cow::Borrowed),
-    };
-    result.encode(out, version);
+    fn named(request: &CreatePartitionsRequest<'_>) -> (Place, bool) {
+        (request.topics.iter().place(), request.validate_only)
+    }
+
+    fn name(frame: &CheckedFrame, place: Place) -> Option<(Name<'_>, Place)> {
+        names::read(frame, place, |topic: CreatePartitionsTopic<'_>| {
+            (Some(topic.name), Uuid::ZERO)
+        })
+    }
+
+    fn wanted(frame: &CheckedFrame, at: Place, known: &Known<'_>) -> (Line, Wanted) {
+        let topic = frame.elements::<CreatePartitionsTopic<'_>>(at).next();
+        let topic = topic.expect("it was read before");
+        (Line::of(topic.name), more(&topic, known))
+    }
+
+    fn encode(line: &Line, _known: &Known<'_>, out: &mut BytesMut, version: i16) {
+        let result = CreatePartitionsResult {
+            name: Cow::Borrowed(line.name.as_deref().unwrap_or_default()),
+            error: line.error,
+            error_message: line.message.as_deref().map(Cow::Borrowed),
+        };
+        result.encode(out, version);
+    }
 }
 
 fn more(asked: &CreatePartitionsTopic<'_>, known: &Known<'_>) -> Wanted {

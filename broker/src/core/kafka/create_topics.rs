@@ -5,62 +5,71 @@ use std::borrow::Cow;
 use bytes::BytesMut;
 use leveret_engine::topology::{Command, TopicCommand, TopicName};
 use leveret_wire::kafka::{
-    Array, CheckedFrame, CreatableTopic, CreatedTopic, CreatedTopicConfig, ErrorCode, Place,
-    ReplicaAssignment, Uuid,
+    Array, CheckedFrame, CreatableTopic, CreateTopicsRequest, CreatedTopic, CreatedTopicConfig,
+    ErrorCode, Place, ReplicaAssignment, Uuid,
 };
 
 use super::Known;
-use super::changes::{Line, MOST_SETTINGS, Wanted};
+use super::changes::{Change, Line, MOST_SETTINGS, Wanted};
 use super::names::{self, Name};
 use super::topics::uuid_of;
 
-pub(super) fn read(frame: &CheckedFrame, place: Place) -> Option<(Name<'_>, Place)> {
-    names::read(frame, place, |topic: CreatableTopic<'_>| {
-        (Some(topic.name), Uuid::ZERO)
-    })
-}
+pub(super) struct CreateTopics;
 
-/// What is wanted of the topic that stands there.
-pub(super) fn wanted(frame: &CheckedFrame, at: Place, known: &Known<'_>) -> (Line, Wanted) {
-    let topic = frame.elements::<CreatableTopic<'_>>(at).next();
-    let topic = topic.expect("it was read before");
-    let wanted = command_of(&topic, known);
-    let mut line = Line::of(topic.name);
-    if let Ok(Command::Topic(TopicCommand::Create { partitions, .. })) = &wanted {
-        line.partitions = i32::try_from(*partitions).unwrap_or(-1);
+impl Change for CreateTopics {
+    type Request<'a> = CreateTopicsRequest<'a>;
+    const TELLS_SETTINGS: bool = true;
+
+    fn named(request: &CreateTopicsRequest<'_>) -> (Place, bool) {
+        (request.topics.iter().place(), request.validate_only)
     }
-    (line, wanted)
-}
 
-/// Appends a topic's line of the answer.
-pub(super) fn encode(line: &Line, known: &Known<'_>, out: &mut BytesMut, version: i16) {
-    let name = line.name.as_deref().unwrap_or_default();
-    let ok = line.error == ErrorCode::None;
-    let topic = known.topology.topic_named(name).filter(|_| ok);
-    // Settings are told from version 5 on.
-    let told = topic.filter(|_| version >= 5);
-    let configs = told.map(|topic| known.topology.config_of(topic));
-    let configs = configs.into_iter().flatten();
-    let created = CreatedTopic {
-        name: Cow::Borrowed(name),
-        id: topic.map_or(line.id, |topic| uuid_of(known.topology, topic.id)),
-        error: line.error,
-        error_message: line.message.as_deref().map(Cow::Borrowed),
-        num_partitions: if ok { line.partitions } else { -1 },
-        replication_factor: if ok { 1 } else { -1 },
-        configs: Some(
-            configs
-                .map(|entry| CreatedTopicConfig {
-                    name: Cow::Borrowed(entry.key.setting().name),
-                    source: known.kafka.source_of(entry.source),
-                    value: Some(Cow::Owned(entry.value)),
-                    read_only: false,
-                    is_sensitive: false,
-                })
-                .collect(),
-        ),
-    };
-    created.encode(out, version);
+    fn name(frame: &CheckedFrame, place: Place) -> Option<(Name<'_>, Place)> {
+        names::read(frame, place, |topic: CreatableTopic<'_>| {
+            (Some(topic.name), Uuid::ZERO)
+        })
+    }
+
+    fn wanted(frame: &CheckedFrame, at: Place, known: &Known<'_>) -> (Line, Wanted) {
+        let topic = frame.elements::<CreatableTopic<'_>>(at).next();
+        let topic = topic.expect("it was read before");
+        let wanted = command_of(&topic, known);
+        let mut line = Line::of(topic.name);
+        if let Ok(Command::Topic(TopicCommand::Create { partitions, .. })) = &wanted {
+            line.partitions = i32::try_from(*partitions).unwrap_or(-1);
+        }
+        (line, wanted)
+    }
+
+    fn encode(line: &Line, known: &Known<'_>, out: &mut BytesMut, version: i16) {
+        let name = line.name.as_deref().unwrap_or_default();
+        let ok = line.error == ErrorCode::None;
+        let topic = known.topology.topic_named(name).filter(|_| ok);
+        // Settings are told from version 5 on.
+        let told = topic.filter(|_| version >= 5);
+        let configs = told.map(|topic| known.topology.config_of(topic));
+        let configs = configs.into_iter().flatten();
+        let created = CreatedTopic {
+            name: Cow::Borrowed(name),
+            id: topic.map_or(line.id, |topic| uuid_of(known.topology, topic.id)),
+            error: line.error,
+            error_message: line.message.as_deref().map(Cow::Borrowed),
+            num_partitions: if ok { line.partitions } else { -1 },
+            replication_factor: if ok { 1 } else { -1 },
+            configs: Some(
+                configs
+                    .map(|entry| CreatedTopicConfig {
+                        name: Cow::Borrowed(entry.key.setting().name),
+                        source: known.kafka.source_of(entry.source),
+                        value: Some(Cow::Owned(entry.value)),
+                        read_only: false,
+                        is_sensitive: false,
+                    })
+                    .collect(),
+            ),
+        };
+        created.encode(out, version);
+    }
 }
 
 fn command_of(topic: &CreatableTopic<'_>, known: &Known<'_>) -> Wanted {

@@ -10,29 +10,56 @@ use std::vec;
 use leveret_engine::shard::Reply;
 use leveret_engine::topology::{Command, TopicCommand, TopicId};
 use leveret_storage::io::BufPool;
-use leveret_storage::types::Now;
+use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{
-    CheckedFrame, DeleteTopicsResponse, DeletedTopic, ErrorCode, Place, TopicRef, TopicToDelete,
+    CheckedFrame, DeleteTopicsRequest, DeletedTopic, ErrorCode, Place, TopicRef, TopicToDelete,
     Uuid,
 };
 
+use super::api::{Api, Incoming, Operation, Read};
 use super::changes::{Changes, Line, TWICE};
-use super::gathered::Gathered;
 use super::names::{self, Name, Names};
 use super::pieces::Pieces;
 use super::topics::{find, uuid_of};
-use super::{Asker, Known};
+use super::{Asker, KafkaSettings, Known};
 use crate::core::Core;
 use crate::core::hop::Call;
 use crate::core::once::Mention;
+use crate::core::session::Blocked;
+use crate::core::spread::Spread;
 
 /// What it costs to look up a topic, beside the bytes of its line, in the units of slices.
 const TOPIC: usize = 256;
 /// Said of what is named by both or by neither.
 const UNCLEAR: &str = "a topic to delete is given by its name or by its id, by one of both";
 
+pub(super) struct DeleteTopics;
+
+impl Api for DeleteTopics {
+    type Request<'a> = DeleteTopicsRequest<'a>;
+    /// Where the topics stand.
+    type Outline = Place;
+
+    fn outline(asked: &Read<'_, Self>, _known: &Known<'_>) -> Place {
+        asked.request.topics.iter().place()
+    }
+
+    fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now) {
+        let (asker, topics) = (request.asker, request.outline);
+        let deleting = Deleting {
+            version: asker.version,
+            names: Names::new(request.frame.checked(), topics, read, now.mono),
+            stage: Stage::Meeting,
+            named: BTreeMap::new(),
+            changes: Changes::default(),
+            lines: Pieces::default(),
+        };
+        core.kafka_carry_out(asker, Box::new(deleting), now);
+    }
+}
+
 /// Topics that are being deleted.
-pub(super) struct Deleting {
+struct Deleting {
     version: i16,
     names: Names,
     stage: Stage,
@@ -64,13 +91,12 @@ enum Told {
     Already,
 }
 
-impl Deleting {
-    pub(super) fn take(&mut self, part: usize, reply: Reply) {
-        self.changes.take(part, reply);
+impl<P: BufPool> Operation<P> for Deleting {
+    fn blocks(&self) -> Option<Blocked> {
+        Some(Blocked::Topology)
     }
 
-    /// Looks at the next topic. What that cost; `None` if there is none.
-    pub(super) fn look_up(&mut self, known: &Known<'_>) -> Option<usize> {
+    fn look_up(&mut self, _: Option<&mut Spread>, known: &Known<'_>) -> Option<usize> {
         match &mut self.stage {
             Stage::Meeting => {
                 match self.names.next_met() {
@@ -139,24 +165,33 @@ impl Deleting {
         }
     }
 
-    /// All was looked up: the topics to be deleted.
-    pub(super) fn calls(&mut self) -> Vec<Call> {
+    fn calls(&mut self, _settings: &KafkaSettings) -> Vec<(CoreId, Call)> {
         let Stage::Choosing(commands) = &mut self.stage else {
             return Vec::new();
         };
         let commands = std::mem::take(commands);
         self.stage = Stage::Deleting;
-        commands.into_iter().map(Call::Change).collect()
+        let commands = commands.into_iter();
+        commands
+            .map(|command| (CoreId(0), Call::Change(command)))
+            .collect()
     }
 
-    /// What was to be deleted is: whether its lines are to be put together now.
-    pub(super) fn begins_answer(&mut self) -> bool {
+    fn take(&mut self, part: usize, reply: Reply) {
+        self.changes.take(part, reply);
+    }
+
+    fn begins_answer(&mut self) -> bool {
         let begins = matches!(self.stage, Stage::Deleting);
         if begins {
             let lines = std::mem::take(&mut self.changes.lines);
             self.stage = Stage::Answering(lines.into_iter());
         }
         begins
+    }
+
+    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
+        core.kafka_respond_lines(asker, DeleteTopics::KEY, self.lines);
     }
 }
 
@@ -186,37 +221,4 @@ fn read<'a>(frame: &'a CheckedFrame, place: Place) -> Option<(Name<'a>, Place)> 
     names::read(frame, place, |topic: TopicToDelete<'a>| {
         (topic.name, topic.id)
     })
-}
-
-impl<P: BufPool> Core<P> {
-    /// Deletes the topics that stand at that place of the frame.
-    pub(super) fn kafka_delete_topics(
-        &mut self,
-        asker: Asker,
-        topics: Place,
-        frame: CheckedFrame,
-        now: Now,
-    ) {
-        let deleting = Deleting {
-            version: asker.version,
-            names: Names::new(frame, topics, read, now.mono),
-            stage: Stage::Meeting,
-            named: BTreeMap::new(),
-            changes: Changes::default(),
-            lines: Pieces::default(),
-        };
-        let gather = self.kafka_gather(asker, None, Gathered::DeleteTopics(Box::new(deleting)));
-        self.gather_in_slices(gather, now);
-    }
-
-    pub(super) fn kafka_deleted(&mut self, asker: Asker, deleting: Deleting) {
-        let Asker {
-            version,
-            correlation,
-            ..
-        } = asker;
-        self.kafka_respond_pieces(asker, deleting.lines, |out, count, len| {
-            DeleteTopicsResponse::encode_around(out, version, correlation, count, len)
-        });
-    }
 }

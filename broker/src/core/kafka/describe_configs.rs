@@ -10,16 +10,16 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{
     CheckedFrame, ConfigEntry, ConfigSource, ConfigSynonym, ConfigType, DescribeConfigsRequest,
-    DescribeConfigsResource, DescribeConfigsResponse, DescribedResource, ErrorCode, Place,
-    ResourceType,
+    DescribeConfigsResource, DescribedResource, ErrorCode, Place, ResourceType,
 };
 
+use super::api::{Api, Incoming, Operation, Read};
 use super::changes::MOST_SETTINGS;
-use super::gathered::Gathered;
 use super::pieces::Pieces;
 use super::settings::BrokerSetting;
 use super::{Asker, Known};
 use crate::core::Core;
+use crate::core::spread::Spread;
 
 /// Resources of one request that are described, each with some kilobytes.
 const MOST_RESOURCES: usize = 10_000;
@@ -44,6 +44,8 @@ struct Extras {
     documentation: bool,
 }
 
+pub(super) struct DescribeConfigs;
+
 /// What a request asks, without its frame.
 pub(super) struct DescribeOutline {
     /// Where the resources stand.
@@ -51,20 +53,36 @@ pub(super) struct DescribeOutline {
     extras: Extras,
 }
 
-impl DescribeOutline {
-    pub(super) fn of(request: &DescribeConfigsRequest<'_>) -> Self {
-        Self {
-            resources: request.resources.iter().place(),
+impl Api for DescribeConfigs {
+    type Request<'a> = DescribeConfigsRequest<'a>;
+    type Outline = DescribeOutline;
+
+    fn outline(read: &Read<'_, Self>, _known: &Known<'_>) -> DescribeOutline {
+        DescribeOutline {
+            resources: read.request.resources.iter().place(),
             extras: Extras {
-                synonyms: request.include_synonyms,
-                documentation: request.include_documentation,
+                synonyms: read.request.include_synonyms,
+                documentation: read.request.include_documentation,
             },
         }
+    }
+
+    fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now) {
+        let (asker, asked) = (request.asker, request.outline);
+        let configs = Configs {
+            version: asker.version,
+            extras: asked.extras,
+            frame: request.frame.checked(),
+            rest: asked.resources,
+            looked_at: 0,
+            lines: Pieces::default(),
+        };
+        core.kafka_carry_out(asker, Box::new(configs), now);
     }
 }
 
 /// Settings that are being described, one resource after the other.
-pub(super) struct Configs {
+struct Configs {
     version: i16,
     extras: Extras,
     frame: CheckedFrame,
@@ -74,9 +92,8 @@ pub(super) struct Configs {
     lines: Pieces,
 }
 
-impl Configs {
-    /// Describes the next resource. What that cost; `None` if there is none.
-    pub(super) fn look_up(&mut self, known: &Known<'_>) -> Option<usize> {
+impl<P: BufPool> Operation<P> for Configs {
+    fn look_up(&mut self, _: Option<&mut Spread>, known: &Known<'_>) -> Option<usize> {
         let mut rest = self
             .frame
             .elements::<DescribeConfigsResource<'_>>(self.rest);
@@ -94,37 +111,9 @@ impl Configs {
         let keys = KEY * keys.min(MOST_SETTINGS);
         Some(RESOURCE + keys + self.lines.line(|out| line.encode(out, version)))
     }
-}
 
-impl<P: BufPool> Core<P> {
-    pub(super) fn kafka_describe_configs(
-        &mut self,
-        asker: Asker,
-        asked: &DescribeOutline,
-        frame: CheckedFrame,
-        now: Now,
-    ) {
-        let configs = Configs {
-            version: asker.version,
-            extras: asked.extras,
-            frame,
-            rest: asked.resources,
-            looked_at: 0,
-            lines: Pieces::default(),
-        };
-        let gather = self.kafka_gather(asker, None, Gathered::DescribeConfigs(Box::new(configs)));
-        self.gather_in_slices(gather, now);
-    }
-
-    pub(super) fn kafka_configs_described(&mut self, asker: Asker, configs: Configs) {
-        let Asker {
-            version,
-            correlation,
-            ..
-        } = asker;
-        self.kafka_respond_pieces(asker, configs.lines, |out, count, len| {
-            DescribeConfigsResponse::encode_around(out, version, correlation, count, len)
-        });
+    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
+        core.kafka_respond_lines(asker, DescribeConfigs::KEY, self.lines);
     }
 }
 

@@ -20,12 +20,11 @@ use leveret_wire::kafka::{
     TopicGroup,
 };
 
-use super::errors;
-use super::gathered::Gathered;
+use super::api::{Api, FetchOperation, Incoming, Operation, Read};
 use super::partitions::{Next, Partitions};
 use super::produce::offset;
 use super::topics::{Asked, place, resolve};
-use super::{Asker, Known};
+use super::{Asker, Known, errors};
 use crate::core::Core;
 use crate::core::spread::{Bounds, Spread};
 
@@ -35,8 +34,10 @@ const MAX_WAIT: u32 = 300_000;
 /// What it costs to look up a partition, in the units of slices.
 const LOOKUP: usize = 128;
 
+pub(super) struct Fetch;
+
 /// A fetch that is under way.
-pub(super) struct Fetching {
+struct Fetching {
     /// Partitions that the request names.
     named: usize,
     frame: CheckedFrame,
@@ -65,10 +66,14 @@ pub(super) struct FetchOutline {
     partitions: usize,
 }
 
-impl FetchOutline {
-    pub(super) fn of(request: &FetchRequest<'_>) -> Self {
+impl Api for Fetch {
+    type Request<'a> = FetchRequest<'a>;
+    type Outline = FetchOutline;
+
+    fn outline(read: &Read<'_, Self>, _known: &Known<'_>) -> FetchOutline {
+        let request = &read.request;
         let topics = request.topics.iter();
-        Self {
+        FetchOutline {
             session_id: request.session_id,
             max_wait_ms: request.max_wait_ms,
             min_bytes: request.min_bytes,
@@ -76,6 +81,27 @@ impl FetchOutline {
             topics: request.topics.iter().place(),
             partitions: topics.map(|topic| topic.partitions.len()).sum(),
         }
+    }
+
+    fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now) {
+        let (mut asker, asked) = (request.asker, request.outline);
+        if asked.session_id != 0 {
+            // None was ever given out.
+            return core.refuse_fetch(asker, ErrorCode::FetchSessionIdNotFound, now);
+        }
+        let most = core.answers.most();
+        let wait_ms = u32::try_from(asked.max_wait_ms).unwrap_or(0);
+        let bounds = Bounds {
+            max_bytes: usize::try_from(asked.max_bytes).map_or(0, |asked| asked.min(most)),
+            min_bytes: usize::try_from(asked.min_bytes).unwrap_or(0),
+            max_wait: u64::from(wait_ms.min(MAX_WAIT)) * 1_000_000,
+        };
+        let spread = Spread::new(bounds, now.mono)
+            .with_limit_per_core(core.shard.breaks(Mutation::LimitPerCore));
+        core.give_back_early(asker.conn, &mut asker.permit, now);
+        let fetching = Fetching::new(&asked, request.frame.checked());
+        let gather = core.kafka_begin(asker, None, Box::new(fetching));
+        core.gather_fetch(gather, spread, now);
     }
 }
 
@@ -99,14 +125,11 @@ impl Fetching {
             seen: HashMap::default(),
         }
     }
+}
 
-    pub(super) fn partitions(&self) -> usize {
-        self.named
-    }
-
-    /// Looks up the next topic or partition that the request names, and wants it of `spread`. What that
-    /// cost; `None` if there is none.
-    pub(super) fn look_up(&mut self, spread: &mut Spread, known: &Known<'_>) -> Option<usize> {
+impl<P: BufPool> Operation<P> for Fetching {
+    fn look_up(&mut self, spread: Option<&mut Spread>, known: &Known<'_>) -> Option<usize> {
+        let spread = spread?;
         let named = match self.rest.next::<FetchTopic<'_>>(&self.frame) {
             None => {
                 self.seen = HashMap::default();
@@ -165,13 +188,40 @@ impl Fetching {
         Some(LOOKUP)
     }
 
-    /// Bytes of batches that are there.
-    pub(super) fn read(&self) -> usize {
+    fn as_fetch(&self) -> Option<&dyn FetchOperation> {
+        Some(self)
+    }
+
+    fn as_fetch_mut(&mut self) -> Option<&mut dyn FetchOperation> {
+        Some(self)
+    }
+
+    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
+        let topics = self.topics.iter().map(|topic| TopicGroup {
+            topic: topic.asked.reference(),
+            partitions: topic.lines,
+        });
+        let response = FetchResponse {
+            throttle_time_ms: 0,
+            error: ErrorCode::None,
+            session_id: 0,
+            topics: &topics.collect::<Vec<_>>(),
+            partitions: &self.lines,
+        };
+        core.kafka_respond_fetch(asker, &response, self.records);
+    }
+}
+
+impl FetchOperation for Fetching {
+    fn partitions(&self) -> usize {
+        self.named
+    }
+
+    fn read(&self) -> usize {
         self.records.iter().flatten().map(Bytes::len).sum()
     }
 
-    /// One partition is there; once more if it was only counted before.
-    pub(super) fn fetched(&mut self, line: usize, one: FetchedPartition) {
+    fn fetched(&mut self, line: usize, one: FetchedPartition) {
         self.records[line] = fill(&mut self.lines[line], one);
     }
 }
@@ -206,47 +256,6 @@ fn fill(line: &mut wire::FetchedPartition, fetched: FetchedPartition) -> Vec<Byt
 }
 
 impl<P: BufPool> Core<P> {
-    pub(super) fn kafka_fetch(
-        &mut self,
-        mut asker: Asker,
-        asked: &FetchOutline,
-        frame: CheckedFrame,
-        now: Now,
-    ) {
-        if asked.session_id != 0 {
-            // None was ever given out.
-            return self.refuse_fetch(asker, ErrorCode::FetchSessionIdNotFound, now);
-        }
-        let most = self.answers.most();
-        let wait_ms = u32::try_from(asked.max_wait_ms).unwrap_or(0);
-        let bounds = Bounds {
-            max_bytes: usize::try_from(asked.max_bytes).map_or(0, |asked| asked.min(most)),
-            min_bytes: usize::try_from(asked.min_bytes).unwrap_or(0),
-            max_wait: u64::from(wait_ms.min(MAX_WAIT)) * 1_000_000,
-        };
-        let spread = Spread::new(bounds, now.mono)
-            .with_limit_per_core(self.shard.breaks(Mutation::LimitPerCore));
-        self.give_back_early(asker.conn, &mut asker.permit, now);
-        let fetching = Gathered::Fetch(Box::new(Fetching::new(asked, frame)));
-        let gather = self.kafka_gather(asker, None, fetching);
-        self.gather_fetch(gather, spread, now);
-    }
-
-    pub(super) fn kafka_fetched(&mut self, asker: Asker, fetching: Fetching) {
-        let topics = fetching.topics.iter().map(|topic| TopicGroup {
-            topic: topic.asked.reference(),
-            partitions: topic.lines,
-        });
-        let response = FetchResponse {
-            throttle_time_ms: 0,
-            error: ErrorCode::None,
-            session_id: 0,
-            topics: &topics.collect::<Vec<_>>(),
-            partitions: &fetching.lines,
-        };
-        self.kafka_respond_fetch(asker, &response, fetching.records);
-    }
-
     fn refuse_fetch(&mut self, asker: Asker, error: ErrorCode, now: Now) {
         let response = FetchResponse {
             throttle_time_ms: 0,

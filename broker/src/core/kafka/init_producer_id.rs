@@ -8,22 +8,61 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{ErrorCode, InitProducerIdRequest, InitProducerIdResponse};
 
-use super::Asker;
+use super::api::{Api, Incoming, Operation, Read};
 use super::changes::change_of;
-use super::errors;
-use super::gathered::Gathered;
+use super::{Asker, KafkaSettings, Known, errors};
 use crate::core::Core;
 use crate::core::hop::Call;
 
+pub(super) struct InitProducerId;
+
+/// Whether the producer is more than idempotent.
+#[derive(PartialEq, Eq)]
+pub(super) enum Wants {
+    Id,
+    Transactions,
+}
+
+impl Api for InitProducerId {
+    type Request<'a> = InitProducerIdRequest<'a>;
+    type Outline = Wants;
+
+    fn outline(read: &Read<'_, Self>, _known: &Known<'_>) -> Wants {
+        match read.request.transactional_id {
+            None => Wants::Id,
+            Some(_) => Wants::Transactions,
+        }
+    }
+
+    fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now) {
+        let (asker, wants) = (request.asker, request.outline);
+        if wants == Wants::Transactions {
+            // No coordinator of transactions was advertised.
+            let response = response(Err(ErrorCode::InvalidRequest));
+            return core.kafka_answer(asker, &response, now);
+        }
+        match core.producer_ids.take() {
+            Some(id) => core.kafka_answer(asker, &response(Ok(id)), now),
+            None => core.kafka_carry_out(asker, Box::new(Reserving::default()), now),
+        }
+    }
+}
+
 /// A producer that waits for a block of ids.
 #[derive(Default)]
-pub(super) struct Initing {
+struct Reserving {
     /// The block, or why there is none.
     block: Option<Result<(u64, u32), ErrorCode>>,
 }
 
-impl Initing {
-    pub(super) fn take(&mut self, reply: Reply) {
+impl<P: BufPool> Operation<P> for Reserving {
+    fn calls(&mut self, _settings: &KafkaSettings) -> Vec<(CoreId, Call)> {
+        let count = ProducerIds::BLOCK;
+        let reserve = Command::ProducerIds(ReserveProducerIds { count });
+        vec![(CoreId(0), Call::Change(reserve))]
+    }
+
+    fn take(&mut self, _part: usize, reply: Reply) {
         self.block = Some(match change_of(reply) {
             Ok(TopologyEntry::ProducerIds(ProducerIdsReserved { first, count })) => {
                 Ok((first, count))
@@ -32,54 +71,27 @@ impl Initing {
             Err(error) => Err(errors::code(&error)),
         });
     }
+
+    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
+        let block = self.block.expect("all parts are there");
+        let id = block.map(|(first, count)| {
+            core.producer_ids.refill(first, count);
+            core.producer_ids.take().expect("a block is never empty")
+        });
+        core.kafka_respond(asker, &response(id));
+    }
 }
 
-impl<P: BufPool> Core<P> {
-    pub(super) fn kafka_init_producer(
-        &mut self,
-        asker: Asker,
-        request: &InitProducerIdRequest<'_>,
-        now: Now,
-    ) {
-        if request.transactional_id.is_some() {
-            // No coordinator of transactions was advertised.
-            self.respond_producer_id(asker, Err(ErrorCode::InvalidRequest));
-            return self.give_back_permit(asker.conn, asker.permit, now);
-        }
-        if let Some(id) = self.producer_ids.take() {
-            self.respond_producer_id(asker, Ok(id));
-            return self.give_back_permit(asker.conn, asker.permit, now);
-        }
-        let command = Command::ProducerIds(ReserveProducerIds {
-            count: ProducerIds::BLOCK,
-        });
-        let initing = Gathered::InitProducerId(Initing::default());
-        let gather = self.kafka_gather(asker, None, initing);
-        self.ask_part(gather, CoreId(0), Call::Change(command), now);
-        self.all_asked(gather, now);
-    }
-
-    pub(super) fn kafka_inited(&mut self, asker: Asker, initing: Initing) {
-        let block = initing.block.expect("all parts are there");
-        let id = block.map(|(first, count)| {
-            self.producer_ids.refill(first, count);
-            self.producer_ids.take().expect("a block is never empty")
-        });
-        self.respond_producer_id(asker, id);
-    }
-
-    /// An id is new to every partition, so its producer begins with epoch 0.
-    fn respond_producer_id(&mut self, asker: Asker, id: Result<i64, ErrorCode>) {
-        let (error, producer_id, producer_epoch) = match id {
-            Ok(id) => (ErrorCode::None, id, 0),
-            Err(error) => (error, -1, -1),
-        };
-        let response = InitProducerIdResponse {
-            throttle_time_ms: 0,
-            error,
-            producer_id,
-            producer_epoch,
-        };
-        self.kafka_respond(asker, &response);
+/// An id is new to every partition, so its producer begins with epoch 0.
+fn response(id: Result<i64, ErrorCode>) -> InitProducerIdResponse {
+    let (error, producer_id, producer_epoch) = match id {
+        Ok(id) => (ErrorCode::None, id, 0),
+        Err(error) => (error, -1, -1),
+    };
+    InitProducerIdResponse {
+        throttle_time_ms: 0,
+        error,
+        producer_id,
+        producer_epoch,
     }
 }

@@ -13,25 +13,56 @@ use leveret_engine::topology::Topic;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, LogId, Now};
 use leveret_wire::kafka::{
-    ApiKey, CheckedFrame, Element, ErrorCode, ListOffsetsPartition, ListOffsetsTopic,
-    ListedPartition, ListedTopic, Place, TopicRef, encode_around,
+    CheckedFrame, Element, ErrorCode, ListOffsetsPartition, ListOffsetsRequest,
+    ListOffsetsResponse, ListOffsetsTopic, ListedPartition, ListedTopic, Place, TopicRef,
 };
 
-use super::errors;
-use super::gathered::Gathered;
+use super::api::{Api, Incoming, Operation, Read};
 use super::partitions::{Next, Partitions};
 use super::pieces::Pieces;
 use super::produce::offset;
 use super::topics::{Asked, place, resolve};
-use super::{Asker, Known};
+use super::{Asker, KafkaSettings, Known, errors};
 use crate::core::Core;
 use crate::core::hop::Call;
+use crate::core::spread::Spread;
 
 /// What it costs to look at a topic or a partition, in the units of slices.
 const LOOKUP: usize = 128;
 
+pub(super) struct ListOffsets;
+
+impl Api for ListOffsets {
+    type Request<'a> = ListOffsetsRequest<'a>;
+    /// Where the topics stand.
+    type Outline = Place;
+
+    fn outline(read: &Read<'_, Self>, _known: &Known<'_>) -> Place {
+        read.request.topics.iter().place()
+    }
+
+    fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now) {
+        let (asker, topics) = (request.asker, request.outline);
+        // At once: a table of so many would take a turn to grow.
+        let most = request.frame.bytes.len() / ListOffsetsPartition::MIN_LEN;
+        let listing = Listing {
+            version: asker.version,
+            frame: request.frame.checked(),
+            topics,
+            rest: Partitions::of(topics),
+            stage: Stage::Meeting,
+            topic: None,
+            named: HashMap::with_capacity_and_hasher(most, FixedState::default()),
+            found: Vec::new(),
+            parts: Vec::new(),
+            lines: Pieces::default(),
+        };
+        core.kafka_carry_out(asker, Box::new(listing), now);
+    }
+}
+
 /// A look-up that is under way.
-pub(super) struct Listing {
+struct Listing {
     version: i16,
     frame: CheckedFrame,
     topics: Place,
@@ -63,35 +94,6 @@ enum Stage {
 }
 
 impl Listing {
-    pub(super) fn take(&mut self, part: usize, reply: Reply) {
-        let (line, by_time) = self.parts[part];
-        let line = &mut self.found[line as usize];
-        match reply {
-            Reply::Offset(found) => {
-                line.error = ErrorCode::None;
-                line.timestamp = found.timestamp.unwrap_or(-1);
-                // A time after the last record has no offset.
-                let none = by_time && found.timestamp.is_none();
-                line.offset = if none { -1 } else { offset(found.offset.0) };
-            }
-            Reply::Failed(error) => line.error = errors::code(&error),
-            reply => unreachable!("no answer to a look-up: {reply:?}"),
-        }
-    }
-
-    /// Looks at the next topic or partition. What that cost; `None` if there is none.
-    pub(super) fn look_up(&mut self, known: &Known<'_>) -> Option<usize> {
-        match &self.stage {
-            Stage::Meeting => {
-                self.meet(known);
-                Some(LOOKUP)
-            }
-            Stage::Choosing(_) => self.choose(known),
-            Stage::Asked => None,
-            Stage::Answering { .. } => self.tell(),
-        }
-    }
-
     fn meet(&mut self, known: &Known<'_>) {
         match self.rest.next::<ListOffsetsTopic<'_>>(&self.frame) {
             Some(Next::Topic(topic)) => {
@@ -185,9 +187,22 @@ impl Listing {
             .expect("a topic is before its partitions");
         place(known.topology, asked, topic.as_deref(), index)
     }
+}
 
-    /// All was looked up: what is to be asked for.
-    pub(super) fn calls(&mut self) -> Vec<(CoreId, Call)> {
+impl<P: BufPool> Operation<P> for Listing {
+    fn look_up(&mut self, _: Option<&mut Spread>, known: &Known<'_>) -> Option<usize> {
+        match &self.stage {
+            Stage::Meeting => {
+                self.meet(known);
+                Some(LOOKUP)
+            }
+            Stage::Choosing(_) => self.choose(known),
+            Stage::Asked => None,
+            Stage::Answering { .. } => self.tell(),
+        }
+    }
+
+    fn calls(&mut self, _settings: &KafkaSettings) -> Vec<(CoreId, Call)> {
         let Stage::Choosing(calls) = &mut self.stage else {
             return Vec::new();
         };
@@ -196,8 +211,23 @@ impl Listing {
         calls
     }
 
-    /// What was asked for is there: whether the lines are to be put together now.
-    pub(super) fn begins_answer(&mut self) -> bool {
+    fn take(&mut self, part: usize, reply: Reply) {
+        let (line, by_time) = self.parts[part];
+        let line = &mut self.found[line as usize];
+        match reply {
+            Reply::Offset(found) => {
+                line.error = ErrorCode::None;
+                line.timestamp = found.timestamp.unwrap_or(-1);
+                // A time after the last record has no offset.
+                let none = by_time && found.timestamp.is_none();
+                line.offset = if none { -1 } else { offset(found.offset.0) };
+            }
+            Reply::Failed(error) => line.error = errors::code(&error),
+            reply => unreachable!("no answer to a look-up: {reply:?}"),
+        }
+    }
+
+    fn begins_answer(&mut self) -> bool {
         let begins = matches!(self.stage, Stage::Asked);
         if begins {
             self.rest = Partitions::of(self.topics);
@@ -208,42 +238,11 @@ impl Listing {
         }
         begins
     }
-}
 
-impl<P: BufPool> Core<P> {
-    pub(super) fn kafka_list_offsets(
-        &mut self,
-        asker: Asker,
-        topics: Place,
-        frame: CheckedFrame,
-        now: Now,
-    ) {
-        // At once: a table of so many would take a turn to grow.
-        let most = frame.len() / ListOffsetsPartition::MIN_LEN;
-        let listing = Listing {
-            version: asker.version,
-            frame,
-            topics,
-            rest: Partitions::of(topics),
-            stage: Stage::Meeting,
-            topic: None,
-            named: HashMap::with_capacity_and_hasher(most, FixedState::default()),
-            found: Vec::new(),
-            parts: Vec::new(),
-            lines: Pieces::default(),
-        };
-        let gather = self.kafka_gather(asker, None, Gathered::ListOffsets(Box::new(listing)));
-        self.gather_in_slices(gather, now);
-    }
-
-    pub(super) fn kafka_listed(&mut self, asker: Asker, listing: Listing) {
-        let Asker {
-            version,
-            correlation,
-            ..
-        } = asker;
-        self.kafka_respond_pieces(asker, listing.lines, |out, count, len| {
-            encode_around(out, ApiKey::ListOffsets, version, correlation, count, len)
+    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
+        let (version, correlation) = (asker.version, asker.correlation);
+        core.kafka_respond_pieces(asker, self.lines, |out, count, len| {
+            ListOffsetsResponse::encode_around(out, version, correlation, count, len)
         });
     }
 }

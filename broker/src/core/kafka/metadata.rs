@@ -9,46 +9,80 @@ use leveret_engine::topology::{
     Command, Topic, TopicCommand, TopicName, TopicRefusal, TopologyRefusal,
 };
 use leveret_storage::io::BufPool;
-use leveret_storage::types::Now;
+use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{
     CheckedFrame, ErrorCode, MetadataBroker, MetadataPartition, MetadataRequest,
     MetadataRequestTopic, MetadataResponse, MetadataTopic, Place, TopicRef, Uuid,
 };
 
+use super::api::{Api, Incoming, Operation, Read};
 use super::changes::change_of;
-use super::errors;
-use super::gathered::Gathered;
 use super::names::{self, Name, Names};
 use super::pieces::Pieces;
 use super::settings::KafkaSettings;
 use super::topics::{cluster_text, find, reference_of, uuid_of};
-use super::{Asker, Known};
+use super::{Asker, Known, errors};
 use crate::core::Core;
 use crate::core::hop::Call;
 use crate::core::places::Places;
+use crate::core::session::Blocked;
+use crate::core::spread::Spread;
 
 /// What it costs to look up a topic, beside the bytes of its line, in the units of slices.
 const TOPIC: usize = 256;
 
+pub(super) struct Metadata;
+
 /// What a request asks for, without its frame.
-#[derive(Clone, Copy)]
-pub(super) struct MetadataAsked {
+pub(super) struct MetadataOutline {
     /// Where the topics stand; `None`: all that there are.
     topics: Option<Place>,
     may_create: bool,
 }
 
-impl MetadataAsked {
-    pub(super) fn of(request: &MetadataRequest<'_>) -> Self {
-        Self {
-            topics: request.topics.map(|topics| topics.iter().place()),
-            may_create: request.allow_auto_topic_creation,
+impl Api for Metadata {
+    type Request<'a> = MetadataRequest<'a>;
+    type Outline = MetadataOutline;
+
+    fn outline(asked: &Read<'_, Self>, _known: &Known<'_>) -> MetadataOutline {
+        MetadataOutline {
+            topics: asked.request.topics.map(|topics| topics.iter().place()),
+            may_create: asked.request.allow_auto_topic_creation,
         }
+    }
+
+    fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now) {
+        let (asker, asked) = (request.asker, request.outline);
+        let settings = &core.settings.kafka;
+        let create = asked.may_create && settings.auto_create && asked.topics.is_some();
+        let limit = settings.auto_create_limit as usize;
+        let room = match create {
+            true => limit.saturating_sub(core.topology.topics().len()),
+            false => 0,
+        };
+        let describing = Describing {
+            version: asker.version,
+            room,
+            stage: match room {
+                0 => Stage::Describing,
+                _ => Stage::Missing(BTreeSet::new()),
+            },
+            wanted: match asked.topics {
+                Some(topics) => {
+                    Wanted::Named(Names::new(request.frame.checked(), topics, read, now.mono))
+                }
+                None => Wanted::All(None),
+            },
+            created: Vec::new(),
+            refused: BTreeMap::new(),
+            lines: Pieces::default(),
+        };
+        core.kafka_carry_out(asker, Box::new(describing), now);
     }
 }
 
 /// A request for metadata.
-pub(super) struct Describing {
+struct Describing {
     version: i16,
     /// Topics that it may create.
     room: usize,
@@ -75,27 +109,13 @@ enum Stage {
     Describing,
 }
 
-impl Describing {
-    /// Whether topics may be created for it.
-    pub(super) fn creates(&self) -> bool {
-        self.room > 0
+impl<P: BufPool> Operation<P> for Describing {
+    fn blocks(&self) -> Option<Blocked> {
+        // It creates what is missing.
+        (self.room > 0).then_some(Blocked::Topology)
     }
 
-    pub(super) fn take(&mut self, part: usize, reply: Reply) {
-        let Err(error) = change_of(reply) else { return };
-        let code = match &error {
-            // Another client was faster, and this core is about to hear of it.
-            EngineError::Topology(TopologyRefusal::Topic(TopicRefusal::Exists { .. })) => {
-                ErrorCode::LeaderNotAvailable
-            }
-            error => errors::code(error),
-        };
-        self.refused.insert(self.created[part].clone(), code);
-    }
-
-    /// Looks up the next topic: whether it is missing, or what its line is. What that cost; `None` if
-    /// there is none.
-    pub(super) fn look_up(&mut self, known: &Known<'_>) -> Option<usize> {
+    fn look_up(&mut self, _: Option<&mut Spread>, known: &Known<'_>) -> Option<usize> {
         match (&mut self.stage, &mut self.wanted) {
             (Stage::Missing(missing), Wanted::Named(names)) => {
                 if missing.len() == self.room {
@@ -146,6 +166,75 @@ impl Describing {
         }
     }
 
+    fn calls(&mut self, settings: &KafkaSettings) -> Vec<(CoreId, Call)> {
+        let Stage::Missing(missing) = &mut self.stage else {
+            return Vec::new();
+        };
+        self.created = std::mem::take(missing).into_iter().collect();
+        self.stage = Stage::Creating;
+        let create = |name: &TopicName| {
+            let command = Command::Topic(TopicCommand::Create {
+                name: name.clone(),
+                partitions: settings.partitions,
+                config: Vec::new(),
+            });
+            (CoreId(0), Call::Change(command))
+        };
+        self.created.iter().map(create).collect()
+    }
+
+    fn take(&mut self, part: usize, reply: Reply) {
+        let Err(error) = change_of(reply) else { return };
+        let code = match &error {
+            // Another client was faster, and this core is about to hear of it.
+            EngineError::Topology(TopologyRefusal::Topic(TopicRefusal::Exists { .. })) => {
+                ErrorCode::LeaderNotAvailable
+            }
+            error => errors::code(error),
+        };
+        self.refused.insert(self.created[part].clone(), code);
+    }
+
+    fn begins_answer(&mut self) -> bool {
+        if !matches!(self.stage, Stage::Creating) {
+            return false;
+        }
+        self.stage = Stage::Describing;
+        if let Wanted::Named(names) = &mut self.wanted {
+            names.begin_again();
+        }
+        true
+    }
+
+    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
+        let settings = core.settings.kafka.clone();
+        let response = MetadataResponse {
+            throttle_time_ms: 0,
+            brokers: (settings.brokers.iter())
+                .map(|broker| MetadataBroker {
+                    node_id: broker.node,
+                    host: Cow::Borrowed(broker.host.as_str()),
+                    port: broker.port.into(),
+                    rack: None,
+                })
+                .collect(),
+            cluster_id: core.topology.cluster().map(cluster_text).map(Cow::Owned),
+            controller_id: settings.nodes().next().unwrap_or(-1),
+            topics: Vec::new(),
+            error: ErrorCode::None,
+        };
+        let Asker {
+            version,
+            correlation,
+            ..
+        } = asker;
+        core.kafka_respond_pieces(asker, self.lines, |out, count, len| {
+            response.encode_around(out, version, correlation, count, len)
+        });
+    }
+}
+
+impl Describing {
     /// Adds the line of a topic. Its bytes.
     fn describe(&mut self, topic: &Topic, known: &Known<'_>) -> usize {
         let line = MetadataTopic {
@@ -157,35 +246,6 @@ impl Describing {
         };
         let version = self.version;
         self.lines.line(|out| line.encode(out, version))
-    }
-
-    /// All was looked up: the topics to be created.
-    pub(super) fn calls(&mut self, settings: &KafkaSettings) -> Vec<Call> {
-        let Stage::Missing(missing) = &mut self.stage else {
-            return Vec::new();
-        };
-        self.created = std::mem::take(missing).into_iter().collect();
-        self.stage = Stage::Creating;
-        let create = |name: &TopicName| {
-            Call::Change(Command::Topic(TopicCommand::Create {
-                name: name.clone(),
-                partitions: settings.partitions,
-                config: Vec::new(),
-            }))
-        };
-        self.created.iter().map(create).collect()
-    }
-
-    /// What was missing is there, if it could be created: whether the lines are to be looked up now.
-    pub(super) fn begins_answer(&mut self) -> bool {
-        if !matches!(self.stage, Stage::Creating) {
-            return false;
-        }
-        self.stage = Stage::Describing;
-        if let Wanted::Named(names) = &mut self.wanted {
-            names.begin_again();
-        }
-        true
     }
 }
 
@@ -202,68 +262,6 @@ fn read<'a>(frame: &'a CheckedFrame, place: Place) -> Option<(Name<'a>, Place)> 
     names::read(frame, place, |topic: MetadataRequestTopic<'a>| {
         (topic.name, topic.id)
     })
-}
-
-impl<P: BufPool> Core<P> {
-    pub(super) fn kafka_metadata(
-        &mut self,
-        asker: Asker,
-        asked: MetadataAsked,
-        frame: CheckedFrame,
-        now: Now,
-    ) {
-        let settings = &self.settings.kafka;
-        let create = asked.may_create && settings.auto_create && asked.topics.is_some();
-        let limit = settings.auto_create_limit as usize;
-        let room = match create {
-            true => limit.saturating_sub(self.topology.topics().len()),
-            false => 0,
-        };
-        let describing = Describing {
-            version: asker.version,
-            room,
-            stage: match room {
-                0 => Stage::Describing,
-                _ => Stage::Missing(BTreeSet::new()),
-            },
-            wanted: match asked.topics {
-                Some(topics) => Wanted::Named(Names::new(frame, topics, read, now.mono)),
-                None => Wanted::All(None),
-            },
-            created: Vec::new(),
-            refused: BTreeMap::new(),
-            lines: Pieces::default(),
-        };
-        let gather = self.kafka_gather(asker, None, Gathered::Metadata(Box::new(describing)));
-        self.gather_in_slices(gather, now);
-    }
-
-    pub(super) fn kafka_described(&mut self, asker: Asker, describing: Describing) {
-        let settings = self.settings.kafka.clone();
-        let response = MetadataResponse {
-            throttle_time_ms: 0,
-            brokers: (settings.brokers.iter())
-                .map(|broker| MetadataBroker {
-                    node_id: broker.node,
-                    host: Cow::Borrowed(broker.host.as_str()),
-                    port: broker.port.into(),
-                    rack: None,
-                })
-                .collect(),
-            cluster_id: self.topology.cluster().map(cluster_text).map(Cow::Owned),
-            controller_id: settings.nodes().next().unwrap_or(-1),
-            topics: Vec::new(),
-            error: ErrorCode::None,
-        };
-        let Asker {
-            version,
-            correlation,
-            ..
-        } = asker;
-        self.kafka_respond_pieces(asker, describing.lines, |out, count, len| {
-            response.encode_around(out, version, correlation, count, len)
-        });
-    }
 }
 
 /// The lines of a topic's partitions. There is one replica of each, on the core that owns it.

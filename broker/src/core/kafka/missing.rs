@@ -51,8 +51,8 @@ impl<P: BufPool> Core<P> {
             HeaderError::UnsupportedVersion { api, version, .. } => (api.as_i16(), version),
             HeaderError::Decode(_) => return,
         };
-        let talk = self.kafka_talk(conn);
-        let kind = talk.and_then(|talk| talk.software.clone());
+        let state = self.kafka_state(conn);
+        let kind = state.and_then(|state| state.software.clone());
         let kind = kind.unwrap_or_else(|| NAMELESS.into());
         self.tell_missed(Missed { kind, key, version });
     }

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use leveret_storage::io::BufPool;
+use leveret_wire::kafka::{ApiKey, encode_around};
 
 use super::Asker;
 use crate::core::Core;
@@ -38,6 +39,14 @@ impl Pieces {
 }
 
 impl<P: BufPool> Core<P> {
+    /// Gives an answer of that API to send when its turn comes, which has nothing but these lines.
+    pub(super) fn kafka_respond_lines(&mut self, asker: Asker, api: ApiKey, lines: Pieces) {
+        let (version, correlation) = (asker.version, asker.correlation);
+        self.kafka_respond_pieces(asker, lines, |out, count, len| {
+            encode_around(out, api, version, correlation, count, len)
+        });
+    }
+
     /// Gives an answer of these lines to send when its turn comes. `encode` appends what stands around
     /// so many lines of so many bytes, and returns how many bytes of that stand behind them.
     pub(super) fn kafka_respond_pieces(

@@ -2,32 +2,75 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
-use bytes::BytesMut;
 use leveret_engine::shard::Reply;
 use leveret_record::{Compression, parse_header};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Level, LogId, Now};
 use leveret_wire::kafka::{
-    ErrorCode, ProduceRequest, ProduceResponse, ProducedPartition, TopicGroup,
+    ErrorCode, ProduceRequest, ProduceResponse, ProducedPartition, TopicGroup, TopicRef,
 };
 
-use super::Asker;
+use super::api::{Api, Frame, Incoming, Operation, Read};
 use super::changes::TWICE;
-use super::errors;
-use super::gathered::Gathered;
+use super::single::Single;
 use super::topics::{Asked, place, resolve};
+use super::{Asker, Known, errors};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
 use crate::core::hop::Call;
 use crate::core::once::{Mention, Mentions};
+use crate::core::places::Places;
 
 /// The first version that carries batches of today's format; earlier ones are answered only.
 const FIRST_VERSION: i16 = 3;
 /// The first version whose consumers know zstd.
 const ZSTD_VERSION: i16 = 7;
 
-/// A produce before its batches are cut out of the frame: where each lies and where it goes.
+pub(super) struct Produce;
+
+/// A produce before its batches are cut out of the frame.
+pub(super) enum ProduceOutline {
+    /// To one partition that there is.
+    Single(Single),
+    Parts(Plan),
+}
+
+impl Api for Produce {
+    type Request<'a> = ProduceRequest<'a>;
+    type Outline = ProduceOutline;
+    // As long as the broker's own bound allows.
+    const LONGEST: usize = usize::MAX;
+    const CARRIES_RECORDS: bool = true;
+
+    fn outline(read: &Read<'_, Self>, known: &Known<'_>) -> ProduceOutline {
+        match single(read, known) {
+            Some(single) => ProduceOutline::Single(single),
+            None => ProduceOutline::Parts(plan(read, known)),
+        }
+    }
+
+    fn is_answered(outline: &ProduceOutline) -> bool {
+        let acks = match outline {
+            ProduceOutline::Single(single) => single.acks,
+            ProduceOutline::Parts(plan) => plan.acks,
+        };
+        acks != 0
+    }
+
+    fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now) {
+        let (asker, outline) = (request.asker, request.outline);
+        match outline {
+            ProduceOutline::Single(single) => {
+                core.produce_single(asker, single, request.frame, now)
+            }
+            ProduceOutline::Parts(plan) => core.produce_parts(asker, plan, request.frame, now),
+        }
+    }
+}
+
+/// A produce to several partitions, or to none that there is: where each batch lies and where it goes.
 pub(super) struct Plan {
     acks: i16,
     timeout_ms: u32,
@@ -41,16 +84,21 @@ struct AskedTopic {
     partitions: usize,
 }
 
+/// Where a batch lies in the frame, and where it goes.
+pub(super) struct Batch {
+    pub(super) log: LogId,
+    pub(super) owner: CoreId,
+    pub(super) at: Range<usize>,
+}
+
 /// A batch to append, for the line of that number.
 struct Append {
     line: usize,
-    log: LogId,
-    owner: CoreId,
-    batch: Range<usize>,
+    batch: Batch,
 }
 
 /// What became of one partition.
-struct Line {
+pub(super) struct Line {
     index: i32,
     error: ErrorCode,
     base_offset: i64,
@@ -60,9 +108,7 @@ struct Line {
 }
 
 /// A produce whose batches are on their way.
-pub(super) struct Producing {
-    /// Whether the client wants to hear of it.
-    answers: bool,
+struct Producing {
     topics: Vec<AskedTopic>,
     lines: Vec<Line>,
     /// The line of each part.
@@ -70,7 +116,7 @@ pub(super) struct Producing {
 }
 
 impl Line {
-    fn refused(index: i32, error: ErrorCode, message: Option<String>) -> Self {
+    pub(super) fn refused(index: i32, error: ErrorCode, message: Option<String>) -> Self {
         Self {
             index,
             error,
@@ -80,38 +126,71 @@ impl Line {
             message,
         }
     }
-}
 
-impl Producing {
-    pub(super) fn take(&mut self, part: usize, reply: Reply) {
-        let line = &mut self.lines[self.parts[part]];
+    /// What came of its batch.
+    pub(super) fn take(&mut self, reply: Reply) {
         match reply {
             Reply::Produced(produced) => {
-                line.error = ErrorCode::None;
-                line.base_offset = offset(produced.base_offset.0);
-                line.log_start_offset = offset(produced.start_offset.0);
-                line.append_time = produced.append_time.unwrap_or(-1);
-                line.message = None;
+                self.error = ErrorCode::None;
+                self.base_offset = offset(produced.base_offset.0);
+                self.log_start_offset = offset(produced.start_offset.0);
+                self.append_time = produced.append_time.unwrap_or(-1);
+                self.message = None;
             }
             Reply::Failed(error) => {
-                line.error = errors::code(&error);
-                line.message = Some(error.to_string());
+                self.error = errors::code(&error);
+                self.message = Some(error.to_string());
             }
             reply => unreachable!("no answer to a produce: {reply:?}"),
         }
+    }
+
+    /// As the answer has it.
+    pub(super) fn told(&self) -> ProducedPartition<'_> {
+        ProducedPartition {
+            index: self.index,
+            error: self.error,
+            base_offset: self.base_offset,
+            log_append_time_ms: self.append_time,
+            log_start_offset: self.log_start_offset,
+            record_errors: &[],
+            error_message: self.message.as_deref().map(Cow::Borrowed),
+        }
+    }
+}
+
+impl<P: BufPool> Operation<P> for Producing {
+    fn take(&mut self, part: usize, reply: Reply) {
+        self.lines[self.parts[part]].take(reply);
+    }
+
+    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
+        if asker.turn.is_none() {
+            return core.end_if_refused(asker.conn, &self.lines);
+        }
+        let topics = self.topics.iter().map(|topic| TopicGroup {
+            topic: topic.asked.reference(),
+            partitions: topic.partitions,
+        });
+        let response = ProduceResponse {
+            topics: &topics.collect::<Vec<_>>(),
+            partitions: &self.lines.iter().map(Line::told).collect::<Vec<_>>(),
+            throttle_time_ms: 0,
+        };
+        core.kafka_respond(asker, &response);
     }
 }
 
 impl Plan {
     /// Nothing is appended where a partition has more than one batch.
     fn append_once(&mut self) {
-        let mut mentions = Mentions::of(self.appends.iter().map(|append| append.log));
+        let mut mentions = Mentions::of(self.appends.iter().map(|append| append.batch.log));
         if mentions.repeated().is_none() {
             return;
         }
         let lines = &mut self.lines;
         self.appends.retain(|append| {
-            let only = mentions.next(&append.log) == Mention::Only;
+            let only = mentions.next(&append.batch.log) == Mention::Only;
             if !only {
                 let line = &mut lines[append.line];
                 line.error = ErrorCode::InvalidRequest;
@@ -122,96 +201,104 @@ impl Plan {
     }
 }
 
-impl<P: BufPool> Core<P> {
-    /// Where everything goes, before the frame is taken apart.
-    pub(super) fn plan_produce(
-        &self,
-        request: &ProduceRequest<'_>,
-        version: i16,
-        frame: &[u8],
-    ) -> Plan {
-        let mut plan = Plan {
-            acks: request.acks,
-            timeout_ms: u32::try_from(request.timeout_ms).unwrap_or(0),
-            topics: Vec::with_capacity(request.topics.len()),
-            lines: Vec::new(),
-            appends: Vec::new(),
-        };
-        let whole = refusal(request, version);
-        for asked_topic in request.topics {
-            let (asked, topic) = resolve(&self.topology, asked_topic.topic);
-            for partition in asked_topic.partitions {
-                let found = match whole {
-                    Some(refused) => Err(refused),
-                    None => place(&self.topology, &asked, topic.as_deref(), partition.index)
-                        .map_err(|error| (error, ""))
-                        .and_then(|at| Ok((at, admitted(partition.records, version, frame)?))),
-                };
-                let line = plan.lines.len();
-                let (error, message) = match found {
-                    Ok(((log, owner), batch)) => {
-                        plan.appends.push(Append {
-                            line,
-                            log,
-                            owner,
-                            batch,
-                        });
-                        // What is said of it if its time is over before it is answered.
-                        (ErrorCode::RequestTimedOut, "")
-                    }
-                    Err(refused) => refused,
-                };
-                let message = (!message.is_empty()).then(|| message.to_owned());
-                plan.lines
-                    .push(Line::refused(partition.index, error, message));
-            }
-            plan.topics.push(AskedTopic {
-                asked,
-                partitions: asked_topic.partitions.len(),
-            });
-        }
-        plan.append_once();
-        plan
+/// What a request asks of one partition, if that is all and it can be had.
+fn single(read: &Read<'_, Produce>, known: &Known<'_>) -> Option<Single> {
+    let Read {
+        request,
+        version,
+        frame,
+    } = read;
+    if request.topics.len() != 1 || refusal(request, *version).is_some() {
+        return None;
     }
+    let asked = request.topics.iter().next()?;
+    if asked.partitions.len() != 1 {
+        return None;
+    }
+    let partition = asked.partitions.iter().next()?;
+    let TopicRef::Name(name) = asked.topic else {
+        return None;
+    };
+    let topic = known.topology.topic_named(name)?;
+    let index = u32::try_from(partition.index).ok()?;
+    let (log, owner) = known.topology.place(topic, index)?;
+    let at = admitted(partition.records, *version, frame).ok()?;
+    Some(Single {
+        acks: request.acks,
+        timeout_ms: timeout_of(request),
+        topic: Arc::clone(topic),
+        index: partition.index,
+        batch: Batch { log, owner, at },
+    })
+}
 
+/// Where everything goes, before the frame is taken apart.
+fn plan(read: &Read<'_, Produce>, known: &Known<'_>) -> Plan {
+    let Read {
+        request,
+        version,
+        frame,
+    } = read;
+    let mut plan = Plan {
+        acks: request.acks,
+        timeout_ms: timeout_of(request),
+        topics: Vec::with_capacity(request.topics.len()),
+        lines: Vec::with_capacity(request.topics.len()),
+        appends: Vec::with_capacity(request.topics.len()),
+    };
+    let whole = refusal(request, *version);
+    for asked_topic in request.topics {
+        let (asked, topic) = resolve(known.topology, asked_topic.topic);
+        for partition in asked_topic.partitions {
+            let found = match whole {
+                Some(refused) => Err(refused),
+                None => place(known.topology, &asked, topic.as_deref(), partition.index)
+                    .map_err(|error| (error, ""))
+                    .and_then(|at| Ok((at, admitted(partition.records, *version, frame)?))),
+            };
+            let line = plan.lines.len();
+            let (error, message) = match found {
+                Ok(((log, owner), at)) => {
+                    let batch = Batch { log, owner, at };
+                    plan.appends.push(Append { line, batch });
+                    // What is said of it if its time is over before it is answered.
+                    (ErrorCode::RequestTimedOut, "")
+                }
+                Err(refused) => refused,
+            };
+            let message = (!message.is_empty()).then(|| message.to_owned());
+            plan.lines
+                .push(Line::refused(partition.index, error, message));
+        }
+        plan.topics.push(AskedTopic {
+            asked,
+            partitions: asked_topic.partitions.len(),
+        });
+    }
+    plan.append_once();
+    plan
+}
+
+/// How long the client waits, milliseconds; 0: without end.
+fn timeout_of(request: &ProduceRequest<'_>) -> u32 {
+    u32::try_from(request.timeout_ms).unwrap_or(0)
+}
+
+impl<P: BufPool> Core<P> {
     /// Sends the batches of a frame to their owners.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "who asks, and the frame in two parts"
-    )]
-    pub(super) fn kafka_produce(
-        &mut self,
-        conn: ConnId,
-        version: i16,
-        correlation: i32,
-        permit: usize,
-        plan: Plan,
-        mut frame: BytesMut,
-        now: Now,
-    ) {
-        let answers = plan.acks != 0;
-        let asker = match answers {
-            true => self.kafka_asker(conn, version, correlation, permit),
-            false => Asker {
-                conn,
-                version,
-                correlation,
-                turn: 0,
-                permit,
-            },
-        };
+    fn produce_parts(&mut self, asker: Asker, plan: Plan, frame: Frame, now: Now) {
         let level = level_of(plan.acks);
         let deadline = self.give_up_at(plan.timeout_ms, now);
         let producing = Producing {
-            answers,
             topics: plan.topics,
             lines: plan.lines,
             parts: plan.appends.iter().map(|append| append.line).collect(),
         };
-        let gather = self.kafka_gather(asker, deadline, Gathered::Produce(producing));
+        let gather = self.kafka_begin(asker, deadline, Box::new(producing));
+        let mut frame = frame.bytes;
         let (mut cut, whole) = (0, frame.len());
         for append in plan.appends {
-            let (log, owner, at) = (append.log, append.owner, append.batch);
+            let Batch { log, owner, at } = append.batch;
             let mut batch = frame.split_to(at.end - cut);
             let batch = batch.split_off(at.start - cut);
             cut = at.end;
@@ -221,35 +308,11 @@ impl<P: BufPool> Core<P> {
         self.all_asked(gather, now);
     }
 
-    /// Answers a produce; whoever wants no answers hears of a failure by the end of the
-    /// connection.
-    pub(super) fn kafka_produced(&mut self, asker: Asker, producing: &Producing) {
-        if !producing.answers {
-            let failed = |line: &Line| line.error != ErrorCode::None;
-            if producing.lines.iter().any(failed) {
-                self.kafka_end(asker.conn, "a produce with acks=0 failed");
-            }
-            return;
+    /// Whoever wants no answers hears of a failure by the end of the connection.
+    pub(super) fn end_if_refused(&mut self, conn: ConnId, lines: &[Line]) {
+        if lines.iter().any(|line| line.error != ErrorCode::None) {
+            self.kafka_end(conn, "a produce with acks=0 failed");
         }
-        let topics = producing.topics.iter().map(|topic| TopicGroup {
-            topic: topic.asked.reference(),
-            partitions: topic.partitions,
-        });
-        let partitions = producing.lines.iter().map(|line| ProducedPartition {
-            index: line.index,
-            error: line.error,
-            base_offset: line.base_offset,
-            log_append_time_ms: line.append_time,
-            log_start_offset: line.log_start_offset,
-            record_errors: &[],
-            error_message: line.message.as_deref().map(Cow::Borrowed),
-        });
-        let response = ProduceResponse {
-            topics: &topics.collect::<Vec<_>>(),
-            partitions: &partitions.collect::<Vec<_>>(),
-            throttle_time_ms: 0,
-        };
-        self.kafka_respond(asker, &response);
     }
 }
 
@@ -292,7 +355,7 @@ fn admitted(
 
 /// How durable a batch is before it is acknowledged: without replicas, "by the leader" and "by
 /// all" differ in what of this machine may fail.
-fn level_of(acks: i16) -> Level {
+pub(super) fn level_of(acks: i16) -> Level {
     match acks {
         0 => Level::Memory,
         1 => Level::Written,

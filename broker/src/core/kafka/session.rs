@@ -6,69 +6,74 @@ use bytes::{Bytes, BytesMut};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{
-    self as wire, CheckedFrame, Checking, FetchResponse, HeaderError, LENGTH_PREFIX, Request,
+    self as wire, ApiKey, ApiRequest, Checking, FetchResponse, HeaderError, LENGTH_PREFIX,
     RequestHeader, Response, encode_response,
 };
 
-use super::changes::{ChangeOutline, What};
-use super::describe_configs::DescribeOutline;
-use super::fetch::FetchOutline;
+use super::api::{Api, Frame, Incoming, Read, SMALL_REQUEST};
 use super::lane::Lane;
-use super::metadata::MetadataAsked;
-use super::{Asker, Outline};
+use super::{Asker, Known, declared};
 use crate::core::Core;
 use crate::core::boundary::{Action, ConnId};
-use crate::core::intake::{Frame, Look};
-use crate::core::session::{Session, Talk};
+use crate::core::intake::{self, Look};
+use crate::core::session::{ProtocolState, Session};
 
-/// Longest request other than Produce, bytes. What is kept of one is up to some dozen times its
-/// length.
-const SMALL_REQUEST: usize = 1 << 20;
 /// A step of the check of a long request, in the units of slices.
 const CHECK: usize = 64 << 10;
-/// How the header of Produce begins.
-const PRODUCE: &[u8] = &(wire::ApiKey::Produce as i16).to_be_bytes();
 
-/// Whether a frame, of which the beginning is there, is of Produce.
-pub(in crate::core) fn is_produce(frame: &[u8]) -> bool {
-    frame.get(LENGTH_PREFIX..LENGTH_PREFIX + 2) == Some(PRODUCE)
+/// What a frame, of which the beginning is there, asks for, if this broker's codec knows it.
+pub(super) fn api_of(frame: &[u8]) -> Option<ApiKey> {
+    let key = frame.get(LENGTH_PREFIX..)?.first_chunk::<2>()?;
+    ApiKey::from_i16(i16::from_be_bytes(*key))
+}
+
+/// Whether a frame, of which the beginning is there, carries records that stay in memory.
+pub(in crate::core) fn carries_records(frame: &[u8]) -> bool {
+    api_of(frame)
+        .and_then(declared)
+        .is_some_and(|declared| declared.carries_records)
 }
 
 /// What a Kafka connection keeps.
 #[derive(Debug, Default)]
-pub(in crate::core) struct KafkaTalk {
+pub(in crate::core) struct KafkaState {
     lane: Lane,
     /// What kind of client it is, if it said so.
     pub(super) software: Option<Box<str>>,
 }
 
-impl KafkaTalk {
+impl KafkaState {
     /// Bytes of answers that wait for the turn of an earlier one.
     pub(in crate::core) fn kept(&self) -> usize {
         self.lane.kept()
     }
 }
 
-/// What became of reading a frame.
-enum Read<'a> {
-    Request(RequestHeader<'a>, Request<'a>),
-    Header(HeaderError),
-    Body(wire::DecodeError),
+/// What was read of a frame.
+struct Told<O> {
+    version: i16,
+    correlation: i32,
+    outline: O,
 }
 
 impl<P: BufPool> Core<P> {
     /// The frame at the start of `input`.
     pub(in crate::core) fn look_kafka(&mut self, conn: ConnId, input: &[u8]) -> Look {
         match wire::frame_len(input, self.settings.kafka.request_bytes) {
-            Ok(Some(len)) if len <= SMALL_REQUEST => Look::Frame(Frame { len, permit: len }),
-            Ok(Some(len)) => match input.get(LENGTH_PREFIX..LENGTH_PREFIX + 2) {
-                Some(PRODUCE) => Look::Frame(Frame { len, permit: len }),
-                Some(_) => {
-                    self.kafka_end(conn, "only Produce may be longer than 1 MiB");
-                    Look::Refused
+            Ok(Some(len)) if len <= SMALL_REQUEST => {
+                Look::Frame(intake::Frame { len, permit: len })
+            }
+            Ok(Some(_)) if input.len() < LENGTH_PREFIX + 2 => Look::NeedMore,
+            Ok(Some(len)) => {
+                let declared = api_of(input).and_then(declared);
+                let longest = declared.map_or(SMALL_REQUEST, |declared| declared.longest);
+                if len <= longest {
+                    return Look::Frame(intake::Frame { len, permit: len });
                 }
-                None => Look::NeedMore,
-            },
+                let why = format!("a request of {len} bytes, which may have {longest}");
+                self.kafka_end(conn, &why);
+                Look::Refused
+            }
             Ok(None) => Look::NeedMore,
             Err(_) if self.turn_away(conn, input) => Look::Refused,
             Err(error) => {
@@ -86,7 +91,7 @@ impl<P: BufPool> Core<P> {
         permit: usize,
         now: Now,
     ) {
-        if !is_produce(&frame) {
+        if !carries_records(&frame) {
             self.slices.charge_reading(frame.len());
         }
         self.kafka_checked(conn, frame, Checking::default(), permit, now);
@@ -120,71 +125,100 @@ impl<P: BufPool> Core<P> {
         permit: usize,
         now: Now,
     ) {
+        let bytes = frame;
+        self.kafka_dispatch(conn, Frame { bytes, checking }, permit, now);
+    }
+
+    /// Reads a request of that API, and begins with it.
+    pub(super) fn kafka_take<A: Api>(
+        &mut self,
+        conn: ConnId,
+        frame: Frame,
+        permit: usize,
+        now: Now,
+    ) {
+        let known = Known {
+            topology: &self.topology,
+            kafka: &self.settings.kafka,
+            wall: now.wall,
+        };
         // The bytes are a stranger's: if the codec has a mistake it costs that connection only.
-        let read = catch_unwind(AssertUnwindSafe(|| read(&frame, &checking)));
-        let (header, request) = match read {
-            Ok(Read::Request(header, request)) => (header, request),
-            Ok(Read::Header(HeaderError::UnsupportedVersion {
-                api: wire::ApiKey::ApiVersions,
-                correlation_id,
-                ..
-            })) => {
-                let asker = self.kafka_asker(conn, 0, correlation_id, permit);
-                return self.refuse_api_versions(asker, now);
-            }
-            Ok(Read::Header(error)) => {
-                self.tell_missing(conn, &error);
-                return self.kafka_drop(conn, permit, &error, now);
-            }
-            Ok(Read::Body(error)) => return self.kafka_drop(conn, permit, &error, now),
+        let read = catch_unwind(AssertUnwindSafe(|| read::<A>(&frame, &known)));
+        let told = match read {
+            Ok(Ok(told)) => told,
+            Ok(Err(error)) => return self.kafka_refuse(conn, &error, permit, now),
             Err(_) => return self.kafka_drop(conn, permit, &"reading a request failed", now),
         };
         self.sessions.greeted(conn);
         if self.stop.begun() {
             return self.kafka_drop(conn, permit, &"the broker is stopping", now);
         }
-        if let Request::Produce(produce) = request {
-            // Its batches are cut out of the frame, which nothing may borrow then.
-            let plan = self.plan_produce(&produce, header.version, &frame);
-            let (version, correlation) = (header.version, header.correlation_id);
-            return self.kafka_produce(conn, version, correlation, permit, plan, frame, now);
-        }
-        let asker = self.kafka_asker(conn, header.version, header.correlation_id, permit);
-        let outline = match request {
-            Request::ApiVersions(request) => {
-                return self.kafka_api_versions(asker, &request, now);
-            }
-            Request::InitProducerId(request) => {
-                return self.kafka_init_producer(asker, &request, now);
-            }
-            request => outline(&request),
-        };
-        let frame = CheckedFrame::new(frame.freeze(), checking);
-        self.kafka_dispatch(asker, outline, frame, now);
-    }
-
-    /// Who asks, with the next turn of the connection.
-    pub(super) fn kafka_asker(
-        &mut self,
-        conn: ConnId,
-        version: i16,
-        correlation: i32,
-        permit: usize,
-    ) -> Asker {
-        let turn = self
-            .kafka_talk(conn)
-            .map_or(0, |talk| talk.lane.take_turn());
-        Asker {
+        let mut asker = Asker {
             conn,
-            version,
-            correlation,
-            turn,
+            version: told.version,
+            correlation: told.correlation,
+            turn: None,
             permit,
+        };
+        if A::is_answered(&told.outline) {
+            self.take_turn(&mut asker);
+        }
+        let outline = told.outline;
+        let request = Incoming {
+            asker,
+            outline,
+            frame,
+        };
+        A::start(self, request, now);
+    }
+
+    /// Takes a request of none of the APIs that are carried out.
+    pub(super) fn kafka_unknown(&mut self, conn: ConnId, frame: &Frame, permit: usize, now: Now) {
+        let parsed = catch_unwind(AssertUnwindSafe(|| {
+            match RequestHeader::parse(&frame.bytes) {
+                Ok((header, _)) => HeaderError::UnknownApi {
+                    key: header.api.as_i16(),
+                    version: header.version,
+                },
+                Err(error) => error,
+            }
+        }));
+        match parsed {
+            Ok(error) => self.kafka_refuse(conn, &error, permit, now),
+            Err(_) => self.kafka_drop(conn, permit, &"reading a request failed", now),
         }
     }
 
-    pub(super) fn kafka_talk(&mut self, conn: ConnId) -> Option<&mut KafkaTalk> {
-        self.sessions.get(conn).map(talk_of)
+    /// A request cannot be read: its connection ends, unless it asks which versions can be.
+    fn kafka_refuse(&mut self, conn: ConnId, error: &HeaderError, permit: usize, now: Now) {
+        if let HeaderError::UnsupportedVersion {
+            api: ApiKey::ApiVersions,
+            correlation_id,
+            ..
+        } = *error
+        {
+            let mut asker = Asker {
+                conn,
+                version: 0,
+                correlation: correlation_id,
+                turn: None,
+                permit,
+            };
+            self.take_turn(&mut asker);
+            return self.refuse_api_versions(asker, now);
+        }
+        self.tell_missing(conn, error);
+        self.kafka_drop(conn, permit, error, now);
+    }
+
+    /// The answer gets the connection's next turn.
+    fn take_turn(&mut self, asker: &mut Asker) {
+        let state = self.kafka_state(asker.conn);
+        asker.turn = state.map(|state| state.lane.take_turn());
+    }
+
+    pub(super) fn kafka_state(&mut self, conn: ConnId) -> Option<&mut KafkaState> {
+        self.sessions.get(conn).map(state_of)
     }
 
     /// Answers a request at once.
@@ -196,14 +230,15 @@ impl<P: BufPool> Core<P> {
     /// Gives a response to send when its turn comes.
     pub(super) fn kafka_respond<R: Response>(&mut self, asker: Asker, response: &R) {
         let conn = asker.conn;
-        let Some(session) = self.sessions.get(conn).filter(|session| !session.closing) else {
+        let session = self.sessions.get(conn).filter(|session| !session.closing);
+        let (Some(session), Some(turn)) = (session, asker.turn) else {
             return;
         };
-        if talk_of(session).lane.is_next(asker.turn) {
+        if state_of(session).lane.is_next(turn) {
             let first = session.out.is_empty();
             let len = encode_response(&mut session.out, asker.version, asker.correlation, response);
             self.slices.charge(len);
-            talk_of(session).lane.pass();
+            state_of(session).lane.pass();
             if first {
                 self.unflushed.push(conn);
             }
@@ -236,17 +271,21 @@ impl<P: BufPool> Core<P> {
     /// Keeps an answer for its turn, and sends what has its turn now.
     pub(super) fn keep_answer(&mut self, asker: Asker, answer: Vec<Bytes>) {
         let conn = asker.conn;
-        let Some(session) = self.sessions.get(conn).filter(|session| !session.closing) else {
+        let session = self.sessions.get(conn).filter(|session| !session.closing);
+        let (Some(session), Some(turn)) = (session, asker.turn) else {
             return;
         };
         session.unsent += answer.iter().map(Bytes::len).sum::<usize>();
-        talk_of(session).lane.keep(asker.turn, answer);
+        state_of(session).lane.keep(turn, answer);
         self.send_kept(conn);
         self.weigh(conn);
     }
 
     fn send_kept(&mut self, conn: ConnId) {
-        while let Some(answer) = self.kafka_talk(conn).and_then(|talk| talk.lane.pop_kept()) {
+        while let Some(answer) = self
+            .kafka_state(conn)
+            .and_then(|state| state.lane.pop_kept())
+        {
             self.flush(conn);
             let sends = answer.into_iter().map(|bytes| Action::Send { conn, bytes });
             self.actions.extend(sends);
@@ -265,60 +304,26 @@ impl<P: BufPool> Core<P> {
     }
 }
 
-fn talk_of(session: &mut Session) -> &mut KafkaTalk {
-    match &mut session.talk {
-        Talk::Kafka(talk) => talk,
-        Talk::Native(_) => unreachable!("Kafka's frames come of Kafka connections"),
+fn state_of(session: &mut Session) -> &mut KafkaState {
+    match &mut session.state {
+        ProtocolState::Kafka(state) => state,
+        ProtocolState::Native(_) => unreachable!("Kafka's frames come of Kafka connections"),
     }
 }
 
-/// What a request asks, without its frame.
-fn outline(request: &Request<'_>) -> Outline {
-    let change = |what, named, validate_only| {
-        Outline::Change(ChangeOutline {
-            what,
-            named,
-            validate_only,
-        })
-    };
-    match request {
-        Request::Fetch(fetch) => Outline::Fetch(FetchOutline::of(fetch)),
-        Request::ListOffsets(list) => Outline::ListOffsets(list.topics.iter().place()),
-        Request::Metadata(metadata) => Outline::Metadata(MetadataAsked::of(metadata)),
-        Request::DeleteTopics(delete) => Outline::DeleteTopics(delete.topics.iter().place()),
-        Request::DescribeConfigs(describe) => {
-            Outline::DescribeConfigs(DescribeOutline::of(describe))
-        }
-        Request::CreateTopics(create) => {
-            let named = create.topics.iter().place();
-            change(What::CreateTopics, named, create.validate_only)
-        }
-        Request::CreatePartitions(create) => {
-            let named = create.topics.iter().place();
-            change(What::CreatePartitions, named, create.validate_only)
-        }
-        Request::AlterConfigs(alter) => {
-            let named = alter.resources.iter().place();
-            change(What::AlterConfigs, named, alter.validate_only)
-        }
-        Request::IncrementalAlterConfigs(alter) => {
-            let named = alter.resources.iter().place();
-            change(What::IncrementalAlterConfigs, named, alter.validate_only)
-        }
-        Request::Produce(_) | Request::ApiVersions(_) | Request::InitProducerId(_) => {
-            unreachable!("taken otherwise")
-        }
+fn read<A: Api>(frame: &Frame, known: &Known<'_>) -> Result<Told<A::Outline>, HeaderError> {
+    let (header, mut body) = RequestHeader::parse(&frame.bytes)?;
+    if !A::CARRIES_RECORDS {
+        body = body.with_checking(&frame.checking);
     }
-}
-
-fn read<'a>(frame: &'a [u8], checking: &'a Checking) -> Read<'a> {
-    let (header, body) = match RequestHeader::parse(frame) {
-        Ok(parsed) => parsed,
-        Err(error) => return Read::Header(error),
+    let read = Read::<A> {
+        request: A::Request::decode(&mut body)?,
+        version: header.version,
+        frame: &frame.bytes,
     };
-    let mut body = body.with_checking(checking);
-    match Request::decode(header.api, &mut body) {
-        Ok(request) => Read::Request(header, request),
-        Err(error) => Read::Body(error),
-    }
+    Ok(Told {
+        version: header.version,
+        correlation: header.correlation_id,
+        outline: A::outline(&read, known),
+    })
 }

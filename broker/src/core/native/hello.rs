@@ -5,10 +5,10 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::CoreId;
 use leveret_wire::native::{ErrorCode, Hello, HelloOk, Kind, PROTOCOL_VERSION, Request, Response};
 
-use super::{Asker, NativeTalk};
+use super::{Asker, NativeState};
 use crate::core::Core;
 use crate::core::boundary::{Action, ConnId};
-use crate::core::session::{Blocked, Talk};
+use crate::core::session::{Blocked, ProtocolState};
 
 impl<P: BufPool> Core<P> {
     /// Whether the connection leaves for the core that its first frame, a `Hello`, names. The
@@ -19,7 +19,10 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.get(conn) else {
             return false;
         };
-        let first = matches!(session.talk, Talk::Native(NativeTalk::ExpectHello));
+        let first = matches!(
+            session.state,
+            ProtocolState::Native(NativeState::ExpectHello)
+        );
         if !first || session.settled || session.closing || stopping {
             return false;
         }
@@ -60,7 +63,7 @@ impl<P: BufPool> Core<P> {
             "hello"
         );
         if let Some(session) = self.sessions.get(conn) {
-            session.talk = Talk::Native(NativeTalk::ExpectRequest);
+            session.state = ProtocolState::Native(NativeState::ExpectRequest);
         }
         self.sessions.greeted(conn);
         let limits = self.frame_limits();

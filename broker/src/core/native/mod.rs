@@ -25,11 +25,11 @@ use std::sync::Arc;
 
 use super::Core;
 use super::boundary::ConnId;
-use super::session::Talk;
+use super::session::ProtocolState;
 use crate::core::places::Places;
 
 pub(super) use gathered::NativeGathering;
-pub(super) use session::NativeTalk;
+pub(super) use session::NativeState;
 pub(super) use subscriptions::{Subscribed, Subscriptions};
 
 /// Whose request it is, and what comes back with its answer.
@@ -71,18 +71,18 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.get(conn) else {
             return self.give_back_permit(conn, permit, now);
         };
-        let Talk::Native(talk) = session.talk else {
+        let ProtocolState::Native(state) = session.state else {
             unreachable!("native frames come of native connections");
         };
-        match (talk, &request) {
+        match (state, &request) {
             _ if session.closing => return self.give_back_permit(conn, permit, now),
-            (NativeTalk::ExpectHello, Request::Hello(hello)) => return self.hello(asker, hello),
-            (NativeTalk::ExpectHello, _) => {
+            (NativeState::ExpectHello, Request::Hello(hello)) => return self.hello(asker, hello),
+            (NativeState::ExpectHello, _) => {
                 let message = "the first frame must be Hello";
                 self.give_back_permit(conn, permit, now);
                 return self.refuse_frame(conn, frame.correlation, ErrorCode::BadFrame, message);
             }
-            (NativeTalk::ExpectRequest, _) => {}
+            (NativeState::ExpectRequest, _) => {}
         }
         // A stop has ended all subscriptions; what still comes for one is not answered.
         let of_subscription = matches!(request, Request::Credit(_) | Request::Unsubscribe);

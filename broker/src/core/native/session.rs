@@ -8,11 +8,11 @@ use leveret_wire::native::{CorrelationId, ErrorCode, FrameHeader, FrameLimits, K
 use crate::core::Core;
 use crate::core::boundary::ConnId;
 use crate::core::intake::{Frame, Look, SMALL_FRAME};
-use crate::core::session::Talk;
+use crate::core::session::ProtocolState;
 
 /// How far a connection has come. Named for what may come next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::core) enum NativeTalk {
+pub(in crate::core) enum NativeState {
     /// Nothing but `Hello` is taken.
     #[default]
     ExpectHello,
@@ -99,7 +99,11 @@ impl<P: BufPool> Core<P> {
 
     fn said_hello(&mut self, conn: ConnId) -> bool {
         let session = self.sessions.get(conn);
-        session
-            .is_some_and(|session| matches!(session.talk, Talk::Native(NativeTalk::ExpectRequest)))
+        session.is_some_and(|session| {
+            matches!(
+                session.state,
+                ProtocolState::Native(NativeState::ExpectRequest)
+            )
+        })
     }
 }

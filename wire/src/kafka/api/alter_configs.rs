@@ -4,7 +4,8 @@ use bytes::BytesMut;
 
 use super::describe_configs::ResourceType;
 use crate::kafka::{
-    ApiKey, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Writer,
+    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Reader, Response, Text,
+    VersionRange, Writer,
 };
 
 /// Whose settings are to be replaced.
@@ -36,8 +37,12 @@ pub struct AlterableConfig<'a> {
     pub value: Option<&'a str>,
 }
 
-impl<'a> AlterConfigsRequest<'a> {
-    pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+impl<'a> ApiRequest<'a> for AlterConfigsRequest<'a> {
+    const KEY: i16 = 33;
+    const VERSIONS: VersionRange = VersionRange { min: 0, max: 2 };
+    const FIRST_FLEXIBLE: i16 = 2;
+
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let request = Self {
             resources: reader.array()?,
             validate_only: reader.bool()?,

@@ -1,6 +1,8 @@
 //! ApiVersions (18): which versions of which requests the broker knows.
 
-use crate::kafka::{ApiKey, DecodeError, ErrorCode, Reader, Response, Writer};
+use crate::kafka::{
+    ApiKey, ApiRequest, DecodeError, ErrorCode, Reader, Response, VersionRange, Writer,
+};
 
 /// The first request of most clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +13,14 @@ pub struct ApiVersionsRequest<'a> {
     pub client_software_version: &'a str,
 }
 
-impl<'a> ApiVersionsRequest<'a> {
-    pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+impl<'a> ApiRequest<'a> for ApiVersionsRequest<'a> {
+    const KEY: i16 = 18;
+    const VERSIONS: VersionRange = VersionRange { min: 0, max: 4 };
+    const FIRST_FLEXIBLE: i16 = 3;
+    // Its client does not know yet what the broker speaks.
+    const TAGGED_RESPONSE_HEADER: bool = false;
+
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let told = reader.version() >= 3;
         let request = Self {
             client_software_name: if told { reader.string()? } else { "" },

@@ -3,7 +3,8 @@
 use bytes::BytesMut;
 
 use crate::kafka::{
-    ApiKey, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Writer,
+    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Reader, Response, Text,
+    VersionRange, Writer,
 };
 
 /// Which topics are to get more partitions.
@@ -35,8 +36,12 @@ pub struct CreatePartitionsAssignment<'a> {
     pub broker_ids: Array<'a, i32>,
 }
 
-impl<'a> CreatePartitionsRequest<'a> {
-    pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+impl<'a> ApiRequest<'a> for CreatePartitionsRequest<'a> {
+    const KEY: i16 = 37;
+    const VERSIONS: VersionRange = VersionRange { min: 0, max: 3 };
+    const FIRST_FLEXIBLE: i16 = 2;
+
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let request = Self {
             topics: reader.array()?,
             timeout_ms: reader.i32()?,

@@ -3,7 +3,8 @@
 use bytes::BytesMut;
 
 use crate::kafka::{
-    ApiKey, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Uuid, Writer,
+    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Uuid,
+    VersionRange, Writer,
 };
 
 /// Which topics are to be created.
@@ -51,8 +52,12 @@ pub struct CreatableConfig<'a> {
     pub value: Option<&'a str>,
 }
 
-impl<'a> CreateTopicsRequest<'a> {
-    pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+impl<'a> ApiRequest<'a> for CreateTopicsRequest<'a> {
+    const KEY: i16 = 19;
+    const VERSIONS: VersionRange = VersionRange { min: 2, max: 7 };
+    const FIRST_FLEXIBLE: i16 = 5;
+
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let request = Self {
             topics: reader.array()?,
             timeout_ms: reader.i32()?,

@@ -3,7 +3,8 @@
 use bytes::BytesMut;
 
 use crate::kafka::{
-    ApiKey, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Uuid, Writer,
+    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Uuid,
+    VersionRange, Writer,
 };
 
 /// Which topics are to be deleted.
@@ -24,8 +25,12 @@ pub struct TopicToDelete<'a> {
     pub id: Uuid,
 }
 
-impl<'a> DeleteTopicsRequest<'a> {
-    pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+impl<'a> ApiRequest<'a> for DeleteTopicsRequest<'a> {
+    const KEY: i16 = 20;
+    const VERSIONS: VersionRange = VersionRange { min: 1, max: 6 };
+    const FIRST_FLEXIBLE: i16 = 4;
+
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let request = Self {
             topics: reader.array()?,
             timeout_ms: reader.i32()?,
@@ -88,29 +93,9 @@ impl Response for DeleteTopicsResponse<'_> {
     }
 }
 
-impl DeleteTopicsResponse<'_> {
-    /// Appends to `out` a response frame without its topics, of which `count` are encoded already and
-    /// take `len` bytes. Returns how many bytes in front of the end of `out` they belong.
-    ///
-    /// # Panics
-    /// If the version is not one of DeleteTopics', or the frame would pass 2 GiB.
-    pub fn encode_around(
-        out: &mut BytesMut,
-        version: i16,
-        correlation_id: i32,
-        count: usize,
-        len: usize,
-    ) -> usize {
-        let mut w = Writer::begin(out, ApiKey::DeleteTopics, version, correlation_id);
-        w.i32(0);
-        w.array_len(count);
-        w.finish_around(len, |w| w.no_tags())
-    }
-}
-
 impl DeletedTopic<'_> {
     /// Appends it to `out` as it stands in a response of this version, for a response that is put
-    /// together in pieces; see [`DeleteTopicsResponse::encode_around`].
+    /// together in pieces; see [`encode_around`](crate::kafka::encode_around).
     ///
     /// # Panics
     /// If the version is not one of DeleteTopics'.

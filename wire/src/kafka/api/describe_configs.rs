@@ -3,7 +3,8 @@
 use bytes::BytesMut;
 
 use crate::kafka::{
-    ApiKey, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Writer,
+    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Reader, Response, Text,
+    VersionRange, Writer,
 };
 
 /// What has settings. Other numbers than these stand for things that only Kafka has.
@@ -39,8 +40,12 @@ pub struct DescribeConfigsResource<'a> {
     pub keys: Option<Array<'a, &'a str>>,
 }
 
-impl<'a> DescribeConfigsRequest<'a> {
-    pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+impl<'a> ApiRequest<'a> for DescribeConfigsRequest<'a> {
+    const KEY: i16 = 32;
+    const VERSIONS: VersionRange = VersionRange { min: 1, max: 4 };
+    const FIRST_FLEXIBLE: i16 = 4;
+
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let request = Self {
             resources: reader.array()?,
             include_synonyms: reader.bool()?,
@@ -173,7 +178,7 @@ impl Response for DescribeConfigsResponse<'_> {
 
 impl DescribedResource<'_> {
     /// Appends it to `out` as it stands in a response of this version, for a response that is put
-    /// together in pieces; see [`DescribeConfigsResponse::encode_around`].
+    /// together in pieces; see [`encode_around`](crate::kafka::encode_around).
     ///
     /// # Panics
     /// If the version is not one of DescribeConfigs'.
@@ -182,26 +187,6 @@ impl DescribedResource<'_> {
             &mut Writer::fields(out, ApiKey::DescribeConfigs, version),
             self,
         );
-    }
-}
-
-impl DescribeConfigsResponse<'_> {
-    /// Appends to `out` a response frame without its results, of which `count` are encoded already and
-    /// take `len` bytes. Returns how many bytes in front of the end of `out` they belong.
-    ///
-    /// # Panics
-    /// If the version is not one of DescribeConfigs', or the frame would pass 2 GiB.
-    pub fn encode_around(
-        out: &mut BytesMut,
-        version: i16,
-        correlation_id: i32,
-        count: usize,
-        len: usize,
-    ) -> usize {
-        let mut w = Writer::begin(out, ApiKey::DescribeConfigs, version, correlation_id);
-        w.i32(0);
-        w.array_len(count);
-        w.finish_around(len, |w| w.no_tags())
     }
 }
 

@@ -4,7 +4,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::kafka::types::grouped;
 use crate::kafka::{
-    ApiKey, Array, DecodeError, Element, ErrorCode, Isolation, Reader, TopicGroup, TopicRef, Writer,
+    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Isolation, Reader, TopicGroup,
+    TopicRef, VersionRange, Writer,
 };
 
 /// First version that names topics by id.
@@ -73,8 +74,13 @@ pub struct ForgottenTopic<'a> {
     pub partitions: Array<'a, i32>,
 }
 
-impl<'a> FetchRequest<'a> {
-    pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+impl<'a> ApiRequest<'a> for FetchRequest<'a> {
+    const KEY: i16 = 1;
+    // Versions 15 and up differ for followers only, in tagged fields.
+    const VERSIONS: VersionRange = VersionRange { min: 4, max: 18 };
+    const FIRST_FLEXIBLE: i16 = 12;
+
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let version = reader.version();
         let mut request = Self {
             cluster_id: None,

@@ -2,7 +2,9 @@
 
 use super::alter_configs::{AlteredResource, altered};
 use super::describe_configs::ResourceType;
-use crate::kafka::{ApiKey, Array, DecodeError, Element, Reader, Response, Writer};
+use crate::kafka::{
+    ApiKey, ApiRequest, Array, DecodeError, Element, Reader, Response, VersionRange, Writer,
+};
 
 /// Whose settings are to be changed.
 #[derive(Clone, Copy, Debug)]
@@ -62,8 +64,12 @@ impl ConfigOperation {
     }
 }
 
-impl<'a> IncrementalAlterConfigsRequest<'a> {
-    pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+impl<'a> ApiRequest<'a> for IncrementalAlterConfigsRequest<'a> {
+    const KEY: i16 = 44;
+    const VERSIONS: VersionRange = VersionRange { min: 0, max: 1 };
+    const FIRST_FLEXIBLE: i16 = 1;
+
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let request = Self {
             resources: reader.array()?,
             validate_only: reader.bool()?,

@@ -1,6 +1,8 @@
 //! InitProducerId (22): wants a producer id.
 
-use crate::kafka::{ApiKey, DecodeError, ErrorCode, Reader, Response, Writer};
+use crate::kafka::{
+    ApiKey, ApiRequest, DecodeError, ErrorCode, Reader, Response, VersionRange, Writer,
+};
 
 /// Who wants a producer id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +17,12 @@ pub struct InitProducerIdRequest<'a> {
     pub producer_epoch: i16,
 }
 
-impl<'a> InitProducerIdRequest<'a> {
-    pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+impl<'a> ApiRequest<'a> for InitProducerIdRequest<'a> {
+    const KEY: i16 = 22;
+    const VERSIONS: VersionRange = VersionRange { min: 0, max: 5 };
+    const FIRST_FLEXIBLE: i16 = 2;
+
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let resumes = reader.version() >= 3;
         let request = Self {
             transactional_id: reader.nullable_string()?,

@@ -3,7 +3,8 @@
 use bytes::BytesMut;
 
 use crate::kafka::{
-    ApiKey, Array, DecodeError, Element, ErrorCode, Isolation, Reader, Response, Text, Writer,
+    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Isolation, Reader, Response, Text,
+    VersionRange, Writer,
 };
 
 /// Which offsets are to be found.
@@ -55,8 +56,12 @@ impl ListOffsetsPartition {
     pub const EARLIEST_PENDING_UPLOAD: i64 = -6;
 }
 
-impl<'a> ListOffsetsRequest<'a> {
-    pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+impl<'a> ApiRequest<'a> for ListOffsetsRequest<'a> {
+    const KEY: i16 = 2;
+    const VERSIONS: VersionRange = VersionRange { min: 1, max: 11 };
+    const FIRST_FLEXIBLE: i16 = 6;
+
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let version = reader.version();
         let request = Self {
             replica_id: reader.i32()?,
@@ -151,9 +156,31 @@ impl Response for ListOffsetsResponse<'_> {
     }
 }
 
+impl ListOffsetsResponse<'_> {
+    /// Appends to `out` a response frame without its topics, of which `count` are encoded already and
+    /// take `len` bytes. Returns how many bytes in front of the end of `out` they belong.
+    ///
+    /// # Panics
+    /// If the version is not one of ListOffsets', or the frame would pass 2 GiB.
+    pub fn encode_around(
+        out: &mut BytesMut,
+        version: i16,
+        correlation_id: i32,
+        count: usize,
+        len: usize,
+    ) -> usize {
+        let mut w = Writer::begin(out, ApiKey::ListOffsets, version, correlation_id);
+        if version >= 2 {
+            w.i32(0);
+        }
+        w.array_len(count);
+        w.finish_around(len, |w| w.no_tags())
+    }
+}
+
 impl ListedTopic<'_> {
     /// Appends to `out` what stands in front of a topic's partitions in a response of this version, for
-    /// one that is put together in pieces; see [`encode_around`](crate::kafka::encode_around).
+    /// one that is put together in pieces; see [`ListOffsetsResponse::encode_around`].
     ///
     /// # Panics
     /// If the version is not one of ListOffsets'.

@@ -3,7 +3,8 @@
 use bytes::BytesMut;
 
 use crate::kafka::{
-    ApiKey, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Uuid, Writer,
+    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Uuid,
+    VersionRange, Writer,
 };
 
 /// Says that authorized operations were not asked for or are not known.
@@ -27,8 +28,12 @@ pub struct MetadataRequestTopic<'a> {
     pub name: Option<&'a str>,
 }
 
-impl<'a> MetadataRequest<'a> {
-    pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+impl<'a> ApiRequest<'a> for MetadataRequest<'a> {
+    const KEY: i16 = 3;
+    const VERSIONS: VersionRange = VersionRange { min: 0, max: 13 };
+    const FIRST_FLEXIBLE: i16 = 9;
+
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let version = reader.version();
         let topics = reader.nullable_array::<MetadataRequestTopic<'_>>()?;
         let request = Self {

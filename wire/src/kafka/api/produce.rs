@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::kafka::types::grouped;
 use crate::kafka::{
-    ApiKey, Array, DecodeError, Element, ErrorCode, Fault, Reader, Response, Text, TopicGroup,
-    TopicRef, Writer,
+    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Fault, Reader, Response, Text,
+    TopicGroup, TopicRef, VersionRange, Writer,
 };
 
 /// What is to be appended.
@@ -44,8 +44,14 @@ pub struct ProducePartition {
 /// 1 MiB, holds fewer batches; 32 MiB without any would take a core for seconds, and a gigabyte.
 const MOST_NAMED: usize = 16_384;
 
-impl<'a> ProduceRequest<'a> {
-    pub(in crate::kafka) fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+impl<'a> ApiRequest<'a> for ProduceRequest<'a> {
+    const KEY: i16 = 0;
+    // Versions 0 to 2 carry old message formats and are read only so that they can be answered.
+    // From version 12 on clients take it that transactions go by KIP-890, which is not built.
+    const VERSIONS: VersionRange = VersionRange { min: 0, max: 11 };
+    const FIRST_FLEXIBLE: i16 = 9;
+
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let transactional_id = match reader.version() {
             3.. => reader.nullable_string()?,
             _ => None,

@@ -30,6 +30,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::harness::{Api, check_request, check_response, common, request_frame};
+use super::table::kafkas_own;
 use kafka_protocol::protocol::StrBytes;
 
 pub(crate) fn str_bytes(text: &str) -> StrBytes {
@@ -105,7 +106,7 @@ fn what_the_oracle_does_not_know_is_listed() {
     let mut unknown = Vec::new();
     let covered = for_every_api!(versions);
     let keys: Vec<ApiKey> = covered.iter().map(|(key, _)| *key).collect();
-    assert_eq!(keys, ApiKey::ALL);
+    assert_eq!(keys, kafkas_own().collect::<Vec<_>>());
     for (key, common) in covered {
         let range = key.versions();
         let missing = (range.min..=range.max).filter(|version| !common.contains(version));
