@@ -121,6 +121,8 @@ counters! {
     requests,
     /// Their answers.
     answers,
+    /// What subscriptions were pushed.
+    pushes,
     /// Connections that sent their last and were answered to the end.
     hung_up,
     /// Connections that another core took over.

@@ -41,6 +41,7 @@ fn thirty_seeds_keep_every_promise_and_meet_what_they_are_meant_to_meet() {
         ("batches acknowledged", met.acknowledged, 2_000),
         ("batches refused", met.refusals, 20),
         ("fetches", met.entries_read, 1_000),
+        ("pushes", met.pushes, 50),
         ("topics altered", met.alterations, 100),
         ("topics deleted", met.drops, 15),
         ("connections that hung up", met.hung_up, 15),

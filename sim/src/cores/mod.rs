@@ -303,6 +303,13 @@ impl World {
         self.moved
     }
 
+    /// Whether all that the peer has sent has come to a core, which goes on reading.
+    pub(super) fn has_come(&self, conn: Conn) -> bool {
+        let peer = &self.peers[conn.0];
+        let read = peer.input.is_empty() && peer.body.is_none() && !peer.paused;
+        read && peer.core.is_some() && peer.moving.is_none()
+    }
+
     /// Whether a peer has taken something, or its connection is gone, since this was last asked.
     pub(super) fn has_news(&mut self) -> bool {
         std::mem::take(&mut self.news)

@@ -20,7 +20,7 @@ const KEPT: (u64, u64) = (1 << 30, 1 << 40);
 /// What idempotent producers send.
 const TASTE: Taste = Taste {
     levels: &[Level::Synced, Level::Synced, Level::Written],
-    values: &[40, 300, 3_000, 12_000],
+    values: &[40, 300, 3_000, 8_000],
 };
 /// Longest values of those that are not, bytes.
 const VALUES: [u64; 4] = [40, 300, 3_000, 40_000];
@@ -36,6 +36,7 @@ impl Lives<'_> {
             18..22 => self.read_something(Wait::Not),
             22..24 => self.read_something(Wait::ForRecords),
             24 => self.look_at_something(),
+            25 if self.rng.chance(1, 2) => self.subscribe(),
             25 => self.end_a_talk(),
             26 => self.stall_a_talk(),
             27..30 => self.send_a_half(),
@@ -405,6 +406,18 @@ impl Lives<'_> {
             some.retain(|log| partition_of(*log).0 == topic);
         }
         self.read(id, &some, wait);
+    }
+
+    /// Has a partition pushed.
+    fn subscribe(&mut self) {
+        let known = |log: &LogId| self.topics[partition_of(*log).0].id.is_some();
+        let logs: Vec<LogId> = self.partitions().into_iter().filter(known).collect();
+        if logs.is_empty() {
+            return;
+        }
+        let log = *self.rng.pick(&logs);
+        let id = self.connect(Protocol::Native);
+        self.ask(id, Asked::Subscribe(log));
     }
 
     /// Reads partitions from their beginning, or waits for what comes at their end.

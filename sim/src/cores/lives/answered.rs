@@ -39,7 +39,7 @@ impl Lives<'_> {
         match (asked, reply) {
             (Asked::Hello(_), Reply::Hello) => Ok(()),
             (Asked::ProducerId(producer), Reply::ProducerId(reply)) => {
-                self.take_id(producer, reply)
+                self.take_id(id, producer, reply)
             }
             (
                 Asked::Produce {
@@ -60,8 +60,10 @@ impl Lives<'_> {
                 self.fetched(id, readings, wait, results)
             }
             (Asked::Change(topic, change), Reply::Changed(result)) => {
-                self.changed(topic, change, result)
+                self.changed(id, topic, change, result)
             }
+            (Asked::Subscribe(_), Reply::Subscribed) => Ok(()),
+            (Asked::Subscribe(log), Reply::Pushed(result)) => self.pushed(id, log, result),
             (
                 Asked::Look {
                     topic,
@@ -73,7 +75,7 @@ impl Lives<'_> {
             (
                 Asked::Hello(_) | Asked::Look { .. },
                 Reply::Changed(Err(Refusal::Stopping)) | Reply::Seen(Err(Refusal::Stopping)),
-            ) if self.stopping => Ok(()),
+            ) if self.may_refuse(id) => Ok(()),
             (asked, reply) => {
                 let what = format!("{asked:?} was answered {reply:?}");
                 Err(Violation::new(Kind::WrongData, what))
@@ -81,7 +83,17 @@ impl Lives<'_> {
         }
     }
 
-    fn take_id(&mut self, producer: usize, reply: Result<i64, Refusal>) -> Result<(), Violation> {
+    /// Whether the broker may refuse what that client asks because it stops: not if it was under way.
+    fn may_refuse(&self, id: TalkId) -> bool {
+        self.stopping && self.talks.get(&id).is_none_or(|talk| !talk.owed)
+    }
+
+    fn take_id(
+        &mut self,
+        talk: TalkId,
+        producer: usize,
+        reply: Result<i64, Refusal>,
+    ) -> Result<(), Violation> {
         self.producers[producer].asked = false;
         match reply {
             Ok(id) if self.ids.insert(id) => {
@@ -93,7 +105,7 @@ impl Lives<'_> {
                 Err(Violation::new(Kind::WrongData, what))
             }
             Err(Refusal::Again) => Ok(()),
-            Err(Refusal::Stopping) if self.stopping => Ok(()),
+            Err(Refusal::Stopping) if self.may_refuse(talk) => Ok(()),
             Err(error) => {
                 let what = format!("a producer gets no id: {error:?}");
                 Err(Violation::new(Kind::WrongData, what))
@@ -124,6 +136,7 @@ impl Lives<'_> {
         if self.topics[topic].may_be_gone() {
             return Ok(());
         }
+        let stops = self.may_refuse(id);
         let sender = self.senders.get_mut(&(producer, key.log));
         match result {
             Ok(base) => {
@@ -145,7 +158,7 @@ impl Lives<'_> {
                 self.refuse(producer, key.log);
                 Ok(())
             }
-            Err(Refusal::Stopping) if self.stopping => {
+            Err(Refusal::Stopping) if stops => {
                 self.refuse(producer, key.log);
                 Ok(())
             }
@@ -198,7 +211,7 @@ impl Lives<'_> {
                     self.unknown(log)?;
                     continue;
                 }
-                Err(Refusal::Stopping) if self.stopping => continue,
+                Err(Refusal::Stopping) if self.may_refuse(id) => continue,
                 Err(error) => {
                     let what = format!("{log:?} from {}: {error:?}", reading.scan.next);
                     return Err(Violation::new(Kind::ReadFailed, what));
@@ -229,8 +242,35 @@ impl Lives<'_> {
         Ok(())
     }
 
+    /// A subscription is pushed all there is, from the beginning, in order.
+    fn pushed(
+        &mut self,
+        id: TalkId,
+        log: LogId,
+        result: Result<Fetched, Refusal>,
+    ) -> Result<(), Violation> {
+        let (topic, _) = partition_of(log);
+        if self.topics[topic].may_be_gone() {
+            return Ok(());
+        }
+        match result {
+            Ok(pushed) => {
+                self.counters.pushes += 1;
+                let scan = self.subscribed.entry(id).or_default();
+                self.ledger.scan(log, scan, &[pushed.records])
+            }
+            Err(Refusal::Unknown) => self.unknown(log),
+            Err(Refusal::Stopping) if self.stopping => Ok(()),
+            Err(error) => {
+                let what = format!("a subscription to {log:?} ends: {error:?}");
+                Err(Violation::new(Kind::ReadFailed, what))
+            }
+        }
+    }
+
     fn changed(
         &mut self,
+        id: TalkId,
         topic: usize,
         change: Change,
         result: Result<(), Refusal>,
@@ -238,7 +278,7 @@ impl Lives<'_> {
         match result {
             Ok(()) => self.topics[topic].end(true),
             Err(Refusal::Again) => self.topics[topic].end(false),
-            Err(Refusal::Stopping) if self.stopping => self.topics[topic].end(false),
+            Err(Refusal::Stopping) if self.may_refuse(id) => self.topics[topic].end(false),
             Err(error) => {
                 let what = format!("{change:?} of topic {topic} was answered {error:?}");
                 return Err(Violation::new(Kind::WrongData, what));

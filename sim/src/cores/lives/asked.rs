@@ -22,6 +22,8 @@ pub(super) enum Asked {
     },
     /// To read partitions; over the native protocol they are of one topic.
     Fetch(Vec<Reading>, Wait),
+    /// To be pushed a partition from its beginning; a native client's only request on its connection.
+    Subscribe(LogId),
     /// To change a topic.
     Change(usize, Change),
     /// To be told of a topic that had that version then.
@@ -78,6 +80,10 @@ pub(super) enum Reply {
     Produced(Vec<Result<u64, Refusal>>),
     /// In the order of the partitions.
     Fetched(Vec<Result<Fetched, Refusal>>),
+    /// The subscription stands.
+    Subscribed,
+    /// What is pushed, or why no more is.
+    Pushed(Result<Fetched, Refusal>),
     Changed(Result<(), Refusal>),
     Seen(Result<Seen, Refusal>),
 }

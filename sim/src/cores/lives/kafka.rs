@@ -35,6 +35,7 @@ pub(super) fn request(number: i32, asked: &Asked) -> Vec<u8> {
             kafka::produce_all(acks, &all.collect::<Vec<_>>())
         }
         Asked::Fetch(readings, wait) => fetch(readings, *wait),
+        Asked::Subscribe(_) => unreachable!("Kafka has no subscriptions"),
         Asked::Change(topic, change) => change_of(&name_of(*topic), *change),
         Asked::Look { topic, what, .. } => match what {
             What::Partitions => kafka::metadata(&[&name_of(*topic)]),
@@ -110,6 +111,7 @@ pub(super) fn reply(asked: &Asked, answer: &[u8]) -> Reply {
             });
             Reply::Fetched(fetched.collect())
         }
+        Asked::Subscribe(_) => unreachable!("nobody asks for it"),
         Asked::Change(_, change) => Reply::Changed(changed(*change, answer)),
         Asked::Look { what, .. } => Reply::Seen(Ok(match what {
             What::Partitions => match kafka::partitions(answer) {

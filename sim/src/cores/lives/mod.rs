@@ -2,7 +2,7 @@
 //! one disk that loses and tears what was not made durable, under clients of both protocols.
 //!
 //! Clients connect, hang up, reset and pause, send halves, pipeline, name another core, produce at every level
-//! (idempotent or not), read, wait for records, and make, alter and delete topics. An oracle per kind of object
+//! (idempotent or not), read, wait for records, subscribe, and make, alter and delete topics. An oracle per kind of object
 //! knows what must be true: [`topics`] of topics and their settings, the ledger of partitions. What one core has
 //! acknowledged every core knows at once; what is under way is answered, and when it is quiet nothing is held.
 
@@ -24,7 +24,7 @@ use leveret_engine::topology::TopicSettings;
 use leveret_storage::types::{LogId, Mono};
 
 use super::{Conn, Setup, World};
-use crate::clients::ledger::Ledger;
+use crate::clients::ledger::{Ledger, Scan};
 use crate::clients::sender::Sender;
 use crate::counters::Counters;
 use crate::plan::Plan;
@@ -85,6 +85,8 @@ struct Lives<'a> {
     ids: BTreeSet<i64>,
     talks: BTreeMap<TalkId, Talk>,
     talks_so_far: TalkId,
+    /// What each subscription was pushed, by its connection.
+    subscribed: BTreeMap<TalkId, Scan>,
     /// Connections that keep to no protocol to its end.
     strangers: Vec<Conn>,
     /// Numbers below 0 that producers without an id were called.
@@ -125,6 +127,7 @@ pub fn run(
         ids: BTreeSet::new(),
         talks: BTreeMap::new(),
         talks_so_far: 0,
+        subscribed: BTreeMap::new(),
         strangers: Vec::new(),
         unnumbered: 0,
         stopping: false,

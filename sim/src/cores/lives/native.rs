@@ -4,13 +4,21 @@ use bytes::Bytes;
 use leveret_storage::types::Level;
 use leveret_wire::native::{
     self as wire, AlterTopic, ConfigSource, CreateTopic, ErrorCode, Fetch, FetchPartition, Items,
-    Offset, PartitionId, Produce, Request, Response, TopicId,
+    Offset, PartitionId, Produce, Request, Response, Subscribe, SubscribePartition, TopicId,
 };
 
 use super::asked::{Asked, Fetched, Reading, Refusal, Reply, Wait, What};
 use super::kafka::{KEPT, LONG, MOST};
 use super::topics::{Change, Seen, Setup, Topic, name_of, partition_of};
 use crate::cores::native::{Whole, hello_to, numbered};
+
+/// Bytes that a subscription may be pushed before it has said that it took some.
+const CREDIT: u64 = 64 << 10;
+
+/// The frame that gives the subscription of that number more credit.
+pub(super) fn credit(number: u64, bytes: u64) -> Vec<u8> {
+    numbered(number, &Request::Credit(bytes), &[])
+}
 
 /// The frame of a request. Topics that it names by their ids have some.
 pub(super) fn request(number: u64, asked: &Asked, topics: &[Topic]) -> Vec<u8> {
@@ -38,6 +46,20 @@ pub(super) fn request(number: u64, asked: &Asked, topics: &[Topic]) -> Vec<u8> {
         Asked::Fetch(readings, wait) => {
             let (topic, _) = partition_of(readings[0].log);
             fetch(number, id(topic), readings, *wait)
+        }
+        Asked::Subscribe(log) => {
+            let (topic, partition) = partition_of(*log);
+            let partitions = [SubscribePartition {
+                topic_id: id(topic),
+                partition: PartitionId(partition),
+                offset: Offset(0),
+                max_bytes: CREDIT as u32 / 4,
+            }];
+            let subscribe = Request::Subscribe(Subscribe {
+                credit: CREDIT,
+                partitions: Items::from(&partitions[..]),
+            });
+            numbered(number, &subscribe, &[])
         }
         Asked::Change(topic, change) => change_of(number, &name_of(*topic), *change),
         Asked::Look { topic, what, .. } => {
@@ -98,6 +120,11 @@ fn change_of(number: u64, name: &str, change: Change) -> Vec<u8> {
     }
 }
 
+/// Whether nothing more comes of a subscription; a partition of it may end before.
+pub(super) fn ends_subscription(answer: &Whole<'_>) -> bool {
+    matches!(answer.response(), Response::Error(_))
+}
+
 /// What an answer to that means.
 pub(super) fn reply(asked: &Asked, answer: &Whole<'_>) -> Reply {
     let response = answer.response();
@@ -111,6 +138,7 @@ pub(super) fn reply(asked: &Asked, answer: &Whole<'_>) -> Reply {
                 let each = readings.iter().map(|_| Err(refused.clone()));
                 Reply::Fetched(each.collect())
             }
+            Asked::Subscribe(_) => Reply::Pushed(Err(refused)),
             Asked::Change(..) => Reply::Changed(Err(refused)),
             Asked::Look { .. } if refused == Refusal::Unknown => Reply::Seen(Ok(Seen::Nothing)),
             Asked::Look { .. } => Reply::Seen(Err(refused)),
@@ -135,6 +163,14 @@ pub(super) fn reply(asked: &Asked, answer: &Whole<'_>) -> Reply {
             });
             Reply::Fetched(parts.collect())
         }
+        Response::Subscribed => Reply::Subscribed,
+        Response::Push(push) => Reply::Pushed(match push.error {
+            None => Ok(Fetched {
+                high_watermark: push.high_watermark.0,
+                records: Bytes::copy_from_slice(answer.payload),
+            }),
+            Some(code) => Err(refusal(code, "a push")),
+        }),
         Response::CreateTopic(_) | Response::AlterTopic(_) | Response::DeleteTopic(_) => {
             Reply::Changed(Ok(()))
         }

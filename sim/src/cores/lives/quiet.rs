@@ -1,9 +1,12 @@
 //! Nobody asks for more: everything is answered, who waits for what is there has it, and nothing is held for
 //! those that are gone.
 
+use leveret_storage::types::LogId;
+
 use super::Lives;
-use super::asked::{Asked, Wait};
-use super::talk::{Ending, Talk};
+use super::asked::Asked;
+use super::talk::{Ending, Talk, waits};
+use super::topics::partition_of;
 use crate::clients::sender::Sender;
 use crate::plan::PATIENCE;
 use crate::violation::{Kind, Violation};
@@ -20,13 +23,15 @@ impl Lives<'_> {
             talk.stalled = false;
             self.world.stall(talk.conn, false);
         }
+        // Native producers have to know what topics are called, whoever was to tell them.
+        self.look_at_everything();
         // Who holds memory with a half is closed when others want it.
         self.until(PATIENCE, "everything is answered", |lives| {
             let mut open = lives.talks.values().flat_map(Talk::open);
             let senders = lives.senders.iter();
             let mut sending = senders.filter(|((producer, log), sender)| {
                 let sends = lives.producers[*producer].talk.is_some();
-                let (topic, partition) = super::topics::partition_of(*log);
+                let (topic, partition) = partition_of(*log);
                 sends && lives.topics[topic].has(partition) && !Sender::is_done(sender)
             });
             open.all(waits) && sending.next().is_none()
@@ -48,20 +53,33 @@ impl Lives<'_> {
 
     /// Who waits for records that are there has been answered.
     fn check_waiting(&self) -> Result<(), Violation> {
-        for asked in self.talks.values().flat_map(Talk::open) {
-            let Asked::Fetch(readings, _) = asked else {
-                continue;
-            };
-            for reading in readings {
-                let (topic, partition) = super::topics::partition_of(reading.log);
-                let has = self.topics[topic].has(partition);
-                if has && reading.scan.next < self.ledger.end(reading.log) {
-                    let what = format!("who waits for what is there is not answered: {reading:?}");
-                    return Err(Violation::new(Kind::Stuck, what));
+        for (id, talk) in &self.talks {
+            for asked in talk.open() {
+                match asked {
+                    Asked::Fetch(readings, _) => {
+                        let mut readings = readings.iter();
+                        readings.try_for_each(|r| self.check_has(r.log, r.scan.next))?;
+                    }
+                    Asked::Subscribe(log) => {
+                        let pushed = self.subscribed.get(id);
+                        self.check_has(*log, pushed.map_or(0, |scan| scan.next))?;
+                    }
+                    _ => {}
                 }
             }
         }
         Ok(())
+    }
+
+    /// Somebody waits for what comes from that offset on: there is nothing.
+    fn check_has(&self, log: LogId, next: u64) -> Result<(), Violation> {
+        let (topic, partition) = partition_of(log);
+        let end = self.ledger.end(log);
+        if !self.topics[topic].has(partition) || next >= end {
+            return Ok(());
+        }
+        let what = format!("who waits for {log} from {next} on has not got what is there to {end}");
+        Err(Violation::new(Kind::Stuck, what))
     }
 
     /// All connections are gone, and with them everything that was under way or held for them.
@@ -78,9 +96,4 @@ impl Lives<'_> {
             }
         }
     }
-}
-
-/// Whether it may stay open.
-fn waits(asked: &Asked) -> bool {
-    matches!(asked, Asked::Fetch(_, Wait::ForRecords))
 }

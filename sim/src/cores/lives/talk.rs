@@ -31,6 +31,8 @@ pub(super) struct Talk {
     pub(super) ending: Ending,
     /// It takes nothing just now.
     pub(super) stalled: bool,
+    /// All that was under way when the broker was told to stop has to be answered.
+    pub(super) owed: bool,
     /// By their numbers, in the order asked.
     asked: VecDeque<(u32, Asked)>,
     /// Taken, and no whole answer yet.
@@ -45,6 +47,7 @@ impl Talk {
             protocol,
             ending: Ending::Never,
             stalled: false,
+            owed: false,
             asked: VecDeque::new(),
             rest: Vec::new(),
             numbers: 0,
@@ -78,8 +81,7 @@ impl Talk {
 
     /// Whether answers to what is asked next may have to stand behind one that nobody is in a hurry to give.
     pub(super) fn waits(&self) -> bool {
-        self.open()
-            .any(|asked| matches!(asked, Asked::Fetch(_, Wait::ForRecords)))
+        self.open().any(waits)
     }
 
     /// What it asked and is not answered.
@@ -117,10 +119,21 @@ impl Talk {
                     let whole = Whole::of(&frame);
                     let number = whole.number as u32;
                     let place = self.asked.iter().position(|(asked, _)| *asked == number);
-                    let asked = place.and_then(|place| self.asked.remove(place));
-                    let (_, asked) = asked.ok_or_else(|| self.unasked(number, &frame))?;
-                    let reply = native::reply(&asked, &whole);
-                    (asked, reply)
+                    let place = place.ok_or_else(|| self.unasked(number, &frame))?;
+                    let reply = native::reply(&self.asked[place].1, &whole);
+                    match &self.asked[place].1 {
+                        Asked::Subscribe(log) if !native::ends_subscription(&whole) => {
+                            let credit = native::credit(whole.number, whole.payload.len() as u64);
+                            if !whole.payload.is_empty() && self.may_ask() {
+                                world.send(self.conn, &credit);
+                            }
+                            (Asked::Subscribe(*log), reply)
+                        }
+                        _ => {
+                            let (_, asked) = self.asked.remove(place).expect("just found");
+                            (asked, reply)
+                        }
+                    }
                 }
             });
         }
@@ -135,4 +148,12 @@ impl Talk {
         );
         Violation::new(Kind::WrongData, what)
     }
+}
+
+/// Whether it may stay open however quiet it is.
+pub(super) fn waits(asked: &Asked) -> bool {
+    matches!(
+        asked,
+        Asked::Fetch(_, Wait::ForRecords) | Asked::Subscribe(_)
+    )
 }
