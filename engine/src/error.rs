@@ -31,6 +31,10 @@ pub enum EngineError {
     /// The topology does not change as asked.
     #[error(transparent)]
     Topology(#[from] TopologyRefusal),
+    /// A toy's.
+    #[cfg(test)]
+    #[error(transparent)]
+    Counter(#[from] crate::counter::CounterFull),
     /// No such log on this core: never installed, or removed since.
     #[error("the partition does not exist, or does not live here")]
     UnknownLog,
@@ -73,6 +77,8 @@ impl EngineError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
+            #[cfg(test)]
+            Self::Counter(_) => Fault::Caller,
             Self::Batch(_)
             | Self::Append(_)
             | Self::Topology(_)

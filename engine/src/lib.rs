@@ -10,6 +10,8 @@
 //! calls.
 
 mod codec;
+#[cfg(test)]
+pub mod counter;
 mod error;
 mod machine;
 pub mod partition;

@@ -10,6 +10,8 @@
 //! Drive it like storage: after any call take `poll_op`, then `poll_reply`, `poll_change`, `poll_watched`
 //! and `poll_event` until they are empty, and call `handle_timeout` at `poll_timeout`.
 
+#[cfg(test)]
+mod counting;
 mod door;
 mod fetch;
 mod fetching;

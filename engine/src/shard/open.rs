@@ -7,7 +7,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_storage::io::BufPool;
 use leveret_storage::recovery::{RecoveredCore, RecoveredLog};
-use leveret_storage::store::{LogSettings, Store, StoreConfig};
+use leveret_storage::store::{Store, StoreConfig};
 use leveret_storage::types::{LogId, LogKind, Now, Term};
 use thiserror::Error;
 
@@ -103,13 +103,13 @@ impl<P: BufPool> Shard<P> {
     }
 
     fn open_topology(&mut self, topology: Topology) {
-        if self.store.frontiers(TOPOLOGY_LOG).is_none() {
-            let (kind, settings) = (LogKind::Machine, LogSettings::default());
-            self.store
-                .create_log(TOPOLOGY_LOG, TOPOLOGY_SLOT, kind, settings);
+        match self.store.frontiers(TOPOLOGY_LOG) {
+            None => self.host(TOPOLOGY_LOG, TOPOLOGY_SLOT, topology),
+            Some(_) => {
+                let hosted = Hosted::new(topology, Term::default());
+                self.hosted.insert(TOPOLOGY_LOG, hosted);
+            }
         }
-        let hosted = Hosted::new(topology, Term::default());
-        self.hosted.insert(TOPOLOGY_LOG, hosted);
     }
 }
 

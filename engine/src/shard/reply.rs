@@ -25,6 +25,9 @@ pub enum Reply {
     Offset(FoundOffset),
     /// To a topology command: the entry is durable; now every core has to install it.
     Topology(TopologyEntry),
+    /// To a toy's.
+    #[cfg(test)]
+    Counted(u64),
     /// To any of them.
     Failed(EngineError),
 }

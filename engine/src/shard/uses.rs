@@ -2,12 +2,15 @@
 
 use leveret_storage::io::BufPool;
 use leveret_storage::recovery::RecoveredLog;
+use leveret_storage::store::LogSettings;
 use leveret_storage::types::{LogId, LogKind, Now, SlotId, Term};
 
-use super::hosted::Tenant;
+use super::hosted::{Hosted, Tenant};
 use super::log::LogState;
 use super::open::OpenError;
 use super::{Shard, ShardSettings, log_settings};
+#[cfg(test)]
+use crate::counter::Counter;
 use crate::machine::{Machine, Remains};
 use crate::partition::Partition;
 use crate::topology::{LogChange, LogUse, TopicConfig, TopicSettings};
@@ -21,6 +24,8 @@ impl<P: BufPool> Shard<P> {
         match change {
             LogChange::Made(used) => self.make_log(log, slot, used),
             LogChange::Altered(LogUse::Partition(config)) => self.configure(log, config, now),
+            #[cfg(test)]
+            LogChange::Altered(LogUse::Counter) => {}
             LogChange::Gone => self.remove(log, now),
         }
     }
@@ -29,7 +34,20 @@ impl<P: BufPool> Shard<P> {
     pub(super) fn make_log(&mut self, log: LogId, slot: SlotId, used: &LogUse) {
         match used {
             LogUse::Partition(config) => self.install(log, slot, config),
+            #[cfg(test)]
+            LogUse::Counter => self.host(log, slot, Counter::default()),
         }
+    }
+
+    /// A machine moves in whose log never was.
+    pub(super) fn host<M: Machine>(&mut self, log: LogId, slot: SlotId, machine: M)
+    where
+        Tenant: From<Hosted<M>>,
+    {
+        let (kind, settings) = (LogKind::Machine, LogSettings::default());
+        self.store.create_log(log, slot, kind, settings);
+        let hosted = Hosted::new(machine, Term::default());
+        self.hosted.insert(log, hosted);
     }
 
     /// A topic has a new partition, in a slot of this core.
@@ -72,6 +90,11 @@ pub(super) fn recover(
         LogUse::Partition(_) => {
             let machine = rebuild::<Partition>(settings.producers, LogKind::Topic, log)?;
             Ok(LogState::new(machine, log.term).into())
+        }
+        #[cfg(test)]
+        LogUse::Counter => {
+            let machine = rebuild::<Counter>((), LogKind::Machine, log)?;
+            Ok(Hosted::new(machine, log.term).into())
         }
     }
 }

@@ -10,6 +10,8 @@ use thiserror::Error;
 
 use super::Topology;
 use super::cluster::{Cluster, ClusterNamed, NameCluster, NoProposedName};
+#[cfg(test)]
+use super::counters::{CounterCommand, CounterEntry, CounterRefusal, Counters};
 use super::owner::{Concerned, LogOwner, LogUse};
 use super::producer_ids::{
     NoProducerIds, ProducerIdBlocks, ProducerIdsReserved, ReserveProducerIds,
@@ -273,4 +275,7 @@ kinds! {
         producer_ids: ProducerIdBlocks, ReserveProducerIds => ProducerIdsReserved | NoProducerIds;
     Cluster "What the data directory is called."
         cluster: Cluster, NameCluster => ClusterNamed | NoProposedName;
+    #[cfg(test)]
+    Counter "A toy that shows what a kind is."
+        counters: Counters, CounterCommand => CounterEntry | CounterRefusal;
 }

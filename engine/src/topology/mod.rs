@@ -8,6 +8,8 @@
 //! Each kind of objects has a folder, and a line in [`kinds`].
 
 mod cluster;
+#[cfg(test)]
+mod counters;
 mod kinds;
 mod logs;
 mod owner;
@@ -24,6 +26,8 @@ use leveret_storage::types::{EntryMeta, LogId, SlotId, WallMs};
 
 use crate::machine::{Machine, Remains};
 pub use cluster::{ClusterId, ClusterNamed, NameCluster, NoProposedName};
+#[cfg(test)]
+pub use counters::{CounterCommand, CounterEntry, CounterRefusal};
 use kinds::Objects;
 pub use kinds::{Command, TopologyEntry, TopologyRefusal};
 use logs::Logs;

@@ -18,6 +18,12 @@ pub enum LogOwner<'a> {
         /// The partition's number.
         index: u32,
     },
+    /// A toy's.
+    #[cfg(test)]
+    Counter {
+        /// Its slot.
+        slot: SlotId,
+    },
 }
 
 /// What a log is used for by the core that it lives on, and with which settings.
@@ -25,6 +31,9 @@ pub enum LogOwner<'a> {
 pub enum LogUse {
     /// A topic's partition.
     Partition(TopicConfig),
+    /// A toy.
+    #[cfg(test)]
+    Counter,
 }
 
 /// What becomes of a log.
@@ -56,6 +65,8 @@ impl LogOwner<'_> {
         match self {
             Self::Topology => TOPOLOGY_SLOT,
             Self::Partition { topic, index } => topic.slots[*index as usize],
+            #[cfg(test)]
+            Self::Counter { slot } => *slot,
         }
     }
 }

@@ -14,6 +14,8 @@ use super::super::reply::RequestId;
 use super::super::{Replies, Shard};
 use super::parked::{Ask, Line};
 use super::{Hosted, Order, Served};
+#[cfg(test)]
+use crate::counter::Counter;
 use crate::machine::Machine;
 use crate::topology::Topology;
 
@@ -152,6 +154,8 @@ macro_rules! tenants {
 
 tenants! {
     Topology(Topology),
+    #[cfg(test)]
+    Counter(Counter),
 }
 
 impl From<LogState> for Tenant {

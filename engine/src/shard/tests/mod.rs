@@ -3,6 +3,7 @@
 mod bench;
 mod config;
 mod consume;
+mod counters;
 mod disk;
 mod door;
 mod frontier;
