@@ -5,6 +5,10 @@
 //! emits [`io::Op`]s and hears their completions. It opens no file, reads no clock, and knows no
 //! protocol: an entry is bytes with an ordinal, and for topics a range of client offsets.
 
+// What tests share says `leveret_storage` of this crate.
+#[cfg(test)]
+extern crate self as leveret_storage;
+
 pub mod checksum;
 pub mod class;
 pub mod format;
