@@ -130,8 +130,9 @@ mod tests {
     #[test]
     fn what_shall_fail_does_and_a_full_disk_takes_no_more() {
         let mut device = Device::default();
-        device.fails = Some(|op| matches!(op, Op::Sync(_)));
-        device.room = Some(0);
+        let faults = &mut device.disk;
+        faults.fails = Some(|op| matches!(op, Op::Sync(_)));
+        faults.room = Some(0);
         let grow = Op::Resize { file: FILE, len: 1 };
         device.submit((), OpId(1), create());
         device.submit((), OpId(2), Op::Sync(FILE));
