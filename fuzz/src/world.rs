@@ -278,7 +278,9 @@ impl World {
             Action::Measure(_) => {}
             Action::Pause(conn) => self.set_paused(conn, true),
             Action::Resume(conn) => self.set_paused(conn, false),
-            Action::Close(id) => {
+            // Whatever is sent is taken at once.
+            Action::MeasureTaken(id) => self.core.handle_taken(id, 0, false, now),
+            Action::Close(id) | Action::Drop(id) => {
                 if let Some(conn) = self.conns.get_mut(&id).filter(|conn| conn.open) {
                     conn.open = false;
                     self.core.handle_disconnected(id, now);

@@ -184,8 +184,9 @@ settings! {
     "memory.responses.bytes": memory_responses_bytes: ByteSize = "256 MiB" in "1 MiB" to "64 GiB",
     "Most bytes of answers, per core, that all connections together may have waiting to be sent. \
      Records are read only as far as it goes: fetches and subscriptions beyond it wait in line. \
-     While they do, or it is passed, each connection has only its share, and of those that take \
-     less than 64 KiB/s of their answers the ones with the most are closed.";
+     Who leaves much unread has to have read much: an \
+     eighth of it, and 1 MiB at first, once a quarter of this is taken. While others wait, those that take less than \
+     32 KiB/s of their answers are closed, as many as have to be.";
 
     "journal.bytes": journal_bytes: ByteSize = "1 GiB" in "16 MiB" to "64 GiB",
     "Size of one core's journal. A larger one lets more partitions write slowly before their \

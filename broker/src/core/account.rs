@@ -9,9 +9,14 @@
 //! as far as records go; other answers are put together whole, and bounded where requests are.
 //!
 //! Nobody gets all that is left: a read is for an [eighth](SHARE) of it, and peers that have not shown
-//! yet that they [take](Standing) what they ask for have three quarters of the budget at most, as have
+//! that they [take](Standing) as much as they ask for have three quarters of the budget at most, as have
 //! those that have. Who finds nothing left stands in line. A lone read may be longer than what is left,
 //! as long as much is: a batch comes whole.
+//!
+//! What a peer has shown is what it has taken so far, against what it would leave unread: it is trusted with an
+//! [eighth](credit) of that. While a quarter of the budget is taken, or somebody waits, it also
+//! [has](Account::trusts) no more than that, or a little at first; so a peer that stops reading holds an eighth
+//! of what it has read, at most, and to hold much of all is a long work.
 //!
 //! Nobody stands in line for a [short](Need::is_short) read while its connection has nothing: an eighth of the
 //! budget more is kept for those. So who follows the end of a quiet partition gets on, whatever others leave unread.
@@ -21,6 +26,13 @@ use std::collections::VecDeque;
 use super::boundary::ConnId;
 use super::spread::Need;
 
+/// What a kernel takes at most for a peer that reads nothing, bytes (`net.ipv4.tcp_wmem`).
+const KERNEL: u64 = 4 << 20;
+/// A peer is trusted with what it has taken beyond that, by this divisor.
+const TRUST: u64 = 8;
+/// What a connection may have at first beside [`LEAST`], as a divisor of what it may have in the best case: room
+/// for a long batch, by default.
+const FIRST: usize = 8;
 /// The share of what is left that one read may come to, as a divisor.
 const SHARE: usize = 8;
 /// What one read is for in any case, bytes, where that is left.
@@ -36,7 +48,7 @@ impl Need {
 /// Whether a peer has shown that it takes its answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It has been sent less than a kernel takes for a peer that reads nothing.
+    /// It has, or would have, more unread than it is trusted with.
     #[default]
     Unknown,
     Takes,
@@ -44,13 +56,40 @@ pub(super) enum Standing {
 
 impl Standing {
     pub(super) const ALL: [Self; 2] = [Self::Takes, Self::Unknown];
+}
 
-    /// Of a peer that was sent so many bytes. Socket buffers grow to 4 MiB (`net.ipv4.tcp_wmem`).
-    pub(super) fn of(sent: u64) -> Self {
-        match sent > 4 << 20 {
-            true => Self::Takes,
-            false => Self::Unknown,
+/// Bytes that a peer is trusted to take that was sent so many before.
+fn credit(sent: u64) -> usize {
+    let bytes = sent.saturating_sub(KERNEL) / TRUST;
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// Memory that those who wait for it lack, bytes: of what those of each standing may have, and of all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shortage {
+    takes: usize,
+    unknown: usize,
+    all: usize,
+}
+
+impl Shortage {
+    fn part_mut(&mut self, standing: Standing) -> &mut usize {
+        match standing {
+            Standing::Takes => &mut self.takes,
+            Standing::Unknown => &mut self.unknown,
         }
+    }
+
+    /// Whether it becomes less if a connection of that standing goes that has so much; it is less from then on.
+    pub(super) fn is_eased(&mut self, (standing, weight): (Standing, Weight)) -> bool {
+        let part = self.part_mut(standing);
+        let eased = *part > 0;
+        *part = part.saturating_sub(weight.all);
+        let eased = eased || self.all > 0;
+        if eased {
+            self.all = self.all.saturating_sub(weight.all);
+        }
+        eased
     }
 }
 
@@ -78,6 +117,8 @@ struct Part {
 #[derive(Debug)]
 pub(super) struct Account {
     budget: usize,
+    /// What a connection may have at first.
+    first: usize,
     takes: Part,
     unknown: Part,
     /// Whose turn it is just now.
@@ -85,9 +126,11 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn new(budget: usize) -> Self {
+    /// With so many bytes for all, and for one connection in the best case.
+    pub(super) fn new(budget: usize, most: usize) -> Self {
         Self {
             budget,
+            first: most / FIRST + LEAST,
             takes: Part::default(),
             unknown: Part::default(),
             turn: None,
@@ -121,6 +164,46 @@ impl Account {
             Standing::Takes => &mut self.takes,
             Standing::Unknown => &mut self.unknown,
         }
+    }
+
+    /// How a peer stands that was sent so many bytes, and has so many that it has not taken.
+    pub(super) fn standing(&self, sent: u64, unread: usize) -> Standing {
+        match credit(sent) >= self.first.max(unread) {
+            true => Standing::Takes,
+            false => Standing::Unknown,
+        }
+    }
+
+    /// Bytes that a connection may have now whose peer was sent so many before.
+    pub(super) fn trusts(&self, sent: u64) -> usize {
+        match self.total() <= self.budget / 4 && self.line_is_empty() {
+            true => usize::MAX,
+            false => credit(sent).max(self.first),
+        }
+    }
+
+    /// How many times as long as others a peer is borne with that was sent so many bytes and does not take those
+    /// that it has.
+    pub(super) fn patience(sent: u64, unread: usize) -> u64 {
+        (credit(sent) / unread.max(1)).clamp(1, 3) as u64
+    }
+
+    /// What is lacking if those in line want to read so much, in the order of [`Standing::ALL`].
+    pub(super) fn shortage(&self, wants: [usize; 2]) -> Shortage {
+        let mut shortage = Shortage::default();
+        let mut total = self.total();
+        for (standing, want) in Standing::ALL.into_iter().zip(wants) {
+            // More is read in turns; and who is alone with a long batch needs no more.
+            let want = want.min(self.budget / 2);
+            let part = self.part(standing).all.saturating_add(want);
+            *shortage.part_mut(standing) = match want {
+                0 => 0,
+                _ => part.saturating_sub(self.most()),
+            };
+            total = total.saturating_add(want);
+        }
+        shortage.all = total.saturating_sub(self.budget);
+        shortage
     }
 
     /// What those of one standing may hold.
@@ -176,6 +259,11 @@ impl Account {
     pub(super) fn line(&mut self, standing: Standing) -> &mut VecDeque<ConnId> {
         &mut self.part_mut(standing).line
     }
+
+    /// Those in line.
+    pub(super) fn waiting(&self, standing: Standing) -> impl Iterator<Item = ConnId> {
+        self.part(standing).line.iter().copied()
+    }
 }
 
 /// What one connection has, bytes.
@@ -211,7 +299,7 @@ mod tests {
         standing: Standing,
         grant: impl Fn(&Account, usize) -> Option<Grant>,
     ) -> (usize, usize) {
-        let mut account = Account::new(BUDGET);
+        let mut account = Account::new(BUDGET, ROOM);
         let (mut most, mut read, mut under_way) = (0, 0, VecDeque::new());
         for asked in 0..readers {
             let Some(grant) = grant(&account, asked) else {
@@ -254,7 +342,7 @@ mod tests {
 
     #[test]
     fn those_that_take_their_answers_read_beside_those_that_hold_all_they_may() {
-        let mut account = Account::new(BUDGET);
+        let mut account = Account::new(BUDGET, ROOM);
         let none = Weight::default();
         let unknown = with(BUDGET - BUDGET / 4, 0);
         let of = |weight| (Standing::Unknown, weight);
@@ -268,7 +356,7 @@ mod tests {
 
     #[test]
     fn one_read_at_a_time_may_be_longer_than_what_is_left() {
-        let mut account = Account::new(MIB);
+        let mut account = Account::new(MIB, MIB);
         let long = Need {
             bytes: 100 * MIB,
             whole: 100 * MIB,
@@ -286,7 +374,7 @@ mod tests {
 
     #[test]
     fn what_is_short_is_read_beside_all_that_waits_up_to_a_bound() {
-        let mut account = Account::new(BUDGET);
+        let mut account = Account::new(BUDGET, ROOM);
         let of = |all| (Standing::Unknown, with(all, 0));
         let short = Need {
             bytes: 100,
@@ -301,8 +389,59 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_is_trusted_with_an_eighth_of_what_it_has_taken() {
+        let mut account = Account::new(BUDGET, ROOM);
+        let none = Weight::default();
+        assert_eq!(account.trusts(0), usize::MAX, "nobody needs the memory");
+        account.change(
+            (Standing::Unknown, none),
+            (Standing::Unknown, with(BUDGET / 2, 0)),
+        );
+        let mib = |bytes: u64| bytes << 20;
+        let first = MIB + LEAST;
+        for (sent, trusted) in [
+            (0, first),
+            (mib(5), first),
+            (mib(13), 9 * MIB / 8),
+            (mib(36), 4 * MIB),
+        ] {
+            assert_eq!(account.trusts(sent), trusted, "{sent}");
+        }
+        let standing = |sent, unread| account.standing(sent, unread);
+        assert_eq!(standing(mib(5), 0), Standing::Unknown);
+        assert_eq!(standing(mib(13), MIB), Standing::Takes);
+        assert_eq!(standing(mib(13), 2 * MIB), Standing::Unknown);
+        assert_eq!(standing(mib(36), 4 * MIB), Standing::Takes);
+        let patience = [0, 8, 12, 20, 400].map(|sent| Account::patience(mib(sent), MIB));
+        assert_eq!(patience, [1, 1, 1, 2, 3]);
+    }
+
+    #[test]
+    fn who_gives_way_is_of_use_to_those_that_wait() {
+        let mut account = Account::new(BUDGET, ROOM);
+        let none = Weight::default();
+        let most = with(BUDGET / 4 * 3, 0);
+        account.change((Standing::Unknown, none), (Standing::Unknown, most));
+        let mut shortage = account.shortage([0, MIB]);
+        assert!(!shortage.is_eased((Standing::Takes, with(MIB, 0))));
+        assert!(shortage.is_eased((Standing::Unknown, with(MIB / 2, 0))));
+        assert!(shortage.is_eased((Standing::Unknown, with(MIB, 0))));
+        assert!(!shortage.is_eased((Standing::Unknown, with(MIB, 0))));
+        // Those that take find a quarter free, and need nobody's.
+        let mut shortage = account.shortage([MIB, 0]);
+        assert!(!shortage.is_eased((Standing::Unknown, with(MIB, 0))));
+        account.change(
+            (Standing::Takes, none),
+            (Standing::Takes, with(BUDGET / 4, 0)),
+        );
+        let mut shortage = account.shortage([MIB, 0]);
+        assert!(shortage.is_eased((Standing::Unknown, with(2 * MIB, 0))));
+        assert!(!shortage.is_eased((Standing::Takes, with(MIB, 0))));
+    }
+
+    #[test]
     fn who_wants_little_is_granted_no_more() {
-        let account = Account::new(BUDGET);
+        let account = Account::new(BUDGET, ROOM);
         let little = Need {
             bytes: 100,
             whole: 100,

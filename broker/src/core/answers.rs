@@ -4,40 +4,30 @@
 //! A connection counts what is encoded and unsent, what waits for its turn, what its waiting fetches
 //! keep, and what is set aside for [reading](super::reading). Beyond its bound it is not read any more.
 //! Beyond the core's budget the bound of each falls to its share, so that those with the most stop
-//! first; and of those that take next to nothing while others wait for memory the largest are closed.
+//! first; and those whose peers do not take them [give way](super::unread) to those that wait for memory.
 
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{Mono, Now};
+use leveret_storage::types::Now;
 
 use super::Core;
 use super::account::{Account, Standing, Weight};
 use super::boundary::ConnId;
-use super::inbound::Due;
 use super::session::{Blocked, ProtocolState, Session};
+use super::spread::Need;
 
 /// Requests of one connection that may wait for their answers.
 const MAX_WAITING: usize = 8192;
 /// What a connection may have unsent in any case, bytes.
 const LEAST: usize = 64 << 10;
-/// Who takes less than this of its answers while memory is short is closed, bytes a second.
-const LEAST_RATE: u64 = 64 << 10;
-/// For so long each is looked at, nanoseconds.
-const WINDOW: u64 = 3_000_000_000;
-/// How often, nanoseconds.
-const LOOK: u64 = 1_000_000_000;
-/// A fetch that has waited so long for memory is answered without records, nanoseconds: who was closed for
-/// it in that time could not make room, and what its connection has for after it may.
-const PATIENCE: u64 = 3 * WINDOW;
-
-/// When a connection was looked at last, and what it had been sent by then.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Mark {
-    /// In which time of pressure.
-    period: u64,
-    at: Mono,
-    sent: u64,
-    /// What it could have taken then, bytes.
-    offered: usize,
+/// What a connection would read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Want {
+    /// How it would stand then.
+    pub(super) standing: Standing,
+    /// Bytes that it may read beside what it has.
+    pub(super) room: usize,
+    /// What that comes to, bytes.
+    pub(super) bytes: usize,
 }
 
 /// All answers of one core.
@@ -48,20 +38,14 @@ pub(super) struct Answers {
     most: usize,
     /// Connections that have some.
     loaded: usize,
-    /// Counts the times that memory was short; odd while it is.
-    period: u64,
-    /// Connections closed because they took nothing.
-    closed: u64,
 }
 
 impl Answers {
     pub(super) fn new(budget: usize, most: usize) -> Self {
         Self {
-            account: Account::new(budget),
+            account: Account::new(budget, most),
             most,
             loaded: 0,
-            period: 0,
-            closed: 0,
         }
     }
 
@@ -69,12 +53,6 @@ impl Answers {
     #[must_use]
     pub(super) fn most(&self) -> usize {
         self.most
-    }
-
-    /// Connections closed since the start because they took nothing while memory was short.
-    #[must_use]
-    pub(super) fn closed(&self) -> u64 {
-        self.closed
     }
 
     /// What one connection may have now, bytes.
@@ -87,8 +65,43 @@ impl Answers {
         share.max(LEAST).min(self.most)
     }
 
+    /// What a connection may read now beside what it has, bytes.
+    pub(super) fn room(&self, session: &Session) -> usize {
+        let most = self.limit().min(self.account.trusts(session.sent));
+        most.saturating_sub(session.offered() + session.aside)
+    }
+
+    /// What a connection that needs to read would get if there was memory; `None` if its peer has to take first
+    /// what it has.
+    pub(super) fn want(&self, session: &Session, need: Need) -> Option<Want> {
+        let room = self.room(session);
+        let bytes = need.bytes.min(room).max(need.whole);
+        let idle = session.offered() + session.aside == 0;
+        (idle || (room > 0 && bytes <= room)).then(|| Want {
+            standing: self.standing_with(session, bytes),
+            room,
+            bytes,
+        })
+    }
+
+    /// How a connection would stand if it read what it needs.
+    pub(super) fn standing_for(&self, session: &Session, need: Need) -> Standing {
+        self.standing_with(session, need.bytes.min(self.room(session)).max(need.whole))
+    }
+
+    /// How it would stand with so many bytes more.
+    fn standing_with(&self, session: &Session, bytes: usize) -> Standing {
+        let unread = session.unread().saturating_add(bytes);
+        self.account.standing(session.sent, unread)
+    }
+
+    /// Whether so much is held that those who wait may soon lack something.
+    pub(super) fn are_many(&self) -> bool {
+        self.account.total() > self.account.budget() / 2 || !self.account.line_is_empty()
+    }
+
     /// Whether there is too much, or somebody waits for memory.
-    fn are_short(&self) -> bool {
+    pub(super) fn are_short(&self) -> bool {
         self.account.total() > self.account.budget() || !self.account.line_is_empty()
     }
 
@@ -166,72 +179,13 @@ impl<P: BufPool> Core<P> {
             all: session.load() + session.aside,
             aside: session.aside,
         };
-        let now = (Standing::of(session.sent), weight);
+        let standing = self
+            .answers
+            .account
+            .standing(session.sent, session.unread());
+        let now = (standing, weight);
         let before = std::mem::replace(&mut session.weighed, now);
         self.answers.change(before, now);
-    }
-
-    /// Begins to look for connections to close, if memory is short.
-    pub(super) fn look_after_answers(&mut self, now: Now) {
-        if self.answers.period.is_multiple_of(2) && self.answers.are_short() {
-            self.answers.period += 1;
-            self.deadlines.set(now.mono.after(LOOK), Due::Answers);
-        }
-    }
-
-    /// Closes the largest of those that take next to nothing, until the rest is within the budget, or
-    /// leaves half of it to those that wait.
-    pub(super) fn answers_are_due(&mut self, now: Now) {
-        if !self.answers.are_short() {
-            self.answers.period += 1;
-            return;
-        }
-        let Answers {
-            ref account,
-            period,
-            ..
-        } = self.answers;
-        let most = match account.line_is_empty() {
-            true => account.budget(),
-            false => account.budget() / 2,
-        };
-        let mut left = account.total();
-        let mut slow: Vec<(usize, ConnId)> = Vec::new();
-        let mut waiting: Vec<usize> = Vec::new();
-        let mut late: Vec<usize> = Vec::new();
-        for session in self.sessions.iter_mut() {
-            let weight = session.weighed.1.all;
-            if session.closing {
-                left -= weight;
-                continue;
-            }
-            if weight > LEAST && session.is_slow(period, now.mono) {
-                slow.push((weight, session.conn));
-            } else if session.kept > LEAST {
-                waiting.extend_from_slice(&session.fetches);
-            }
-            let queued = session.queued.iter();
-            let long = queued.take_while(|(_, since)| now.mono.since(*since) > PATIENCE);
-            late.extend(long.map(|(gather, _)| *gather));
-        }
-        slow.sort_unstable_by(|a, b| b.cmp(a));
-        for (bytes, conn) in slow {
-            if left <= most {
-                break;
-            }
-            left -= bytes;
-            self.answers.closed += 1;
-            tracing::debug!(
-                core = self.id.0,
-                bytes,
-                "a connection that takes no answers is closed"
-            );
-            self.close_later(conn, now);
-        }
-        // Who waits for records can take nothing, so it is answered with what there is.
-        waiting.into_iter().for_each(|key| self.hurry(key, now));
-        late.into_iter().for_each(|key| self.read_no_more(key, now));
-        self.deadlines.set(now.mono.after(LOOK), Due::Answers);
     }
 }
 
@@ -257,28 +211,9 @@ impl Session {
         }
     }
 
-    /// Whether the peer took next to nothing for a while of this time of pressure, although there was
-    /// something to take.
-    fn is_slow(&mut self, period: u64, now: Mono) -> bool {
-        let sent = self.sent;
-        let fresh = Mark {
-            period,
-            at: now,
-            sent,
-            offered: self.offered(),
-        };
-        let mark = *self.mark.get_or_insert(fresh);
-        let time = now.since(mark.at);
-        if mark.period != period {
-            self.mark = Some(fresh);
-            return false;
-        }
-        if time < WINDOW {
-            return false;
-        }
-        self.mark = Some(fresh);
-        let taken = sent - mark.sent;
-        taken < LEAST_RATE * (time / 1_000_000) / 1000 && taken < mark.offered as u64
+    /// Bytes of answers that its peer has not taken, or that are being read.
+    pub(super) fn unread(&self) -> usize {
+        self.owed() + self.aside
     }
 }
 

@@ -97,6 +97,11 @@ pub enum Action<Buf, Message> {
     /// Close the connection once what was given to send has left, or after a short grace.
     /// [`Behaviour::handle_disconnected`] follows.
     Close(ConnId),
+    /// End the connection at once; what was given to send and its peer has not taken is thrown away, wherever it
+    /// lies. [`Behaviour::handle_disconnected`] follows.
+    Drop(ConnId),
+    /// Tell by [`Behaviour::handle_taken`] what the connection's peer has taken, unless it has ended.
+    MeasureTaken(ConnId),
     /// Let another core serve the connection, if that can be done at once; otherwise it stays.
     /// [`Behaviour::handle_departed`] or [`Behaviour::handle_stayed`] follows, before anything
     /// else is heard of the connection; neither, if it has ended meanwhile. Until then the
@@ -149,6 +154,11 @@ pub trait Behaviour {
     }
     /// So many more bytes of the connection left for the peer.
     fn handle_sent(&mut self, conn: ConnId, bytes: usize, now: Now);
+    /// [`Action::MeasureTaken`] asked for it: of what [left](Behaviour::handle_sent), the peer itself has taken so many
+    /// bytes since the connection began, and there is more that it could take, or not.
+    fn handle_taken(&mut self, conn: ConnId, bytes: u64, more: bool, now: Now) {
+        let _nobody_asked = (conn, bytes, more, now);
+    }
     /// The peer has sent its last; what of it was not received yet still follows. Only heard of a
     /// paused connection, of which nothing can be received.
     fn handle_input_closes(&mut self, conn: ConnId, now: Now) {

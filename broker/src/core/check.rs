@@ -67,19 +67,21 @@ impl<P: BufPool> Core<P> {
     }
 
     /// What is set aside for reading is what somebody reads, and who waits for it stands in line, or has
-    /// all that it may have.
+    /// something that its peer has to take first.
     fn check_memory(&self) {
         let mut total = 0;
         for session in self.sessions.iter() {
             let (_, weight) = session.weighed;
             assert_eq!(weight.aside, session.aside, "what is set aside is counted");
             total += weight.all;
-            let full = session.offered() + session.aside >= self.answers.limit();
-            let served = session.queued.is_empty() || session.in_line || session.closing || full;
+            // Its turn comes when its peer has taken that, or when that was read.
+            let busy = session.offered() + session.aside > 0;
+            let stands = session.stands.is_some();
+            let served = session.queued.is_empty() || stands || session.closing || busy;
             assert!(served, "who waits for memory is in line");
             for (gather, _) in &session.queued {
                 let gather = self.gathers.get(*gather).expect("a fetch waits");
-                assert!(gather.waits_for_memory(), "who is queued waits");
+                assert!(gather.waits_for().is_some(), "who is queued waits");
             }
         }
         assert_eq!(total, self.answers.account.total(), "all is counted");

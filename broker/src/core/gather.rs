@@ -91,9 +91,12 @@ impl<P> Gather<P> {
         self.deadline
     }
 
-    /// Whether it is in its connection's queue.
-    pub(super) fn waits_for_memory(&self) -> bool {
-        matches!(self.stage, Stage::Queued(_))
+    /// What it is in its connection's queue for.
+    pub(super) fn waits_for(&self) -> Option<Need> {
+        match self.stage {
+            Stage::Queued(need) => Some(need),
+            _ => None,
+        }
     }
 
     /// The parts that are not there, and where each arrives.

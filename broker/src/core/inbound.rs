@@ -32,7 +32,7 @@ pub(super) enum Due {
     Idle(u32),
     /// The connection's last words, to a peer that had taken so many bytes.
     Goodbye(ConnId, u64),
-    /// A look at connections that take no answers.
+    /// A look at connections whose answers are not taken.
     Answers,
 }
 
@@ -333,7 +333,7 @@ impl<P: BufPool> Core<P> {
             Due::Hello(conn) => self.hello_is_due(conn, now.mono),
             Due::Idle(slot) => self.idle_is_due(slot, now.mono),
             Due::Goodbye(conn, sent) => self.goodbye_is_due(conn, sent, now.mono),
-            Due::Answers => self.answers_are_due(now),
+            Due::Answers => self.look_at_unread(now),
         }
     }
 

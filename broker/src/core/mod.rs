@@ -37,6 +37,7 @@ pub mod status;
 mod stop;
 mod strangers;
 mod sweep;
+mod unread;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -73,6 +74,7 @@ use stop::Stop;
 pub use strangers::Ports;
 use strangers::Strangers;
 use sweep::Sweep;
+use unread::Unread;
 
 /// Another core's fetch that waits here, by what its asker calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +101,7 @@ pub struct Core<P: BufPool> {
     permits: Permits,
     slices: Slices,
     answers: Answers,
+    unread: Unread,
     deadlines: Deadlines<inbound::Due>,
     sweep: Sweep,
     actions: VecDeque<Action<P::Buf, Message>>,
@@ -157,6 +160,7 @@ impl<P: BufPool> Core<P> {
             permits: Permits::new(settings.request_bytes),
             slices: Slices::new(settings.slice),
             answers: Answers::new(settings.answers_bytes, settings.response_bytes),
+            unread: Unread::default(),
             deadlines: Deadlines::default(),
             sweep: Sweep::default(),
             actions: VecDeque::new(),
@@ -204,7 +208,7 @@ impl<P: BufPool> Core<P> {
             served = true;
         }
         self.slices.end_event();
-        self.look_after_answers(now);
+        self.look_after_unread(now);
         debug_assert!(
             self.permits.is_live(),
             "who waits for a permit waits for something: {:?}",
@@ -278,6 +282,11 @@ impl<P: BufPool> Behaviour for Core<P> {
 
     fn handle_sent(&mut self, conn: ConnId, bytes: usize, now: Now) {
         self.sent(conn, bytes, now);
+        self.settle(now);
+    }
+
+    fn handle_taken(&mut self, conn: ConnId, bytes: u64, more: bool, now: Now) {
+        self.peer_has_taken(conn, bytes, more, now);
         self.settle(now);
     }
 

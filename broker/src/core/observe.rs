@@ -186,7 +186,7 @@ impl<P: BufPool> Core<P> {
             hello_evictions: self.hello_evictions,
             slow_bodies: self.slow_bodies,
             idle_closed: self.idle_closed,
-            unread_closed: self.answers.closed(),
+            unread_closed: self.unread.dropped(),
             thrown_away: self.thrown_away,
             answers_used: self.answers.account.total(),
             answers_budget: self.answers.account.budget(),

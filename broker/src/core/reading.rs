@@ -3,8 +3,9 @@
 //! Fetches and subscriptions read only what the [account](super::account) has room for. A connection
 //! that finds none stands in line, once, however much it wants; when its turn comes it reads for its
 //! first fetch, or for its subscriptions, and stands at the end again if it wants more. Those that have
-//! shown that they take their answers have a line and a part of the memory of their own. A
-//! connection that has all that it may have itself is in no line until its peer has taken some.
+//! shown that they take as much as they ask for have a line and a part of the memory of their own. A
+//! connection that has all that it may have itself, or not the room for a whole batch beside what it has, is in
+//! no line until its peer has taken some.
 
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};
@@ -13,6 +14,15 @@ use super::Core;
 use super::account::{Grant, Standing};
 use super::boundary::ConnId;
 use super::spread::Need;
+
+/// Why a connection does not read just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// Its peer has to take first what it has, or something is being read for it already.
+    Room,
+    /// Others have the memory, or waited before it.
+    Memory,
+}
 
 /// What became of the first in line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,29 +37,30 @@ enum Turn {
 
 impl<P: BufPool> Core<P> {
     /// Sets memory aside for what a connection wants to read, if there is some and nobody waits.
-    pub(super) fn set_aside(&mut self, conn: ConnId, need: Need) -> Option<Grant> {
-        let grant = self.grant(conn, need)?;
-        if let Some(session) = self.sessions.get(conn) {
-            session.aside += grant.aside;
-        }
+    pub(super) fn set_aside(&mut self, conn: ConnId, need: Need) -> Result<Grant, Lack> {
+        let Some(session) = self.sessions.get(conn) else {
+            return Err(Lack::Room);
+        };
+        let answers = &mut self.answers;
+        let has_nothing = session.unread() == 0;
+        let short = answers.account.grant_short(need).filter(|_| has_nothing);
+        let grant = match short {
+            Some(grant) => grant,
+            None => {
+                let want = answers.want(session, need).ok_or(Lack::Room)?;
+                let account = &mut answers.account;
+                let turn = account.turn == Some(conn) || account.line(want.standing).is_empty();
+                let grant = turn.then(|| account.grant(want.standing, need, want.room));
+                let Some(grant) = grant.flatten() else {
+                    session.stands = session.stands.map(|_| need);
+                    return Err(Lack::Memory);
+                };
+                grant
+            }
+        };
+        session.aside += grant.aside;
         self.recount(conn);
-        Some(grant)
-    }
-
-    fn grant(&mut self, conn: ConnId, need: Need) -> Option<Grant> {
-        let most = self.answers.limit();
-        let session = self.sessions.get(conn)?;
-        let room = most.saturating_sub(session.offered() + session.aside);
-        let standing = Standing::of(session.sent);
-        let has_nothing = session.owed() + session.aside == 0;
-        let account = &mut self.answers.account;
-        if has_nothing && let Some(grant) = account.grant_short(need) {
-            return Some(grant);
-        }
-        let turn = account.turn == Some(conn) || account.line(standing).is_empty();
-        (turn && room > 0)
-            .then(|| account.grant(standing, need, room))
-            .flatten()
+        Ok(grant)
     }
 
     /// What was set aside has been read, or will not be.
@@ -73,21 +84,37 @@ impl<P: BufPool> Core<P> {
 
     /// Its fetches that wait for memory may read when it is this connection's turn.
     pub(super) fn stand_for_memory(&mut self, conn: ConnId) {
-        let waits = |session: &mut super::session::Session| !session.queued.is_empty();
-        if self.sessions.get(conn).is_some_and(waits) {
-            self.stand_to_read(conn);
+        let first = self.sessions.get(conn).and_then(|s| s.queued.front());
+        let need = first.and_then(|(gather, _)| self.gathers[*gather].waits_for());
+        if let Some(need) = need {
+            self.stand_to_read(conn, need);
         }
     }
 
     /// The connection reads when it is its turn.
-    pub(super) fn stand_to_read(&mut self, conn: ConnId) {
+    pub(super) fn stand_to_read(&mut self, conn: ConnId, need: Need) {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
-        if !session.closing && !std::mem::replace(&mut session.in_line, true) {
-            let standing = Standing::of(session.sent);
+        if !session.closing && session.stands.replace(need).is_none() {
+            let standing = self.answers.standing_for(session, need);
             self.answers.account.line(standing).push_back(conn);
         }
+    }
+
+    /// The first in this line belongs into the other one: its standing has changed, or what it wants. Whether it
+    /// stands there now.
+    fn moves_over(&mut self, conn: ConnId, line: Standing) -> bool {
+        let session = self.sessions.get(conn);
+        let Some((session, need)) = session.and_then(|s| s.stands.map(|need| (s, need))) else {
+            return false;
+        };
+        let standing = self.answers.standing_for(session, need);
+        if standing != line {
+            self.answers.account.line(line).pop_front();
+            self.answers.account.line(standing).push_back(conn);
+        }
+        standing != line
     }
 
     /// Lets those in line read, as far as memory and the slice go. Whether somebody does.
@@ -103,12 +130,16 @@ impl<P: BufPool> Core<P> {
                 let turn = self.take_turn_to_read(conn, now);
                 self.answers.account.turn = None;
                 if turn == Turn::Stays {
-                    break;
+                    match self.moves_over(conn, standing) {
+                        true => any = true,
+                        false => break,
+                    }
+                    continue;
                 }
                 any |= turn == Turn::Reads;
                 self.answers.account.line(standing).pop_front();
                 if let Some(session) = self.sessions.get(conn) {
-                    session.in_line = false;
+                    session.stands = None;
                 }
                 if turn == Turn::Reads {
                     self.stand_for_memory(conn);
@@ -121,20 +152,16 @@ impl<P: BufPool> Core<P> {
 
     /// The first in line reads, if there is memory for it.
     fn take_turn_to_read(&mut self, conn: ConnId, now: Now) -> Turn {
-        let most = self.answers.limit();
         let Some(session) = self.sessions.get(conn).filter(|s| !s.closing) else {
             return Turn::Leaves;
         };
-        let full = session.offered() + session.aside >= most;
         let Some((gather, _)) = session.queued.front().copied() else {
             return self.take_turn_to_push(conn, now);
         };
-        if full {
-            return Turn::Leaves;
-        }
         match self.reads_from_queue(gather, now) {
-            true => Turn::Reads,
-            false => Turn::Stays,
+            Ok(()) => Turn::Reads,
+            Err(Lack::Room) => Turn::Leaves,
+            Err(Lack::Memory) => Turn::Stays,
         }
     }
 

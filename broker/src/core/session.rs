@@ -10,11 +10,12 @@ use leveret_storage::types::Mono;
 use leveret_wire::kafka::Checking;
 
 use super::account::{Standing, Weight};
-use super::answers::Mark;
 use super::boundary::{ConnId, Protocol};
 use super::hang_up::Input;
 use super::kafka::KafkaState;
 use super::native::{NativeState, Subscribed};
+use super::spread::Need;
+use super::unread::Mark;
 
 /// Fetches of one Kafka connection that may wait or read at once.
 const KAFKA_FETCHES: usize = 4;
@@ -125,9 +126,9 @@ pub(super) struct Session {
     pub(super) weighed: (Standing, Weight),
     /// Gathers of its fetches that wait for memory to read, and since when; the first reads first.
     pub(super) queued: VecDeque<(usize, Mono)>,
-    /// It stands in the core's line of those that want to read.
-    pub(super) in_line: bool,
-    /// How it was found when the core had too many answers.
+    /// It stands in the core's line of those that want to read, for so much at least.
+    pub(super) stands: Option<Need>,
+    /// How it was found when the core had many answers.
     pub(super) mark: Option<Mark>,
     /// Bytes of answers that the peer was sent so far.
     pub(super) sent: u64,
@@ -167,7 +168,7 @@ impl Session {
             aside: 0,
             weighed: <(Standing, Weight)>::default(),
             queued: VecDeque::new(),
-            in_line: false,
+            stands: None,
             mark: None,
             sent: 0,
             waiting: 0,
@@ -304,6 +305,11 @@ impl Sessions {
         std::mem::replace(&mut self.looked_after[slot as usize], whether)
     }
 
+    /// Slots that there are, taken or not.
+    pub(super) fn slots(&self) -> u32 {
+        u32::try_from(self.slots.len()).expect("slots have numbers")
+    }
+
     /// The session in that slot.
     pub(super) fn in_slot(&mut self, slot: u32) -> Option<&mut Session> {
         self.slots.get_mut(slot as usize)?.as_deref_mut()
@@ -313,11 +319,6 @@ impl Sessions {
     pub(super) fn get(&mut self, conn: ConnId) -> Option<&mut Session> {
         let session = self.slots.get_mut(conn.slot as usize)?.as_deref_mut()?;
         (session.conn == conn).then_some(session)
-    }
-
-    /// All sessions, in no order.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
-        self.slots.iter_mut().flatten().map(AsMut::as_mut)
     }
 
     /// All sessions, in no order, to look at.

@@ -39,6 +39,10 @@ pub(super) const MANY_LINES: usize = 512;
 const LINE: usize = 128;
 /// What it costs to close a connection: mostly the kernel's work.
 const CLOSE: usize = 8 << 10;
+/// What it costs to give back a byte of memory that was used, as a divisor: that is the kernel's work, too.
+const FREE: usize = 16;
+/// What it costs to ask the kernel about a connection.
+const ASK: usize = 2 << 10;
 /// What it costs to look at a deadline, most of which no longer matter.
 const DEADLINE: usize = 64;
 
@@ -54,8 +58,10 @@ enum Work {
     Gather(usize),
     /// Changes of the topology that are to be put in force on this core.
     Installs,
-    /// A connection that is to be closed.
-    Close(ConnId),
+    /// A connection that is to be dropped.
+    Drop(ConnId),
+    /// Connections, to see whether their answers are taken.
+    Unread,
     /// Connections that want to read, and for which there is memory.
     Readers,
 }
@@ -113,6 +119,16 @@ impl Slices {
     /// A connection is closed.
     pub(super) fn charge_close(&mut self) {
         self.charge(CLOSE);
+    }
+
+    /// So many bytes are given back.
+    pub(super) fn charge_free(&mut self, bytes: usize) {
+        self.charge(bytes / FREE);
+    }
+
+    /// The kernel is asked about a connection.
+    pub(super) fn charge_ask(&mut self) {
+        self.charge(ASK);
     }
 
     /// A deadline has passed.
@@ -180,10 +196,15 @@ impl<P: BufPool> Core<P> {
         self.slices.line.push_back((now.mono, Work::Installs));
     }
 
-    /// The connection is closed when its turn comes.
-    pub(super) fn close_later(&mut self, conn: ConnId, now: Now) {
-        let work = Work::Close(conn);
+    /// The connection is dropped when its turn comes.
+    pub(super) fn drop_later(&mut self, conn: ConnId, now: Now) {
+        let work = Work::Drop(conn);
         self.slices.line.push_back((now.mono, work));
+    }
+
+    /// Looking at connections with unread answers goes on when its turn comes.
+    pub(super) fn look_at_unread_later(&mut self, now: Now) {
+        self.slices.line.push_back((now.mono, Work::Unread));
     }
 
     /// Those that want to read do when their turn comes.
@@ -209,7 +230,8 @@ impl<P: BufPool> Core<P> {
                 Work::Body(conn) => self.read_body(conn, now),
                 Work::Gather(gather) => self.go_on_in_turn(gather, now),
                 Work::Installs => self.install_in_turn(now),
-                Work::Close(conn) => self.end(conn),
+                Work::Drop(conn) => self.drop_unread(conn),
+                Work::Unread => self.go_on_looking(now),
                 // In the end of every event.
                 Work::Readers => {}
             }

@@ -284,6 +284,12 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
             Action::Pause(conn) => self.sockets.pause(conn),
             Action::Resume(conn) => self.sockets.resume(conn),
             Action::Close(conn) => self.sockets.close(conn, now.mono),
+            Action::Drop(conn) => self.sockets.drop_at_once(&mut self.behaviour, conn, now),
+            Action::MeasureTaken(conn) => {
+                if let Some((bytes, more)) = self.sockets.taken(conn) {
+                    self.behaviour.handle_taken(conn, bytes, more, now);
+                }
+            }
             Action::HandOver { conn, to } => self.hand_over(conn, to, now),
             Action::Mesh { to, message } => {
                 let parcel = Parcel::Message(message);

@@ -12,6 +12,8 @@ pub(super) struct Peer {
     pub(super) out: Vec<u8>,
     /// Given to send and not taken by the peer.
     pub(super) queue: VecDeque<Bytes>,
+    /// Bytes that it has taken so far.
+    pub(super) took: u64,
     /// It takes nothing.
     pub(super) stalled: bool,
     pub(super) received: Vec<u8>,

@@ -197,12 +197,95 @@ fn who_takes_its_answers_is_served_beside_those_that_take_none() {
         let came = world.came(good);
         assert!(came.len() == 1 && !came[0].offsets().is_empty());
     }
-    // Who has taken nothing yet waits for those that have taken nothing for a while.
+}
+
+#[test]
+fn who_is_new_waits_a_second_for_some_that_take_nothing_and_not_for_all() {
+    let (mut world, topic) = with_long_logs(World::with_answers(BUDGET));
+    let (conns, most) = stall(&mut world, topic, 100);
+    assert!(most > BUDGET / 2, "{most}: this test shows nothing");
+    let open = |world: &World| conns.iter().filter(|conn| world.is_open(**conn)).count();
+    let mut news = Vec::new();
+    for _ in 0..10 {
+        let new = world.connect(1);
+        world.offer(new, &fetch(topic, 0, 3, 0));
+        assert_eq!(world.came(new).len(), 0, "this test shows nothing");
+        news.push(new);
+    }
+    world.pass(SECOND / 2);
+    assert_eq!(open(&world), conns.len(), "nobody is closed at once");
+    world.pass(SECOND);
+    for new in news {
+        assert_eq!(world.came(new).len(), 1);
+    }
+    let left = open(&world);
+    assert!(left > conns.len() / 4, "no more are closed than have to be");
+    // When nobody waits any more, nobody is.
+    world.pass(SECOND);
+    let left = open(&world);
+    world.pass(20 * SECOND);
+    assert_eq!(open(&world), left);
+}
+
+/// A peer that takes nothing by itself, and has taken so many answers of all there is.
+fn proven(world: &mut World, topic: TopicId, answers: u64) -> Conn {
+    let conn = world.connect(1);
+    for ask in 0..answers {
+        world.offer(conn, &fetch(topic, 1, ask % 5, 0));
+        assert_eq!(world.came(conn).len(), 1);
+    }
+    world.stall(conn, true);
+    conn
+}
+
+#[test]
+fn who_has_taken_much_waits_for_nobody_that_has_taken_a_little_and_stops() {
+    let (mut world, topic) = with_long_logs(World::with_answers(BUDGET));
+    let good = proven(&mut world, topic, 50);
+    world.stall(good, false);
+    // More than a kernel takes for a peer that reads nothing.
+    let others: Vec<Conn> = (0..130).map(|_| proven(&mut world, topic, 18)).collect();
+    for conn in &others {
+        for number in 0..4 {
+            world.offer(*conn, &fetch(topic, number % 2, 0, 300_000));
+        }
+    }
     let new = world.connect(1);
     world.offer(new, &fetch(topic, 0, 3, 0));
     assert_eq!(world.came(new).len(), 0, "this test shows nothing");
-    world.pass(20 * SECOND);
-    assert_eq!(world.came(new).len(), 1);
+    for _ in 0..20 {
+        world.offer(good, &fetch(topic, 0, 3, 0));
+        assert_eq!(world.came(good).len(), 1);
+    }
+}
+
+#[test]
+fn who_takes_its_answers_slowly_is_not_closed_while_others_wait() {
+    let (mut world, topic) = with_long_logs(World::with_answers(BUDGET));
+    let slow = world.connect(1);
+    world.stall(slow, true);
+    world.offer(slow, &fetch(topic, 0, 0, 0).repeat(2));
+    assert!(world.queued(slow) > 0, "this test shows nothing");
+    let (conns, _) = stall(&mut world, topic, 250);
+    let mut took = 0;
+    for number in 0..50 {
+        if number % 5 == 0 {
+            let new = world.connect(1);
+            world.offer(new, &fetch(topic, 0, 3, 0));
+        }
+        world.pass(SECOND / 5);
+        assert!(world.is_open(slow), "closed after {took} bytes");
+        world.take(slow, 7 << 10);
+        took += 7 << 10;
+        if world.queued(slow) < 7 << 10 {
+            world.offer(slow, &fetch(topic, 0, 0, 0));
+        }
+    }
+    assert!(conns.iter().any(|conn| !world.is_open(*conn)));
+    // It stops, and goes as the others did.
+    stall(&mut world, topic, 250);
+    world.pass(2 * SECOND);
+    assert!(!world.is_open(slow));
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod steps;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use leveret_broker::core::boundary::{Action, Behaviour, ConnId, Protocol};
 use leveret_broker::core::hop::Message;
 use leveret_broker::core::observe::{Insight, Question};
@@ -318,17 +318,6 @@ impl World {
         std::mem::take(&mut peer.out)
     }
 
-    /// From now on the peer takes nothing, or everything again.
-    pub(crate) fn stall(&mut self, conn: Conn, stalled: bool) {
-        self.peers.get_mut(&conn).expect("open").stalled = stalled;
-        self.turn();
-    }
-
-    /// Bytes that the peer has not taken.
-    pub(crate) fn queued(&self, conn: Conn) -> usize {
-        self.peers[&conn].queue.iter().map(Bytes::len).sum()
-    }
-
     /// The request for a topic at the broker's defaults.
     pub(crate) fn create_frame(name: &str, partitions: u32) -> Vec<u8> {
         let create = CreateTopic {
@@ -451,6 +440,7 @@ impl World {
                 busy = true;
                 let bytes = peer.queue.pop_front().expect("not empty");
                 peer.out.extend_from_slice(&bytes);
+                peer.took += bytes.len() as u64;
                 self.cores[core].handle_sent(conn, bytes.len(), at(self.now));
             }
             busy |= self.deliver() || self.tell_there() || self.tell_ends() || self.fire_timers();
@@ -558,7 +548,13 @@ impl World {
                 let peer = self.peers.get_mut(&(core, conn));
                 peer.expect("open").into = Some((into, len));
             }
-            Action::Close(conn) => {
+            Action::MeasureTaken(conn) => {
+                if let Some(peer) = self.peers.get(&(core, conn)) {
+                    let (took, more) = (peer.took, !peer.queue.is_empty());
+                    self.cores[core].handle_taken(conn, took, more, at(self.now));
+                }
+            }
+            Action::Close(conn) | Action::Drop(conn) => {
                 if let Some(peer) = self.peers.remove(&(core, conn)) {
                     self.closed.insert((core, conn), peer);
                     self.cores[core].handle_disconnected(conn, at(self.now));

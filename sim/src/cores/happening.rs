@@ -190,6 +190,19 @@ impl World {
                     peer.closing = true;
                 }
             }
+            Action::Drop(conn) => {
+                if let Some(peer) = self.peer(core, conn) {
+                    peer.queue.clear();
+                    peer.closing = true;
+                }
+            }
+            Action::MeasureTaken(conn) => {
+                let now = self.now();
+                if let Some(peer) = self.peer(core, conn) {
+                    let (took, more) = (peer.took, !peer.queue.is_empty());
+                    self.handle(core, |core| core.handle_taken(conn, took, more, now));
+                }
+            }
             Action::HandOver { conn, to } => {
                 if let Some(peer) = self.peer(core, conn) {
                     peer.moving = Some(to);

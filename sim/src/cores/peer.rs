@@ -57,6 +57,8 @@ pub(super) struct Peer {
     pub(super) stalled: bool,
     /// Taken.
     pub(super) taken: Vec<u8>,
+    /// Bytes of all that it has ever taken.
+    pub(super) took: u64,
     /// The broker closes it once it has taken what there is.
     pub(super) closing: bool,
     /// It is to be served by that core.
@@ -80,6 +82,7 @@ impl Peer {
             queue: VecDeque::new(),
             stalled: false,
             taken: Vec::new(),
+            took: 0,
             closing: false,
             moving: None,
             open: true,
@@ -114,6 +117,7 @@ impl Peer {
     pub(super) fn take(&mut self) -> usize {
         let bytes = self.queue.pop_front().expect("something is there");
         self.taken.extend_from_slice(&bytes);
+        self.took += bytes.len() as u64;
         bytes.len()
     }
 

@@ -9,6 +9,7 @@ use crate::core::Core;
 use crate::core::account::Grant;
 use crate::core::boundary::ConnId;
 use crate::core::hop::Call;
+use crate::core::reading::Lack;
 use crate::core::spread::{Ask, Next, Spread};
 
 impl<P: BufPool> Core<P> {
@@ -22,8 +23,8 @@ impl<P: BufPool> Core<P> {
             Next::Nothing => Vec::new(),
             Next::Ask(asks) => asks,
             Next::Read(need) => match self.set_aside(conn, need) {
-                Some(grant) => self.read_granted(gather, grant),
-                None => self.spread_of(gather).count_first(now.mono),
+                Ok(grant) => self.read_granted(gather, grant),
+                Err(_) => self.spread_of(gather).count_first(now.mono),
             },
         };
         self.ask_all(gather, asks, now);
@@ -63,9 +64,9 @@ impl<P: BufPool> Core<P> {
             Next::Nothing => return false,
             Next::Ask(asks) => asks,
             Next::Read(need) => match self.set_aside(conn, need) {
-                Some(grant) => self.read_granted(key, grant),
-                None if last => return false,
-                None => {
+                Ok(grant) => self.read_granted(key, grant),
+                Err(_) if last => return false,
+                Err(_) => {
                     self.gathers[key].stage = Stage::Queued(need);
                     self.queue_for_memory(conn, key, now.mono);
                     return true;
@@ -83,19 +84,20 @@ impl<P: BufPool> Core<P> {
         self.all_asked(key, now);
     }
 
-    /// Whether there is memory at last for a fetch that has waited for it, which then reads.
-    pub(in crate::core) fn reads_from_queue(&mut self, key: usize, now: Now) -> bool {
+    /// A fetch that has waited for memory reads, if there is some at last.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(in crate::core) fn reads_from_queue(&mut self, key: usize, now: Now) -> Result<(), Lack> {
         let Gather { conn, stage, .. } = self.gathers[key];
         let Stage::Queued(need) = stage else {
             unreachable!("{stage:?}: who is queued waits");
         };
-        let Some(grant) = self.set_aside(conn, need) else {
-            return false;
-        };
+        let grant = self.set_aside(conn, need)?;
         self.leave_queue(conn, key);
         let asks = self.read_granted(key, grant);
         self.ask_next(key, asks, now);
-        true
+        Ok(())
     }
 
     /// A fetch that waits for memory waits no longer: it is answered without records.

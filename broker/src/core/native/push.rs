@@ -22,6 +22,7 @@ use crate::core::hop::{Message, Watcher};
 use crate::core::once::Mentions;
 use crate::core::pending::Timed;
 use crate::core::places::Places;
+use crate::core::reading::Lack;
 use crate::core::session::Blocked;
 use crate::core::spread::Need;
 
@@ -32,7 +33,7 @@ enum Begun {
     /// Nothing is to be read, or its bounds allow no more.
     No,
     /// It would, but the core has no memory for it.
-    LacksMemory,
+    LacksMemory(Need),
 }
 
 impl<P: BufPool> Core<P> {
@@ -168,9 +169,9 @@ impl<P: BufPool> Core<P> {
             let turn = session.subscribed.turn % subscriptions;
             let key = session.subscribed.keys[turn];
             let begun = self.begin_read(conn, key, now);
-            if begun == Begun::LacksMemory {
+            if let Begun::LacksMemory(need) = begun {
                 // Its turn comes again.
-                self.stand_to_read(conn);
+                self.stand_to_read(conn, need);
                 return true;
             }
             if let Some(session) = self.sessions.get(conn) {
@@ -178,7 +179,7 @@ impl<P: BufPool> Core<P> {
             }
             match begun {
                 Begun::Yes => passed = 0,
-                Begun::No | Begun::LacksMemory => passed += 1,
+                Begun::No | Begun::LacksMemory(_) => passed += 1,
             }
         }
         self.weigh(conn);
@@ -210,8 +211,10 @@ impl<P: BufPool> Core<P> {
             bytes,
             whole: max_batch,
         };
-        let Some(grant) = self.set_aside(conn, need) else {
-            return Begun::LacksMemory;
+        let grant = match self.set_aside(conn, need) {
+            Ok(grant) => grant,
+            Err(Lack::Memory) => return Begun::LacksMemory(need),
+            Err(Lack::Room) => return Begun::No,
         };
         let subscription = self.subscriptions.get(key);
         subscription.ready.pop_front();
@@ -232,16 +235,13 @@ impl<P: BufPool> Core<P> {
 
     /// What may be given to the peer beside what is unsent and what is being read.
     fn room(&mut self, conn: ConnId) -> Room {
-        let most = self.answers.limit();
+        let answers = &self.answers;
         match self.sessions.get(conn) {
             // While its requests wait for the peer, pushes do, too: else they would keep it full.
-            Some(session) if !session.closing && session.blocked != Some(Blocked::Peer) => {
-                let taken = session.unsent + session.out.len() + session.aside;
-                Room {
-                    bytes: most.saturating_sub(taken),
-                    idle: taken == 0,
-                }
-            }
+            Some(session) if !session.closing && session.blocked != Some(Blocked::Peer) => Room {
+                bytes: answers.room(session),
+                idle: session.unread() == 0,
+            },
             _ => Room {
                 bytes: 0,
                 idle: false,

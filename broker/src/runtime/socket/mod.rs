@@ -10,11 +10,12 @@ mod accept;
 mod conn;
 mod hand_over;
 mod listen;
+mod sending;
 
 use std::collections::VecDeque;
 use std::io;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use io_uring::opcode;
 use leveret_storage::types::{Mono, Now};
 
@@ -22,6 +23,7 @@ use super::ring::{Done, SharedRing};
 use super::tag::{Kind, tag};
 use crate::core::boundary::{Behaviour, ConnId, Inflow};
 use conn::{Came, Conn, Stage};
+use sending::Lines;
 
 pub(super) use hand_over::Traveller;
 pub use listen::{BoundAddr, ListenerConfig, ListenerCores};
@@ -59,7 +61,7 @@ pub(super) struct Sockets {
     free: Vec<u32>,
     limit: usize,
     to_receive: Vec<u32>,
-    to_send: Vec<u32>,
+    to_send: Lines,
     /// Connections being closed and when their grace ends; nearly in order.
     closing: VecDeque<(Mono, ConnId)>,
     /// Connections that are looked at again, and when; in order.
@@ -92,7 +94,7 @@ impl Sockets {
             free: Vec::new(),
             limit: connections,
             to_receive: Vec::new(),
-            to_send: Vec::new(),
+            to_send: Lines::default(),
             closing: VecDeque::new(),
             resting: VecDeque::new(),
             grace: GRACE,
@@ -122,21 +124,6 @@ impl Sockets {
     pub(super) fn start_accepting(&mut self) -> io::Result<()> {
         self.accepting = true;
         self.arm_accepts()
-    }
-
-    /// Appends to what the connection sends; ignored if it is closed.
-    pub(super) fn send(&mut self, id: ConnId, bytes: Bytes) {
-        let Some(conn) = open(&mut self.slots, id) else {
-            return;
-        };
-        if bytes.is_empty() {
-            return;
-        }
-        self.unsent += bytes.len();
-        conn.push(bytes);
-        if !std::mem::replace(&mut conn.listed_to_send, true) {
-            self.to_send.push(id.slot);
-        }
     }
 
     /// Receives the next bytes into place; ignored if the connection is closed.
@@ -184,9 +171,20 @@ impl Sockets {
         conn.stage = Stage::Flushing;
         self.closing.push_back((now.after(self.grace), id));
         // Looked at when sends are started: it may have nothing left to send.
-        if !std::mem::replace(&mut conn.listed_to_send, true) {
-            self.to_send.push(id.slot);
+        self.list_to_send(id.slot);
+    }
+
+    /// Ends a connection, and has the kernel forget what it has of it.
+    pub(super) fn drop_at_once<B: Behaviour>(&mut self, behaviour: &mut B, id: ConnId, now: Now) {
+        if let Some(conn) = open(&mut self.slots, id) {
+            conn.forget_unread();
+            self.end(behaviour, id.slot, now);
         }
+    }
+
+    /// Bytes that the peer has taken, and whether the kernel has more for it.
+    pub(super) fn taken(&mut self, id: ConnId) -> Option<(u64, bool)> {
+        open(&mut self.slots, id).map(|conn| conn.taken())
     }
 
     /// Stops accepting and closes all connections, with a shorter grace.
@@ -342,48 +340,7 @@ impl Sockets {
 
     /// Whether something can be queued without waiting.
     pub(super) fn has_work(&self) -> bool {
-        !self.to_send.is_empty() || !self.to_receive.is_empty()
-    }
-
-    fn start_sends<B: Behaviour>(&mut self, behaviour: &mut B, now: Now) -> io::Result<()> {
-        let mut slots = std::mem::take(&mut self.to_send);
-        let (mut looked_at, mut bytes) = (0, 0);
-        for slot in slots.iter().copied() {
-            if bytes >= COPIED {
-                break;
-            }
-            looked_at += 1;
-            let Some(conn) = self.slots[slot as usize].conn.as_mut() else {
-                continue;
-            };
-            conn.listed_to_send = false;
-            if conn.gives_up_body() {
-                let cancel = opcode::AsyncCancel::new(tag(Kind::Receive, slot)).build();
-                #[expect(unsafe_code, reason = "queues an operation")]
-                // SAFETY: it points to nothing.
-                unsafe {
-                    self.ring
-                        .borrow_mut()
-                        .push(&cancel.user_data(tag(Kind::Cancel, slot)))?;
-                }
-            }
-            if let Some((entry, len)) = conn.next_send() {
-                bytes += len;
-                #[expect(unsafe_code, reason = "queues an operation")]
-                // SAFETY: it points to chunks and a header that the connection holds until this
-                // operation completes; see `submit`.
-                unsafe {
-                    self.ring
-                        .borrow_mut()
-                        .push(&entry.user_data(tag(Kind::Send, slot)))?;
-                }
-            } else if conn.stage == Stage::Flushing && !conn.has_to_send() {
-                self.linger(behaviour, slot, now);
-            }
-        }
-        slots.drain(..looked_at);
-        self.to_send = slots;
-        Ok(())
+        !self.to_send.are_empty() || !self.to_receive.is_empty()
     }
 
     fn conn(&mut self, slot: u32) -> &mut Conn {
@@ -445,8 +402,8 @@ impl Sockets {
             return;
         }
         let wanted = conn.has_to_send() || conn.stage == Stage::Flushing;
-        if wanted && !std::mem::replace(&mut conn.listed_to_send, true) {
-            self.to_send.push(slot);
+        if wanted {
+            self.list_to_send(slot);
         }
         if sent > 0 {
             behaviour.handle_sent(id, sent, now);

@@ -29,6 +29,42 @@ impl World {
         self.drive(conn.0);
     }
 
+    /// From now on the peer takes nothing, or everything again.
+    pub(crate) fn stall(&mut self, conn: Conn, stalled: bool) {
+        self.peers.get_mut(&conn).expect("open").stalled = stalled;
+        self.turn();
+    }
+
+    /// Bytes that the peer has not taken.
+    pub(crate) fn queued(&self, conn: Conn) -> usize {
+        self.peers[&conn]
+            .queue
+            .iter()
+            .map(|bytes| bytes.len())
+            .sum()
+    }
+
+    /// A peer that takes nothing by itself takes so many bytes at most.
+    pub(crate) fn take(&mut self, conn: Conn, mut most: usize) {
+        while most > 0 {
+            let Some(peer) = self.peers.get_mut(&conn) else {
+                return;
+            };
+            let Some(first) = peer.queue.front_mut() else {
+                return;
+            };
+            let bytes = first.split_to(most.min(first.len()));
+            if first.is_empty() {
+                peer.queue.pop_front();
+            }
+            most -= bytes.len();
+            peer.out.extend_from_slice(&bytes);
+            peer.took += bytes.len() as u64;
+            self.cores[conn.0].handle_sent(conn.1, bytes.len(), at(self.now));
+            self.turn();
+        }
+    }
+
     /// Time passes, and nobody looks.
     pub(crate) fn sleep(&mut self, nanoseconds: u64) {
         self.now = self.now.after(nanoseconds);
