@@ -147,4 +147,14 @@ impl EntryMeta {
     pub fn next_offset(&self) -> Offset {
         self.first_offset.plus(u64::from(self.offsets))
     }
+
+    /// Where it stands.
+    pub(crate) fn place(&self) -> (Ordinal, Offset) {
+        (self.ordinal, self.first_offset)
+    }
+
+    /// Where the next one does.
+    pub(crate) fn next_place(&self) -> (Ordinal, Offset) {
+        (self.ordinal.plus(1), self.next_offset())
+    }
 }

@@ -140,7 +140,7 @@ impl<P: BufPool> Shard<P> {
                 let bytes = self.store.measure(log, from, until, bytes);
                 return fetch.count(index, bytes, until);
             }
-            match self.store.read(log, from, until, bytes, now) {
+            match self.store.read(log, from..until, bytes, now) {
                 ReadOutcome::Pending(token) => {
                     fetch.begin_read(index, token, bytes);
                     let part = u32::try_from(index).expect("parts of a fetch are few");
@@ -286,7 +286,6 @@ pub(super) fn readable<P: BufPool>(
 fn take(fetch: &mut Fetch, index: usize, state: &LogState, data: ReadData, until: Offset) {
     let from = fetch.parts[index].next;
     match trim(data, from, until) {
-        // Storage owes at least one batch below the high watermark.
         Ok(data) if data.next <= from => fetch.fail(
             index,
             EngineError::Storage {

@@ -277,7 +277,7 @@ impl<P: BufPool> Shard<P> {
         self.lookups.left = self.lookups.left.saturating_sub(QUESTION);
         let lookup = &mut self.lookups.lookups[key];
         let (log, from, until) = (lookup.log, lookup.from, lookup.until);
-        match self.store.read(log, from, until, SCAN_BYTES, now) {
+        match self.store.read(log, from..until, SCAN_BYTES, now) {
             ReadOutcome::Pending(token) => self.lookup_waits(key, token),
             ReadOutcome::Ready(data) => lookup.read(Ok(data)),
             ReadOutcome::Failed(error) => lookup.read(Err(error)),

@@ -13,7 +13,7 @@ pub(super) struct Batches {
     pub(super) chunks: Vec<Bytes>,
     /// Bytes of all chunks.
     pub(super) bytes: usize,
-    /// The offset after the last; the one asked for if there are none.
+    /// The offset after the last, or after what was passed over because nothing is there.
     pub(super) next: Offset,
 }
 
@@ -76,7 +76,14 @@ impl Batches {
 pub(super) fn trim(data: ReadData, from: Offset, until: Offset) -> Result<Batches, BatchError> {
     let mut chunks = data.chunks;
     cut_front(&mut chunks, from)?;
-    let next = cut_back(&mut chunks, until)?.unwrap_or(from);
+    let next = match cut_back(&mut chunks, until)? {
+        Some(next) => next,
+        // Where nothing is left, what was passed over.
+        None => {
+            let passed = data.next.and_then(|next| next.offset);
+            passed.map_or(from, |next| next.min(until).max(from))
+        }
+    };
     Ok(Batches {
         bytes: chunks.iter().map(Bytes::len).sum(),
         chunks,

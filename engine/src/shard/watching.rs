@@ -241,7 +241,7 @@ impl<P: BufPool> Shard<P> {
 
     fn read_watch(&mut self, id: WatchId, watch: Watch, until: Offset, max_bytes: usize, now: Now) {
         let Watch { log, from, .. } = watch;
-        match self.store.read(log, from, until, max_bytes.max(1), now) {
+        match self.store.read(log, from..until, max_bytes.max(1), now) {
             ReadOutcome::Pending(token) => {
                 let open = self.watches.open.get_mut(&id).expect("it is open");
                 open.reading = Some(token);
@@ -265,10 +265,15 @@ impl<P: BufPool> Shard<P> {
     ) {
         let state = self.hosted.partition(log).expect("it was read");
         match trim(data, from, until) {
-            // Storage owes at least one batch below the high watermark.
             Ok(data) if data.next <= from => {
                 let reason = format!("no batch at offset {from}, the log goes up to {until}");
                 self.watch_failed(id, EngineError::Storage { reason });
+            }
+            Ok(data) if data.chunks.is_empty() => {
+                // Nothing is there up to `next`: it looks on from there, in its turn.
+                let open = self.watches.open.get_mut(&id).expect("it is open");
+                open.watch.from = data.next;
+                self.waking.add_watches(vec![id]);
             }
             Ok(data) => self.answer_watch(id, data),
             Err(error) => {

@@ -1,7 +1,7 @@
 //! The oracle is content with the truth and with nothing else.
 
 use bytes::Bytes;
-use leveret_storage::store::LogSettings;
+use leveret_storage::store::{LogSettings, Place, ReadData, ReadRange};
 use leveret_storage::types::{EntryMeta, Level, Offset, Ordinal, Term, WallMs};
 
 use super::*;
@@ -146,15 +146,37 @@ fn reads_give_the_bytes_appended_in_order_and_nothing_that_is_not_durable() {
             .map(|e| e.bytes.clone())
             .collect()
     };
-    let until = Offset(6);
+    let range = ReadRange::Offsets(Offset(3), Offset(6));
+    let read = |chunks: Vec<Bytes>| {
+        let ordinals = chunks.iter().filter_map(|chunk| identify(chunk));
+        let ordinals: Vec<u64> = ordinals.map(|found| found.ordinal.0).collect();
+        let place = |ordinal| Place {
+            ordinal: Ordinal(ordinal),
+            offset: Some(Offset(2 * ordinal)),
+        };
+        ReadData {
+            first: ordinals.first().map(|first| place(*first)),
+            next: ordinals.last().map(|last| place(last + 1)),
+            chunks,
+            ..ReadData::default()
+        }
+    };
     assert_eq!(
-        truth.check_read(Offset(3), until, &bytes(0..2)),
-        Ok(Offset(4))
+        truth.check_read(range, &read(bytes(0..2))),
+        Ok((Ordinal(2), Offset(4)))
     );
+    let told = |change: fn(&mut ReadData)| {
+        let mut data = read(bytes(0..2));
+        change(&mut data);
+        truth.check_read(range, &data)
+    };
+    assert!(told(|data| data.next.as_mut().unwrap().offset = None).is_ok());
+    assert!(told(|data| data.next.as_mut().unwrap().ordinal.0 += 1).is_err());
+    assert!(told(|data| data.first.as_mut().unwrap().offset = Some(Offset(1))).is_err());
     let wrong = [bytes(2..3), bytes(0..1), bytes(0..4), Vec::new()];
     for chunks in wrong {
         assert!(
-            truth.check_read(Offset(3), until, &chunks).is_err(),
+            truth.check_read(range, &read(chunks.clone())).is_err(),
             "{chunks:?}"
         );
     }
@@ -162,7 +184,7 @@ fn reads_give_the_bytes_appended_in_order_and_nothing_that_is_not_durable() {
     flipped[70] ^= 1;
     assert!(
         truth
-            .check_read(Offset(3), until, &[flipped.into()])
+            .check_read(range, &read(vec![flipped.into()]))
             .is_err()
     );
 }

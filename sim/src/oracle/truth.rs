@@ -1,7 +1,7 @@
 //! What is known of one log.
 
 use bytes::Bytes;
-use leveret_storage::store::LogSettings;
+use leveret_storage::store::{LogSettings, Place, ReadData, ReadRange};
 use leveret_storage::types::{EntryMeta, Level, LogId, LogKind, Offset, Ordinal, WallMs};
 
 use super::{MachineState, identify};
@@ -478,23 +478,22 @@ impl Truth {
         Ok(())
     }
 
-    /// Compares what a read from `from` to below `until` (at most the durable frontier) gave.
-    /// Returns the offset to go on from.
+    /// What a read gave is what was appended, goes from where it was asked for and is durable; where
+    /// to read on.
     ///
     /// # Errors
-    /// When the bytes are not those appended, or do not begin at `from` or before.
+    /// A broken promise.
     pub fn check_read(
         &self,
-        from: Offset,
-        until: Offset,
-        chunks: &[Bytes],
-    ) -> Result<Offset, Violation> {
+        range: ReadRange,
+        data: &ReadData,
+    ) -> Result<(Ordinal, Offset), Violation> {
         let fail = |what: String| {
-            let what = format!("{:?}: read of {from}..{until}: {what}", self.log);
+            let what = format!("{:?}: read of {range:?}: {what}", self.log);
             Err(Violation::new(Kind::WrongData, what))
         };
         let mut next: Option<Ordinal> = None;
-        for chunk in chunks {
+        for chunk in &data.chunks {
             let mut rest: &[u8] = chunk;
             while !rest.is_empty() {
                 let Some(identity) = identify(rest) else {
@@ -517,13 +516,45 @@ impl Truth {
                 }
             }
         }
-        let first = chunks.first().and_then(|chunk| identify(chunk));
-        let begins = first.map(|first| self.entries[first.ordinal.0 as usize].meta.first_offset);
-        let ends = next.map(|next| position(&self.entries, next));
-        match (begins, ends) {
-            (Some(begins), Some(ends)) if begins <= from && ends > from => Ok(ends),
-            (None, _) if from >= until => Ok(from),
-            other => fail(format!("gave {other:?}")),
+        let first = data.chunks.first().and_then(|chunk| identify(chunk));
+        let (Some(first), Some(next)) = (first, next) else {
+            return fail("gave nothing".to_owned());
+        };
+        let place = |ordinal| (ordinal, position(&self.entries, ordinal));
+        let (begins, ends) = (place(first.ordinal), place(next));
+        let told = |told: Option<Place>, (ordinal, offset)| {
+            let told = told.filter(|told| told.ordinal == ordinal);
+            told.is_some_and(|told| told.offset.is_none_or(|told| told == offset))
+        };
+        if !told(data.first, begins) || !told(data.next, ends) {
+            return fail(format!(
+                "{:?} to {:?} is {begins:?} to {ends:?}",
+                data.first, data.next
+            ));
         }
+        let appended = self.entries[first.ordinal.0 as usize..].iter();
+        let metas = appended.map(|entry| &entry.meta).take(data.metas.len());
+        if !metas.eq(data.metas.iter()) {
+            return fail(format!("{:?} is not what is known of them", data.metas));
+        }
+        let fits = match range {
+            ReadRange::Offsets(from, _) => begins.1 <= from && ends.1 > from,
+            ReadRange::Ordinals(from, _) => begins.0 <= from && ends.0 > from,
+        };
+        match fits {
+            true => Ok(ends),
+            false => fail(format!("gave {begins:?} to {ends:?}")),
+        }
+    }
+
+    /// Whether it has no offsets.
+    pub fn is_machine(&self) -> bool {
+        self.kind == LogKind::Machine
+    }
+
+    /// The ordinal of the entry that holds the offset.
+    pub fn ordinal_of(&self, offset: Offset) -> Ordinal {
+        let below = |entry: &Appended| entry.meta.next_offset() <= offset;
+        Ordinal(self.entries.partition_point(below) as u64)
     }
 }

@@ -1,7 +1,8 @@
 //! What the workload asks of the stores, and what they answer, held against the oracle.
 
 use leveret_storage::store::{
-    AppendError, Event, Frontiers, ReadData, ReadError, ReadOutcome, State, TimeFound, TimeOutcome,
+    AppendError, Event, Frontiers, ReadData, ReadError, ReadOutcome, ReadRange, State, TimeFound,
+    TimeOutcome,
 };
 use leveret_storage::types::{EntryMeta, Level, LogId, LogKind, Offset, Term};
 
@@ -228,14 +229,18 @@ impl World {
     /// A broken promise.
     pub fn read(&mut self, log: LogId, from: Offset, follow: bool) -> Result<(), Violation> {
         let frontiers = self.frontiers(log);
-        let reading = Reading {
-            log,
-            from: from.max(frontiers.start.1),
-            until: frontiers.durable.1,
-            follow,
+        let (start, end) = (frontiers.start, frontiers.durable);
+        let from = from.max(start.1);
+        let by_ordinal = self.oracle.log(log).is_machine() || self.rng.chance(1, 3);
+        let range = match by_ordinal {
+            true => {
+                let from = self.oracle.log(log).ordinal_of(from).max(start.0);
+                (from < end.0).then_some(ReadRange::Ordinals(from, end.0))
+            }
+            false => (from < end.1).then_some(ReadRange::Offsets(from, end.1)),
         };
-        if reading.from < reading.until {
-            self.ask(reading)?;
+        if let Some(range) = range {
+            self.ask(Reading { log, range, follow })?;
         }
         Ok(())
     }
@@ -245,7 +250,7 @@ impl World {
         let max = self.rng.magnitude(100, 60_000) as usize;
         let now = self.now();
         let store = &mut self.core(core).store;
-        match store.read(reading.log, reading.from, reading.until, max, now) {
+        match store.read(reading.log, reading.range, max, now) {
             ReadOutcome::Ready(data) => self.check_read(reading, Ok(data)),
             ReadOutcome::Failed(error) => self.check_read(reading, Err(error)),
             ReadOutcome::Pending(token) => {
@@ -260,35 +265,41 @@ impl World {
         reading: Reading,
         result: Result<ReadData, ReadError>,
     ) -> Result<(), Violation> {
-        let Reading {
-            log,
-            from,
-            until,
-            follow,
-        } = reading;
+        let Reading { log, range, follow } = reading;
         if !self.oracle.log(log).is_alive() {
             return Ok(());
         }
         // What moved meanwhile may be read before its event is heard.
         self.hear_frontiers(log)?;
+        let moved = self.frontiers(log).start;
+        let passed = |start| match range {
+            ReadRange::Offsets(from, _) => start > from,
+            ReadRange::Ordinals(from, _) => moved.0 > from,
+        };
         let truth = self.oracle.log(log);
         match result {
             Ok(data) => {
-                let next = truth.check_read(from, until, &data.chunks)?;
+                let next = truth.check_read(range, &data)?;
                 self.counters.entries_read += 1;
-                self.trace.note([log.0, from.0, next.0]);
-                if follow && next < until {
-                    return self.ask(Reading {
-                        from: next,
-                        ..reading
-                    });
+                let rest = match range {
+                    ReadRange::Offsets(from, until) => {
+                        self.trace.note([log.0, from.0, next.1.0]);
+                        (next.1 < until).then_some(ReadRange::Offsets(next.1, until))
+                    }
+                    ReadRange::Ordinals(from, until) => {
+                        self.trace.note([log.0, from.0, next.0.0]);
+                        (next.0 < until).then_some(ReadRange::Ordinals(next.0, until))
+                    }
+                };
+                match rest {
+                    Some(range) if follow => self.ask(Reading { range, ..reading }),
+                    _ => Ok(()),
                 }
-                Ok(())
             }
-            Err(ReadError::OutOfRange { start, .. }) if start > from => {
+            Err(ReadError::OutOfRange { start, .. }) if passed(start) => {
                 // The start moved meanwhile, and perhaps again since the answer was given: one
                 // index that was read can answer a read and then tell retention what may go.
-                let moved = self.frontiers(log).start.1;
+                let moved = moved.1;
                 if start <= moved {
                     return Ok(());
                 }
@@ -299,7 +310,7 @@ impl World {
             Err(_) if truth.is_memory_only() => Ok(()),
             Err(error) => Err(Violation::new(
                 Kind::ReadFailed,
-                format!("{log:?}: read from {from} of {until}: {error}"),
+                format!("{log:?}: read of {range:?}: {error}"),
             )),
         }
     }

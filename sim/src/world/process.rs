@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use leveret_storage::checksum::{KnownSum, crc};
 use leveret_storage::homes::Homes;
-use leveret_storage::store::{NewEntry, ReadToken, Store};
+use leveret_storage::store::{NewEntry, ReadRange, ReadToken, Store};
 use leveret_storage::types::{Level, LogId, Offset};
 
 use crate::disk::SimPool;
@@ -29,10 +29,8 @@ pub struct Waiting {
 pub struct Reading {
     /// The log.
     pub log: LogId,
-    /// From here.
-    pub from: Offset,
-    /// To below here.
-    pub until: Offset,
+    /// What of it.
+    pub range: ReadRange,
     /// Whether to read on when it gives less.
     pub follow: bool,
 }

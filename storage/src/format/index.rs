@@ -49,6 +49,11 @@ impl Span {
         self.first_ordinal.plus(u64::from(self.entries))
     }
 
+    /// Where its first entry stands.
+    pub(crate) fn place(&self) -> (Ordinal, Offset) {
+        (self.first_ordinal, self.first_offset)
+    }
+
     /// The byte position after it.
     #[must_use]
     pub fn end_position(&self) -> u64 {

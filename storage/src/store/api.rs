@@ -1,10 +1,12 @@
 //! The words between a store and its user: what goes in, what comes out, what can be refused.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::checksum::KnownSum;
 use crate::io::FileName;
-use crate::types::{LogId, Offset, Ordinal, Term, WallMs};
+use crate::types::{EntryMeta, LogId, Offset, Ordinal, Term, WallMs};
 
 /// An entry on its way in; the store gives it its ordinal.
 #[derive(Clone, Debug)]
@@ -64,15 +66,88 @@ pub struct Frontiers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReadToken(pub u64);
 
+/// What of a log is read: from the entry that holds the first place on, and nothing that begins at
+/// or after the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadRange {
+    /// By client offsets.
+    Offsets(Offset, Offset),
+    /// By ordinals: of logs without offsets, and of what clients do not see.
+    Ordinals(Ordinal, Ordinal),
+}
+
+impl From<Range<Offset>> for ReadRange {
+    fn from(Range { start, end }: Range<Offset>) -> Self {
+        Self::Offsets(start, end)
+    }
+}
+
+impl From<Range<Ordinal>> for ReadRange {
+    fn from(Range { start, end }: Range<Ordinal>) -> Self {
+        Self::Ordinals(start, end)
+    }
+}
+
+impl ReadRange {
+    /// Whether it begins at this place or after it.
+    pub(crate) fn is_from(self, (ordinal, offset): (Ordinal, Offset)) -> bool {
+        match self {
+            Self::Offsets(from, _) => from >= offset,
+            Self::Ordinals(from, _) => from >= ordinal,
+        }
+    }
+
+    /// Whether it begins after this place.
+    pub(crate) fn is_beyond(self, (ordinal, offset): (Ordinal, Offset)) -> bool {
+        match self {
+            Self::Offsets(from, _) => from > offset,
+            Self::Ordinals(from, _) => from > ordinal,
+        }
+    }
+
+    /// Whether what begins at this place is not part of it.
+    pub(crate) fn ends_by(self, (ordinal, offset): (Ordinal, Offset)) -> bool {
+        match self {
+            Self::Offsets(_, until) => offset >= until,
+            Self::Ordinals(_, until) => ordinal >= until,
+        }
+    }
+
+    /// Whether there is no place in it.
+    pub(crate) fn is_empty(self) -> bool {
+        match self {
+            Self::Offsets(from, until) => from >= until,
+            Self::Ordinals(from, until) => from >= until,
+        }
+    }
+}
+
+/// A place in a log between two entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The ordinal of the entry behind it.
+    pub ordinal: Ordinal,
+    /// The first offset of that entry; `None` where only an index that was not read tells it.
+    pub offset: Option<Offset>,
+}
+
 /// Entries as read: whole, in order, back to back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadData {
     /// The bytes of one or more whole entries per chunk. The first chunk may begin with entries
-    /// below the offset asked for, and a chunk that came from a segment may end with entries at
-    /// or above `until` if that was below the durable frontier; the reader trims them.
+    /// below the place asked for, and a chunk that came from a segment may end with entries at
+    /// or above the end if that was below the durable frontier; the reader trims them.
     pub chunks: Vec<Bytes>,
     /// Sum of the chunks' lengths.
     pub bytes: usize,
+    /// Where the first chunk begins; `None` without chunks.
+    pub first: Option<Place>,
+    /// Where to read on: everything before was read, or is not there. `None` if there is nothing
+    /// between the two places asked for.
+    pub next: Option<Place>,
+    /// What is known of each entry, one to a chunk, if it was read by ordinals and memory had them;
+    /// else none.
+    pub metas: Vec<EntryMeta>,
 }
 
 /// Why a read gave nothing.

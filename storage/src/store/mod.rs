@@ -33,8 +33,8 @@ mod tidy;
 mod turn;
 
 pub use api::{
-    AppendError, DiskSpace, Event, Frontiers, LogStats, NewEntry, ReadData, ReadError, ReadOutcome,
-    ReadToken, StoreStats, TimeFound, TimeOutcome,
+    AppendError, DiskSpace, Event, Frontiers, LogStats, NewEntry, Place, ReadData, ReadError,
+    ReadOutcome, ReadRange, ReadToken, StoreStats, TimeFound, TimeOutcome,
 };
 pub use config::{LogSettings, StoreConfig};
 pub use log::own::SMALL_ENTRY;

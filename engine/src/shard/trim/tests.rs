@@ -1,5 +1,7 @@
 use bytes::BytesMut;
 use leveret_record::{BatchBuilder, Compression, assign, batches};
+use leveret_storage::store::Place;
+use leveret_storage::types::Ordinal;
 use proptest::prelude::*;
 
 use super::*;
@@ -23,7 +25,12 @@ fn data(sizes: &[usize], per_chunk: usize) -> (ReadData, Offset) {
     }
     let chunks: Vec<Bytes> = chunks.into_iter().map(BytesMut::freeze).collect();
     let bytes = chunks.iter().map(Bytes::len).sum();
-    (ReadData { chunks, bytes }, Offset(next as u64))
+    let data = ReadData {
+        chunks,
+        bytes,
+        ..ReadData::default()
+    };
+    (data, Offset(next as u64))
 }
 
 proptest! {
@@ -69,4 +76,19 @@ fn bytes_that_are_no_batches_are_an_error() {
     cut.chunks[0].truncate(70);
     cut.bytes = 70;
     assert!(trim(cut, Offset(102), Offset(102)).is_err());
+}
+
+#[test]
+fn a_reader_goes_on_behind_what_is_not_there() {
+    let hole = |next| ReadData {
+        next: Some(Place {
+            ordinal: Ordinal(9),
+            offset: Some(Offset(next)),
+        }),
+        ..ReadData::default()
+    };
+    let next = |data| trim(data, Offset(5), Offset(20)).unwrap().next;
+    assert_eq!(next(hole(12)), Offset(12));
+    assert_eq!(next(hole(30)), Offset(20), "not beyond what may be seen");
+    assert_eq!(next(ReadData::default()), Offset(5), "the control");
 }

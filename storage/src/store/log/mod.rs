@@ -15,7 +15,7 @@ pub(crate) mod tail;
 
 use crate::class::LogClass;
 use crate::format::record::Checkpoint;
-use crate::store::api::Frontiers;
+use crate::store::api::{Frontiers, ReadRange};
 use crate::store::config::LogSettings;
 use crate::store::journal::ring::LogKey;
 use crate::store::segments::files::Files;
@@ -247,13 +247,13 @@ impl LogState {
         self.removal.is_none()
     }
 
-    /// Why nothing can be read at this offset, if a file of the log is lost: what segments hold below
+    /// Why nothing of this can be read, if a file of the log is lost: what segments hold below
     /// its checkpoint is read as ever.
-    pub(crate) fn lost_from(&self, offset: Offset) -> Option<&str> {
+    pub(crate) fn lost_from(&self, range: ReadRange) -> Option<&str> {
         let Health::Lost(reason) = &self.health else {
             return None;
         };
-        (offset >= self.segmented.flushed.1).then_some(reason)
+        range.is_from(self.segmented.flushed).then_some(reason)
     }
 
     /// Whether nothing of this log was ever placed in the journal.

@@ -91,6 +91,13 @@ impl Tail {
         self.entries.range(self.entries.partition_point(below)..)
     }
 
+    /// Those from `ordinal` on, which is not below the first. A log that has stopped may have given
+    /// up its last.
+    pub(crate) fn at_ordinal(&self, ordinal: Ordinal) -> Iter<'_, TailEntry> {
+        let at = self.index(ordinal).min(self.entries.len());
+        self.entries.range(at..)
+    }
+
     fn index(&self, ordinal: Ordinal) -> usize {
         let first = self.first().expect("entry is in memory").meta.ordinal;
         let at = ordinal.0.checked_sub(first.0);

@@ -157,7 +157,8 @@ impl<P: BufPool> Store<P> {
         }
         for waiter in waiters {
             if let Waiter::Read(token) = waiter {
-                self.answer(token, &load.spans, &good, error.as_ref(), present);
+                let found = (&load.spans[..], &good[..]);
+                self.answer(token, load.segment, found, error.as_ref(), present);
             }
         }
     }

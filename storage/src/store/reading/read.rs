@@ -12,7 +12,9 @@ use crate::format::index::Span;
 use crate::format::segments::SegmentId;
 use crate::io::BufPool;
 use crate::store::Store;
-use crate::store::api::{Event, ReadData, ReadError, ReadOutcome, ReadToken, TimeFound};
+use crate::store::api::{
+    Event, Place, ReadData, ReadError, ReadOutcome, ReadRange, ReadToken, TimeFound,
+};
 use crate::store::journal::ring::LogKey;
 use crate::store::log::LogState;
 use crate::store::reading::time::Target;
@@ -45,8 +47,7 @@ pub(crate) enum Request {
     Read {
         key: LogKey,
         log: LogId,
-        from: Offset,
-        until: Offset,
+        range: ReadRange,
         max_bytes: usize,
     },
     Time {
@@ -88,13 +89,13 @@ pub(crate) enum Step<T> {
 }
 
 impl<P: BufPool> Store<P> {
-    /// Whole entries from the one that holds offset `from` (or the span that holds it) on, up to
-    /// `max_bytes`, but at least one, and none that begins at or after `until`.
+    /// Whole entries of a range, from the one that holds its first place (or the span that holds it)
+    /// on, up to `max_bytes`. One is given however long it is, but a reader goes on from
+    /// [`ReadData::next`] rather than count on any.
     pub fn read(
         &mut self,
         log: LogId,
-        from: Offset,
-        until: Offset,
+        range: impl Into<ReadRange>,
         max_bytes: usize,
         now: Now,
     ) -> ReadOutcome {
@@ -102,15 +103,15 @@ impl<P: BufPool> Store<P> {
         let Some(key) = self.logs.key(log) else {
             return ReadOutcome::Failed(ReadError::UnknownLog);
         };
+        let range = range.into();
         let request = Request::Read {
             key,
             log,
-            from,
-            until,
+            range,
             max_bytes,
         };
         let token = self.reading.reads.token(request);
-        match self.try_read(token, key, from, until, max_bytes) {
+        match self.try_read(token, key, range, max_bytes) {
             Ok(Step::Wait) => ReadOutcome::Pending(token),
             Ok(Step::Done(data)) => {
                 self.reading.reads.requests.remove(&token);
@@ -177,14 +178,13 @@ impl<P: BufPool> Store<P> {
             Some(Request::Read {
                 key,
                 log,
-                from,
-                until,
+                range,
                 max_bytes,
             }) => {
                 if self.logs.key(log) != Some(key) {
                     return self.read_done(token, Err(ReadError::UnknownLog));
                 }
-                match self.try_read(token, key, from, until, max_bytes) {
+                match self.try_read(token, key, range, max_bytes) {
                     Ok(Step::Wait) => {}
                     Ok(Step::Done(data)) => self.read_done(token, Ok(data)),
                     Err(error) => self.read_done(token, Err(error)),
@@ -225,42 +225,45 @@ impl<P: BufPool> Store<P> {
         &mut self,
         token: ReadToken,
         key: LogKey,
-        from: Offset,
-        until: Offset,
+        range: ReadRange,
         max_bytes: usize,
     ) -> Result<Step<ReadData>, ReadError> {
         let log = &self.logs[key];
         if !log.lives() {
             return Err(ReadError::UnknownLog);
         }
-        let (start, end) = (log.at.start.1, log.at.ordered.1);
-        if from < start || from > end {
-            return Err(ReadError::OutOfRange { start, end });
+        let (start, end) = (log.at.start, log.at.ordered);
+        let outside = ReadError::OutOfRange {
+            start: start.1,
+            end: end.1,
+        };
+        if !range.is_from(start) || range.is_beyond(end) {
+            return Err(outside);
         }
-        if from >= until.min(end) {
+        if range.is_empty() || range.is_from(end) {
             return Ok(Step::Done(ReadData::default()));
         }
-        if let Some(reason) = log.lost_from(from) {
+        if let Some(reason) = log.lost_from(range) {
             return Err(ReadError::Io(reason.to_owned()));
         }
-        if log.tail.reaches(from) {
-            return Ok(Step::Done(log.read_tail(from, until, max_bytes)));
+        let first = log.tail.first();
+        if first.is_some_and(|first| range.is_from(first.meta.place())) {
+            return Ok(Step::Done(log.read_tail(range, max_bytes)));
         }
         if log.settings.level == Level::Memory || log.segmented.files.is_none() {
-            return Err(ReadError::OutOfRange { start, end });
+            return Err(outside);
         }
-        self.read_segment(Waiter::Read(token), key, from, until, max_bytes)
+        self.read_segment(Waiter::Read(token), key, range, max_bytes)
     }
 
     fn read_segment(
         &mut self,
         waiter: Waiter,
         key: LogKey,
-        from: Offset,
-        until: Offset,
+        range: ReadRange,
         max_bytes: usize,
     ) -> Result<Step<ReadData>, ReadError> {
-        let Some(segment) = self.find_segment(key, from, waiter) else {
+        let Some(segment) = self.find_segment(key, range, waiter) else {
             return Ok(Step::Wait);
         };
         let (id, durable) = (self.logs[key].id, self.logs[key].at.durable.0);
@@ -269,14 +272,14 @@ impl<P: BufPool> Store<P> {
             return Ok(Step::Wait);
         };
         let at = spans
-            .partition_point(|span| span.first_offset <= from)
+            .partition_point(|span| range.is_from(span.place()))
             .saturating_sub(1);
         let mut wanted = Vec::new();
         let mut bytes = 0;
         for span in &spans[at..] {
             let len = span.length as usize;
             let enough = bytes + len > max_bytes.min(self.config.read_bytes);
-            let beyond = span.first_offset >= until || span.first_ordinal >= durable;
+            let beyond = range.ends_by(span.place()) || span.first_ordinal >= durable;
             if !wanted.is_empty() && (enough || beyond) {
                 break;
             }
@@ -299,9 +302,7 @@ impl<P: BufPool> Store<P> {
             let Some(chunk) = self.reading.spans.get(id, segment, span.position) else {
                 break;
             };
-            let chunk = self.visible(key, span, chunk);
-            data.bytes += chunk.len();
-            data.chunks.push(chunk);
+            self.give_span(key, segment, span, chunk, &mut data);
         }
         if data.chunks.is_empty() {
             self.load_spans(key, segment, wanted, waiter);
@@ -332,8 +333,8 @@ impl<P: BufPool> Store<P> {
         }
     }
 
-    /// The segment that holds an offset. `None`: something must be read first.
-    fn find_segment(&mut self, key: LogKey, offset: Offset, waiter: Waiter) -> Option<SegmentId> {
+    /// The segment that holds where the range begins. `None`: something must be read first.
+    fn find_segment(&mut self, key: LogKey, range: ReadRange, waiter: Waiter) -> Option<SegmentId> {
         if !self.ensure_listed(key, waiter) {
             return None;
         }
@@ -349,9 +350,13 @@ impl<P: BufPool> Store<P> {
         while high - low > 1 {
             let middle = low.midpoint(high);
             let segment = &files.segments[middle];
-            match segment.base_offset {
-                Some(base) if base <= offset => low = middle,
-                Some(_) => high = middle,
+            let begins_before = match range {
+                ReadRange::Ordinals(from, _) => Some(segment.id.base <= from),
+                ReadRange::Offsets(from, _) => segment.base_offset.map(|base| base <= from),
+            };
+            match begins_before {
+                Some(true) => low = middle,
+                Some(false) => high = middle,
                 None => {
                     let id = segment.id;
                     self.load_index(key, id, waiter);
@@ -371,14 +376,13 @@ impl<P: BufPool> Store<P> {
     pub(crate) fn answer(
         &mut self,
         token: ReadToken,
-        spans: &[Span],
-        good: &[Bytes],
+        segment: SegmentId,
+        (spans, good): (&[Span], &[Bytes]),
         error: Option<&ReadError>,
         present: bool,
     ) {
         let Some(Request::Read {
-            from,
-            until,
+            range,
             max_bytes,
             key,
             log,
@@ -390,12 +394,12 @@ impl<P: BufPool> Store<P> {
             return self.read_done(token, Err(ReadError::UnknownLog));
         }
         let state = &self.logs[key];
-        if from < state.at.start.1 {
+        if !range.is_from(state.at.start) {
             let (start, end) = (state.at.start.1, state.at.ordered.1);
             return self.read_done(token, Err(ReadError::OutOfRange { start, end }));
         }
         let at = spans
-            .partition_point(|span| span.first_offset <= from)
+            .partition_point(|span| range.is_from(span.place()))
             .saturating_sub(1);
         if let Some(error) = error
             && at >= good.len()
@@ -406,16 +410,58 @@ impl<P: BufPool> Store<P> {
         let mut data = ReadData::default();
         for (span, bytes) in spans.iter().zip(good).skip(at) {
             let hidden = span.first_ordinal >= self.logs[key].at.durable.0;
-            let beyond = span.first_offset >= until || hidden;
+            let beyond = range.ends_by(span.place()) || hidden;
             let more = data.bytes + bytes.len() > max_bytes || beyond;
             if !data.chunks.is_empty() && more {
                 break;
             }
-            let chunk = self.visible(key, span, bytes.clone());
-            data.bytes += chunk.len();
-            data.chunks.push(chunk);
+            self.give_span(key, segment, span, bytes.clone(), &mut data);
         }
         self.read_done(token, Ok(data));
+    }
+
+    /// Adds a span to what is read, as far as readers may see it.
+    fn give_span(
+        &mut self,
+        key: LogKey,
+        segment: SegmentId,
+        span: &Span,
+        bytes: Bytes,
+        data: &mut ReadData,
+    ) {
+        let chunk = self.visible(key, span, bytes);
+        data.bytes += chunk.len();
+        data.chunks.push(chunk);
+        let ordinal = span.end_ordinal().min(self.logs[key].at.durable.0);
+        data.first.get_or_insert(Place {
+            ordinal: span.first_ordinal,
+            offset: Some(span.first_offset),
+        });
+        data.next = Some(Place {
+            ordinal,
+            offset: self.offset_after(key, segment, ordinal),
+        });
+    }
+
+    /// The first offset of the entry with this ordinal, which follows one of the segment's spans, as
+    /// far as it is known without reading.
+    fn offset_after(&mut self, key: LogKey, segment: SegmentId, next: Ordinal) -> Option<Offset> {
+        let log = &self.logs[key];
+        let known = [log.segmented.flushed, log.at.durable, log.at.ordered];
+        if let Some((_, offset)) = known.into_iter().find(|(ordinal, _)| *ordinal == next) {
+            return Some(offset);
+        }
+        if let Some(spans) = self.reading.indexes.get(log.id, segment) {
+            let at = spans.partition_point(|span| span.first_ordinal < next);
+            if let Some(span) = spans.get(at).filter(|span| span.first_ordinal == next) {
+                return Some(span.first_offset);
+            }
+        }
+        let files = log.segmented.files.as_ref()?;
+        let ended = files.segment_at(segment.base).and_then(|s| s.end);
+        let begun = files.segment_at(next).and_then(|s| s.base_offset);
+        let ended = ended.filter(|(end, _)| *end == next);
+        ended.and_then(|(_, offset)| offset).or(begun)
     }
 
     /// What a reader may see of a span's bytes. A segment can hold entries whose commits are only
@@ -475,15 +521,28 @@ impl Reads {
 }
 
 impl LogState {
-    fn read_tail(&self, from: Offset, until: Offset, max_bytes: usize) -> ReadData {
+    fn read_tail(&self, range: ReadRange, max_bytes: usize) -> ReadData {
         let mut data = ReadData::default();
-        for entry in self.tail.at_offset(from) {
+        let (entries, by_ordinal) = match range {
+            ReadRange::Offsets(from, _) => (self.tail.at_offset(from), false),
+            ReadRange::Ordinals(from, _) => (self.tail.at_ordinal(from), true),
+        };
+        let place = |(ordinal, offset)| Place {
+            ordinal,
+            offset: Some(offset),
+        };
+        for entry in entries {
             let enough = data.bytes + entry.bytes.len() > max_bytes;
-            if entry.meta.first_offset >= until || (enough && !data.chunks.is_empty()) {
+            if range.ends_by(entry.meta.place()) || (enough && !data.chunks.is_empty()) {
                 break;
             }
             data.bytes += entry.bytes.len();
             data.chunks.push(entry.bytes.clone());
+            data.first.get_or_insert(place(entry.meta.place()));
+            data.next = Some(place(entry.meta.next_place()));
+            if by_ordinal {
+                data.metas.push(entry.meta);
+            }
         }
         data
     }

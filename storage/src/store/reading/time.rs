@@ -7,7 +7,7 @@
 use crate::format::segments::SegmentId;
 use crate::io::BufPool;
 use crate::store::Store;
-use crate::store::api::{ReadError, ReadToken, TimeFound, TimeOutcome};
+use crate::store::api::{ReadError, ReadRange, ReadToken, TimeFound, TimeOutcome};
 use crate::store::journal::ring::LogKey;
 use crate::store::reading::read::{Request, Step, Waiter};
 use crate::types::{LogId, Now, Offset, Ordinal};
@@ -144,7 +144,9 @@ impl<P: BufPool> Store<P> {
             }
         }
         let log = &self.logs[key];
-        if let Some(reason) = log.lost_from(Offset(until.0.saturating_sub(1))) {
+        if let Some(reason) =
+            log.lost_from(ReadRange::Offsets(Offset(until.0.saturating_sub(1)), until))
+        {
             return Err(ReadError::Io(reason.to_owned()));
         }
         for entry in log.tail.iter() {

@@ -158,6 +158,8 @@ fn entries_are_found_by_ordinal_and_by_offset() {
     assert_eq!(ordinals(tail.entries(Ordinal(8), Ordinal(8))), [0; 0]);
     // Offset 13 is the second of entry 6.
     assert_eq!(ordinals(tail.at_offset(Offset(13))), [6, 7, 8]);
+    assert_eq!(ordinals(tail.at_ordinal(Ordinal(7))), [7, 8]);
+    assert_eq!(ordinals(tail.at_ordinal(Ordinal(12))), [0; 0], "given up");
     assert!(tail.reaches(Offset(10)) && !tail.reaches(Offset(9)));
     assert_eq!(tail.move_back(Ordinal(7), Ordinal(9), 0), Some(1));
 }

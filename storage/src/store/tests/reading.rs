@@ -1,11 +1,15 @@
 //! What is read is what was appended, from memory or from segments, in any order of completions.
 
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::world::{LOG, World, small};
 use crate::io::{FileName, Op};
-use crate::store::{Event, LogSettings, ReadError, ReadOutcome, SMALL_ENTRY, StoreConfig};
-use crate::types::{Level, LogId, Offset};
+use crate::store::{
+    Event, LogSettings, NewEntry, Place, ReadData, ReadError, ReadOutcome, ReadRange, SMALL_ENTRY,
+    StoreConfig,
+};
+use crate::types::{Level, LogId, LogKind, Offset, Ordinal, SlotId, Term};
 
 #[test]
 fn a_lone_entry_is_durable_after_one_write_and_not_before() {
@@ -69,7 +73,7 @@ fn offsets_outside_of_the_log_are_refused_with_its_bounds() {
     assert_eq!(world.read(LOG, Offset(3), 100).unwrap().bytes, 0);
     let other = world
         .store
-        .read(LogId(99), Offset(0), Offset(1), 1, world.now);
+        .read(LogId(99), Offset(0)..Offset(1), 1, world.now);
     assert_eq!(other, ReadOutcome::Failed(ReadError::UnknownLog));
 }
 
@@ -327,7 +331,7 @@ fn read_at_once(reads_in_flight_bytes: usize) -> usize {
     let tokens: Vec<_> = (0..30)
         .filter_map(|reader| {
             let from = Offset(reader * 12);
-            let read = world.store.read(LOG, from, until, 3000, world.now);
+            let read = world.store.read(LOG, from..until, 3000, world.now);
             match read {
                 ReadOutcome::Pending(token) => Some(token),
                 _ => None,
@@ -354,4 +358,151 @@ fn readers_together_leave_the_device_to_writes_soon() {
     assert!((1..=16 << 10).contains(&most), "{most}");
     // Without the rule all is asked for at once.
     assert!(read_at_once(usize::MAX) > 64 << 10);
+}
+
+/// Reads on from [`ReadData::next`] until there is nothing more; every answer's places and bytes.
+fn walk<R: Into<ReadRange>>(
+    world: &mut World,
+    range: impl Fn(&World, Option<Place>) -> R,
+) -> Vec<ReadData> {
+    let (mut all, mut at) = (Vec::new(), None);
+    loop {
+        let next = range(world, at).into();
+        let data = match world.store.read(LOG, next, 5000, world.now) {
+            ReadOutcome::Ready(data) => data,
+            ReadOutcome::Failed(error) => panic!("{error}"),
+            ReadOutcome::Pending(_) => {
+                world.settle();
+                let mut done = world.events.drain(..).filter_map(|event| match event {
+                    Event::ReadDone { result, .. } => result.ok(),
+                    _ => None,
+                });
+                done.next_back().expect("a pending read ends")
+            }
+        };
+        let Some(next) = data.next else {
+            return all;
+        };
+        at = Some(next);
+        all.push(data);
+    }
+}
+
+#[test]
+fn a_log_is_read_by_ordinals_as_by_offsets_and_says_where_to_go_on() {
+    let mut world = World::new(small(), 41);
+    let settings = LogSettings {
+        segment_bytes: 40 << 10,
+        ..LogSettings::default()
+    };
+    world.topic(LOG, settings);
+    for len in (0..150).map(|n| 300 + n * 37 % 2000) {
+        world.must_append(LOG, len);
+        world.settle();
+    }
+    world.sleep(60_000_000);
+    // Of an earlier run, whose indexes nobody has read, and then of this one.
+    for restarts in [true, false] {
+        if restarts {
+            world.restart(settings);
+        }
+        let end = world.store.frontiers(LOG).unwrap().durable;
+        let place = |(ordinal, offset)| Place {
+            ordinal,
+            offset: Some(offset),
+        };
+        let by_ordinals = walk(&mut world, |world, at| {
+            let from = at.map_or(world.store.frontiers(LOG).unwrap().start.0, |at| at.ordinal);
+            from..end.0
+        });
+        let by_offsets = walk(&mut world, |_, at| {
+            let from = at.map_or(Offset(0), |at| match at.offset {
+                Some(offset) => offset,
+                // Entries of these logs take three.
+                None => Offset(at.ordinal.0 * 3),
+            });
+            from..end.1
+        });
+        for reads in [&by_ordinals, &by_offsets] {
+            let first = reads.first().unwrap().first.unwrap();
+            assert_eq!(first, place((Ordinal(0), Offset(0))));
+            assert_eq!(reads.last().unwrap().next, Some(place(end)));
+            let bytes: Vec<u8> = reads.iter().flat_map(|data| data.chunks.concat()).collect();
+            assert!(
+                bytes
+                    == world.accepted[&LOG]
+                        .iter()
+                        .flat_map(|e| e.2.to_vec())
+                        .collect::<Vec<_>>()
+            );
+            for two in reads.windows(2) {
+                let (next, first) = (two[0].next.unwrap(), two[1].first.unwrap());
+                assert_eq!(next.ordinal, first.ordinal);
+                assert!(next.offset.is_none_or(|next| Some(next) == first.offset));
+            }
+        }
+        let metas: Vec<_> = by_ordinals.iter().flat_map(|data| &data.metas).collect();
+        assert_eq!(metas.last().unwrap().ordinal.plus(1), end.0);
+        assert!(by_offsets.iter().all(|data| data.metas.is_empty()));
+        assert!(by_ordinals[0].metas.is_empty(), "a segment does not say");
+    }
+}
+
+#[test]
+fn a_log_without_offsets_is_read_by_ordinals() {
+    let mut world = World::new(small(), 43);
+    let machine = LogId(0);
+    let settings = LogSettings::default();
+    world
+        .store
+        .create_log(machine, SlotId(0), LogKind::Machine, settings);
+    for n in 0..5u8 {
+        let entry = NewEntry {
+            term: Term(1),
+            time: world.now.wall,
+            first_offset: Offset(0),
+            offsets: 0,
+            max_timestamp: i64::MIN,
+            bytes: Bytes::from(vec![n; 100]),
+            sum: None,
+        };
+        world
+            .store
+            .append(machine, entry, Level::Synced, world.now)
+            .unwrap();
+    }
+    world.settle();
+    let read = world
+        .store
+        .read(machine, Ordinal(2)..Ordinal(4), 1 << 20, world.now);
+    let ReadOutcome::Ready(data) = read else {
+        panic!("{read:?}");
+    };
+    assert_eq!(data.chunks.concat(), [vec![2; 100], vec![3; 100]].concat());
+    let told: Vec<_> = data
+        .metas
+        .iter()
+        .map(|meta| (meta.ordinal.0, meta.len))
+        .collect();
+    assert_eq!(told, [(2, 100), (3, 100)]);
+    let outside = world
+        .store
+        .read(machine, Ordinal(6)..Ordinal(9), 1, world.now);
+    assert!(matches!(
+        outside,
+        ReadOutcome::Failed(ReadError::OutOfRange { .. })
+    ));
+    // What a snapshot stands for is gone.
+    world
+        .store
+        .put_snapshot(machine, Bytes::from_static(b"five"), None);
+    world.settle();
+    world.sleep(60_000_000);
+    let gone = world
+        .store
+        .read(machine, Ordinal(2)..Ordinal(4), 1, world.now);
+    assert!(matches!(
+        gone,
+        ReadOutcome::Failed(ReadError::OutOfRange { .. })
+    ));
 }

@@ -44,7 +44,7 @@ type Asks = fn(&mut World);
 const ASKERS: [Asks; 4] = [
     |world| {
         let (now, end) = (world.now, end(world));
-        let read = world.store.read(LOG, Offset(0), end, 1, now);
+        let read = world.store.read(LOG, Offset(0)..end, 1, now);
         assert!(matches!(read, ReadOutcome::Pending(_)), "{read:?}");
     },
     |world| {

@@ -197,7 +197,7 @@ fn segments_stay_until_the_start_that_passed_them_is_durable_whoever_lists_them(
     };
     let end = world.store.frontiers(LOG).unwrap().durable.1;
     let now = world.now;
-    let read = world.store.read(LOG, Offset(0), end, 1, now);
+    let read = world.store.read(LOG, Offset(0)..end, 1, now);
     assert!(matches!(read, ReadOutcome::Pending(_)), "{read:?}");
     world.holds = |op| matches!(op, Op::List(_)) || matches!(op, Op::Write { .. });
     world.settle();

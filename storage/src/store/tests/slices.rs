@@ -25,7 +25,7 @@ fn segment_of(world: &World) -> FileName {
 /// Reads the long entry: how many reads of its segment that takes, and whether one is long.
 fn reads(world: &mut World) -> (usize, bool) {
     let from = Offset(3);
-    let outcome = world.store.read(LOG, from, Offset(9), 1, world.now);
+    let outcome = world.store.read(LOG, from..Offset(9), 1, world.now);
     assert!(matches!(outcome, ReadOutcome::Pending(_)), "{outcome:?}");
     let (mut reads, mut long) = (0, false);
     loop {

@@ -345,7 +345,7 @@ impl World {
         max_bytes: usize,
     ) -> Result<ReadData, ReadError> {
         let until = self.store.frontiers(log).expect("log exists").durable.1;
-        match self.store.read(log, from, until, max_bytes, self.now) {
+        match self.store.read(log, from..until, max_bytes, self.now) {
             ReadOutcome::Ready(data) => Ok(data),
             ReadOutcome::Failed(error) => Err(error),
             ReadOutcome::Pending(token) => {
