@@ -3,7 +3,7 @@
 //! Everything is small, so that rings lap and fill, segments roll and caches overflow within a
 //! few hundred appends.
 
-use leveret_storage::class::Classes;
+use leveret_storage::class::{Behind, Classes};
 use leveret_storage::format::superblock::Geometry;
 use leveret_storage::mutation::Mutation;
 use leveret_storage::recovery::RecoveryConfig;
@@ -247,7 +247,11 @@ fn store(rng: &mut Rng, geometry: &Geometry, mutation: Option<Mutation>) -> Stor
         inline_snapshot_bytes: 512,
         classes: Classes::default()
             .with_bulk_from(bulk_from)
-            .with_snapshots_from(kib(rng, 2, 8) as u64),
+            .with_snapshots_from(kib(rng, 2, 8) as u64)
+            .with_behind(match rng.chance(1, 4) {
+                true => Behind::Asked,
+                false => Behind::Eager,
+            }),
         tail_cache_bytes: kib(rng, 8, 256),
         span_cache_bytes: kib(rng, 4, 64),
         index_cache_bytes: kib(rng, 4, 64),

@@ -11,6 +11,8 @@ pub struct LogClass {
     /// Whether its entries are written behind to segments. Otherwise they live in the journal only, each
     /// within one commit, until a snapshot replaces them.
     pub files: bool,
+    /// When they are, with files.
+    pub behind: Behind,
     /// Pending bytes from which they are written straight to its segment, without files never.
     pub bulk_from: usize,
     /// What of an entry its machine is given again after a start.
@@ -21,6 +23,15 @@ pub struct LogClass {
     pub snapshot: Option<SnapshotWhen>,
     /// Whether it goes on where the disk is at its floor: what it takes is small, and may be what frees space.
     pub passes_floor: bool,
+}
+
+/// When entries that the journal holds are written to segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// As soon as enough of them are there.
+    Eager,
+    /// When their journal space or their memory is needed: of most, nobody will want to read them then.
+    Asked,
 }
 
 /// What of each entry a replay needs.
@@ -73,6 +84,7 @@ impl LogKind {
         match self {
             Self::Topic => LogClass {
                 files: true,
+                behind: Behind::Eager,
                 bulk_from: 256 << 10,
                 replay: Replay::Prefix(PREFIX_MAX),
                 retention: true,
@@ -81,6 +93,7 @@ impl LogKind {
             },
             Self::Machine => LogClass {
                 files: false,
+                behind: Behind::Asked,
                 bulk_from: usize::MAX,
                 replay: Replay::Whole,
                 retention: false,
@@ -118,6 +131,16 @@ impl Classes {
     pub fn with_bulk_from(self, bulk_from: usize) -> Self {
         let topic = LogClass {
             bulk_from,
+            ..self.topic
+        };
+        Self { topic, ..self }
+    }
+
+    /// The same, where logs with files are written behind then.
+    #[must_use]
+    pub fn with_behind(self, behind: Behind) -> Self {
+        let topic = LogClass {
+            behind,
             ..self.topic
         };
         Self { topic, ..self }

@@ -1,5 +1,6 @@
 //! Who is written to a segment next: in bulk, or behind the journal, as far as there are jobs.
 
+use crate::class::Behind;
 use crate::format::record::entry_len;
 use crate::io::BufPool;
 use crate::store::Store;
@@ -99,6 +100,9 @@ impl<P: BufPool> Store<P> {
         if log.placing.way == Way::AfterJob {
             // An entry that is too large for a commit waits for the segment before its own.
             self.want_behind(key, true);
+            return;
+        }
+        if log.class.behind == Behind::Asked {
             return;
         }
         let (flushed, written) = (log.segmented.flushed.0, log.at.written.0);

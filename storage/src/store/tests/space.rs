@@ -1,6 +1,7 @@
 //! The ring laps, fills and never locks up.
 
 use super::world::{LOG, World, small};
+use crate::class::Behind;
 use crate::io::{FileName, Op};
 use crate::store::{AppendError, Event, LogSettings, StoreConfig};
 use crate::types::{LogId, LogKind, Offset, SlotId};
@@ -331,4 +332,34 @@ fn bursts_wait_for_the_segment_once_much_is_journaled_before_it() {
     assert!(bounded < 100 << 10, "{bounded} bytes were journaled");
     let unbounded = journaled_behind_a_slow_segment(u64::MAX);
     assert!(unbounded > 110 << 10, "{unbounded} bytes were journaled");
+}
+
+/// Times that a log was written behind after 16 entries of 1000 bytes, and after more than a ring takes.
+fn written_behind(behind: Behind) -> (u64, u64) {
+    let config = StoreConfig {
+        classes: small().classes.with_behind(behind),
+        ..small()
+    };
+    let mut world = World::new(config, 47);
+    world.topic(LOG, LogSettings::default());
+    let append = |world: &mut World, entries| {
+        for _ in 0..entries {
+            world.must_append(LOG, 1000);
+            world.settle();
+        }
+        world.store.stats().write_behinds
+    };
+    let few = append(&mut world, 16);
+    let many = append(&mut world, 400);
+    world.restart(LogSettings::default());
+    world.check_log(LOG, 1 << 20);
+    (few, many)
+}
+
+#[test]
+fn a_log_that_waits_to_be_asked_is_written_behind_when_its_space_is_needed() {
+    let (few, many) = written_behind(Behind::Asked);
+    assert_eq!(few, 0);
+    assert!(many > 0, "the ring went round");
+    assert!(written_behind(Behind::Eager).0 > 0, "the control");
 }
