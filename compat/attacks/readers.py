@@ -210,19 +210,19 @@ def piped(broker, seconds, count):
     return before, p99, longest, peak, conns, most, quiet[len(quiet) * 99 // 100], read_p99, read_longest, new_p99, new_longest, slow.end()
 
 
-# How many pipeline and read nothing.
-PIPED = 60 if SHORT else 150
+# How many pipeline and read nothing, and what all answers may take: less than those would leave unread.
+PIPED, ANSWERS = (60, 48 << 20) if SHORT else (150, 4 * BUDGET)
 
 
 def unread(directory):
     few = ["--set", "memory.cache.bytes=8 MiB"]
-    with serve(directory, "data", "--set", f"memory.responses.bytes={4 * BUDGET >> 20} MiB", *few) as broker:
+    with serve(directory, "data", "--set", f"memory.responses.bytes={ANSWERS >> 20} MiB", *few) as broker:
         seconds = max(SECONDS, 8)
         (before, p99, longest, peak, conns, most, read_before, read_p99, read_longest, new_p99, new_longest, slow) = piped(broker, seconds, PIPED)
-        hold(before, p99, peak, 6 * BUDGET)
+        hold(before, p99, peak, ANSWERS + 2 * BUDGET)
         check(read_p99 <= 2 * read_before + SLACK, f"the reader's p99 {read_p99:.3f} s beside {read_before:.3f} s without the attack")
         check(new_p99 <= READ_MOST, f"p99 of those that come anew {new_p99:.3f} s")
-        check(most <= 4 * BUDGET + LONE, f"answers took {most / (1 << 20):.1f} MiB")
+        check(most <= ANSWERS + LONE, f"answers took {most / (1 << 20):.1f} MiB")
         check(not slow, f"one that reads slowly was closed {slow} times")
         closed = metric(broker, "leveret_connections_unread_closed")
         check(closed > 20, f"{closed:.0f} were closed only, so this shows nothing")
@@ -230,7 +230,7 @@ def unread(directory):
         broker.stop()
     with serve(directory, "little", "--set", "memory.responses.bytes=4 MiB", *few) as broker:
         *_, conns, _, _, _, _, held_up, _, _ = piped(broker, 3, PIPED)
-        check(held_up > READ_MOST, f"with 4 MiB those that come anew waited {held_up:.3f} s, so this shows nothing")
+        check(held_up > 1, f"with 4 MiB those that come anew waited {held_up:.3f} s, so this shows nothing")
         broker.kill()
         conns[0].close()
     return (f"answers took {most / (1 << 20):.1f} MiB, {peak >> 20} MiB more in all, {closed:.0f} closed, p99 {p99 * 1e3:.1f} ms beside "
