@@ -2,7 +2,7 @@
 //! `/api/v1/status` is one shape, filled from the client's answers there and from the cores' here.
 //! With it the sentences that say what a trouble means and what to do. It asks nobody.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 pub use crate::core::status::TOPOLOGY;
 
@@ -27,31 +27,58 @@ pub struct Status {
     pub damaged_logs: Vec<DamagedLog>,
 }
 
-/// One core; counts since the start, rates as means over the last few seconds.
+/// One core.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[allow(
-    missing_docs,
-    reason = "docs/wire-format.md has the same names in CoreStatus"
-)]
 pub struct Core {
+    /// Its number.
     pub core: u16,
+    /// The CPU that it is pinned to.
     pub cpu: u32,
-    pub connections: u32,
-    pub partitions: u32,
-    pub memory_used: u64,
-    pub memory_budget: u64,
-    pub journal_used: u64,
-    pub journal_size: u64,
-    pub batches_in: u64,
-    pub records_in: u64,
-    pub bytes_in: u64,
-    pub bytes_out: u64,
-    pub records_in_per_second: f64,
-    pub bytes_in_per_second: f64,
-    pub bytes_out_per_second: f64,
-    /// The most CPU time that one turn of its loop took, microseconds; 0 if none took a millisecond.
-    pub longest_turn_us: u64,
+    /// What it counts, as `core/figures` declares it; in JSON each is a key of the core.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// Whether its file system has space.
     pub disk: Disk,
+}
+
+/// A core's figures by their keys, in the order in which they are shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Figures(pub Vec<(String, Number)>);
+
+/// What a figure is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Number {
+    /// A total since the start, or how much there is.
+    Count(u64),
+    /// A mean per second over the last few seconds.
+    Rate(f64),
+}
+
+impl Figures {
+    /// The figure of that key, if the broker has one.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Number> {
+        let found = self.0.iter().find(|(of, _)| of == key);
+        found.map(|(_, number)| *number)
+    }
+}
+
+impl Number {
+    /// Rounded to the nearest whole.
+    #[must_use]
+    pub fn whole(self) -> u64 {
+        match self {
+            Self::Count(count) => count,
+            Self::Rate(rate) => rate.round() as u64,
+        }
+    }
+}
+
+impl Serialize for Figures {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, number)| (key, number)))
+    }
 }
 
 /// Whether a core's file system has space for records.

@@ -36,15 +36,16 @@ pub mod tokio;
 pub use error::{Error, Result};
 pub use leveret_record::{Compression, Record, RecordSet};
 pub use leveret_wire::native::{
-    AlterTopicOk, ConfigSource, CoreStatus, CreateTopicOk, ErrorCode, FetchPartition,
-    FetchedPartition, Level, ListOffsetsOk, Offset, OffsetSpec, PartitionDescription, PartitionId,
+    AlterTopicOk, ConfigSource, CreateTopicOk, ErrorCode, FetchPartition, FetchedPartition,
+    FigureValue, Level, ListOffsetsOk, Offset, OffsetSpec, PartitionDescription, PartitionId,
     ProduceOk, ProducerId, Shortage, TopicId,
 };
 
 pub use self::core::{
     Ack, BrokerStatus, ClientOptions, ConsumeError, ConsumedBatch, ConsumedRecord, ConsumerOptions,
-    DamagedLog, Fetched, NewTopic, OutOfRange, ProducerOptions, ProducerRecord, ShortDisk, StartAt,
-    StoppedLog, TopicChanges, TopicDescription, TopicListing, TopicMetadata, TopicSetting,
+    CoreStatus, DamagedLog, Fetched, NewTopic, OutOfRange, ProducerOptions, ProducerRecord,
+    ShortDisk, StartAt, StoppedLog, TopicChanges, TopicDescription, TopicListing, TopicMetadata,
+    TopicSetting,
 };
 #[cfg(feature = "tokio")]
 pub use self::tokio::{

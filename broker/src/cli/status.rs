@@ -1,8 +1,11 @@
 //! `leveret status`: how a running broker is.
 
-use leveret_broker::shown::{Core, DamagedLog, Disk, DiskState, Status, StoppedLog, Topic};
+use leveret_broker::core::figures::{self, Form};
+use leveret_broker::shown::{
+    Core, DamagedLog, Disk, DiskState, Figures, Number, Status, StoppedLog, Topic,
+};
 use leveret_client::tokio::{BrokerStatus, CoreStatus};
-use leveret_client::{ShortDisk, Shortage};
+use leveret_client::{FigureValue, ShortDisk, Shortage};
 
 use super::args::QueryArgs;
 use super::failure::Failure;
@@ -66,23 +69,17 @@ fn core(core: &CoreStatus, short: &[ShortDisk]) -> Core {
         Some((Shortage::AtFloor, reason)) => Disk::at_floor(reason),
         Some((Shortage::Full, reason)) => Disk::full(reason),
     };
+    let figures = core.figures.iter().map(|(key, value)| {
+        let number = match value {
+            FigureValue::Count(count) => Number::Count(*count),
+            FigureValue::Rate(rate) => Number::Rate(*rate),
+        };
+        (key.clone(), number)
+    });
     Core {
         core: core.core,
         cpu: core.cpu,
-        connections: core.connections,
-        partitions: core.partitions,
-        memory_used: core.memory_used,
-        memory_budget: core.memory_budget,
-        journal_used: core.journal_used,
-        journal_size: core.journal_size,
-        batches_in: core.batches_in,
-        records_in: core.records_in,
-        bytes_in: core.bytes_in,
-        bytes_out: core.bytes_out,
-        records_in_per_second: core.records_in_per_second,
-        bytes_in_per_second: core.bytes_in_per_second,
-        bytes_out_per_second: core.bytes_out_per_second,
-        longest_turn_us: core.longest_turn_us,
+        figures: Figures(figures.collect()),
         disk,
     }
 }
@@ -143,36 +140,35 @@ fn troubles(status: &Status) -> String {
     text
 }
 
+/// The columns that figures have, as they are declared; a cell without a figure is empty.
 fn cores_table(cores: &[Core]) -> String {
-    let mut table = Table::new(&[
-        "CORE",
-        "CPU",
-        "CONNECTIONS",
-        "PARTITIONS",
-        "MEMORY",
-        "JOURNAL",
-        "RECORDS IN/S",
-        "IN/S",
-        "OUT/S",
-        "LONGEST TURN",
-        "DISK",
-    ]);
+    let columns: Vec<_> = figures::declared()
+        .filter_map(|figure| Some((figure.key?, figure.column.as_ref()?)))
+        .collect();
+    let mut headings = vec!["CORE", "CPU"];
+    headings.extend(columns.iter().map(|(_, column)| column.heading));
+    headings.push("DISK");
+    let mut table = Table::new(&headings);
     for core in cores {
-        table.row(vec![
-            core.core.to_string(),
-            core.cpu.to_string(),
-            core.connections.to_string(),
-            core.partitions.to_string(),
-            share(core.memory_used, core.memory_budget),
-            share(core.journal_used, core.journal_size),
-            format!("{:.0}", core.records_in_per_second),
-            size(core.bytes_in_per_second as u64),
-            size(core.bytes_out_per_second as u64),
-            turn(core.longest_turn_us),
-            disk(core.disk.state).to_owned(),
-        ]);
+        let mut row = vec![core.core.to_string(), core.cpu.to_string()];
+        let cells = columns
+            .iter()
+            .map(|(key, column)| cell(&core.figures, key, column.form));
+        row.extend(cells.map(Option::unwrap_or_default));
+        row.push(disk(core.disk.state).to_owned());
+        table.row(row);
     }
     table.text()
+}
+
+fn cell(figures: &Figures, key: &str, form: Form) -> Option<String> {
+    let whole = figures.get(key)?.whole();
+    Some(match form {
+        Form::Number => whole.to_string(),
+        Form::Size => size(whole),
+        Form::SizeOf(all) => format!("{} of {}", size(whole), size(figures.get(all)?.whole())),
+        Form::Turn => turn(whole),
+    })
 }
 
 fn topics_table(shown: &[Topic]) -> String {
@@ -206,10 +202,6 @@ fn topics_table(shown: &[Topic]) -> String {
     text
 }
 
-fn share(used: u64, of: u64) -> String {
-    format!("{} of {}", size(used), size(of))
-}
-
 fn turn(longest_us: u64) -> String {
     match longest_us {
         0 => "below 1 ms".to_owned(),
@@ -240,8 +232,19 @@ mod tests {
             cores: [0, 1]
                 .map(|core| CoreStatus {
                     core,
-                    longest_turn_us: 2500 * u64::from(core),
-                    ..CoreStatus::default()
+                    cpu: 0,
+                    figures: [
+                        (
+                            "longest_turn_us",
+                            FigureValue::Count(2500 * u64::from(core)),
+                        ),
+                        ("memory_used", FigureValue::Count(1 << 20)),
+                        ("memory_budget", FigureValue::Count(2 << 20)),
+                        ("records_in_per_second", FigureValue::Rate(41.6)),
+                        ("hares", FigureValue::Count(3)),
+                    ]
+                    .map(|(key, value)| (key.to_owned(), value))
+                    .into(),
                 })
                 .into(),
             stopped_logs: Vec::new(),
@@ -259,6 +262,15 @@ mod tests {
         assert!(
             well.contains("below 1 ms") && well.contains("2.5 ms"),
             "{well}"
+        );
+        assert!(
+            well.contains("1.0 MiB of 2.0 MiB") && well.contains(" 42 "),
+            "{well}"
+        );
+        let json = serde_json::to_value(shown(status(), Vec::new())).expect("JSON");
+        assert_eq!(
+            json["cores"][1]["hares"], 3,
+            "what it does not know is shown all the same"
         );
         let mut broker = status();
         broker.short_disks = vec![ShortDisk {

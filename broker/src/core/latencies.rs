@@ -7,7 +7,7 @@ use super::pending::Timed;
 
 /// Times from a request's arrival to its answer, nanoseconds.
 #[derive(Clone, Debug, Default)]
-pub struct Latencies {
+pub(super) struct Latencies {
     /// Of each batch that was to be appended, refused ones too.
     pub produce: Histogram,
     /// Of each core's part of a fetch; the time that it waited for records is in it.

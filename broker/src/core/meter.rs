@@ -12,7 +12,7 @@ const STEP: u64 = 1_000_000_000;
 
 /// Traffic since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+pub(super) struct Totals {
     /// Record batches appended.
     pub batches_in: u64,
     /// Records appended.
@@ -25,7 +25,7 @@ pub struct Totals {
 
 /// Traffic per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rates {
+pub(super) struct Rates {
     /// Records appended.
     pub records_in: f64,
     /// Bytes of batches appended.

@@ -13,6 +13,7 @@ mod bodies;
 pub mod boundary;
 mod check;
 mod deadlines;
+pub mod figures;
 mod gather;
 mod hang_up;
 pub mod hop;

@@ -5,14 +5,12 @@
 
 use std::sync::Arc;
 
-use leveret_engine::shard::ShardStats;
 use leveret_engine::topology::{Topic, TopicName, TopicSettings};
-use leveret_storage::histogram::Histogram;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Level, LogId, Now};
 
 use super::Core;
-pub use super::latencies::Latencies;
+use super::figures::Wanted;
 use super::places::Places;
 use super::status::{CoreReport, DamagedLog, PartitionReport, StoppedLog};
 
@@ -53,8 +51,8 @@ pub enum Insight {
     Alive,
     /// It does, but requests have waited for memory this long and none was let in, nanoseconds.
     Starved(u64),
-    /// How the core is.
-    Core(Box<CoreInsight>),
+    /// How the core is, with all figures; it names no logs.
+    Core(Box<CoreReport>),
     /// The broker as a whole.
     Broker(BrokerInsight),
     /// The next topics; none if there are no more.
@@ -65,52 +63,6 @@ pub enum Insight {
     Stopped(Vec<StoppedLog>),
     /// The next damaged logs; none if there are no more.
     Damaged(Vec<DamagedLog>),
-}
-
-/// One core in numbers.
-#[derive(Clone, Debug)]
-pub struct CoreInsight {
-    /// What `leveret status` tells; without the logs that stopped or are damaged.
-    pub report: CoreReport,
-    /// Logs that stopped.
-    pub stopped_logs: usize,
-    /// Logs of which stored bytes could not be read since the start.
-    pub damaged_logs: usize,
-    /// Reads that met them.
-    pub damaged_reads: u64,
-    /// Bytes that requests under way hold.
-    pub requests_used: usize,
-    /// Bytes that they may hold.
-    pub requests_budget: usize,
-    /// Bytes that records may take in memory.
-    pub cache_budget: usize,
-    /// Connections accepted since the start.
-    pub accepted: u64,
-    /// Connections that have not said hello.
-    pub greeting: usize,
-    /// Connections closed since the start because too many had not said hello.
-    pub hello_evictions: u64,
-    /// Connections closed since the start because a body came too slowly while others waited.
-    pub slow_bodies: u64,
-    /// Connections closed since the start because they were idle.
-    pub idle_closed: u64,
-    /// Connections closed since the start because they took no answers while there were too many.
-    pub unread_closed: u64,
-    /// Bytes of batches that cores read for fetches and that are in no answer, since the start: of
-    /// fetches whose client went or that failed. What goes beyond a fetch's bounds is not read.
-    pub thrown_away: u64,
-    /// Bytes that answers of all connections take.
-    pub answers_used: usize,
-    /// Bytes that they may take.
-    pub answers_budget: usize,
-    /// How long requests took.
-    pub latencies: Latencies,
-    /// How long commits took, nanoseconds.
-    pub commit_times: Histogram,
-    /// How far behind fetches were, records.
-    pub fetch_lag: Histogram,
-    /// Its partitions and its store.
-    pub stats: ShardStats,
 }
 
 /// The broker as every core knows it.
@@ -146,7 +98,7 @@ impl<P: BufPool> Core<P> {
                 let since = self.permits.still_since();
                 aliveness(since.map(|since| now.mono.since(since)))
             }
-            Question::Core => Insight::Core(Box::new(self.insight(now))),
+            Question::Core => Insight::Core(Box::new(self.summary(Wanted::All, now))),
             Question::Broker => Insight::Broker(BrokerInsight {
                 uptime_ms: now.mono.since(self.started) / 1_000_000,
                 data_dir: self.settings.data_dir.clone(),
@@ -169,31 +121,6 @@ impl<P: BufPool> Core<P> {
             }
             Question::Stopped(after) => Insight::Stopped(self.stopped_after(after, AILING)),
             Question::Damaged(after) => Insight::Damaged(self.damaged_after(after, AILING)),
-        }
-    }
-
-    fn insight(&mut self, now: Now) -> CoreInsight {
-        CoreInsight {
-            report: self.summary(now),
-            stopped_logs: self.ailing.stopped(),
-            damaged_logs: self.ailing.damaged(),
-            damaged_reads: self.ailing.damaged_reads(),
-            requests_used: self.permits.held(),
-            requests_budget: self.permits.total(),
-            cache_budget: self.settings.cache_bytes,
-            accepted: self.accepted,
-            greeting: self.sessions.greeting(),
-            hello_evictions: self.hello_evictions,
-            slow_bodies: self.slow_bodies,
-            idle_closed: self.idle_closed,
-            unread_closed: self.unread.dropped(),
-            thrown_away: self.thrown_away,
-            answers_used: self.answers.account.total(),
-            answers_budget: self.answers.account.budget(),
-            latencies: self.latencies.clone(),
-            commit_times: self.shard.commit_times().clone(),
-            fetch_lag: self.shard.fetch_lag().clone(),
-            stats: self.shard.stats(),
         }
     }
 }

@@ -9,8 +9,8 @@ use leveret_storage::types::{CoreId, Level, LogId, Now, Offset};
 
 use super::Core;
 pub use super::ailing::{DamagedLog, StoppedLog, TOPOLOGY};
+use super::figures::{Reading, Told, Wanted};
 use super::kafka::KafkaSettings;
-use super::meter::{Rates, Totals};
 use super::strangers::Ports;
 
 /// What a core needs to know of the configuration and of its surroundings.
@@ -75,31 +75,15 @@ pub struct CoreReport {
     pub core: CoreId,
     /// The CPU that it is pinned to.
     pub cpu: u32,
-    /// Open connections.
-    pub connections: u32,
-    /// Partitions that live there.
-    pub partitions: u32,
-    /// Bytes of requests under way and of cached records.
-    pub memory_used: u64,
-    /// What both may come to.
-    pub memory_budget: u64,
-    /// Bytes of its journal that are still needed.
-    pub journal_used: u64,
-    /// Bytes of its journal.
-    pub journal_size: u64,
-    /// Since the start.
-    pub totals: Totals,
-    /// Over the last seconds.
-    pub rates: Rates,
-    /// The most CPU time that one turn of its loop took, microseconds; 0 if none took a millisecond.
-    pub longest_turn_us: u64,
+    /// What it counts: all, or what a status has.
+    pub figures: Vec<Told>,
     /// Whether its file system has space.
     pub disk: DiskSpace,
     /// Why producing is refused, if it has none.
     pub disk_shortage: Option<String>,
-    /// Its logs that stopped, [`NAMED`] of them at most.
+    /// Its logs that stopped, [`NAMED`] of them at most, where they were asked for.
     pub stopped: Vec<StoppedLog>,
-    /// Its logs that are damaged, [`NAMED`] of them at most.
+    /// Its logs that are damaged, [`NAMED`] of them at most, where they were asked for.
     pub damaged: Vec<DamagedLog>,
 }
 
@@ -125,31 +109,22 @@ impl<P: BufPool> Core<P> {
         }
     }
 
+    /// What the native protocol's status says of the core.
     pub(super) fn report(&mut self, now: Now) -> CoreReport {
         CoreReport {
             stopped: self.stopped_after(None, NAMED),
             damaged: self.damaged_after(None, NAMED),
-            ..self.summary(now)
+            ..self.summary(Wanted::Keyed, now)
         }
     }
 
     /// A report that names no logs.
-    pub(super) fn summary(&mut self, now: Now) -> CoreReport {
-        let stats = self.shard.stats();
-        let totals = Totals::of(&stats);
+    pub(super) fn summary(&mut self, wanted: Wanted, now: Now) -> CoreReport {
         CoreReport {
             core: self.id,
             cpu: self.settings.cpu,
-            connections: count(self.sessions.len()),
-            partitions: count(stats.logs),
-            memory_used: self.permits.held() as u64 + stats.store.tail_bytes,
-            memory_budget: (self.permits.total() + self.settings.cache_bytes) as u64,
-            journal_used: stats.store.ring_used,
-            journal_size: stats.store.ring_total,
-            totals,
-            rates: self.meter.rates(totals, now.mono),
-            longest_turn_us: self.longest_turn / 1000,
-            disk: stats.store.disk,
+            figures: self.figures(wanted, now),
+            disk: self.shard.stats().store.disk,
             disk_shortage: self.shard.disk_shortage().map(str::to_owned),
             stopped: Vec::new(),
             damaged: Vec::new(),
@@ -168,6 +143,22 @@ impl<P: BufPool> Core<P> {
     }
 }
 
-fn count(n: usize) -> u32 {
-    u32::try_from(n).expect("bounded by settings")
+impl CoreReport {
+    /// The figures that have a key, which are counts or rates.
+    pub fn keyed(&self) -> impl Iterator<Item = (&'static str, &Reading)> {
+        let figures = self.figures.iter();
+        figures.filter_map(|(figure, reading)| Some((figure.key?, reading)))
+    }
+
+    /// The count of this metric, of this pool if it has pools; `None` if there is none.
+    #[must_use]
+    pub fn count(&self, metric: &str, pool: Option<&str>) -> Option<u64> {
+        let is_it = |(figure, reading): &Told| match (&figure.metric, reading) {
+            (Some(of), Reading::Count(count)) if (of.name, of.pool) == (metric, pool) => {
+                Some(*count)
+            }
+            _ => None,
+        };
+        self.figures.iter().find_map(is_it)
+    }
 }

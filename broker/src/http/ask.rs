@@ -5,9 +5,10 @@ use std::time::Duration;
 use leveret_storage::types::CoreId;
 
 use super::CoreDesk;
-use crate::core::observe::{BrokerInsight, CoreInsight, Insight, KnownTopic, LOGS, Question};
-use crate::core::status::{DamagedLog, PartitionReport, StoppedLog};
-use crate::runtime::{Answered, AskError, DriverInsight};
+use crate::core::figures::{Sheet, Wanted};
+use crate::core::observe::{BrokerInsight, Insight, KnownTopic, LOGS, Question};
+use crate::core::status::{CoreReport, DamagedLog, PartitionReport, StoppedLog};
+use crate::runtime::{Answered, AskError, figures};
 use leveret_engine::topology::TopicName;
 use leveret_storage::types::LogId;
 
@@ -36,12 +37,6 @@ pub(super) enum Unanswered {
         /// For how long.
         seconds: u64,
     },
-}
-
-/// One core in numbers.
-pub(super) struct CoreNumbers {
-    pub(super) driver: DriverInsight,
-    pub(super) core: Box<CoreInsight>,
 }
 
 fn cores(desk: &CoreDesk) -> impl Iterator<Item = CoreId> + use<> {
@@ -82,15 +77,16 @@ pub(super) async fn all_alive(desk: &CoreDesk) -> Result<(), Unanswered> {
     Ok(())
 }
 
-/// Every core in numbers, in their order.
-pub(super) async fn numbers(desk: &CoreDesk) -> Result<Vec<CoreNumbers>, Unanswered> {
+/// Every core with all its figures and those of its driver, in their order.
+pub(super) async fn reports(desk: &CoreDesk) -> Result<Vec<CoreReport>, Unanswered> {
     let mut all = Vec::new();
     for core in cores(desk) {
         let answered = ask(desk, core, Question::Core).await?;
-        all.push(CoreNumbers {
-            driver: answered.driver.clone(),
-            core: expect!(answered, Insight::Core),
-        });
+        let mut of_driver = Sheet::new(Wanted::All);
+        figures::tell(&answered.driver, &mut of_driver);
+        let mut report = expect!(answered, Insight::Core);
+        report.figures.extend(of_driver.told());
+        all.push(*report);
     }
     Ok(all)
 }

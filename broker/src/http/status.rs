@@ -9,14 +9,15 @@ use leveret_storage::types::{CoreId, LogId};
 use super::CoreDesk;
 use super::ask::{self, Unanswered};
 use crate::config::SettingValue;
+use crate::core::figures::Reading;
 use crate::core::observe::KnownTopic;
 use crate::core::status::{CoreReport, DamagedLog, PartitionReport};
-use crate::shown::{self, Core, Disk, Partition, PartitionState, Status, Topic};
+use crate::shown::{self, Core, Disk, Figures, Number, Partition, PartitionState, Status, Topic};
 
 /// The whole of it, one line.
 pub(super) async fn json(desk: &CoreDesk) -> Result<String, Unanswered> {
     let broker = ask::broker(desk).await?;
-    let numbers = ask::numbers(desk).await?;
+    let cores = ask::reports(desk).await?;
     let topics = ask::topics(desk).await?;
     let mut by_core: BTreeMap<CoreId, Vec<LogId>> = BTreeMap::new();
     for (log, core) in topics.iter().flat_map(|known| &known.places) {
@@ -28,26 +29,21 @@ pub(super) async fn json(desk: &CoreDesk) -> Result<String, Unanswered> {
         reports.extend(described.into_iter().map(|report| (report.log, report)));
     }
     let (mut stopped_logs, mut damaged_logs) = (Vec::new(), Vec::new());
-    for numbers in &numbers {
-        let core = numbers.core.report.core;
-        if numbers.core.stopped_logs > 0 {
-            let named = ask::stopped(desk, core).await?;
-            stopped_logs.extend(named.into_iter().map(|log| {
-                let (topic, partition) = log.place;
-                shown::StoppedLog::new(&topic, partition, core.0, log.reason)
-            }));
-        }
-        if numbers.core.damaged_logs > 0 {
-            let named = ask::damaged(desk, core).await?;
-            damaged_logs.extend(named.into_iter().map(|log| damaged(core, log)));
-        }
+    for core in cores.iter().map(|report| report.core) {
+        let named = ask::stopped(desk, core).await?;
+        stopped_logs.extend(named.into_iter().map(|log| {
+            let (topic, partition) = log.place;
+            shown::StoppedLog::new(&topic, partition, core.0, log.reason)
+        }));
+        let named = ask::damaged(desk, core).await?;
+        damaged_logs.extend(named.into_iter().map(|log| damaged(core, log)));
     }
     let status = Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_ms: broker.uptime_ms,
         data_dir: broker.data_dir.to_string(),
         true_level: broker.true_level.written(),
-        cores: numbers.iter().map(|n| core(&n.core.report)).collect(),
+        cores: cores.iter().map(core).collect(),
         topics: topics
             .iter()
             .map(|known| described(known, &reports))
@@ -83,23 +79,18 @@ fn disk(report: &CoreReport) -> Disk {
 }
 
 fn core(report: &CoreReport) -> Core {
+    let figures = report.keyed().filter_map(|(key, reading)| {
+        let number = match reading {
+            Reading::Count(count) => Number::Count(*count),
+            Reading::Rate(rate) => Number::Rate(*rate),
+            Reading::Spread(_) => return None,
+        };
+        Some((key.to_owned(), number))
+    });
     Core {
         core: report.core.0,
         cpu: report.cpu,
-        connections: report.connections,
-        partitions: report.partitions,
-        memory_used: report.memory_used,
-        memory_budget: report.memory_budget,
-        journal_used: report.journal_used,
-        journal_size: report.journal_size,
-        batches_in: report.totals.batches_in,
-        records_in: report.totals.records_in,
-        bytes_in: report.totals.bytes_in,
-        bytes_out: report.totals.bytes_out,
-        records_in_per_second: report.rates.records_in,
-        bytes_in_per_second: report.rates.bytes_in,
-        bytes_out_per_second: report.rates.bytes_out,
-        longest_turn_us: report.longest_turn_us,
+        figures: Figures(figures.collect()),
         disk: disk(report),
     }
 }

@@ -1,5 +1,7 @@
 //! The server over a core that says what a test wants.
 
+mod toy;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;

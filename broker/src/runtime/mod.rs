@@ -19,6 +19,7 @@ mod desk;
 mod disk;
 mod driver;
 mod error;
+pub(crate) mod figures;
 pub(crate) mod file_kind;
 mod guard;
 mod lock;

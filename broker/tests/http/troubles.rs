@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use leveret_broker::core::figures;
 use leveret_client::{
     Client, ConsumerOptions, NewTopic, PartitionId, ProducerOptions, ProducerRecord, Shortage,
     StartAt,
@@ -128,6 +129,13 @@ fn a_disk_at_its_floor_is_in_status_of_its_core() {
             client.admin().create_topic(&topic).await.unwrap();
             client.admin().status().await.unwrap()
         });
+        // The native protocol sends what is declared, in that order.
+        let declared: Vec<_> = figures::declared()
+            .filter_map(|figure| figure.key)
+            .collect();
+        let sent = native.cores[0].figures.iter();
+        let sent: Vec<_> = sent.map(|(key, _)| key.as_str()).collect();
+        assert_eq!(sent, declared);
         let disk = &broker.status()["cores"][0]["disk"];
         if short {
             assert_eq!(disk["state"], "at-floor");

@@ -52,7 +52,9 @@ fn is_answered(world: &mut World, conn: Conn) -> bool {
 
 fn held(world: &mut World) -> usize {
     match world.tell(1, Question::Core) {
-        Insight::Core(core) => core.requests_used,
+        Insight::Core(core) => core
+            .count("leveret_memory_used_bytes", Some("requests"))
+            .unwrap() as usize,
         other => panic!("{other:?}"),
     }
 }

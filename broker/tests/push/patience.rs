@@ -266,7 +266,7 @@ fn who_is_idle_is_closed_and_who_waits_for_something_is_not() {
 
 fn idle_closed(world: &mut World, core: usize) -> u64 {
     match world.tell(core, Question::Core) {
-        Insight::Core(core) => core.idle_closed,
+        Insight::Core(core) => core.count("leveret_connections_idle_closed", None).unwrap(),
         other => panic!("{other:?}"),
     }
 }

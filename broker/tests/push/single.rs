@@ -49,7 +49,7 @@ fn failed(world: &mut World, core: usize) -> u64 {
     let Insight::Core(insight) = world.tell(core, Question::Core) else {
         panic!("no answer to the question");
     };
-    insight.latencies.produce_failed
+    insight.count("leveret_produce_failed", None).unwrap()
 }
 
 #[test]

@@ -42,7 +42,8 @@ fn one_that_fails_stops_changes_of_topics_alone_and_is_told() {
         let Insight::Core(insight) = world.tell(0, Question::Core) else {
             panic!("no answer to the question");
         };
-        assert_eq!(insight.stopped_logs, usize::from(fails), "the metric");
+        let stopped = insight.count("leveret_stopped_logs", None);
+        assert_eq!(stopped, Some(u64::from(fails)), "the metric");
         let conn = world.connect(1);
         world.ask(conn, 1, &Request::Status);
         let came = world.came(conn);

@@ -70,7 +70,9 @@ fn kafka_fetch(offset: u64) -> Vec<u8> {
 
 fn used(world: &mut World) -> usize {
     match world.tell(1, Question::Core) {
-        Insight::Core(core) => core.answers_used,
+        Insight::Core(core) => core
+            .count("leveret_memory_used_bytes", Some("responses"))
+            .unwrap() as usize,
         other => panic!("{other:?}"),
     }
 }

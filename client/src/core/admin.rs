@@ -7,7 +7,7 @@
 //! [`Error::Protocol`]: crate::Error::Protocol
 
 use leveret_wire::native::{
-    AlterTopic, AlterTopicOk, ConfigEntry, ConfigSource, CoreStatus, CreateTopic, CreateTopicOk,
+    AlterTopic, AlterTopicOk, ConfigEntry, ConfigSource, CreateTopic, CreateTopicOk, FigureValue,
     Level, ListOffsetsOk, MetadataOk, Offset, PartitionDescription, PartitionId, Request, Response,
     Shortage, StatusOk, TopicId,
 };
@@ -172,6 +172,17 @@ pub struct BrokerStatus {
     pub damaged_logs: Vec<DamagedLog>,
 }
 
+/// One core.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CoreStatus {
+    /// Its number.
+    pub core: u16,
+    /// The CPU that it is pinned to.
+    pub cpu: u32,
+    /// What it counts, under the keys that `leveret status --json` has, in the broker's order.
+    pub figures: Vec<(String, FigureValue)>,
+}
+
 /// A log that takes nothing until the next start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoppedLog {
@@ -328,6 +339,19 @@ pub fn status(frame: &Frame) -> Result<BrokerStatus> {
     }
 }
 
+impl From<leveret_wire::native::CoreStatus<'_>> for CoreStatus {
+    fn from(status: leveret_wire::native::CoreStatus<'_>) -> Self {
+        let figures = status.figures.into_iter();
+        Self {
+            core: status.core,
+            cpu: status.cpu,
+            figures: figures
+                .map(|figure| (figure.key.to_owned(), figure.value))
+                .collect(),
+        }
+    }
+}
+
 impl From<StatusOk<'_>> for BrokerStatus {
     fn from(status: StatusOk<'_>) -> Self {
         let stopped = status.stopped_logs.into_iter().map(|log| StoppedLog {
@@ -356,7 +380,7 @@ impl From<StatusOk<'_>> for BrokerStatus {
             true_level: status.true_level,
             topics: status.topics,
             partitions: status.partitions,
-            cores: status.cores,
+            cores: status.cores.into_iter().map(CoreStatus::from).collect(),
             stopped_logs: stopped.collect(),
             short_disks: short.collect(),
             damaged_logs: damaged.collect(),

@@ -22,8 +22,8 @@ mod session;
 mod time;
 
 pub use admin::{
-    BrokerStatus, DamagedLog, NewTopic, ShortDisk, StoppedLog, TopicChanges, TopicDescription,
-    TopicListing, TopicMetadata, TopicSetting,
+    BrokerStatus, CoreStatus, DamagedLog, NewTopic, ShortDisk, StoppedLog, TopicChanges,
+    TopicDescription, TopicListing, TopicMetadata, TopicSetting,
 };
 pub use backoff::Backoff;
 pub use consumer::{

@@ -37,11 +37,11 @@ pub use self::pending::Pending;
 pub use self::producer::Producer;
 pub use self::subscription::Subscription;
 pub use crate::core::{
-    Ack, BrokerStatus, ClientOptions, ConsumerOptions, DamagedLog, NewTopic, ProducerOptions,
-    ProducerRecord, ShortDisk, StoppedLog, TopicChanges, TopicDescription, TopicListing,
-    TopicMetadata, TopicSetting,
+    Ack, BrokerStatus, ClientOptions, ConsumerOptions, CoreStatus, DamagedLog, NewTopic,
+    ProducerOptions, ProducerRecord, ShortDisk, StoppedLog, TopicChanges, TopicDescription,
+    TopicListing, TopicMetadata, TopicSetting,
 };
 pub use leveret_wire::native::{
-    AlterTopicOk, ConfigSource, CoreStatus, FetchPartition, FetchedPartition, ListOffsetsOk,
+    AlterTopicOk, ConfigSource, FetchPartition, FetchedPartition, FigureValue, ListOffsetsOk,
     PartitionDescription, ProduceOk, Push, Shortage, SubscribePartition,
 };

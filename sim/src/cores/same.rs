@@ -74,7 +74,9 @@ pub fn run(
 pub fn thrown_away(world: &mut World) -> u64 {
     let (now, cores) = (world.now(), world.cores());
     let of = |core| match world.core(core).observe(Question::Core, now) {
-        Insight::Core(insight) => insight.thrown_away,
+        Insight::Core(insight) => insight
+            .count("leveret_fetch_thrown_away_bytes", None)
+            .expect("every core counts it"),
         insight => unreachable!("no core: {insight:?}"),
     };
     (0..cores).map(of).sum()

@@ -5510,6 +5510,137 @@ impl ::core::fmt::Debug for Status<'_> {
       ds.finish()
   }
 }
+pub enum FigureOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Figure<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Figure<'a> {
+  type Inner = Figure<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Figure<'a> {
+  pub const VT_KEY: ::flatbuffers::VOffsetT = 4;
+  pub const VT_COUNT: ::flatbuffers::VOffsetT = 6;
+  pub const VT_RATE: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Figure { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args FigureArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Figure<'bldr>> {
+    let mut builder = FigureBuilder::new(_fbb);
+    if let Some(x) = args.rate { builder.add_rate(x); }
+    builder.add_count(args.count);
+    if let Some(x) = args.key { builder.add_key(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn key(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Figure::VT_KEY, None).unwrap()}
+  }
+  #[inline]
+  pub fn count(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Figure::VT_COUNT, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn rate(&self) -> Option<f64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<f64>(Figure::VT_RATE, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Figure<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("key", Self::VT_KEY, true)?
+     .visit_field::<u64>("count", Self::VT_COUNT, false)?
+     .visit_field::<f64>("rate", Self::VT_RATE, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct FigureArgs<'a> {
+    pub key: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub count: u64,
+    pub rate: Option<f64>,
+}
+impl<'a> Default for FigureArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    FigureArgs {
+      key: None, // required field
+      count: 0,
+      rate: None,
+    }
+  }
+}
+
+pub struct FigureBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> FigureBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_key(&mut self, key: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Figure::VT_KEY, key);
+  }
+  #[inline]
+  pub fn add_count(&mut self, count: u64) {
+    self.fbb_.push_slot::<u64>(Figure::VT_COUNT, count, 0);
+  }
+  #[inline]
+  pub fn add_rate(&mut self, rate: f64) {
+    self.fbb_.push_slot_always::<f64>(Figure::VT_RATE, rate);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> FigureBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    FigureBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Figure<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Figure::VT_KEY,"key");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Figure<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Figure");
+      ds.field("key", &self.key());
+      ds.field("count", &self.count());
+      ds.field("rate", &self.rate());
+      ds.finish()
+  }
+}
 pub enum CoreStatusOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -5528,20 +5659,7 @@ impl<'a> ::flatbuffers::Follow<'a> for CoreStatus<'a> {
 impl<'a> CoreStatus<'a> {
   pub const VT_CORE: ::flatbuffers::VOffsetT = 4;
   pub const VT_CPU: ::flatbuffers::VOffsetT = 6;
-  pub const VT_CONNECTIONS: ::flatbuffers::VOffsetT = 8;
-  pub const VT_PARTITIONS: ::flatbuffers::VOffsetT = 10;
-  pub const VT_MEMORY_USED: ::flatbuffers::VOffsetT = 12;
-  pub const VT_MEMORY_BUDGET: ::flatbuffers::VOffsetT = 14;
-  pub const VT_JOURNAL_USED: ::flatbuffers::VOffsetT = 16;
-  pub const VT_JOURNAL_SIZE: ::flatbuffers::VOffsetT = 18;
-  pub const VT_BATCHES_IN: ::flatbuffers::VOffsetT = 20;
-  pub const VT_RECORDS_IN: ::flatbuffers::VOffsetT = 22;
-  pub const VT_BYTES_IN: ::flatbuffers::VOffsetT = 24;
-  pub const VT_BYTES_OUT: ::flatbuffers::VOffsetT = 26;
-  pub const VT_RECORDS_IN_PER_SECOND: ::flatbuffers::VOffsetT = 28;
-  pub const VT_BYTES_IN_PER_SECOND: ::flatbuffers::VOffsetT = 30;
-  pub const VT_BYTES_OUT_PER_SECOND: ::flatbuffers::VOffsetT = 32;
-  pub const VT_LONGEST_TURN_US: ::flatbuffers::VOffsetT = 34;
+  pub const VT_FIGURES: ::flatbuffers::VOffsetT = 36;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -5550,23 +5668,10 @@ impl<'a> CoreStatus<'a> {
   #[allow(unused_mut)]
   pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
     _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args CoreStatusArgs
+    args: &'args CoreStatusArgs<'args>
   ) -> ::flatbuffers::WIPOffset<CoreStatus<'bldr>> {
     let mut builder = CoreStatusBuilder::new(_fbb);
-    builder.add_longest_turn_us(args.longest_turn_us);
-    builder.add_bytes_out_per_second(args.bytes_out_per_second);
-    builder.add_bytes_in_per_second(args.bytes_in_per_second);
-    builder.add_records_in_per_second(args.records_in_per_second);
-    builder.add_bytes_out(args.bytes_out);
-    builder.add_bytes_in(args.bytes_in);
-    builder.add_records_in(args.records_in);
-    builder.add_batches_in(args.batches_in);
-    builder.add_journal_size(args.journal_size);
-    builder.add_journal_used(args.journal_used);
-    builder.add_memory_budget(args.memory_budget);
-    builder.add_memory_used(args.memory_used);
-    builder.add_partitions(args.partitions);
-    builder.add_connections(args.connections);
+    if let Some(x) = args.figures { builder.add_figures(x); }
     builder.add_cpu(args.cpu);
     builder.add_core(args.core);
     builder.finish()
@@ -5588,102 +5693,11 @@ impl<'a> CoreStatus<'a> {
     unsafe { self._tab.get::<u32>(CoreStatus::VT_CPU, Some(0)).unwrap()}
   }
   #[inline]
-  pub fn connections(&self) -> u32 {
+  pub fn figures(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Figure<'a>>>> {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(CoreStatus::VT_CONNECTIONS, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn partitions(&self) -> u32 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u32>(CoreStatus::VT_PARTITIONS, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn memory_used(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(CoreStatus::VT_MEMORY_USED, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn memory_budget(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(CoreStatus::VT_MEMORY_BUDGET, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn journal_used(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(CoreStatus::VT_JOURNAL_USED, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn journal_size(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(CoreStatus::VT_JOURNAL_SIZE, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn batches_in(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(CoreStatus::VT_BATCHES_IN, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn records_in(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(CoreStatus::VT_RECORDS_IN, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn bytes_in(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(CoreStatus::VT_BYTES_IN, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn bytes_out(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(CoreStatus::VT_BYTES_OUT, Some(0)).unwrap()}
-  }
-  #[inline]
-  pub fn records_in_per_second(&self) -> f64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<f64>(CoreStatus::VT_RECORDS_IN_PER_SECOND, Some(0.0)).unwrap()}
-  }
-  #[inline]
-  pub fn bytes_in_per_second(&self) -> f64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<f64>(CoreStatus::VT_BYTES_IN_PER_SECOND, Some(0.0)).unwrap()}
-  }
-  #[inline]
-  pub fn bytes_out_per_second(&self) -> f64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<f64>(CoreStatus::VT_BYTES_OUT_PER_SECOND, Some(0.0)).unwrap()}
-  }
-  #[inline]
-  pub fn longest_turn_us(&self) -> u64 {
-    // Safety:
-    // Created from valid Table for this object
-    // which contains a valid value in this slot
-    unsafe { self._tab.get::<u64>(CoreStatus::VT_LONGEST_TURN_US, Some(0)).unwrap()}
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Figure>>>>(CoreStatus::VT_FIGURES, None)}
   }
 }
 
@@ -5695,62 +5709,23 @@ impl ::flatbuffers::Verifiable for CoreStatus<'_> {
     v.visit_table(pos)?
      .visit_field::<u16>("core", Self::VT_CORE, false)?
      .visit_field::<u32>("cpu", Self::VT_CPU, false)?
-     .visit_field::<u32>("connections", Self::VT_CONNECTIONS, false)?
-     .visit_field::<u32>("partitions", Self::VT_PARTITIONS, false)?
-     .visit_field::<u64>("memory_used", Self::VT_MEMORY_USED, false)?
-     .visit_field::<u64>("memory_budget", Self::VT_MEMORY_BUDGET, false)?
-     .visit_field::<u64>("journal_used", Self::VT_JOURNAL_USED, false)?
-     .visit_field::<u64>("journal_size", Self::VT_JOURNAL_SIZE, false)?
-     .visit_field::<u64>("batches_in", Self::VT_BATCHES_IN, false)?
-     .visit_field::<u64>("records_in", Self::VT_RECORDS_IN, false)?
-     .visit_field::<u64>("bytes_in", Self::VT_BYTES_IN, false)?
-     .visit_field::<u64>("bytes_out", Self::VT_BYTES_OUT, false)?
-     .visit_field::<f64>("records_in_per_second", Self::VT_RECORDS_IN_PER_SECOND, false)?
-     .visit_field::<f64>("bytes_in_per_second", Self::VT_BYTES_IN_PER_SECOND, false)?
-     .visit_field::<f64>("bytes_out_per_second", Self::VT_BYTES_OUT_PER_SECOND, false)?
-     .visit_field::<u64>("longest_turn_us", Self::VT_LONGEST_TURN_US, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Figure>>>>("figures", Self::VT_FIGURES, false)?
      .finish();
     Ok(())
   }
 }
-pub struct CoreStatusArgs {
+pub struct CoreStatusArgs<'a> {
     pub core: u16,
     pub cpu: u32,
-    pub connections: u32,
-    pub partitions: u32,
-    pub memory_used: u64,
-    pub memory_budget: u64,
-    pub journal_used: u64,
-    pub journal_size: u64,
-    pub batches_in: u64,
-    pub records_in: u64,
-    pub bytes_in: u64,
-    pub bytes_out: u64,
-    pub records_in_per_second: f64,
-    pub bytes_in_per_second: f64,
-    pub bytes_out_per_second: f64,
-    pub longest_turn_us: u64,
+    pub figures: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Figure<'a>>>>>,
 }
-impl<'a> Default for CoreStatusArgs {
+impl<'a> Default for CoreStatusArgs<'a> {
   #[inline]
   fn default() -> Self {
     CoreStatusArgs {
       core: 0,
       cpu: 0,
-      connections: 0,
-      partitions: 0,
-      memory_used: 0,
-      memory_budget: 0,
-      journal_used: 0,
-      journal_size: 0,
-      batches_in: 0,
-      records_in: 0,
-      bytes_in: 0,
-      bytes_out: 0,
-      records_in_per_second: 0.0,
-      bytes_in_per_second: 0.0,
-      bytes_out_per_second: 0.0,
-      longest_turn_us: 0,
+      figures: None,
     }
   }
 }
@@ -5769,60 +5744,8 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CoreStatusBuilder<'a, 'b, A> 
     self.fbb_.push_slot::<u32>(CoreStatus::VT_CPU, cpu, 0);
   }
   #[inline]
-  pub fn add_connections(&mut self, connections: u32) {
-    self.fbb_.push_slot::<u32>(CoreStatus::VT_CONNECTIONS, connections, 0);
-  }
-  #[inline]
-  pub fn add_partitions(&mut self, partitions: u32) {
-    self.fbb_.push_slot::<u32>(CoreStatus::VT_PARTITIONS, partitions, 0);
-  }
-  #[inline]
-  pub fn add_memory_used(&mut self, memory_used: u64) {
-    self.fbb_.push_slot::<u64>(CoreStatus::VT_MEMORY_USED, memory_used, 0);
-  }
-  #[inline]
-  pub fn add_memory_budget(&mut self, memory_budget: u64) {
-    self.fbb_.push_slot::<u64>(CoreStatus::VT_MEMORY_BUDGET, memory_budget, 0);
-  }
-  #[inline]
-  pub fn add_journal_used(&mut self, journal_used: u64) {
-    self.fbb_.push_slot::<u64>(CoreStatus::VT_JOURNAL_USED, journal_used, 0);
-  }
-  #[inline]
-  pub fn add_journal_size(&mut self, journal_size: u64) {
-    self.fbb_.push_slot::<u64>(CoreStatus::VT_JOURNAL_SIZE, journal_size, 0);
-  }
-  #[inline]
-  pub fn add_batches_in(&mut self, batches_in: u64) {
-    self.fbb_.push_slot::<u64>(CoreStatus::VT_BATCHES_IN, batches_in, 0);
-  }
-  #[inline]
-  pub fn add_records_in(&mut self, records_in: u64) {
-    self.fbb_.push_slot::<u64>(CoreStatus::VT_RECORDS_IN, records_in, 0);
-  }
-  #[inline]
-  pub fn add_bytes_in(&mut self, bytes_in: u64) {
-    self.fbb_.push_slot::<u64>(CoreStatus::VT_BYTES_IN, bytes_in, 0);
-  }
-  #[inline]
-  pub fn add_bytes_out(&mut self, bytes_out: u64) {
-    self.fbb_.push_slot::<u64>(CoreStatus::VT_BYTES_OUT, bytes_out, 0);
-  }
-  #[inline]
-  pub fn add_records_in_per_second(&mut self, records_in_per_second: f64) {
-    self.fbb_.push_slot::<f64>(CoreStatus::VT_RECORDS_IN_PER_SECOND, records_in_per_second, 0.0);
-  }
-  #[inline]
-  pub fn add_bytes_in_per_second(&mut self, bytes_in_per_second: f64) {
-    self.fbb_.push_slot::<f64>(CoreStatus::VT_BYTES_IN_PER_SECOND, bytes_in_per_second, 0.0);
-  }
-  #[inline]
-  pub fn add_bytes_out_per_second(&mut self, bytes_out_per_second: f64) {
-    self.fbb_.push_slot::<f64>(CoreStatus::VT_BYTES_OUT_PER_SECOND, bytes_out_per_second, 0.0);
-  }
-  #[inline]
-  pub fn add_longest_turn_us(&mut self, longest_turn_us: u64) {
-    self.fbb_.push_slot::<u64>(CoreStatus::VT_LONGEST_TURN_US, longest_turn_us, 0);
+  pub fn add_figures(&mut self, figures: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Figure<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CoreStatus::VT_FIGURES, figures);
   }
   #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CoreStatusBuilder<'a, 'b, A> {
@@ -5844,20 +5767,7 @@ impl ::core::fmt::Debug for CoreStatus<'_> {
     let mut ds = f.debug_struct("CoreStatus");
       ds.field("core", &self.core());
       ds.field("cpu", &self.cpu());
-      ds.field("connections", &self.connections());
-      ds.field("partitions", &self.partitions());
-      ds.field("memory_used", &self.memory_used());
-      ds.field("memory_budget", &self.memory_budget());
-      ds.field("journal_used", &self.journal_used());
-      ds.field("journal_size", &self.journal_size());
-      ds.field("batches_in", &self.batches_in());
-      ds.field("records_in", &self.records_in());
-      ds.field("bytes_in", &self.bytes_in());
-      ds.field("bytes_out", &self.bytes_out());
-      ds.field("records_in_per_second", &self.records_in_per_second());
-      ds.field("bytes_in_per_second", &self.bytes_in_per_second());
-      ds.field("bytes_out_per_second", &self.bytes_out_per_second());
-      ds.field("longest_turn_us", &self.longest_turn_us());
+      ds.field("figures", &self.figures());
       ds.finish()
   }
 }

@@ -44,10 +44,10 @@ pub use request::{
     Request,
 };
 pub use response::{
-    AlterTopicOk, ConfigEntry, ConfigSource, CoreStatus, CreateTopicOk, DamagedLog, ErrorResponse,
-    FetchOk, FetchedPartition, HelloOk, InitProducerOk, ListOffsetsOk, MetadataOk,
-    PartitionDescription, ProduceOk, Response, ShortDisk, Shortage, StatusOk, StoppedLog,
-    TopicDescription, TopicLines, TopicSummary,
+    AlterTopicOk, ConfigEntry, ConfigSource, CoreFigure, CoreStatus, CreateTopicOk, DamagedLog,
+    ErrorResponse, FetchOk, FetchedPartition, FigureValue, HelloOk, InitProducerOk, ListOffsetsOk,
+    MetadataOk, PartitionDescription, ProduceOk, Response, ShortDisk, Shortage, StatusOk,
+    StoppedLog, TopicDescription, TopicLines, TopicSummary,
 };
 pub use table::DecodeError;
 pub use types::{CorrelationId, Level, Offset, PartitionId, ProducerId, TopicId};

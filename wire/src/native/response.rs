@@ -16,7 +16,9 @@ mod status;
 mod topics;
 
 pub use lines::TopicLines;
-pub use status::{CoreStatus, DamagedLog, ShortDisk, Shortage, StatusOk, StoppedLog};
+pub use status::{
+    CoreFigure, CoreStatus, DamagedLog, FigureValue, ShortDisk, Shortage, StatusOk, StoppedLog,
+};
 pub use topics::{ConfigEntry, ConfigSource, PartitionDescription, TopicDescription, TopicSummary};
 
 /// One response, borrowed from the frame that it came in or from whoever sends it.

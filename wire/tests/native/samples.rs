@@ -213,20 +213,20 @@ fn status() -> StatusOk<'static> {
         cores: vec![CoreStatus {
             core: 1,
             cpu: 3,
-            connections: 4,
-            partitions: 8,
-            memory_used: 5,
-            memory_budget: 6,
-            journal_used: 7,
-            journal_size: 8,
-            batches_in: 9,
-            records_in: 10,
-            bytes_in: 11,
-            bytes_out: 12,
-            records_in_per_second: 1.5,
-            bytes_in_per_second: 2.5,
-            bytes_out_per_second: 3.5,
-            longest_turn_us: 1234,
+            figures: vec![
+                CoreFigure {
+                    key: "connections",
+                    value: FigureValue::Count(4),
+                },
+                CoreFigure {
+                    key: "records_in_per_second",
+                    value: FigureValue::Rate(1.5),
+                },
+                CoreFigure {
+                    key: "bytes_out_per_second",
+                    value: FigureValue::Rate(0.0),
+                },
+            ],
         }],
         stopped_logs: vec![StoppedLog {
             topic: "orders",

@@ -4,14 +4,15 @@ use leveret_storage::io::BufPool;
 use leveret_storage::store::DiskSpace;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::native::{
-    CoreStatus, CorrelationId, DamagedLog, Offset, PartitionId, Response, ShortDisk, Shortage,
-    StatusOk, StoppedLog,
+    CoreFigure, CoreStatus, CorrelationId, DamagedLog, FigureValue, Offset, PartitionId, Response,
+    ShortDisk, Shortage, StatusOk, StoppedLog,
 };
 
 use super::gathered::Gathered;
 use super::{Asker, level_out};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
+use crate::core::figures::Reading;
 use crate::core::hop::Call;
 use crate::core::status::CoreReport;
 
@@ -80,23 +81,18 @@ fn short_disk(report: &CoreReport) -> Option<ShortDisk<'_>> {
     })
 }
 
-fn core_status(report: &CoreReport) -> CoreStatus {
+fn core_status(report: &CoreReport) -> CoreStatus<'_> {
+    let figures = report.keyed().filter_map(|(key, reading)| {
+        let value = match reading {
+            Reading::Count(count) => FigureValue::Count(*count),
+            Reading::Rate(rate) => FigureValue::Rate(*rate),
+            Reading::Spread(_) => return None,
+        };
+        Some(CoreFigure { key, value })
+    });
     CoreStatus {
         core: report.core.0,
         cpu: report.cpu,
-        connections: report.connections,
-        partitions: report.partitions,
-        memory_used: report.memory_used,
-        memory_budget: report.memory_budget,
-        journal_used: report.journal_used,
-        journal_size: report.journal_size,
-        batches_in: report.totals.batches_in,
-        records_in: report.totals.records_in,
-        bytes_in: report.totals.bytes_in,
-        bytes_out: report.totals.bytes_out,
-        records_in_per_second: report.rates.records_in,
-        bytes_in_per_second: report.rates.bytes_in,
-        bytes_out_per_second: report.rates.bytes_out,
-        longest_turn_us: report.longest_turn_us,
+        figures: figures.collect(),
     }
 }

@@ -110,7 +110,7 @@ impl World {
         let Insight::Core(insight) = self.tell(core, Question::Core) else {
             panic!("no answer to the question");
         };
-        insight.report.partitions as usize
+        insight.count("leveret_partitions", None).unwrap() as usize
     }
 
     /// Messages between cores that are under way.

@@ -1,6 +1,6 @@
 //! How the broker is, core by core.
 
-use flatbuffers::FlatBufferBuilder;
+use flatbuffers::{FlatBufferBuilder, WIPOffset};
 
 use super::super::Kind;
 use super::super::generated::leveret::native as fb;
@@ -23,7 +23,7 @@ pub struct StatusOk<'a> {
     /// How many partitions they have together.
     pub partitions: u32,
     /// Its cores, by number.
-    pub cores: Vec<CoreStatus>,
+    pub cores: Vec<CoreStatus<'a>>,
     /// Logs that stopped after a storage error, so many of a core as the broker likes to name.
     pub stopped_logs: Vec<StoppedLog<'a>>,
     /// Cores that take no records for want of disk space; the others have room.
@@ -32,41 +32,33 @@ pub struct StatusOk<'a> {
     pub damaged_logs: Vec<DamagedLog<'a>>,
 }
 
-/// One core: totals since the start, and rates as means over its last few seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CoreStatus {
+/// One core.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CoreStatus<'a> {
     /// Its number.
     pub core: u16,
     /// The CPU that it is pinned to.
     pub cpu: u32,
-    /// Connections that are open.
-    pub connections: u32,
-    /// Partitions that it owns.
-    pub partitions: u32,
-    /// Bytes taken from its memory budget.
-    pub memory_used: u64,
-    /// Its memory budget in bytes.
-    pub memory_budget: u64,
-    /// Bytes of its journal that are still needed.
-    pub journal_used: u64,
-    /// Bytes of its journal.
-    pub journal_size: u64,
-    /// Record batches appended.
-    pub batches_in: u64,
-    /// Records appended.
-    pub records_in: u64,
-    /// Bytes of record batches appended.
-    pub bytes_in: u64,
-    /// Bytes of record batches sent to consumers.
-    pub bytes_out: u64,
-    /// Records appended per second.
-    pub records_in_per_second: f64,
-    /// Bytes appended per second.
-    pub bytes_in_per_second: f64,
-    /// Bytes sent to consumers per second.
-    pub bytes_out_per_second: f64,
-    /// The most CPU time that one turn of its loop took, microseconds; 0 if none took a millisecond.
-    pub longest_turn_us: u64,
+    /// What it counts, each once, in the broker's order.
+    pub figures: Vec<CoreFigure<'a>>,
+}
+
+/// A figure of a core.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CoreFigure<'a> {
+    /// The key that it has in the broker's JSON.
+    pub key: &'a str,
+    /// What it is now.
+    pub value: FigureValue,
+}
+
+/// What a figure is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FigureValue {
+    /// A total since the broker started, or how much there is now, in the unit that the key names.
+    Count(u64),
+    /// A mean per second over the core's last few seconds.
+    Rate(f64),
 }
 
 /// A log that takes nothing until the next start.
@@ -158,7 +150,7 @@ impl<'a> StatusOk<'a> {
         let cores: Vec<_> = self
             .cores
             .iter()
-            .map(|core| fb::CoreStatus::create(fbb, &core_args(core)))
+            .map(|core| build_core(fbb, core))
             .collect();
         let stopped_logs: Vec<_> = self
             .stopped_logs
@@ -228,44 +220,43 @@ fn read_disk(table: fb::ShortDisk<'_>) -> ShortDisk<'_> {
     }
 }
 
-fn read_core(table: fb::CoreStatus<'_>) -> CoreStatus {
+fn read_core(table: fb::CoreStatus<'_>) -> CoreStatus<'_> {
+    let figures = table.figures().into_iter().flatten();
     CoreStatus {
         core: table.core(),
         cpu: table.cpu(),
-        connections: table.connections(),
-        partitions: table.partitions(),
-        memory_used: table.memory_used(),
-        memory_budget: table.memory_budget(),
-        journal_used: table.journal_used(),
-        journal_size: table.journal_size(),
-        batches_in: table.batches_in(),
-        records_in: table.records_in(),
-        bytes_in: table.bytes_in(),
-        bytes_out: table.bytes_out(),
-        records_in_per_second: table.records_in_per_second(),
-        bytes_in_per_second: table.bytes_in_per_second(),
-        bytes_out_per_second: table.bytes_out_per_second(),
-        longest_turn_us: table.longest_turn_us(),
+        figures: figures.map(read_figure).collect(),
     }
 }
 
-fn core_args(core: &CoreStatus) -> fb::CoreStatusArgs {
-    fb::CoreStatusArgs {
+fn read_figure(table: fb::Figure<'_>) -> CoreFigure<'_> {
+    let count = FigureValue::Count(table.count());
+    CoreFigure {
+        key: table.key(),
+        value: table.rate().map_or(count, FigureValue::Rate),
+    }
+}
+
+fn build_core<'f>(
+    fbb: &mut FlatBufferBuilder<'f>,
+    core: &CoreStatus<'_>,
+) -> WIPOffset<fb::CoreStatus<'f>> {
+    let figures: Vec<_> = core
+        .figures
+        .iter()
+        .map(|figure| {
+            let (count, rate) = match figure.value {
+                FigureValue::Count(count) => (count, None),
+                FigureValue::Rate(rate) => (0, Some(rate)),
+            };
+            let key = Some(fbb.create_string(figure.key));
+            fb::Figure::create(fbb, &fb::FigureArgs { key, count, rate })
+        })
+        .collect();
+    let args = fb::CoreStatusArgs {
         core: core.core,
         cpu: core.cpu,
-        connections: core.connections,
-        partitions: core.partitions,
-        memory_used: core.memory_used,
-        memory_budget: core.memory_budget,
-        journal_used: core.journal_used,
-        journal_size: core.journal_size,
-        batches_in: core.batches_in,
-        records_in: core.records_in,
-        bytes_in: core.bytes_in,
-        bytes_out: core.bytes_out,
-        records_in_per_second: core.records_in_per_second,
-        bytes_in_per_second: core.bytes_in_per_second,
-        bytes_out_per_second: core.bytes_out_per_second,
-        longest_turn_us: core.longest_turn_us,
-    }
+        figures: Some(fbb.create_vector(&figures)),
+    };
+    fb::CoreStatus::create(fbb, &args)
 }
