@@ -1,7 +1,7 @@
 //! One core's partitions joined with its storage: requests go in, replies come out when the
 //! logs' frontiers have passed.
 //!
-//! A shard joins; it does not decide. [`Partition`] says whether a
+//! A shard joins; it does not decide. [`Partition`](crate::partition::Partition) says whether a
 //! batch may be appended and where, [`Topology`](crate::topology::Topology) which logs there are,
 //! `fetch` when a fetch has enough, `watching` when a watch has something, storage what is durable. It refuses to know other cores,
 //! connections and protocols, waits for nothing, and walks over all of its logs never: what waits

@@ -5,7 +5,7 @@
 //! concerns. It refuses to know protocols, connections and files: an entry says what changed, and
 //! that a client hears of it only after every core has installed it is the broker's business.
 //!
-//! Each kind of objects has a folder, and a line in [`kinds`].
+//! Each kind of objects has a folder, and a line in `kinds`.
 
 mod cluster;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //!
 //! Clients connect, hang up, reset and pause, send halves, pipeline, name another core, produce at every level
 //! (idempotent or not), read, wait for records, subscribe, and make, alter and delete topics. An oracle per kind of object
-//! knows what must be true: [`topics`] of topics and their settings, the ledger of partitions. What one core has
+//! knows what must be true: `topics` of topics and their settings, the ledger of partitions. What one core has
 //! acknowledged every core knows at once; what is under way is answered, and when it is quiet nothing is held.
 
 mod acts;
