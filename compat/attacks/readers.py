@@ -2,14 +2,12 @@
 
 import contextlib
 import http.client
-import os
 import select
-import signal
 import threading
 import time
 
 from leveret import Failed, check
-from tools import Good, PROOF, READ_MOST, SECONDS, SHORT, SLACK, ask, close_all, connect, fetch, give, hold, metric, produce, serve, under
+from tools import Apart, Good, PROOF, READ_MOST, SECONDS, SHORT, SLACK, ask, close_all, connect, fetch, give, hold, metric, produce, serve, under
 
 
 class Gauge:
@@ -83,19 +81,9 @@ def stalled(directory):
             f"longest turn {turn * 1e3:.1f} ms; allowed more {wide / (1 << 20):.0f} MiB")
 
 
-class Piped:
+class Piped(Apart):
     """A process of its own with so many peers that pipeline fetches and read none, but for every other one that reads some first; those that
     are closed come again."""
-
-    def __init__(self, broker, count):
-        # It ends with this one, however that ends.
-        self.parent = os.getpid()
-        self.pid = os.fork()
-        if not self.pid:
-            try:
-                self.go(broker, count)
-            finally:
-                os._exit(0)
 
     def go(self, broker, count):
         poll, conns = select.epoll(), {}
@@ -111,7 +99,7 @@ class Piped:
             poll.register(conn, select.EPOLLRDHUP)
         for number in range(count):
             threading.Thread(target=self.again, args=(come, number), daemon=True).start()
-        while os.getppid() == self.parent:
+        while self.is_wanted():
             for fd, _ in poll.poll(0.1):
                 poll.unregister(fd)
                 conn, number = conns.pop(fd)
@@ -122,10 +110,6 @@ class Piped:
     def again(come, number):
         with contextlib.suppress(OSError, Failed):
             come(number)
-
-    def close(self):
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
 
 
 class Newcomers:

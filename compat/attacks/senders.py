@@ -1,17 +1,15 @@
 """Attacks by peers that send halves of requests: see `run`."""
 
 import contextlib
-import os
 import random
 import select
-import signal
 import socket
 import struct
 import threading
 import time
 
 from leveret import Failed, check, say
-from tools import Good, LONG, LONG_MOST, AWAITED, NEW_MOST, PROVEN_MOST, PROMISE, SECONDS, ask, close_all, connect, give, hold, metric, produce, serve, under, live, request
+from tools import Apart, Good, LONG, LONG_MOST, AWAITED, NEW_MOST, PROVEN_MOST, PROMISE, SECONDS, ask, close_all, connect, give, hold, metric, produce, serve, under, live, request
 
 
 def promise(broker):
@@ -41,33 +39,26 @@ def promises(directory):
     return f"p99 {p99 * 1e3:.1f} ms beside {before * 1e3:.1f}, longest {longest:.3f} s; with 1 MiB {held_up:.1f} s"
 
 
-class Again:
+class Again(Apart):
     """A process of its own with so many peers that send `first` and half of a request, and come again whenever they are closed."""
 
     def __init__(self, broker, count, first=b""):
         self.first = first
-        # It ends with this one, however that ends.
-        self.parent = os.getpid()
-        self.pid = os.fork()
-        if not self.pid:
-            try:
-                self.go(broker.kafka, count)
-            finally:
-                os._exit(0)
+        super().__init__(broker, count)
 
-    def go(self, address, count):
+    def go(self, broker, count):
         halves = [self.first + struct.pack(">ihhi", 2 * size, 0, 7, 1) + bytes(size) for size in (450_000, 30_000)]
         left, poll = {}, select.epoll()
 
         def come(number):
-            host, port = address.rsplit(":", 1)
+            host, port = broker.kafka.rsplit(":", 1)
             conn = socket.create_connection((host, int(port)))
             conn.setblocking(False)
             left[conn.fileno()] = [conn, number, memoryview(halves[number % 5 == 4])]
             poll.register(conn, select.EPOLLIN | select.EPOLLOUT)
         for number in range(count):
             come(number)
-        while os.getppid() == self.parent:
+        while self.is_wanted():
             for fd, events in poll.poll():
                 conn, number, data = left[fd]
                 try:
@@ -83,10 +74,6 @@ class Again:
                     del left[fd]
                     conn.close()
                     come(number)
-
-    def close(self):
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
 
 
 def again(directory):

@@ -1,6 +1,7 @@
 """What the attacks have in common: requests as bytes, a good producer or reader that notes how long each of its requests takes, and limits."""
 
 import os
+import signal
 import socket
 import struct
 import sys
@@ -8,8 +9,10 @@ import threading
 import time
 import urllib.request
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
+for folder in ("harness", "kafka"):
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", folder))
 from leveret import ROOT, SMALL, Broker, Failed, LongTurn, check
+from wire import batch, string
 
 # Who measures must not wait for other threads of this process, which only read.
 sys.setswitchinterval(0.0005)
@@ -29,22 +32,6 @@ PROVEN_MOST, NEW_MOST = (2, 10) if WIDER > 1 else (0.2, 4)
 READ_MOST, PROOF = 1.5 if WIDER == 1 else 10, 5_500_000
 # The most CPU that one turn of a core may use, seconds.
 TURN = 0.005 * WIDER
-TABLE = []
-for byte in range(256):
-    for _ in range(8):
-        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-    TABLE.append(byte)
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ TABLE[(crc ^ byte) & 255]
-    return crc ^ 0xFFFFFFFF
-
-
-def string(text):
-    return struct.pack(">h", len(text)) + text.encode()
 
 
 def request(api, version, body):
@@ -54,20 +41,8 @@ def request(api, version, body):
 
 def produce(topic, size):
     """Produce version 3 of one record in partition 0, acks=all."""
-    value = b"v" * size
-
-    def varint(n):
-        n, out = n << 1, b""
-        while n > 127:
-            out, n = out + bytes([n & 127 | 128]), n >> 7
-        return out + bytes([n])
-    record = b"\0\0\0" + b"\x01" + varint(len(value)) + value + b"\0"
-    record = varint(len(record)) + record
-    now = int(time.time() * 1000)
-    tail = struct.pack(">hiqqqhii", 0, 0, now, now, -1, -1, -1, 1) + record
-    batch = struct.pack(">iBI", -1, 2, crc32c(tail)) + tail
-    batch = struct.pack(">qi", 0, len(batch)) + batch
-    body = struct.pack(">hhii", -1, -1, 30_000, 1) + string(topic) + struct.pack(">iii", 1, 0, len(batch)) + batch
+    records = batch([b"v" * size], timestamp=int(time.time() * 1000))
+    body = struct.pack(">hhii", -1, -1, 30_000, 1) + string(topic) + struct.pack(">iii", 1, 0, len(records)) + records
     return request(0, 3, body)
 
 
@@ -176,6 +151,26 @@ class Good:
         times = sorted(self.times)
         check(len(times) >= least, f"only {len(times)} records in all: {times}")
         return times[len(times) * 99 // 100], times[-1]
+
+
+class Apart:
+    """A process of its own with so many peers, which `go` plays. It ends with this one, however that ends."""
+
+    def __init__(self, broker, count):
+        self.parent = os.getpid()
+        self.pid = os.fork()
+        if not self.pid:
+            try:
+                self.go(broker, count)
+            finally:
+                os._exit(0)
+
+    def is_wanted(self):
+        return os.getppid() == self.parent
+
+    def close(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
 
 
 def metric(broker, name, *having):

@@ -229,15 +229,6 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    /// A batch that is to stay in memory, of a frame of so many bytes: it is copied if that would hold
-    /// more of the frame beside it than itself.
-    pub(super) fn detach(&mut self, batch: BytesMut, frame: usize) -> BytesMut {
-        match batch.len() > SMALL_ENTRY && batch.len() < frame / 2 {
-            true => self.copy_records(&batch),
-            false => batch,
-        }
-    }
-
     pub(super) fn block(&mut self, conn: ConnId, why: Blocked) {
         if let Some(session) = self.sessions.get(conn)
             && session.blocked.is_none()

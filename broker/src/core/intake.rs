@@ -6,6 +6,7 @@
 //! of the budget it holds is the protocol's to say, and what to do with it.
 
 use bytes::BytesMut;
+use leveret_storage::store::SMALL_ENTRY;
 
 /// Frames up to this length are gathered from received chunks; longer ones want a permit and a
 /// receive into place. Bytes.
@@ -103,6 +104,15 @@ pub(super) fn make_room(buffer: &mut BytesMut, piece: usize, len: usize) {
     let have = buffer.len();
     if buffer.capacity() - have < piece {
         buffer.reserve(len - have);
+    }
+}
+
+/// A batch that is to stay in memory, of a frame of so many bytes: it is copied if that would hold
+/// more of the frame beside it than itself. (The log copies a small one.)
+pub(super) fn detach(batch: BytesMut, frame: usize) -> BytesMut {
+    match batch.len() > SMALL_ENTRY && batch.len() < frame / 2 {
+        true => BytesMut::from(&batch[..]),
+        false => batch,
     }
 }
 

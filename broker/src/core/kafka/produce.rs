@@ -20,6 +20,7 @@ use super::{Asker, Known, errors};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
 use crate::core::hop::Call;
+use crate::core::intake::detach;
 use crate::core::once::{Mention, Mentions};
 use crate::core::places::Places;
 
@@ -302,7 +303,7 @@ impl<P: BufPool> Core<P> {
             let mut batch = frame.split_to(at.end - cut);
             let batch = batch.split_off(at.start - cut);
             cut = at.end;
-            let batch = self.detach(batch, whole);
+            let batch = detach(batch, whole);
             self.ask_part(gather, owner, Call::Produce { log, batch, level }, now);
         }
         self.all_asked(gather, now);

@@ -14,6 +14,7 @@ use super::api::Frame;
 use super::produce::{Batch, Line, level_of};
 use crate::core::Core;
 use crate::core::hop::{Answer, Call};
+use crate::core::intake::detach;
 use crate::core::pending::Waiting;
 
 /// A produce to one partition before its batch is cut out of the frame.
@@ -50,7 +51,7 @@ impl<P: BufPool> Core<P> {
         let whole = frame.bytes.len();
         let mut batch = frame.bytes.split_to(at.end);
         let batch = batch.split_off(at.start);
-        let batch = self.detach(batch, whole);
+        let batch = detach(batch, whole);
         let waiting = Waiting::Kafka(SingleProduce {
             asker,
             deadline,

@@ -7,7 +7,7 @@ use leveret_wire::native::{CorrelationId, ErrorCode, FrameHeader, FrameLimits, K
 
 use crate::core::Core;
 use crate::core::boundary::ConnId;
-use crate::core::intake::{Frame, Look, SMALL_FRAME};
+use crate::core::intake::{Frame, Look, SMALL_FRAME, detach};
 use crate::core::session::ProtocolState;
 
 /// How far a connection has come. Named for what may come next.
@@ -78,7 +78,7 @@ impl<P: BufPool> Core<P> {
         let header = self.header_of(&frame);
         let whole = frame.len();
         let payload = frame.split_off(header.payload_range().start);
-        let payload = self.detach(payload, whole);
+        let payload = detach(payload, whole);
         let head = &frame[header.header_range()];
         self.dispatch(conn, &header, head, payload, permit, now);
     }

@@ -182,6 +182,25 @@ impl LogState {
         self.segmented.files.as_ref()?.job.as_ref()
     }
 
+    /// Its files, and the write to its segment that is under way.
+    ///
+    /// # Panics
+    /// If none is.
+    pub(crate) fn flushing(&self) -> (&Files, &Job) {
+        let files = self.segmented.files.as_ref();
+        let files = files.expect("a flushing log has files");
+        (files, files.job.as_ref().expect("job under way"))
+    }
+
+    /// Its files, while a write to its segment is under way.
+    ///
+    /// # Panics
+    /// If it has none.
+    pub(crate) fn flushing_files(&mut self) -> &mut Files {
+        let files = self.segmented.files.as_mut();
+        files.expect("a flushing log has files")
+    }
+
     /// Whether all its entries are placed.
     pub(crate) fn is_placed(&self) -> bool {
         self.placing.next == self.at.ordered.0

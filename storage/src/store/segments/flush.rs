@@ -21,12 +21,16 @@ use crate::store::space::is_refusal;
 
 impl<P: BufPool> Store<P> {
     pub(crate) fn job_mut(&mut self, key: LogKey) -> &mut Job {
-        let files = self.logs[key]
-            .segmented
-            .files
-            .as_mut()
-            .expect("a flushing log has files");
+        let files = self.logs[key].flushing_files();
         files.job.as_mut().expect("job under way")
+    }
+
+    /// The log's job is over, whatever came of it.
+    fn take_job(&mut self, key: LogKey) -> Job {
+        let files = self.logs[key].flushing_files();
+        let job = files.job.take().expect("job under way");
+        self.writing.end(job.kind);
+        job
     }
 
     /// A step of the log's job is complete.
@@ -77,11 +81,7 @@ impl<P: BufPool> Store<P> {
             let job = self.job_mut(key);
             (job.base, job.stage)
         };
-        let files = self.logs[key]
-            .segmented
-            .files
-            .as_mut()
-            .expect("a flushing log has files");
+        let files = self.logs[key].flushing_files();
         let given = files.writer.as_ref().map_or(0, |writer| writer.given.data);
         let segment = files.segment_at_mut(base).expect("segment being written");
         match stage {
@@ -140,12 +140,7 @@ impl<P: BufPool> Store<P> {
     }
 
     fn write_index(&mut self, key: LogKey) {
-        let log = &mut self.logs[key];
-        let files = log
-            .segmented
-            .files
-            .as_mut()
-            .expect("a flushing log has files");
+        let files = self.logs[key].flushing_files();
         let job = files.job.as_ref().expect("job under way");
         if job.index.is_empty() {
             return;
@@ -207,28 +202,16 @@ impl<P: BufPool> Store<P> {
 
     /// Nobody needs what the job has written: its log is being deleted, or takes no more.
     pub(crate) fn abandon_job(&mut self, key: LogKey) {
-        let log = &mut self.logs[key];
-        let files = log
-            .segmented
-            .files
-            .as_mut()
-            .expect("a flushing log has files");
-        let job = files.job.take().expect("job under way");
-        self.writing.end(job.kind);
+        self.take_job(key);
         self.after_job(key);
     }
 
     /// The job's entries are durable and vouched for: a bulk job's extent record is placed, or
     /// the journal held them all the time.
     pub(crate) fn end_job(&mut self, key: LogKey) {
+        let job = self.take_job(key);
         let log = &mut self.logs[key];
-        let files = log
-            .segmented
-            .files
-            .as_mut()
-            .expect("a flushing log has files");
-        let job = files.job.take().expect("job under way");
-        self.writing.end(job.kind);
+        let files = log.flushing_files();
         let writer = files.writer.as_mut().expect("a job has a writer");
         writer.boundary = round_down(job.stop.min(job.end));
         if job.close {
@@ -257,14 +240,7 @@ impl<P: BufPool> Store<P> {
     /// Something of the job failed: the log stops. What the journal holds of it goes on living
     /// there; what was to be written in bulk was never acknowledged and is given up.
     pub(crate) fn fail_job(&mut self, key: LogKey) {
-        let log = &mut self.logs[key];
-        let files = log
-            .segmented
-            .files
-            .as_mut()
-            .expect("a flushing log has files");
-        let job = files.job.take().expect("job under way");
-        self.writing.end(job.kind);
+        let job = self.take_job(key);
         self.stop_log(key, job.error.unwrap_or_default());
         self.after_job(key);
     }

@@ -41,9 +41,7 @@ impl<P: BufPool> Store<P> {
     /// and so does a write to bytes that the file has already, which is durable as it completes: it
     /// needs no space, so it is the sync within it that failed.
     pub(crate) fn may_be_refused(&self, key: LogKey, step: JobStep) -> bool {
-        let files = self.logs[key].segmented.files.as_ref();
-        let files = files.expect("a flushing log has files");
-        let job = files.job.as_ref().expect("job under way");
+        let (files, job) = self.logs[key].flushing();
         let given = files.writer.as_ref().expect("a job has a writer").given;
         match step {
             JobStep::Sync => false,
@@ -58,14 +56,8 @@ impl<P: BufPool> Store<P> {
     /// Takes a step of the job; `again`: it was refused before.
     pub(crate) fn job_op(&mut self, key: LogKey, step: JobStep, again: bool) {
         let id = self.logs[key].id;
-        let log = &self.logs[key];
-        let files = log
-            .segmented
-            .files
-            .as_ref()
-            .expect("a flushing log has files");
-        let base = files.job.as_ref().expect("job under way").base;
-        let segment = files.segment_at(base).expect("segment being written");
+        let (files, job) = self.logs[key].flushing();
+        let segment = files.segment_at(job.base).expect("segment being written");
         let (file, index) = (segment.file(id), segment.index_file(id));
         let op = match step {
             JobStep::Directory => Op::MakeDir(Dir::Log(id)),
@@ -97,12 +89,7 @@ impl<P: BufPool> Store<P> {
     fn spans_op(&mut self, key: LogKey, first: u32) -> Op<P::Buf> {
         let no_sync = mutated(self.config.mutation, Mutation::SkippedSync);
         let log = &self.logs[key];
-        let files = log
-            .segmented
-            .files
-            .as_ref()
-            .expect("a flushing log has files");
-        let job = files.job.as_ref().expect("job under way");
+        let (files, job) = log.flushing();
         let blocks = job.index.len().div_ceil(SPANS_PER_BLOCK);
         let mut buf = self.pool.alloc(blocks * BLOCK);
         let segment = files.segment_at(job.base).expect("segment being written");
@@ -130,12 +117,7 @@ impl<P: BufPool> Store<P> {
     fn data_op(&mut self, key: LogKey, pos: u64, len: u64) -> Op<P::Buf> {
         let no_sync = mutated(self.config.mutation, Mutation::SkippedSync);
         let log = &self.logs[key];
-        let files = log
-            .segmented
-            .files
-            .as_ref()
-            .expect("a flushing log has files");
-        let job = files.job.as_ref().expect("job under way");
+        let (files, job) = log.flushing();
         let (end, entries, in_place) = (job.end, (job.base, job.to), job.in_place);
         let segment = files.segment_at(job.base).expect("segment being written");
         let file = segment.file(log.id);

@@ -30,12 +30,7 @@ impl<P: BufPool> Store<P> {
         let least = most.min(self.config.segment_write_bytes as u64);
         let log = &self.logs[key];
         let whole = log.settings.segment_bytes.next_multiple_of(BLOCK as u64);
-        let files = log
-            .segmented
-            .files
-            .as_ref()
-            .expect("a flushing log has files");
-        let job = files.job.as_ref().expect("job under way");
+        let (files, job) = log.flushing();
         let writer = files.writer.as_ref().expect("a job has a writer");
         // What closes a segment is the end of it; it may be tiny, and one of very many.
         if job.close || most == 0 {
@@ -81,9 +76,7 @@ impl<P: BufPool> Store<P> {
     /// Gives back what the segment that the log's job closes does not need; whether that is under
     /// way.
     pub(crate) fn trim_closed(&mut self, key: LogKey) -> bool {
-        let files = self.logs[key].segmented.files.as_ref();
-        let files = files.expect("a flushing log has files");
-        let job = files.job.as_ref().expect("job under way");
+        let (files, job) = self.logs[key].flushing();
         let writer = files.writer.as_ref().expect("a job has a writer");
         let mut data = job.stop;
         if mutated(self.config.mutation, Mutation::TrimmedTooFar) {
