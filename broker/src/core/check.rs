@@ -14,6 +14,8 @@ pub struct UnderWay {
     pub gathers: usize,
     /// Other cores' fetches.
     pub foreign_fetches: usize,
+    /// Partitions that subscriptions read.
+    pub watched: usize,
     /// Fetches that the engine has under way.
     pub fetches: usize,
     /// Bytes of the budget for requests.
@@ -27,9 +29,10 @@ impl<P: BufPool> Core<P> {
     #[must_use]
     pub fn under_way(&self) -> UnderWay {
         UnderWay {
-            pending: self.pending.iter().count(),
+            pending: self.pending.len(),
             gathers: self.gathers.len(),
-            foreign_fetches: self.foreign_fetches.len(),
+            foreign_fetches: self.foreign_fetches.slots().len(),
+            watched: self.watched_logs.len(),
             fetches: self.shard.stats().fetches,
             permits: self.permits.held(),
             answers: self.answers.account.total(),
@@ -42,25 +45,10 @@ impl<P: BufPool> Core<P> {
     /// # Panics
     /// If the core contradicts itself.
     pub fn check(&self) {
-        for (key, gather) in &self.gathers {
-            for (part, slot) in gather.missing_parts() {
-                let waiting = self.pending.get(slot);
-                let expected = Waiting::Part { gather: key, part };
-                assert_eq!(waiting, Some(&expected), "a missing part is on its way");
-            }
-        }
-        for (slot, waiting) in self.pending.iter() {
-            if let &Waiting::Part { gather, part } = waiting {
-                let gather = self.gathers.get(gather).expect("who waits for a part");
-                let missing = gather
-                    .missing_parts()
-                    .any(|missing| missing == (part, slot));
-                assert!(missing, "a part on its way is missing");
-            }
-        }
-        for slot in self.foreign_fetches.values() {
-            let waiting = self.pending.get(*slot);
-            let foreign = matches!(waiting, Some(Waiting::Peer { .. }));
+        self.check_families();
+        for slot in self.foreign_fetches.slots() {
+            let waiting = self.pending.fetch.get(slot);
+            let foreign = matches!(waiting, Some(Waiting::Peer(..)));
             assert!(foreign, "another core's fetch is under way");
         }
         self.check_memory();
@@ -80,7 +68,8 @@ impl<P: BufPool> Core<P> {
             let served = session.queued.is_empty() || stands || session.closing || busy;
             assert!(served, "who waits for memory is in line");
             for (gather, _) in &session.queued {
-                let gather = self.gathers.get(*gather).expect("a fetch waits");
+                let gather = self.gathers.fetch.get(gather.number);
+                let gather = gather.expect("a fetch waits");
                 assert!(gather.waits_for().is_some(), "who is queued waits");
             }
         }

@@ -3,52 +3,47 @@
 //! However many parts there are, they are asked for as far as the [slice](super::slices) goes, and
 //! the rest in the next turns; later requests of the connection wait for that.
 //!
-//! What the parts are and what they become together is the protocol's, in [`Gathering`]; the
-//! bounds of a fetch, whatever the protocol, are [`Spread`]'s. Where one core has counted enough
-//! for it the others are hurried, which makes them answer with what they have.
+//! All parts of a request are of one family of calls. What they are and what they become together is the
+//! request's, a [`Job`]; how a family's answers are joined, and what it does meanwhile, is the
+//! family's, in [`Gathered`].
 
 mod fetches;
+mod job;
 
 use std::collections::VecDeque;
 
-use leveret_engine::EngineError;
-use leveret_engine::shard::{Reply, RequestId};
 use leveret_storage::io::BufPool;
-use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{CoreId, Mono, Now};
 
 use super::Core;
-use super::boundary::{Action, ConnId};
-use super::hop::{Answer, Call, Message};
-use super::kafka::{KafkaOperation, Known};
-use super::native::NativeGathering;
-use super::pending::{Slot, Waiting};
+use super::boundary::ConnId;
+use super::hop::Listed;
+use super::pending::{Of, Part, Slot, Waiting};
 use super::session::Blocked;
 use super::slices::MANY_LINES;
-use super::spread::{MOST, Need, Spread};
+use super::spread::{MOST, Need};
+
+pub(super) use fetches::Fetching;
+pub(super) use job::{Gathered, Job, Joint, Known};
+
+/// Names a request among those of its family that several answers complete.
+pub(super) type GatherKey<F> = Of<F, usize>;
 
 /// One request whose parts are asked for one by one.
-pub(super) struct Gather<P> {
+pub(super) struct Gather<P, F: Gathered> {
     conn: ConnId,
     /// Bytes that come back when it is answered.
     permit: usize,
     /// When it is answered without the parts that are missing then.
     deadline: Option<Mono>,
     /// Who owes each part, and where its answer arrives; `None` once it is there.
-    parts: Vec<Option<(CoreId, Slot)>>,
+    parts: Vec<Option<(CoreId, Slot<F>)>>,
     missing: usize,
     /// Parts that are still to be asked for, in their order.
-    later: VecDeque<(CoreId, Call)>,
+    later: VecDeque<(CoreId, F)>,
     stage: Stage,
-    /// There are records: no part needs to wait for more.
-    enough: bool,
-    /// Parts below this one were told so, if they are missing.
-    hurried: usize,
-    /// Of a fetch: how it goes on.
-    spread: Option<Box<Spread>>,
-    /// Bytes that are set aside for what it reads.
-    aside: usize,
-    what: Gathering<P>,
+    joint: F::Joint,
+    what: Box<dyn Job<P, F>>,
 }
 
 /// How far asking for parts has come. Only when all are asked for, parts that are there complete it.
@@ -67,25 +62,17 @@ enum Stage {
     GivenUp,
 }
 
-/// What is gathered, and what of it is there.
-pub(super) enum Gathering<P> {
-    Native(NativeGathering),
-    Kafka(KafkaOperation<P>),
+/// Whose request is gathered for, and what comes back with its answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    pub(super) conn: ConnId,
+    /// Bytes of the budget for requests.
+    pub(super) permit: usize,
+    /// When it is answered without the parts that are missing then.
+    pub(super) deadline: Option<Mono>,
 }
 
-/// What a part that has arrived means for the others.
-pub(super) enum Progress {
-    /// Nothing.
-    GoOn,
-    /// They need not wait for more records.
-    Enough,
-    /// They are no longer wanted: the whole request fails so.
-    Failed(EngineError),
-}
-
-/// About what a fetch keeps until it is answered, and for each of its partitions, bytes.
-pub(super) const FETCH_WEIGHT: (usize, usize) = (512, 256);
-impl<P> Gather<P> {
+impl<P: BufPool, F: Gathered> Gather<P, F> {
     /// When it is answered without the parts that are missing then.
     pub(super) fn deadline(&self) -> Option<Mono> {
         self.deadline
@@ -100,74 +87,45 @@ impl<P> Gather<P> {
     }
 
     /// The parts that are not there, and where each arrives.
-    pub(super) fn missing_parts(&self) -> impl Iterator<Item = (u32, Slot)> {
+    fn missing_parts(&self) -> impl Iterator<Item = (u32, Slot<F>)> {
         let parts = (0..).zip(&self.parts);
         parts.filter_map(|(part, missing)| Some((part, missing.as_ref()?.1)))
-    }
-}
-
-impl<P: BufPool> Gathering<P> {
-    /// About what a fetch keeps until it is answered, bytes; the same from its beginning to its end.
-    fn weight(&self) -> usize {
-        let partitions = match self {
-            Self::Native(what) => what.partitions(),
-            Self::Kafka(what) => what.partitions(),
-        };
-        FETCH_WEIGHT.0 + partitions * FETCH_WEIGHT.1
-    }
-
-    /// Bytes of batches that are there.
-    fn read(&self) -> usize {
-        match self {
-            Self::Native(what) => what.read(),
-            Self::Kafka(what) => what.read(),
-        }
-    }
-
-    /// About how many lines its answer has.
-    fn lines(&self) -> usize {
-        match self {
-            Self::Native(what) => what.partitions(),
-            Self::Kafka(what) => what.partitions(),
-        }
     }
 
     /// How many lines one of its parts answers at most.
     fn lines_of_part(&self) -> usize {
-        self.lines().clamp(1, MOST)
+        self.what.lines().clamp(1, MOST)
     }
 
     /// Whether it is too much to answer, or to give up, in whatever turn that comes to pass.
     fn is_long(&self) -> bool {
-        self.lines() > MANY_LINES
-    }
-
-    /// Whether nobody needs the answer once the connection is gone.
-    fn is_fetch(&self) -> bool {
-        match self {
-            Self::Native(what) => what.is_fetch(),
-            Self::Kafka(what) => what.is_fetch(),
-        }
+        self.what.lines() > MANY_LINES
     }
 }
 
 impl<P: BufPool> Core<P> {
+    fn gather_of<F: Listed>(&mut self, key: GatherKey<F>) -> &mut Gather<P, F> {
+        &mut F::gathers_mut(&mut self.gathers)[key.number]
+    }
+
     /// Begins to gather for a client. Ask for each part with [`Core::ask_part`], then call
-    /// [`Core::all_asked`] once.
-    pub(super) fn gather(
+    /// [`Core::all_asked`] once. Later requests of the connection wait for what the job says, and for
+    /// nothing else.
+    pub(super) fn gather<F: Listed>(
         &mut self,
-        conn: ConnId,
-        permit: usize,
-        deadline: Option<Mono>,
-        what: Gathering<P>,
-    ) -> usize {
-        let session = self
-            .sessions
-            .get(conn)
-            .expect("a request comes from a connection");
-        session.waiting += 1;
-        let fetch = what.is_fetch();
-        let gather = self.gathers.insert(Gather {
+        request: Request,
+        joint: F::Joint,
+        what: Box<dyn Job<P, F>>,
+    ) -> GatherKey<F> {
+        let Request {
+            conn,
+            permit,
+            deadline,
+        } = request;
+        let session = self.sessions.get(conn);
+        session.expect("a request comes from a connection").waiting += 1;
+        let blocks = what.blocks();
+        let gather = Gather {
             conn,
             permit,
             deadline,
@@ -175,50 +133,49 @@ impl<P: BufPool> Core<P> {
             missing: 0,
             later: VecDeque::new(),
             stage: Stage::Asking,
-            enough: false,
-            hurried: 0,
-            spread: None,
-            aside: 0,
+            joint,
             what,
-        });
-        if fetch {
-            session.fetches.push(gather);
-            let weight = self.gathers[gather].what.weight();
-            self.keep_fetch(conn, weight);
-        }
+        };
+        let key = GatherKey::new(F::gathers_mut(&mut self.gathers).insert(gather));
+        F::gather_begins(self, key);
         self.weigh(conn);
-        gather
+        if let Some(why) = blocks {
+            self.block(conn, why);
+        }
+        key
     }
 
-    /// Has a fetch carried out, all of it; [`Core::all_asked`] is not called.
-    pub(super) fn gather_fetch(&mut self, gather: usize, spread: Spread, now: Now) {
-        self.gathers[gather].spread = Some(Box::new(spread));
-        self.gather_in_slices(gather, now);
+    /// Carries out a request, all of it: looks it up, asks for what it needs, answers.
+    pub(super) fn carry_out<F: Listed>(
+        &mut self,
+        request: Request,
+        joint: F::Joint,
+        what: Box<dyn Job<P, F>>,
+        now: Now,
+    ) {
+        let key = self.gather(request, joint, what);
+        self.gather_in_slices(key, now);
     }
 
-    /// Looks up all that a request names, and answers it; [`Core::all_asked`] is not called.
-    pub(super) fn gather_in_slices(&mut self, gather: usize, now: Now) {
-        self.gathers[gather].stage = Stage::LookingUp;
-        match self.look_up(gather, now) {
-            true => self.end_looking_up(gather, now),
-            false => self.hold_back(gather, now),
+    /// Looks up all that a request names, and answers it.
+    fn gather_in_slices<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
+        self.gather_of(key).stage = Stage::LookingUp;
+        match self.look_up(key, now) {
+            true => self.end_looking_up(key, now),
+            false => self.hold_back(key, now),
         }
     }
 
     /// Looks up what a request names, as far as the slice goes. Whether that was all.
-    fn look_up(&mut self, gather: usize, now: Now) -> bool {
-        let Gather { spread, what, .. } = &mut self.gathers[gather];
+    fn look_up<F: Listed>(&mut self, key: GatherKey<F>, now: Now) -> bool {
+        let Gather { joint, what, .. } = &mut F::gathers_mut(&mut self.gathers)[key.number];
         let known = Known {
             topology: &self.topology,
             kafka: &self.settings.kafka,
             wall: now.wall,
         };
         while self.slices.has_room(now.mono) {
-            let cost = match what {
-                Gathering::Native(what) => what.look_up(&self.topology),
-                Gathering::Kafka(what) => what.operation.look_up(spread.as_deref_mut(), &known),
-            };
-            match cost {
+            match what.look_up(joint, &known) {
                 Some(cost) => self.slices.charge(cost),
                 None => return true,
             }
@@ -226,200 +183,173 @@ impl<P: BufPool> Core<P> {
         false
     }
 
-    /// All that the request names was looked up: what it fetches is asked for.
-    fn end_looking_up(&mut self, gather: usize, now: Now) {
-        self.gathers[gather].stage = Stage::Asking;
-        self.begin_fetch(gather, now);
-        let calls = match &mut self.gathers[gather].what {
-            Gathering::Native(what) => what.calls(),
-            Gathering::Kafka(what) => what.operation.calls(&self.settings.kafka),
+    /// All that the request names was looked up: what it needs is asked for.
+    fn end_looking_up<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
+        self.gather_of(key).stage = Stage::Asking;
+        F::ask_first(self, key, now);
+        let known = Known {
+            topology: &self.topology,
+            kafka: &self.settings.kafka,
+            wall: now.wall,
         };
+        let gather = &mut F::gathers_mut(&mut self.gathers)[key.number];
         // In one piece, as there may be tens of thousands.
-        self.gathers[gather].later.extend(calls);
-        self.all_asked(gather, now);
-        self.ask_as_far(gather, now);
+        gather.later.extend(gather.what.calls(&known));
+        self.all_asked(key, now);
+        self.ask_as_far(key, now);
     }
 
     /// Asks for what stands in `later`, and stands in line for what the slice does not suffice for.
-    fn ask_as_far(&mut self, gather: usize, now: Now) {
-        while let Some(Gather { later, .. }) = self.gathers.get_mut(gather) {
-            let Some((owner, call)) = later.pop_front() else {
+    fn ask_as_far<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
+        while let Some(gather) = F::gathers_mut(&mut self.gathers).get_mut(key.number) {
+            let Some((owner, call)) = gather.later.pop_front() else {
                 return;
             };
             if !self.slices.has_room(now.mono) {
-                self.gathers[gather].later.push_front((owner, call));
-                return self.hold_back(gather, now);
+                gather.later.push_front((owner, call));
+                return self.hold_back(key, now);
             }
-            self.ask_part_now(gather, owner, call, now);
+            self.ask_part_now(key, owner, call, now);
         }
     }
 
     /// Asks for the next part, now or later; parts are numbered from 0 in the order asked.
-    pub(super) fn ask_part(&mut self, gather: usize, owner: CoreId, call: Call, now: Now) {
+    pub(super) fn ask_part<F: Listed>(
+        &mut self,
+        key: GatherKey<F>,
+        owner: CoreId,
+        call: F,
+        now: Now,
+    ) {
         let room = self.slices.has_room(now.mono);
-        let later = &mut self.gathers[gather].later;
+        let later = &mut self.gather_of(key).later;
         if room && later.is_empty() {
-            return self.ask_part_now(gather, owner, call, now);
+            return self.ask_part_now(key, owner, call, now);
         }
         later.push_back((owner, call));
         if later.len() == 1 {
-            self.hold_back(gather, now);
+            self.hold_back(key, now);
         }
     }
 
     /// The gather goes on with its next slice, and later requests of its connection behind it.
-    fn hold_back(&mut self, gather: usize, now: Now) {
-        let conn = self.gathers[gather].conn;
+    fn hold_back<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
+        let conn = self.gather_of(key).conn;
         if let Some(session) = self.sessions.get(conn) {
-            session.asking = Some(gather);
+            session.asking = Some(F::id(key));
         }
         self.block(conn, Blocked::Asks);
-        self.gather_later(gather, now);
+        self.gather_later(F::id(key), now);
     }
 
     /// Goes on with a gather that stood in line, as far as the slice goes. It may have ended, and its
     /// key be another's: then there is nothing to do, or somewhat earlier.
-    pub(super) fn go_on_in_turn(&mut self, gather: usize, now: Now) {
-        match self.gathers.get(gather).map(|gather| gather.stage) {
+    pub(super) fn go_on_with<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
+        let gather = F::gathers(&self.gathers).get(key.number);
+        match gather.map(|gather| gather.stage) {
             None | Some(Stage::Queued(_)) => {}
-            Some(Stage::GivenUp) => self.cancel_gather(gather, now),
-            Some(Stage::Answering) => self.finish_gathering(gather, now),
+            Some(Stage::GivenUp) => self.cancel_gather(key, now),
+            Some(Stage::Answering) => self.finish_gathering(key, now),
             Some(Stage::Asking | Stage::Asked) => {
-                if self.gathers[gather].enough {
-                    self.hurry_parts(gather, now);
-                }
-                self.ask_more(gather, now);
+                F::goes_on_in_turn(self, key, now);
+                self.ask_more(key, now);
             }
-            Some(Stage::LookingUp) => match self.look_up(gather, now) {
+            Some(Stage::LookingUp) => match self.look_up(key, now) {
                 true => {
-                    self.end_looking_up(gather, now);
+                    self.end_looking_up(key, now);
                     // Who waits for records from here on does not hold later requests up.
-                    self.ask_more(gather, now);
+                    self.ask_more(key, now);
                 }
-                false => self.gather_later(gather, now),
+                false => self.gather_later(F::id(key), now),
             },
         }
     }
 
     /// Asks for more of the parts that are still to be asked for.
-    fn ask_more(&mut self, gather: usize, now: Now) {
-        while let Some(Gather { later, enough, .. }) = self.gathers.get_mut(gather) {
-            if later.is_empty() {
-                return self.let_go_on(gather, now);
+    fn ask_more<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
+        while let Some(gather) = F::gathers_mut(&mut self.gathers).get_mut(key.number) {
+            if gather.later.is_empty() {
+                return self.let_go_on(key, now);
             }
             if !self.slices.has_room(now.mono) {
-                return self.gather_later(gather, now);
+                return self.gather_later(F::id(key), now);
             }
-            let enough = *enough;
-            let (owner, mut call) = later.pop_front().expect("just seen");
-            if let Call::Fetch(spec) = &mut call
-                && enough
-            {
-                spec.max_wait = 0;
-            }
-            self.ask_part_now(gather, owner, call, now);
+            let (owner, mut call) = gather.later.pop_front().expect("just seen");
+            gather.joint.amend(&mut call);
+            self.ask_part_now(key, owner, call, now);
         }
     }
 
     /// All parts of a gather have been asked for at last.
-    fn let_go_on(&mut self, gather: usize, now: Now) {
-        let Gather { conn, stage, .. } = self.gathers[gather];
+    fn let_go_on<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
+        let Gather { conn, stage, .. } = *self.gather_of(key);
         if stage == Stage::LookingUp {
             return;
         }
         if let Some(session) = self.sessions.get(conn)
-            && session.asking == Some(gather)
+            && session.asking == Some(F::id(key))
         {
             session.asking = None;
         }
         if stage == Stage::Asked {
-            self.go_on_gathering(gather, now);
+            self.go_on_gathering(key, now);
         }
         self.unblock(conn, Blocked::Asks, now);
     }
 
-    fn ask_part_now(&mut self, gather: usize, owner: CoreId, call: Call, now: Now) {
+    fn ask_part_now<F: Listed>(&mut self, key: GatherKey<F>, owner: CoreId, call: F, now: Now) {
         // In place before the call: this core may answer while it is asked.
-        let parts = self.gathers[gather].parts.len();
-        let part = u32::try_from(parts).expect("parts of a request are bounded by its bytes");
-        let slot = self
-            .pending
-            .add_timed(Waiting::Part { gather, part }, call.timed(now));
-        let gathering = &mut self.gathers[gather];
-        gathering.parts.push(Some((owner, slot)));
-        gathering.missing += 1;
+        let gather = &mut F::gathers_mut(&mut self.gathers)[key.number];
+        let number = u32::try_from(gather.parts.len());
+        let number = number.expect("parts of a request are bounded by its bytes");
+        let part = Part {
+            gather: key,
+            number,
+        };
+        let slots = F::slots_mut(&mut self.pending);
+        let slot = slots.add(Waiting::Part(part), now.mono);
+        gather.parts.push(Some((owner, slot)));
+        gather.missing += 1;
         self.dispatch_call(owner, slot, call, now);
     }
 
     /// A part is there.
-    pub(super) fn gathered(&mut self, key: usize, part: u32, answer: Answer, now: Now) {
-        let gather = &mut self.gathers[key];
+    pub(super) fn gathered<F: Listed>(
+        &mut self,
+        key: GatherKey<F>,
+        part: u32,
+        reply: F::Reply,
+        now: Now,
+    ) {
+        let gather = self.gather_of(key);
         gather.parts[part as usize] = None;
         gather.missing -= 1;
-        let progress = match (&mut gather.spread, answer) {
-            (Some(spread), Answer::Engine(Reply::Fetched(fetched))) => {
-                let what = &mut gather.what;
-                let taken = spread.take(part as usize, fetched, |line, one| match what {
-                    Gathering::Native(what) => what.fetched(line, one),
-                    Gathering::Kafka(what) => what.fetched(line, one),
-                });
-                self.thrown_away += taken.thrown_away as u64;
-                match taken.enough {
-                    true => Progress::Enough,
-                    false => Progress::GoOn,
-                }
-            }
-            (_, answer) => match &mut gather.what {
-                Gathering::Native(what) => what.take(answer),
-                Gathering::Kafka(what) => what.take(part as usize, answer),
-            },
-        };
-        match progress {
-            Progress::GoOn => {}
-            Progress::Enough => gather.enough = true,
-            Progress::Failed(error) => {
-                let conn = gather.conn;
-                let what = self.drop_gather(key, now);
-                self.thrown_away += what.read() as u64;
-                match what {
-                    Gathering::Native(what) => self.native_gather_failed(conn, &what, &error),
-                    Gathering::Kafka(_) => unreachable!("each partition fails by itself"),
-                }
-                return self.request_done(conn, now);
-            }
-        }
-        if self.gathers[key].stage == Stage::Asked {
+        let Gather { joint, what, .. } = gather;
+        let mut give = |place, piece| what.take(place, piece);
+        let thrown_away = joint.take(part as usize, reply, &mut give);
+        self.thrown_away += thrown_away as u64;
+        if self.gather_of(key).stage == Stage::Asked {
             self.go_on_gathering(key, now);
         }
     }
 
     /// Every part has been asked for.
-    pub(super) fn all_asked(&mut self, key: usize, now: Now) {
-        let conn = self.gathers[key].conn;
+    pub(super) fn all_asked<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
+        let conn = self.gather_of(key).conn;
         let nobody_waits = self.has_hung_up(conn) || self.keeps_too_much(conn);
-        let gather = &mut self.gathers[key];
+        let gather = self.gather_of(key);
         gather.stage = Stage::Asked;
-        gather.enough |= nobody_waits;
-        if let Some(spread) = gather.spread.as_mut().filter(|_| nobody_waits) {
-            spread.hurry();
+        if nobody_waits {
+            gather.joint.make_haste();
         }
         self.go_on_gathering(key, now);
     }
 
-    fn go_on_gathering(&mut self, key: usize, now: Now) {
-        let Gather {
-            enough, hurried, ..
-        } = self.gathers[key];
-        if enough && hurried == 0 {
-            self.hurry_parts(key, now);
-        }
-        let Gather { missing, later, .. } = &self.gathers[key];
-        if *missing == 0 && later.is_empty() && !self.ask_on(key, now) {
-            let begins = match &mut self.gathers[key].what {
-                Gathering::Native(what) => what.begins_answer(),
-                Gathering::Kafka(what) => what.operation.begins_answer(),
-            };
-            match begins {
+    fn go_on_gathering<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
+        F::goes_on(self, key, now);
+        let Gather { missing, later, .. } = self.gather_of(key);
+        if *missing == 0 && later.is_empty() && !F::ask_on(self, key, now) {
+            match self.gather_of(key).what.begins_answer() {
                 true => self.gather_in_slices(key, now),
                 false => self.answer_in_turn(key, now),
             }
@@ -427,138 +357,102 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Answers the client now, or when the turn of so long an answer comes.
-    fn answer_in_turn(&mut self, key: usize, now: Now) {
-        let gather = &mut self.gathers[key];
-        if !gather.what.is_long() {
+    fn answer_in_turn<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
+        let gather = self.gather_of(key);
+        if !gather.is_long() {
             return self.finish_gathering(key, now);
         }
         if gather.stage != Stage::GivenUp {
             (gather.stage, gather.deadline) = (Stage::Answering, None);
         }
-        self.gather_later(key, now);
-    }
-
-    /// The fetch waits for nothing more: it is answered with what there is.
-    pub(super) fn hurry(&mut self, key: usize, now: Now) {
-        let gather = &mut self.gathers[key];
-        if let Some(spread) = &mut gather.spread {
-            spread.hurry();
-        }
-        gather.enough = true;
-        self.hurry_parts(key, now);
-    }
-
-    /// Tells the parts that are missing that they need not wait, as far as the slice goes.
-    fn hurry_parts(&mut self, key: usize, now: Now) {
-        let gather = &mut self.gathers[key];
-        let lines = gather.what.lines_of_part();
-        while let Some(part) = gather.parts.get(gather.hurried) {
-            let Some((core, slot)) = *part else {
-                gather.hurried += 1;
-                continue;
-            };
-            if !self.slices.has_room(now.mono) {
-                return self.gather_later(key, now);
-            }
-            gather.hurried += 1;
-            self.slices.charge_lines(lines);
-            if core == self.id {
-                self.shard.finish_fetch(RequestId(slot.0));
-            } else {
-                let message = Message::Hurry(slot);
-                self.actions.push_back(Action::Mesh { to: core, message });
-            }
-        }
+        self.gather_later(F::id(key), now);
     }
 
     /// Answers the client with what is there, which is everything unless a time-out passed.
-    fn finish_gathering(&mut self, key: usize, now: Now) {
-        let conn = self.gathers[key].conn;
-        match self.drop_gather(key, now) {
-            Gathering::Native(what) => self.native_gathered(conn, what, now),
-            Gathering::Kafka(what) => self.kafka_finish(conn, what, now),
+    fn finish_gathering<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
+        let Gather { conn, what, .. } = self.drop_gather(key, now);
+        let blocks = what.blocks();
+        what.finish(self, now);
+        if let Some(why) = blocks {
+            self.unblock(conn, why, now);
         }
         self.request_done(conn, now);
     }
 
-    /// A request whose time-out has passed is answered without what is missing.
-    pub(super) fn give_up_gather(&mut self, key: usize, now: Now) {
-        // Only a produce has one.
-        (0..self.gathers[key].missing).for_each(|_| self.latencies.gave_up());
+    /// A produce whose time-out has passed is answered without what is missing.
+    pub(super) fn give_up_gather<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
+        (0..self.gather_of(key).missing).for_each(|_| self.latencies.gave_up());
         self.answer_in_turn(key, now);
     }
 
-    /// Nobody wants the fetch any more: it is forgotten now, or when the turn of so long a one comes.
-    pub(super) fn give_up_fetch(&mut self, key: usize, now: Now) {
-        let gather = &mut self.gathers[key];
-        match gather.what.is_long() {
-            true => {
-                gather.stage = Stage::GivenUp;
-                self.gather_later(key, now);
-            }
-            false => self.cancel_gather(key, now),
-        }
-    }
-
     /// Forgets a gather that nobody wants, part after part as far as the slice goes.
-    fn cancel_gather(&mut self, key: usize, now: Now) {
-        let lines = self.gathers[key].what.lines_of_part();
-        while let Some(part) = self.gathers[key].parts.last().copied() {
+    fn cancel_gather<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
+        let lines = self.gather_of(key).lines_of_part();
+        while let Some(part) = self.gather_of(key).parts.last().copied() {
             let Some((core, slot)) = part else {
-                self.gathers[key].parts.pop();
+                self.gather_of(key).parts.pop();
                 continue;
             };
             if !self.slices.has_room(now.mono) {
-                self.gathers[key].stage = Stage::GivenUp;
-                return self.gather_later(key, now);
+                self.gather_of(key).stage = Stage::GivenUp;
+                return self.gather_later(F::id(key), now);
             }
             self.slices.charge_lines(lines);
-            self.gathers[key].parts.pop();
-            self.gathers[key].missing -= 1;
-            let fetch = self.gathers[key].what.is_fetch();
-            self.cancel_part(core, slot, fetch);
+            let gather = self.gather_of(key);
+            gather.parts.pop();
+            gather.missing -= 1;
+            self.cancel_part(core, slot);
         }
-        let what = self.drop_gather(key, now);
-        self.thrown_away += what.read() as u64;
+        let gather = self.drop_gather(key, now);
+        self.thrown_away += gather.what.read() as u64;
     }
 
-    fn cancel_part(&mut self, core: CoreId, slot: Slot, fetch: bool) {
-        self.pending.take(slot);
-        if core == self.id {
-            self.shard.cancel(RequestId(slot.0));
-        } else if fetch && !self.shard.breaks(Mutation::NeverCancelled) {
-            self.send(core, Message::Cancel(slot));
+    fn cancel_part<F: Listed>(&mut self, core: CoreId, slot: Slot<F>) {
+        F::slots_mut(&mut self.pending).take(slot);
+        match core == self.id {
+            true => self.shard.cancel(slot.request()),
+            false => F::cancel_there(self, core, slot),
         }
     }
 
     /// Forgets a gather, whatever is missing; the permit comes back.
-    fn drop_gather(&mut self, key: usize, now: Now) -> Gathering<P> {
-        let gather = self.gathers.remove(key);
+    fn drop_gather<F: Listed>(&mut self, key: GatherKey<F>, now: Now) -> Gather<P, F> {
+        let mut gather = F::gathers_mut(&mut self.gathers).remove(key.number);
         if let Some(session) = self.sessions.get(gather.conn) {
-            session.fetches.retain(|fetch| *fetch != key);
-            session.asking = session.asking.filter(|asking| *asking != key);
+            session.asking = session.asking.filter(|asking| *asking != F::id(key));
         }
-        let fetch = gather.what.is_fetch();
-        if fetch {
-            self.drop_fetch(gather.conn, gather.what.weight());
-            self.give_back(gather.conn, gather.aside);
-        }
-        if matches!(gather.stage, Stage::Queued(_)) {
-            self.leave_queue(gather.conn, key);
-        }
-        for (core, slot) in gather.parts.into_iter().flatten() {
-            self.cancel_part(core, slot, fetch);
+        F::gather_ends(self, key, &gather);
+        for (core, slot) in std::mem::take(&mut gather.parts).into_iter().flatten() {
+            self.cancel_part(core, slot);
         }
         self.give_back_permit(gather.conn, gather.permit, now);
-        gather.what
+        gather
     }
 
-    /// Every fetch answers with what it has.
-    pub(super) fn hurry_all(&mut self, now: Now) {
-        let keys: Vec<usize> = self.gathers.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            self.hurry(key, now);
-            self.read_no_more(key, now);
+    /// Looks whether every part that is missing is waited for, and the other way round.
+    ///
+    /// # Panics
+    /// If not.
+    pub(super) fn check_family<F: Listed>(&self) {
+        let slots = F::slots(&self.pending);
+        let waits = |slot, key, missing| match slots.get(slot) {
+            Some(Waiting::Part(Part { gather, number })) => {
+                (gather.number, *number) == (key, missing)
+            }
+            _ => false,
+        };
+        let gathers = F::gathers(&self.gathers);
+        for (key, gather) in gathers {
+            let mut missing = gather.missing_parts();
+            let all = missing.all(|(part, slot)| waits(slot, key, part));
+            assert!(all, "a missing part is on its way");
+        }
+        for (slot, waiting) in slots.iter() {
+            if let Waiting::Part(Part { gather, number }) = waiting {
+                let gather = gathers.get(gather.number).expect("who waits for a part");
+                let missing = gather.missing_parts().any(|part| part == (*number, slot));
+                assert!(missing, "a part on its way is missing");
+            }
         }
     }
 }

@@ -3,19 +3,16 @@
 use std::net::SocketAddr;
 
 use bytes::{Buf, BytesMut};
-use leveret_engine::shard::RequestId;
 use leveret_storage::io::BufPool;
 use leveret_storage::mutation::Mutation;
 use leveret_storage::store::SMALL_ENTRY;
 use leveret_storage::types::{Mono, Now};
 use leveret_wire::kafka::Checking;
-use leveret_wire::native::CorrelationId;
 
 use super::Core;
 use super::boundary::{Action, ConnId, Protocol};
 use super::intake::{self, Look, Step};
 use super::kafka::carries_records;
-use super::pending::{Slot, Waiting};
 use super::permits::Lane;
 use super::session::Blocked;
 
@@ -362,29 +359,6 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    /// A client's request has waited too long: it is answered now, and its late answer dropped.
-    pub(super) fn give_up(&mut self, slot: Slot, now: Now) {
-        let Some(waiting) = self.pending.take(slot) else {
-            return;
-        };
-        self.shard.cancel(RequestId(slot.0));
-        self.latencies.gave_up();
-        match waiting {
-            Waiting::Native {
-                conn,
-                correlation,
-                permit,
-                ..
-            } => {
-                self.give_back_permit(conn, permit, now);
-                self.native_gave_up(conn, correlation);
-                self.request_done(conn, now);
-            }
-            Waiting::Kafka(waiting) => self.kafka_gave_up(&waiting, now),
-            Waiting::Part { .. } | Waiting::Peer { .. } => unreachable!("it has no deadline"),
-        }
-    }
-
     /// When a request with this time-out is given up; `None` for 0, which is none.
     pub(super) fn give_up_at(&mut self, timeout_ms: u32, now: Now) -> Option<Mono> {
         let deadline = (timeout_ms > 0).then(|| now.mono.after(u64::from(timeout_ms) * 1_000_000));
@@ -399,26 +373,6 @@ impl<P: BufPool> Core<P> {
         let session = self.sessions.get(conn);
         session.expect("a request comes from a connection").waiting += 1;
         self.weigh(conn);
-    }
-
-    /// Remembers that a native client's request will be answered, within `timeout_ms` if that is
-    /// not 0.
-    pub(super) fn client(
-        &mut self,
-        conn: ConnId,
-        correlation: CorrelationId,
-        permit: usize,
-        timeout_ms: u32,
-        now: Now,
-    ) -> Waiting {
-        let deadline = self.give_up_at(timeout_ms, now);
-        self.owe_answer(conn);
-        Waiting::Native {
-            conn,
-            correlation,
-            permit,
-            deadline,
-        }
     }
 }
 

@@ -12,14 +12,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use leveret_engine::shard::{Reply, RequestId};
+use leveret_engine::shard::RequestId;
 use leveret_engine::topology::{Command, Concerned, LogChange, NameCluster, TopologyEntry};
 use leveret_storage::io::BufPool;
 use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{CoreId, Now};
 
 use super::Core;
-use super::hop::{Answer, Message};
+use super::hop::{ChangeTopics, Content, ReserveIds};
 use super::pending::Slot;
 
 /// What it costs to install a change, beside its partitions, in the units of slices.
@@ -39,8 +39,13 @@ pub(super) struct Installs {
     under_way: BTreeMap<InstallNumber, Install>,
 }
 
+/// Who asks for what a core does by itself.
+fn nobody() -> RequestId {
+    Slot::<ChangeTopics>::NOBODY.request()
+}
+
 struct Install {
-    asker: Slot,
+    asker: RequestId,
     entry: TopologyEntry,
     missing: Vec<CoreId>,
 }
@@ -55,7 +60,7 @@ impl Installs {
     }
 
     /// A durable change sets out to every core, this one included. Returns its number.
-    pub(super) fn begin(&mut self, asker: Slot, entry: TopologyEntry) -> InstallNumber {
+    pub(super) fn begin(&mut self, asker: RequestId, entry: TopologyEntry) -> InstallNumber {
         let number = self.next;
         self.next += 1;
         let missing = (0..self.cores).map(CoreId).collect();
@@ -71,9 +76,9 @@ impl Installs {
     }
 
     /// The simulator breaks the rule that the asker hears of a change when all cores have installed it.
-    fn answer_early(&mut self, number: InstallNumber) -> (Slot, TopologyEntry) {
+    fn answer_early(&mut self, number: InstallNumber) -> (RequestId, TopologyEntry) {
         let install = self.under_way.get_mut(&number).expect("it is under way");
-        let asker = std::mem::replace(&mut install.asker, Slot::NOBODY);
+        let asker = std::mem::replace(&mut install.asker, nobody());
         (asker, install.entry.clone())
     }
 
@@ -82,7 +87,7 @@ impl Installs {
         &mut self,
         number: InstallNumber,
         core: CoreId,
-    ) -> Option<(Slot, TopologyEntry)> {
+    ) -> Option<(RequestId, TopologyEntry)> {
         let install = self
             .under_way
             .get_mut(&number)
@@ -129,9 +134,8 @@ impl<P: BufPool> Core<P> {
     /// that fails for want of space it is to be called again when there is some.
     pub(super) fn name_cluster(&mut self, now: Now) {
         if self.id == CoreId(0) && self.topology.has_proposed_cluster() {
-            let request = RequestId(Slot::NOBODY.0);
             let command = Command::Cluster(NameCluster);
-            self.shard.submit(request, &command, now);
+            self.shard.submit(nobody(), &command, now);
         }
     }
 
@@ -169,9 +173,9 @@ impl<P: BufPool> Core<P> {
         let Some((request, entry)) = self.shard.poll_change() else {
             return;
         };
-        let number = self.installs.begin(Slot(request.0), entry.clone());
+        let number = self.installs.begin(request, entry.clone());
         for core in self.others() {
-            self.send(core, Message::Install(number, entry.clone()));
+            self.send(core, Content::Install(number, entry.clone()));
         }
         self.installing.add(number, entry);
     }
@@ -179,7 +183,22 @@ impl<P: BufPool> Core<P> {
     /// A core has put a change in force; once all have, its asker hears of it.
     pub(super) fn installed(&mut self, number: InstallNumber, core: CoreId, now: Now) {
         if let Some((asker, entry)) = self.installs.installed(number, core) {
-            self.answered(asker, Answer::Engine(Reply::Topology(entry)), now);
+            self.changed(asker, entry, now);
+        }
+    }
+
+    /// Whoever asked for a change hears that it is in force.
+    pub(super) fn changed(&mut self, asker: RequestId, entry: TopologyEntry, now: Now) {
+        let RequestId(slot) = asker;
+        match entry {
+            TopologyEntry::Topic(entry) => {
+                self.answered::<ChangeTopics>(Slot::new(slot), Ok(entry), now);
+            }
+            TopologyEntry::ProducerIds(reserved) => {
+                self.answered::<ReserveIds>(Slot::new(slot), Ok(reserved), now);
+            }
+            // A core asks for that by itself.
+            TopologyEntry::Cluster(_) => {}
         }
     }
 
@@ -210,11 +229,11 @@ impl<P: BufPool> Core<P> {
             CoreId(0) => {
                 if self.shard.breaks(Mutation::OkBeforeInstall) {
                     let (asker, entry) = self.installs.answer_early(change.number);
-                    self.answered(asker, Answer::Engine(Reply::Topology(entry)), now);
+                    self.changed(asker, entry, now);
                 }
                 self.installed(change.number, self.id, now);
             }
-            _ => self.send(CoreId(0), Message::Installed(change.number)),
+            _ => self.send(CoreId(0), Content::Installed(change.number)),
         }
     }
 
@@ -238,17 +257,17 @@ mod tests {
     fn the_asker_hears_when_the_last_core_has_it() {
         let mut installs = Installs::new(2);
         let entry = TopologyEntry::ProducerIds(ProducerIdsReserved { first: 0, count: 1 });
-        let first = installs.begin(Slot(1), entry.clone());
-        let second = installs.begin(Slot(2), entry.clone());
+        let first = installs.begin(RequestId(1), entry.clone());
+        let second = installs.begin(RequestId(2), entry.clone());
         assert_eq!(installs.installed(first, CoreId(0)), None);
         assert_eq!(installs.installed(second, CoreId(1)), None);
         assert_eq!(
             installs.installed(first, CoreId(1)),
-            Some((Slot(1), entry.clone()))
+            Some((RequestId(1), entry.clone()))
         );
         assert_eq!(
             installs.installed(second, CoreId(0)),
-            Some((Slot(2), entry))
+            Some((RequestId(2), entry))
         );
     }
 }

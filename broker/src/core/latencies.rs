@@ -3,8 +3,6 @@
 use leveret_storage::histogram::Histogram;
 use leveret_storage::types::Mono;
 
-use super::pending::Timed;
-
 /// Times from a request's arrival to its answer, nanoseconds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Latencies {
@@ -17,15 +15,15 @@ pub(super) struct Latencies {
 }
 
 impl Latencies {
-    /// The answer to what was timed is there.
-    pub(super) fn note(&mut self, timed: Timed, failed: bool, now: Mono) {
-        match timed {
-            Timed::Produce(since) => {
-                self.produce.record(now.since(since));
-                self.produce_failed += u64::from(failed);
-            }
-            Timed::Fetch(since) => self.fetch.record(now.since(since)),
-        }
+    /// A batch was appended or refused.
+    pub(super) fn note_produce(&mut self, since: Mono, failed: bool, now: Mono) {
+        self.produce.record(now.since(since));
+        self.produce_failed += u64::from(failed);
+    }
+
+    /// One core's part of a fetch is there, or what a subscription waited for.
+    pub(super) fn note_fetch(&mut self, since: Mono, now: Mono) {
+        self.fetch.record(now.since(since));
     }
 
     /// A batch's time-out has passed. Its answer is not waited for, so it has no time.

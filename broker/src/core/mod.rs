@@ -40,7 +40,7 @@ mod strangers;
 mod sweep;
 mod unread;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
@@ -50,22 +50,19 @@ use leveret_storage::io::{BufPool, IoResult, OpId};
 use leveret_storage::store::DiskSpace;
 use leveret_storage::types::{CoreId, Mono, Now};
 use leveret_wire::native::Encoder;
-use slab::Slab;
 
 use ailing::Ailing;
 use answers::Answers;
 use boundary::{Action, Behaviour, BufOf, ConnId, Inflow, Protocol};
 pub use check::UnderWay;
 use deadlines::Deadlines;
-use gather::Gather;
-use hop::Message;
+use hop::{ForeignFetches, Gathers, Message, Pending, WatchedLogs};
 use installs::{Installing, Installs};
 pub use kafka::{BrokerSetting, KafkaBroker, KafkaSettings};
 use latencies::Latencies;
 use meter::{Meter, Totals};
 use native::Subscriptions;
 use observe::{Insight, Question};
-use pending::{Pending, Slot};
 use permits::Permits;
 use session::Sessions;
 pub use slices::SLICE;
@@ -76,13 +73,6 @@ pub use strangers::Ports;
 use strangers::Strangers;
 use sweep::Sweep;
 use unread::Unread;
-
-/// Another core's fetch that waits here, by what its asker calls it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct ForeignFetch {
-    core: CoreId,
-    slot: Slot,
-}
 
 /// One core: everything that its thread owns.
 pub struct Core<P: BufPool> {
@@ -96,8 +86,9 @@ pub struct Core<P: BufPool> {
     producer_ids: ProducerIds,
     sessions: Sessions,
     pending: Pending,
-    gathers: Slab<Gather<P>>,
-    foreign_fetches: BTreeMap<ForeignFetch, Slot>,
+    gathers: Gathers<P>,
+    foreign_fetches: ForeignFetches,
+    watched_logs: WatchedLogs,
     subscriptions: Subscriptions,
     permits: Permits,
     slices: Slices,
@@ -155,8 +146,9 @@ impl<P: BufPool> Core<P> {
             producer_ids: ProducerIds::default(),
             sessions: Sessions::default(),
             pending: Pending::default(),
-            gathers: Slab::new(),
-            foreign_fetches: BTreeMap::new(),
+            gathers: Gathers::default(),
+            foreign_fetches: ForeignFetches::default(),
+            watched_logs: WatchedLogs::default(),
             subscriptions: Subscriptions::default(),
             permits: Permits::new(settings.request_bytes),
             slices: Slices::new(settings.slice),

@@ -13,6 +13,8 @@ use leveret_storage::types::{Mono, Now};
 use super::Core;
 use super::account::{Grant, Standing};
 use super::boundary::ConnId;
+use super::gather::GatherKey;
+use super::hop::FetchRecords;
 use super::spread::Need;
 
 /// Why a connection does not read just now.
@@ -75,7 +77,12 @@ impl<P: BufPool> Core<P> {
     }
 
     /// The fetch reads when there is memory for it.
-    pub(super) fn queue_for_memory(&mut self, conn: ConnId, gather: usize, now: Mono) {
+    pub(super) fn queue_for_memory(
+        &mut self,
+        conn: ConnId,
+        gather: GatherKey<FetchRecords>,
+        now: Mono,
+    ) {
         if let Some(session) = self.sessions.get(conn) {
             session.queued.push_back((gather, now));
         }
@@ -85,7 +92,7 @@ impl<P: BufPool> Core<P> {
     /// Its fetches that wait for memory may read when it is this connection's turn.
     pub(super) fn stand_for_memory(&mut self, conn: ConnId) {
         let first = self.sessions.get(conn).and_then(|s| s.queued.front());
-        let need = first.and_then(|(gather, _)| self.gathers[*gather].waits_for());
+        let need = first.and_then(|(gather, _)| self.gathers.fetch[gather.number].waits_for());
         if let Some(need) = need {
             self.stand_to_read(conn, need);
         }

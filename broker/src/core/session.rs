@@ -11,7 +11,9 @@ use leveret_wire::kafka::Checking;
 
 use super::account::{Standing, Weight};
 use super::boundary::{ConnId, Protocol};
+use super::gather::GatherKey;
 use super::hang_up::Input;
+use super::hop::{FetchRecords, GatherId};
 use super::kafka::KafkaState;
 use super::native::{NativeState, Subscribed};
 use super::spread::Need;
@@ -125,7 +127,7 @@ pub(super) struct Session {
     /// What the core has counted of all that.
     pub(super) weighed: (Standing, Weight),
     /// Gathers of its fetches that wait for memory to read, and since when; the first reads first.
-    pub(super) queued: VecDeque<(usize, Mono)>,
+    pub(super) queued: VecDeque<(GatherKey<FetchRecords>, Mono)>,
     /// It stands in the core's line of those that want to read, for so much at least.
     pub(super) stands: Option<Need>,
     /// How it was found when the core had many answers.
@@ -135,9 +137,9 @@ pub(super) struct Session {
     /// Requests that wait for their answers.
     pub(super) waiting: usize,
     /// The gather of the one that has not asked for all of its parts.
-    pub(super) asking: Option<usize>,
+    pub(super) asking: Option<GatherId>,
     /// Gathers of fetches among them, which nobody needs once the connection is gone.
-    pub(super) fetches: Vec<usize>,
+    pub(super) fetches: Vec<GatherKey<FetchRecords>>,
     /// What is pushed to it.
     pub(super) subscribed: Subscribed,
 }

@@ -21,6 +21,7 @@ use leveret_storage::types::{Mono, Now};
 
 use super::Core;
 use super::boundary::ConnId;
+use super::hop::GatherId;
 use super::session::Blocked;
 
 /// What one event may lead to. More than all that fits 16 KiB, the most that is received at a time,
@@ -53,9 +54,9 @@ enum Work {
     Requests(ConnId),
     /// A long request that a connection has sent, which is all there.
     Body(ConnId),
-    /// A request of many parts, by the key of its gather: what it has not asked for, its answer, or
+    /// A request of many parts, what it has not asked for, its answer, or
     /// giving it up.
-    Gather(usize),
+    Gather(GatherId),
     /// Changes of the topology that are to be put in force on this core.
     Installs,
     /// A connection that is to be dropped.
@@ -186,7 +187,7 @@ impl<P: BufPool> Core<P> {
     }
 
     /// The gather goes on when its turn comes.
-    pub(super) fn gather_later(&mut self, gather: usize, now: Now) {
+    pub(super) fn gather_later(&mut self, gather: GatherId, now: Now) {
         let work = Work::Gather(gather);
         self.slices.line.push_back((now.mono, work));
     }

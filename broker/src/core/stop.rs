@@ -6,7 +6,7 @@ use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{CoreId, Mono, Now};
 
 use super::Core;
-use super::hop::Message;
+use super::hop::Content;
 
 /// How long requests under way have, nanoseconds; the whole stop takes less than 5 s.
 const PATIENCE: u64 = 2_000_000_000;
@@ -66,12 +66,12 @@ impl<P: BufPool> Core<P> {
     pub(super) fn go_on_stopping(&mut self, now: Now) {
         let Some(begun) = self.stop.begun else { return };
         let late = now.mono.since(begun) >= PATIENCE;
-        let idle = self.pending.is_empty() && self.slices.waiting_since().is_none();
+        let idle = self.pending.len() == 0 && self.slices.waiting_since().is_none();
         if !self.stop.told && (idle || late) {
             self.stop.told = true;
             self.stop.drained(self.id);
             for core in self.others() {
-                self.send(core, Message::Drained);
+                self.send(core, Content::Drained);
             }
         }
         let drained = self.stop.busy.is_empty() || self.shard.breaks(Mutation::StopsUndrained);

@@ -1,4 +1,4 @@
-//! Requests that have waited too long are looked for once a second, and given up.
+//! Produces that have waited too long are looked for once a second, and given up.
 //!
 //! All that wait are looked at, which are thousands where many producers wait together: in
 //! [slices](super::slices), so many of them in a turn. What comes while a sweep is under way is looked
@@ -8,7 +8,8 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};
 
 use super::Core;
-use super::gather::Gather;
+use super::gather::{Gather, GatherKey};
+use super::hop::AppendBatch;
 
 /// How long after one sweep the next one begins, nanoseconds.
 const EVERY: u64 = 1_000_000_000;
@@ -27,7 +28,7 @@ enum Stage {
     Idle,
     /// The next sweep begins then.
     At(Mono),
-    /// Requests that one answer completes, from this place on; since when.
+    /// Produces that one answer completes, from this place on; since when.
     Single(usize, Mono),
     /// Those that several answers complete, from this place on; since when.
     Gathers(usize, Mono),
@@ -90,30 +91,30 @@ impl<P: BufPool> Core<P> {
 
     /// Looks at the next of those that one answer completes. Where to go on, if there are more.
     fn sweep_single(&mut self, from: usize, now: Now) -> Option<usize> {
-        let to = (from + PIECE).min(self.pending.places());
+        let to = (from + PIECE).min(self.pending.append.places());
         for place in from..to {
-            let Some((slot, deadline)) = self.pending.deadline_in(place) else {
+            let Some((slot, deadline)) = self.append_deadline(place) else {
                 continue;
             };
             if self.is_over(deadline, now) {
-                self.give_up(slot, now);
+                self.give_up_append(slot, now);
             }
         }
-        (to < self.pending.places()).then_some(to)
+        (to < self.pending.append.places()).then_some(to)
     }
 
     /// Looks at the next of those that several answers complete. Where to go on, if there are more.
     fn sweep_gathers(&mut self, from: usize, now: Now) -> Option<usize> {
-        let to = (from + PIECE).min(self.gathers.capacity());
+        let to = (from + PIECE).min(self.gathers.append.capacity());
         for key in from..to {
-            let Some(deadline) = self.gathers.get(key).and_then(Gather::deadline) else {
+            let Some(deadline) = self.gathers.append.get(key).and_then(Gather::deadline) else {
                 continue;
             };
             if self.is_over(deadline, now) {
-                self.give_up_gather(key, now);
+                self.give_up_gather(GatherKey::<AppendBatch>::new(key), now);
             }
         }
-        (to < self.gathers.capacity()).then_some(to)
+        (to < self.gathers.append.capacity()).then_some(to)
     }
 
     /// Whether something has waited too long, and is to be given up; what has not is for another sweep.

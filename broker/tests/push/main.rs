@@ -2,6 +2,7 @@
 
 mod budget;
 mod came;
+mod order;
 mod patience;
 mod peer;
 mod single;

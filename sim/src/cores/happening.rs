@@ -241,8 +241,7 @@ impl World {
         let (_, parcel) = queue.pop_front().expect("chosen");
         match parcel {
             Parcel::Message(message) => {
-                let asks = matches!(message, Message::Call(..) | Message::Watch(..));
-                if asks && self.seats[to].stop == Stop::Finished {
+                if message.asks() && self.seats[to].stop == Stop::Finished {
                     let what = format!("core {to} has stopped, and {from} asks {message:?}");
                     self.asked_too_late.get_or_insert(what);
                 }

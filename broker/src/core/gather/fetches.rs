@@ -1,25 +1,159 @@
-//! How a fetch goes on that is gathered: what it asks for next, and when it has to wait for
-//! [memory](crate::core::reading).
+//! How a fetch goes on that is gathered: what it asks for next, when it has to wait for
+//! [memory](crate::core::reading), and when no part needs to wait for more. The bounds of a fetch, whatever
+//! the protocol, are [`Spread`]'s. Where one core has counted enough for it the others are hurried, which makes
+//! them answer with what they have.
 
+use leveret_engine::shard::FetchedPartition;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::Now;
+use leveret_storage::types::{CoreId, Now};
 
-use super::{Gather, Stage};
+use super::{Gather, GatherKey, Gathered, Job, Joint, Request, Stage};
 use crate::core::Core;
 use crate::core::account::Grant;
 use crate::core::boundary::ConnId;
-use crate::core::hop::Call;
+use crate::core::hop::{FetchRecords, Listed};
+use crate::core::pending::Slot;
 use crate::core::reading::Lack;
 use crate::core::spread::{Ask, Next, Spread};
 
+/// About what a fetch keeps until it is answered, and for each of its partitions, bytes.
+const FETCH_WEIGHT: (usize, usize) = (512, 256);
+
+/// How a fetch goes on.
+pub(in crate::core) struct Fetching {
+    pub(in crate::core) spread: Spread,
+    /// Bytes that are set aside for what it reads.
+    aside: usize,
+    haste: Haste,
+    /// Parts below this one were told to hurry, if they are missing.
+    hurried: usize,
+}
+
+/// Whether the parts that are missing need to wait for more records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Haste {
+    /// They do.
+    None,
+    /// They do not: there are enough.
+    Enough,
+    /// Likewise, and they are being told.
+    Told,
+}
+
+impl Fetching {
+    fn new(spread: Spread) -> Self {
+        Self {
+            spread,
+            aside: 0,
+            haste: Haste::None,
+            hurried: 0,
+        }
+    }
+}
+
+impl Joint<FetchRecords> for Fetching {
+    fn take(
+        &mut self,
+        part: usize,
+        fetched: Vec<FetchedPartition>,
+        give: &mut dyn FnMut(usize, FetchedPartition),
+    ) -> usize {
+        let taken = self.spread.take(part, fetched, give);
+        if taken.enough && self.haste == Haste::None {
+            self.haste = Haste::Enough;
+        }
+        taken.thrown_away
+    }
+
+    fn make_haste(&mut self) {
+        self.spread.hurry();
+        if self.haste == Haste::None {
+            self.haste = Haste::Enough;
+        }
+    }
+
+    fn amend(&self, FetchRecords(spec): &mut FetchRecords) {
+        if self.haste != Haste::None {
+            spec.max_wait = 0;
+        }
+    }
+}
+
+impl Gathered for FetchRecords {
+    /// A partition, for its line.
+    type Piece = FetchedPartition;
+    type Joint = Fetching;
+
+    fn gather_begins<P: BufPool>(core: &mut Core<P>, key: GatherKey<Self>) {
+        let gather = core.gather_of(key);
+        let (conn, weight) = (gather.conn, gather.weight());
+        if let Some(session) = core.sessions.get(conn) {
+            session.fetches.push(key);
+        }
+        core.keep_fetch(conn, weight);
+    }
+
+    fn ask_first<P: BufPool>(core: &mut Core<P>, key: GatherKey<Self>, now: Now) {
+        core.begin_fetch(key, now);
+    }
+
+    fn ask_on<P: BufPool>(core: &mut Core<P>, key: GatherKey<Self>, now: Now) -> bool {
+        core.fetch_on(key, now)
+    }
+
+    fn goes_on<P: BufPool>(core: &mut Core<P>, key: GatherKey<Self>, now: Now) {
+        if core.gather_of(key).joint.haste == Haste::Enough {
+            core.hurry_parts(key, now);
+        }
+    }
+
+    fn goes_on_in_turn<P: BufPool>(core: &mut Core<P>, key: GatherKey<Self>, now: Now) {
+        if core.gather_of(key).joint.haste != Haste::None {
+            core.hurry_parts(key, now);
+        }
+    }
+
+    fn cancel_there<P: BufPool>(core: &mut Core<P>, owner: CoreId, slot: Slot<Self>) {
+        core.cancel_fetch(owner, slot);
+    }
+
+    fn gather_ends<P: BufPool>(core: &mut Core<P>, key: GatherKey<Self>, gather: &Gather<P, Self>) {
+        let conn = gather.conn;
+        if let Some(session) = core.sessions.get(conn) {
+            session.fetches.retain(|fetch| *fetch != key);
+        }
+        core.drop_fetch(conn, gather.weight());
+        core.give_back(conn, gather.joint.aside);
+        if matches!(gather.stage, Stage::Queued(_)) {
+            core.leave_queue(conn, key);
+        }
+    }
+}
+
+impl<P: BufPool> Gather<P, FetchRecords> {
+    /// About what a fetch keeps until it is answered, bytes; the same from its beginning to its end.
+    fn weight(&self) -> usize {
+        FETCH_WEIGHT.0 + self.what.lines() * FETCH_WEIGHT.1
+    }
+}
+
 impl<P: BufPool> Core<P> {
+    /// Has a fetch carried out, all of it.
+    pub(in crate::core) fn gather_fetch(
+        &mut self,
+        request: Request,
+        spread: Spread,
+        what: Box<dyn Job<P, FetchRecords>>,
+        now: Now,
+    ) {
+        self.carry_out(request, Fetching::new(spread), what, now);
+    }
+
     /// Asks for what a fetch begins with: records, where there is memory for them.
-    pub(super) fn begin_fetch(&mut self, gather: usize, now: Now) {
-        let Gather { conn, spread, .. } = &mut self.gathers[gather];
-        let (conn, Some(spread)) = (*conn, spread) else {
-            return;
-        };
-        let asks = match spread.begin(now.mono) {
+    fn begin_fetch(&mut self, gather: GatherKey<FetchRecords>, now: Now) {
+        let Gather { conn, joint, .. } = self.gather_of(gather);
+        let conn = *conn;
+        let asks = match joint.spread.begin(now.mono) {
             Next::Nothing => Vec::new(),
             Next::Ask(asks) => asks,
             Next::Read(need) => match self.set_aside(conn, need) {
@@ -30,34 +164,32 @@ impl<P: BufPool> Core<P> {
         self.ask_all(gather, asks, now);
     }
 
-    fn spread_of(&mut self, gather: usize) -> &mut Spread {
-        let spread = &mut self.gathers[gather].spread;
-        spread.as_mut().expect("only fetches read")
+    fn spread_of(&mut self, gather: GatherKey<FetchRecords>) -> &mut Spread {
+        &mut self.gather_of(gather).joint.spread
     }
 
-    fn read_granted(&mut self, gather: usize, grant: Grant) -> Vec<Ask> {
-        self.gathers[gather].aside = grant.aside;
-        self.spread_of(gather).read(grant.bytes)
+    fn read_granted(&mut self, gather: GatherKey<FetchRecords>, grant: Grant) -> Vec<Ask> {
+        let joint = &mut self.gather_of(gather).joint;
+        joint.aside = grant.aside;
+        joint.spread.read(grant.bytes)
     }
 
-    fn ask_all(&mut self, gather: usize, asks: Vec<Ask>, now: Now) {
+    fn ask_all(&mut self, gather: GatherKey<FetchRecords>, asks: Vec<Ask>, now: Now) {
         for (owner, spec) in asks {
-            self.ask_part(gather, owner, Call::Fetch(spec), now);
+            self.ask_part(gather, owner, FetchRecords(spec), now);
         }
     }
 
     /// Asks on for a fetch that is not complete. Whether something is under way then, or the
     /// gather is over.
-    pub(super) fn ask_on(&mut self, key: usize, now: Now) -> bool {
+    fn fetch_on(&mut self, key: GatherKey<FetchRecords>, now: Now) -> bool {
         let last = self.stop.begun();
-        let conn = self.gathers[key].conn;
-        let Some(spread) = &mut self.gathers[key].spread else {
-            return false;
-        };
-        let next = spread.go_on(last, now.mono);
-        if spread.counts() {
+        let Gather { conn, joint, .. } = self.gather_of(key);
+        let conn = *conn;
+        let next = joint.spread.go_on(last, now.mono);
+        if joint.spread.counts() {
             // It holds nothing, and neither does it while it waits.
-            let aside = std::mem::take(&mut self.gathers[key].aside);
+            let aside = std::mem::take(&mut joint.aside);
             self.give_back(conn, aside);
         }
         let asks = match next {
@@ -67,7 +199,7 @@ impl<P: BufPool> Core<P> {
                 Ok(grant) => self.read_granted(key, grant),
                 Err(_) if last => return false,
                 Err(_) => {
-                    self.gathers[key].stage = Stage::Queued(need);
+                    self.gather_of(key).stage = Stage::Queued(need);
                     self.queue_for_memory(conn, key, now.mono);
                     return true;
                 }
@@ -77,9 +209,11 @@ impl<P: BufPool> Core<P> {
         true
     }
 
-    fn ask_next(&mut self, key: usize, asks: Vec<Ask>, now: Now) {
-        let gather = &mut self.gathers[key];
-        (gather.stage, gather.enough, gather.hurried) = (Stage::Asking, false, gather.parts.len());
+    fn ask_next(&mut self, key: GatherKey<FetchRecords>, asks: Vec<Ask>, now: Now) {
+        let gather = self.gather_of(key);
+        gather.stage = Stage::Asking;
+        gather.joint.haste = Haste::None;
+        gather.joint.hurried = gather.parts.len();
         self.ask_all(key, asks, now);
         self.all_asked(key, now);
     }
@@ -88,8 +222,12 @@ impl<P: BufPool> Core<P> {
     ///
     /// # Errors
     /// Why it does not.
-    pub(in crate::core) fn reads_from_queue(&mut self, key: usize, now: Now) -> Result<(), Lack> {
-        let Gather { conn, stage, .. } = self.gathers[key];
+    pub(in crate::core) fn reads_from_queue(
+        &mut self,
+        key: GatherKey<FetchRecords>,
+        now: Now,
+    ) -> Result<(), Lack> {
+        let Gather { conn, stage, .. } = *self.gather_of(key);
         let Stage::Queued(need) = stage else {
             unreachable!("{stage:?}: who is queued waits");
         };
@@ -101,21 +239,71 @@ impl<P: BufPool> Core<P> {
     }
 
     /// A fetch that waits for memory waits no longer: it is answered without records.
-    pub(in crate::core) fn read_no_more(&mut self, key: usize, now: Now) {
-        let Some(Gather { conn, stage, .. }) = self.gathers.get(key) else {
+    pub(in crate::core) fn read_no_more(&mut self, key: GatherKey<FetchRecords>, now: Now) {
+        let Some(Gather { conn, stage, .. }) = self.gathers.fetch.get(key.number) else {
             return;
         };
         if matches!(stage, Stage::Queued(_)) {
             self.leave_queue(*conn, key);
             self.spread_of(key).end();
-            self.gathers[key].stage = Stage::Asked;
+            self.gather_of(key).stage = Stage::Asked;
             self.go_on_gathering(key, now);
         }
     }
 
-    pub(super) fn leave_queue(&mut self, conn: ConnId, key: usize) {
+    fn leave_queue(&mut self, conn: ConnId, key: GatherKey<FetchRecords>) {
         if let Some(session) = self.sessions.get(conn) {
             session.queued.retain(|(queued, _)| *queued != key);
+        }
+    }
+
+    /// The fetch waits for nothing more: it is answered with what there is.
+    pub(in crate::core) fn hurry(&mut self, key: GatherKey<FetchRecords>, now: Now) {
+        self.gather_of(key).joint.make_haste();
+        self.hurry_parts(key, now);
+    }
+
+    /// Tells the parts that are missing that they need not wait, as far as the slice goes.
+    fn hurry_parts(&mut self, key: GatherKey<FetchRecords>, now: Now) {
+        let gather = self.gather_of(key);
+        gather.joint.haste = Haste::Told;
+        let lines = gather.lines_of_part();
+        loop {
+            let gather = self.gather_of(key);
+            let hurried = gather.joint.hurried;
+            let Some(part) = gather.parts.get(hurried).copied() else {
+                return;
+            };
+            if let Some((core, slot)) = part {
+                if !self.slices.has_room(now.mono) {
+                    return self.gather_later(FetchRecords::id(key), now);
+                }
+                self.slices.charge_lines(lines);
+                self.hurry_fetch(core, slot);
+            }
+            self.gather_of(key).joint.hurried = hurried + 1;
+        }
+    }
+
+    /// Nobody wants the fetch any more: it is forgotten now, or when the turn of so long a one comes.
+    pub(in crate::core) fn give_up_fetch(&mut self, key: GatherKey<FetchRecords>, now: Now) {
+        let gather = self.gather_of(key);
+        match gather.is_long() {
+            true => {
+                gather.stage = Stage::GivenUp;
+                self.gather_later(FetchRecords::id(key), now);
+            }
+            false => self.cancel_gather(key, now),
+        }
+    }
+
+    /// Every fetch answers with what it has.
+    pub(in crate::core) fn hurry_all(&mut self, now: Now) {
+        let keys = self.gathers.fetch.iter();
+        let keys: Vec<_> = keys.map(|(key, _)| GatherKey::new(key)).collect();
+        for key in keys {
+            self.hurry(key, now);
+            self.read_no_more(key, now);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::BytesMut;
-use leveret_engine::topology::{Command, ConfigSource, Topic, TopicChanges, TopicCommand};
+use leveret_engine::topology::{ConfigSource, Topic, TopicChanges, TopicCommand};
 use leveret_wire::kafka::{
     AlterConfigsRequest, AlterConfigsResource, AlteredResource, CheckedFrame, ErrorCode, Place,
     ResourceType, Uuid,
@@ -90,10 +90,10 @@ impl Known<'_> {
                 changes.unset.push(name.to_owned());
             }
         }
-        Ok(Command::Topic(TopicCommand::Alter {
+        Ok(TopicCommand::Alter {
             id: topic.id,
             changes,
-        }))
+        })
     }
 }
 

@@ -1,16 +1,12 @@
-//! What an API of Kafka's protocol declares in its file, and what may wait for its answer.
+//! What an API of Kafka's protocol declares in its file.
 
 use bytes::BytesMut;
-use leveret_engine::shard::{FetchedPartition, Reply};
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, Now};
+use leveret_storage::types::Now;
 use leveret_wire::kafka::{ApiKey, ApiRequest, CheckedFrame, Checking};
 
-use super::{Asker, KafkaSettings, Known};
+use super::{Asker, Known};
 use crate::core::Core;
-use crate::core::hop::Call;
-use crate::core::session::Blocked;
-use crate::core::spread::Spread;
 
 /// Longest request of most APIs, bytes. What is kept of one is up to some dozen times its length.
 pub(super) const SMALL_REQUEST: usize = 1 << 20;
@@ -39,7 +35,8 @@ pub(super) trait Api: Sized {
         true
     }
 
-    /// Begins with a request: it is answered at once, or carried out as an [`Operation`].
+    /// Begins with a request: it is answered at once, or carried out as an
+    /// [`Job`](crate::core::gather::Job).
     fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now);
 }
 
@@ -68,63 +65,6 @@ impl Frame {
     pub(super) fn checked(self) -> CheckedFrame {
         CheckedFrame::new(self.bytes.freeze(), self.checking)
     }
-}
-
-/// A request that is being carried out: what it asks of which cores, and what of its answer is there.
-///
-/// What it names is looked up first, one by one; then all that it needs is asked for, and then its answer is
-/// put together, for which it may be looked up again.
-pub(in crate::core) trait Operation<P: BufPool> {
-    /// What later requests of the connection wait for, if they may not overtake it.
-    fn blocks(&self) -> Option<Blocked> {
-        None
-    }
-
-    /// Looks up the next of what the request names; a fetch wants it of `spread`. What that cost, in
-    /// the units of slices; `None` if there is none.
-    fn look_up(&mut self, _spread: Option<&mut Spread>, _known: &Known<'_>) -> Option<usize> {
-        None
-    }
-
-    /// All that the request names was looked up: what is to be asked of whom.
-    fn calls(&mut self, _settings: &KafkaSettings) -> Vec<(CoreId, Call)> {
-        Vec::new()
-    }
-
-    /// The answer to one of its calls is there, numbered in their order.
-    fn take(&mut self, part: usize, reply: Reply) {
-        unreachable!("part {part} was not asked for: {reply:?}")
-    }
-
-    /// All that was asked for is there: whether more is to be looked up before the answer.
-    fn begins_answer(&mut self) -> bool {
-        false
-    }
-
-    /// As a fetch, if it is one: all that it asks for is records.
-    fn as_fetch(&self) -> Option<&dyn FetchOperation> {
-        None
-    }
-
-    /// As a fetch, if it is one.
-    fn as_fetch_mut(&mut self) -> Option<&mut dyn FetchOperation> {
-        None
-    }
-
-    /// Answers the client with what is there.
-    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker);
-}
-
-/// A request that reads records of partitions. Nobody needs its answer once the connection is gone.
-pub(in crate::core) trait FetchOperation {
-    /// Partitions that it names.
-    fn partitions(&self) -> usize;
-
-    /// Bytes of batches that are there.
-    fn read(&self) -> usize;
-
-    /// One partition is there; once more if it was only counted before.
-    fn fetched(&mut self, line: usize, one: FetchedPartition);
 }
 
 /// What an API declares of its requests' frames.

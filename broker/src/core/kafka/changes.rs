@@ -9,21 +9,20 @@ use std::vec;
 
 use bytes::BytesMut;
 use leveret_engine::EngineError;
-use leveret_engine::shard::Reply;
-use leveret_engine::topology::{Command, TopologyEntry};
+use leveret_engine::topology::{Command, TopicCommand, TopicEntry};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{ApiRequest, CheckedFrame, ErrorCode, Place, ResourceType, Uuid};
 
-use super::api::{Api, Incoming, Operation, Read};
+use super::api::{Api, Incoming, Read};
 use super::names::{Name, Names};
 use super::pieces::Pieces;
-use super::{Asker, KafkaSettings, Known, errors};
+use super::{Asker, Known, errors};
 use crate::core::Core;
-use crate::core::hop::Call;
+use crate::core::gather::Job;
+use crate::core::hop::{ChangeTopics, Family};
 use crate::core::once::Mention;
 use crate::core::session::Blocked;
-use crate::core::spread::Spread;
 
 /// What it costs to meet a name, to decide about one, and to look through a topic's settings, beside
 /// bytes, in the units of slices.
@@ -68,7 +67,7 @@ impl<C: Change> Api for C {
     fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now) {
         let (asker, (named, validate_only)) = (request.asker, request.outline);
         let changing = Changing {
-            version: asker.version,
+            asker,
             names: Names::new(request.frame.checked(), named, C::name, now.mono),
             validate_only,
             stage: Stage::Meeting,
@@ -76,7 +75,7 @@ impl<C: Change> Api for C {
             lines: Pieces::default(),
             change: PhantomData::<C>,
         };
-        core.kafka_carry_out(asker, Box::new(changing), now);
+        core.carry_out(asker.until(None), (), Box::new(changing), now);
     }
 }
 
@@ -107,7 +106,7 @@ pub(super) struct Line {
 pub(super) const TWICE: &str = "it is in the request more than once: nothing was done";
 
 /// What a request wants of one topic, or why it cannot be.
-pub(super) type Wanted = Result<Command, (ErrorCode, String)>;
+pub(super) type Wanted = Result<TopicCommand, (ErrorCode, String)>;
 
 impl Line {
     pub(super) fn of(name: &str) -> Self {
@@ -134,25 +133,16 @@ impl Changes {
         self.lines.push(line);
     }
 
-    pub(super) fn take(&mut self, part: usize, reply: Reply) {
-        if let Err(error) = change_of(reply) {
-            self.lines[self.parts[part]].fail(&error);
+    pub(super) fn take(&mut self, part: usize, reply: &Result<TopicEntry, EngineError>) {
+        if let Err(error) = reply {
+            self.lines[self.parts[part]].fail(error);
         }
-    }
-}
-
-/// What a change of the topology came to.
-pub(super) fn change_of(reply: Reply) -> Result<TopologyEntry, EngineError> {
-    match reply {
-        Reply::Topology(entry) => Ok(entry),
-        Reply::Failed(error) => Err(error),
-        reply => unreachable!("no change: {reply:?}"),
     }
 }
 
 /// Topics that are being changed.
 struct Changing<C> {
-    version: i16,
+    asker: Asker,
     names: Names,
     validate_only: bool,
     stage: Stage,
@@ -165,19 +155,19 @@ enum Stage {
     /// All names are being met.
     Meeting,
     /// What is named once is to be changed.
-    Choosing(Vec<(CoreId, Call)>),
+    Choosing(Vec<(CoreId, ChangeTopics)>),
     /// That is under way.
     Changing,
     /// The lines are being put together.
     Answering(vec::IntoIter<Line>),
 }
 
-impl<C: Change, P: BufPool> Operation<P> for Changing<C> {
+impl<C: Change, P: BufPool> Job<P, ChangeTopics> for Changing<C> {
     fn blocks(&self) -> Option<Blocked> {
         Some(Blocked::Topology)
     }
 
-    fn look_up(&mut self, _: Option<&mut Spread>, known: &Known<'_>) -> Option<usize> {
+    fn look_up(&mut self, (): &mut (), known: &Known<'_>) -> Option<usize> {
         match &mut self.stage {
             Stage::Meeting => {
                 if self.names.next_met().is_none() {
@@ -190,7 +180,7 @@ impl<C: Change, P: BufPool> Operation<P> for Changing<C> {
             Stage::Changing => None,
             Stage::Answering(lines) => {
                 let line = lines.next()?;
-                let version = self.version;
+                let version = self.asker.version;
                 let len = self.lines.line(|out| C::encode(&line, known, out, version));
                 let told = C::TELLS_SETTINGS && line.error == ErrorCode::None;
                 Some(MEET + len + if told { SETTINGS } else { 0 })
@@ -198,7 +188,7 @@ impl<C: Change, P: BufPool> Operation<P> for Changing<C> {
         }
     }
 
-    fn calls(&mut self, _settings: &KafkaSettings) -> Vec<(CoreId, Call)> {
+    fn calls(&mut self, _known: &Known<'_>) -> Vec<(CoreId, ChangeTopics)> {
         let Stage::Choosing(calls) = &mut self.stage else {
             return Vec::new();
         };
@@ -207,8 +197,8 @@ impl<C: Change, P: BufPool> Operation<P> for Changing<C> {
         calls
     }
 
-    fn take(&mut self, part: usize, reply: Reply) {
-        self.changes.take(part, reply);
+    fn take(&mut self, part: usize, reply: Result<TopicEntry, EngineError>) {
+        self.changes.take(part, &reply);
     }
 
     fn begins_answer(&mut self) -> bool {
@@ -220,8 +210,8 @@ impl<C: Change, P: BufPool> Operation<P> for Changing<C> {
         begins
     }
 
-    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
-        core.kafka_respond_lines(asker, C::KEY, self.lines);
+    fn finish(self: Box<Self>, core: &mut Core<P>, _now: Now) {
+        core.kafka_respond_lines(self.asker, C::KEY, self.lines);
     }
 }
 
@@ -242,17 +232,18 @@ impl<C: Change> Changing<C> {
         };
         match wanted {
             Ok(command) if self.validate_only => {
-                let decided = known.topology.decide(&command, known.wall);
-                if let Err(refusal) = decided {
+                let call = ChangeTopics(command);
+                cost += SETTINGS + call.work();
+                let command = Command::Topic(call.0);
+                if let Err(refusal) = known.topology.decide(&command, known.wall) {
                     line.fail(&refusal.into());
                 }
-                cost += SETTINGS + Call::Change(command).work();
                 self.changes.lines.push(line);
             }
             Ok(command) => {
                 cost += SETTINGS;
                 if let Stage::Choosing(calls) = &mut self.stage {
-                    calls.push((CoreId(0), Call::Change(command)));
+                    calls.push((CoreId(0), ChangeTopics(command)));
                     self.changes.ask(line);
                 }
             }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::BytesMut;
-use leveret_engine::topology::{Command, TopicChanges, TopicCommand};
+use leveret_engine::topology::{TopicChanges, TopicCommand};
 use leveret_wire::kafka::{
     CheckedFrame, CreatePartitionsRequest, CreatePartitionsResult, CreatePartitionsTopic,
     ErrorCode, Place, Uuid,
@@ -68,8 +68,8 @@ fn more(asked: &CreatePartitionsTopic<'_>, known: &Known<'_>) -> Wanted {
         partitions: Some(u32::try_from(asked.count).unwrap_or(0)),
         ..TopicChanges::default()
     };
-    Ok(Command::Topic(TopicCommand::Alter {
+    Ok(TopicCommand::Alter {
         id: topic.id,
         changes,
-    }))
+    })
 }

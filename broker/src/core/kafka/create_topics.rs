@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::BytesMut;
-use leveret_engine::topology::{Command, TopicCommand, TopicName};
+use leveret_engine::topology::{TopicCommand, TopicName};
 use leveret_wire::kafka::{
     Array, CheckedFrame, CreatableTopic, CreateTopicsRequest, CreatedTopic, CreatedTopicConfig,
     ErrorCode, Place, ReplicaAssignment, Uuid,
@@ -35,7 +35,7 @@ impl Change for CreateTopics {
         let topic = topic.expect("it was read before");
         let wanted = command_of(&topic, known);
         let mut line = Line::of(topic.name);
-        if let Ok(Command::Topic(TopicCommand::Create { partitions, .. })) = &wanted {
+        if let Ok(TopicCommand::Create { partitions, .. }) = &wanted {
             line.partitions = i32::try_from(*partitions).unwrap_or(-1);
         }
         (line, wanted)
@@ -99,11 +99,11 @@ fn command_of(topic: &CreatableTopic<'_>, known: &Known<'_>) -> Wanted {
         })?;
         Ok((config.name.to_owned(), value.to_owned()))
     });
-    Ok(Command::Topic(TopicCommand::Create {
+    Ok(TopicCommand::Create {
         name,
         partitions,
         config: config.collect::<Result<_, _>>()?,
-    }))
+    })
 }
 
 fn replication(factor: i16) -> Result<(), (ErrorCode, String)> {

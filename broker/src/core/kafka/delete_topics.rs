@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::vec;
 
-use leveret_engine::shard::Reply;
-use leveret_engine::topology::{Command, TopicCommand, TopicId};
+use leveret_engine::EngineError;
+use leveret_engine::topology::{TopicCommand, TopicEntry, TopicId};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{
@@ -16,17 +16,17 @@ use leveret_wire::kafka::{
     Uuid,
 };
 
-use super::api::{Api, Incoming, Operation, Read};
+use super::api::{Api, Incoming, Read};
 use super::changes::{Changes, Line, TWICE};
 use super::names::{self, Name, Names};
 use super::pieces::Pieces;
 use super::topics::{find, uuid_of};
-use super::{Asker, KafkaSettings, Known};
+use super::{Asker, Known};
 use crate::core::Core;
-use crate::core::hop::Call;
+use crate::core::gather::Job;
+use crate::core::hop::ChangeTopics;
 use crate::core::once::Mention;
 use crate::core::session::Blocked;
-use crate::core::spread::Spread;
 
 /// What it costs to look up a topic, beside the bytes of its line, in the units of slices.
 const TOPIC: usize = 256;
@@ -47,20 +47,20 @@ impl Api for DeleteTopics {
     fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now) {
         let (asker, topics) = (request.asker, request.outline);
         let deleting = Deleting {
-            version: asker.version,
+            asker,
             names: Names::new(request.frame.checked(), topics, read, now.mono),
             stage: Stage::Meeting,
             named: BTreeMap::new(),
             changes: Changes::default(),
             lines: Pieces::default(),
         };
-        core.kafka_carry_out(asker, Box::new(deleting), now);
+        core.carry_out(asker.until(None), (), Box::new(deleting), now);
     }
 }
 
 /// Topics that are being deleted.
 struct Deleting {
-    version: i16,
+    asker: Asker,
     names: Names,
     stage: Stage,
     /// Topics that are named, by name or by id, and how often that may still be told.
@@ -73,7 +73,7 @@ enum Stage {
     /// All names are being met.
     Meeting,
     /// What is named once is to be deleted.
-    Choosing(Vec<Command>),
+    Choosing(Vec<ChangeTopics>),
     /// That is under way.
     Deleting,
     /// The lines of what was deleted are being put together.
@@ -91,12 +91,12 @@ enum Told {
     Already,
 }
 
-impl<P: BufPool> Operation<P> for Deleting {
+impl<P: BufPool> Job<P, ChangeTopics> for Deleting {
     fn blocks(&self) -> Option<Blocked> {
         Some(Blocked::Topology)
     }
 
-    fn look_up(&mut self, _: Option<&mut Spread>, known: &Known<'_>) -> Option<usize> {
+    fn look_up(&mut self, (): &mut (), known: &Known<'_>) -> Option<usize> {
         match &mut self.stage {
             Stage::Meeting => {
                 match self.names.next_met() {
@@ -117,7 +117,7 @@ impl<P: BufPool> Operation<P> for Deleting {
                 }
                 Some(TOPIC)
             }
-            Stage::Choosing(commands) => {
+            Stage::Choosing(calls) => {
                 let (name, mention) = self.names.next_mentioned()?;
                 let reference = reference_of(name);
                 let topic = reference.and_then(|reference| find(known.topology, reference));
@@ -134,7 +134,7 @@ impl<P: BufPool> Operation<P> for Deleting {
                         let mut line = Line::of(topic.name.as_str());
                         line.id = id;
                         self.changes.ask(line);
-                        commands.push(Command::Topic(TopicCommand::Delete { id: topic.id }));
+                        calls.push(ChangeTopics(TopicCommand::Delete { id: topic.id }));
                         return Some(TOPIC);
                     }
                     (_, _, Some(TopicRef::Name(_))) => (ErrorCode::UnknownTopicOrPartition, None),
@@ -147,7 +147,7 @@ impl<P: BufPool> Operation<P> for Deleting {
                     error,
                     error_message: message.map(Cow::Borrowed),
                 };
-                let version = self.version;
+                let version = self.asker.version;
                 Some(TOPIC + self.lines.line(|out| line.encode(out, version)))
             }
             Stage::Deleting => None,
@@ -159,26 +159,23 @@ impl<P: BufPool> Operation<P> for Deleting {
                     error: line.error,
                     error_message: line.message.map(Cow::Owned),
                 };
-                let version = self.version;
+                let version = self.asker.version;
                 Some(TOPIC + self.lines.line(|out| line.encode(out, version)))
             }
         }
     }
 
-    fn calls(&mut self, _settings: &KafkaSettings) -> Vec<(CoreId, Call)> {
-        let Stage::Choosing(commands) = &mut self.stage else {
+    fn calls(&mut self, _known: &Known<'_>) -> Vec<(CoreId, ChangeTopics)> {
+        let Stage::Choosing(calls) = &mut self.stage else {
             return Vec::new();
         };
-        let commands = std::mem::take(commands);
+        let calls = std::mem::take(calls).into_iter();
         self.stage = Stage::Deleting;
-        let commands = commands.into_iter();
-        commands
-            .map(|command| (CoreId(0), Call::Change(command)))
-            .collect()
+        calls.map(|call| (CoreId(0), call)).collect()
     }
 
-    fn take(&mut self, part: usize, reply: Reply) {
-        self.changes.take(part, reply);
+    fn take(&mut self, part: usize, reply: Result<TopicEntry, EngineError>) {
+        self.changes.take(part, &reply);
     }
 
     fn begins_answer(&mut self) -> bool {
@@ -190,8 +187,8 @@ impl<P: BufPool> Operation<P> for Deleting {
         begins
     }
 
-    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
-        core.kafka_respond_lines(asker, DeleteTopics::KEY, self.lines);
+    fn finish(self: Box<Self>, core: &mut Core<P>, _now: Now) {
+        core.kafka_respond_lines(self.asker, DeleteTopics::KEY, self.lines);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
 use leveret_engine::topology::{
     ConfigSource as Source, DefaultValue, Topic, TopicKey, TopicSetting, ValueForm,
@@ -13,13 +14,14 @@ use leveret_wire::kafka::{
     DescribeConfigsResource, DescribedResource, ErrorCode, Place, ResourceType,
 };
 
-use super::api::{Api, Incoming, Operation, Read};
+use super::api::{Api, Incoming, Read};
 use super::changes::MOST_SETTINGS;
 use super::pieces::Pieces;
 use super::settings::BrokerSetting;
 use super::{Asker, Known};
 use crate::core::Core;
-use crate::core::spread::Spread;
+use crate::core::gather::Job;
+use crate::core::hop::AskNobody;
 
 /// Resources of one request that are described, each with some kilobytes.
 const MOST_RESOURCES: usize = 10_000;
@@ -70,20 +72,20 @@ impl Api for DescribeConfigs {
     fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now) {
         let (asker, asked) = (request.asker, request.outline);
         let configs = Configs {
-            version: asker.version,
+            asker,
             extras: asked.extras,
             frame: request.frame.checked(),
             rest: asked.resources,
             looked_at: 0,
             lines: Pieces::default(),
         };
-        core.kafka_carry_out(asker, Box::new(configs), now);
+        core.carry_out(asker.until(None), (), Box::new(configs), now);
     }
 }
 
 /// Settings that are being described, one resource after the other.
 struct Configs {
-    version: i16,
+    asker: Asker,
     extras: Extras,
     frame: CheckedFrame,
     /// Resources that follow.
@@ -92,8 +94,8 @@ struct Configs {
     lines: Pieces,
 }
 
-impl<P: BufPool> Operation<P> for Configs {
-    fn look_up(&mut self, _: Option<&mut Spread>, known: &Known<'_>) -> Option<usize> {
+impl<P: BufPool> Job<P, AskNobody> for Configs {
+    fn look_up(&mut self, (): &mut (), known: &Known<'_>) -> Option<usize> {
         let mut rest = self
             .frame
             .elements::<DescribeConfigsResource<'_>>(self.rest);
@@ -106,14 +108,18 @@ impl<P: BufPool> Operation<P> for Configs {
             (_, false) => Err((ErrorCode::InvalidRequest, TOO_MANY_KEYS)),
         };
         self.looked_at += 1;
-        let version = self.version;
+        let version = self.asker.version;
         let line = described(&asked, found);
         let keys = KEY * keys.min(MOST_SETTINGS);
         Some(RESOURCE + keys + self.lines.line(|out| line.encode(out, version)))
     }
 
-    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
-        core.kafka_respond_lines(asker, DescribeConfigs::KEY, self.lines);
+    fn take(&mut self, _part: usize, nothing: Infallible) {
+        match nothing {}
+    }
+
+    fn finish(self: Box<Self>, core: &mut Core<P>, _now: Now) {
+        core.kafka_respond_lines(self.asker, DescribeConfigs::KEY, self.lines);
     }
 }
 

@@ -20,12 +20,14 @@ use leveret_wire::kafka::{
     TopicGroup,
 };
 
-use super::api::{Api, FetchOperation, Incoming, Operation, Read};
+use super::api::{Api, Incoming, Read};
 use super::partitions::{Next, Partitions};
 use super::produce::offset;
 use super::topics::{Asked, place, resolve};
 use super::{Asker, Known, errors};
 use crate::core::Core;
+use crate::core::gather::{Fetching as Joint, Job};
+use crate::core::hop::FetchRecords;
 use crate::core::spread::{Bounds, Spread};
 
 /// Longest that a fetch may wait, milliseconds.
@@ -38,6 +40,7 @@ pub(super) struct Fetch;
 
 /// A fetch that is under way.
 struct Fetching {
+    asker: Asker,
     /// Partitions that the request names.
     named: usize,
     frame: CheckedFrame,
@@ -99,9 +102,8 @@ impl Api for Fetch {
         let spread = Spread::new(bounds, now.mono)
             .with_limit_per_core(core.shard.breaks(Mutation::LimitPerCore));
         core.give_back_early(asker.conn, &mut asker.permit, now);
-        let fetching = Fetching::new(&asked, request.frame.checked());
-        let gather = core.kafka_begin(asker, None, Box::new(fetching));
-        core.gather_fetch(gather, spread, now);
+        let fetching = Box::new(Fetching::new(asker, &asked, request.frame.checked()));
+        core.gather_fetch(asker.until(None), spread, fetching, now);
     }
 }
 
@@ -113,8 +115,9 @@ struct AskedTopic {
 }
 
 impl Fetching {
-    fn new(asked: &FetchOutline, frame: CheckedFrame) -> Self {
+    fn new(asker: Asker, asked: &FetchOutline, frame: CheckedFrame) -> Self {
         Self {
+            asker,
             named: asked.partitions,
             frame,
             rest: Partitions::of(asked.topics),
@@ -127,9 +130,9 @@ impl Fetching {
     }
 }
 
-impl<P: BufPool> Operation<P> for Fetching {
-    fn look_up(&mut self, spread: Option<&mut Spread>, known: &Known<'_>) -> Option<usize> {
-        let spread = spread?;
+impl<P: BufPool> Job<P, FetchRecords> for Fetching {
+    fn look_up(&mut self, joint: &mut Joint, known: &Known<'_>) -> Option<usize> {
+        let spread = &mut joint.spread;
         let named = match self.rest.next::<FetchTopic<'_>>(&self.frame) {
             None => {
                 self.seen = HashMap::default();
@@ -188,15 +191,19 @@ impl<P: BufPool> Operation<P> for Fetching {
         Some(LOOKUP)
     }
 
-    fn as_fetch(&self) -> Option<&dyn FetchOperation> {
-        Some(self)
+    fn take(&mut self, line: usize, one: FetchedPartition) {
+        self.records[line] = fill(&mut self.lines[line], one);
     }
 
-    fn as_fetch_mut(&mut self) -> Option<&mut dyn FetchOperation> {
-        Some(self)
+    fn lines(&self) -> usize {
+        self.named
     }
 
-    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
+    fn read(&self) -> usize {
+        self.records.iter().flatten().map(Bytes::len).sum()
+    }
+
+    fn finish(self: Box<Self>, core: &mut Core<P>, _now: Now) {
         let topics = self.topics.iter().map(|topic| TopicGroup {
             topic: topic.asked.reference(),
             partitions: topic.lines,
@@ -208,21 +215,7 @@ impl<P: BufPool> Operation<P> for Fetching {
             topics: &topics.collect::<Vec<_>>(),
             partitions: &self.lines,
         };
-        core.kafka_respond_fetch(asker, &response, self.records);
-    }
-}
-
-impl FetchOperation for Fetching {
-    fn partitions(&self) -> usize {
-        self.named
-    }
-
-    fn read(&self) -> usize {
-        self.records.iter().flatten().map(Bytes::len).sum()
-    }
-
-    fn fetched(&mut self, line: usize, one: FetchedPartition) {
-        self.records[line] = fill(&mut self.lines[line], one);
+        core.kafka_respond_fetch(self.asker, &response, self.records);
     }
 }
 

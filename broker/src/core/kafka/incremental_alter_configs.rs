@@ -1,7 +1,7 @@
 //! IncrementalAlterConfigs: settings of topics, one by one.
 
 use bytes::BytesMut;
-use leveret_engine::topology::{Command, Topic, TopicChanges, TopicCommand, TopicKey};
+use leveret_engine::topology::{Topic, TopicChanges, TopicCommand, TopicKey};
 use leveret_wire::kafka::{
     CheckedFrame, ConfigOperation, ErrorCode, IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResource, Place,
@@ -73,10 +73,10 @@ impl Known<'_> {
             };
             changes.set.push((name.to_owned(), set));
         }
-        Ok(Command::Topic(TopicCommand::Alter {
+        Ok(TopicCommand::Alter {
             id: topic.id,
             changes,
-        }))
+        })
     }
 
     /// A list with words added that it has not yet, or without them.

@@ -1,18 +1,14 @@
 //! InitProducerId: an id for an idempotent producer, which nobody else has ever had.
 
-use leveret_engine::shard::Reply;
-use leveret_engine::topology::{
-    Command, ProducerIds, ProducerIdsReserved, ReserveProducerIds, TopologyEntry,
-};
+use leveret_engine::EngineError;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{ErrorCode, InitProducerIdRequest, InitProducerIdResponse};
 
-use super::api::{Api, Incoming, Operation, Read};
-use super::changes::change_of;
-use super::{Asker, KafkaSettings, Known, errors};
+use super::api::{Api, Incoming, Read};
+use super::{Asker, Known, errors};
 use crate::core::Core;
-use crate::core::hop::Call;
+use crate::core::hop::{ReserveIds, WantsId};
 
 pub(super) struct InitProducerId;
 
@@ -43,42 +39,25 @@ impl Api for InitProducerId {
         }
         match core.producer_ids.take() {
             Some(id) => core.kafka_answer(asker, &response(Ok(id)), now),
-            None => core.kafka_carry_out(asker, Box::new(Reserving::default()), now),
+            None => {
+                core.owe_answer(asker.conn);
+                core.ask(CoreId(0), ReserveIds, WantsId::Kafka(asker), now);
+            }
         }
     }
 }
 
-/// A producer that waits for a block of ids.
-#[derive(Default)]
-struct Reserving {
-    /// The block, or why there is none.
-    block: Option<Result<(u64, u32), ErrorCode>>,
-}
-
-impl<P: BufPool> Operation<P> for Reserving {
-    fn calls(&mut self, _settings: &KafkaSettings) -> Vec<(CoreId, Call)> {
-        let count = ProducerIds::BLOCK;
-        let reserve = Command::ProducerIds(ReserveProducerIds { count });
-        vec![(CoreId(0), Call::Change(reserve))]
-    }
-
-    fn take(&mut self, _part: usize, reply: Reply) {
-        self.block = Some(match change_of(reply) {
-            Ok(TopologyEntry::ProducerIds(ProducerIdsReserved { first, count })) => {
-                Ok((first, count))
-            }
-            Ok(entry) => unreachable!("not what was asked: {entry:?}"),
-            Err(error) => Err(errors::code(&error)),
-        });
-    }
-
-    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
-        let block = self.block.expect("all parts are there");
-        let id = block.map(|(first, count)| {
-            core.producer_ids.refill(first, count);
-            core.producer_ids.take().expect("a block is never empty")
-        });
-        core.kafka_respond(asker, &response(id));
+impl<P: BufPool> Core<P> {
+    /// Answers a producer that waited for its id.
+    pub(in crate::core) fn kafka_id_reserved(
+        &mut self,
+        asker: Asker,
+        id: Result<i64, EngineError>,
+        now: Now,
+    ) {
+        let id = id.map_err(|error| errors::code(&error));
+        self.kafka_answer(asker, &response(id), now);
+        self.request_done(asker.conn, now);
     }
 }
 

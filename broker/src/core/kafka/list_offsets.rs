@@ -8,7 +8,8 @@ use std::vec;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use leveret_engine::shard::{OffsetSpec, Reply};
+use leveret_engine::EngineError;
+use leveret_engine::shard::{FoundOffset, OffsetSpec};
 use leveret_engine::topology::Topic;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, LogId, Now};
@@ -17,15 +18,15 @@ use leveret_wire::kafka::{
     ListOffsetsResponse, ListOffsetsTopic, ListedPartition, ListedTopic, Place, TopicRef,
 };
 
-use super::api::{Api, Incoming, Operation, Read};
+use super::api::{Api, Incoming, Read};
 use super::partitions::{Next, Partitions};
 use super::pieces::Pieces;
 use super::produce::offset;
 use super::topics::{Asked, place, resolve};
-use super::{Asker, KafkaSettings, Known, errors};
+use super::{Asker, Known, errors};
 use crate::core::Core;
-use crate::core::hop::Call;
-use crate::core::spread::Spread;
+use crate::core::gather::Job;
+use crate::core::hop::FindOffset;
 
 /// What it costs to look at a topic or a partition, in the units of slices.
 const LOOKUP: usize = 128;
@@ -46,7 +47,7 @@ impl Api for ListOffsets {
         // At once: a table of so many would take a turn to grow.
         let most = request.frame.bytes.len() / ListOffsetsPartition::MIN_LEN;
         let listing = Listing {
-            version: asker.version,
+            asker,
             frame: request.frame.checked(),
             topics,
             rest: Partitions::of(topics),
@@ -57,13 +58,13 @@ impl Api for ListOffsets {
             parts: Vec::new(),
             lines: Pieces::default(),
         };
-        core.kafka_carry_out(asker, Box::new(listing), now);
+        core.carry_out(asker.until(None), (), Box::new(listing), now);
     }
 }
 
 /// A look-up that is under way.
 struct Listing {
-    version: i16,
+    asker: Asker,
     frame: CheckedFrame,
     topics: Place,
     rest: Partitions,
@@ -82,7 +83,7 @@ enum Stage {
     /// What is named is being met.
     Meeting,
     /// What is named once is to be asked for.
-    Choosing(Vec<(CoreId, Call)>),
+    Choosing(Vec<(CoreId, FindOffset)>),
     /// That is under way.
     Asked,
     /// The lines are being put together.
@@ -137,7 +138,7 @@ impl Listing {
                 let line = u32::try_from(self.found.len()).expect("a frame below 4 GiB");
                 self.parts.push((line, by_time));
                 if let Stage::Choosing(calls) = &mut self.stage {
-                    calls.push((owner, Call::Offset { log, spec }));
+                    calls.push((owner, FindOffset { log, spec }));
                 }
             }
         }
@@ -156,7 +157,7 @@ impl Listing {
         let Stage::Answering { found, within } = &mut self.stage else {
             return None;
         };
-        let version = self.version;
+        let version = self.asker.version;
         let Some(next) = self.rest.next::<ListOffsetsTopic<'_>>(&self.frame) else {
             if std::mem::take(within) {
                 self.lines.part(|out| ListedTopic::encode_end(out, version));
@@ -189,8 +190,8 @@ impl Listing {
     }
 }
 
-impl<P: BufPool> Operation<P> for Listing {
-    fn look_up(&mut self, _: Option<&mut Spread>, known: &Known<'_>) -> Option<usize> {
+impl<P: BufPool> Job<P, FindOffset> for Listing {
+    fn look_up(&mut self, (): &mut (), known: &Known<'_>) -> Option<usize> {
         match &self.stage {
             Stage::Meeting => {
                 self.meet(known);
@@ -202,7 +203,7 @@ impl<P: BufPool> Operation<P> for Listing {
         }
     }
 
-    fn calls(&mut self, _settings: &KafkaSettings) -> Vec<(CoreId, Call)> {
+    fn calls(&mut self, _known: &Known<'_>) -> Vec<(CoreId, FindOffset)> {
         let Stage::Choosing(calls) = &mut self.stage else {
             return Vec::new();
         };
@@ -211,19 +212,18 @@ impl<P: BufPool> Operation<P> for Listing {
         calls
     }
 
-    fn take(&mut self, part: usize, reply: Reply) {
+    fn take(&mut self, part: usize, reply: Result<FoundOffset, EngineError>) {
         let (line, by_time) = self.parts[part];
         let line = &mut self.found[line as usize];
         match reply {
-            Reply::Offset(found) => {
+            Ok(found) => {
                 line.error = ErrorCode::None;
                 line.timestamp = found.timestamp.unwrap_or(-1);
                 // A time after the last record has no offset.
                 let none = by_time && found.timestamp.is_none();
                 line.offset = if none { -1 } else { offset(found.offset.0) };
             }
-            Reply::Failed(error) => line.error = errors::code(&error),
-            reply => unreachable!("no answer to a look-up: {reply:?}"),
+            Err(error) => line.error = errors::code(&error),
         }
     }
 
@@ -239,7 +239,8 @@ impl<P: BufPool> Operation<P> for Listing {
         begins
     }
 
-    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
+    fn finish(self: Box<Self>, core: &mut Core<P>, _now: Now) {
+        let asker = self.asker;
         let (version, correlation) = (asker.version, asker.correlation);
         core.kafka_respond_pieces(asker, self.lines, |out, count, len| {
             ListOffsetsResponse::encode_around(out, version, correlation, count, len)

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use leveret_engine::EngineError;
-use leveret_engine::shard::Reply;
 use leveret_engine::topology::{
-    Command, Topic, TopicCommand, TopicName, TopicRefusal, TopologyRefusal,
+    Topic, TopicCommand, TopicEntry, TopicName, TopicRefusal, TopologyRefusal,
 };
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
@@ -15,18 +14,16 @@ use leveret_wire::kafka::{
     MetadataRequestTopic, MetadataResponse, MetadataTopic, Place, TopicRef, Uuid,
 };
 
-use super::api::{Api, Incoming, Operation, Read};
-use super::changes::change_of;
+use super::api::{Api, Incoming, Read};
 use super::names::{self, Name, Names};
 use super::pieces::Pieces;
-use super::settings::KafkaSettings;
 use super::topics::{cluster_text, find, reference_of, uuid_of};
 use super::{Asker, Known, errors};
 use crate::core::Core;
-use crate::core::hop::Call;
+use crate::core::gather::Job;
+use crate::core::hop::ChangeTopics;
 use crate::core::places::Places;
 use crate::core::session::Blocked;
-use crate::core::spread::Spread;
 
 /// What it costs to look up a topic, beside the bytes of its line, in the units of slices.
 const TOPIC: usize = 256;
@@ -61,7 +58,7 @@ impl Api for Metadata {
             false => 0,
         };
         let describing = Describing {
-            version: asker.version,
+            asker,
             room,
             stage: match room {
                 0 => Stage::Describing,
@@ -77,13 +74,13 @@ impl Api for Metadata {
             refused: BTreeMap::new(),
             lines: Pieces::default(),
         };
-        core.kafka_carry_out(asker, Box::new(describing), now);
+        core.carry_out(asker.until(None), (), Box::new(describing), now);
     }
 }
 
 /// A request for metadata.
 struct Describing {
-    version: i16,
+    asker: Asker,
     /// Topics that it may create.
     room: usize,
     stage: Stage,
@@ -109,13 +106,13 @@ enum Stage {
     Describing,
 }
 
-impl<P: BufPool> Operation<P> for Describing {
+impl<P: BufPool> Job<P, ChangeTopics> for Describing {
     fn blocks(&self) -> Option<Blocked> {
         // It creates what is missing.
         (self.room > 0).then_some(Blocked::Topology)
     }
 
-    fn look_up(&mut self, _: Option<&mut Spread>, known: &Known<'_>) -> Option<usize> {
+    fn look_up(&mut self, (): &mut (), known: &Known<'_>) -> Option<usize> {
         match (&mut self.stage, &mut self.wanted) {
             (Stage::Missing(missing), Wanted::Named(names)) => {
                 if missing.len() == self.room {
@@ -160,31 +157,31 @@ impl<P: BufPool> Operation<P> for Describing {
                     is_internal: false,
                     partitions: Vec::new(),
                 };
-                let version = self.version;
+                let version = self.asker.version;
                 Some(TOPIC + self.lines.line(|out| line.encode(out, version)))
             }
         }
     }
 
-    fn calls(&mut self, settings: &KafkaSettings) -> Vec<(CoreId, Call)> {
+    fn calls(&mut self, known: &Known<'_>) -> Vec<(CoreId, ChangeTopics)> {
         let Stage::Missing(missing) = &mut self.stage else {
             return Vec::new();
         };
         self.created = std::mem::take(missing).into_iter().collect();
         self.stage = Stage::Creating;
         let create = |name: &TopicName| {
-            let command = Command::Topic(TopicCommand::Create {
+            let command = TopicCommand::Create {
                 name: name.clone(),
-                partitions: settings.partitions,
+                partitions: known.kafka.partitions,
                 config: Vec::new(),
-            });
-            (CoreId(0), Call::Change(command))
+            };
+            (CoreId(0), ChangeTopics(command))
         };
         self.created.iter().map(create).collect()
     }
 
-    fn take(&mut self, part: usize, reply: Reply) {
-        let Err(error) = change_of(reply) else { return };
+    fn take(&mut self, part: usize, reply: Result<TopicEntry, EngineError>) {
+        let Err(error) = reply else { return };
         let code = match &error {
             // Another client was faster, and this core is about to hear of it.
             EngineError::Topology(TopologyRefusal::Topic(TopicRefusal::Exists { .. })) => {
@@ -206,7 +203,8 @@ impl<P: BufPool> Operation<P> for Describing {
         true
     }
 
-    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
+    fn finish(self: Box<Self>, core: &mut Core<P>, _now: Now) {
+        let asker = self.asker;
         let settings = core.settings.kafka.clone();
         let response = MetadataResponse {
             throttle_time_ms: 0,
@@ -244,7 +242,7 @@ impl Describing {
             is_internal: false,
             partitions: partitions(topic, known),
         };
-        let version = self.version;
+        let version = self.asker.version;
         self.lines.line(|out| line.encode(out, version))
     }
 }

@@ -9,7 +9,7 @@ use leveret_wire::kafka::{HeaderError, api_name};
 
 use crate::core::Core;
 use crate::core::boundary::ConnId;
-use crate::core::hop::Message;
+use crate::core::hop::Content;
 
 /// Kinds and requests that are told; what names itself otherwise each time is told no further.
 const MOST: usize = 200;
@@ -20,7 +20,7 @@ const NAMELESS: &str = "one that does not name itself";
 
 /// What a kind of client asked for and is not here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Missed {
+pub(in crate::core) struct Missed {
     kind: Box<str>,
     key: i16,
     version: i16,
@@ -63,7 +63,7 @@ impl<P: BufPool> Core<P> {
             return;
         }
         if self.id != CoreId(0) {
-            return self.send(CoreId(0), Message::Missed(missed));
+            return self.send(CoreId(0), Content::Missed(missed));
         }
         let Missed { kind, key, version } = missed;
         let name = api_name(key).unwrap_or("a request that Kafka has not");

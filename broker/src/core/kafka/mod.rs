@@ -1,7 +1,6 @@
 //! Kafka requests: what each asks of the engine, and how its answer is said.
 //!
-//! A file per API, with a line in the list below; `api` says what such a file declares, and `operation`
-//! carries out what takes more than an answer at once. `session` frames and orders, `topics` resolves names
+//! A file per API, with a line in the list below; `api` says what such a file declares. `session` frames and orders, `topics` resolves names
 //! and ids, `names` reads as many as a request may have, `pieces` puts answers together that take several
 //! turns, `changes` carries out what alters topics, `errors` translates the engine's refusals. Nothing here
 //! decides: it decodes, routes and encodes.
@@ -23,7 +22,6 @@ mod list_offsets;
 mod metadata;
 mod missing;
 mod names;
-mod operation;
 mod partitions;
 mod pieces;
 mod produce;
@@ -34,18 +32,17 @@ mod topics;
 #[cfg(test)]
 mod toy;
 
-use leveret_engine::topology::Topology;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{Now, WallMs};
+use leveret_storage::types::{Mono, Now};
 use leveret_wire::kafka::ApiKey;
 
 use super::Core;
 use super::boundary::ConnId;
+use super::gather::{Known, Request as Gathered};
 use api::{Api, Declared, Frame};
 use lane::Turn;
 
 pub(super) use missing::{Missed, Missing};
-pub(super) use operation::KafkaOperation;
 pub(super) use session::{KafkaState, carries_records};
 pub use settings::{BrokerSetting, KafkaBroker, KafkaSettings};
 pub(super) use single::SingleProduce;
@@ -68,13 +65,6 @@ api::apis! {
     toy::Toy;
 }
 
-/// What requests look things up in.
-pub(super) struct Known<'a> {
-    pub(super) topology: &'a Topology,
-    pub(super) kafka: &'a KafkaSettings,
-    pub(super) wall: WallMs,
-}
-
 /// Whose request it is, how it is to be answered, and what comes back with its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asker {
@@ -84,4 +74,15 @@ pub(super) struct Asker {
     /// The answer's place among those of the connection; `None` if none is wanted.
     turn: Option<Turn>,
     permit: usize,
+}
+
+impl Asker {
+    /// As the one that answers are gathered for, and no longer than until then.
+    fn until(self, deadline: Option<Mono>) -> Gathered {
+        Gathered {
+            conn: self.conn,
+            permit: self.permit,
+            deadline,
+        }
+    }
 }

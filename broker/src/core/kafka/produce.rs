@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use leveret_engine::shard::Reply;
+use leveret_engine::EngineError;
+use leveret_engine::shard::Produced;
 use leveret_record::{Compression, parse_header};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Level, LogId, Now};
@@ -12,14 +13,15 @@ use leveret_wire::kafka::{
     ErrorCode, ProduceRequest, ProduceResponse, ProducedPartition, TopicGroup, TopicRef,
 };
 
-use super::api::{Api, Frame, Incoming, Operation, Read};
+use super::api::{Api, Frame, Incoming, Read};
 use super::changes::TWICE;
 use super::single::Single;
 use super::topics::{Asked, place, resolve};
 use super::{Asker, Known, errors};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
-use crate::core::hop::Call;
+use crate::core::gather::Job;
+use crate::core::hop::AppendBatch;
 use crate::core::intake::detach;
 use crate::core::once::{Mention, Mentions};
 use crate::core::places::Places;
@@ -110,6 +112,7 @@ pub(super) struct Line {
 
 /// A produce whose batches are on their way.
 struct Producing {
+    asker: Asker,
     topics: Vec<AskedTopic>,
     lines: Vec<Line>,
     /// The line of each part.
@@ -129,20 +132,19 @@ impl Line {
     }
 
     /// What came of its batch.
-    pub(super) fn take(&mut self, reply: Reply) {
+    pub(super) fn take(&mut self, reply: Result<Produced, EngineError>) {
         match reply {
-            Reply::Produced(produced) => {
+            Ok(produced) => {
                 self.error = ErrorCode::None;
                 self.base_offset = offset(produced.base_offset.0);
                 self.log_start_offset = offset(produced.start_offset.0);
                 self.append_time = produced.append_time.unwrap_or(-1);
                 self.message = None;
             }
-            Reply::Failed(error) => {
+            Err(error) => {
                 self.error = errors::code(&error);
                 self.message = Some(error.to_string());
             }
-            reply => unreachable!("no answer to a produce: {reply:?}"),
         }
     }
 
@@ -160,12 +162,13 @@ impl Line {
     }
 }
 
-impl<P: BufPool> Operation<P> for Producing {
-    fn take(&mut self, part: usize, reply: Reply) {
+impl<P: BufPool> Job<P, AppendBatch> for Producing {
+    fn take(&mut self, part: usize, reply: Result<Produced, EngineError>) {
         self.lines[self.parts[part]].take(reply);
     }
 
-    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
+    fn finish(self: Box<Self>, core: &mut Core<P>, _now: Now) {
+        let asker = self.asker;
         if asker.turn.is_none() {
             return core.end_if_refused(asker.conn, &self.lines);
         }
@@ -291,11 +294,12 @@ impl<P: BufPool> Core<P> {
         let level = level_of(plan.acks);
         let deadline = self.give_up_at(plan.timeout_ms, now);
         let producing = Producing {
+            asker,
             topics: plan.topics,
             lines: plan.lines,
             parts: plan.appends.iter().map(|append| append.line).collect(),
         };
-        let gather = self.kafka_begin(asker, deadline, Box::new(producing));
+        let gather = self.gather(asker.until(deadline), (), Box::new(producing));
         let mut frame = frame.bytes;
         let (mut cut, whole) = (0, frame.len());
         for append in plan.appends {
@@ -304,7 +308,7 @@ impl<P: BufPool> Core<P> {
             let batch = batch.split_off(at.start - cut);
             cut = at.end;
             let batch = detach(batch, whole);
-            self.ask_part(gather, owner, Call::Produce { log, batch, level }, now);
+            self.ask_part(gather, owner, AppendBatch { log, batch, level }, now);
         }
         self.all_asked(gather, now);
     }

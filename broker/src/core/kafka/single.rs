@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use leveret_engine::shard::Reply;
+use leveret_engine::EngineError;
+use leveret_engine::shard::Produced;
 use leveret_engine::topology::Topic;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};
@@ -13,9 +14,8 @@ use super::Asker;
 use super::api::Frame;
 use super::produce::{Batch, Line, level_of};
 use crate::core::Core;
-use crate::core::hop::{Answer, Call};
+use crate::core::hop::{AppendBatch, Producer};
 use crate::core::intake::detach;
-use crate::core::pending::Waiting;
 
 /// A produce to one partition before its batch is cut out of the frame.
 pub(super) struct Single {
@@ -27,7 +27,7 @@ pub(super) struct Single {
 }
 
 /// One whose batch is on its way.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(in crate::core) struct SingleProduce {
     asker: Asker,
     /// When it is answered without knowing what came of it.
@@ -52,35 +52,23 @@ impl<P: BufPool> Core<P> {
         let mut batch = frame.bytes.split_to(at.end);
         let batch = batch.split_off(at.start);
         let batch = detach(batch, whole);
-        let waiting = Waiting::Kafka(SingleProduce {
+        let producer = Producer::Kafka(SingleProduce {
             asker,
             deadline,
             topic: single.topic,
             index: single.index,
         });
         let level = level_of(single.acks);
-        self.ask(owner, Call::Produce { log, batch, level }, waiting, now);
+        self.ask(owner, AppendBatch { log, batch, level }, producer, now);
     }
 
-    /// What came of the batch is known.
-    pub(in crate::core) fn kafka_answered(
+    /// What came of the batch is known, or, if there is no reply, its time-out has passed.
+    pub(in crate::core) fn kafka_produced(
         &mut self,
-        waiting: &SingleProduce,
-        answer: Answer,
+        produce: &SingleProduce,
+        reply: Option<Result<Produced, EngineError>>,
         now: Now,
     ) {
-        match answer {
-            Answer::Engine(reply) => self.end_single(waiting, Some(reply), now),
-            answer => unreachable!("no answer to a produce: {answer:?}"),
-        }
-    }
-
-    /// Its time-out has passed.
-    pub(in crate::core) fn kafka_gave_up(&mut self, waiting: &SingleProduce, now: Now) {
-        self.end_single(waiting, None, now);
-    }
-
-    fn end_single(&mut self, produce: &SingleProduce, reply: Option<Reply>, now: Now) {
         let asker = produce.asker;
         self.give_back_permit(asker.conn, asker.permit, now);
         let mut line = Line::refused(produce.index, ErrorCode::RequestTimedOut, None);

@@ -1,39 +1,62 @@
-//! A toy, there in tests only: where a partition ends, asked of the core that owns it. It shows what a new
-//! API touches: its file in the wire's codec and this one, and a line in the list of each.
+//! A toy, there in tests only: where a partition ends, asked of the core that owns it; or how many records all
+//! partitions of a topic have, asked of all that own some. It shows what a new API touches: its file in the
+//! wire's codec and this one, and a line in the list of each.
 
-use leveret_engine::shard::{OffsetSpec, Reply};
+use leveret_engine::EngineError;
+use leveret_engine::shard::{FoundOffset, OffsetSpec};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, LogId, Now};
 use leveret_wire::kafka::{ErrorCode, TopicRef, ToyRequest, ToyResponse};
 
-use super::api::{Api, Incoming, Operation, Read};
+use super::api::{Api, Incoming, Read};
 use super::topics::{place, resolve};
-use super::{Asker, KafkaSettings, Known, errors};
+use super::{Asker, Known, errors};
 use crate::core::Core;
-use crate::core::hop::Call;
+use crate::core::gather::Job;
+use crate::core::hop::{CountRecords, FindOffset};
+use crate::core::places::Places;
 
 pub(super) struct Toy;
 
+/// What is asked for.
+pub(super) enum Wanted {
+    /// The end of one partition.
+    End((LogId, CoreId)),
+    /// The records of all, which each core has to count.
+    Records(Vec<(CoreId, CountRecords)>),
+}
+
 impl Api for Toy {
     type Request<'a> = ToyRequest<'a>;
-    type Outline = Result<(LogId, CoreId), ErrorCode>;
+    type Outline = Result<Wanted, ErrorCode>;
 
     fn outline(read: &Read<'_, Self>, known: &Known<'_>) -> Self::Outline {
         let (asked, topic) = resolve(known.topology, TopicRef::Name(read.request.topic));
-        place(
-            known.topology,
-            &asked,
-            topic.as_deref(),
-            read.request.partition,
-        )
+        if let (Some(topic), -1) = (&topic, read.request.partition) {
+            let count = |(log, owner)| (owner, CountRecords(vec![log]));
+            return Ok(Wanted::Records(
+                known.topology.places(topic).map(count).collect(),
+            ));
+        }
+        let partition = read.request.partition;
+        place(known.topology, &asked, topic.as_deref(), partition).map(Wanted::End)
     }
 
     fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now) {
-        let (asker, place) = (request.asker, request.outline);
-        match place {
-            Ok(place) => {
+        let (asker, wanted) = (request.asker, request.outline);
+        match wanted {
+            Ok(Wanted::End(place)) => {
                 let end = Err(ErrorCode::UnknownServerError);
-                core.kafka_carry_out(asker, Box::new(Ending { place, end }), now);
+                let ending = Ending { asker, place, end };
+                core.carry_out(asker.until(None), (), Box::new(ending), now);
+            }
+            Ok(Wanted::Records(calls)) => {
+                let adding = Adding {
+                    asker,
+                    calls,
+                    total: 0,
+                };
+                core.carry_out(asker.until(None), (), Box::new(adding), now);
             }
             Err(error) => core.kafka_answer(asker, &ToyResponse { error, end: -1 }, now),
         }
@@ -41,30 +64,51 @@ impl Api for Toy {
 }
 
 struct Ending {
+    asker: Asker,
     place: (LogId, CoreId),
     end: Result<i64, ErrorCode>,
 }
 
-impl<P: BufPool> Operation<P> for Ending {
-    fn calls(&mut self, _settings: &KafkaSettings) -> Vec<(CoreId, Call)> {
+impl<P: BufPool> Job<P, FindOffset> for Ending {
+    fn calls(&mut self, _known: &Known<'_>) -> Vec<(CoreId, FindOffset)> {
         let ((log, owner), spec) = (self.place, OffsetSpec::Latest);
-        vec![(owner, Call::Offset { log, spec })]
+        vec![(owner, FindOffset { log, spec })]
     }
 
-    fn take(&mut self, _part: usize, reply: Reply) {
+    fn take(&mut self, _part: usize, reply: Result<FoundOffset, EngineError>) {
         self.end = match reply {
-            Reply::Offset(found) => Ok(found.offset.0.cast_signed()),
-            Reply::Failed(error) => Err(errors::code(&error)),
-            reply => unreachable!("not what was asked: {reply:?}"),
+            Ok(found) => Ok(found.offset.0.cast_signed()),
+            Err(error) => Err(errors::code(&error)),
         };
     }
 
-    fn finish(self: Box<Self>, core: &mut Core<P>, asker: Asker) {
+    fn finish(self: Box<Self>, core: &mut Core<P>, _now: Now) {
         let (error, end) = match self.end {
             Ok(end) => (ErrorCode::None, end),
             Err(error) => (error, -1),
         };
-        core.kafka_respond(asker, &ToyResponse { error, end });
+        core.kafka_respond(self.asker, &ToyResponse { error, end });
+    }
+}
+
+struct Adding {
+    asker: Asker,
+    calls: Vec<(CoreId, CountRecords)>,
+    total: u64,
+}
+
+impl<P: BufPool> Job<P, CountRecords> for Adding {
+    fn calls(&mut self, _known: &Known<'_>) -> Vec<(CoreId, CountRecords)> {
+        std::mem::take(&mut self.calls)
+    }
+
+    fn take(&mut self, _part: usize, count: u64) {
+        self.total += count;
+    }
+
+    fn finish(self: Box<Self>, core: &mut Core<P>, _now: Now) {
+        let (error, end) = (ErrorCode::None, self.total.cast_signed());
+        core.kafka_respond(self.asker, &ToyResponse { error, end });
     }
 }
 

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use leveret_engine::topology::{
     ConfigEntry, ConfigSource, DefaultValue, Topic, TopicName, Topology,
 };
-use leveret_storage::types::{CoreId, LogId};
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{CoreId, LogId, Now};
 use leveret_wire::native::{
     self as wire, PartitionDescription, PartitionId, TopicDescription, TopicId, TopicLines,
     TopicSummary,
 };
 
-use super::level_out;
-use crate::core::hop::Call;
+use super::{Asker, level_out};
+use crate::core::Core;
+use crate::core::gather::{Job, Known};
+use crate::core::hop::DescribeLogs;
 use crate::core::places::Places;
 use crate::core::status::PartitionReport;
 
@@ -27,6 +30,7 @@ const PARTITION: usize = 64;
 
 /// A request for topics.
 pub(super) struct Listing {
+    asker: Asker,
     what: What,
     stage: Stage,
     /// Those that are found, or are still to be told.
@@ -35,7 +39,7 @@ pub(super) struct Listing {
     bytes: usize,
     /// The logs that each core is still to be asked for.
     logs: Vec<Vec<LogId>>,
-    calls: Vec<(CoreId, Call)>,
+    calls: Vec<(CoreId, DescribeLogs)>,
     reports: BTreeMap<LogId, PartitionReport>,
 }
 
@@ -59,8 +63,9 @@ enum Stage {
 }
 
 impl Listing {
-    fn new(what: What, cores: u16) -> Self {
+    fn new(asker: Asker, what: What, cores: u16) -> Self {
         Self {
+            asker,
             what,
             stage: Stage::Finding(None),
             topics: VecDeque::new(),
@@ -72,18 +77,23 @@ impl Listing {
     }
 
     /// A list of all topics.
-    pub(super) fn of_all(cores: u16) -> Self {
-        Self::new(What::Summaries, cores)
+    pub(super) fn of_all(asker: Asker, cores: u16) -> Self {
+        Self::new(asker, What::Summaries, cores)
     }
 
     /// A description of all topics.
-    pub(super) fn describing_all(cores: u16) -> Self {
-        Self::new(What::Everything, cores)
+    pub(super) fn describing_all(asker: Asker, cores: u16) -> Self {
+        Self::new(asker, What::Everything, cores)
     }
 
     /// A description of these topics, which are fewer than fit a request.
-    pub(super) fn describing(topics: Vec<Arc<Topic>>, cores: u16, topology: &Topology) -> Self {
-        let mut listing = Self::new(What::Named, cores);
+    pub(super) fn describing(
+        asker: Asker,
+        topics: Vec<Arc<Topic>>,
+        cores: u16,
+        topology: &Topology,
+    ) -> Self {
+        let mut listing = Self::new(asker, What::Named, cores);
         for topic in topics {
             listing.find(topic, topology);
         }
@@ -91,8 +101,36 @@ impl Listing {
         listing
     }
 
-    /// Finds the next topic, or makes its line. What that cost; `None` if there is none.
-    pub(super) fn look_up(&mut self, topology: &Topology) -> Option<usize> {
+    /// A topic is to be told. What finding it cost.
+    fn find(&mut self, topic: Arc<Topic>, topology: &Topology) -> usize {
+        let (name, partitions) = (topic.name.as_str().len(), topic.slots.len());
+        let cost = match self.what {
+            What::Summaries => {
+                self.bytes += TopicLines::of_summary(name);
+                TOPIC
+            }
+            What::Everything | What::Named => {
+                self.bytes += TopicLines::of_description(name, partitions);
+                for (log, core) in topology.places(&topic) {
+                    let logs = &mut self.logs[usize::from(core.0)];
+                    logs.push(log);
+                    if logs.len() == DESCRIBED {
+                        let logs = std::mem::take(logs);
+                        self.calls.push((core, DescribeLogs(logs)));
+                    }
+                }
+                TOPIC + partitions * PARTITION
+            }
+        };
+        self.topics.push_back(topic);
+        cost
+    }
+}
+
+impl<P: BufPool> Job<P, DescribeLogs> for Listing {
+    /// Finds the next topic, or makes its line.
+    fn look_up(&mut self, (): &mut (), known: &Known<'_>) -> Option<usize> {
+        let topology = known.topology;
         match &mut self.stage {
             Stage::Asking => None,
             Stage::Finding(after) => {
@@ -121,33 +159,7 @@ impl Listing {
         }
     }
 
-    /// A topic is to be told. What finding it cost.
-    fn find(&mut self, topic: Arc<Topic>, topology: &Topology) -> usize {
-        let (name, partitions) = (topic.name.as_str().len(), topic.slots.len());
-        let cost = match self.what {
-            What::Summaries => {
-                self.bytes += TopicLines::of_summary(name);
-                TOPIC
-            }
-            What::Everything | What::Named => {
-                self.bytes += TopicLines::of_description(name, partitions);
-                for (log, core) in topology.places(&topic) {
-                    let logs = &mut self.logs[usize::from(core.0)];
-                    logs.push(log);
-                    if logs.len() == DESCRIBED {
-                        let logs = std::mem::take(logs);
-                        self.calls.push((core, Call::Describe(logs)));
-                    }
-                }
-                TOPIC + partitions * PARTITION
-            }
-        };
-        self.topics.push_back(topic);
-        cost
-    }
-
-    /// All topics are found: what is to be asked of whom.
-    pub(super) fn calls(&mut self) -> Vec<(CoreId, Call)> {
+    fn calls(&mut self, _known: &Known<'_>) -> Vec<(CoreId, DescribeLogs)> {
         if matches!(self.stage, Stage::Telling(_)) {
             return Vec::new();
         }
@@ -155,18 +167,17 @@ impl Listing {
         let rest = (0..).map(CoreId).zip(std::mem::take(&mut self.logs));
         let rest = rest.filter(|(_, logs)| !logs.is_empty());
         self.calls
-            .extend(rest.map(|(core, logs)| (core, Call::Describe(logs))));
+            .extend(rest.map(|(core, logs)| (core, DescribeLogs(logs))));
         std::mem::take(&mut self.calls)
     }
 
     /// A core has told where some of its logs stand.
-    pub(super) fn take(&mut self, described: Vec<PartitionReport>) {
+    fn take(&mut self, _part: usize, described: Vec<PartitionReport>) {
         let reports = described.into_iter().map(|report| (report.log, report));
         self.reports.extend(reports);
     }
 
-    /// All that was asked for is there: whether lines are to be made of it now.
-    pub(super) fn begins_answer(&mut self) -> bool {
+    fn begins_answer(&mut self) -> bool {
         if matches!(self.stage, Stage::Telling(_)) {
             return false;
         }
@@ -178,13 +189,11 @@ impl Listing {
         true
     }
 
-    /// The lines of all topics.
-    ///
-    /// # Panics
-    /// If they are not made yet.
-    pub(super) fn into_lines(self) -> TopicLines {
+    fn finish(self: Box<Self>, core: &mut Core<P>, _now: Now) {
         match self.stage {
-            Stage::Telling(lines) if self.topics.is_empty() => lines,
+            Stage::Telling(lines) if self.topics.is_empty() => {
+                core.respond_lines(self.asker, lines);
+            }
             _ => unreachable!("a list is answered once it is complete"),
         }
     }

@@ -5,7 +5,7 @@
 
 mod data;
 mod errors;
-mod gathered;
+mod fetch;
 mod hello;
 mod listing;
 mod push;
@@ -25,19 +25,29 @@ use std::sync::Arc;
 
 use super::Core;
 use super::boundary::ConnId;
+use super::gather::Request as Gathered;
 use super::session::ProtocolState;
 use crate::core::places::Places;
 
-pub(super) use gathered::NativeGathering;
 pub(super) use session::NativeState;
 pub(super) use subscriptions::{Subscribed, Subscriptions};
 
 /// Whose request it is, and what comes back with its answer.
 #[derive(Clone, Copy, Debug)]
-struct Asker {
+pub(super) struct Asker {
     conn: ConnId,
     correlation: CorrelationId,
     permit: usize,
+}
+
+impl From<Asker> for Gathered {
+    fn from(asker: Asker) -> Self {
+        Self {
+            conn: asker.conn,
+            permit: asker.permit,
+            deadline: None,
+        }
+    }
 }
 
 impl<P: BufPool> Core<P> {
@@ -51,7 +61,7 @@ impl<P: BufPool> Core<P> {
         permit: usize,
         now: Now,
     ) {
-        let asker = Asker {
+        let mut asker = Asker {
             conn,
             correlation: frame.correlation,
             permit,
@@ -68,18 +78,22 @@ impl<P: BufPool> Core<P> {
                 return self.refuse(asker, code, &error.to_string(), now);
             }
         };
+        if !matches!(request, Request::Produce(_)) {
+            // Of such a frame nothing is kept.
+            self.give_back_early(conn, &mut asker.permit, now);
+        }
         let Some(session) = self.sessions.get(conn) else {
-            return self.give_back_permit(conn, permit, now);
+            return self.give_back_permit(conn, asker.permit, now);
         };
         let ProtocolState::Native(state) = session.state else {
             unreachable!("native frames come of native connections");
         };
         match (state, &request) {
-            _ if session.closing => return self.give_back_permit(conn, permit, now),
+            _ if session.closing => return self.give_back_permit(conn, asker.permit, now),
             (NativeState::ExpectHello, Request::Hello(hello)) => return self.hello(asker, hello),
             (NativeState::ExpectHello, _) => {
                 let message = "the first frame must be Hello";
-                self.give_back_permit(conn, permit, now);
+                self.give_back_permit(conn, asker.permit, now);
                 return self.refuse_frame(conn, frame.correlation, ErrorCode::BadFrame, message);
             }
             (NativeState::ExpectRequest, _) => {}
@@ -94,7 +108,7 @@ impl<P: BufPool> Core<P> {
             Request::Fetch(fetch) => self.fetch(asker, &fetch, now),
             Request::Subscribe(subscribe) => self.subscribe(asker, &subscribe, now),
             Request::Credit(bytes) => self.credit(asker, bytes, now),
-            Request::Unsubscribe => self.unsubscribe(asker, now),
+            Request::Unsubscribe => self.unsubscribe(asker),
             Request::ListOffsets(lookup) => self.list_offsets(asker, &lookup, now),
             Request::InitProducer => self.init_producer(asker, now),
             Request::Metadata(name) => self.metadata(asker, name, now),

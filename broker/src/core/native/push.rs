@@ -5,10 +5,10 @@
 //! make this core hold is what a fetch may hold, `memory.response.bytes` of the connection.
 
 use leveret_engine::EngineError;
-use leveret_engine::shard::{Watch, Watched};
+use leveret_engine::shard::Watched;
 use leveret_engine::topology::TopicId;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, LogId, Now, Offset};
+use leveret_storage::types::{LogId, Now, Offset};
 use leveret_wire::native::{
     self as wire, CorrelationId, ErrorCode, MAX_SUBSCRIPTIONS, Push, Response, Subscribe,
     SubscribePartition,
@@ -18,13 +18,15 @@ use super::subscriptions::{Cursor, Room, Subscription};
 use super::{Asker, errors};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
-use crate::core::hop::{Message, Watcher};
+use crate::core::hop::{NextRecords, StreamNumber, WatchPartition};
 use crate::core::once::Mentions;
-use crate::core::pending::Timed;
 use crate::core::places::Places;
 use crate::core::reading::Lack;
 use crate::core::session::Blocked;
 use crate::core::spread::Need;
+
+/// What the watch of a cursor is called, which is what the cursor is.
+type WatchNumber = StreamNumber<WatchPartition>;
 
 /// Whether a read has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +58,6 @@ impl<P: BufPool> Core<P> {
             let message = format!("partition {partition} of a topic is asked for twice");
             return self.refuse(asker, ErrorCode::InvalidRequest, &message, now);
         }
-        self.give_back_permit(asker.conn, asker.permit, now);
         let subscription = Subscription::new(conn, correlation, subscribe.credit);
         let key = self.subscriptions.insert(subscription);
         if let Some(session) = self.sessions.get(conn) {
@@ -70,7 +71,6 @@ impl<P: BufPool> Core<P> {
 
     /// A malformed Credit ends its subscription; so does one too many.
     pub(super) fn credit(&mut self, asker: Asker, bytes: u64, now: Now) {
-        self.give_back_permit(asker.conn, asker.permit, now);
         let Some(key) = self.subscription(asker.conn, asker.correlation) else {
             return;
         };
@@ -83,8 +83,7 @@ impl<P: BufPool> Core<P> {
         self.respond_error(asker.conn, asker.correlation, code, message);
     }
 
-    pub(super) fn unsubscribe(&mut self, asker: Asker, now: Now) {
-        self.give_back_permit(asker.conn, asker.permit, now);
+    pub(super) fn unsubscribe(&mut self, asker: Asker) {
         if self.end_subscription(asker.conn, asker.correlation) {
             self.respond(asker.conn, asker.correlation, &Response::Unsubscribed);
         }
@@ -106,7 +105,7 @@ impl<P: BufPool> Core<P> {
         for number in subscription.cursors {
             if let Some(cursor) = self.subscriptions.end_cursor(number) {
                 reserved += cursor.reserved;
-                self.unwatch(cursor.owner, number);
+                self.close_stream(cursor.owner, WatchNumber::new(number));
             }
         }
         if let Some(session) = self.sessions.get(subscription.conn) {
@@ -134,10 +133,11 @@ impl<P: BufPool> Core<P> {
     /// The watch of a cursor was answered.
     pub(in crate::core) fn watched(
         &mut self,
-        number: u64,
+        number: WatchNumber,
         answer: Result<Watched, EngineError>,
         now: Now,
     ) {
+        let number = number.number;
         let Some(cursor) = self.subscriptions.cursor(number) else {
             return;
         };
@@ -222,14 +222,13 @@ impl<P: BufPool> Core<P> {
         let cursor = self.subscriptions.cursor(number).expect("just seen");
         cursor.reserved = grant.aside;
         cursor.since = now.mono;
-        let watch = Watch {
-            log: cursor.log,
+        let next = NextRecords {
             from: cursor.next,
             max_bytes: grant.bytes,
             stand: false,
         };
         let owner = cursor.owner;
-        self.watch(owner, number, watch, now);
+        self.give_credit(owner, WatchNumber::new(number), next, now);
         Begun::Yes
     }
 
@@ -273,8 +272,8 @@ impl<P: BufPool> Core<P> {
             max_bytes: asked.max_bytes as usize,
             reserved: 0,
         };
-        let number = self.subscriptions.add_cursor(cursor);
-        self.stand(number, now);
+        let number = WatchNumber::new(self.subscriptions.add_cursor(cursor));
+        self.open_stream(owner, number, WatchPartition(log), cursor.standing(), now);
     }
 
     /// What a watch brought is pushed; then the cursor stands again, or gets into line.
@@ -293,8 +292,7 @@ impl<P: BufPool> Core<P> {
                 return;
             }
             subscription.charge(bytes);
-            let fetched = Timed::Fetch(cursor.since);
-            self.latencies.note(fetched, false, now.mono);
+            self.latencies.note_fetch(cursor.since, now.mono);
             let correlation = subscription.correlation;
             let push = Push {
                 index: cursor.index,
@@ -346,34 +344,8 @@ impl<P: BufPool> Core<P> {
     fn stand(&mut self, number: u64, now: Now) {
         let cursor = self.subscriptions.cursor(number).expect("just seen");
         cursor.since = now.mono;
-        let watch = Watch {
-            log: cursor.log,
-            from: cursor.next,
-            max_bytes: cursor.max_bytes,
-            stand: true,
-        };
-        let owner = cursor.owner;
-        self.watch(owner, number, watch, now);
-    }
-
-    fn watch(&mut self, owner: CoreId, number: u64, watch: Watch, now: Now) {
-        let core = self.id;
-        let watcher = Watcher { core, number };
-        if owner == self.id {
-            self.shard.watch(watcher.id(), watch, now);
-        } else {
-            self.send(owner, Message::Watch(watcher, watch));
-        }
-    }
-
-    fn unwatch(&mut self, owner: CoreId, number: u64) {
-        let core = self.id;
-        let watcher = Watcher { core, number };
-        if owner == self.id {
-            self.shard.unwatch(watcher.id());
-        } else {
-            self.send(owner, Message::Unwatch(watcher));
-        }
+        let (owner, next) = (cursor.owner, cursor.standing());
+        self.give_credit(owner, WatchNumber::new(number), next, now);
     }
 
     fn subscription(&mut self, conn: ConnId, correlation: CorrelationId) -> Option<usize> {

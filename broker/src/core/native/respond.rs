@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use leveret_engine::EngineError;
-use leveret_engine::shard::{FetchedPartition, Reply};
-use leveret_engine::topology::{ClusterNamed, ProducerIdsReserved, TopicEntry, TopologyEntry};
+use leveret_engine::shard::{FetchedPartition, FoundOffset, Produced};
+use leveret_engine::topology::TopicEntry;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::native::{
@@ -12,11 +12,11 @@ use leveret_wire::native::{
     FrameHeader, ListOffsetsOk, PartitionId, ProduceOk, Response, TopicId, TopicLines,
 };
 
-use super::gathered::FetchedPart;
+use super::data::init_producer;
+use super::fetch::FetchedPart;
 use super::{Asker, errors};
 use crate::core::Core;
 use crate::core::boundary::{Action, ConnId};
-use crate::core::hop::Answer;
 use crate::core::session::Blocked;
 
 /// From so many bytes on an answer is sent as it lies; a shorter one is copied together with others.
@@ -67,81 +67,88 @@ impl<P: BufPool> Core<P> {
         self.weigh(conn);
     }
 
-    /// Completes one of a client's waiting requests.
-    pub(in crate::core) fn native_answered(
+    /// Answers a produce.
+    pub(in crate::core) fn native_produced(
         &mut self,
-        conn: ConnId,
-        correlation: CorrelationId,
-        answer: Answer,
+        asker: Asker,
+        reply: Result<Produced, EngineError>,
         now: Now,
     ) {
-        match answer {
-            Answer::Engine(reply) => self.answer_engine(conn, correlation, reply, now),
-            answer => unreachable!("gathered, not answered at once: {answer:?}"),
-        }
-        self.request_done(conn, now);
-    }
-
-    fn answer_engine(&mut self, conn: ConnId, correlation: CorrelationId, reply: Reply, now: Now) {
-        let response = match reply {
-            Reply::Produced(produced) => Response::Produce(ProduceOk {
+        let response = reply.map(|produced| {
+            Response::Produce(ProduceOk {
                 base_offset: wire::Offset(produced.base_offset.0),
                 log_start_offset: wire::Offset(produced.start_offset.0),
                 duplicate: produced.duplicate,
                 append_time: produced.append_time,
-            }),
-            Reply::Offset(found) => Response::ListOffsets(ListOffsetsOk {
+            })
+        });
+        self.complete(asker, response, now);
+    }
+
+    /// Answers a look-up of an offset.
+    pub(in crate::core) fn native_found(
+        &mut self,
+        asker: Asker,
+        reply: Result<FoundOffset, EngineError>,
+        now: Now,
+    ) {
+        let response = reply.map(|found| {
+            Response::ListOffsets(ListOffsetsOk {
                 offset: wire::Offset(found.offset.0),
                 timestamp: found.timestamp,
-            }),
-            Reply::Topology(entry) => {
-                self.answer_change(conn, correlation, &entry);
-                return self.unblock(conn, Blocked::Topology, now);
-            }
-            Reply::Failed(error) => {
-                self.respond_engine_error(conn, correlation, &error);
-                return self.unblock(conn, Blocked::Topology, now);
-            }
-            Reply::Fetched(_) => unreachable!("fetches are gathered"),
-        };
-        self.respond(conn, correlation, &response);
+            })
+        });
+        self.complete(asker, response, now);
     }
 
-    fn answer_change(&mut self, conn: ConnId, correlation: CorrelationId, entry: &TopologyEntry) {
-        match entry {
-            TopologyEntry::Topic(TopicEntry::Created(topic)) => {
-                let topic_id = TopicId(topic.id.0);
-                let ok = CreateTopicOk {
-                    topic_id,
-                    partitions: topic.partitions(),
-                };
-                self.respond(conn, correlation, &Response::CreateTopic(ok));
-            }
-            TopologyEntry::Topic(TopicEntry::Altered(altered)) => {
-                let ok = AlterTopicOk {
-                    topic_id: TopicId(altered.id.0),
-                    partitions: altered.partitions(),
-                };
-                self.respond(conn, correlation, &Response::AlterTopic(ok));
-            }
-            TopologyEntry::Topic(TopicEntry::Deleted(id)) => {
-                self.respond(conn, correlation, &Response::DeleteTopic(TopicId(id.0)));
-            }
-            TopologyEntry::ProducerIds(ProducerIdsReserved { first, count }) => {
-                self.producer_ids.refill(*first, *count);
-                let id = self.producer_ids.take().expect("a block is never empty");
-                self.respond_producer(conn, correlation, id);
-            }
-            TopologyEntry::Cluster(ClusterNamed(_)) => unreachable!("no client asks for it"),
-        }
-    }
-
-    pub(super) fn respond_fetched(
+    /// Answers a change of a topic, for which later requests have waited.
+    pub(in crate::core) fn native_changed(
         &mut self,
-        conn: ConnId,
-        correlation: CorrelationId,
-        parts: Vec<FetchedPart>,
+        asker: Asker,
+        reply: Result<TopicEntry, EngineError>,
+        now: Now,
     ) {
+        let response = reply.map(|entry| match entry {
+            TopicEntry::Created(topic) => Response::CreateTopic(CreateTopicOk {
+                topic_id: TopicId(topic.id.0),
+                partitions: topic.partitions(),
+            }),
+            TopicEntry::Altered(altered) => Response::AlterTopic(AlterTopicOk {
+                topic_id: TopicId(altered.id.0),
+                partitions: altered.partitions(),
+            }),
+            TopicEntry::Deleted(id) => Response::DeleteTopic(TopicId(id.0)),
+        });
+        self.complete(asker, response, now);
+        self.unblock(asker.conn, Blocked::Topology, now);
+    }
+
+    /// Answers a producer that waited for its id.
+    pub(in crate::core) fn native_id_reserved(
+        &mut self,
+        asker: Asker,
+        id: Result<i64, EngineError>,
+        now: Now,
+    ) {
+        self.complete(asker, id.map(init_producer), now);
+    }
+
+    /// Completes a client's request that has waited for one answer.
+    fn complete(&mut self, asker: Asker, response: Result<Response<'_>, EngineError>, now: Now) {
+        let Asker {
+            conn,
+            correlation,
+            permit,
+        } = asker;
+        self.give_back_permit(conn, permit, now);
+        match response {
+            Ok(response) => self.respond(conn, correlation, &response),
+            Err(error) => self.respond_engine_error(conn, correlation, &error),
+        }
+        self.request_done(conn, now);
+    }
+
+    pub(super) fn respond_fetched(&mut self, asker: Asker, parts: Vec<FetchedPart>) {
         let mut payload = Vec::new();
         let mut partitions = Vec::with_capacity(parts.len());
         for part in parts {
@@ -154,16 +161,14 @@ impl<P: BufPool> Core<P> {
         }
         let partitions = partitions.as_slice().into();
         let response = Response::Fetch(FetchOk { partitions });
-        self.respond_with(conn, correlation, &response, payload);
+        self.respond_with(asker.conn, asker.correlation, &response, payload);
     }
 
     /// Gives an answer of lines to send; where it is long it is not copied.
-    pub(super) fn respond_lines(
-        &mut self,
-        conn: ConnId,
-        correlation: CorrelationId,
-        lines: TopicLines,
-    ) {
+    pub(super) fn respond_lines(&mut self, asker: Asker, lines: TopicLines) {
+        let Asker {
+            conn, correlation, ..
+        } = asker;
         let (kind, header) = lines.finish();
         let Some(session) = self.sessions.get(conn).filter(|session| !session.closing) else {
             return;
@@ -194,10 +199,11 @@ impl<P: BufPool> Core<P> {
         self.respond_error(conn, correlation, errors::code(error), &error.to_string());
     }
 
-    /// Answers a request whose time-out has passed.
-    pub(in crate::core) fn native_gave_up(&mut self, conn: ConnId, correlation: CorrelationId) {
+    /// Answers a produce whose time-out has passed.
+    pub(in crate::core) fn native_gave_up(&mut self, asker: Asker, now: Now) {
         let message = "the request's time-out passed; a batch may still become durable";
-        self.respond_error(conn, correlation, ErrorCode::Timeout, message);
+        self.refuse(asker, ErrorCode::Timeout, message, now);
+        self.request_done(asker.conn, now);
     }
 
     pub(super) fn respond_error(

@@ -4,34 +4,50 @@ use leveret_storage::io::BufPool;
 use leveret_storage::store::DiskSpace;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::native::{
-    CoreFigure, CoreStatus, CorrelationId, DamagedLog, FigureValue, Offset, PartitionId, Response,
-    ShortDisk, Shortage, StatusOk, StoppedLog,
+    CoreFigure, CoreStatus, DamagedLog, FigureValue, Offset, PartitionId, Response, ShortDisk,
+    Shortage, StatusOk, StoppedLog,
 };
 
-use super::gathered::Gathered;
 use super::{Asker, level_out};
 use crate::core::Core;
-use crate::core::boundary::ConnId;
 use crate::core::figures::Reading;
-use crate::core::hop::Call;
+use crate::core::gather::{Job, Known};
+use crate::core::hop::ReportStatus;
 use crate::core::status::CoreReport;
+
+/// A request for the status of all cores.
+struct Reporting {
+    asker: Asker,
+    cores: u16,
+    reports: Vec<CoreReport>,
+}
+
+impl<P: BufPool> Job<P, ReportStatus> for Reporting {
+    fn calls(&mut self, _known: &Known<'_>) -> Vec<(CoreId, ReportStatus)> {
+        let cores = (0..std::mem::take(&mut self.cores)).map(CoreId);
+        cores.map(|core| (core, ReportStatus)).collect()
+    }
+
+    fn take(&mut self, _part: usize, report: Box<CoreReport>) {
+        self.reports.push(*report);
+    }
+
+    fn finish(self: Box<Self>, core: &mut Core<P>, now: Now) {
+        core.respond_status(self.asker, self.reports, now);
+    }
+}
 
 impl<P: BufPool> Core<P> {
     pub(super) fn ask_status(&mut self, asker: Asker, now: Now) {
-        let gather = self.gather_native(asker, Gathered::Status(Vec::new()));
-        for core in (0..self.cores).map(CoreId) {
-            self.ask_part(gather, core, Call::Status, now);
-        }
-        self.all_asked(gather, now);
+        let reporting = Reporting {
+            asker,
+            cores: self.cores,
+            reports: Vec::new(),
+        };
+        self.carry_out(asker.into(), (), Box::new(reporting), now);
     }
 
-    pub(super) fn respond_status(
-        &mut self,
-        conn: ConnId,
-        correlation: CorrelationId,
-        mut reports: Vec<CoreReport>,
-        now: Now,
-    ) {
+    fn respond_status(&mut self, asker: Asker, mut reports: Vec<CoreReport>, now: Now) {
         reports.sort_by_key(|report| report.core);
         let stopped_logs = reports.iter().flat_map(|report| {
             report.stopped.iter().map(|log| StoppedLog {
@@ -64,7 +80,7 @@ impl<P: BufPool> Core<P> {
             short_disks: reports.iter().filter_map(short_disk).collect(),
             damaged_logs: damaged_logs.collect(),
         });
-        self.respond(conn, correlation, &response);
+        self.respond(asker.conn, asker.correlation, &response);
     }
 }
 

@@ -12,6 +12,7 @@ use leveret_wire::native::{CorrelationId, MAX_CREDIT};
 use slab::Slab;
 
 use crate::core::boundary::ConnId;
+use crate::core::hop::NextRecords;
 
 /// What a connection has under way for all of its subscriptions.
 #[derive(Debug, Default)]
@@ -69,6 +70,17 @@ pub(in crate::core) struct Subscriptions {
     subscriptions: Slab<Subscription>,
     cursors: Slab<(u32, Cursor)>,
     uses: u32,
+}
+
+impl Cursor {
+    /// It waits for its log to have something at its offset.
+    pub(super) fn standing(&self) -> NextRecords {
+        NextRecords {
+            from: self.next,
+            max_bytes: self.max_bytes,
+            stand: true,
+        }
+    }
 }
 
 impl Subscription {

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use leveret_engine::topology::{Command, Topic, TopicChanges, TopicCommand, TopicKey, TopicName};
+use leveret_engine::topology::{Topic, TopicChanges, TopicCommand, TopicKey, TopicName};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::native::{self as wire, ErrorCode, MetadataOk, Response};
 
-use super::gathered::Gathered;
 use super::listing::Listing;
 use super::{Asker, level_out};
 use crate::core::Core;
-use crate::core::hop::Call;
+use crate::core::hop::ChangeTopics;
 use crate::core::once::Mentions;
 use crate::core::places::Places;
 use crate::core::session::Blocked;
@@ -55,11 +54,11 @@ impl<P: BufPool> Core<P> {
         let partitions = create.partitions;
         self.change(
             asker,
-            Command::Topic(TopicCommand::Create {
+            TopicCommand::Create {
                 name,
                 partitions,
                 config,
-            }),
+            },
             now,
         );
     }
@@ -74,38 +73,30 @@ impl<P: BufPool> Core<P> {
             partitions: alter.partitions,
         };
         let id = topic.id;
-        self.change(
-            asker,
-            Command::Topic(TopicCommand::Alter { id, changes }),
-            now,
-        );
+        self.change(asker, TopicCommand::Alter { id, changes }, now);
     }
 
     pub(super) fn delete_topic(&mut self, asker: Asker, name: &str, now: Now) {
         let Some(topic) = self.topic_named(asker, name, now) else {
             return;
         };
-        self.change(
-            asker,
-            Command::Topic(TopicCommand::Delete { id: topic.id }),
-            now,
-        );
+        self.change(asker, TopicCommand::Delete { id: topic.id }, now);
     }
 
     /// Later requests of the same connection see the change, so they wait for it.
-    fn change(&mut self, asker: Asker, command: Command, now: Now) {
-        let waiting = self.client(asker.conn, asker.correlation, asker.permit, 0, now);
+    fn change(&mut self, asker: Asker, command: TopicCommand, now: Now) {
+        self.owe_answer(asker.conn);
         self.block(asker.conn, Blocked::Topology);
-        self.ask(CoreId(0), Call::Change(command), waiting, now);
+        self.ask(CoreId(0), ChangeTopics(command), asker, now);
     }
 
     pub(super) fn list_topics(&mut self, asker: Asker, now: Now) {
-        self.tell_topics(asker, Listing::of_all(self.cores), now);
+        self.tell_topics(asker, Listing::of_all(asker, self.cores), now);
     }
 
     pub(super) fn describe_topics(&mut self, asker: Asker, names: &[&str], now: Now) {
         if names.is_empty() {
-            return self.tell_topics(asker, Listing::describing_all(self.cores), now);
+            return self.tell_topics(asker, Listing::describing_all(asker, self.cores), now);
         }
         // The answer is no longer than all that there is.
         if let Some(name) = Mentions::of(names).repeated() {
@@ -121,14 +112,14 @@ impl<P: BufPool> Core<P> {
         }
         self.tell_topics(
             asker,
-            Listing::describing(topics, self.cores, &self.topology),
+            Listing::describing(asker, topics, self.cores, &self.topology),
             now,
         );
     }
 
     fn tell_topics(&mut self, asker: Asker, listing: Listing, now: Now) {
-        let gather = self.gather_native(asker, Gathered::Topics(Box::new(listing)));
-        self.gather_in_slices(gather, now);
+        let listing = Box::new(listing);
+        self.carry_out(asker.into(), (), listing, now);
     }
 
     fn topic_named(&mut self, asker: Asker, name: &str, now: Now) -> Option<Arc<Topic>> {

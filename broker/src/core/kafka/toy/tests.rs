@@ -77,6 +77,23 @@ fn it_asks_another_core_and_is_answered_in_its_turn() {
 }
 
 #[test]
+fn it_asks_two_cores_and_joins_their_answers() {
+    let mut world = World::new();
+    let topic = world.create("t", 3);
+    for (partition, count) in [(0, 2), (1, 5), (2, 1)] {
+        for _ in 0..count {
+            world.produce(topic, partition, 10);
+        }
+    }
+    let conn = world.connect_silent(0, Protocol::Kafka);
+    world.hand(conn, &toy(1, "t", -1));
+    let asked = world.mesh_len();
+    assert!((1..3).contains(&asked), "both cores have some: {asked}");
+    world.turn();
+    assert_eq!(world.bytes(conn), answer(1, 0, 8));
+}
+
+#[test]
 fn what_is_in_the_list_is_advertised() {
     let mut world = World::new();
     let conn = world.connect_silent(1, Protocol::Kafka);

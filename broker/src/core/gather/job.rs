@@ -1,0 +1,134 @@
+//! What a request is that several answers complete, whatever its protocol, and what a family of calls
+//! declares of joining its answers.
+
+use leveret_engine::topology::Topology;
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{CoreId, Now, WallMs};
+
+use super::{Gather, GatherKey};
+use crate::core::Core;
+use crate::core::hop::Family;
+use crate::core::kafka::KafkaSettings;
+use crate::core::pending::Slot;
+use crate::core::session::Blocked;
+
+/// What requests look things up in.
+pub(in crate::core) struct Known<'a> {
+    pub(in crate::core) topology: &'a Topology,
+    pub(in crate::core) kafka: &'a KafkaSettings,
+    pub(in crate::core) wall: WallMs,
+}
+
+/// A request that is being carried out, as several answers complete it: what it asks of which cores, and what of its answer is there.
+///
+/// What it names is looked up first, one by one; then all that it needs is asked for, and then its answer is
+/// put together, for which it may be looked up again.
+pub(in crate::core) trait Job<P: BufPool, F: Gathered> {
+    /// What later requests of the connection wait for, if they may not overtake it.
+    fn blocks(&self) -> Option<Blocked> {
+        None
+    }
+
+    /// Looks up the next of what the request names. What that cost, in the units of slices; `None` if
+    /// there is none.
+    fn look_up(&mut self, _joint: &mut F::Joint, _known: &Known<'_>) -> Option<usize> {
+        None
+    }
+
+    /// All that the request names was looked up: what is to be asked of whom. A fetch asks for what was
+    /// wanted of its joint.
+    fn calls(&mut self, _known: &Known<'_>) -> Vec<(CoreId, F)> {
+        Vec::new()
+    }
+
+    /// A piece of an answer is there, for a place: of calls, their number in the order asked; of a fetch, the line
+    /// that was wanted, once more if it was only counted before.
+    fn take(&mut self, place: usize, piece: F::Piece);
+
+    /// All that was asked for is there: whether more is to be looked up before the answer.
+    fn begins_answer(&mut self) -> bool {
+        false
+    }
+
+    /// Lines of a fetch's answer. The answers of all others are complete piece by piece, or as long as their
+    /// requests are.
+    fn lines(&self) -> usize {
+        0
+    }
+
+    /// Bytes of batches that are there.
+    fn read(&self) -> usize {
+        0
+    }
+
+    /// Answers the client with what is there.
+    fn finish(self: Box<Self>, core: &mut Core<P>, now: Now);
+}
+
+/// A family of calls of which several may complete a request.
+pub(in crate::core) trait Gathered: Family {
+    /// What a request takes of an answer.
+    type Piece;
+    /// What joins answers.
+    type Joint: Joint<Self>;
+
+    /// A request has begun.
+    fn gather_begins<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<Self>) {}
+
+    /// All that a request names was looked up: it asks for what its joint wants.
+    fn ask_first<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<Self>, _now: Now) {}
+
+    /// Nothing that was asked for is missing: the request asks on, if it is not complete. Whether something is
+    /// under way then, or the request is over.
+    fn ask_on<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<Self>, _now: Now) -> bool {
+        false
+    }
+
+    /// A part is there, or all are asked for.
+    fn goes_on<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<Self>, _now: Now) {}
+
+    /// A request goes on that stood in line.
+    fn goes_on_in_turn<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<Self>, _now: Now) {}
+
+    /// Nobody wants the answer any more to what another core carries out.
+    fn cancel_there<P: BufPool>(_core: &mut Core<P>, _owner: CoreId, _slot: Slot<Self>) {}
+
+    /// A request was taken out.
+    fn gather_ends<P: BufPool>(
+        _core: &mut Core<P>,
+        _key: GatherKey<Self>,
+        _gather: &Gather<P, Self>,
+    ) {
+    }
+}
+
+/// What joins the answers of a family.
+pub(in crate::core) trait Joint<F: Gathered<Joint = Self>> {
+    /// A part is there: each of its pieces is given on, with its place. Bytes that were read and are not given
+    /// on.
+    fn take(
+        &mut self,
+        part: usize,
+        reply: F::Reply,
+        give: &mut dyn FnMut(usize, F::Piece),
+    ) -> usize;
+
+    /// The request is to be answered with what there is, without waiting.
+    fn make_haste(&mut self) {}
+
+    /// A call is about to leave that had to wait for its turn.
+    fn amend(&self, _call: &mut F) {}
+}
+
+/// Each answer is a piece.
+impl<F: Gathered<Joint = (), Piece = <F as Family>::Reply>> Joint<F> for () {
+    fn take(
+        &mut self,
+        part: usize,
+        reply: F::Reply,
+        give: &mut dyn FnMut(usize, F::Piece),
+    ) -> usize {
+        give(part, reply);
+        0
+    }
+}

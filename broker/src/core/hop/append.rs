@@ -1,0 +1,104 @@
+//! Append a batch to a log.
+
+use bytes::BytesMut;
+use leveret_engine::EngineError;
+use leveret_engine::shard::Produced;
+use leveret_storage::io::BufPool;
+use leveret_storage::types::{Level, LogId, Mono, Now};
+
+use super::Family;
+use crate::core::Core;
+use crate::core::gather::Gathered;
+use crate::core::kafka::SingleProduce;
+use crate::core::latencies::Latencies;
+use crate::core::native;
+use crate::core::pending::{Slot, Waiting};
+
+/// One batch for one log.
+#[derive(Debug)]
+pub(in crate::core) struct AppendBatch {
+    pub(in crate::core) log: LogId,
+    /// Exactly one record batch, not validated yet.
+    pub(in crate::core) batch: BytesMut,
+    /// Weakest level that satisfies the asker.
+    pub(in crate::core) level: Level,
+}
+
+/// A client that produces one batch. If it is not answered by its deadline, it is given up.
+#[derive(Debug)]
+pub(in crate::core) enum Producer {
+    Native {
+        asker: native::Asker,
+        deadline: Option<Mono>,
+    },
+    Kafka(SingleProduce),
+}
+
+impl Family for AppendBatch {
+    type Reply = Result<Produced, EngineError>;
+    type Client = Producer;
+
+    fn work(&self) -> usize {
+        1024 + self.batch.len() / 16
+    }
+
+    fn carry_out<P: BufPool>(self, core: &mut Core<P>, slot: Slot<Self>, now: Now) {
+        let Self { log, batch, level } = self;
+        core.shard.produce(slot.request(), log, batch, level, now);
+    }
+
+    fn answer<P: BufPool>(core: &mut Core<P>, client: Producer, reply: Self::Reply, now: Now) {
+        match client {
+            Producer::Native { asker, .. } => core.native_produced(asker, reply, now),
+            Producer::Kafka(produce) => core.kafka_produced(&produce, Some(reply), now),
+        }
+    }
+
+    fn failed(error: EngineError) -> Option<Self::Reply> {
+        Some(Err(error))
+    }
+
+    fn note(latencies: &mut Latencies, since: Mono, reply: &Self::Reply, now: Mono) {
+        latencies.note_produce(since, reply.is_err(), now);
+    }
+}
+
+impl Gathered for AppendBatch {
+    type Piece = Self::Reply;
+    type Joint = ();
+}
+
+impl Producer {
+    fn deadline(&self) -> Option<Mono> {
+        match self {
+            Self::Native { deadline, .. } | Self::Kafka(SingleProduce { deadline, .. }) => {
+                *deadline
+            }
+        }
+    }
+}
+
+impl<P: BufPool> Core<P> {
+    /// The client that waits in that place and is to be given up at some time, if there is one.
+    pub(in crate::core) fn append_deadline(
+        &self,
+        place: usize,
+    ) -> Option<(Slot<AppendBatch>, Mono)> {
+        match self.pending.append.in_place(place)? {
+            (slot, Waiting::Client(producer)) => Some((slot, producer.deadline()?)),
+            (_, Waiting::Part(_) | Waiting::Peer(..)) => None,
+        }
+    }
+
+    /// A client's batch has waited too long: the client is answered now, and the late answer dropped.
+    pub(in crate::core) fn give_up_append(&mut self, slot: Slot<AppendBatch>, now: Now) {
+        let Some((Waiting::Client(producer), _)) = self.pending.append.take(slot) else {
+            return;
+        };
+        self.latencies.gave_up();
+        match producer {
+            Producer::Native { asker, .. } => self.native_gave_up(asker, now),
+            Producer::Kafka(produce) => self.kafka_produced(&produce, None, now),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Read or count records of partitions of one core: a part of a fetch, which may wait for more, and be told
+//! to wait no longer.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use leveret_engine::shard::{FetchSpec, FetchedPartition};
+use leveret_storage::io::BufPool;
+use leveret_storage::mutation::Mutation;
+use leveret_storage::types::{CoreId, Mono, Now};
+
+use super::{Content, Family};
+use crate::core::Core;
+use crate::core::latencies::Latencies;
+use crate::core::pending::Slot;
+
+/// What to read.
+#[derive(Debug)]
+pub(in crate::core) struct FetchRecords(pub(in crate::core) FetchSpec);
+
+/// What a core tells another of a fetch that is carried out there for it, by its own slot.
+#[derive(Debug)]
+pub(in crate::core) enum FetchNews {
+    /// It need not wait for more: the asker has enough.
+    Hurry(Slot<FetchRecords>),
+    /// Nobody wants the answer any more.
+    Cancel(Slot<FetchRecords>),
+}
+
+/// Other cores' fetches that wait here: by the core that asked and its number for it, our own slot.
+#[derive(Debug, Default)]
+pub(in crate::core) struct ForeignFetches(BTreeMap<(CoreId, u64), Slot<FetchRecords>>);
+
+impl ForeignFetches {
+    /// Our slots.
+    pub(in crate::core) fn slots(&self) -> impl ExactSizeIterator<Item = Slot<FetchRecords>> {
+        self.0.values().copied()
+    }
+}
+
+impl Family for FetchRecords {
+    type Reply = Vec<FetchedPartition>;
+    type Client = Infallible;
+
+    fn work(&self) -> usize {
+        128 * self.0.partitions.len()
+    }
+
+    fn carry_out<P: BufPool>(self, core: &mut Core<P>, slot: Slot<Self>, now: Now) {
+        core.shard.fetch(slot.request(), self.0, now);
+    }
+
+    fn answer<P: BufPool>(_: &mut Core<P>, client: Infallible, _: Self::Reply, _: Now) {
+        match client {}
+    }
+
+    fn note(latencies: &mut Latencies, since: Mono, _reply: &Self::Reply, now: Mono) {
+        latencies.note_fetch(since, now);
+    }
+
+    fn thrown_away(reply: &Self::Reply) -> usize {
+        reply.iter().map(FetchedPartition::read).sum()
+    }
+
+    fn begins<P: BufPool>(core: &mut Core<P>, from: CoreId, asked: Slot<Self>, own: Slot<Self>) {
+        core.foreign_fetches.0.insert((from, asked.number), own);
+    }
+
+    fn ends<P: BufPool>(core: &mut Core<P>, from: CoreId, asked: Slot<Self>) {
+        core.foreign_fetches.0.remove(&(from, asked.number));
+    }
+}
+
+impl<P: BufPool> Core<P> {
+    /// The core that has asked for a fetch has news of it.
+    pub(super) fn take_fetch_news(&mut self, from: CoreId, news: FetchNews) {
+        match news {
+            FetchNews::Hurry(_) if self.shard.breaks(Mutation::NeverHurried) => {}
+            FetchNews::Hurry(asked) => {
+                if let Some(own) = self.foreign_fetches.0.get(&(from, asked.number)) {
+                    self.shard.finish_fetch(own.request());
+                }
+            }
+            FetchNews::Cancel(asked) => {
+                if let Some(own) = self.foreign_fetches.0.remove(&(from, asked.number)) {
+                    self.shard.cancel(own.request());
+                    self.pending.fetch.take(own);
+                }
+            }
+        }
+    }
+
+    /// A fetch on that core need not wait for more.
+    pub(in crate::core) fn hurry_fetch(&mut self, owner: CoreId, slot: Slot<FetchRecords>) {
+        match owner == self.id {
+            true => self.shard.finish_fetch(slot.request()),
+            false => self.send(owner, Content::Fetch(FetchNews::Hurry(slot))),
+        }
+    }
+
+    /// Nobody wants the answer of a fetch on another core any more.
+    pub(in crate::core) fn cancel_fetch(&mut self, owner: CoreId, slot: Slot<FetchRecords>) {
+        if !self.shard.breaks(Mutation::NeverCancelled) {
+            self.send(owner, Content::Fetch(FetchNews::Cancel(slot)));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Fetch: records of partitions of a topic, from the cores that own them.
+
+use leveret_engine::shard::{FetchPartition, FetchedPartition};
+use leveret_storage::io::BufPool;
+use leveret_storage::mutation::Mutation;
+use leveret_storage::types::{Now, Offset};
+use leveret_wire::native::{self as wire, ErrorCode, PartitionId};
+
+use super::Asker;
+use crate::core::Core;
+use crate::core::gather::Job;
+use crate::core::hop::FetchRecords;
+use crate::core::once::Mentions;
+use crate::core::places::Places;
+use crate::core::spread::{Bounds, Spread};
+
+/// Longest that a fetch may ask to wait, milliseconds.
+const MAX_FETCH_WAIT: u32 = 300_000;
+
+/// A fetch that is under way.
+struct Fetching {
+    asker: Asker,
+    /// In the order of the request.
+    parts: Vec<FetchedPart>,
+}
+
+/// One partition of a fetch.
+#[derive(Default)]
+pub(super) struct FetchedPart {
+    pub(super) partition: PartitionId,
+    /// Why there is nothing to fetch, if so.
+    pub(super) error: Option<ErrorCode>,
+    pub(super) fetched: Option<FetchedPartition>,
+}
+
+impl<P: BufPool> Job<P, FetchRecords> for Fetching {
+    fn take(&mut self, line: usize, one: FetchedPartition) {
+        self.parts[line].fetched = Some(one);
+    }
+
+    fn lines(&self) -> usize {
+        self.parts.len()
+    }
+
+    fn read(&self) -> usize {
+        let fetched = self.parts.iter().filter_map(|part| part.fetched.as_ref());
+        fetched.map(FetchedPartition::read).sum()
+    }
+
+    fn finish(self: Box<Self>, core: &mut Core<P>, _now: Now) {
+        core.respond_fetched(self.asker, self.parts);
+    }
+}
+
+impl<P: BufPool> Core<P> {
+    pub(super) fn fetch(&mut self, asker: Asker, fetch: &wire::Fetch<'_>, now: Now) {
+        let Some(topic) = self.topic(asker, fetch.topic_id, now) else {
+            return;
+        };
+        let named = fetch.partitions.iter().map(|asked| asked.partition.0);
+        if let Some(partition) = Mentions::of(named).repeated() {
+            let message = format!("partition {partition} is asked for twice");
+            return self.refuse(asker, ErrorCode::InvalidRequest, &message, now);
+        }
+        let mut parts = Vec::with_capacity(fetch.partitions.len());
+        let bounds = Bounds {
+            max_bytes: (fetch.max_bytes as usize).min(self.answers.most()),
+            min_bytes: fetch.min_bytes as usize,
+            max_wait: u64::from(fetch.max_wait_ms.min(MAX_FETCH_WAIT)) * 1_000_000,
+        };
+        let mut spread = Spread::new(bounds, now.mono)
+            .with_limit_per_core(self.shard.breaks(Mutation::LimitPerCore));
+        spread.expect_batches(self.topology.settings_of(&topic).max_message_bytes as usize);
+        for asked in fetch.partitions.iter() {
+            let mut part = FetchedPart {
+                partition: asked.partition,
+                ..FetchedPart::default()
+            };
+            match self.topology.place(&topic, asked.partition.0) {
+                Some((log, owner)) => {
+                    let wanted = FetchPartition {
+                        log,
+                        offset: Offset(asked.offset.0),
+                        max_bytes: asked.max_bytes as usize,
+                    };
+                    spread.want(parts.len(), owner, wanted);
+                }
+                None => {
+                    part.error = Some(ErrorCode::UnknownPartition);
+                    // What is refused is said at once.
+                    spread.hurry();
+                }
+            }
+            parts.push(part);
+        }
+        let fetching = Box::new(Fetching { asker, parts });
+        self.gather_fetch(asker.into(), spread, fetching, now);
+    }
+}
