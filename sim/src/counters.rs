@@ -59,6 +59,8 @@ counters! {
     lost_writes,
     /// Directory changes lost.
     lost_directory_entries,
+    /// Files that got another name.
+    renames,
     /// Completions out of order.
     reorders,
     /// Device operations.
@@ -138,6 +140,7 @@ impl Counters {
         self.garbled_sectors += disk.garbled_sectors;
         self.lost_writes += disk.lost_writes;
         self.lost_directory_entries += disk.lost_directory_entries;
+        self.renames += disk.renames;
         self.faults += disk.faults;
     }
 }

@@ -23,7 +23,7 @@ pub struct Hunt {
 #[must_use]
 pub fn expected(mutation: Mutation) -> &'static [Kind] {
     use Kind::{
-        Frontier, Lost, MachineState, Panicked, ReadFailed, Refused, Resurrected, Stuck, WrongData,
+        Frontier, Lost, MachineState, Memory, Panicked, ReadFailed, Refused, Resurrected, Stuck, WrongData,
     };
     match mutation {
         Mutation::AckBeforeSync | Mutation::AckOutOfOrder | Mutation::UnsyncedVisible => &[Lost],
@@ -36,6 +36,7 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
         | Mutation::ExtentBeforeDirectory
         | Mutation::RewrittenBlock
         | Mutation::NoFirstSync
+        | Mutation::UnsyncedRename
         | Mutation::SuperblockFirst => &[Lost, Refused, ReadFailed],
         Mutation::InlineOvertakesBulk | Mutation::CopiesAfterNew | Mutation::StaleEnd => {
             &[Lost, Refused]
@@ -48,6 +49,8 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
         Mutation::RefusalIsSuccess | Mutation::TrimmedTooFar => &[Lost, Refused, ReadFailed],
         Mutation::NoReserve | Mutation::FullForEver => &[Stuck],
         Mutation::UnsyncedPieces => &[Refused],
+        Mutation::UnboundedTogether => &[Memory],
+        Mutation::ForgetsTooMuch => &[Lost],
         Mutation::OutOfRangeBetween => &[ReadFailed],
         Mutation::DeafToReaders => &[Stuck],
         Mutation::NoWalk | Mutation::NoRepair => &[WrongData],

@@ -202,6 +202,7 @@ impl World {
         if self.process.is_none() {
             return Ok(());
         }
+        self.check_counts()?;
         let crash = self.draw_crash();
         self.crash(crash);
         // A power cut can follow a kill before anything is started again.

@@ -22,6 +22,8 @@ pub enum Kind {
     Frontier,
     /// A read failed on a disk without read errors.
     ReadFailed,
+    /// More is held in memory than may be, or other than is counted.
+    Memory,
     /// Offline verification finds an error in what is served.
     Verify,
     /// An assertion of the code under test, or a use of the device that it forbids.

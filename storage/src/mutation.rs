@@ -1,11 +1,12 @@
 //! Faults that the simulator switches on to prove that it would notice them.
 //!
-//! One variant per trap of the storage design, one for snapshots in pieces, two for a full disk, those for files' lengths and
-//! marks, two for logs that are deleted or lose their oldest segments, those for what the engine
+//! One variant per trap of the storage design, one for snapshots in pieces, one for files that are
+//! renamed, two for a full disk, those for files' lengths and marks, two for logs that are deleted or
+//! lose their oldest segments, two for what logs of level `memory` forget, those for what the engine
 //! promises readers and producers, and those for what cores promise: of whole requests, of changes, of
-//! what they tell each other, of their stop, and to who waits for memory. A hook is a single `mutated(..)` at the place of the rule that it breaks. Without
-//! the cargo feature `mutations` every hook is constant `false`: a production build cannot be told
-//! to lose data.
+//! what they tell each other, of their stop, and to who waits for memory. A hook is a single
+//! `mutated(..)` at the place of the rule that it breaks. Without the cargo feature `mutations` every
+//! hook is constant `false`: a production build cannot be told to lose data.
 
 use std::fmt;
 
@@ -61,6 +62,8 @@ mutations! {
     NoFirstSync = "no-first-sync",
     /// Trap 14: the superblock is written before the new generation is synced.
     SuperblockFirst = "superblock-first",
+    /// Journal files of the generation before are written to under names that are not durable.
+    UnsyncedRename = "unsynced-rename",
     /// Trap 15: a bad checksum is accepted.
     AcceptedBadCrc = "accepted-bad-crc",
     /// Trap 16: machine snapshots are not carried over.
@@ -79,6 +82,10 @@ mutations! {
     MarkAhead = "mark-ahead",
     /// Every mark says that the ring ends there, and a start does not look whether it does.
     StaleEnd = "stale-end",
+    /// Logs of level `memory` keep what each of them may, however many there are.
+    UnboundedTogether = "unbounded-together",
+    /// A log of level `memory` forgets all that it holds when less has to go.
+    ForgetsTooMuch = "forgets-too-much",
     /// Readers see what is ordered and not durable.
     UnsyncedVisible = "unsynced-visible",
     /// A batch is let through behind one of the same producer that was refused.

@@ -83,6 +83,8 @@ pub struct DiskCounters {
     pub lost_writes: u64,
     /// Unsynced directory changes lost.
     pub lost_directory_entries: u64,
+    /// Files that got another name.
+    pub renames: u64,
     /// Operations failed on purpose.
     pub faults: u64,
 }
@@ -543,6 +545,7 @@ impl Disk {
                 let dir = self.find_dir(from.dir()).ok_or(IoErrorKind::NotFound)?;
                 let node = Node::File(self.find(from).ok_or(IoErrorKind::NotFound)?);
                 let (from, to) = (from.name(), to.name());
+                self.counters.renames += 1;
                 self.directory(dir)
                     .change(Change::Rename { from, to, node }, stamp);
             }

@@ -7,6 +7,7 @@
 mod entry;
 mod machine;
 mod truth;
+mod volatile;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use crate::violation::{Kind, Violation};
 pub use entry::{IDENTITY, Identity, build, identify};
 pub use machine::MachineState;
 pub use truth::{Appended, Found, Truth};
+pub use volatile::Bounds;
 
 /// Everything that is known of all logs of a run.
 #[derive(Debug, Default)]

@@ -9,14 +9,14 @@ use super::*;
 const LOG: LogId = LogId(3);
 
 fn append(oracle: &mut Oracle, count: u64) {
-    append_at(oracle, count, 5);
+    append_at(oracle, LOG, count, 5);
 }
 
-fn append_at(oracle: &mut Oracle, count: u64, timestamp: i64) {
+fn append_at(oracle: &mut Oracle, log: LogId, count: u64, timestamp: i64) {
     for _ in 0..count {
-        let (ordinal, first_offset) = oracle.log(LOG).next();
+        let (ordinal, first_offset) = oracle.log(log).next();
         let identity = Identity {
-            log: LOG,
+            log,
             ordinal,
             unique: oracle.unique(),
             len: 100,
@@ -35,7 +35,7 @@ fn append_at(oracle: &mut Oracle, count: u64, timestamp: i64) {
             bytes: build(identity),
             level: Level::Synced,
         };
-        oracle.log_mut(LOG).append(ordinal, entry).expect("dense");
+        oracle.log_mut(log).append(ordinal, entry).expect("dense");
     }
 }
 
@@ -229,7 +229,7 @@ fn age_may_take_what_is_old_and_a_request_what_is_young_before_it() {
         };
         oracle.create(LOG, LogKind::Topic, &settings);
         for timestamp in [5000, 0, 5000] {
-            append_at(&mut oracle, 2, timestamp);
+            append_at(&mut oracle, LOG, 2, timestamp);
         }
         let truth = oracle.log_mut(LOG);
         truth.want_start(Offset(wanted));
@@ -262,4 +262,38 @@ fn what_former_settings_allowed_stays_allowed_and_nothing_beyond() {
     assert_eq!(kind(starts(0, 6)), Some(Kind::Lost), "three are kept");
     assert_eq!(kind(starts(4, 6)), Some(Kind::Lost), "three are kept");
     assert_eq!(kind(starts(10, 10)), Some(Kind::Lost), "one was kept");
+}
+
+#[test]
+fn logs_of_level_memory_forget_what_their_bounds_demand_and_no_more() {
+    const OTHER: LogId = LogId(4);
+    // Entries of 100 bytes take 228 in memory: five are kept by a log, six by both.
+    let bounds = Bounds {
+        own: 5 * 228,
+        together: 6 * 228,
+    };
+    let told = |ends: [u64; 2], begins: [u64; 2]| {
+        let settings = LogSettings {
+            level: Level::Memory,
+            ..LogSettings::default()
+        };
+        let mut oracle = Oracle::default();
+        for (log, count) in [LOG, OTHER].into_iter().zip(ends) {
+            oracle.create(log, LogKind::Topic, &settings);
+            append_at(&mut oracle, log, count, 5);
+        }
+        let place = |begin: u64| (Ordinal(begin), Offset(2 * begin));
+        let begin = [(LOG, place(begins[0])), (OTHER, place(begins[1]))];
+        kind(oracle.forgot(OTHER, &begin, bounds))
+    };
+    assert_eq!(told([3, 3], [0, 0]), None, "all fits");
+    assert_eq!(told([3, 3], [1, 0]), Some(Kind::Lost), "it fitted");
+    assert_eq!(told([4, 3], [1, 0]), None);
+    assert_eq!(told([4, 3], [0, 1]), None, "whichever gives");
+    assert_eq!(told([4, 3], [2, 0]), Some(Kind::Lost), "one too many");
+    assert_eq!(told([4, 3], [0, 0]), Some(Kind::Memory), "none went");
+    assert_eq!(told([0, 8], [0, 3]), None, "its own bound");
+    assert_eq!(told([0, 8], [0, 2]), Some(Kind::Memory));
+    assert_eq!(told([0, 8], [0, 4]), Some(Kind::Lost));
+    assert_eq!(told([1, 2], [2, 0]), Some(Kind::Frontier), "past its end");
 }

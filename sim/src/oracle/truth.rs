@@ -1,5 +1,7 @@
 //! What is known of one log.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use leveret_storage::store::{LogSettings, Place, ReadData, ReadRange};
 use leveret_storage::types::{EntryMeta, Level, LogId, LogKind, Offset, Ordinal, WallMs};
@@ -64,6 +66,8 @@ pub struct Truth {
     start: Offset,
     /// The furthest start that was ever asked for.
     start_wanted: Offset,
+    /// Of level `memory`: it has forgotten all below.
+    forgotten: u64,
 }
 
 fn position(entries: &[Appended], ordinal: Ordinal) -> Offset {
@@ -90,6 +94,7 @@ impl Truth {
             written: 0,
             start: Offset(0),
             start_wanted: Offset(0),
+            forgotten: 0,
         }
     }
 
@@ -274,6 +279,22 @@ impl Truth {
         Ok(())
     }
 
+    /// Of level `memory`: it begins there now; what it has forgotten since it was last asked.
+    ///
+    /// # Errors
+    /// When that is no place of its own, or lies before the last one.
+    pub(super) fn forget(&mut self, start: (Ordinal, Offset)) -> Result<Range<u64>, Violation> {
+        let (Ordinal(first), offset) = start;
+        let inside = first >= self.forgotten && first <= self.entries.len() as u64;
+        if !inside || position(&self.entries, start.0) != offset {
+            let what = format!("{:?}: begins at {start:?}", self.log);
+            return Err(Violation::new(Kind::Frontier, what));
+        }
+        let gone = self.forgotten..first;
+        self.forgotten = first;
+        Ok(gone)
+    }
+
     /// The ordinal of a start may lie below the entry that holds its offset.
     fn check_start(&self, start: (Ordinal, Offset), wall: WallMs) -> Result<(), Violation> {
         let (ordinal, offset) = start;
@@ -375,6 +396,7 @@ impl Truth {
             self.states.truncate(1);
             (self.durable, self.written) = (0, 0);
             (self.start, self.start_wanted) = (Offset(0), Offset(0));
+            self.forgotten = 0;
         } else {
             self.dropped();
         }

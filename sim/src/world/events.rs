@@ -8,7 +8,7 @@ use leveret_storage::types::{EntryMeta, Level, LogId, LogKind, Offset, Term};
 
 use super::process::{Reading, Waiting, new_entry};
 use super::{Crash, World};
-use crate::oracle::{Appended, IDENTITY, Identity, build};
+use crate::oracle::{Appended, Bounds, IDENTITY, Identity, build};
 use crate::violation::{Kind, Violation};
 
 impl World {
@@ -90,6 +90,9 @@ impl World {
                 self.counters.appends += 1;
                 self.counters.appended_bytes += len as u64;
                 self.oracle.log_mut(log).append(ordinal, entry)?;
+                if self.oracle.log(log).is_memory_only() {
+                    self.check_forgotten(core, log)?;
+                }
                 Ok(true)
             }
             Err(error @ (AppendError::Full | AppendError::DiskFloor)) => {
@@ -106,6 +109,42 @@ impl World {
                 format!("{log:?} refuses {len} bytes: {error}"),
             )),
         }
+    }
+
+    /// The logs of level `memory` of a core make room for what `latest` got.
+    fn check_forgotten(&mut self, core: usize, latest: LogId) -> Result<(), Violation> {
+        let process = self.process.as_ref().expect("a process runs");
+        let store = &process.cores[core].store;
+        let theirs = self
+            .oracle
+            .logs()
+            .filter(|truth| truth.is_alive() && truth.is_memory_only());
+        let begin: Vec<_> = theirs
+            .filter_map(|truth| Some((truth.id(), store.frontiers(truth.id())?.start)))
+            .collect();
+        let bounds = Bounds {
+            own: self.plan.store.memory_log_bytes as u64,
+            together: self.plan.store.tail_cache_bytes as u64 / 2,
+        };
+        self.oracle.forgot(latest, &begin, bounds)
+    }
+
+    /// What each core counts as held in memory is what its logs hold.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check_counts(&self) -> Result<(), Violation> {
+        for core in self.process.iter().flat_map(|process| &process.cores) {
+            let logs = core.store.log_ids();
+            let stats = logs.filter_map(|(log, _)| core.store.log_stats(log));
+            let held: u64 = stats.map(|stats| stats.cached_bytes).sum();
+            let counted = core.store.stats().tail_bytes;
+            if held != counted {
+                let what = format!("{held} bytes are held, {counted} are counted");
+                return Err(Violation::new(Kind::Memory, what));
+            }
+        }
+        Ok(())
     }
 
     fn is_stopped(&self, log: LogId) -> bool {
@@ -307,7 +346,6 @@ impl World {
                 Err(Violation::new(Kind::WrongData, what))
             }
             Err(ReadError::Io(_)) if self.plan.faults.read_errors > 0 => Ok(()),
-            Err(_) if truth.is_memory_only() => Ok(()),
             Err(error) => Err(Violation::new(
                 Kind::ReadFailed,
                 format!("{log:?}: read of {range:?}: {error}"),
@@ -343,7 +381,7 @@ impl World {
         found: Result<Option<TimeFound>, ReadError>,
     ) -> Result<(), Violation> {
         let truth = self.oracle.log(log);
-        if !truth.is_alive() || truth.is_memory_only() {
+        if !truth.is_alive() {
             return Ok(());
         }
         self.counters.time_lookups += 1;

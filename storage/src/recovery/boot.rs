@@ -16,6 +16,7 @@ use crate::format::segments::{SegmentId, sort_out};
 use crate::format::superblock::{Geometry, SLOTS, Superblock};
 use crate::homes::Homes;
 use crate::io::{BLOCK, BufPool, Dir, FileName, Op};
+use crate::mutation::{Mutation, mutated};
 use crate::types::{CommitSeq, CoreId, Generation, LogId, SlotId};
 
 /// What the superblock says at start.
@@ -357,7 +358,9 @@ pub(crate) async fn create_rings<P: BufPool>(
 }
 
 /// Renames old journal files over new ones that are still empty, for their blocks are written
-/// already, `most` bytes of them; removes the rest. Returns how many were removed.
+/// already, `most` bytes of them; removes the rest. Returns how many were removed. Nothing is written
+/// to a renamed file before its name is durable: a power cut could take the name back, and what was
+/// written with it.
 ///
 /// `prepared[core][file]` are the bytes written in each new file; it is brought up to date.
 pub(crate) async fn recycle<P: BufPool>(
@@ -366,6 +369,7 @@ pub(crate) async fn recycle<P: BufPool>(
     geometry: &Geometry,
     (old_files, mut most): (Vec<(FileName, u64)>, u64),
     prepared: &mut [&mut Vec<u64>],
+    mutation: Option<Mutation>,
 ) -> Result<u64, RecoveryError> {
     let mut empty = Vec::new();
     for (core, files) in (0..).map(CoreId).zip(prepared.iter()) {
@@ -394,7 +398,9 @@ pub(crate) async fn recycle<P: BufPool>(
             }
         }
     }
-    io.run(Op::SyncDir(Dir::Journal)).await?;
+    if !mutated(mutation, Mutation::UnsyncedRename) {
+        io.run(Op::SyncDir(Dir::Journal)).await?;
+    }
     Ok(removed)
 }
 

@@ -446,7 +446,9 @@ impl<P: BufPool> Builder<'_, P> {
         let begun = geometry.file_bytes * cores.len() as u64;
         let old_files = (old_files, room.saturating_sub(begun));
         let mut prepared: Vec<_> = cores.iter_mut().map(|core| &mut core.prepared).collect();
-        removed += boot::recycle(io, generation, geometry, old_files, &mut prepared).await?;
+        let mutation = self.config.mutation;
+        removed +=
+            boot::recycle(io, generation, geometry, old_files, &mut prepared, mutation).await?;
         self.summary.removed += removed;
         let taken: u64 = cores.iter().flat_map(|core| &core.prepared).sum();
         room = room.saturating_sub(taken);

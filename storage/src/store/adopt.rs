@@ -162,6 +162,6 @@ impl<P: BufPool> Store<P> {
             bytes,
             sum: None,
         });
-        self.memory.took(size);
+        self.memory.took(log.settings.level, size);
     }
 }

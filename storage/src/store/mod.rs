@@ -38,6 +38,7 @@ pub use api::{
 };
 pub use config::{LogSettings, StoreConfig};
 pub use log::own::SMALL_ENTRY;
+pub use log::tail::ENTRY_OVERHEAD;
 pub use state_file::State;
 
 use std::collections::VecDeque;

@@ -295,6 +295,6 @@ impl<P: BufPool> Store<P> {
         let floor = log.data_floor();
         let freed = log.tail.drop_below(floor);
         log.at.start.0 = log.at.start.0.max(floor);
-        self.memory.gave(freed);
+        self.memory.gave(log.settings.level, freed);
     }
 }

@@ -190,7 +190,8 @@ impl<P: BufPool> Store<P> {
         }
         // A flush job that is still under way copies from them.
         if log.job().is_none() {
-            self.memory.gave(log.tail.drop_from(placed));
+            let freed = log.tail.drop_from(placed);
+            self.memory.gave(log.settings.level, freed);
         }
     }
 }

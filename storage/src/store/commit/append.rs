@@ -151,7 +151,7 @@ impl<P: BufPool> Store<P> {
             bytes,
             sum,
         });
-        self.memory.took(size);
+        self.memory.took(state.settings.level, size);
         if rolled {
             // The segment before may be one too many.
             self.look_soon(key);
@@ -161,23 +161,11 @@ impl<P: BufPool> Store<P> {
 
     /// A log of level `memory` is as durable as it gets; its oldest entries make room.
     fn advance_memory_log(&mut self, key: LogKey) {
-        let bound = self.config.memory_log_bytes;
+        self.bound_volatile(key);
         let state = &mut self.logs[key];
-        let over = state.tail.bytes().saturating_sub(bound);
-        let last = state.at.ordered.0;
-        let old = |entry: &TailEntry| entry.meta.ordinal.plus(1) < last;
-        let freed = state
-            .tail
-            .drop_while(|entry, freed| freed < over && old(entry));
-        if freed > 0 {
-            let first = state.tail.first().expect("one entry is left").meta;
-            state.at.start = state.at.start.max((first.ordinal, first.first_offset));
-            state.segmented.flushed = state.at.start;
-        }
         state.placing.next = state.at.ordered.0;
         state.at.written = state.at.ordered;
         state.at.durable = state.at.ordered;
-        self.memory.gave(freed);
         self.queue_frontier(key);
     }
 }

@@ -17,6 +17,8 @@ pub(crate) enum Line {
     Dirty,
     /// Those whose frontiers moved, for whoever hears events.
     Frontier,
+    /// Those of level `memory` with entries.
+    Volatile,
 }
 
 /// Where a log stands.

@@ -12,7 +12,10 @@ use crate::store::log::own::OwnMemory;
 use crate::types::{EntryMeta, Offset, Ordinal};
 
 /// Memory that an entry takes beside its bytes, for the cache budget.
-const ENTRY_OVERHEAD: usize = 128;
+pub const ENTRY_OVERHEAD: usize = 128;
+
+/// Room for so many entries is kept when they are gone.
+const FEW: usize = 16;
 
 /// An entry held in memory.
 #[derive(Clone, Debug)]
@@ -135,6 +138,7 @@ impl Tail {
             self.entries.pop_front();
         }
         self.bytes -= freed;
+        self.shrink();
         freed
     }
 
@@ -153,12 +157,26 @@ impl Tail {
             self.entries.pop_back();
         }
         self.bytes -= freed;
+        self.shrink();
         freed
     }
 
     pub(crate) fn clear(&mut self) -> usize {
         self.entries.clear();
+        self.shrink();
         std::mem::take(&mut self.bytes)
+    }
+
+    /// What was allocated for entries that are gone goes after them, or one burst each in ten thousand
+    /// logs would hold far more than is counted.
+    fn shrink(&mut self) {
+        let (len, room) = (self.entries.len(), self.entries.capacity());
+        if room > FEW && len < room / 4 {
+            self.entries.shrink_to(2 * len);
+        }
+        if len == 0 {
+            self.own = OwnMemory::default();
+        }
     }
 
     // --- as bytes of segments ---
@@ -243,4 +261,47 @@ fn partition(
         }
     }
     low - range.start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Term, WallMs};
+
+    fn entry(ordinal: u64) -> TailEntry {
+        TailEntry {
+            meta: EntryMeta {
+                ordinal: Ordinal(ordinal),
+                term: Term(1),
+                time: WallMs(0),
+                first_offset: Offset(ordinal),
+                offsets: 1,
+                max_timestamp: 0,
+                len: 1,
+            },
+            pos: ordinal,
+            bytes: Bytes::from_static(b"x"),
+            sum: None,
+        }
+    }
+
+    #[test]
+    fn what_was_allocated_for_a_burst_goes_with_it() {
+        let mut tail = Tail::default();
+        for ordinal in 0..10_000 {
+            tail.push(entry(ordinal));
+        }
+        assert!(tail.entries.capacity() >= 10_000, "the control");
+        let mut before = tail.entries.capacity();
+        let mut moves = 0;
+        for ordinal in 1..=10_000 {
+            tail.drop_below(Ordinal(ordinal));
+            let (room, left) = (tail.entries.capacity(), 10_000 - ordinal as usize);
+            assert!(room <= FEW.max(4 * left + 4), "{room} for {left}");
+            moves += usize::from(room != before);
+            before = room;
+        }
+        assert!(moves < 14, "seldom: {moves} times");
+        assert_eq!(tail.bytes(), 0);
+    }
 }

@@ -1,6 +1,9 @@
 //! Entries in memory: how many bytes they are, which could go, and what lets more go.
 //!
-//! It takes no entry out that is not in a segment, and none that a replay may need.
+//! It takes no entry out that is not in a segment, and none that a replay may need. Logs of level
+//! `memory` have no segments: [`volatile`] says what goes of those.
+
+mod volatile;
 
 use std::collections::VecDeque;
 
@@ -9,7 +12,8 @@ use crate::store::Store;
 use crate::store::journal::ring::LogKey;
 use crate::store::log::LogState;
 use crate::store::log::lines::Line;
-use crate::types::LogId;
+use crate::types::{Level, LogId};
+use volatile::Volatile;
 
 /// Logs that one turn looks at, at most.
 const MOST_LOOKED_AT: usize = 4096;
@@ -22,6 +26,7 @@ pub(crate) struct Memory {
     evictable: VecDeque<(LogKey, LogId)>,
     /// Logs with unflushed entries, oldest first: what memory pressure writes behind.
     dirty: VecDeque<(LogKey, LogId)>,
+    volatile: Volatile,
 }
 
 impl Memory {
@@ -29,14 +34,26 @@ impl Memory {
         self.bytes
     }
 
-    /// Entries take so much more.
-    pub(crate) fn took(&mut self, bytes: usize) {
+    /// Entries of a log of that level take so much more.
+    pub(crate) fn took(&mut self, level: Level, bytes: usize) {
         self.bytes += bytes;
+        if level == Level::Memory {
+            self.volatile.bytes += bytes;
+        }
     }
 
-    /// Entries left, which took so much.
-    pub(crate) fn gave(&mut self, bytes: usize) {
+    /// Entries of a log of that level left, which took so much.
+    pub(crate) fn gave(&mut self, level: Level, bytes: usize) {
         self.bytes -= bytes;
+        if level == Level::Memory {
+            self.volatile.bytes -= bytes;
+        }
+    }
+
+    /// How many stand in the line of logs of level `memory`, those that are gone with them.
+    #[cfg(test)]
+    pub(crate) fn volatile_line(&self) -> usize {
+        self.volatile.line.len()
     }
 
     /// Segments hold more of the log.
@@ -112,8 +129,7 @@ impl<P: BufPool> Store<P> {
         let freed = log
             .tail
             .drop_while(|entry, freed| freed < over && entry.meta.ordinal.0 < bound);
-        self.memory.gave(freed);
-        let log = &self.logs[key];
+        self.memory.gave(log.settings.level, freed);
         let first = log.tail_first();
         if first.0 >= replay && first < log.segmented.flushed.0 {
             self.ask_snapshot(key);

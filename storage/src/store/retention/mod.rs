@@ -120,7 +120,7 @@ impl<P: BufPool> Store<P> {
                 .drop_while(|entry, _| entry.meta.next_offset() <= start.1);
             log.segmented.flushed = log.segmented.flushed.max(start);
             let id = log.id;
-            self.memory.gave(freed);
+            self.memory.gave(Level::Memory, freed);
             self.events.push_back(Event::Trimmed { log: id, start });
             return;
         }
@@ -151,7 +151,8 @@ impl<P: BufPool> Store<P> {
         if let Some(files) = log.segmented.files.as_mut() {
             files.writer = None;
         }
-        self.memory.gave(log.tail.clear());
+        let freed = log.tail.clear();
+        self.memory.gave(log.settings.level, freed);
     }
 
     /// A checkpoint that moved the start to here is durable: segments wholly below it go.

@@ -50,11 +50,11 @@ impl<P: BufPool> Store<P> {
         }
         log.snapshots.pending = None;
         if log.is_unborn() && log.segmented.files.is_none() {
-            // It never had an entry, so there is no directory to look into: a deleted topic of
+            // Nothing of it was ever written, so there is no directory to look into: a deleted topic of
             // thousands of such partitions costs the device nothing.
-            let log = log.id;
-            self.events.push_back(Event::Dropped { log });
-            self.logs.remove(key);
+            let log = self.logs.remove(key);
+            self.memory.gave(log.settings.level, log.tail.bytes());
+            self.events.push_back(Event::Dropped { log: log.id });
             return;
         }
         if log.is_unborn() {
@@ -111,14 +111,13 @@ impl<P: BufPool> Store<P> {
     fn begin_removal(&mut self, key: LogKey, end: Option<CommitSeq>) {
         let log = &mut self.logs[key];
         let id = log.id;
-        let freed = std::mem::take(&mut log.tail.bytes());
-        log.tail.clear();
+        let freed = log.tail.clear();
         log.removal = Some(Removal::Files {
             end,
             step: RemovalStep::List,
             waits: 1,
         });
-        self.memory.gave(freed);
+        self.memory.gave(log.settings.level, freed);
         self.events.push_back(Event::Dropped { log: id });
         self.ops
             .push(Purpose::Removal { log: key }, Op::List(Dir::Log(id)));

@@ -17,4 +17,5 @@ mod slices;
 mod snapshots;
 mod space;
 mod tidy;
+mod volatile;
 mod world;

@@ -59,7 +59,7 @@ fn run(first: u64, last: u64, seq: u64) -> Run {
     }
 }
 
-const LINES: [Line; 7] = [
+const LINES: [Line; 8] = [
     Line::Ready,
     Line::Control,
     Line::Bulk,
@@ -67,14 +67,15 @@ const LINES: [Line; 7] = [
     Line::Closing,
     Line::Dirty,
     Line::Frontier,
+    Line::Volatile,
 ];
 
 proptest! {
     /// A log stands in a line once, and in no other because of that.
     #[test]
-    fn standing_is_a_set(steps in prop::collection::vec((0usize..7, any::<bool>()), 0..40)) {
+    fn standing_is_a_set(steps in prop::collection::vec((0usize..8, any::<bool>()), 0..40)) {
         let mut standing = Standing::default();
-        let mut model = [false; 7];
+        let mut model = [false; 8];
         for (line, enters) in steps {
             let before = std::mem::replace(&mut model[line], enters);
             let told = match enters {
