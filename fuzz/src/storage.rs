@@ -11,13 +11,13 @@ use leveret_broker::core::boundary::Protocol;
 use leveret_sim::rng::Rng;
 use leveret_storage::format::commit::COMMIT_HEADER;
 use leveret_storage::io::{BLOCK, FileName};
-use leveret_storage::types::{LogId, LogKind, Offset};
-use leveret_storage::verify::{Inspect, Verify};
+use leveret_storage::verify::Verify;
 
 use crate::Target;
 use crate::allocator::{peak_of, within};
 use crate::session::{hello, prepared, produce, requests};
 use crate::world::World;
+use leveret_testkit::blind::Blind;
 use leveret_testkit::disk::{Disk, Pool};
 
 /// Beside the files, once for what is read and once for what is written anew: caches and a core.
@@ -170,25 +170,6 @@ fn whole_commits(disk: &Disk) -> Vec<(FileName, usize)> {
         }
     }
     found
-}
-
-/// Looks into nothing: what entries mean is not storage's business.
-struct Blind;
-
-impl Inspect for Blind {
-    fn entries(
-        &mut self,
-        _: LogId,
-        _: LogKind,
-        _: Offset,
-        _: &[u8],
-    ) -> Result<u64, (usize, String)> {
-        Ok(1)
-    }
-
-    fn snapshot(&mut self, _: LogId, _: LogKind, _: &[u8]) -> Result<(), String> {
-        Ok(())
-    }
 }
 
 impl Target for Recovery {

@@ -23,7 +23,8 @@ pub struct Hunt {
 #[must_use]
 pub fn expected(mutation: Mutation) -> &'static [Kind] {
     use Kind::{
-        Frontier, Lost, MachineState, Memory, Panicked, ReadFailed, Refused, Resurrected, Stuck, WrongData,
+        Frontier, Lost, MachineState, Memory, Panicked, ReadFailed, Refused, Resurrected, Stuck,
+        WrongData,
     };
     match mutation {
         Mutation::AckBeforeSync | Mutation::AckOutOfOrder | Mutation::UnsyncedVisible => &[Lost],

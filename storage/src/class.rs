@@ -11,6 +11,8 @@ pub struct LogClass {
     /// Whether its entries are written behind to segments. Otherwise they live in the journal only, each
     /// within one commit, until a snapshot replaces them.
     pub files: bool,
+    /// Longest that a segment becomes, bytes, where the log's settings do not want it shorter.
+    pub segment_bytes: u64,
     /// When they are, with files.
     pub behind: Behind,
     /// Pending bytes from which they are written straight to its segment, without files never.
@@ -84,6 +86,8 @@ impl LogKind {
         match self {
             Self::Topic => LogClass {
                 files: true,
+                // As the settings of the topic say.
+                segment_bytes: u64::MAX,
                 behind: Behind::Eager,
                 bulk_from: 256 << 10,
                 replay: Replay::Prefix(PREFIX_MAX),
@@ -93,6 +97,7 @@ impl LogKind {
             },
             Self::Machine => LogClass {
                 files: false,
+                segment_bytes: 0,
                 behind: Behind::Asked,
                 bulk_from: usize::MAX,
                 replay: Replay::Whole,
@@ -131,6 +136,16 @@ impl Classes {
     pub fn with_bulk_from(self, bulk_from: usize) -> Self {
         let topic = LogClass {
             bulk_from,
+            ..self.topic
+        };
+        Self { topic, ..self }
+    }
+
+    /// The same, where segments become no longer than so many bytes, whatever settings say.
+    #[must_use]
+    pub fn with_segments_up_to(self, segment_bytes: u64) -> Self {
+        let topic = LogClass {
+            segment_bytes,
             ..self.topic
         };
         Self { topic, ..self }

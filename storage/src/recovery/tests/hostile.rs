@@ -2,32 +2,14 @@
 
 use proptest::prelude::*;
 
+use super::blind::Blind;
 use super::disk::Pool;
 use super::journals::open;
 use super::rings::{Ring, disk, point};
 use crate::format::commit::{COMMIT_HEADER, CommitHeader, seal};
 use crate::recovery::{Driven, RecoveryError};
-use crate::types::{LogId, LogKind, Offset};
-use crate::verify::{Inspect, Verify};
-
-/// Finds nothing wrong with what it is shown.
-pub(crate) struct Blind;
-
-impl Inspect for Blind {
-    fn entries(
-        &mut self,
-        _: LogId,
-        _: LogKind,
-        _: Offset,
-        _: &[u8],
-    ) -> Result<u64, (usize, String)> {
-        Ok(1)
-    }
-
-    fn snapshot(&mut self, _: LogId, _: LogKind, _: &[u8]) -> Result<(), String> {
-        Ok(())
-    }
-}
+use crate::types::LogId;
+use crate::verify::Verify;
 
 fn base() -> super::disk::Disk {
     let mut disk = disk(2);

@@ -107,7 +107,7 @@ impl<P: BufPool> Store<P> {
         let has_files = state.class.files && state.settings.level != Level::Memory;
         if has_files {
             let full = state.segmented.next_pos > 0
-                && state.segmented.next_pos + len > state.settings.segment_bytes;
+                && state.segmented.next_pos + len > state.segment_bytes();
             if full && !state.segmented.roll {
                 state.end_segment();
             }

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::store::journal::ring::LogKey;
-use crate::store::log::LogState;
 use crate::store::log::lines::Line;
+use crate::store::log::{LogState, Logs};
 use crate::types::Mono;
 
 /// Who has something to place.
@@ -33,8 +33,9 @@ impl Lines {
         }
     }
 
-    pub(crate) fn next_ready(&mut self) -> Option<(LogKey, Mono)> {
-        self.ready.pop_front()
+    /// The next of those that still stand there.
+    pub(crate) fn next_ready(&mut self, logs: &Logs) -> Option<(LogKey, Mono)> {
+        next(&mut self.ready, |(key, _)| logs.stands(*key, Line::Ready))
     }
 
     /// It was the next, and still is.
@@ -59,8 +60,9 @@ impl Lines {
         }
     }
 
-    pub(crate) fn next_control(&mut self) -> Option<LogKey> {
-        self.control.pop_front()
+    /// As [`Self::next_ready`].
+    pub(crate) fn next_control(&mut self, logs: &Logs) -> Option<LogKey> {
+        next(&mut self.control, |key| logs.stands(*key, Line::Control))
     }
 
     /// It was the next, and stands last now.
@@ -76,5 +78,14 @@ impl Lines {
     /// What is owed stays owed: all who stood in that line.
     pub(crate) fn take_control(&mut self) -> VecDeque<LogKey> {
         std::mem::take(&mut self.control)
+    }
+}
+
+fn next<T>(line: &mut VecDeque<T>, stands: impl Fn(&T) -> bool) -> Option<T> {
+    loop {
+        let next = line.pop_front()?;
+        if stands(&next) {
+            return Some(next);
+        }
     }
 }

@@ -86,14 +86,9 @@ impl Plan {
 impl<P: BufPool> Store<P> {
     pub(crate) fn plan_control(&mut self, plan: &mut Plan, room: usize) {
         for _ in 0..self.commits.lines.control() {
-            let key = self.commits.lines.next_control().expect("counted");
-            if self
-                .logs
-                .get(key)
-                .is_none_or(|log| !log.lines.is_in(Line::Control))
-            {
-                continue;
-            }
+            let Some(key) = self.commits.lines.next_control(&self.logs) else {
+                return;
+            };
             if self.plan_log_control(plan, room, key) {
                 self.logs[key].lines.leave(Line::Control);
             } else {
@@ -330,14 +325,9 @@ impl<P: BufPool> Store<P> {
     pub(crate) fn plan_appends(&mut self, plan: &mut Plan) {
         let room = self.journal.ring.max_body();
         for _ in 0..self.commits.lines.ready() {
-            let (key, since) = self.commits.lines.next_ready().expect("counted");
-            if self
-                .logs
-                .get(key)
-                .is_none_or(|log| !log.lines.is_in(Line::Ready))
-            {
-                continue;
-            }
+            let Some((key, since)) = self.commits.lines.next_ready(&self.logs) else {
+                return;
+            };
             if self.plan_log_appends(plan, room, key) {
                 self.logs[key].lines.leave(Line::Ready);
             } else {

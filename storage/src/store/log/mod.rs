@@ -22,7 +22,7 @@ use crate::store::segments::files::Files;
 use crate::store::segments::job::Job;
 use crate::types::{CommitSeq, LogId, LogKind, Mono, Offset, Ordinal, SlotId, Term};
 use held::Held;
-use lines::Standing;
+use lines::{Line, Standing};
 use placing::Placing;
 use snapshots::Snapshots;
 use tail::Tail;
@@ -177,6 +177,11 @@ impl LogState {
         self.is_stopped() && self.placing.next < self.at.ordered.0
     }
 
+    /// Longest that its segments become, bytes.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        self.settings.segment_bytes.min(self.class.segment_bytes)
+    }
+
     /// The write to its segment that is under way.
     pub(crate) fn job(&self) -> Option<&Job> {
         self.segmented.files.as_ref()?.job.as_ref()
@@ -323,6 +328,11 @@ impl Logs {
 
     pub(crate) fn get(&self, key: LogKey) -> Option<&LogState> {
         self.slots.get(key).map(|log| &**log)
+    }
+
+    /// Whether there is such a log, and it stands in the line.
+    pub(crate) fn stands(&self, key: LogKey, line: Line) -> bool {
+        self.get(key).is_some_and(|log| log.lines.is_in(line))
     }
 
     pub(crate) fn get_mut(&mut self, key: LogKey) -> Option<&mut LogState> {

@@ -29,7 +29,10 @@ impl<P: BufPool> Store<P> {
         self.enter_volatile(latest);
         let log = &self.logs[latest];
         let newest = Ordinal(log.at.ordered.0.0 - 1);
-        let over = log.tail.bytes().saturating_sub(self.config.memory_log_bytes);
+        let over = log
+            .tail
+            .bytes()
+            .saturating_sub(self.config.memory_log_bytes);
         self.forget(latest, over, newest);
         let most = match mutated(self.config.mutation, Mutation::UnboundedTogether) {
             true => usize::MAX,

@@ -29,7 +29,7 @@ impl<P: BufPool> Store<P> {
         let most = self.config.reserve_bytes;
         let least = most.min(self.config.segment_write_bytes as u64);
         let log = &self.logs[key];
-        let whole = log.settings.segment_bytes.next_multiple_of(BLOCK as u64);
+        let whole = log.segment_bytes().next_multiple_of(BLOCK as u64);
         let (files, job) = log.flushing();
         let writer = files.writer.as_ref().expect("a job has a writer");
         // What closes a segment is the end of it; it may be tiny, and one of very many.

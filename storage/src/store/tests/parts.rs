@@ -9,11 +9,11 @@ use crate::store::commit::lines::Lines;
 use crate::store::commit::pace::Pace;
 use crate::store::config::LogSettings;
 use crate::store::journal::ring::Advance;
-use crate::store::log::LogState;
 use crate::store::log::held::{Held, Run};
 use crate::store::log::lines::{Line, Standing};
 use crate::store::log::placing::{Placing, Urgency, Way};
 use crate::store::log::tail::{Tail, TailEntry};
+use crate::store::log::{LogState, Logs};
 use crate::store::reclaim::Reclaim;
 use crate::store::reclaim::remnants::Remnants;
 use crate::types::{
@@ -202,19 +202,29 @@ fn effects_come_once_and_in_sequence() {
 
 #[test]
 fn a_log_waits_for_a_commit_once() {
-    let (mut lines, mut one, mut other) = (Lines::default(), log(1), log(2));
-    lines.add_ready(1, &mut one, Mono(5));
-    lines.add_ready(1, &mut one, Mono(6));
-    lines.add_ready_first(2, &mut other, Mono(7));
+    let (mut lines, mut logs) = (Lines::default(), Logs::default());
+    let [one, other, gone] = [1, 2, 3].map(|id| logs.insert(log(id)));
+    lines.add_ready(one, &mut logs[one], Mono(5));
+    lines.add_ready(one, &mut logs[one], Mono(6));
+    lines.add_ready_first(other, &mut logs[other], Mono(7));
     assert_eq!((lines.ready(), lines.waits_since()), (2, Some(Mono(7))));
-    let first = lines.next_ready().unwrap();
-    assert_eq!(first, (2, Mono(7)));
+    let first = lines.next_ready(&logs).unwrap();
+    assert_eq!(first, (other, Mono(7)));
     lines.put_back_ready(first);
-    assert_eq!(lines.next_ready(), Some(first));
-    assert_eq!(lines.next_ready(), Some((1, Mono(5))));
-    lines.add_control(1, &mut one);
-    lines.add_control(1, &mut one);
-    assert_eq!(lines.take_control(), [1]);
+    assert_eq!(lines.next_ready(&logs), Some(first));
+    assert_eq!(lines.next_ready(&logs), Some((one, Mono(5))));
+    lines.add_control(one, &mut logs[one]);
+    lines.add_control(one, &mut logs[one]);
+    // Who has left, or is no more, is passed over.
+    for key in [other, gone] {
+        lines.add_control(key, &mut logs[key]);
+    }
+    logs[other].lines.leave(Line::Control);
+    logs.remove(gone);
+    lines.put_back_control(one);
+    assert_eq!(lines.next_control(&logs), Some(one));
+    assert_eq!(lines.next_control(&logs), Some(one));
+    assert_eq!(lines.next_control(&logs), None);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The length that segments are given ahead of what is written to them.
 
-use super::world::{LOG, World, reserving};
+use super::world::{LOG, World, reserving, small};
+use crate::class::Classes;
 use crate::io::{BLOCK, FileName, Op};
 use crate::store::{Event, LogSettings, StoreConfig};
 
@@ -161,4 +162,27 @@ fn a_file_system_that_cannot_is_asked_once_and_does_without() {
     world.must_append(LOG, 30_000);
     world.settle();
     writes_without_asking_for_length(world);
+}
+
+#[test]
+fn a_class_bounds_its_segments_whatever_their_settings_say() {
+    let segments = |classes: Classes| {
+        let config = StoreConfig {
+            classes,
+            ..reserving(64 << 10)
+        };
+        let mut world = World::new(config, 5);
+        world.topic(LOG, LogSettings::default());
+        for _ in 0..40 {
+            world.must_append(LOG, 3000);
+        }
+        world.settle();
+        world.check_log(LOG, 5000);
+        let longest = lengths(&world).into_iter().max();
+        (lengths(&world).len(), longest.unwrap())
+    };
+    let classes = small().classes;
+    let (many, longest) = segments(classes.with_segments_up_to(20_000));
+    assert!(many >= 6 && longest <= 20 << 10, "{many}, {longest}");
+    assert!(segments(classes).0 <= 2, "the control");
 }
