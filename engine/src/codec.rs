@@ -125,6 +125,16 @@ impl Writer {
         self.0.len()
     }
 
+    /// What was written from that length on.
+    pub(crate) fn written_from(&self, len: usize) -> &[u8] {
+        &self.0[len..]
+    }
+
+    /// Bytes that another has written.
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        self.0.put_slice(bytes);
+    }
+
     /// Says something else at a place that has been written.
     pub(crate) fn set_u32(&mut self, at: usize, value: u32) {
         self.0[at..at + 4].copy_from_slice(&value.to_le_bytes());

@@ -86,7 +86,7 @@ impl Machine for Counter {
         assert_eq!(self.total, entry.total, "entries in order");
     }
 
-    fn snapshot(&self) -> impl Iterator<Item = Bytes> {
+    fn snapshot(&self) -> impl Iterator<Item = Bytes> + use<> {
         let mut writer = Writer::new(SNAPSHOT, 1, 8);
         writer.u64(self.total);
         std::iter::once(writer.seal())

@@ -16,6 +16,7 @@ mod error;
 mod machine;
 pub mod partition;
 pub mod shard;
+mod shelves;
 pub mod topology;
 
 pub use codec::DecodeError;

@@ -15,7 +15,7 @@ use leveret_storage::types::{EntryMeta, Offset, WallMs};
 use crate::error::EngineError;
 
 /// A deterministic machine over one log.
-pub(crate) trait Machine: Sized {
+pub(crate) trait Machine: Sized + 'static {
     /// What it is opened with beside what is left of its log: its bounds.
     type Setup;
     /// Why it cannot be rebuilt.
@@ -49,9 +49,10 @@ pub(crate) trait Machine: Sized {
     /// If the entry is not what can come next: the log and its machine have diverged.
     fn apply(&mut self, meta: &EntryMeta, entry: &Self::Entry);
 
-    /// What must survive of the state, for [`Machine::recover`]: in bounded pieces that stand one behind
-    /// the other.
-    fn snapshot(&self) -> impl Iterator<Item = Bytes>;
+    /// What must survive of the state as it is now, for [`Machine::recover`]: in bounded pieces that stand one
+    /// behind the other. Each is made when it is asked for, while entries that come later are applied, and
+    /// shows nothing of those.
+    fn snapshot(&self) -> impl Iterator<Item = Bytes> + use<Self>;
 }
 
 /// What recovery found of a machine's log.

@@ -309,7 +309,8 @@ impl Machine for Partition {
         self.apply(meta, header);
     }
 
-    fn snapshot(&self) -> impl Iterator<Item = Bytes> {
+    /// One piece: producers are bounded, and so it is, by 600 KB.
+    fn snapshot(&self) -> impl Iterator<Item = Bytes> + use<> {
         std::iter::once(self.snapshot())
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Part {
 }
 
 /// A kind of objects: its state is what implements this.
-pub(super) trait Kind: Default {
+pub(super) trait Kind: Default + 'static {
     /// What can be asked.
     type Command;
     /// What can become of it.
@@ -38,7 +38,7 @@ pub(super) trait Kind: Default {
     /// Why not.
     type Refusal;
     /// An object as a snapshot holds it; `()` where there are none.
-    type Object;
+    type Object: 'static;
     /// How entries of this kind are numbered.
     const ENTRIES: &'static [u16];
     /// How its part of a snapshot is written.
@@ -73,8 +73,9 @@ pub(super) trait Kind: Default {
     /// Whether there is nothing that must survive: it has no part in a snapshot then.
     fn is_blank(&self) -> bool;
 
-    /// What must survive of the objects, in the order in which [`Kind::get`] wants them.
-    fn objects(&self) -> impl Iterator<Item = &Self::Object> {
+    /// What must survive of the objects as they are now, in the order in which [`Kind::get`] wants them. They
+    /// are asked for while others come and go.
+    fn objects(&self) -> impl Iterator<Item = Self::Object> + use<Self> {
         std::iter::empty()
     }
 
@@ -243,7 +244,7 @@ macro_rules! kinds {
             }
 
             /// Each kind's part of a snapshot, in pieces.
-            pub(super) fn pieces(&self) -> impl Iterator<Item = Bytes> + '_ {
+            pub(super) fn pieces(&self) -> impl Iterator<Item = Bytes> + use<> {
                 let pieces = std::iter::empty();
                 $($(#[$cfg])* let pieces = pieces.chain(part(&self.objects.$field));)+
                 pieces

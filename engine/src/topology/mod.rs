@@ -118,7 +118,7 @@ impl Machine for Topology {
         self.apply(entry);
     }
 
-    fn snapshot(&self) -> impl Iterator<Item = Bytes> {
+    fn snapshot(&self) -> impl Iterator<Item = Bytes> + use<> {
         self.snapshot()
     }
 }

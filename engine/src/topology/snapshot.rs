@@ -102,9 +102,10 @@ impl Topology {
         Ok(topology)
     }
 
-    /// What must survive of it, in bounded pieces that stand one behind the other, for
-    /// [`Topology::recover`].
-    pub fn snapshot(&self) -> impl Iterator<Item = Bytes> + '_ {
+    /// What must survive of it as it is now, in bounded pieces that stand one behind the other, for
+    /// [`Topology::recover`]. Each is made when it is asked for; what happens to the topology meanwhile does
+    /// not show.
+    pub fn snapshot(&self) -> impl Iterator<Item = Bytes> + use<> {
         let mut head = Writer::piece(HEAD, HEAD_VERSION);
         head.u64(self.logs.next().0);
         head.u16(self.parts());
@@ -142,9 +143,12 @@ impl Topology {
 }
 
 /// A kind's part, if there is anything to keep.
-pub(super) fn part<K: Kind>(state: &K) -> impl Iterator<Item = Bytes> + '_ {
+pub(super) fn part<K: Kind>(state: &K) -> impl Iterator<Item = Bytes> + use<K> {
     let mut objects = state.objects().peekable();
     let (mut open, mut number) = (!state.is_blank(), 0);
+    let mut rest = Writer::piece(K::PART.kind, K::PART.version);
+    let rest_at = rest.len();
+    state.put_rest(&mut rest);
     std::iter::from_fn(move || {
         if !open {
             return None;
@@ -158,14 +162,14 @@ pub(super) fn part<K: Kind>(state: &K) -> impl Iterator<Item = Bytes> + '_ {
         while writer.len() < PIECE
             && let Some(object) = objects.next()
         {
-            K::put(&mut writer, object);
+            K::put(&mut writer, &object);
             count += 1;
         }
         writer.set_u32(count_at, count);
         open = objects.peek().is_some();
         writer.u8(u8::from(!open));
         if !open {
-            state.put_rest(&mut writer);
+            writer.put(rest.written_from(rest_at));
         }
         Some(writer.seal_piece())
     })

@@ -50,8 +50,8 @@ macro_rules! tenants {
             /// store takes a snapshot to stand for.
             pub(in crate::shard) fn snapshot(&self) -> State {
                 match self {
-                    Self::Partition(state) => state_of(&state.hosted.machine),
-                    $($(#[$meta])* Self::$name(hosted) => state_of(&hosted.machine)),+
+                    Self::Partition(state) => State::of(Machine::snapshot(&state.hosted.machine)),
+                    $($(#[$meta])* Self::$name(hosted) => State::of(Machine::snapshot(&hosted.machine))),+
                 }
             }
 
@@ -168,11 +168,6 @@ impl From<Produce> for Asked {
     fn from(produce: Produce) -> Self {
         Self::Produce(produce)
     }
-}
-
-/// The machine's state as it is now: the store writes it piece by piece while the machine goes on.
-fn state_of(machine: &impl Machine) -> State {
-    State::of(machine.snapshot().collect::<Vec<_>>())
 }
 
 /// The machines of this core, by their logs.

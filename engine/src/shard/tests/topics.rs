@@ -1,5 +1,6 @@
 //! Topics are created, recovered and deleted with their logs.
 
+use leveret_storage::io::{FileName, Op};
 use leveret_storage::store::StoreConfig;
 use leveret_storage::types::{Level, LogKind, SlotId};
 
@@ -72,6 +73,49 @@ fn commands_are_decided_by_what_is_ordered_not_by_what_is_durable() {
     bench.disk.hold = false;
     bench.run();
     assert!(matches!(bench.reply(first), Some(Reply::Topology(_))));
+}
+
+#[test]
+fn a_snapshot_goes_out_while_topics_come_and_go() {
+    let mut config = tiny_store();
+    config.classes = config.classes.with_snapshots_from(4 << 10);
+    let mut bench = Bench::with(1, Level::Synced, ShardSettings::default(), config);
+    for n in 0..1500 {
+        bench.create(&format!("a-topic-with-quite-a-long-name-{n}"), 1, &[]);
+    }
+    // A change after each operation: pieces of snapshots are made between them.
+    let mut written = 0;
+    for n in 0..600 {
+        let command = match n % 2 {
+            0 => TopicCommand::Delete { id: TopicId(2 + n) },
+            _ => TopicCommand::Create {
+                name: format!("late-{n}").parse().unwrap(),
+                partitions: 1,
+                config: Vec::new(),
+            },
+        };
+        let request = bench.request();
+        bench
+            .shard
+            .submit(request, &Command::Topic(command), bench.now);
+        while let Some((id, op)) = bench.shard.poll_op() {
+            let piece = |file: &FileName| matches!(file, FileName::Snapshot { .. });
+            written += u64::from(matches!(&op, Op::Write { file, .. } if piece(file)));
+            bench.disk.submit((), id, op);
+        }
+        if let Some(((), id, result)) = bench.disk.complete() {
+            bench.shard.handle_completion(id, result, bench.now);
+        }
+    }
+    assert!(written > 8, "{written} pieces");
+    bench.run();
+    let kept = |bench: &Bench| {
+        let topology = bench.shard.topology().unwrap();
+        topology.snapshot().collect::<Vec<_>>()
+    };
+    let before = kept(&bench);
+    let bench = bench.restart();
+    assert!(kept(&bench) == before);
 }
 
 #[test]

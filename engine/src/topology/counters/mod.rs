@@ -196,8 +196,9 @@ impl Kind for Counters {
         self.kept.is_empty()
     }
 
-    fn objects(&self) -> impl Iterator<Item = &CounterObject> {
-        self.kept.values()
+    fn objects(&self) -> impl Iterator<Item = CounterObject> + use<> {
+        // A kind of many objects has them on shelves, and copies none here.
+        self.kept.clone().into_values()
     }
 
     fn put(writer: &mut Writer, counter: &CounterObject) {

@@ -18,7 +18,7 @@ pub(super) fn fits(topology: &Topology, entry: &TopicEntry) -> bool {
             let follows = topic.is_some_and(|t| t.partitions() == altered.partition);
             follows && (altered.slots.is_empty() || altered.log >= next_log)
         }
-        TopicEntry::Deleted(id) => topics.by_id.contains_key(id),
+        TopicEntry::Deleted(id) => topics.by_id.get(id).is_some(),
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn decide(
                 slots: logs.spread(added),
             })))
         }
-        TopicCommand::Delete { id } => match topics.by_id.contains_key(id) {
+        TopicCommand::Delete { id } => match topics.by_id.get(id).is_some() {
             true => Ok(TopicEntry::Deleted(*id)),
             false => Err(TopicRefusal::Unknown { id: *id }),
         },

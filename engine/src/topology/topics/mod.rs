@@ -20,6 +20,7 @@ use super::Topology;
 use super::kinds::{Kind, Part};
 use super::owner::{Concerned, LogOwner, LogUse};
 use crate::codec::{DecodeError, Reader, Writer};
+use crate::shelves::Shelves;
 pub use command::{TopicChanges, TopicCommand};
 pub use config::{
     ConfigEntry, ConfigSource, DefaultValue, InvalidConfig, TOPIC_SETTINGS, TimestampType,
@@ -97,7 +98,7 @@ impl Topic {
 /// All topics.
 #[derive(Clone, Debug)]
 pub(super) struct Topics {
-    by_id: BTreeMap<TopicId, Arc<Topic>>,
+    by_id: Shelves<TopicId, Arc<Topic>>,
     by_name: BTreeMap<TopicName, TopicId>,
     /// The topics whose names could collide with another's, by what those have in common.
     by_folded: BTreeSet<(String, TopicId)>,
@@ -112,7 +113,7 @@ pub(super) struct Topics {
 impl Default for Topics {
     fn default() -> Self {
         Self {
-            by_id: BTreeMap::new(),
+            by_id: Shelves::default(),
             by_name: BTreeMap::new(),
             by_folded: BTreeSet::new(),
             by_log: BTreeMap::new(),
@@ -158,8 +159,8 @@ impl Kind for Topics {
         self.next == TopicId(1)
     }
 
-    fn objects(&self) -> impl Iterator<Item = &Arc<Topic>> {
-        self.by_id.values()
+    fn objects(&self) -> impl Iterator<Item = Arc<Topic>> + use<> {
+        self.by_id.keep()
     }
 
     fn put(writer: &mut Writer, topic: &Arc<Topic>) {
