@@ -4,6 +4,7 @@
 
 use serde::{Serialize, Serializer};
 
+pub use crate::core::observe::{Chosen, MOST_PARTITIONS};
 pub use crate::core::status::TOPOLOGY;
 
 /// The whole of it.
@@ -19,8 +20,12 @@ pub struct Status {
     pub true_level: String,
     /// By number.
     pub cores: Vec<Core>,
-    /// By name.
+    /// By name: all, or those that were chosen.
     pub topics: Vec<Topic>,
+    /// Whether there are more partitions of the chosen topics than a report names
+    /// ([`MOST_PARTITIONS`]); `None` if topics were not chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<bool>,
     /// Partitions that take no more records.
     pub stopped_logs: Vec<StoppedLog>,
     /// Partitions of which stored bytes cannot be read.
@@ -41,7 +46,7 @@ pub struct Core {
     pub disk: Disk,
 }
 
-/// A core's figures by their keys, in the order in which they are shown.
+/// A core's or a partition's figures by their keys, in the order in which they are shown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figures(pub Vec<(String, Number)>);
 
@@ -143,7 +148,7 @@ impl Disk {
 }
 
 /// A topic, with its settings where they were asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Topic {
     /// Its name.
     pub name: String,
@@ -155,9 +160,9 @@ pub struct Topic {
     pub retention_bytes: Option<u64>,
     /// Milliseconds for which records are kept; `None` for ever.
     pub retention_ms: Option<u64>,
-    /// Of all partitions.
+    /// Of the partitions that are told.
     pub records: u64,
-    /// Of all partitions.
+    /// Of the partitions that are told.
     pub size_bytes: u64,
     /// By number.
     pub partitions: Vec<Partition>,
@@ -167,7 +172,7 @@ pub struct Topic {
 }
 
 /// One partition of a [`Topic`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Partition {
     /// Its number.
     pub partition: u32,
@@ -179,6 +184,9 @@ pub struct Partition {
     pub high_watermark: u64,
     /// Bytes of its batches.
     pub size_bytes: u64,
+    /// What it counts, if its topic was asked for by name; in JSON each is a key of the partition.
+    #[serde(flatten)]
+    pub figures: Figures,
     /// Whether it takes no more records.
     pub stopped: bool,
     /// What it does.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use leveret_broker::shown::Chosen;
 
 use super::start::StartAt;
 
@@ -41,8 +42,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Topic(TopicCommand),
     /// Show topics, sizes, offsets, rates and stopped logs of a running broker
-    #[command(after_help = "Example:\n  leveret status\n  leveret status --json | jq .topics")]
-    Status(QueryArgs),
+    #[command(
+        after_help = "Examples:\n  leveret status\n  leveret status --topics orders,pay*\n  \
+                      leveret status --json | jq .topics"
+    )]
+    Status(StatusArgs),
     /// Append lines of standard input to a topic, one record per line
     Produce(ProduceArgs),
     /// Print the records of a topic, one per line
@@ -128,6 +132,16 @@ pub(crate) struct QueryArgs {
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) query: QueryArgs,
+    /// Only these topics, with what came into and went out of each partition since the start; a star
+    /// stands for the rest of a name
+    #[arg(long, alias = "topic", value_name = "NAME,PATTERN*")]
+    pub(crate) topics: Option<Chosen>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,13 +1,14 @@
 //! `leveret status`: how a running broker is.
 
-use leveret_broker::core::figures::{self, Form};
+use leveret_broker::core::figures::{self, Column, Figure, Form};
 use leveret_broker::shown::{
-    Core, DamagedLog, Disk, DiskState, Figures, Number, Status, StoppedLog, Topic,
+    Chosen, Core, DamagedLog, Disk, DiskState, Figures, MOST_PARTITIONS, Number, Status,
+    StoppedLog, Topic,
 };
-use leveret_client::tokio::{BrokerStatus, CoreStatus};
-use leveret_client::{FigureValue, ShortDisk, Shortage};
+use leveret_client::tokio::{Admin, BrokerStatus, CoreStatus};
+use leveret_client::{FigureValue, ShortDisk, Shortage, TopicDescription};
 
-use super::args::QueryArgs;
+use super::args::StatusArgs;
 use super::failure::Failure;
 use super::output::{Table, counted, print, print_json, size, span};
 use super::remote::connect;
@@ -17,12 +18,18 @@ use super::topic::{PARTITION_HEADINGS, cells, described};
 const SHOWN_PARTITIONS: usize = 100;
 /// Most logs that are stopped, and that are damaged, of which the text tells.
 const SHOWN_LOGS: usize = 20;
+/// Topics that one request names; the longest names of so many fit it.
+const NAMES: usize = 100;
 
-pub(super) async fn run(query: QueryArgs) -> Result<(), Failure> {
+pub(super) async fn run(args: StatusArgs) -> Result<(), Failure> {
+    let StatusArgs { query, topics } = args;
     let admin = connect(&query.server).await?.admin();
     let status = admin.status().await?;
-    let topics = admin.describe_topics(&[]).await?;
-    let status = shown(status, topics.into_iter().map(described).collect());
+    let topics = match topics {
+        None => Topics::all(admin.describe_topics(&[]).await?),
+        Some(chosen) => asked(&admin, &chosen).await?,
+    };
+    let status = shown(status, topics);
     if query.json {
         print_json(&status)
     } else {
@@ -30,8 +37,56 @@ pub(super) async fn run(query: QueryArgs) -> Result<(), Failure> {
     }
 }
 
+/// Topics that are shown.
+struct Topics {
+    shown: Vec<Topic>,
+    /// Whether more were chosen; `None` if nobody chose.
+    truncated: Option<bool>,
+}
+
+impl Topics {
+    fn all(topics: Vec<TopicDescription>) -> Self {
+        Self {
+            shown: topics.into_iter().map(described).collect(),
+            truncated: None,
+        }
+    }
+}
+
+/// As many topics of a choice as one report names, with what their partitions count.
+async fn asked(admin: &Admin, chosen: &Chosen) -> Result<Topics, Failure> {
+    let all = admin.list_topics().await?;
+    let meant = all.iter().filter(|topic| chosen.has(&topic.name));
+    let mut room = MOST_PARTITIONS;
+    let mut names = Vec::new();
+    let mut truncated = false;
+    for topic in meant {
+        truncated |= topic.partitions as usize > room;
+        if room == 0 {
+            break;
+        }
+        names.push(&*topic.name);
+        room = room.saturating_sub(topic.partitions as usize);
+    }
+    let mut shown = Vec::new();
+    let mut room = MOST_PARTITIONS;
+    for names in names.chunks(NAMES) {
+        for topic in admin.describe_topics(names).await? {
+            let mut topic = described(topic);
+            topic.config.clear();
+            topic.partitions.truncate(room);
+            room -= topic.partitions.len();
+            shown.push(topic.counted());
+        }
+    }
+    Ok(Topics {
+        shown,
+        truncated: Some(truncated),
+    })
+}
+
 /// The broker's answers in the shape that is shown.
-fn shown(broker: BrokerStatus, topics: Vec<Topic>) -> Status {
+fn shown(broker: BrokerStatus, topics: Topics) -> Status {
     let stopped = broker
         .stopped_logs
         .into_iter()
@@ -55,7 +110,8 @@ fn shown(broker: BrokerStatus, topics: Vec<Topic>) -> Status {
             .iter()
             .map(|of| core(of, &broker.short_disks))
             .collect(),
-        topics,
+        topics: topics.shown,
+        truncated: topics.truncated,
         stopped_logs: stopped.collect(),
         damaged_logs: damaged.collect(),
     }
@@ -94,10 +150,15 @@ fn text(status: &Status) -> String {
     );
     text.push_str(&cores_table(&status.cores));
     text.push('\n');
-    if status.topics.is_empty() {
-        text.push_str("no topics yet; `leveret topic create NAME` makes one\n");
-    } else {
-        text.push_str(&topics_table(&status.topics));
+    text.push_str(&match (status.topics.is_empty(), status.truncated) {
+        (true, None) => "no topics yet; `leveret topic create NAME` makes one\n".to_owned(),
+        (true, Some(_)) => "no topic has such a name; see `leveret topic list`\n".to_owned(),
+        (false, _) => topics_table(&status.topics),
+    });
+    if status.truncated == Some(true) {
+        text.push_str(&format!(
+            "these topics have more partitions; {MOST_PARTITIONS} are told at a time, choose fewer\n"
+        ));
     }
     text.push_str(&troubles(status));
     text
@@ -140,21 +201,30 @@ fn troubles(status: &Status) -> String {
     text
 }
 
-/// The columns that figures have, as they are declared; a cell without a figure is empty.
+/// The columns of figures, as they are declared.
+fn columns(figures: impl Iterator<Item = &'static Figure>) -> Vec<(&'static str, &'static Column)> {
+    let columns = figures.filter_map(|figure| Some((figure.key?, figure.column.as_ref()?)));
+    columns.collect()
+}
+
+/// Their cells; one without a figure is empty.
+fn filled(
+    columns: &[(&'static str, &'static Column)],
+    figures: &Figures,
+) -> impl Iterator<Item = String> {
+    let cells = columns.iter();
+    cells.map(|(key, column)| cell(figures, key, column.form).unwrap_or_default())
+}
+
 fn cores_table(cores: &[Core]) -> String {
-    let columns: Vec<_> = figures::declared()
-        .filter_map(|figure| Some((figure.key?, figure.column.as_ref()?)))
-        .collect();
+    let columns = columns(figures::declared());
     let mut headings = vec!["CORE", "CPU"];
     headings.extend(columns.iter().map(|(_, column)| column.heading));
     headings.push("DISK");
     let mut table = Table::new(&headings);
     for core in cores {
         let mut row = vec![core.core.to_string(), core.cpu.to_string()];
-        let cells = columns
-            .iter()
-            .map(|(key, column)| cell(&core.figures, key, column.form));
-        row.extend(cells.map(Option::unwrap_or_default));
+        row.extend(filled(&columns, &core.figures));
         row.push(disk(core.disk.state).to_owned());
         table.row(row);
     }
@@ -173,9 +243,6 @@ fn cell(figures: &Figures, key: &str, form: Form) -> Option<String> {
 
 fn topics_table(shown: &[Topic]) -> String {
     let mut topics = Table::new(&["TOPIC", "PARTITIONS", "LEVEL", "RECORDS", "SIZE"]);
-    let mut headings = vec!["TOPIC"];
-    headings.extend(PARTITION_HEADINGS);
-    let mut partitions = Table::new(&headings);
     for topic in shown {
         topics.row(vec![
             topic.name.clone(),
@@ -188,9 +255,19 @@ fn topics_table(shown: &[Topic]) -> String {
     let all = shown
         .iter()
         .flat_map(|topic| topic.partitions.iter().map(move |p| (&topic.name, p)));
+    // Partitions have figures where their topics were chosen.
+    let counts = all
+        .clone()
+        .any(|(_, partition)| !partition.figures.0.is_empty());
+    let columns = columns(figures::of_partitions().filter(|_| counts));
+    let mut headings = vec!["TOPIC"];
+    headings.extend(PARTITION_HEADINGS);
+    headings.extend(columns.iter().map(|(_, column)| column.heading));
+    let mut partitions = Table::new(&headings);
     for (name, partition) in all.clone().take(SHOWN_PARTITIONS) {
         let mut row = vec![name.clone()];
         row.extend(cells(partition));
+        row.extend(filled(&columns, &partition.figures));
         partitions.row(row);
     }
     let hidden = all.count().saturating_sub(SHOWN_PARTITIONS);
@@ -255,7 +332,7 @@ mod tests {
 
     #[test]
     fn trouble_is_told_with_what_it_means_and_else_nothing_is() {
-        let well = text(&shown(status(), Vec::new()));
+        let well = text(&shown(status(), Topics::all(Vec::new())));
         for word in ["DISK FULL", "FLOOR", "STOPPED", "DAMAGED"] {
             assert!(!well.contains(word), "{well}");
         }
@@ -267,7 +344,7 @@ mod tests {
             well.contains("1.0 MiB of 2.0 MiB") && well.contains(" 42 "),
             "{well}"
         );
-        let json = serde_json::to_value(shown(status(), Vec::new())).expect("JSON");
+        let json = serde_json::to_value(shown(status(), Topics::all(Vec::new()))).expect("JSON");
         assert_eq!(
             json["cores"][1]["hares"], 3,
             "what it does not know is shown all the same"
@@ -294,7 +371,7 @@ mod tests {
         }];
         let more = broker.damaged_logs[0].clone();
         broker.damaged_logs.resize(SHOWN_LOGS + 3, more);
-        let shown = shown(broker, Vec::new());
+        let shown = shown(broker, Topics::all(Vec::new()));
         assert_eq!(shown.cores[0].disk, Disk::WITH_ROOM);
         let told = text(&shown);
         for words in [

@@ -1,6 +1,6 @@
 //! `leveret topic`: create, list, describe, alter, delete.
 
-use leveret_broker::shown::{Partition, PartitionState, Setting, Topic};
+use leveret_broker::shown::{Figures, Number, Partition, PartitionState, Setting, Topic};
 use leveret_client::{
     ConfigSource, Level, NewTopic, PartitionDescription, TopicChanges, TopicDescription,
     TopicSetting,
@@ -33,16 +33,27 @@ struct Named<'a> {
 
 /// A topic in full, as `describe` and `leveret status` show it.
 pub(super) fn described(topic: TopicDescription) -> Topic {
-    let partition = |partition: PartitionDescription| Partition {
+    let figures = |index: usize| {
+        let figures = topic.figures.iter();
+        let count = |(key, counts): &(String, Vec<u64>)| {
+            let count = counts.get(index)?;
+            Some((key.clone(), Number::Count(*count)))
+        };
+        Figures(figures.filter_map(count).collect())
+    };
+    let partition = |(index, partition): (usize, &PartitionDescription)| Partition {
         partition: partition.partition.0,
         core: partition.core,
         start_offset: partition.start_offset.0,
         high_watermark: partition.high_watermark.0,
         size_bytes: partition.size_bytes,
+        figures: figures(index),
         stopped: partition.stopped,
         state: PartitionState::of(partition.stopped, partition.damaged),
     };
+    let partitions = topic.partitions.iter().enumerate();
     Topic {
+        partitions: partitions.map(partition).collect(),
         name: topic.name,
         topic_id: topic.topic_id.0,
         level: topic.level.name().to_owned(),
@@ -50,7 +61,6 @@ pub(super) fn described(topic: TopicDescription) -> Topic {
         retention_ms: topic.retention_ms,
         records: 0,
         size_bytes: 0,
-        partitions: topic.partitions.into_iter().map(partition).collect(),
         config: topic.config.into_iter().map(setting).collect(),
     }
     .counted()

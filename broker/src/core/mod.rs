@@ -12,6 +12,7 @@ mod answers;
 mod bodies;
 pub mod boundary;
 mod check;
+mod chosen;
 mod deadlines;
 pub mod figures;
 mod gather;

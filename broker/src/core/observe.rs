@@ -3,6 +3,7 @@
 //! Every answer is bounded: what grows with the number of topics is asked for page by page, so
 //! that no turn of a core walks over all of them. Nothing is changed by being asked.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use leveret_engine::topology::{Topic, TopicName, TopicSettings};
@@ -10,6 +11,7 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Level, LogId, Now};
 
 use super::Core;
+pub use super::chosen::{Chosen, InvalidChoice, MOST_PARTITIONS, Pattern};
 use super::figures::Wanted;
 use super::places::Places;
 use super::status::{CoreReport, DamagedLog, PartitionReport, StoppedLog};
@@ -34,8 +36,8 @@ pub enum Question {
     Core,
     /// What is the same on every core.
     Broker,
-    /// Topics by name, after this one.
-    Topics(Option<TopicName>),
+    /// Topics by name that are meant so, after this one.
+    Topics(Pattern, Option<TopicName>),
     /// Where these partitions of that core stand, [`LOGS`] of them at most.
     Logs(Vec<LogId>),
     /// Its logs that stopped, after this one.
@@ -106,8 +108,10 @@ impl<P: BufPool> Core<P> {
                 topics: self.topology.topics().len(),
                 partitions: self.topology.partitions(),
             }),
-            Question::Topics(after) => {
-                let topics = self.topology.topics_after(after.as_ref());
+            Question::Topics(pattern, after) => {
+                let after = after.as_ref().map(|name| Bound::Excluded(name.as_str()));
+                let topics = self.topology.topics_from(after.unwrap_or(pattern.start()));
+                let topics = topics.take_while(|topic| pattern.has(topic.name.as_str()));
                 let known = |topic: &Arc<Topic>| KnownTopic {
                     topic: topic.clone(),
                     settings: self.topology.settings_of(topic),

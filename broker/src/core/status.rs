@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use leveret_engine::shard::LogCounters;
 use leveret_engine::topology::LogOwner;
 use leveret_storage::io::BufPool;
 use leveret_storage::store::DiskSpace;
@@ -9,7 +10,7 @@ use leveret_storage::types::{CoreId, Level, LogId, Now, Offset};
 
 use super::Core;
 pub use super::ailing::{DamagedLog, StoppedLog, TOPOLOGY};
-use super::figures::{Reading, Told, Wanted};
+use super::figures::{self, Reading, Told, Wanted};
 use super::kafka::KafkaSettings;
 use super::strangers::Ports;
 
@@ -66,6 +67,8 @@ pub struct PartitionReport {
     /// Stored bytes of it could not be read, or are not those that were written; what else it has is
     /// served.
     pub damaged: bool,
+    /// What came in and went out since the start.
+    pub traffic: LogCounters,
 }
 
 /// How a core is.
@@ -92,20 +95,17 @@ pub const NAMED: usize = 1000;
 
 impl<P: BufPool> Core<P> {
     pub(super) fn describe(&self, log: LogId) -> PartitionReport {
-        let status = self.shard.log_status(log);
+        let Some(status) = self.shard.log_status(log) else {
+            return PartitionReport::absent(log);
+        };
         PartitionReport {
             log,
-            start_offset: status
-                .as_ref()
-                .map_or(Offset(0), |status| status.start_offset),
-            high_watermark: status
-                .as_ref()
-                .map_or(Offset(0), |status| status.high_watermark),
-            bytes: status.as_ref().map_or(0, |status| status.bytes),
-            damaged: status
-                .as_ref()
-                .is_some_and(|status| self.ailing.is_damaged(log, status.start_offset)),
-            stopped: status.and_then(|status| status.stopped),
+            start_offset: status.start_offset,
+            high_watermark: status.high_watermark,
+            bytes: status.bytes,
+            damaged: self.ailing.is_damaged(log, status.start_offset),
+            stopped: status.stopped,
+            traffic: status.counters,
         }
     }
 
@@ -143,11 +143,25 @@ impl<P: BufPool> Core<P> {
     }
 }
 
+impl PartitionReport {
+    /// What is told of a log that its core does not have, or has no more.
+    pub(crate) fn absent(log: LogId) -> Self {
+        Self {
+            log,
+            start_offset: Offset(0),
+            high_watermark: Offset(0),
+            bytes: 0,
+            stopped: None,
+            damaged: false,
+            traffic: LogCounters::default(),
+        }
+    }
+}
+
 impl CoreReport {
     /// The figures that have a key, which are counts or rates.
     pub fn keyed(&self) -> impl Iterator<Item = (&'static str, &Reading)> {
-        let figures = self.figures.iter();
-        figures.filter_map(|(figure, reading)| Some((figure.key?, reading)))
+        figures::keyed(&self.figures)
     }
 
     /// The count of this metric, of this pool if it has pools; `None` if there is none.

@@ -6,7 +6,7 @@ use leveret_storage::types::CoreId;
 
 use super::CoreDesk;
 use crate::core::figures::{Sheet, Wanted};
-use crate::core::observe::{BrokerInsight, Insight, KnownTopic, LOGS, Question};
+use crate::core::observe::{BrokerInsight, Insight, KnownTopic, LOGS, Pattern, Question};
 use crate::core::status::{CoreReport, DamagedLog, PartitionReport, StoppedLog};
 use crate::runtime::{Answered, AskError, figures};
 use leveret_engine::topology::TopicName;
@@ -97,18 +97,15 @@ pub(super) async fn broker(desk: &CoreDesk) -> Result<BrokerInsight, Unanswered>
     Ok(expect!(answered, Insight::Broker))
 }
 
-/// All topics by name, a page at a time; those that come and go meanwhile may be missing.
-pub(super) async fn topics(desk: &CoreDesk) -> Result<Vec<KnownTopic>, Unanswered> {
-    let mut all: Vec<KnownTopic> = Vec::new();
-    loop {
-        let after: Option<TopicName> = all.last().map(|known| known.topic.name.clone());
-        let answered = ask(desk, CoreId(0), Question::Topics(after)).await?;
-        let page = expect!(answered, Insight::Topics);
-        if page.is_empty() {
-            return Ok(all);
-        }
-        all.extend(page);
-    }
+/// The next topics by name that are meant so, after this one; none if there are no more. Those that come
+/// and go between two pages may be missing.
+pub(super) async fn topics(
+    desk: &CoreDesk,
+    pattern: &Pattern,
+    after: Option<TopicName>,
+) -> Result<Vec<KnownTopic>, Unanswered> {
+    let answered = ask(desk, CoreId(0), Question::Topics(pattern.clone(), after)).await?;
+    Ok(expect!(answered, Insight::Topics))
 }
 
 /// Where partitions of one core stand, in the order given.

@@ -1,8 +1,8 @@
 //! `/metrics`: what the cores count, as Prometheus's text format. Which figures those are is declared in
 //! `core/figures`.
 //!
-//! Every label has a bounded set of values: cores, and pools of memory. Topics and clients are
-//! none; `/api/v1/status` names them.
+//! Every label has a bounded set of values: cores, and pools of memory. Topics are a label only of the metrics
+//! of topics that a scrape chooses, which are bounded in number; clients are none.
 
 use std::fmt;
 
@@ -16,16 +16,21 @@ use prometheus_client::registry::Registry;
 use super::CoreDesk;
 use super::ask::{self, Unanswered};
 use super::process::Process;
-use crate::core::figures::{Kind, Metric, Reading};
-use crate::core::observe::BrokerInsight;
+use super::topics::{ToldTopic, Topics};
+use crate::core::figures::{self, Kind, Metric, Reading, Wanted};
+use crate::core::observe::{BrokerInsight, Chosen};
 use crate::core::status::CoreReport;
 
-/// All metrics as text.
-pub(super) async fn text(desk: &CoreDesk) -> Result<String, Unanswered> {
+/// All metrics as text, with those of the topics that are chosen.
+pub(super) async fn text(desk: &CoreDesk, chosen: Option<&Chosen>) -> Result<String, Unanswered> {
     let snapshot = Snapshot {
         broker: ask::broker(desk).await?,
         cores: ask::reports(desk).await?,
         process: Process::look(),
+        topics: match chosen {
+            None => None,
+            Some(chosen) => Some(Topics::chosen(desk, chosen).await?),
+        },
     };
     Ok(snapshot.text())
 }
@@ -35,6 +40,7 @@ struct Snapshot {
     broker: BrokerInsight,
     cores: Vec<CoreReport>,
     process: Process,
+    topics: Option<Topics>,
 }
 
 impl Snapshot {
@@ -97,12 +103,7 @@ impl Snapshot {
             let Some((metric, _)) = same.first() else {
                 continue;
             };
-            let kind = match metric.kind {
-                Kind::Counter | Kind::Seconds => MetricType::Counter,
-                Kind::Gauge | Kind::Longest => MetricType::Gauge,
-                Kind::Times(..) | Kind::Numbers(_) => MetricType::Histogram,
-            };
-            let mut family = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
+            let mut family = describe(encoder, metric)?;
             for (metric, place) in same {
                 for report in &self.cores {
                     let mut labels = vec![("core", report.core.0.to_string())];
@@ -114,6 +115,50 @@ impl Snapshot {
         }
         Ok(())
     }
+
+    fn encode_topics(topics: &Topics, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (name, help) = (
+            "leveret_topics_truncated",
+            "1 if the chosen topics have more partitions than one scrape tells",
+        );
+        gauge(encoder, name, help, f64::from(u8::from(topics.truncated)))?;
+        let told = |topic: &ToldTopic| {
+            let told = topic.partitions.iter();
+            told.map(|report| figures::of_partition(report, Wanted::All))
+                .collect::<Vec<_>>()
+        };
+        let told: Vec<_> = topics.told.iter().map(told).collect();
+        for (place, figure) in figures::of_partitions().enumerate() {
+            let Some(metric) = &figure.metric else {
+                continue;
+            };
+            let mut family = describe(encoder, metric)?;
+            for (topic, partitions) in topics.told.iter().zip(&told) {
+                for (partition, figures) in partitions.iter().enumerate() {
+                    let labels = [
+                        ("topic", topic.known.topic.name.to_string()),
+                        ("partition", partition.to_string()),
+                    ];
+                    let (_, reading) = &figures[place];
+                    encode(metric.kind, reading, &mut family.encode_family(&labels)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Name, help and type of a metric, for its values to follow.
+fn describe<'e>(
+    encoder: &'e mut DescriptorEncoder<'_>,
+    metric: &Metric,
+) -> Result<MetricEncoder<'e>, fmt::Error> {
+    let kind = match metric.kind {
+        Kind::Counter | Kind::Seconds => MetricType::Counter,
+        Kind::Gauge | Kind::Longest => MetricType::Gauge,
+        Kind::Times(..) | Kind::Numbers(_) => MetricType::Histogram,
+    };
+    encoder.encode_descriptor(metric.name, metric.help, None, kind)
 }
 
 /// The metrics that cores have, those of one name together, each with its place among the figures: that is
@@ -147,7 +192,11 @@ impl fmt::Debug for Snapshot {
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_broker(&mut encoder)?;
-        self.encode_cores(&mut encoder)
+        self.encode_cores(&mut encoder)?;
+        match &self.topics {
+            None => Ok(()),
+            Some(topics) => Self::encode_topics(topics, &mut encoder),
+        }
     }
 }
 

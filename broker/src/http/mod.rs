@@ -6,8 +6,8 @@
 //! written out. What a client can hold here is bounded: connections, bytes of a request and of its
 //! answer, time; and a slow one gives way to others.
 //!
-//! In the order of a request: `listen` takes connections, whose places are in `guests`, `routes` finds the answer's maker,
-//! `ask` asks the cores, `metrics` and `status` write what they said.
+//! In the order of a request: `listen` takes connections, whose places are in `guests`, `routes` finds the answer's maker, `query` what it is asked for,
+//! `ask` asks the cores, `topics` those of topics, `metrics` and `status` write what they said.
 
 mod ask;
 mod fresh;
@@ -15,10 +15,12 @@ mod guests;
 mod listen;
 mod metrics;
 mod process;
+mod query;
 mod routes;
 mod status;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use std::io;
 use std::net::SocketAddr;

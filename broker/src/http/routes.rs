@@ -12,12 +12,14 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use leveret_wire::speech::Speech;
+use tokio::sync::Mutex;
 
-use super::ask::{self, Unanswered};
+use super::ask;
 use super::fresh::Fresh;
 use super::guests::{Guest, Guests};
-use super::{Served, metrics, status};
+use super::{CoreDesk, Served, metrics, query, status};
 use crate::core::Ports;
+use crate::core::observe::Chosen;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 /// Prometheus's text format, as its documentation names it.
@@ -26,8 +28,9 @@ const JSON: &str = "application/json";
 
 const PATHS: &str = "/health/live      whether every core turns and serves\n\
                      /health/ready     whether connections are taken\n\
-                     /metrics          for Prometheus\n\
-                     /api/v1/status    what `leveret status --json` prints\n";
+                     /metrics          for Prometheus; ?topics=orders,pay* adds these topics\n\
+                     /api/v1/status    what `leveret status --json` prints; ?topics=orders,pay*\n                  \
+                     has only these topics, and what their partitions count\n";
 
 /// What all connections share.
 pub(super) struct Front {
@@ -35,6 +38,8 @@ pub(super) struct Front {
     pub(super) guests: Guests,
     metrics: Fresh,
     status: Fresh,
+    /// Held while a report on chosen topics is made.
+    choices: Mutex<()>,
     /// How often other protocols were heard.
     strangers: RefCell<BTreeMap<Speech, u64>>,
 }
@@ -46,6 +51,7 @@ impl Front {
             served,
             metrics: Fresh::default(),
             status: Fresh::default(),
+            choices: Mutex::new(()),
             strangers: RefCell::default(),
         }
     }
@@ -80,21 +86,60 @@ pub(super) async fn answer<B>(
     match request.uri().path() {
         "/health/live" => live(served).await,
         "/health/ready" => ready(served),
-        "/metrics" => {
-            let made = async { words(metrics::text(&served.desk).await) };
-            long(front, guest, front.metrics.get(made).await, METRICS)
-        }
-        "/api/v1/status" => {
-            let made = async { words(status::json(&served.desk).await) };
-            long(front, guest, front.status.get(made).await, JSON)
+        path @ ("/metrics" | "/api/v1/status") => {
+            let report = match path {
+                "/metrics" => Report::Metrics,
+                _ => Report::Status,
+            };
+            match query::chosen(request.uri().query().unwrap_or_default()) {
+                Ok(chosen) => told(front, guest, report, chosen).await,
+                Err(reason) => text(StatusCode::BAD_REQUEST, &format!("topics: {reason}\n")),
+            }
         }
         "/" => text(StatusCode::OK, PATHS),
         _ => text(StatusCode::NOT_FOUND, &format!("there is:\n{PATHS}")),
     }
 }
 
-fn words(made: Result<String, Unanswered>) -> Result<String, String> {
-    made.map_err(|reason| reason.to_string())
+/// What is told at length.
+#[derive(Clone, Copy)]
+enum Report {
+    Metrics,
+    Status,
+}
+
+impl Report {
+    async fn make(self, desk: &CoreDesk, chosen: Option<&Chosen>) -> Result<String, String> {
+        let made = match self {
+            Self::Metrics => metrics::text(desk, chosen).await,
+            Self::Status => status::json(desk, chosen).await,
+        };
+        made.map_err(|reason| reason.to_string())
+    }
+}
+
+/// A report, with these topics.
+async fn told(
+    front: &Front,
+    guest: &Rc<Guest>,
+    report: Report,
+    chosen: Option<Chosen>,
+) -> Response<Full<Bytes>> {
+    let desk = &front.served.desk;
+    let made = match (&chosen, report) {
+        (None, Report::Metrics) => front.metrics.get(report.make(desk, None)).await,
+        (None, Report::Status) => front.status.get(report.make(desk, None)).await,
+        // Choices differ, so each report is for one; the cores are asked for one at a time.
+        (Some(_), _) => {
+            let _turn = front.choices.lock().await;
+            report.make(desk, chosen.as_ref()).await.map(Bytes::from)
+        }
+    };
+    let kind = match report {
+        Report::Metrics => METRICS,
+        Report::Status => JSON,
+    };
+    long(front, guest, made, kind)
 }
 
 /// An answer that grows with what there is.

@@ -1,33 +1,26 @@
 //! `/api/v1/status`: what `leveret status --json` prints, from the cores themselves
 //! (`compat/http/run` holds the two against each other).
 
-use std::collections::BTreeMap;
-
 use leveret_storage::store::DiskSpace;
-use leveret_storage::types::{CoreId, LogId};
+use leveret_storage::types::CoreId;
 
 use super::CoreDesk;
 use super::ask::{self, Unanswered};
+use super::topics::{ToldTopic, Topics};
 use crate::config::SettingValue;
-use crate::core::figures::Reading;
-use crate::core::observe::KnownTopic;
+use crate::core::figures::{self, Reading, Told, Wanted};
+use crate::core::observe::{Chosen, KnownTopic};
 use crate::core::status::{CoreReport, DamagedLog, PartitionReport};
 use crate::shown::{self, Core, Disk, Figures, Number, Partition, PartitionState, Status, Topic};
 
-/// The whole of it, one line.
-pub(super) async fn json(desk: &CoreDesk) -> Result<String, Unanswered> {
+/// The whole of it, one line; of topics, if some are chosen, only those, and what their partitions count.
+pub(super) async fn json(desk: &CoreDesk, chosen: Option<&Chosen>) -> Result<String, Unanswered> {
     let broker = ask::broker(desk).await?;
     let cores = ask::reports(desk).await?;
-    let topics = ask::topics(desk).await?;
-    let mut by_core: BTreeMap<CoreId, Vec<LogId>> = BTreeMap::new();
-    for (log, core) in topics.iter().flat_map(|known| &known.places) {
-        by_core.entry(*core).or_default().push(*log);
-    }
-    let mut reports = BTreeMap::new();
-    for (core, logs) in &by_core {
-        let described = ask::logs(desk, *core, logs).await?;
-        reports.extend(described.into_iter().map(|report| (report.log, report)));
-    }
+    let topics = match chosen {
+        None => Topics::all(desk).await?,
+        Some(chosen) => Topics::chosen(desk, chosen).await?,
+    };
     let (mut stopped_logs, mut damaged_logs) = (Vec::new(), Vec::new());
     for core in cores.iter().map(|report| report.core) {
         let named = ask::stopped(desk, core).await?;
@@ -45,9 +38,11 @@ pub(super) async fn json(desk: &CoreDesk) -> Result<String, Unanswered> {
         true_level: broker.true_level.written(),
         cores: cores.iter().map(core).collect(),
         topics: topics
+            .told
             .iter()
-            .map(|known| described(known, &reports))
+            .map(|topic| described(topic, chosen.is_some()))
             .collect(),
+        truncated: chosen.map(|_| topics.truncated),
         stopped_logs,
         damaged_logs,
     };
@@ -79,7 +74,16 @@ fn disk(report: &CoreReport) -> Disk {
 }
 
 fn core(report: &CoreReport) -> Core {
-    let figures = report.keyed().filter_map(|(key, reading)| {
+    Core {
+        core: report.core.0,
+        cpu: report.cpu,
+        figures: keyed(&report.figures),
+        disk: disk(report),
+    }
+}
+
+fn keyed(told: &[Told]) -> Figures {
+    let figures = figures::keyed(told).filter_map(|(key, reading)| {
         let number = match reading {
             Reading::Count(count) => Number::Count(*count),
             Reading::Rate(rate) => Number::Rate(*rate),
@@ -87,34 +91,32 @@ fn core(report: &CoreReport) -> Core {
         };
         Some((key.to_owned(), number))
     });
-    Core {
-        core: report.core.0,
-        cpu: report.cpu,
-        figures: Figures(figures.collect()),
-        disk: disk(report),
-    }
+    Figures(figures.collect())
 }
 
-fn described(known: &KnownTopic, reports: &BTreeMap<LogId, PartitionReport>) -> Topic {
+/// A topic, with what its partitions count if that is asked for.
+fn described(told: &ToldTopic, counts: bool) -> Topic {
     let KnownTopic {
         topic,
         settings,
         places,
-    } = known;
-    let partition = |(partition, (log, core)): (u32, &(LogId, CoreId))| {
-        let report = reports.get(log);
-        let stopped = report.is_some_and(|report| report.stopped.is_some());
-        let damaged = report.is_some_and(|report| report.damaged);
+    } = &told.known;
+    let partition = |(partition, (report, core)): (u32, (&PartitionReport, CoreId))| {
+        let figures = counts.then(|| keyed(&figures::of_partition(report, Wanted::Keyed)));
+        let stopped = report.stopped.is_some();
         Partition {
             partition,
             core: core.0,
-            start_offset: report.map_or(0, |report| report.start_offset.0),
-            high_watermark: report.map_or(0, |report| report.high_watermark.0),
-            size_bytes: report.map_or(0, |report| report.bytes),
+            start_offset: report.start_offset.0,
+            high_watermark: report.high_watermark.0,
+            size_bytes: report.bytes,
+            figures: figures.unwrap_or_default(),
             stopped,
-            state: PartitionState::of(stopped, damaged),
+            state: PartitionState::of(stopped, report.damaged),
         }
     };
+    let cores = places.iter().map(|(_, core)| *core);
+    let partitions = (0..).zip(told.partitions.iter().zip(cores));
     Topic {
         name: topic.name.to_string(),
         topic_id: topic.id.0,
@@ -123,7 +125,7 @@ fn described(known: &KnownTopic, reports: &BTreeMap<LogId, PartitionReport>) -> 
         retention_ms: settings.retention_ms,
         records: 0,
         size_bytes: 0,
-        partitions: (0..).zip(places).map(partition).collect(),
+        partitions: partitions.map(partition).collect(),
         config: Vec::new(),
     }
     .counted()

@@ -1,6 +1,7 @@
 //! A whole broker with its HTTP server, asked over loopback. `compat/http/run` asks for more, with
 //! load and with garbage.
 
+mod topics;
 mod troubles;
 
 use std::io::{Read, Write};

@@ -10,14 +10,14 @@ use leveret_client::{
 
 use super::{Broker, settings};
 
-fn run<T>(work: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     runtime.unwrap().block_on(work)
 }
 
-async fn client(broker: &Broker) -> Client {
+pub(super) async fn client(broker: &Broker) -> Client {
     Client::connect(broker.native.to_string()).await.unwrap()
 }
 

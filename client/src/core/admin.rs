@@ -145,6 +145,9 @@ pub struct TopicDescription {
     pub partitions: Vec<PartitionDescription>,
     /// Its settings, by name, if it was asked for by name.
     pub config: Vec<TopicSetting>,
+    /// What its partitions count, if it was asked for by name: under each key that
+    /// `leveret status --topics --json` has, what it is of each partition, by number.
+    pub figures: Vec<(String, Vec<u64>)>,
 }
 
 /// How the broker is.
@@ -322,6 +325,11 @@ pub fn described(frame: &Frame) -> Result<Vec<TopicDescription>> {
                 retention_ms: topic.retention_ms,
                 partitions: topic.partitions.iter().collect(),
                 config: topic.config.into_iter().map(TopicSetting::from).collect(),
+                figures: topic
+                    .figures
+                    .into_iter()
+                    .map(|figure| (figure.key.to_owned(), figure.counts.iter().collect()))
+                    .collect(),
             })
             .collect()),
         other => Err(unexpected(&other)),

@@ -60,8 +60,8 @@ impl Admin {
         self.read(&Request::ListTopics, admin::listed).await
     }
 
-    /// The topics of these names, in that order; all topics, without their `config`, if there are
-    /// none.
+    /// The topics of these names, in that order; all topics, without their `config` and `figures`, if
+    /// there are none.
     ///
     /// # Errors
     /// `UnknownTopic`, or what the connection met.

@@ -3293,6 +3293,121 @@ impl ::core::fmt::Debug for ConfigEntry<'_> {
       ds.finish()
   }
 }
+pub enum PartitionFigureOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct PartitionFigure<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for PartitionFigure<'a> {
+  type Inner = PartitionFigure<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> PartitionFigure<'a> {
+  pub const VT_KEY: ::flatbuffers::VOffsetT = 4;
+  pub const VT_COUNTS: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    PartitionFigure { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args PartitionFigureArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<PartitionFigure<'bldr>> {
+    let mut builder = PartitionFigureBuilder::new(_fbb);
+    if let Some(x) = args.counts { builder.add_counts(x); }
+    if let Some(x) = args.key { builder.add_key(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn key(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(PartitionFigure::VT_KEY, None).unwrap()}
+  }
+  #[inline]
+  pub fn counts(&self) -> ::flatbuffers::Vector<'a, u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(PartitionFigure::VT_COUNTS, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for PartitionFigure<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("key", Self::VT_KEY, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("counts", Self::VT_COUNTS, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct PartitionFigureArgs<'a> {
+    pub key: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub counts: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+}
+impl<'a> Default for PartitionFigureArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    PartitionFigureArgs {
+      key: None, // required field
+      counts: None, // required field
+    }
+  }
+}
+
+pub struct PartitionFigureBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PartitionFigureBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_key(&mut self, key: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PartitionFigure::VT_KEY, key);
+  }
+  #[inline]
+  pub fn add_counts(&mut self, counts: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PartitionFigure::VT_COUNTS, counts);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PartitionFigureBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    PartitionFigureBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<PartitionFigure<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, PartitionFigure::VT_KEY,"key");
+    self.fbb_.required(o, PartitionFigure::VT_COUNTS,"counts");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for PartitionFigure<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("PartitionFigure");
+      ds.field("key", &self.key());
+      ds.field("counts", &self.counts());
+      ds.finish()
+  }
+}
 pub enum TopicDescriptionOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -3316,6 +3431,7 @@ impl<'a> TopicDescription<'a> {
   pub const VT_RETENTION_MS: ::flatbuffers::VOffsetT = 12;
   pub const VT_PARTITIONS: ::flatbuffers::VOffsetT = 14;
   pub const VT_CONFIG: ::flatbuffers::VOffsetT = 16;
+  pub const VT_FIGURES: ::flatbuffers::VOffsetT = 18;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -3330,6 +3446,7 @@ impl<'a> TopicDescription<'a> {
     if let Some(x) = args.retention_ms { builder.add_retention_ms(x); }
     if let Some(x) = args.retention_bytes { builder.add_retention_bytes(x); }
     builder.add_topic_id(args.topic_id);
+    if let Some(x) = args.figures { builder.add_figures(x); }
     if let Some(x) = args.config { builder.add_config(x); }
     if let Some(x) = args.partitions { builder.add_partitions(x); }
     if let Some(x) = args.name { builder.add_name(x); }
@@ -3387,6 +3504,13 @@ impl<'a> TopicDescription<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConfigEntry>>>>(TopicDescription::VT_CONFIG, None)}
   }
+  #[inline]
+  pub fn figures(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<PartitionFigure<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<PartitionFigure>>>>(TopicDescription::VT_FIGURES, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for TopicDescription<'_> {
@@ -3402,6 +3526,7 @@ impl ::flatbuffers::Verifiable for TopicDescription<'_> {
      .visit_field::<u64>("retention_ms", Self::VT_RETENTION_MS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, PartitionDescription>>>("partitions", Self::VT_PARTITIONS, true)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ConfigEntry>>>>("config", Self::VT_CONFIG, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<PartitionFigure>>>>("figures", Self::VT_FIGURES, false)?
      .finish();
     Ok(())
   }
@@ -3414,6 +3539,7 @@ pub struct TopicDescriptionArgs<'a> {
     pub retention_ms: Option<u64>,
     pub partitions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, PartitionDescription>>>,
     pub config: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ConfigEntry<'a>>>>>,
+    pub figures: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<PartitionFigure<'a>>>>>,
 }
 impl<'a> Default for TopicDescriptionArgs<'a> {
   #[inline]
@@ -3426,6 +3552,7 @@ impl<'a> Default for TopicDescriptionArgs<'a> {
       retention_ms: None,
       partitions: None, // required field
       config: None,
+      figures: None,
     }
   }
 }
@@ -3464,6 +3591,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TopicDescriptionBuilder<'a, '
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(TopicDescription::VT_CONFIG, config);
   }
   #[inline]
+  pub fn add_figures(&mut self, figures: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<PartitionFigure<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(TopicDescription::VT_FIGURES, figures);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TopicDescriptionBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     TopicDescriptionBuilder {
@@ -3490,6 +3621,7 @@ impl ::core::fmt::Debug for TopicDescription<'_> {
       ds.field("retention_ms", &self.retention_ms());
       ds.field("partitions", &self.partitions());
       ds.field("config", &self.config());
+      ds.field("figures", &self.figures());
       ds.finish()
   }
 }

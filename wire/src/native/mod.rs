@@ -46,8 +46,8 @@ pub use request::{
 pub use response::{
     AlterTopicOk, ConfigEntry, ConfigSource, CoreFigure, CoreStatus, CreateTopicOk, DamagedLog,
     ErrorResponse, FetchOk, FetchedPartition, FigureValue, HelloOk, InitProducerOk, ListOffsetsOk,
-    MetadataOk, PartitionDescription, ProduceOk, Response, ShortDisk, Shortage, StatusOk,
-    StoppedLog, TopicDescription, TopicLines, TopicSummary,
+    MetadataOk, PartitionDescription, PartitionFigure, ProduceOk, Response, ShortDisk, Shortage,
+    StatusOk, StoppedLog, TopicDescription, TopicLines, TopicSummary,
 };
 pub use table::DecodeError;
 pub use types::{CorrelationId, Level, Offset, PartitionId, ProducerId, TopicId};

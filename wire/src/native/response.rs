@@ -19,7 +19,10 @@ pub use lines::TopicLines;
 pub use status::{
     CoreFigure, CoreStatus, DamagedLog, FigureValue, ShortDisk, Shortage, StatusOk, StoppedLog,
 };
-pub use topics::{ConfigEntry, ConfigSource, PartitionDescription, TopicDescription, TopicSummary};
+pub use topics::{
+    ConfigEntry, ConfigSource, PartitionDescription, PartitionFigure, TopicDescription,
+    TopicSummary,
+};
 
 /// One response, borrowed from the frame that it came in or from whoever sends it.
 #[derive(Clone, Debug, PartialEq)]

@@ -127,6 +127,28 @@ fn strings_that_overlap_do_not_multiply() {
     ));
 }
 
+#[test]
+fn a_figure_that_is_not_of_every_partition_is_refused() {
+    let with = |counts: &'static [u64]| {
+        let mut all = responses();
+        let topic = all.iter_mut().find_map(|response| match response {
+            Response::DescribeTopics(topics) => topics.first_mut(),
+            _ => None,
+        });
+        topic.expect("a sample").figures[0].counts = counts.into();
+        let described = |response: &&Response<'_>| response.kind() == Kind::DescribeTopicsOk;
+        let frame = response_frame(all.iter().find(described).expect("a sample"), 0);
+        let header = &frame[FrameHeader::LEN..];
+        Response::decode(Kind::DescribeTopicsOk.as_u16(), header).map(|_| ())
+    };
+    assert_eq!(with(&[1]), Ok(()));
+    let kind = Kind::DescribeTopicsOk;
+    let field = "counts";
+    for counts in [&[][..], &[1, 2]] {
+        assert_eq!(with(counts), Err(DecodeError::Field { kind, field }));
+    }
+}
+
 fn sample_frames() -> Vec<Vec<u8>> {
     requests()
         .iter()

@@ -162,6 +162,10 @@ pub(crate) fn responses() -> Vec<Response<'static>> {
                     default_from: None,
                 },
             ],
+            figures: vec![PartitionFigure {
+                key: "records_in",
+                counts: Items::from(&[44][..]),
+            }],
         }]),
         Response::Metadata(MetadataOk {
             topic_id: TopicId(5),

@@ -2,7 +2,8 @@
 //! says of each its name, its help, its kind and how it is read. `/metrics`, the JSON of the status, the
 //! native protocol's status and the table of `leveret status` follow from that; none of them names a figure.
 //!
-//! A figure is read when somebody asks, from what the core counts anyway.
+//! A figure is read when somebody asks, from what the core counts anyway. Those of partitions are a family,
+//! too, told of the topics that are asked for.
 
 mod connections;
 mod disk;
@@ -10,6 +11,7 @@ mod fetch;
 mod journal;
 mod logs;
 mod memory;
+mod partition;
 mod produce;
 #[cfg(test)]
 mod toy;
@@ -22,6 +24,7 @@ use leveret_storage::types::Now;
 
 use super::Core;
 use super::meter::{Rates, Totals};
+use super::status::PartitionReport;
 
 /// A figure: what is to be known of it before it is read.
 #[derive(Debug)]
@@ -166,6 +169,54 @@ families! {
     turns;
     #[cfg(test)]
     toy;
+}
+
+/// All figures that partitions have.
+pub fn of_partitions() -> impl Iterator<Item = &'static Figure> {
+    partition::FIGURES.iter()
+}
+
+/// What is known of a partition as its figures.
+pub(crate) fn of_partition(report: &PartitionReport, wanted: Wanted) -> Vec<Told> {
+    let mut sheet = Sheet::new(wanted);
+    partition::tell(report, &mut sheet);
+    sheet.told()
+}
+
+/// Those of the figures that have a key.
+pub(crate) fn keyed(told: &[Told]) -> impl Iterator<Item = (&'static str, &Reading)> {
+    let told = told.iter();
+    told.filter_map(|(figure, reading)| Some((figure.key?, reading)))
+}
+
+/// The counts of these partitions, in their order, under the key of each figure that has one.
+pub(crate) fn by_key(partitions: &[PartitionReport]) -> Vec<(&'static str, Vec<u64>)> {
+    let mut sheet = Sheet::new(Wanted::Keyed);
+    for report in partitions {
+        partition::tell(report, &mut sheet);
+    }
+    let told = sheet.told();
+    let keys = of_partitions().filter_map(|figure| figure.key);
+    let keys: Vec<_> = keys.collect();
+    let of_place = |place| {
+        let same = told.iter().skip(place).step_by(keys.len());
+        same.map(|(_, reading)| reading.count()).collect()
+    };
+    let keyed = keys.iter().enumerate();
+    keyed.map(|(place, key)| (*key, of_place(place))).collect()
+}
+
+impl Reading {
+    /// What is counted.
+    ///
+    /// # Panics
+    /// If it is a rate or a spread: partitions have none.
+    fn count(&self) -> u64 {
+        match self {
+            Self::Count(count) => *count,
+            other => unreachable!("a count of a partition is {other:?}"),
+        }
+    }
 }
 
 impl Figure {

@@ -5,17 +5,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use leveret_engine::topology::{
-    ConfigEntry, ConfigSource, DefaultValue, Topic, TopicName, Topology,
+    ConfigEntry, ConfigSource, DefaultValue, Topic, TopicName, TopicSettings, Topology,
 };
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, LogId, Now};
 use leveret_wire::native::{
-    self as wire, PartitionDescription, PartitionId, TopicDescription, TopicId, TopicLines,
-    TopicSummary,
+    self as wire, PartitionDescription, PartitionFigure, PartitionId, TopicDescription, TopicId,
+    TopicLines, TopicSummary,
 };
 
 use super::{Asker, level_out};
 use crate::core::Core;
+use crate::core::figures;
 use crate::core::gather::{Job, Known};
 use crate::core::hop::DescribeLogs;
 use crate::core::places::Places;
@@ -49,7 +50,7 @@ enum What {
     Summaries,
     /// All topics. With their settings a list of them would not fit a frame.
     Everything,
-    /// Those that are named, with their settings.
+    /// Those that are named, with their settings and what their partitions count.
     Named,
 }
 
@@ -111,6 +112,11 @@ impl Listing {
             }
             What::Everything | What::Named => {
                 self.bytes += TopicLines::of_description(name, partitions);
+                if self.what == What::Named {
+                    let keys = figures::of_partitions().filter_map(|figure| figure.key);
+                    let bytes = keys.map(|key| TopicLines::of_figure(key.len(), partitions));
+                    self.bytes += bytes.sum::<usize>();
+                }
                 for (log, core) in topology.places(&topic) {
                     let logs = &mut self.logs[usize::from(core.0)];
                     logs.push(log);
@@ -147,11 +153,14 @@ impl<P: BufPool> Job<P, DescribeLogs> for Listing {
                         partitions: topic.partitions(),
                     }),
                     What::Everything => {
-                        describe(lines, &topic, Vec::new(), &mut self.reports, topology)
+                        let described = Described::of(&topic, &mut self.reports, topology);
+                        described.line(lines, &[], &[])
                     }
                     What::Named => {
+                        let described = Described::of(&topic, &mut self.reports, topology);
                         let config = shown(topology.config_of(&topic));
-                        describe(lines, &topic, config, &mut self.reports, topology)
+                        let figures = figures::by_key(&described.reports);
+                        described.line(lines, &config, &figures)
                     }
                 };
                 Some(TOPIC + bytes)
@@ -199,38 +208,71 @@ impl<P: BufPool> Job<P, DescribeLogs> for Listing {
     }
 }
 
-/// Makes a topic's line of what the cores have told. Its bytes.
-fn describe(
-    lines: &mut TopicLines,
-    topic: &Topic,
-    config: Vec<ConfigEntry>,
-    reports: &mut BTreeMap<LogId, PartitionReport>,
-    topology: &Topology,
-) -> usize {
-    let settings = topology.settings_of(topic);
-    let partition = |(index, (log, core)): (u32, (LogId, CoreId))| {
-        let report = reports.remove(&log);
-        let report = report.as_ref();
-        PartitionDescription {
-            partition: PartitionId(index),
-            core: core.0,
-            start_offset: wire::Offset(report.map_or(0, |report| report.start_offset.0)),
-            high_watermark: wire::Offset(report.map_or(0, |report| report.high_watermark.0)),
-            size_bytes: report.map_or(0, |report| report.bytes),
-            stopped: report.is_some_and(|report| report.stopped.is_some()),
-            damaged: report.is_some_and(|report| report.damaged),
+/// A topic with what the cores have told of its partitions, by number.
+struct Described<'a> {
+    topic: &'a Topic,
+    settings: TopicSettings,
+    cores: Vec<CoreId>,
+    reports: Vec<PartitionReport>,
+}
+
+impl<'a> Described<'a> {
+    fn of(
+        topic: &'a Topic,
+        told: &mut BTreeMap<LogId, PartitionReport>,
+        topology: &Topology,
+    ) -> Self {
+        let mut described = Self {
+            topic,
+            settings: topology.settings_of(topic),
+            cores: Vec::with_capacity(topic.slots.len()),
+            reports: Vec::with_capacity(topic.slots.len()),
+        };
+        for (log, core) in topology.places(topic) {
+            let report = told.remove(&log);
+            described.cores.push(core);
+            described
+                .reports
+                .push(report.unwrap_or_else(|| PartitionReport::absent(log)));
         }
-    };
-    let partitions: Vec<_> = (0..).zip(topology.places(topic)).map(partition).collect();
-    lines.description(&TopicDescription {
-        name: topic.name.as_str(),
-        topic_id: TopicId(topic.id.0),
-        level: level_out(settings.level),
-        retention_bytes: settings.retention_bytes,
-        retention_ms: settings.retention_ms,
-        partitions: partitions.as_slice().into(),
-        config: config.iter().map(config_out).collect(),
-    })
+        described
+    }
+
+    /// Makes its line. The bytes of that.
+    fn line(
+        &self,
+        lines: &mut TopicLines,
+        config: &[ConfigEntry],
+        figures: &[(&str, Vec<u64>)],
+    ) -> usize {
+        let partition = |(index, (core, report)): (u32, (&CoreId, &PartitionReport))| {
+            PartitionDescription {
+                partition: PartitionId(index),
+                core: core.0,
+                start_offset: wire::Offset(report.start_offset.0),
+                high_watermark: wire::Offset(report.high_watermark.0),
+                size_bytes: report.bytes,
+                stopped: report.stopped.is_some(),
+                damaged: report.damaged,
+            }
+        };
+        let partitions = self.cores.iter().zip(&self.reports);
+        let partitions: Vec<_> = (0..).zip(partitions).map(partition).collect();
+        let figures = figures.iter().map(|(key, counts)| PartitionFigure {
+            key,
+            counts: counts.as_slice().into(),
+        });
+        lines.description(&TopicDescription {
+            name: self.topic.name.as_str(),
+            topic_id: TopicId(self.topic.id.0),
+            level: level_out(self.settings.level),
+            retention_bytes: self.settings.retention_bytes,
+            retention_ms: self.settings.retention_ms,
+            partitions: partitions.as_slice().into(),
+            config: config.iter().map(config_out).collect(),
+            figures: figures.collect(),
+        })
+    }
 }
 
 /// What has an effect, and what somebody has set.

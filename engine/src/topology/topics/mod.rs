@@ -256,7 +256,11 @@ impl Topology {
 
     /// The topics by name whose names come after this one.
     pub fn topics_after(&self, name: Option<&TopicName>) -> impl Iterator<Item = &Arc<Topic>> {
-        let from = name.map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str()));
+        self.topics_from(name.map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str())))
+    }
+
+    /// The topics by name whose names come from there on.
+    pub fn topics_from(&self, from: Bound<&str>) -> impl Iterator<Item = &Arc<Topic>> {
         let named = self
             .objects
             .topics

@@ -9,10 +9,12 @@ use super::topics::{TopicDescription, TopicSummary, build_description, build_sum
 
 /// What a summary takes beside its name, bytes, with its place in the list.
 const SUMMARY: usize = 48;
-/// What a description takes beside its name, its partitions and its settings, bytes.
+/// What a description takes beside its name, its partitions, its settings and its figures, bytes.
 const DESCRIPTION: usize = 96;
 /// What a partition takes in it.
 const PARTITION: usize = size_of::<fb::PartitionDescription>();
+/// What a figure takes beside its key and its counts, with its place in the list.
+const FIGURE: usize = 48;
 
 /// The lines of a `ListTopicsOk` or a `DescribeTopicsOk` that are made so far.
 ///
@@ -35,10 +37,16 @@ impl TopicLines {
         SUMMARY + name
     }
 
-    /// Likewise with so many partitions, in a description without settings.
+    /// Likewise with so many partitions, in a description without settings and figures.
     #[must_use]
     pub const fn of_description(name: usize, partitions: usize) -> usize {
         DESCRIPTION + name + partitions * PARTITION
+    }
+
+    /// About what a figure adds to it whose key has so many bytes.
+    #[must_use]
+    pub const fn of_figure(key: usize, partitions: usize) -> usize {
+        FIGURE + key + partitions * size_of::<u64>()
     }
 
     /// For a `ListTopicsOk` of about so many lines and bytes.
@@ -123,7 +131,7 @@ mod tests {
     use super::super::super::{
         CorrelationId, Encoder, FrameHeader, Level, Offset, PartitionId, TopicId,
     };
-    use super::super::{PartitionDescription, Response};
+    use super::super::{PartitionDescription, PartitionFigure, Response};
     use super::*;
 
     /// The header that is made at once.
@@ -169,6 +177,11 @@ mod tests {
                 damaged: true,
             })
             .collect();
+        let counts = [u64::MAX; 40];
+        let figures = |partitions| {
+            let counts = (&counts[..partitions]).into();
+            ["records_in", "bytes_out"].map(|key| PartitionFigure { key, counts })
+        };
         let topics: Vec<_> = (0..40)
             .map(|id: u64| TopicDescription {
                 name: "a topic",
@@ -178,9 +191,13 @@ mod tests {
                 retention_ms: Some(id),
                 partitions: partitions[..id as usize].into(),
                 config: Vec::new(),
+                figures: figures(id as usize).into(),
             })
             .collect();
-        let room = (0..40).map(|count| TopicLines::of_description(7, count));
+        let room = (0..40).map(|count| {
+            TopicLines::of_description(7, count)
+                + 2 * TopicLines::of_figure("records_in".len(), count)
+        });
         let room = room.sum();
         let mut lines = TopicLines::descriptions(topics.len(), room);
         topics.iter().for_each(|topic| {

@@ -65,6 +65,15 @@ pub struct ConfigEntry<'a> {
     pub default_from: Option<&'a str>,
 }
 
+/// A figure of every partition of a topic.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PartitionFigure<'a> {
+    /// The key that it has in the broker's JSON.
+    pub key: &'a str,
+    /// What it is of each, in their order: a total since the broker started, or how much there is now.
+    pub counts: Items<'a, u64>,
+}
+
 /// A topic in full.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TopicDescription<'a> {
@@ -82,6 +91,16 @@ pub struct TopicDescription<'a> {
     pub partitions: Items<'a, PartitionDescription>,
     /// Its settings, by name, if it was asked for by name.
     pub config: Vec<ConfigEntry<'a>>,
+    /// What its partitions count, each figure once, in the broker's order, if it was asked for by name.
+    pub figures: Vec<PartitionFigure<'a>>,
+}
+
+impl WireItem for u64 {
+    const LEN: usize = size_of::<Self>();
+
+    fn read(bytes: &[u8]) -> Self {
+        Self::from_le_bytes(bytes.try_into().expect("one entry"))
+    }
 }
 
 impl WireItem for PartitionDescription {
@@ -149,6 +168,8 @@ pub(super) fn decode_descriptions(header: &[u8]) -> Result<Vec<TopicDescription<
                 offset(kind, "start_offset", partition.start_offset.0)?;
                 offset(kind, "high_watermark", partition.high_watermark.0)?;
             }
+            let figures = topic.figures().into_iter().flatten();
+            let figures = figures.map(|figure| decode_figure(figure, partitions.len()));
             Ok(TopicDescription {
                 name: topic.name(),
                 topic_id: TopicId(topic.topic_id()),
@@ -162,9 +183,38 @@ pub(super) fn decode_descriptions(header: &[u8]) -> Result<Vec<TopicDescription<
                     .flat_map(|entries| entries.iter())
                     .map(decode_entry)
                     .collect::<Result<_, _>>()?,
+                figures: figures.collect::<Result<_, _>>()?,
             })
         })
         .collect()
+}
+
+fn decode_figure<'a>(
+    figure: fb::PartitionFigure<'a>,
+    partitions: usize,
+) -> Result<PartitionFigure<'a>, DecodeError> {
+    let counts: Items<'_, u64> = Items::from_wire(figure.counts().bytes());
+    if counts.len() != partitions {
+        return Err(DecodeError::Field {
+            kind: Kind::DescribeTopicsOk,
+            field: "counts",
+        });
+    }
+    Ok(PartitionFigure {
+        key: figure.key(),
+        counts,
+    })
+}
+
+fn build_figure<'f>(
+    figure: &PartitionFigure<'_>,
+    fbb: &mut FlatBufferBuilder<'f>,
+) -> WIPOffset<fb::PartitionFigure<'f>> {
+    let args = fb::PartitionFigureArgs {
+        key: Some(fbb.create_string(figure.key)),
+        counts: Some(fbb.create_vector_from_iter(figure.counts.iter())),
+    };
+    fb::PartitionFigure::create(fbb, &args)
 }
 
 fn decode_entry<'a>(entry: fb::ConfigEntry<'a>) -> Result<ConfigEntry<'a>, DecodeError> {
@@ -226,6 +276,12 @@ pub(super) fn build_description<'f>(
         .map(|entry| build_entry(entry, fbb))
         .collect();
     let config = (!config.is_empty()).then(|| fbb.create_vector(&config));
+    let figures: Vec<_> = topic
+        .figures
+        .iter()
+        .map(|figure| build_figure(figure, fbb))
+        .collect();
+    let figures = (!figures.is_empty()).then(|| fbb.create_vector(&figures));
     let args = fb::TopicDescriptionArgs {
         name: Some(fbb.create_string(topic.name)),
         topic_id: topic.topic_id.0,
@@ -234,6 +290,7 @@ pub(super) fn build_description<'f>(
         retention_ms: topic.retention_ms,
         partitions: Some(partitions),
         config,
+        figures,
     };
     fb::TopicDescription::create(fbb, &args)
 }
