@@ -3,7 +3,8 @@
 //! Machines come in two halves: `decide` looks at the state and refuses or answers with an entry,
 //! `apply` takes an entry of the log into the state; only `apply` changes what must survive.
 //! Modules by the way of a record: [`shard`] joins the partitions of a core with its storage,
-//! [`partition`] says which offset a batch gets, [`topology`] says which logs there are.
+//! [`partition`] says which offset a batch gets, [`topology`] says which logs there are, [`settings`] what can
+//! be set for them.
 //!
 //! This crate refuses to know protocols (no error code, no frame), the kernel (no file, no
 //! socket, no clock) and threads: time is a parameter, and what happens is the same for the same
@@ -15,6 +16,7 @@ pub mod counter;
 mod error;
 mod machine;
 pub mod partition;
+pub mod settings;
 pub mod shard;
 mod shelves;
 pub mod topology;

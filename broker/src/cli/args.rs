@@ -144,12 +144,21 @@ pub(crate) struct StatusArgs {
     pub(crate) topics: Option<Chosen>,
 }
 
+const CREATE_EXAMPLES: &str = "Examples:\n  \
+leveret topic create orders --partitions 8 --retention-time '30 days'\n  \
+leveret topic create audit --config message.timestamp.type=LogAppendTime";
+
+const ALTER_EXAMPLES: &str = "A key may go to another partition once there are more. Settings are those of \
+`topic describe`.\n\nExamples:\n  \
+leveret topic alter orders --set retention.ms=86400000 --unset segment.bytes\n  \
+leveret topic alter orders --partitions 16";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum TopicCommand {
     /// Create a topic
     #[command(
-        after_help = "Examples:\n  leveret topic create orders --partitions 8 --retention-time '30 days'\n  \
-                      leveret topic create audit --config message.timestamp.type=LogAppendTime"
+        after_help = CREATE_EXAMPLES,
+        after_long_help = super::topic::long_help(CREATE_EXAMPLES)
     )]
     Create(TopicCreateArgs),
     /// Name all topics
@@ -159,9 +168,8 @@ pub(crate) enum TopicCommand {
     Describe(TopicArgs),
     /// Set and unset a topic's settings, or add partitions
     #[command(
-        after_help = "A key may go to another partition once there are more. Settings are those of `topic describe`.\n\n\
-                      Examples:\n  leveret topic alter orders --set retention.ms=86400000 --unset segment.bytes\n  \
-                      leveret topic alter orders --partitions 16"
+        after_help = ALTER_EXAMPLES,
+        after_long_help = super::topic::long_help(ALTER_EXAMPLES)
     )]
     Alter(TopicAlterArgs),
     /// Delete a topic and all its records

@@ -1,5 +1,6 @@
 //! `leveret topic`: create, list, describe, alter, delete.
 
+use leveret_broker::config;
 use leveret_broker::shown::{Figures, Number, Partition, PartitionState, Setting, Topic};
 use leveret_client::{
     ConfigSource, Level, NewTopic, PartitionDescription, TopicChanges, TopicDescription,
@@ -11,6 +12,12 @@ use super::args::{LevelArg, QueryArgs, TopicAlterArgs, TopicArgs, TopicCommand, 
 use super::failure::Failure;
 use super::output::{Table, counted, print, print_json, size, span};
 use super::remote::{about_topic, connect};
+
+/// The end of `--help` where topics are given settings: which there are.
+pub(super) fn long_help(examples: &str) -> String {
+    let settings = config::topic_plain_list(96);
+    format!("{examples}\n\nSettings of a topic that have an effect:\n{settings}")
+}
 
 pub(super) async fn run(command: TopicCommand) -> Result<(), Failure> {
     match command {

@@ -14,7 +14,7 @@ mod settings;
 mod value;
 
 pub use kafka::kafka_config;
-pub use reference::{markdown_table, plain_list, topic_markdown_table, wrapped};
+pub use reference::{markdown_table, plain_list, topic_markdown_table, topic_plain_list, wrapped};
 pub use settings::{SETTINGS, Setting, Settings};
 pub use value::{
     Advertise, AutoSize, ByteSize, CpuList, Listen, LogFilter, LogFormat, SettingValue,

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use leveret_engine::topology::{DefaultValue, TOPIC_SETTINGS, TopicSetting};
+use leveret_engine::settings::{self as declared, DefaultValue};
+use leveret_engine::topology::{TOPIC_SETTINGS, TopicSettings};
 
 use super::settings::{SETTINGS, Setting};
 
@@ -28,38 +29,42 @@ pub fn markdown_table() -> String {
 /// The table of what can be set per topic, of `docs/operations.md`.
 #[must_use]
 pub fn topic_markdown_table() -> String {
-    let mut out =
-        String::from("| setting | default | values | what it does |\n|---|---|---|---|\n");
-    for setting in TOPIC_SETTINGS {
-        let TopicSetting {
-            name, form, prose, ..
-        } = setting;
-        let default = match setting.default {
-            DefaultValue::Broker(from) => format!("the broker's `{from}`"),
-            DefaultValue::Fixed("") => "none".to_owned(),
-            DefaultValue::Fixed(text) => format!("`{text}`"),
-        };
-        let values = form.bounds();
-        writeln!(out, "| `{name}` | {default} | {values} | {prose} |")
-            .expect("writing to a String");
-    }
-    out
+    declared::markdown_table::<TopicSettings>()
 }
 
 /// The list of `leveret serve --help`; lines are not longer than `width` where words allow.
 #[must_use]
 pub fn plain_list(width: usize) -> String {
-    const INDENT: &str = "      ";
     let mut out = String::new();
     for setting in SETTINGS {
         let Setting { key, default, .. } = setting;
-        writeln!(out, "  {key} = {default}   ({})", bounds_or_form(setting))
-            .expect("writing to a String");
-        for line in wrapped(setting.prose, width.saturating_sub(INDENT.len())) {
-            writeln!(out, "{INDENT}{line}").expect("writing to a String");
-        }
+        let head = format!("{key} = {default}   ({})", bounds_or_form(setting));
+        explain(&mut out, &head, setting.prose, width);
     }
     out
+}
+
+/// The list of `leveret topic create --help`: what can be set per topic and has an effect.
+#[must_use]
+pub fn topic_plain_list(width: usize) -> String {
+    let mut out = String::new();
+    for setting in TOPIC_SETTINGS.iter().filter(|setting| setting.has_effect()) {
+        let default = match setting.default {
+            DefaultValue::Broker(from) => format!("the broker's {from}"),
+            DefaultValue::Fixed(text) => text.to_owned(),
+        };
+        let head = format!("{} = {default}   ({})", setting.name, setting.form.bounds());
+        explain(&mut out, &head, setting.prose, width);
+    }
+    out
+}
+
+fn explain(out: &mut String, head: &str, prose: &str, width: usize) {
+    const INDENT: &str = "      ";
+    writeln!(out, "  {head}").expect("writing to a String");
+    for line in wrapped(prose, width.saturating_sub(INDENT.len())) {
+        writeln!(out, "{INDENT}{line}").expect("writing to a String");
+    }
 }
 
 fn bounds_or_form(setting: &Setting) -> String {

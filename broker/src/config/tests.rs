@@ -168,6 +168,9 @@ fn the_reference_names_every_setting() {
         );
         assert!(markdown_table().contains(&format!("| `{}` |", setting.key)));
     }
+    let of_topics = topic_plain_list(100);
+    assert!(of_topics.contains("\n  segment.bytes = the broker's segment.bytes   (1048576 to"));
+    assert!(!of_topics.contains("preallocate"), "it has no effect");
 }
 
 #[test]

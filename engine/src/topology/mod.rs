@@ -35,9 +35,9 @@ pub use owner::{Concerned, LogChange, LogOwner, LogUse};
 pub use producer_ids::{NoProducerIds, ProducerIds, ProducerIdsReserved, ReserveProducerIds};
 pub use snapshot::TopologyError;
 pub use topics::{
-    ConfigEntry, ConfigSource, DefaultValue, InvalidConfig, InvalidTopicName, LogRun, MAX_NAME_LEN,
-    TOPIC_SETTINGS, TimestampType, Topic, TopicAltered, TopicChanges, TopicCommand, TopicConfig,
-    TopicEntry, TopicId, TopicKey, TopicName, TopicRefusal, TopicSetting, TopicSettings, ValueForm,
+    ConfigEntry, InvalidTopicName, LogRun, MAX_NAME_LEN, TOPIC_SETTINGS, TimestampType, Topic,
+    TopicAltered, TopicChanges, TopicCommand, TopicConfig, TopicEntry, TopicId, TopicKey,
+    TopicName, TopicRefusal, TopicSetting, TopicSettings,
 };
 
 /// The topology's own log.

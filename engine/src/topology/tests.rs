@@ -8,22 +8,16 @@ use std::sync::Arc;
 
 use super::*;
 use crate::codec::DecodeError;
-use leveret_storage::types::{Level, Ordinal};
+use leveret_storage::types::Ordinal;
 
 const LIMITS: TopologySettings = TopologySettings {
     partitions_per_topic: 8,
     partitions: 12,
     defaults: TopicSettings {
-        level: Level::Synced,
-        retention_bytes: None,
         retention_ms: Some(1000),
-        segment_bytes: 1 << 30,
         segment_ms: 1 << 20,
-        max_message_bytes: 1 << 20,
         max_message_limit: 2 << 20,
-        timestamps: TimestampType::Create,
-        timestamp_before_max_ms: i64::MAX as u64,
-        timestamp_after_max_ms: 3_600_000,
+        ..TopicSettings::BUILT_IN
     },
 };
 

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use bytes::BytesMut;
-use leveret_engine::topology::{ConfigSource, Topic, TopicChanges, TopicCommand};
+use leveret_engine::settings::ConfigSource;
+use leveret_engine::topology::{Topic, TopicChanges, TopicCommand};
 use leveret_wire::kafka::{
     AlterConfigsRequest, AlterConfigsResource, AlteredResource, CheckedFrame, ErrorCode, Place,
     ResourceType, Uuid,
@@ -84,10 +85,10 @@ impl Known<'_> {
             changes.set.push((config.name.to_owned(), value.to_owned()));
         }
         for entry in self.topology.config_of(topic) {
-            let name = entry.key.setting().name;
-            let set = changes.set.iter().any(|(key, _)| key == name);
-            if entry.source == ConfigSource::Topic && !set {
-                changes.unset.push(name.to_owned());
+            let setting = entry.setting;
+            let set = changes.set.iter().any(|(name, _)| setting.is_called(name));
+            if entry.source == ConfigSource::Own && !set {
+                changes.unset.push(setting.name.to_owned());
             }
         }
         Ok(TopicCommand::Alter {

@@ -59,7 +59,7 @@ impl Change for CreateTopics {
             configs: Some(
                 configs
                     .map(|entry| CreatedTopicConfig {
-                        name: Cow::Borrowed(entry.key.setting().name),
+                        name: Cow::Borrowed(entry.setting.name),
                         source: known.kafka.source_of(entry.source),
                         value: Some(Cow::Owned(entry.value)),
                         read_only: false,

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 
-use leveret_engine::topology::{
-    ConfigSource as Source, DefaultValue, Topic, TopicKey, TopicSetting, ValueForm,
-};
+use leveret_engine::settings::{ConfigSource as Source, DefaultValue, ValueType};
+use leveret_engine::topology::Topic;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{
@@ -144,7 +143,7 @@ impl Known<'_> {
     fn topic_entries(&self, topic: &Topic, extras: Extras) -> Vec<ConfigEntry<'static>> {
         let kafka = self.kafka;
         let line = |entry: leveret_engine::topology::ConfigEntry| {
-            let setting = entry.key.setting();
+            let setting = entry.setting;
             let mut synonyms = Vec::new();
             let mut synonym = |name, value: &str, source| {
                 synonyms.push(ConfigSynonym {
@@ -154,7 +153,7 @@ impl Known<'_> {
                 });
             };
             if extras.synonyms {
-                if entry.source == Source::Topic {
+                if entry.source == Source::Own {
                     synonym(setting.name, &entry.value, ConfigSource::Topic);
                 }
                 let (name, source) = match setting.default {
@@ -170,7 +169,7 @@ impl Known<'_> {
                 read_only: false,
                 is_sensitive: false,
                 synonyms,
-                config_type: type_of(setting),
+                config_type: type_of(setting.typed),
                 documentation: extras.documentation.then_some(Cow::Borrowed(setting.prose)),
             }
         };
@@ -248,22 +247,13 @@ fn described<'a>(asked: &DescribeConfigsResource<'a>, found: Found) -> Described
     }
 }
 
-fn type_of(setting: &TopicSetting) -> ConfigType {
-    match setting.form {
-        _ if setting.key.is_list() => ConfigType::List,
-        ValueForm::Words(_) | ValueForm::Replicas => ConfigType::String,
-        ValueForm::Flag => ConfigType::Boolean,
-        ValueForm::Ratio => ConfigType::Double,
-        ValueForm::Number { .. } => match setting.key {
-            TopicKey::CompressionGzipLevel
-            | TopicKey::CompressionLz4Level
-            | TopicKey::CompressionZstdLevel
-            | TopicKey::IndexIntervalBytes
-            | TopicKey::MaxMessageBytes
-            | TopicKey::MinInsyncReplicas
-            | TopicKey::SegmentBytes
-            | TopicKey::SegmentIndexBytes => ConfigType::Int,
-            _ => ConfigType::Long,
-        },
+fn type_of(typed: ValueType) -> ConfigType {
+    match typed {
+        ValueType::Boolean => ConfigType::Boolean,
+        ValueType::Int => ConfigType::Int,
+        ValueType::Long => ConfigType::Long,
+        ValueType::Double => ConfigType::Double,
+        ValueType::List => ConfigType::List,
+        ValueType::String => ConfigType::String,
     }
 }

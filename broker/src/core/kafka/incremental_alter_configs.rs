@@ -1,7 +1,8 @@
 //! IncrementalAlterConfigs: settings of topics, one by one.
 
 use bytes::BytesMut;
-use leveret_engine::topology::{Topic, TopicChanges, TopicCommand, TopicKey};
+use leveret_engine::settings::ValueType;
+use leveret_engine::topology::{Topic, TopicChanges, TopicCommand, TopicSetting};
 use leveret_wire::kafka::{
     CheckedFrame, ConfigOperation, ErrorCode, IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResource, Place,
@@ -61,7 +62,7 @@ impl Known<'_> {
                 ConfigOperation::Append => self.listed(topic, name, value()?, true)?,
                 ConfigOperation::Subtract => self.listed(topic, name, value()?, false)?,
                 // What is not set stays so, whether there is such a setting or not.
-                ConfigOperation::Delete if TopicKey::named(name).is_err() => continue,
+                ConfigOperation::Delete if TopicSetting::called(name).is_err() => continue,
                 ConfigOperation::Delete => {
                     changes.unset.push(name.to_owned());
                     continue;
@@ -87,13 +88,16 @@ impl Known<'_> {
         words: &str,
         add: bool,
     ) -> Result<String, (ErrorCode, String)> {
-        let key = TopicKey::named(name).ok().filter(|key| key.is_list());
-        let key = key.ok_or_else(|| {
+        let setting = TopicSetting::called(name).ok();
+        let setting = setting.filter(|setting| setting.typed == ValueType::List);
+        let setting = setting.ok_or_else(|| {
             let message = format!("`{name}` is no list that can grow or shrink");
             (ErrorCode::InvalidConfig, message)
         })?;
         let entries = self.topology.config_of(topic);
-        let present = entries.iter().find(|entry| entry.key == key);
+        let present = entries
+            .iter()
+            .find(|entry| entry.setting.key == setting.key);
         let present = present.map_or("", |entry| entry.value.as_str());
         let words: Vec<&str> = words_of(words).collect();
         let kept = words_of(present).filter(|word| add || !words.contains(word));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leveret_engine::topology::ConfigSource as Source;
+use leveret_engine::settings::ConfigSource as Source;
 use leveret_storage::types::CoreId;
 use leveret_wire::kafka::{ConfigSource, ConfigType};
 
@@ -63,7 +63,7 @@ impl KafkaSettings {
     /// Where the value of a topic's setting comes from, in Kafka's words.
     pub(super) fn source_of(&self, source: Source) -> ConfigSource {
         match source {
-            Source::Topic => ConfigSource::Topic,
+            Source::Own => ConfigSource::Topic,
             Source::Broker(own) => self.name_and_source(own).1,
             Source::BuiltIn => ConfigSource::Default,
         }

@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use leveret_engine::topology::{
-    ConfigEntry, ConfigSource, DefaultValue, Topic, TopicName, TopicSettings, Topology,
-};
+use leveret_engine::settings::{ConfigSource, DefaultValue};
+use leveret_engine::topology::{ConfigEntry, Topic, TopicName, TopicSettings, Topology};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, LogId, Now};
 use leveret_wire::native::{
@@ -245,8 +244,8 @@ impl<'a> Described<'a> {
         config: &[ConfigEntry],
         figures: &[(&str, Vec<u64>)],
     ) -> usize {
-        let partition = |(index, (core, report)): (u32, (&CoreId, &PartitionReport))| {
-            PartitionDescription {
+        let partition =
+            |(index, (core, report)): (u32, (&CoreId, &PartitionReport))| PartitionDescription {
                 partition: PartitionId(index),
                 core: core.0,
                 start_offset: wire::Offset(report.start_offset.0),
@@ -254,8 +253,7 @@ impl<'a> Described<'a> {
                 size_bytes: report.bytes,
                 stopped: report.stopped.is_some(),
                 damaged: report.damaged,
-            }
-        };
+            };
         let partitions = self.cores.iter().zip(&self.reports);
         let partitions: Vec<_> = (0..).zip(partitions).map(partition).collect();
         let figures = figures.iter().map(|(key, counts)| PartitionFigure {
@@ -277,17 +275,17 @@ impl<'a> Described<'a> {
 
 /// What has an effect, and what somebody has set.
 fn shown(mut config: Vec<ConfigEntry>) -> Vec<ConfigEntry> {
-    config.retain(|entry| entry.key.setting().effect || entry.source == ConfigSource::Topic);
+    config.retain(|entry| entry.setting.has_effect() || entry.source == ConfigSource::Own);
     config
 }
 
 fn config_out(entry: &ConfigEntry) -> wire::ConfigEntry<'_> {
-    let setting = entry.key.setting();
+    let setting = entry.setting;
     wire::ConfigEntry {
         key: setting.name,
         value: &entry.value,
         source: match entry.source {
-            ConfigSource::Topic => wire::ConfigSource::Topic,
+            ConfigSource::Own => wire::ConfigSource::Topic,
             ConfigSource::Broker(_) => wire::ConfigSource::Broker,
             ConfigSource::BuiltIn => wire::ConfigSource::BuiltIn,
         },

@@ -31,8 +31,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use leveret_storage::types::{LogId, SlotId, WallMs};
 
-use super::config::StoredValue;
-use super::{LogRun, Topic, TopicAltered, TopicConfig, TopicEntry, TopicId, TopicKey, TopicName};
+use super::{LogRun, Topic, TopicAltered, TopicConfig, TopicEntry, TopicId, TopicName};
 use crate::codec::{DecodeError, Reader, Writer, check_version};
 use crate::topology::kinds::Part;
 
@@ -51,8 +50,6 @@ pub(super) const PART: Part = Part {
 };
 /// Bytes of a topic besides its name, settings, runs and slots.
 const TOPIC_LEN: usize = 30;
-/// Fewest bytes of a setting.
-const SETTING_LEN: usize = 4;
 const RUN_LEN: usize = 12;
 const SLOT_LEN: usize = 1;
 /// Bytes of an alteration besides its settings and slots.
@@ -66,10 +63,10 @@ pub(super) fn encode(entry: &TopicEntry) -> Bytes {
             writer.seal()
         }
         TopicEntry::Altered(altered) => {
-            let len = ALTERED_LEN + config_len(&altered.config) + altered.slots.len() * SLOT_LEN;
+            let len = ALTERED_LEN + altered.config.bytes() + altered.slots.len() * SLOT_LEN;
             let mut writer = Writer::new(ALTERED, ALTERED_VERSION, len);
             writer.u64(altered.id.0);
-            put_config(&mut writer, &altered.config);
+            altered.config.put(&mut writer);
             writer.u32(altered.partition);
             writer.u64(altered.log.0);
             put_slots(&mut writer, &altered.slots);
@@ -109,22 +106,14 @@ pub(super) fn decode(
 /// Bytes that a topic takes, about.
 fn topic_len(topic: &Topic) -> usize {
     let logs = topic.runs.len() * RUN_LEN + topic.slots.len() * SLOT_LEN;
-    TOPIC_LEN + topic.name.as_str().len() + config_len(&topic.config) + logs
-}
-
-fn config_len(config: &TopicConfig) -> usize {
-    let len = |value: &StoredValue| match value {
-        StoredValue::Number(_) => 10,
-        StoredValue::Text(text) => SETTING_LEN + text.len(),
-    };
-    config.0.values().map(len).sum()
+    TOPIC_LEN + topic.name.as_str().len() + topic.config.bytes() + logs
 }
 
 pub(super) fn put_topic(writer: &mut Writer, topic: &Topic) {
     writer.u64(topic.id.0);
     writer.i64(topic.created.0);
     writer.str(topic.name.as_str());
-    put_config(writer, &topic.config);
+    topic.config.put(writer);
     writer.count(topic.runs.len());
     for run in &topic.runs {
         writer.u32(run.partition);
@@ -141,7 +130,7 @@ pub(super) fn get_topic(reader: &mut Reader<'_>) -> Result<Topic, DecodeError> {
     let created = WallMs(reader.i64("creation time")?);
     let name = TopicName::new(reader.str("topic name")?)
         .map_err(|_| DecodeError::Invalid("topic name"))?;
-    let config = get_config(reader)?;
+    let config = TopicConfig::read(reader)?;
     let runs: Result<Vec<_>, _> = (0..reader.count(RUN_LEN, "runs of logs")?)
         .map(|_| {
             Ok(LogRun {
@@ -190,7 +179,7 @@ fn after(log: LogId, count: u64) -> Result<LogId, DecodeError> {
 fn get_altered(reader: &mut Reader<'_>) -> Result<TopicAltered, DecodeError> {
     let altered = TopicAltered {
         id: TopicId(reader.u64("topic id")?),
-        config: get_config(reader)?,
+        config: TopicConfig::read(reader)?,
         partition: reader.u32("partitions before")?,
         log: LogId(reader.u64("first new log")?),
         slots: get_slots(reader)?,
@@ -202,36 +191,6 @@ fn get_altered(reader: &mut Reader<'_>) -> Result<TopicAltered, DecodeError> {
         Some(_) if altered.partition > 0 => Ok(altered),
         _ => Err(DecodeError::Invalid("partitions")),
     }
-}
-
-fn put_config(writer: &mut Writer, config: &TopicConfig) {
-    writer.count(config.0.len());
-    for (key, value) in &config.0 {
-        writer.u16(*key as u16);
-        match value {
-            StoredValue::Number(value) => writer.i64(*value),
-            StoredValue::Text(text) => writer.str(text),
-        }
-    }
-}
-
-fn get_config(reader: &mut Reader<'_>) -> Result<TopicConfig, DecodeError> {
-    let mut config = TopicConfig::default();
-    for _ in 0..reader.count(SETTING_LEN, "settings")? {
-        let key = TopicKey::numbered(reader.u16("setting")?);
-        let key = key.ok_or(DecodeError::Invalid("setting"))?;
-        let form = key.setting().form;
-        let value = match form.is_text() {
-            true => StoredValue::Text(reader.str("value of a setting")?.into()),
-            false => StoredValue::Number(reader.i64("value of a setting")?),
-        };
-        let last = config.0.last_key_value().map(|(last, _)| *last);
-        if last >= Some(key) || !form.admits(&value) {
-            return Err(DecodeError::Invalid("settings"));
-        }
-        config.0.insert(key, value);
-    }
-    Ok(config)
 }
 
 fn put_slots(writer: &mut Writer, slots: &[SlotId]) {

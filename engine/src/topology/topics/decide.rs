@@ -6,9 +6,10 @@ use leveret_storage::types::WallMs;
 
 use super::config::check_durability;
 use super::{
-    InvalidConfig, LogRun, Topic, TopicAltered, TopicChanges, TopicCommand, TopicConfig,
-    TopicEntry, TopicId, TopicName, TopicRefusal,
+    LogRun, Topic, TopicAltered, TopicChanges, TopicCommand, TopicConfig, TopicEntry, TopicId,
+    TopicName, TopicRefusal,
 };
+use crate::settings::InvalidConfig;
 use crate::topology::Topology;
 
 pub(super) fn decide(

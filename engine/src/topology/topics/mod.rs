@@ -23,8 +23,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::shelves::Shelves;
 pub use command::{TopicChanges, TopicCommand};
 pub use config::{
-    ConfigEntry, ConfigSource, DefaultValue, InvalidConfig, TOPIC_SETTINGS, TimestampType,
-    TopicConfig, TopicKey, TopicSetting, TopicSettings, ValueForm,
+    ConfigEntry, TOPIC_SETTINGS, TimestampType, TopicConfig, TopicKey, TopicSetting, TopicSettings,
 };
 pub use entry::{TopicAltered, TopicEntry};
 pub use name::{InvalidTopicName, MAX_NAME_LEN, TopicName};

@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-use super::{InvalidConfig, TopicId, TopicName};
+use super::{TopicId, TopicName};
+use crate::settings::InvalidConfig;
 
 /// Why a topic is not made, changed or removed. All are the asker's to solve.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

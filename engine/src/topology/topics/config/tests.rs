@@ -1,6 +1,7 @@
 //! What a topic may choose, what it is told otherwise, and what comes of it.
 
 use super::*;
+use crate::settings::{ConfigSource, DefaultValue};
 use crate::topology::{
     Command, TopicChanges, TopicCommand, TopicId, TopicRefusal, Topology, TopologyEntry,
     TopologyRefusal, TopologySettings,
@@ -8,16 +9,11 @@ use crate::topology::{
 use leveret_storage::types::WallMs;
 
 const DEFAULTS: TopicSettings = TopicSettings {
-    level: Level::Synced,
-    retention_bytes: None,
     retention_ms: Some(5000),
     segment_bytes: 64 << 20,
     segment_ms: 60_000,
-    max_message_bytes: 1 << 20,
     max_message_limit: 2 << 20,
-    timestamps: TimestampType::Create,
-    timestamp_before_max_ms: i64::MAX as u64,
-    timestamp_after_max_ms: 3_600_000,
+    ..TopicSettings::BUILT_IN
 };
 
 fn set(pairs: &[(&str, &str)]) -> Result<TopicConfig, InvalidConfig> {
@@ -26,7 +22,7 @@ fn set(pairs: &[(&str, &str)]) -> Result<TopicConfig, InvalidConfig> {
 
 fn value(config: &TopicConfig, name: &str) -> (String, ConfigSource) {
     let entries = config.entries(&DEFAULTS);
-    let line = entries.iter().find(|e| e.key.setting().name == name);
+    let line = entries.iter().find(|e| e.setting.name == name);
     let line = line.expect("every setting is listed");
     (line.value.clone(), line.source)
 }
@@ -43,14 +39,12 @@ fn declarations_are_sound() {
     sorted.dedup();
     assert_eq!(names, sorted, "by name, each once");
     for setting in TOPIC_SETTINGS {
-        assert_eq!(TopicKey::named(setting.name), Ok(setting.key));
-        assert_eq!(TopicKey::numbered(setting.key as u16), Some(setting.key));
+        let found = TopicSetting::called(setting.name).map(|found| found.key);
+        assert_eq!(found, Ok(setting.key));
+        assert_eq!(setting.number, setting.key as u16);
         assert!(setting.prose.ends_with('.'), "{}: sentences", setting.name);
-        let own = get(&DEFAULTS, setting.key).map(StoredValue::Number);
-        assert_eq!(own.is_some(), setting.effect, "{}", setting.name);
-        assert!(own.is_none_or(|value| setting.form.admits(&value)));
         let silent = setting.prose.starts_with("Without effect.");
-        assert_eq!(silent, !setting.effect, "{}: says so", setting.name);
+        assert_eq!(silent, !setting.has_effect(), "{}: says so", setting.name);
         if let DefaultValue::Fixed(text) = setting.default {
             let value = setting.form.parse(text).expect(setting.name);
             assert_eq!(setting.form.text(&value), text, "{}", setting.name);
@@ -68,7 +62,7 @@ fn what_is_not_set_is_the_brokers() {
         ..DEFAULTS
     };
     assert_eq!(settings, expected);
-    let topic = |text: &str| (text.to_owned(), ConfigSource::Topic);
+    let topic = |text: &str| (text.to_owned(), ConfigSource::Own);
     let broker = |text: &str, name| (text.to_owned(), ConfigSource::Broker(name));
     assert_eq!(value(&config, "retention.ms"), topic("-1"));
     assert_eq!(value(&config, "segment.bytes"), topic("1048576"));
@@ -206,7 +200,8 @@ fn refusals_name_key_value_and_bounds() {
         .to_string();
     assert!(unknown.contains("`message.format.version`"), "{unknown}");
     assert!(unknown.contains("retention.ms"), "{unknown}");
-    let twice = InvalidConfig::Twice { key: "segment.ms" };
+    let (called, key) = ("topic setting", "segment.ms");
+    let twice = InvalidConfig::Twice { called, key };
     let found = set(&[("segment.ms", "2000"), ("segment.ms", "2000")]);
     assert_eq!(found, Err(twice.clone()));
     let both =
@@ -253,9 +248,9 @@ fn what_has_no_effect_is_kept_and_shown_through_an_entry() {
     let topic = back.topic_named("t").unwrap();
     let shown = back.config_of(topic);
     for (name, value) in own {
-        let line = shown.iter().find(|e| e.key.setting().name == name).unwrap();
+        let line = shown.iter().find(|e| e.setting.name == name).unwrap();
         let found = (line.value.to_lowercase(), line.source);
-        assert_eq!(found, (value.to_lowercase(), ConfigSource::Topic), "{name}");
+        assert_eq!(found, (value.to_lowercase(), ConfigSource::Own), "{name}");
     }
     // Nothing of it is in force but the last two that have an effect.
     let expected = TopicSettings {
@@ -350,7 +345,7 @@ fn a_topic_is_altered_as_a_whole_or_not_at_all() {
         (Level::Written, 60_000)
     );
     let sources = topology.config_of(topic);
-    let own = sources.iter().filter(|e| e.source == ConfigSource::Topic);
-    let own: Vec<_> = own.map(|e| (e.key, e.value.as_str())).collect();
+    let own = sources.iter().filter(|e| e.source == ConfigSource::Own);
+    let own: Vec<_> = own.map(|e| (e.setting.key, e.value.as_str())).collect();
     assert_eq!(own, [(TopicKey::Durability, "written")]);
 }

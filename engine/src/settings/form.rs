@@ -1,12 +1,31 @@
-//! What values of a setting look like: as text, and as an entry of the topology's log holds them.
+//! What values of a setting look like: as text, and as an entry of a log holds them.
 
 use std::sync::Arc;
+
+use super::Held;
 
 /// Longest text that is a value, bytes.
 const MOST_TEXT: usize = 4096;
 
-/// What values of a setting look like.
+/// What programs that type their settings take a value for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueType {
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number of 32 bits.
+    Int,
+    /// A whole number of 64 bits.
+    Long,
+    /// A fraction.
+    Double,
+    /// Words between commas, of which one may be added or taken away.
+    List,
+    /// Any other text.
+    String,
+}
+
+/// What values of a setting look like.
+#[derive(Clone, Copy, Debug)]
 pub enum ValueForm {
     /// A whole number between two bounds, both included.
     Number {
@@ -17,26 +36,72 @@ pub enum ValueForm {
         /// One number more, and what it stands for.
         special: Option<(i64, &'static str)>,
     },
-    /// One of these words. A topic's entry holds a word's place in this list: it only grows.
+    /// One of these words. An entry holds a word's place in this list: it only grows.
     Words(&'static [&'static str]),
     /// `true` or `false`.
     Flag,
     /// A fraction from 0 to 1.
     Ratio,
-    /// Replicas of partitions: none, `*` for all, or pairs `PARTITION:BROKER` between commas.
-    Replicas,
+    /// Text that keeps to a rule.
+    Text {
+        /// What it looks like.
+        looks: &'static str,
+        /// Whether one is such a text.
+        fits: fn(&str) -> bool,
+    },
 }
 
-/// A value as a topic's entry holds it.
+/// A value as an entry holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::topology) enum StoredValue {
+pub enum StoredValue {
     /// A number, the place of a word, 0 or 1 of a flag, the bits of a fraction.
     Number(i64),
-    /// Text of [`ValueForm::Replicas`].
+    /// Text of [`ValueForm::Text`].
     Text(Arc<str>),
 }
 
+impl StoredValue {
+    /// The number that a value of any form but text is.
+    ///
+    /// # Panics
+    /// If it is text.
+    pub(crate) fn number(&self) -> i64 {
+        match self {
+            Self::Number(value) => *value,
+            Self::Text(text) => unreachable!("a form that is no text admitted `{text}`"),
+        }
+    }
+}
+
 impl ValueForm {
+    /// A whole number of these, both included.
+    pub(crate) const fn number(low: i64, high: i64) -> Self {
+        Self::Number {
+            low,
+            high,
+            special: None,
+        }
+    }
+
+    /// A number up to that, or -1 for "no limit".
+    pub(crate) const fn limit(high: i64) -> Self {
+        Self::Number {
+            low: 0,
+            high,
+            special: Some((-1, "no limit")),
+        }
+    }
+
+    /// What values are taken for where nothing else is said.
+    pub(super) const fn usual_type(&self) -> ValueType {
+        match self {
+            Self::Number { .. } => ValueType::Long,
+            Self::Words(_) | Self::Text { .. } => ValueType::String,
+            Self::Flag => ValueType::Boolean,
+            Self::Ratio => ValueType::Double,
+        }
+    }
+
     /// What values look like, in words.
     #[must_use]
     pub fn bounds(&self) -> String {
@@ -48,7 +113,7 @@ impl ValueForm {
             Self::Words(words) => words.join(", "),
             Self::Flag => "true, false".to_owned(),
             Self::Ratio => "0 to 1".to_owned(),
-            Self::Replicas => "*, or PARTITION:BROKER,PARTITION:BROKER".to_owned(),
+            Self::Text { looks, .. } => (*looks).to_owned(),
         }
     }
 
@@ -58,20 +123,22 @@ impl ValueForm {
             Self::Number { .. } => "it is a number from",
             Self::Words(_) | Self::Flag => "it is one of",
             Self::Ratio => "it is a fraction from",
-            Self::Replicas => "it is",
+            Self::Text { .. } => "it is",
         }
     }
 
     /// Whether values stand as text in an entry.
-    pub(in crate::topology) fn is_text(&self) -> bool {
-        matches!(self, Self::Replicas)
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self, Self::Text { .. })
     }
 
     /// Whether a stored value is one of these.
-    pub(in crate::topology) fn admits(&self, value: &StoredValue) -> bool {
+    pub(crate) fn admits(&self, value: &StoredValue) -> bool {
         match (self, value) {
-            (Self::Replicas, StoredValue::Text(text)) => are_replicas(text),
-            (Self::Replicas, StoredValue::Number(_)) | (_, StoredValue::Text(_)) => false,
+            (Self::Text { fits, .. }, StoredValue::Text(text)) => {
+                text.len() <= MOST_TEXT && fits(text)
+            }
+            (Self::Text { .. }, StoredValue::Number(_)) | (_, StoredValue::Text(_)) => false,
             (_, StoredValue::Number(value)) => self.admits_number(*value),
         }
     }
@@ -85,11 +152,11 @@ impl ValueForm {
             Self::Words(words) => usize::try_from(value).is_ok_and(|at| at < words.len()),
             Self::Flag => matches!(value, 0 | 1),
             Self::Ratio => (0.0..=1.0).contains(&ratio_of(value)),
-            Self::Replicas => false,
+            Self::Text { .. } => false,
         }
     }
 
-    pub(super) fn parse(&self, text: &str) -> Option<StoredValue> {
+    pub(crate) fn parse(&self, text: &str) -> Option<StoredValue> {
         let text = text.trim();
         let value = match self {
             Self::Number { .. } => StoredValue::Number(text.parse().ok()?),
@@ -99,13 +166,13 @@ impl ValueForm {
             }
             Self::Flag => StoredValue::Number(i64::from(flag(text)?)),
             Self::Ratio => StoredValue::Number(text.parse::<f64>().ok()?.to_bits().cast_signed()),
-            Self::Replicas => StoredValue::Text(text.into()),
+            Self::Text { .. } => StoredValue::Text(text.into()),
         };
         self.admits(&value).then_some(value)
     }
 
     /// A stored value as it would be written.
-    pub(super) fn text(&self, value: &StoredValue) -> String {
+    pub(crate) fn text(&self, value: &StoredValue) -> String {
         match (self, value) {
             (_, StoredValue::Text(text)) => (**text).to_owned(),
             (Self::Words(words), StoredValue::Number(at)) => {
@@ -132,12 +199,33 @@ fn ratio_of(bits: i64) -> f64 {
     f64::from_bits(bits.cast_unsigned())
 }
 
-fn are_replicas(text: &str) -> bool {
-    let number = |text: &str| text.trim().parse::<u32>().is_ok();
-    let pair = |pair: &str| {
-        let parts = pair.split_once(':');
-        parts.is_some_and(|(partition, broker)| number(partition) && number(broker))
-    };
-    let any = matches!(text, "" | "*") || text.split(',').all(pair);
-    any && text.len() <= MOST_TEXT
+impl Held for u64 {
+    fn stored(&self) -> StoredValue {
+        StoredValue::Number(i64::try_from(*self).unwrap_or(i64::MAX))
+    }
+
+    fn of(value: &StoredValue) -> Self {
+        Self::try_from(value.number()).expect("the form admits no negative number")
+    }
+}
+
+impl Held for u32 {
+    fn stored(&self) -> StoredValue {
+        StoredValue::Number(i64::from(*self))
+    }
+
+    fn of(value: &StoredValue) -> Self {
+        Self::try_from(value.number()).expect("bounded by the form")
+    }
+}
+
+/// A limit, of which -1 is none.
+impl Held for Option<u64> {
+    fn stored(&self) -> StoredValue {
+        self.map_or(StoredValue::Number(-1), |limit| limit.stored())
+    }
+
+    fn of(value: &StoredValue) -> Self {
+        (value.number() != -1).then(|| u64::of(value))
+    }
 }
