@@ -2,7 +2,7 @@
 //! policies. A setting is declared once, with name, form, bounds, default and prose; what its texts mean,
 //! how a choice is stored and what is in force, described and documented follow from that.
 //!
-//! A kind names its settings with [`declare`], which makes the struct of what is in force ([`Values`]) and
+//! A kind names its settings with the macro `declare!`, which makes the struct of what is in force ([`Values`]) and
 //! the enum of keys. An object stores only what was set for it ([`Choices`]), so that a changed default
 //! reaches every object that did not choose otherwise.
 //!
