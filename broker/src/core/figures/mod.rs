@@ -176,7 +176,8 @@ pub fn of_partitions() -> impl Iterator<Item = &'static Figure> {
     partition::FIGURES.iter()
 }
 
-/// What is known of a partition as its figures.
+/// What is known of a partition as its figures, for who shows them line by line.
+#[cfg(feature = "runtime")]
 pub(crate) fn of_partition(report: &PartitionReport, wanted: Wanted) -> Vec<Told> {
     let mut sheet = Sheet::new(wanted);
     partition::tell(report, &mut sheet);
