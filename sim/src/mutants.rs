@@ -50,6 +50,7 @@ pub fn expected(mutation: Mutation) -> &'static [Kind] {
         Mutation::RefusalIsSuccess | Mutation::TrimmedTooFar => &[Lost, Refused, ReadFailed],
         Mutation::NoReserve | Mutation::FullForEver => &[Stuck],
         Mutation::UnsyncedPieces => &[Refused],
+        Mutation::UntoldReplay => &[WrongData, MachineState],
         Mutation::UnboundedTogether => &[Memory],
         Mutation::ForgetsTooMuch => &[Lost],
         Mutation::OutOfRangeBetween => &[ReadFailed],

@@ -3,7 +3,7 @@
 //! Everything is small, so that rings lap and fill, segments roll and caches overflow within a
 //! few hundred appends.
 
-use leveret_storage::class::{Behind, Classes};
+use leveret_storage::class::{Behind, Classes, Replay};
 use leveret_storage::format::superblock::Geometry;
 use leveret_storage::mutation::Mutation;
 use leveret_storage::recovery::RecoveryConfig;
@@ -177,6 +177,12 @@ impl Plan {
         if mode == Mode::Churn {
             churn::shape(&mut plan, rng);
         }
+        if !matches!(mode, Mode::Shards | Mode::Cores)
+            && plan.store.idle_commit_ns.is_multiple_of(3)
+        {
+            // Without a draw of its own. What the engine appends does not say it.
+            plan.store.classes = plan.store.classes.with_replay(Replay::Own);
+        }
         if let Some(Mutation::RefusalIsSuccess | Mutation::FullForEver) = mutation {
             plan.store.disk_floor_bytes = 0;
             plan.faults = Faults {
@@ -200,6 +206,7 @@ impl Plan {
             span_bytes: u32::try_from(self.store.span_bytes).expect("a few KiB"),
             cache_bytes: self.recovery_cache,
             floor_bytes: self.store.disk_floor_bytes,
+            classes: self.store.classes,
             mutation: self.store.mutation,
         }
     }

@@ -3,7 +3,7 @@
 //! A class says what the store, recovery and the check do with a log; whose log it is, they are not told.
 
 use crate::format::record::PREFIX_MAX;
-use crate::types::LogKind;
+use crate::types::{LogKind, Ordinal};
 
 /// What becomes of a log's entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +39,19 @@ pub enum Behind {
 /// What of each entry a replay needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay {
+    /// Nothing: no machine is rebuilt of it.
+    None,
     /// So many bytes from its beginning, at most [`PREFIX_MAX`].
     Prefix(usize),
+    /// As many bytes from its beginning as it says itself, with its kind: entries begin with [`OWN_HEAD`].
+    Own,
     /// All of it.
     Whole,
 }
+
+/// Bytes with which an entry begins that says itself what a replay needs of it, little-endian: how many bytes
+/// from its beginning u32, its kind u8.
+pub const OWN_HEAD: usize = 5;
 
 /// A snapshot is wanted once as much is journaled as this says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,15 +66,42 @@ impl Replay {
     /// What is replayed of an entry's bytes.
     #[must_use]
     pub fn of(self, bytes: &[u8]) -> &[u8] {
-        &bytes[..self.len_of(bytes.len())]
+        &bytes[..self.len_of(bytes, bytes.len())]
     }
 
-    /// Bytes that are replayed of an entry of `len` bytes.
+    /// Bytes that are replayed of an entry of `len` bytes that begins with these, at least as far as it is
+    /// replayed. One that is too short to say it is replayed whole.
     #[must_use]
-    pub fn len_of(self, len: usize) -> usize {
+    pub fn len_of(self, begin: &[u8], len: usize) -> usize {
         match self {
+            Self::None => 0,
             Self::Prefix(most) => len.min(most),
+            Self::Own => match begin.first_chunk() {
+                Some(own) if begin.len() >= OWN_HEAD => {
+                    let own = usize::try_from(u32::from_le_bytes(*own));
+                    own.map_or(len, |own| own.clamp(OWN_HEAD, len))
+                }
+                _ => len,
+            },
             Self::Whole => len,
+        }
+    }
+
+    /// The kind of an entry that begins with these bytes; 0 where entries do not say it.
+    #[must_use]
+    pub fn kind_of(self, begin: &[u8]) -> u8 {
+        match self {
+            Self::Own if begin.len() >= OWN_HEAD => begin[OWN_HEAD - 1],
+            _ => 0,
+        }
+    }
+
+    /// The first entry that a replay needs where a snapshot holds all below `snapshot`.
+    #[must_use]
+    pub fn from(self, snapshot: Ordinal) -> Ordinal {
+        match self {
+            Self::None => Ordinal(u64::MAX),
+            _ => snapshot,
         }
     }
 }
@@ -146,6 +181,16 @@ impl Classes {
     pub fn with_segments_up_to(self, segment_bytes: u64) -> Self {
         let topic = LogClass {
             segment_bytes,
+            ..self.topic
+        };
+        Self { topic, ..self }
+    }
+
+    /// The same, where this is replayed of what logs with files hold.
+    #[must_use]
+    pub fn with_replay(self, replay: Replay) -> Self {
+        let topic = LogClass {
+            replay,
             ..self.topic
         };
         Self { topic, ..self }

@@ -1,7 +1,7 @@
 //! Faults that the simulator switches on to prove that it would notice them.
 //!
-//! One variant per trap of the storage design, one for snapshots in pieces, one for files that are
-//! renamed, two for a full disk, those for files' lengths and marks, two for logs that are deleted or
+//! One variant per trap of the storage design, one for snapshots in pieces, one for
+//! what is replayed of bulk writes, one for files that are renamed, two for a full disk, those for files' lengths and marks, two for logs that are deleted or
 //! lose their oldest segments, two for what logs of level `memory` forget, those for what the engine
 //! promises readers and producers, and those for what cores promise: of whole requests, of changes, of
 //! what they tell each other, of their stop, and to who waits for memory. A hook is a single
@@ -70,6 +70,8 @@ mutations! {
     LostProducerState = "lost-producer-state",
     /// Trap 17: the ring keeps no reserve for copies and checkpoints.
     NoReserve = "no-reserve",
+    /// Records of what was written in bulk say of no entry what is replayed of it.
+    UntoldReplay = "untold-replay",
     /// Of a snapshot's file only the block that tells what the others are is made durable.
     UnsyncedPieces = "unsynced-pieces",
     /// What the file system refused for want of space counts as done.

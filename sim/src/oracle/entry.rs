@@ -7,7 +7,9 @@ use crate::rng::Rng;
 
 /// Bytes that identify an entry; the rest is filler that follows from them.
 pub const IDENTITY: usize = 40;
-const MAGIC: u64 = 0x4c65_7665_7265_7421;
+/// Most that an entry says is to be replayed of it, bytes: it has to fit the smallest commit.
+const REPLAYED: usize = 600;
+const MAGIC: u64 = 0x4c65_7665;
 
 /// Who an entry says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +29,11 @@ pub struct Identity {
 pub fn build(identity: Identity) -> Bytes {
     assert!(identity.len >= IDENTITY, "an entry holds its identity");
     let mut bytes = BytesMut::with_capacity(identity.len);
+    // So begins an entry that says itself how much of it is replayed: no less than who it is.
+    let most = identity.len.min(REPLAYED) - IDENTITY;
+    let replay = IDENTITY as u64 + Rng::new(!identity.unique).below(most as u64 + 1);
     for word in [
-        MAGIC,
+        MAGIC << 32 | replay,
         identity.log.0,
         identity.ordinal.0,
         identity.unique,
@@ -48,7 +53,7 @@ pub fn identify(bytes: &[u8]) -> Option<Identity> {
         let word = bytes.get(at * 8..at * 8 + 8)?;
         Some(u64::from_le_bytes(word.try_into().ok()?))
     };
-    (word(0)? == MAGIC).then_some(())?;
+    (word(0)? >> 32 == MAGIC).then_some(())?;
     Some(Identity {
         log: LogId(word(1)?),
         ordinal: Ordinal(word(2)?),

@@ -556,7 +556,7 @@ impl Truth {
         }
         let appended = self.entries[first.ordinal.0 as usize..].iter();
         let metas = appended.map(|entry| &entry.meta).take(data.metas.len());
-        if !metas.eq(data.metas.iter()) {
+        if !metas.eq(data.metas.iter().map(|read| &read.meta)) {
             return fail(format!("{:?} is not what is known of them", data.metas));
         }
         let fits = match range {

@@ -65,6 +65,7 @@ impl World {
         self.oracle.recover(self.worst, &found, wall)?;
         let after: u64 = self.oracle.logs().map(|truth| truth.next().0.0).sum();
         self.counters.cut += before - after;
+        self.check_replays(&found)?;
         self.worst = Crash::Kill;
         let mut process = Process::new(recovered.homes);
         let now = self.now();
@@ -89,6 +90,23 @@ impl World {
             self.reinstate(log);
         }
         self.pump()
+    }
+
+    /// Of each entry that is replayed there is as much as the class of its log says.
+    fn check_replays(&self, found: &[Found]) -> Result<(), Violation> {
+        for log in found {
+            let truth = self.oracle.log(log.log);
+            let replay = self.plan.store.classes.of(truth.kind()).replay;
+            for (meta, bytes) in &log.replay {
+                let wanted = replay.of(&truth.entries()[meta.ordinal.0 as usize].bytes);
+                if wanted != bytes {
+                    let (id, got, len) = (log.log, bytes.len(), wanted.len());
+                    let what = format!("{id:?}: {got} bytes of {meta:?} are replayed, not {len}");
+                    return Err(Violation::new(Kind::WrongData, what));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn open_store(&mut self, core: RecoveredCore, now: Now) -> Store<SimPool> {

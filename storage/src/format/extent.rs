@@ -26,6 +26,8 @@ pub struct ExtentSlot {
     pub time: WallMs,
     /// Largest timestamp in it.
     pub max_timestamp: i64,
+    /// How many of its first bytes a replay needs.
+    pub replay: u32,
 }
 
 /// Entries whose bytes stand back to back in a segment, `position..position + length`, but for
@@ -72,6 +74,7 @@ struct RawSlot {
     offsets: U32,
     time: I64,
     max_timestamp: I64,
+    replay: U32,
 }
 
 /// Bytes of an extent record.
@@ -89,8 +92,8 @@ pub struct NewExtent<'a> {
     pub generation: Generation,
     /// Where the first entry begins in the segment.
     pub position: u64,
-    /// Its entries, dense and of one term.
-    pub entries: &'a [EntryMeta],
+    /// Its entries, dense and of one term, and how many of their first bytes a replay needs.
+    pub entries: &'a [(EntryMeta, u32)],
     /// Spans over exactly these entries.
     pub spans: &'a [Span],
     /// The last bytes, from the block boundary on.
@@ -102,7 +105,7 @@ pub struct NewExtent<'a> {
 /// # Panics
 /// If `extent` has no entries.
 pub fn put_extent(out: &mut [u8], log: LogId, kind: LogKind, extent: &NewExtent<'_>) -> usize {
-    let first = extent.entries.first().expect("an extent has entries");
+    let (first, _) = extent.entries.first().expect("an extent has entries");
     let len = extent_len(extent.entries.len(), extent.spans.len(), extent.tail.len());
     let count = |n: usize| U32::new(u32::try_from(n).expect("a commit is smaller"));
     let raw = RawExtent {
@@ -110,7 +113,7 @@ pub fn put_extent(out: &mut [u8], log: LogId, kind: LogKind, extent: &NewExtent<
         first_offset: U64::new(first.first_offset.0),
         segment: U64::new(extent.segment.0),
         position: U64::new(extent.position),
-        length: U64::new(extent.entries.iter().map(|e| u64::from(e.len)).sum()),
+        length: U64::new(extent.entries.iter().map(|(e, _)| u64::from(e.len)).sum()),
         generation: U32::new(extent.generation.0),
         term: U32::new(first.term.0),
         entries: count(extent.entries.len()),
@@ -119,12 +122,13 @@ pub fn put_extent(out: &mut [u8], log: LogId, kind: LogKind, extent: &NewExtent<
     };
     out[..EXTENT_HEADER].copy_from_slice(raw.as_bytes());
     let mut at = EXTENT_HEADER;
-    for entry in extent.entries {
+    for (entry, replay) in extent.entries {
         let slot = RawSlot {
             len: U32::new(entry.len),
             offsets: U32::new(entry.offsets),
             time: I64::new(entry.time.0),
             max_timestamp: I64::new(entry.max_timestamp),
+            replay: U32::new(*replay),
         };
         out[at..at + SLOT_LEN].copy_from_slice(slot.as_bytes());
         at += SLOT_LEN;
@@ -186,12 +190,13 @@ impl<'a> Extent<'a> {
                 offsets: raw.offsets.get(),
                 time: WallMs(raw.time.get()),
                 max_timestamp: raw.max_timestamp.get(),
+                replay: raw.replay.get(),
             }
         })
     }
 
-    /// Its entries in full; `first` is the ordinal of the record.
-    pub fn entries(&self, first: Ordinal) -> impl Iterator<Item = EntryMeta> + use<'a> {
+    /// Its entries in full, and what of each is replayed; `first` is the ordinal of the record.
+    pub fn entries(&self, first: Ordinal) -> impl Iterator<Item = (EntryMeta, u32)> + use<'a> {
         let term = self.term;
         let mut next = (first, self.first_offset);
         self.slots().map(move |slot| {
@@ -205,7 +210,7 @@ impl<'a> Extent<'a> {
                 len: slot.len,
             };
             next = (next.0.plus(1), meta.next_offset());
-            meta
+            (meta, slot.replay)
         })
     }
 
@@ -228,6 +233,9 @@ impl<'a> Extent<'a> {
         let end = self.position + self.length;
         if total != self.length {
             return Err(malformed("extent's entries do not add up"));
+        }
+        if self.slots().any(|slot| slot.replay > slot.len) {
+            return Err(malformed("extent's entries are replayed beyond their end"));
         }
         if self.tail.len() >= BLOCK
             || (self.tail.len() as u64) > self.length

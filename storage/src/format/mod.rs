@@ -19,7 +19,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use crate::io::BLOCK;
 
 /// Version that every structure of this build bears. A reader refuses any other.
-pub const FORMAT_VERSION: u16 = 2;
+pub const FORMAT_VERSION: u16 = 3;
 
 /// Why bytes are not the structure that was expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

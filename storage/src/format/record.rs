@@ -61,7 +61,7 @@ pub enum Record<'a> {
     Prefix {
         /// What is known of it; `len` is that of the whole entry.
         meta: EntryMeta,
-        /// Its first `min(len, PREFIX_MAX)` bytes.
+        /// As many of its first bytes as its class replays.
         prefix: &'a [u8],
     },
 }
@@ -219,13 +219,13 @@ pub fn put_entry(
     len
 }
 
-/// Bytes of a prefix record of an entry with `len` bytes.
+/// Bytes of a prefix record with so many bytes of its entry.
 #[must_use]
-pub fn prefix_len(len: usize) -> usize {
-    PREFIX_HEADER + len.min(PREFIX_MAX)
+pub const fn prefix_len(len: usize) -> usize {
+    PREFIX_HEADER + len
 }
 
-/// Writes a prefix record; `prefix` may be the whole entry or its start.
+/// Writes a prefix record; `prefix` is what is replayed of the entry.
 pub fn put_prefix(
     out: &mut [u8],
     log: LogId,
@@ -233,11 +233,15 @@ pub fn put_prefix(
     meta: &EntryMeta,
     prefix: &[u8],
 ) -> usize {
-    let len = prefix_len(meta.len as usize);
+    assert!(
+        prefix.len() <= meta.len as usize,
+        "no more of an entry than there is"
+    );
+    let len = prefix_len(prefix.len());
     let raw = raw_entry(PREFIX, log, kind, meta, len);
     out[..ENTRY_HEADER].copy_from_slice(raw.as_bytes());
     out[ENTRY_HEADER..PREFIX_HEADER].copy_from_slice(&meta.len.to_le_bytes());
-    out[PREFIX_HEADER..len].copy_from_slice(&prefix[..len - PREFIX_HEADER]);
+    out[PREFIX_HEADER..len].copy_from_slice(prefix);
     len
 }
 
@@ -424,7 +428,7 @@ fn decode_prefix(bytes: &[u8]) -> Result<Record<'_>, FormatError> {
         .split_first_chunk()
         .ok_or_else(|| malformed("prefix too short"))?;
     let len = u32::from_le_bytes(*len) as usize;
-    if prefix.len() != len.min(PREFIX_MAX) {
+    if prefix.len() > len {
         return Err(malformed("prefix of wrong length"));
     }
     let meta = meta(raw, len)?;

@@ -103,13 +103,13 @@ fn body() -> Vec<u8> {
     put(snapshot_len(&file), &|out| {
         put_snapshot(out, LOG, LogKind::Topic, Ordinal(9), &file)
     });
-    put(prefix_len(100), &|out| {
+    put(prefix_len(64), &|out| {
         put_prefix(out, LOG, LogKind::Topic, &meta(40, 100), &[9; 64])
     });
     put(entry_len(5), &|out| {
         put_entry(out, LOG, LogKind::Topic, &meta(41, 5), b"entry")
     });
-    let entries = [meta(42, 4000), meta(43, 200)];
+    let entries = [(meta(42, 4000), 64), (meta(43, 200), 200)];
     let extent = NewExtent {
         segment: Ordinal(40),
         generation: Generation(3),
@@ -275,7 +275,7 @@ fn every_kind_of_record_comes_back_as_it_was() {
         panic!("an extent");
     };
     let entries: Vec<_> = extent.entries(records[5].ordinal).collect();
-    assert_eq!(entries, [meta(42, 4000), meta(43, 200)]);
+    assert_eq!(entries, [(meta(42, 4000), 64), (meta(43, 200), 200)]);
     assert_eq!(extent.boundary(), BLOCK as u64);
     assert_eq!(extent.spans().count(), 2);
     assert_eq!(records[6].record, Record::End);

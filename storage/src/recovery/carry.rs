@@ -166,7 +166,7 @@ pub(crate) async fn write<P: BufPool>(
     };
     let mut recovered = begin(writer, (id, log), checkpoint).await?;
     if let (Some((ordinal, at)), Some(mut state)) = (log.snapshot, loaded.state) {
-        if log.kind.class().files && mutated(mutation, Mutation::LostProducerState) {
+        if log.class.files && mutated(mutation, Mutation::LostProducerState) {
             state = Bytes::new();
         }
         put_snapshot(writer, (id, log.kind), (ordinal, at), state, &mut recovered).await?;
@@ -174,9 +174,7 @@ pub(crate) async fn write<P: BufPool>(
     for (entry, bytes) in loaded.replayed {
         let meta = &entry.meta;
         let put = |out: &mut [u8]| record::put_prefix(out, id, log.kind, meta, &bytes);
-        let seq = writer
-            .push(record::prefix_len(meta.len as usize), put)
-            .await?;
+        let seq = writer.push(record::prefix_len(bytes.len()), put).await?;
         let first = recovered.replay_commits.map_or(seq, |(first, _)| first);
         recovered.replay_commits = Some((first, seq));
         recovered.replay.push((entry.meta, bytes));
@@ -186,8 +184,8 @@ pub(crate) async fn write<P: BufPool>(
         let put = |out: &mut [u8]| record::put_entry(out, id, log.kind, meta, &bytes);
         let seq = writer.push(record::entry_len(bytes.len()), put).await?;
         if entry.meta.ordinal >= log.replay_from() {
-            let wanted = log.kind.class().replay.len_of(bytes.len());
-            recovered.replay.push((entry.meta, bytes.slice(..wanted)));
+            let replayed = bytes.slice(..entry.replay as usize);
+            recovered.replay.push((entry.meta, replayed));
         }
         recovered.tail.push((entry.meta, bytes, seq));
     }
@@ -203,7 +201,7 @@ pub(crate) fn loss(id: LogId, log: &OldLog, error: &RecoveryError) -> Option<Str
             file,
             position,
             what,
-        } if log.kind.class().files && file.dir() == Dir::Log(id) => Some(format!(
+        } if log.class.files && file.dir() == Dir::Log(id) => Some(format!(
             "{file} at byte {position}: {what}; it counts, and what it held is nowhere else. Put \
              the file back as it was and start again, or delete the topic. Until then nothing \
              of the partition is changed"
@@ -264,7 +262,7 @@ pub(crate) async fn keep<P: BufPool>(
             }
             Source::Inline { .. } | Source::Prefix { .. } => {
                 let bytes = sources.replayed(id, log, entry).await?;
-                let mut record = vec![0; record::prefix_len(entry.meta.len as usize)];
+                let mut record = vec![0; record::prefix_len(bytes.len())];
                 record::put_prefix(&mut record, id, log.kind, &entry.meta, &bytes);
                 Bytes::from(record)
             }

@@ -271,7 +271,9 @@ impl<P: BufPool> Early<P> {
             self.io.run(Op::MakeDir(Dir::Log(id))).await?;
         }
         let log = self.logs.entry(id).or_default();
-        for meta in gather.inline(id) {
+        let (class, metas) = gather.inline(id);
+        let cut = class.map_or(self.cut, |class| self.cut.within(&class));
+        for meta in metas {
             let key = (meta.ordinal, meta.term);
             let Some(bytes) = gather.pieces.take_whole(id, key, meta.len as usize) else {
                 continue;
@@ -286,7 +288,7 @@ impl<P: BufPool> Early<P> {
             let open = match &mut log.open {
                 Some(open) => open,
                 None => {
-                    let begun = SegmentWriter::begin(self.io.clone(), id, &meta, self.cut).await?;
+                    let begun = SegmentWriter::begin(self.io.clone(), id, &meta, cut).await?;
                     log.open.insert(begun)
                 }
             };

@@ -10,6 +10,7 @@ use super::RecoveryError;
 use super::boot::Boot;
 use super::journal::Journal;
 use super::pieces::{Pieces, Spot};
+use crate::class::LogClass;
 use crate::format::commit::{CommitHeader, RingPosition};
 use crate::format::index::Span;
 use crate::format::record::{Checkpoint, LogRecord, Record, Records, SnapshotState};
@@ -51,6 +52,8 @@ impl Source {
 pub(crate) struct Found {
     pub(crate) meta: EntryMeta,
     pub(crate) source: Source,
+    /// How many of its first bytes a replay needs.
+    pub(crate) replay: u32,
 }
 
 /// An extent record, without its entries.
@@ -89,6 +92,7 @@ pub(crate) enum SnapshotAt {
 #[derive(Clone, Debug)]
 pub(crate) struct OldLog {
     pub(crate) kind: LogKind,
+    pub(crate) class: LogClass,
     pub(crate) core: CoreId,
     pub(crate) slot: SlotId,
     pub(crate) start: (Ordinal, Offset),
@@ -111,14 +115,15 @@ impl OldLog {
 
     /// The first ordinal that the machine's replay needs.
     pub(crate) fn replay_from(&self) -> Ordinal {
-        self.snapshot.map_or(Ordinal(0), |(ordinal, _)| ordinal)
+        let snapshot = self.snapshot.map(|(ordinal, _)| ordinal);
+        self.class.replay.from(snapshot.unwrap_or_default())
     }
 
     /// Whether files hold something of it that is still to be kept.
     pub(crate) fn has_files(&self) -> bool {
         let (_, above) = self.entries.split_at(self.index_of(self.checkpoint.0));
         let extent = |entry: &Found| matches!(entry.source, Source::Extent { .. });
-        self.kind.class().files && (self.start.0 < self.checkpoint.0 || above.iter().any(extent))
+        self.class.files && (self.start.0 < self.checkpoint.0 || above.iter().any(extent))
     }
 
     /// The next ordinal and offset.
@@ -135,6 +140,7 @@ impl OldLog {
 /// What is read of one log before it is checked.
 struct Draft {
     kind: LogKind,
+    class: LogClass,
     core: CoreId,
     checkpoint: Option<Checkpoint>,
     snapshot: Option<(Ordinal, SnapshotAt)>,
@@ -197,8 +203,10 @@ impl Gather {
         end: u32,
         record: &LogRecord<'_>,
     ) -> Result<(), &'static str> {
+        let class = self.pieces.class_of(record.kind);
         let draft = self.drafts.entry(record.log).or_insert_with(|| Draft {
             kind: record.kind,
+            class,
             core: commit.core,
             checkpoint: None,
             snapshot: None,
@@ -229,24 +237,35 @@ impl Gather {
                 draft.entries.push(Found {
                     meta: *meta,
                     source,
+                    replay: of_entry(class.replay.of(bytes).len()),
                 });
             }
             Record::Prefix { meta, prefix } => {
                 pieces.prefix(id, kind, (meta.ordinal, meta.term), spot(prefix));
                 let offset = back(prefix.len());
                 let source = Source::Prefix { commit, offset };
+                if class.replay.len_of(prefix, meta.len as usize) != prefix.len() {
+                    return Err(
+                        "of the beginning of an entry there is more or less than is replayed",
+                    );
+                }
                 draft.entries.push(Found {
                     meta: *meta,
                     source,
+                    replay: of_entry(prefix.len()),
                 });
             }
             Record::Extent(extent) => {
                 let index = u32::try_from(draft.extents.len()).expect("fewer than commits' bytes");
                 let mut position = extent.position;
-                for meta in extent.entries(record.ordinal) {
+                for (meta, replay) in extent.entries(record.ordinal) {
                     let source = Source::Extent { index, position };
                     position += u64::from(meta.len);
-                    draft.entries.push(Found { meta, source });
+                    draft.entries.push(Found {
+                        meta,
+                        source,
+                        replay,
+                    });
                 }
                 self.tailed_extents += u64::from(!extent.tail.is_empty());
                 let last = record.ordinal.plus(extent.entry_count() as u64 - 1);
@@ -310,10 +329,10 @@ impl Gather {
     }
 
     /// The entries of a log that stood in the journal so far, in order, each once; none below what
-    /// is known to be in segments.
-    pub(crate) fn inline(&self, id: LogId) -> Vec<EntryMeta> {
+    /// is known to be in segments. Its class, if it is known.
+    pub(crate) fn inline(&self, id: LogId) -> (Option<LogClass>, Vec<EntryMeta>) {
         let Some(draft) = self.drafts.get(&id) else {
-            return Vec::new();
+            return (None, Vec::new());
         };
         let passed = draft
             .checkpoint
@@ -325,7 +344,7 @@ impl Gather {
         let mut metas: Vec<EntryMeta> = inline.map(|entry| entry.meta).collect();
         metas.sort_by_key(|meta| (meta.ordinal, std::cmp::Reverse(meta.term)));
         metas.dedup_by_key(|meta| meta.ordinal);
-        metas
+        (Some(draft.class), metas)
     }
 
     /// Checks every log and sorts its entries. Deleted logs are left out
@@ -357,6 +376,10 @@ impl Gather {
     }
 }
 
+fn of_entry(len: usize) -> u32 {
+    u32::try_from(len).expect("no more of an entry than its length")
+}
+
 /// One log from its records.
 fn join(draft: Draft) -> Result<OldLog, String> {
     let point = draft.checkpoint.ok_or("its checkpoint record is missing")?;
@@ -366,11 +389,12 @@ fn join(draft: Draft) -> Result<OldLog, String> {
     } else {
         point.upto
     };
-    if let (false, Some((ordinal, _))) = (draft.kind.class().files, draft.snapshot) {
+    if let (false, Some((ordinal, _))) = (draft.class.files, draft.snapshot) {
         checkpoint.0 = checkpoint.0.max(ordinal);
     }
     let mut log = OldLog {
         kind: draft.kind,
+        class: draft.class,
         core: draft.core,
         slot: point.slot,
         start: point.start,
@@ -430,7 +454,7 @@ fn settle(mut entries: Vec<Found>, from: Ordinal) -> Result<Vec<Found>, String> 
 fn check_dense(log: &OldLog, from: Ordinal) -> Result<(), String> {
     let mut expected = from;
     let mut offset: Option<Offset> = None;
-    for Found { meta, source } in &log.entries {
+    for Found { meta, source, .. } in &log.entries {
         if meta.ordinal != expected {
             return Err(format!("entry {expected} is missing"));
         }
@@ -446,7 +470,8 @@ fn check_dense(log: &OldLog, from: Ordinal) -> Result<(), String> {
         expected = expected.plus(1);
         offset = Some(meta.next_offset());
     }
-    let known = log.checkpoint.0.max(log.replay_from());
+    let snapshot = log.snapshot.map(|(ordinal, _)| ordinal);
+    let known = log.checkpoint.0.max(snapshot.unwrap_or_default());
     if expected < known {
         return Err(format!("entry {expected} is missing"));
     }

@@ -60,6 +60,7 @@ use plan::Plan;
 use progress::Watch;
 use spill::Cut;
 
+use crate::class::Classes;
 use crate::format::commit::JournalId;
 use crate::format::superblock::{Geometry, Superblock};
 use crate::io::{BLOCK, BufPool, Dir, FileName, IoErrorKind, Op};
@@ -88,6 +89,8 @@ pub struct RecoveryConfig {
     /// Bytes of the file system that are left alone: of these a start takes only what the records of the
     /// old generation need. 0: none.
     pub floor_bytes: u64,
+    /// What logs of each kind are like.
+    pub classes: Classes,
     /// The rule to break; only heeded with the cargo feature `mutations`.
     pub mutation: Option<Mutation>,
 }
@@ -108,6 +111,7 @@ impl Default for RecoveryConfig {
             span_bytes: 32 << 10,
             cache_bytes: 64 << 20,
             floor_bytes: 256 << 20,
+            classes: Classes::default(),
             mutation: None,
         }
     }
@@ -167,7 +171,7 @@ async fn attempt<P: BufPool>(
     // Most logs of a broker with very many have never had a file.
     let folders = boot::list_logs(&io).await?;
     let mut early = Early::new(io.clone(), cut);
-    let kept = Pieces::new(config.cache_bytes);
+    let kept = Pieces::new(config.cache_bytes, config.classes);
     // A first start that was cut off has nothing to be damaged.
     let mut flaws = match &boot.current {
         Some(_) => boot.flaws.clone(),

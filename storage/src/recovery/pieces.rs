@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::gather::CommitAt;
-use crate::format::record::{Checkpoint, PREFIX_MAX};
+use crate::class::{Classes, LogClass};
+use crate::format::record::Checkpoint;
 use crate::types::{LogId, LogKind, Ordinal, Term};
 
 /// What a kept piece costs beside its bytes.
@@ -61,7 +62,7 @@ impl Piece {
 /// What is kept of one log.
 #[derive(Debug)]
 struct LogPieces {
-    kind: LogKind,
+    class: LogClass,
     pieces: BTreeMap<Key, Piece>,
     /// Entries below are not needed whole, those of a topic.
     checkpoint: Ordinal,
@@ -81,6 +82,7 @@ pub(crate) struct Spot<'a> {
 /// The pieces of all logs.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
+    classes: Classes,
     logs: BTreeMap<LogId, LogPieces>,
     held: usize,
     /// Bytes from which on some leave memory; 0: nothing is kept at all.
@@ -91,20 +93,27 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     /// Keeps up to `limit` bytes in memory, and a little more until some of it is written.
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize, classes: Classes) -> Self {
         Self {
+            classes,
             limit,
             bar: limit,
             ..Self::default()
         }
     }
 
+    /// What logs of a kind are like.
+    pub(crate) fn class_of(&self, kind: LogKind) -> LogClass {
+        self.classes.of(kind)
+    }
+
     fn log(&mut self, id: LogId, kind: LogKind) -> &mut LogPieces {
+        let class = self.classes.of(kind);
         self.logs.entry(id).or_insert_with(|| LogPieces {
-            kind,
+            class,
             pieces: BTreeMap::new(),
             checkpoint: Ordinal(0),
-            replay_from: Ordinal(0),
+            replay_from: class.replay.from(Ordinal(0)),
             snapshot: None,
         })
     }
@@ -132,11 +141,10 @@ impl Pieces {
         (ordinal, term): (Ordinal, Term),
         spot: Spot<'_>,
     ) {
+        let class = self.classes.of(kind);
         let log = self.logs.get(&id);
-        let known = log.map_or((Ordinal(0), Ordinal(0)), |log| {
-            (log.checkpoint, log.replay_from)
-        });
-        let class = kind.class();
+        let unknown = (Ordinal(0), class.replay.from(Ordinal(0)));
+        let known = log.map_or(unknown, |log| (log.checkpoint, log.replay_from));
         // A copy of what a checkpoint has passed already is replayed, if at all.
         let (is_passed, is_replayed) = (class.files && ordinal < known.0, ordinal >= known.1);
         let wanted = match (is_passed, is_replayed) {
@@ -183,7 +191,7 @@ impl Pieces {
         let Some(log) = self.logs.get_mut(&id) else {
             return;
         };
-        if !log.kind.class().files || upto <= log.checkpoint {
+        if !log.class.files || upto <= log.checkpoint {
             return;
         }
         let from = std::mem::replace(&mut log.checkpoint, upto);
@@ -192,7 +200,9 @@ impl Pieces {
         for (&key, piece) in log.pieces.range_mut(passed) {
             let wanted = match key.2 {
                 Part::Tail => 0,
-                Part::Prefix | Part::Whole if key.0 >= log.replay_from => PREFIX_MAX,
+                Part::Prefix | Part::Whole if key.0 >= log.replay_from => {
+                    log.class.replay.of(&piece.bytes).len()
+                }
                 Part::Prefix | Part::Whole => 0,
             };
             match wanted {
@@ -211,7 +221,7 @@ impl Pieces {
         let log = self.log(id, kind);
         let gone = log.snapshot.take();
         log.replay_from = log.replay_from.max(ordinal);
-        let below = match kind.class().files {
+        let below = match log.class.files {
             true => log.checkpoint.min(log.replay_from),
             false => log.replay_from,
         };
@@ -275,9 +285,10 @@ impl Pieces {
 
     /// The logs with files and with entries whose bytes could leave memory, those with most first.
     pub(crate) fn largest(&self) -> Vec<LogId> {
-        let with_files = self.logs.iter().filter(|(_, log)| log.kind.class().files);
+        let with_files = self.logs.iter().filter(|(_, log)| log.class.files);
         let gains = with_files.map(|(id, log)| {
-            let longer = |piece: &Piece| piece.bytes.len().saturating_sub(PREFIX_MAX);
+            let replay = log.class.replay;
+            let longer = |piece: &Piece| piece.bytes.len() - replay.of(&piece.bytes).len();
             let gain: usize = log.pieces.values().map(longer).sum();
             (std::cmp::Reverse(gain), *id)
         });
@@ -302,7 +313,7 @@ impl Pieces {
         let whole = piece.bytes.clone();
         self.held -= match ordinal < log.replay_from {
             true => log.forget(vec![key]),
-            false => piece.shorten(PREFIX_MAX),
+            false => piece.shorten(log.class.replay.of(&whole).len()),
         };
         Some(whole)
     }

@@ -86,7 +86,7 @@ fn grow_for(geometry: &mut Geometry, need: u64) {
 /// More files, until the largest entry of a machine log, which has no segments to go to, fits a
 /// commit, if the declared bound allows it.
 fn grow_for_machines(geometry: &mut Geometry, logs: &BTreeMap<LogId, OldLog>) {
-    let without_files = logs.values().filter(|log| !log.kind.class().files);
+    let without_files = logs.values().filter(|log| !log.class.files);
     let entries = without_files.flat_map(|log| &log.entries);
     let largest = entries
         .map(|entry| entry_len(entry.meta.len as usize))
@@ -105,7 +105,7 @@ fn must_spill(log: &OldLog, largest: usize, threshold: u64) -> Result<bool, u64>
     let misfit = tail
         .iter()
         .find(|e| entry_len(e.meta.len as usize) > largest);
-    match (log.kind.class().files, misfit) {
+    match (log.class.files, misfit) {
         (false, Some(entry)) => Err(entry.meta.ordinal.0),
         (false, None) => Ok(false),
         (true, misfit) => {
@@ -141,7 +141,7 @@ fn relieve(
         let now = journal_bytes(log, spill);
         need += now;
         let after = journal_bytes(log, true);
-        if !spill && log.kind.class().files && now >= after + BLOCK as u64 {
+        if !spill && log.class.files && now >= after + BLOCK as u64 {
             candidates.push((now - after, *id));
         }
     }
@@ -169,7 +169,7 @@ fn journal_bytes(log: &OldLog, spill: bool) -> u64 {
     let mut bytes = CHECKPOINT_LEN + snapshot;
     let below = if spill { log.entries.len() } else { checkpoint };
     for entry in log.entries.get(replay..below).unwrap_or_default() {
-        bytes += prefix_len(entry.meta.len as usize);
+        bytes += prefix_len(entry.replay as usize);
     }
     for entry in &log.entries[below.max(checkpoint).min(log.entries.len())..] {
         bytes += entry_len(entry.meta.len as usize);

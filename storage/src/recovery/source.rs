@@ -14,7 +14,6 @@ use super::journal::Journal;
 use super::pieces::{Key as PieceKey, Part, Pieces};
 use super::task::{CHUNK, Io};
 use crate::checksum::append;
-use crate::class::Replay;
 use crate::format::commit::COMMIT_HEADER;
 use crate::format::index::Span;
 use crate::format::snapshot::{self, SNAPSHOT_HEADER, SnapshotId, StateSum};
@@ -215,19 +214,17 @@ impl<P: BufPool> Sources<P> {
         log: &OldLog,
         entry: &Found,
     ) -> Result<Bytes, RecoveryError> {
-        let replay = log.kind.class().replay;
-        let wanted = replay.len_of(entry.meta.len as usize);
-        let bytes = match (replay, entry.source) {
-            (Replay::Whole, _) => self.entry(id, log, entry).await?,
-            (Replay::Prefix(_), Source::Prefix { commit, offset }) => {
+        let wanted = entry.replay as usize;
+        let bytes = match entry.source {
+            Source::Prefix { commit, offset } => {
                 let key = (entry.meta.ordinal, entry.meta.term, Part::Prefix);
                 self.piece((id, key), commit, offset, wanted).await?
             }
-            (Replay::Prefix(_), Source::Inline { commit, offset }) => {
+            Source::Inline { commit, offset } => {
                 let key = (entry.meta.ordinal, entry.meta.term, Part::Whole);
                 self.piece((id, key), commit, offset, wanted).await?
             }
-            (Replay::Prefix(_), _) => self.entry(id, log, entry).await?.slice(..wanted),
+            Source::Extent { .. } => self.entry(id, log, entry).await?.slice(..wanted),
         };
         Ok(Bytes::copy_from_slice(&bytes))
     }

@@ -12,6 +12,7 @@ use super::gather::OldLog;
 use super::source::Sources;
 use super::task::{CHUNK, Io};
 use crate::checksum::append;
+use crate::class::LogClass;
 use crate::format::index::{IndexBlock, SPANS_PER_BLOCK, Span, encode_block};
 use crate::format::{crc, round_down};
 use crate::io::{BLOCK, BufPool, Dir, FileName, Op};
@@ -26,6 +27,17 @@ pub(crate) struct Cut {
     pub(crate) segment_bytes: u64,
     /// Bytes that a span aims at.
     pub(crate) span_bytes: u32,
+}
+
+impl Cut {
+    /// How those of logs of this class are cut.
+    pub(crate) fn within(self, class: &LogClass) -> Self {
+        let segment_bytes = self.segment_bytes.min(class.segment_bytes);
+        Self {
+            segment_bytes,
+            ..self
+        }
+    }
 }
 
 /// What a spilled log leaves behind.
@@ -50,6 +62,7 @@ pub(crate) async fn spill<P: BufPool>(
     cut: Cut,
     mut early: EarlyLog<P>,
 ) -> Result<Spilled, RecoveryError> {
+    let cut = cut.within(&log.class);
     io.run(Op::MakeDir(Dir::Log(id))).await?;
     let mut spilled = Spilled {
         segments: early.count(),

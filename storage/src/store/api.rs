@@ -147,7 +147,16 @@ pub struct ReadData {
     pub next: Option<Place>,
     /// What is known of each entry, one to a chunk, if it was read by ordinals and memory had them;
     /// else none.
-    pub metas: Vec<EntryMeta>,
+    pub metas: Vec<ReadMeta>,
+}
+
+/// What is known of an entry that was read by its ordinal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadMeta {
+    /// Where it stands, of which term and time, and how long it is.
+    pub meta: EntryMeta,
+    /// Its kind, where entries of its log say it: [`Replay::Own`](crate::class::Replay::Own); else 0.
+    pub kind: u8,
 }
 
 /// Why a read gave nothing.

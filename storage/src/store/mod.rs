@@ -34,7 +34,7 @@ mod turn;
 
 pub use api::{
     AppendError, DiskSpace, Event, Frontiers, LogStats, NewEntry, Place, ReadData, ReadError,
-    ReadOutcome, ReadRange, ReadToken, StoreStats, TimeFound, TimeOutcome,
+    ReadMeta, ReadOutcome, ReadRange, ReadToken, StoreStats, TimeFound, TimeOutcome,
 };
 pub use config::{LogSettings, StoreConfig};
 pub use log::own::SMALL_ENTRY;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::{Checker, Inspect};
+use crate::class::Classes;
 use crate::format::commit::RingPosition;
 use crate::format::mark::Mark;
 use crate::format::record::{Record, Records, SnapshotState};
@@ -38,7 +39,7 @@ impl Seen {
         Self {
             records: Vec::new(),
             refused: BTreeMap::new(),
-            tails: Pieces::new(cache),
+            tails: Pieces::new(cache, Classes::default()),
         }
     }
 

@@ -74,11 +74,15 @@ pub(super) fn bulk(
     let begin = usize::try_from(position).unwrap();
     content.resize(begin, 0);
     content.extend_from_slice(&bytes[..in_file]);
+    let replay = LogKind::Topic.class().replay;
+    let whole = payload(LOG, range.start, len);
+    let replayed = u32::try_from(replay.of(&whole).len()).unwrap();
+    let told: Vec<_> = entries.iter().map(|meta| (*meta, replayed)).collect();
     let extent = NewExtent {
         segment: Ordinal(0),
         generation: Generation(1),
         position,
-        entries: &entries,
+        entries: &told,
         spans: &spans,
         tail: &bytes[in_file..],
     };

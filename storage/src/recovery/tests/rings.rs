@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::disk::Disk;
+use crate::class::Classes;
 use crate::format::commit::{
     COMMIT_HEADER, CommitHeader, FIRST_SEQ, JournalId, RingPosition, commit_len, seal,
 };
@@ -34,6 +35,7 @@ pub(crate) fn config(cores: u16) -> RecoveryConfig {
         span_bytes: 3000,
         cache_bytes: 64 << 10,
         floor_bytes: 0,
+        classes: Classes::default(),
         mutation: None,
     }
 }

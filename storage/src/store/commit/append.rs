@@ -2,7 +2,7 @@
 //! to it. Nothing is written here.
 
 use crate::checksum::{WORTH_JOINING, crc};
-use crate::format::record::entry_len;
+use crate::format::record::{entry_len, prefix_len};
 use crate::io::BufPool;
 use crate::store::Store;
 use crate::store::api::{AppendError, NewEntry};
@@ -49,7 +49,12 @@ impl<P: BufPool> Store<P> {
         if len > self.config.max_entry_bytes {
             return Err(AppendError::TooLarge);
         }
-        if !state.class.files && entry_len(len) > self.journal.ring.record_limit() {
+        // What is replayed of it has to fit a commit, whatever becomes of the rest.
+        let least = match state.class.files {
+            true => prefix_len(state.class.replay.of(&entry.bytes).len()),
+            false => entry_len(len),
+        };
+        if least > self.journal.ring.record_limit() {
             return Err(AppendError::TooLarge);
         }
         let level = level.min(state.settings.level);

@@ -238,7 +238,8 @@ impl<P: BufPool> Store<P> {
                     let mut len = 0;
                     for entry in log.tail.entries(*first, *end) {
                         let out = &mut body[at + len..];
-                        len += put_prefix(out, log.id, log.kind, &entry.meta, &entry.bytes);
+                        let replayed = log.class.replay.of(&entry.bytes);
+                        len += put_prefix(out, log.id, log.kind, &entry.meta, replayed);
                     }
                     len
                 }

@@ -277,10 +277,11 @@ impl<P: BufPool> Store<P> {
                 // never held: a snapshot of theirs is under way.
                 _ if first < log.tail_first() => continue,
                 _ if held => {
+                    let replay = log.class.replay;
                     let lens = log
                         .tail
                         .entries(first, end)
-                        .map(|e| prefix_len(e.bytes.len()));
+                        .map(|e| prefix_len(replay.of(&e.bytes).len()));
                     let log = key;
                     (Planned::Prefixes { log, first, end }, lens.sum(), entries)
                 }

@@ -228,11 +228,15 @@ impl LogState {
     /// Entries below this need no journal: segments hold them (or they lie below the start), and
     /// no replay needs them.
     pub(crate) fn journal_floor(&self) -> Ordinal {
-        let snapshot = self.snapshots.ordinal();
         match self.class.files {
-            true => snapshot.min(self.data_floor()),
-            false => snapshot,
+            true => self.replay_floor().min(self.data_floor()),
+            false => self.snapshots.ordinal(),
         }
+    }
+
+    /// Entries below this need no replay.
+    pub(crate) fn replay_floor(&self) -> Ordinal {
+        self.class.replay.from(self.snapshots.ordinal())
     }
 
     /// Entries below this are in segments or below the start.

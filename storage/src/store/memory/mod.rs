@@ -122,7 +122,7 @@ impl<P: BufPool> Store<P> {
     /// are more that could go.
     fn evict(&mut self, key: LogKey, budget: usize) -> bool {
         let log = &mut self.logs[key];
-        let replay = log.snapshots.ordinal().0;
+        let replay = log.replay_floor().0;
         // What is not durable is not read from segments; see `visible`.
         let bound = log.segmented.flushed.0.min(log.at.durable.0).0.min(replay);
         let over = self.memory.bytes().saturating_sub(budget);

@@ -13,7 +13,7 @@ use crate::format::segments::SegmentId;
 use crate::io::BufPool;
 use crate::store::Store;
 use crate::store::api::{
-    Event, Place, ReadData, ReadError, ReadOutcome, ReadRange, ReadToken, TimeFound,
+    Event, Place, ReadData, ReadError, ReadMeta, ReadOutcome, ReadRange, ReadToken, TimeFound,
 };
 use crate::store::journal::ring::LogKey;
 use crate::store::log::LogState;
@@ -541,7 +541,10 @@ impl LogState {
             data.first.get_or_insert(place(entry.meta.place()));
             data.next = Some(place(entry.meta.next_place()));
             if by_ordinal {
-                data.metas.push(entry.meta);
+                data.metas.push(ReadMeta {
+                    meta: entry.meta,
+                    kind: self.class.replay.kind_of(&entry.bytes),
+                });
             }
         }
         data

@@ -174,8 +174,8 @@ impl<P: BufPool> Store<P> {
         if log.removal.is_some() || log.job_waits_for_space() {
             return Fate::Leave;
         }
-        let snapshot = log.snapshots.ordinal().0;
-        if !log.class.files || snapshot < log.data_floor().0 || left.held {
+        let replay = log.replay_floor();
+        if !log.class.files || replay < log.data_floor() || left.held {
             self.ask_snapshot(key);
         }
         let log = &self.logs[key];

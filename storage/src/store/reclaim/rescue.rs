@@ -198,7 +198,11 @@ impl<P: BufPool> Store<P> {
                 bytes += match (&run.record, held) {
                     (Some(record), false) => record.len(),
                     (None, false) => entries.map(|e| entry_len(e.bytes.len())).sum(),
-                    (_, true) => entries.map(|e| prefix_len(e.bytes.len())).sum(),
+                    (_, true) => {
+                        let replay = log.class.replay;
+                        let lens = entries.map(|e| prefix_len(replay.of(&e.bytes).len()));
+                        lens.sum()
+                    }
                 };
             }
             found.bytes += bytes;
@@ -278,6 +282,7 @@ impl LogState {
     fn after_control(&self) -> After {
         let pending = self.placeable_snapshot().map(|pending| pending.ordinal);
         let snapshot = pending.unwrap_or_default().max(self.snapshots.ordinal());
+        let replay = self.class.replay.from(snapshot);
         let data = match (self.is_lost(), self.class.files) {
             (true, _) => Ordinal(0),
             (false, true) => self
@@ -288,7 +293,7 @@ impl LogState {
         };
         After {
             data,
-            journal: snapshot.min(data),
+            journal: replay.min(data),
         }
     }
 

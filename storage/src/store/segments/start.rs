@@ -12,11 +12,12 @@ use crate::store::Store;
 use crate::store::journal::ring::LogKey;
 use crate::store::log::LogState;
 use crate::store::log::placing::Way;
+use crate::store::log::tail::TailEntry;
 use crate::store::segments::files::{Files, Given, Segment, Writer};
 use crate::store::segments::job::{Job, Kind, Stage};
 use crate::store::segments::job_step::JobStep;
 use crate::store::segments::spans;
-use crate::types::{EntryMeta, Ordinal};
+use crate::types::Ordinal;
 
 /// Pending spans from which a bulk job writes the index too.
 const SPANS_TO_FLUSH: usize = SPANS_PER_BLOCK;
@@ -213,7 +214,16 @@ impl<P: BufPool> Store<P> {
                 spans::cut(log.tail.entries(from, to), span_target, |span| {
                     own.push(span)
                 });
-                let metas: Vec<EntryMeta> = log.tail.entries(from, to).map(|e| e.meta).collect();
+                let replay = log.class.replay;
+                let untold = mutated(self.config.mutation, Mutation::UntoldReplay);
+                let told = |entry: &TailEntry| {
+                    let replayed = match untold {
+                        true => 0,
+                        false => replay.of(&entry.bytes).len(),
+                    };
+                    (entry.meta, u32::try_from(replayed).expect("part of it"))
+                };
+                let metas: Vec<_> = log.tail.entries(from, to).map(told).collect();
                 let tail = log.tail.bytes_between(stop.min(end), end, (base, to));
                 has_tail = !tail.is_empty();
                 let mut record = vec![0; extent_len(metas.len(), own.len(), tail.len())];

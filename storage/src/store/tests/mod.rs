@@ -11,6 +11,7 @@ mod no_space;
 mod parts;
 mod reading;
 mod removal;
+mod replay;
 mod reserve;
 mod retention;
 mod slices;

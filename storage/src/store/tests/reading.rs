@@ -442,7 +442,7 @@ fn a_log_is_read_by_ordinals_as_by_offsets_and_says_where_to_go_on() {
             }
         }
         let metas: Vec<_> = by_ordinals.iter().flat_map(|data| &data.metas).collect();
-        assert_eq!(metas.last().unwrap().ordinal.plus(1), end.0);
+        assert_eq!(metas.last().unwrap().meta.ordinal.plus(1), end.0);
         assert!(by_offsets.iter().all(|data| data.metas.is_empty()));
         assert!(by_ordinals[0].metas.is_empty(), "a segment does not say");
     }
@@ -482,7 +482,7 @@ fn a_log_without_offsets_is_read_by_ordinals() {
     let told: Vec<_> = data
         .metas
         .iter()
-        .map(|meta| (meta.ordinal.0, meta.len))
+        .map(|read| (read.meta.ordinal.0, read.meta.len))
         .collect();
     assert_eq!(told, [(2, 100), (3, 100)]);
     let outside = world

@@ -96,6 +96,7 @@ impl World {
         let mut recovery = RecoveryConfig {
             salt: seed,
             floor_bytes: config.disk_floor_bytes,
+            classes: config.classes,
             ..RecoveryConfig::default()
         };
         recovery.geometry.file_bytes = 32 << 10;
@@ -212,7 +213,17 @@ impl World {
     ) -> Result<Ordinal, AppendError> {
         let next = self.store.frontiers(log).expect("log exists").ordered.1;
         let word = (log.0 << 40 | next.0).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let bytes: Bytes = word.to_le_bytes().into_iter().cycle().take(len).collect();
+        let bytes = word.to_le_bytes().into_iter().cycle().take(len);
+        self.append_bytes(log, bytes.collect(), level)
+    }
+
+    pub(super) fn append_bytes(
+        &mut self,
+        log: LogId,
+        bytes: Bytes,
+        level: Level,
+    ) -> Result<Ordinal, AppendError> {
+        let next = self.store.frontiers(log).expect("log exists").ordered.1;
         let entry = NewEntry {
             term: Term(1),
             time: self.now.wall,
@@ -229,6 +240,11 @@ impl World {
         let list = self.accepted.entry(log).or_default();
         list.push((next, next.plus(3), bytes));
         Ok(ordinal)
+    }
+
+    /// What was accepted of a log, in order.
+    pub(super) fn accepted(&self, log: LogId) -> impl Iterator<Item = &Bytes> {
+        self.accepted[&log].iter().map(|(.., bytes)| bytes)
     }
 
     /// Takes what the store wants done; nothing is complete yet.
