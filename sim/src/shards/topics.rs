@@ -96,6 +96,8 @@ impl ShardWorld {
         if self.shards[0].stats().parked > 0 && self.asked.values().any(altered) {
             return;
         }
+        // One that waited may have been ordered since, and this one would hide what it came to.
+        self.note_ordered();
         let topic = self.topic_named(&name).expect("an acknowledged topic");
         let (id, partitions) = (topic.id, topic.partitions());
         let mut changes = TopicChanges::default();
