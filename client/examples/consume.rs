@@ -2,6 +2,9 @@
 //!
 //! `cargo run -p leveret-client --example consume [ADDRESS [TOPIC]]`
 
+use std::pin::pin;
+
+use futures_util::TryStreamExt;
 use leveret_client::{Client, ConsumerOptions, Result, StartAt};
 
 #[tokio::main(flavor = "current_thread")]
@@ -13,8 +16,8 @@ async fn main() -> Result<()> {
     let client = Client::connect(address).await?;
     let mut consumer = client.consumer(ConsumerOptions::default());
     consumer.assign(&topic, &[], StartAt::Beginning).await?;
-    loop {
-        let read = consumer.next().await?;
+    let mut records = pin!(consumer.records());
+    while let Some(read) = records.try_next().await? {
         let value = read.record.value.unwrap_or_default();
         println!(
             "{}/{}: {}",
@@ -23,4 +26,5 @@ async fn main() -> Result<()> {
             String::from_utf8_lossy(&value)
         );
     }
+    Ok(())
 }

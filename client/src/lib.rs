@@ -8,13 +8,15 @@
 #![cfg_attr(feature = "tokio", doc = "```no_run")]
 #![cfg_attr(not(feature = "tokio"), doc = "```ignore")]
 //! # async fn example() -> leveret_client::Result<()> {
-//! use leveret_client::{Client, ProducerOptions, ProducerRecord};
+//! use leveret_client::{Client, ConsumerOptions, ProducerOptions, ProducerRecord, StartAt};
 //!
 //! let client = Client::connect("127.0.0.1:7654").await?;
 //! let producer = client.producer(ProducerOptions::default());
 //! let delivery = producer.send("demo", ProducerRecord::value("hello")).await?;
-//! let ack = delivery.await?;
-//! println!("partition {} offset {}", ack.partition, ack.offset);
+//! println!("durable at offset {}", delivery.await?.offset);
+//! let mut consumer = client.consumer(ConsumerOptions::default());
+//! consumer.assign("demo", &[], StartAt::Beginning).await?;
+//! println!("{:?}", consumer.next().await?.record.value);
 //! # Ok(())
 //! # }
 //! ```

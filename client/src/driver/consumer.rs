@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
+use futures_util::stream::{Stream, unfold};
 use hashbrown::HashMap;
 use leveret_wire::native::{
     CorrelationId, Items, Kind, Offset, PartitionId, Request, Subscribe, TopicId,
@@ -187,6 +188,23 @@ impl Consumer {
                 self.wait().await?;
             }
         }
+    }
+
+    /// The records as a stream, which never ends: an error is an item, and the stream goes on after it as
+    /// [`next`](Self::next) does. Dropping it loses nothing; the consumer goes on from there.
+    pub fn records(&mut self) -> impl Stream<Item = Result<ConsumedRecord>> + '_ {
+        unfold(self, async |consumer: &mut Self| {
+            let read = consumer.next().await;
+            Some((read, consumer))
+        })
+    }
+
+    /// The batches of [`next_batch`](Self::next_batch) as a stream; in all else as [`records`](Self::records).
+    pub fn batches(&mut self) -> impl Stream<Item = Result<ConsumedBatch>> + '_ {
+        unfold(self, async |consumer: &mut Self| {
+            let read = consumer.next_batch().await;
+            Some((read, consumer))
+        })
     }
 
     fn assigned(&self, topic: &str, partition: PartitionId) -> Result<(Arc<str>, TopicId)> {

@@ -34,6 +34,7 @@ macro_rules! each {
             nobody_there_says_what_to_do,
             a_dropped_producer_fails_what_it_holds,
             everything_is_read_once_and_in_order,
+            a_stream_goes_on_where_the_last_one_was_dropped,
             seeks_land_where_they_should,
             a_lost_position_is_an_error_or_a_jump_as_told,
             damaged_bytes_are_an_error_and_never_a_record,

@@ -1,7 +1,9 @@
 //! What consumers and subscriptions read, and from where.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use leveret_client::{
     ConsumerOptions, Error, ErrorCode, Offset, OutOfRange, PartitionId, ProducerRecord, StartAt,
     TopicId,
@@ -60,6 +62,43 @@ pub(crate) async fn everything_is_read_once_and_in_order() {
         consumer.high_watermark("t", PartitionId(0)),
         Some(Offset(300))
     );
+}
+
+pub(crate) async fn a_stream_goes_on_where_the_last_one_was_dropped() {
+    let (broker, client) = filled(1, 200).await;
+    let mut consumer = client.consumer(ConsumerOptions::default());
+    consumer.assign("t", &[], StartAt::Beginning).await.unwrap();
+    let mut offsets = Vec::new();
+    for _ in 0..4 {
+        let mut records = pin!(consumer.records());
+        for _ in 0..50 {
+            let read = records.next().await.expect("it never ends").unwrap();
+            offsets.push(read.record.offset);
+        }
+        // One that waits is dropped while it waits, too.
+        if offsets.len() == 200 {
+            let more = within(Duration::from_millis(50), records.next()).await;
+            assert!(more.is_none(), "there is nothing more: {more:?}");
+        }
+    }
+    assert_eq!(offsets, (0..200).collect::<Vec<i64>>());
+
+    // An error is an item, and what is mended meanwhile is read on.
+    broker.trim(TopicId(1), 0);
+    let zero = PartitionId(0);
+    let lost = StartAt::Offset(Offset(0));
+    consumer.seek("t", zero, lost).unwrap();
+    let refused = pin!(consumer.batches()).next().await.expect("an item");
+    let code = refused.map(|_| ()).unwrap_err().code();
+    assert_eq!(code, Some(ErrorCode::OffsetOutOfRange));
+    let producer = client.producer(small_batches());
+    let delivery = producer.send("t", ProducerRecord::value("new")).await;
+    delivery.unwrap().await.unwrap();
+    consumer
+        .seek("t", zero, StartAt::Offset(Offset(200)))
+        .unwrap();
+    let read = pin!(consumer.records()).next().await.expect("an item");
+    assert_eq!(read.unwrap().record.offset, 200);
 }
 
 pub(crate) async fn cuts_within_pushes_lose_nothing_and_repeat_nothing() {
