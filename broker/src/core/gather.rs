@@ -18,13 +18,14 @@ use leveret_storage::types::{CoreId, Mono, Now};
 use super::Core;
 use super::boundary::ConnId;
 use super::hop::Listed;
+use super::ops::{Known, Principal};
 use super::pending::{Of, Part, Slot, Waiting};
 use super::session::Blocked;
 use super::slices::MANY_LINES;
 use super::spread::{MOST, Need};
 
 pub(super) use fetches::Fetching;
-pub(super) use job::{Gathered, Job, Joint, Known};
+pub(super) use job::{Gathered, Job, Joint};
 
 /// Names a request among those of its family that several answers complete.
 pub(super) type GatherKey<F> = Of<F, usize>;
@@ -32,6 +33,8 @@ pub(super) type GatherKey<F> = Of<F, usize>;
 /// One request whose parts are asked for one by one.
 pub(super) struct Gather<P, F: Gathered> {
     conn: ConnId,
+    /// Who asks.
+    principal: Principal,
     /// Bytes that come back when it is answered.
     permit: usize,
     /// When it is answered without the parts that are missing then.
@@ -123,10 +126,13 @@ impl<P: BufPool> Core<P> {
             deadline,
         } = request;
         let session = self.sessions.get(conn);
-        session.expect("a request comes from a connection").waiting += 1;
+        let session = session.expect("a request comes from a connection");
+        session.waiting += 1;
+        let principal = session.principal;
         let blocks = what.blocks();
         let gather = Gather {
             conn,
+            principal,
             permit,
             deadline,
             parts: Vec::new(),
@@ -168,14 +174,16 @@ impl<P: BufPool> Core<P> {
 
     /// Looks up what a request names, as far as the slice goes. Whether that was all.
     fn look_up<F: Listed>(&mut self, key: GatherKey<F>, now: Now) -> bool {
-        let Gather { joint, what, .. } = &mut F::gathers_mut(&mut self.gathers)[key.number];
+        let gather = &mut F::gathers_mut(&mut self.gathers)[key.number];
         let known = Known {
+            principal: &gather.principal,
+            rules: &self.rules,
             topology: &self.topology,
             kafka: &self.settings.kafka,
             wall: now.wall,
         };
         while self.slices.has_room(now.mono) {
-            match what.look_up(joint, &known) {
+            match gather.what.look_up(&mut gather.joint, &known) {
                 Some(cost) => self.slices.charge(cost),
                 None => return true,
             }
@@ -187,12 +195,14 @@ impl<P: BufPool> Core<P> {
     fn end_looking_up<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
         self.gather_of(key).stage = Stage::Asking;
         F::ask_first(self, key, now);
+        let gather = &mut F::gathers_mut(&mut self.gathers)[key.number];
         let known = Known {
+            principal: &gather.principal,
+            rules: &self.rules,
             topology: &self.topology,
             kafka: &self.settings.kafka,
             wall: now.wall,
         };
-        let gather = &mut F::gathers_mut(&mut self.gathers)[key.number];
         // In one piece, as there may be tens of thousands.
         gather.later.extend(gather.what.calls(&known));
         self.all_asked(key, now);

@@ -27,10 +27,21 @@ mod meter;
 mod native;
 pub mod observe;
 mod once;
+mod ops;
 mod patience;
 mod pending;
 mod permits;
 mod places;
+#[cfg(test)]
+#[allow(dead_code, reason = "tests of this crate need a part of it")]
+#[path = "../../tests/push"]
+mod push {
+    //! The world that sessions are tested in.
+
+    mod came;
+    mod peer;
+    pub(super) mod world;
+}
 mod reading;
 mod session;
 mod slices;
@@ -64,6 +75,7 @@ use latencies::Latencies;
 use meter::{Meter, Totals};
 use native::Subscriptions;
 use observe::{Insight, Question};
+use ops::Rules;
 use permits::Permits;
 use session::Sessions;
 pub use slices::SLICE;
@@ -82,6 +94,7 @@ pub struct Core<P: BufPool> {
     settings: CoreSettings,
     shard: Shard<P>,
     topology: Topology,
+    rules: Rules,
     installs: Installs,
     installing: Installing,
     producer_ids: ProducerIds,
@@ -142,6 +155,7 @@ impl<P: BufPool> Core<P> {
             cores,
             shard,
             topology,
+            rules: Rules::default(),
             installs: Installs::new(cores),
             installing: Installing::default(),
             producer_ids: ProducerIds::default(),

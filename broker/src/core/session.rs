@@ -16,6 +16,7 @@ use super::hang_up::Input;
 use super::hop::{FetchRecords, GatherId};
 use super::kafka::KafkaState;
 use super::native::{NativeState, Subscribed};
+use super::ops::Principal;
 use super::spread::Need;
 use super::unread::Mark;
 
@@ -96,7 +97,9 @@ pub(super) struct Large {
 pub(super) struct Session {
     pub(super) conn: ConnId,
     pub(super) state: ProtocolState,
-    /// Who it is, for people.
+    /// Who asks by it.
+    pub(super) principal: Principal,
+    /// Where it comes from, for people.
     pub(super) peer: Option<SocketAddr>,
     /// The peer has proved to speak the protocol.
     pub(super) greeted: bool,
@@ -152,6 +155,7 @@ impl Session {
                 Protocol::Native => ProtocolState::Native(NativeState::default()),
                 Protocol::Kafka => ProtocolState::Kafka(KafkaState::default()),
             },
+            principal: Principal::default(),
             peer: None,
             greeted: false,
             hello_since: now,

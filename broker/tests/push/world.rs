@@ -177,6 +177,12 @@ impl World {
         world
     }
 
+    /// The cores, for a test of the crate itself to set what nobody else can.
+    #[allow(dead_code, reason = "only tests of the crate itself need it")]
+    pub(crate) fn cores_mut(&mut self) -> impl Iterator<Item = &mut Core<Pool>> {
+        self.cores.iter_mut()
+    }
+
     /// A connection of that core that has said hello.
     pub(crate) fn connect(&mut self, core: usize) -> Conn {
         let conn = self.connect_silent(core, Protocol::Native);

@@ -59,6 +59,8 @@ codes! {
     UnsupportedVersion = 2, false, "use a client and a broker of matching versions";
     /// The request's fields make no sense.
     InvalidRequest = 3, false, "correct the request; the message names the field";
+    /// Whoever asks may not do that.
+    NotAllowed = 4, false, "ask whoever runs the broker for the right that the message names";
     /// No topic of that name or id; it may have been deleted.
     UnknownTopic = 10, false, "create it with `leveret topic create`, or look up its name again";
     /// The topic has no such partition.

@@ -1,23 +1,15 @@
 //! What a request is that several answers complete, whatever its protocol, and what a family of calls
 //! declares of joining its answers.
 
-use leveret_engine::topology::Topology;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, Now, WallMs};
+use leveret_storage::types::{CoreId, Now};
 
 use super::{Gather, GatherKey};
 use crate::core::Core;
 use crate::core::hop::Family;
-use crate::core::kafka::KafkaSettings;
+use crate::core::ops::Known;
 use crate::core::pending::Slot;
 use crate::core::session::Blocked;
-
-/// What requests look things up in.
-pub(in crate::core) struct Known<'a> {
-    pub(in crate::core) topology: &'a Topology,
-    pub(in crate::core) kafka: &'a KafkaSettings,
-    pub(in crate::core) wall: WallMs,
-}
 
 /// A request that is being carried out, as several answers complete it: what it asks of which cores, and what of its answer is there.
 ///

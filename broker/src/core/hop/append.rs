@@ -26,11 +26,15 @@ pub(in crate::core) struct AppendBatch {
 
 /// A client that produces one batch. If it is not answered by its deadline, it is given up.
 #[derive(Debug)]
-pub(in crate::core) enum Producer {
-    Native {
-        asker: native::Asker,
-        deadline: Option<Mono>,
-    },
+pub(in crate::core) struct Producer {
+    pub(in crate::core) client: Produces,
+    pub(in crate::core) deadline: Option<Mono>,
+}
+
+/// A produce of one batch, in the words of its protocol.
+#[derive(Debug)]
+pub(in crate::core) enum Produces {
+    Native(native::Asker),
     Kafka(SingleProduce),
 }
 
@@ -48,9 +52,9 @@ impl Family for AppendBatch {
     }
 
     fn answer<P: BufPool>(core: &mut Core<P>, client: Producer, reply: Self::Reply, now: Now) {
-        match client {
-            Producer::Native { asker, .. } => core.native_produced(asker, reply, now),
-            Producer::Kafka(produce) => core.kafka_produced(&produce, Some(reply), now),
+        match client.client {
+            Produces::Native(asker) => core.native_produced(asker, reply, now),
+            Produces::Kafka(produce) => core.kafka_produced(&produce, Some(reply), now),
         }
     }
 
@@ -68,16 +72,6 @@ impl Gathered for AppendBatch {
     type Joint = ();
 }
 
-impl Producer {
-    fn deadline(&self) -> Option<Mono> {
-        match self {
-            Self::Native { deadline, .. } | Self::Kafka(SingleProduce { deadline, .. }) => {
-                *deadline
-            }
-        }
-    }
-}
-
 impl<P: BufPool> Core<P> {
     /// The client that waits in that place and is to be given up at some time, if there is one.
     pub(in crate::core) fn append_deadline(
@@ -85,7 +79,7 @@ impl<P: BufPool> Core<P> {
         place: usize,
     ) -> Option<(Slot<AppendBatch>, Mono)> {
         match self.pending.append.in_place(place)? {
-            (slot, Waiting::Client(producer)) => Some((slot, producer.deadline()?)),
+            (slot, Waiting::Client(producer)) => Some((slot, producer.deadline?)),
             (_, Waiting::Part(_) | Waiting::Peer(..)) => None,
         }
     }
@@ -96,9 +90,9 @@ impl<P: BufPool> Core<P> {
             return;
         };
         self.latencies.gave_up();
-        match producer {
-            Producer::Native { asker, .. } => self.native_gave_up(asker, now),
-            Producer::Kafka(produce) => self.kafka_produced(&produce, None, now),
+        match producer.client {
+            Produces::Native(asker) => self.native_gave_up(asker, now),
+            Produces::Kafka(produce) => self.kafka_produced(&produce, None, now),
         }
     }
 }

@@ -32,7 +32,7 @@ use super::installs::InstallNumber;
 use super::kafka::Missed;
 use super::pending::{Part, Slot, Waiting};
 
-pub(super) use append::{AppendBatch, Producer};
+pub(super) use append::{AppendBatch, Producer, Produces};
 pub(super) use ask_nobody::AskNobody;
 pub(super) use change_topics::ChangeTopics;
 pub(super) use describe::DescribeLogs;

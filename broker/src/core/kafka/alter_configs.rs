@@ -4,17 +4,18 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 use leveret_engine::settings::ConfigSource;
-use leveret_engine::topology::{Topic, TopicChanges, TopicCommand};
+use leveret_engine::topology::{Topic, TopicChanges};
 use leveret_wire::kafka::{
     AlterConfigsRequest, AlterConfigsResource, AlteredResource, CheckedFrame, ErrorCode, Place,
     ResourceType, Uuid,
 };
 
-use super::Known;
 use super::api::Api;
 use super::changes::{Change, Line, MOST_SETTINGS, Wanted};
 use super::names::{self, Name};
+use super::{Known, errors};
 use crate::core::once::Mentions;
+use crate::core::ops::{AllowedTopic, Operation};
 
 pub(super) struct AlterConfigs;
 
@@ -37,7 +38,7 @@ impl Change for AlterConfigs {
         let resource = resource.expect("it was read before");
         let (kind, name) = (resource.resource_type, resource.name);
         let topic = known.altered_topic(kind, name);
-        let wanted = topic.and_then(|topic| known.replaced(topic, &resource));
+        let wanted = topic.and_then(|topic| known.replaced(&topic, &resource));
         (line_of(kind, name), wanted)
     }
 
@@ -66,15 +67,19 @@ impl Known<'_> {
         &self,
         resource: ResourceType,
         name: &str,
-    ) -> Result<&Topic, (ErrorCode, String)> {
+    ) -> Result<AllowedTopic, (ErrorCode, String)> {
         if resource != ResourceType::TOPIC {
             let message = "the settings of a running broker cannot be changed, those of topics can";
             return Err((ErrorCode::InvalidRequest, message.to_owned()));
         }
-        let topic = self.topology.topic_named(name);
-        topic
-            .map(|topic| &**topic)
-            .ok_or((ErrorCode::UnknownTopicOrPartition, String::new()))
+        let topic = self.topic_named(name, Operation::AlterConfigs);
+        topic.map_err(|why| errors::unfound(&why))
+    }
+
+    /// What makes those changes.
+    pub(super) fn altered(&self, topic: &Topic, changes: TopicChanges) -> Wanted {
+        let change = self.alter(topic.name.as_str(), changes);
+        change.map_err(|why| errors::unfound(&why))
     }
 
     fn replaced(&self, topic: &Topic, resource: &AlterConfigsResource<'_>) -> Wanted {
@@ -91,10 +96,7 @@ impl Known<'_> {
                 changes.unset.push(setting.name.to_owned());
             }
         }
-        Ok(TopicCommand::Alter {
-            id: topic.id,
-            changes,
-        })
+        self.altered(topic, changes)
     }
 }
 

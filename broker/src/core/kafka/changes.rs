@@ -9,7 +9,7 @@ use std::vec;
 
 use bytes::BytesMut;
 use leveret_engine::EngineError;
-use leveret_engine::topology::{Command, TopicCommand, TopicEntry};
+use leveret_engine::topology::{Command, TopicEntry};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{ApiRequest, CheckedFrame, ErrorCode, Place, ResourceType, Uuid};
@@ -106,7 +106,7 @@ pub(super) struct Line {
 pub(super) const TWICE: &str = "it is in the request more than once: nothing was done";
 
 /// What a request wants of one topic, or why it cannot be.
-pub(super) type Wanted = Result<TopicCommand, (ErrorCode, String)>;
+pub(super) type Wanted = Result<ChangeTopics, (ErrorCode, String)>;
 
 impl Line {
     pub(super) fn of(name: &str) -> Self {
@@ -231,8 +231,7 @@ impl<C: Change> Changing<C> {
             Mention::First | Mention::Again => Err((ErrorCode::InvalidRequest, TWICE.to_owned())),
         };
         match wanted {
-            Ok(command) if self.validate_only => {
-                let call = ChangeTopics(command);
+            Ok(call) if self.validate_only => {
                 cost += SETTINGS + call.work();
                 let command = Command::Topic(call.0);
                 if let Err(refusal) = known.topology.decide(&command, known.wall) {
@@ -240,10 +239,10 @@ impl<C: Change> Changing<C> {
                 }
                 self.changes.lines.push(line);
             }
-            Ok(command) => {
+            Ok(call) => {
                 cost += SETTINGS;
                 if let Stage::Choosing(calls) = &mut self.stage {
-                    calls.push((CoreId(0), ChangeTopics(command)));
+                    calls.push((CoreId(0), call));
                     self.changes.ask(line);
                 }
             }

@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 
 use bytes::BytesMut;
-use leveret_engine::topology::{TopicChanges, TopicCommand};
+use leveret_engine::topology::TopicChanges;
 use leveret_wire::kafka::{
     CheckedFrame, CreatePartitionsRequest, CreatePartitionsResult, CreatePartitionsTopic,
     ErrorCode, Place, Uuid,
 };
 
-use super::Known;
 use super::changes::{Change, Line, Wanted};
 use super::names::{self, Name};
+use super::{Known, errors};
+use crate::core::ops::Operation;
 
 pub(super) struct CreatePartitions;
 
@@ -45,9 +46,8 @@ impl Change for CreatePartitions {
 }
 
 fn more(asked: &CreatePartitionsTopic<'_>, known: &Known<'_>) -> Wanted {
-    let Some(topic) = known.topology.topic_named(asked.name) else {
-        return Err((ErrorCode::UnknownTopicOrPartition, String::new()));
-    };
+    let topic = known.topic_named(asked.name, Operation::Alter);
+    let topic = topic.map_err(|why| errors::unfound(&why))?;
     let added = i64::from(asked.count) - i64::from(topic.partitions());
     // More than a topic may have is refused for that, whoever is to have them.
     let few = asked.count <= i32::try_from(known.topology.most_partitions()).unwrap_or(i32::MAX);
@@ -68,8 +68,6 @@ fn more(asked: &CreatePartitionsTopic<'_>, known: &Known<'_>) -> Wanted {
         partitions: Some(u32::try_from(asked.count).unwrap_or(0)),
         ..TopicChanges::default()
     };
-    Ok(TopicCommand::Alter {
-        id: topic.id,
-        changes,
-    })
+    let change = known.alter(asked.name, changes);
+    change.map_err(|why| errors::unfound(&why))
 }

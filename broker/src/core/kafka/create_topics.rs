@@ -9,10 +9,11 @@ use leveret_wire::kafka::{
     ErrorCode, Place, ReplicaAssignment, Uuid,
 };
 
-use super::Known;
 use super::changes::{Change, Line, MOST_SETTINGS, Wanted};
 use super::names::{self, Name};
 use super::topics::uuid_of;
+use super::{Known, errors};
+use crate::core::hop::ChangeTopics;
 
 pub(super) struct CreateTopics;
 
@@ -35,7 +36,7 @@ impl Change for CreateTopics {
         let topic = topic.expect("it was read before");
         let wanted = command_of(&topic, known);
         let mut line = Line::of(topic.name);
-        if let Ok(TopicCommand::Create { partitions, .. }) = &wanted {
+        if let Ok(ChangeTopics(TopicCommand::Create { partitions, .. })) = &wanted {
             line.partitions = i32::try_from(*partitions).unwrap_or(-1);
         }
         (line, wanted)
@@ -99,11 +100,9 @@ fn command_of(topic: &CreatableTopic<'_>, known: &Known<'_>) -> Wanted {
         })?;
         Ok((config.name.to_owned(), value.to_owned()))
     });
-    Ok(TopicCommand::Create {
-        name,
-        partitions,
-        config: config.collect::<Result<_, _>>()?,
-    })
+    let config = config.collect::<Result<_, _>>()?;
+    let change = known.create(name, partitions, config);
+    change.map_err(|refused| errors::not_allowed(&refused))
 }
 
 fn replication(factor: i16) -> Result<(), (ErrorCode, String)> {

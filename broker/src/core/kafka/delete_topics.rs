@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::vec;
 
 use leveret_engine::EngineError;
-use leveret_engine::topology::{TopicCommand, TopicEntry, TopicId};
+use leveret_engine::topology::{TopicEntry, TopicId};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{
@@ -26,6 +26,7 @@ use crate::core::Core;
 use crate::core::gather::Job;
 use crate::core::hop::ChangeTopics;
 use crate::core::once::Mention;
+use crate::core::ops::{AllowedTopic, Operation};
 use crate::core::session::Blocked;
 
 /// What it costs to look up a topic, beside the bytes of its line, in the units of slices.
@@ -101,9 +102,7 @@ impl<P: BufPool> Job<P, ChangeTopics> for Deleting {
             Stage::Meeting => {
                 match self.names.next_met() {
                     Some((name, _)) => {
-                        if let Some(topic) =
-                            reference_of(name).and_then(|reference| find(known.topology, reference))
-                        {
+                        if let Some(Ok(topic)) = topic_of(name, known) {
                             let named = self.named.entry(topic.id);
                             named
                                 .and_modify(|told| *told = Told::Twice)
@@ -119,27 +118,26 @@ impl<P: BufPool> Job<P, ChangeTopics> for Deleting {
             }
             Stage::Choosing(calls) => {
                 let (name, mention) = self.names.next_mentioned()?;
-                let reference = reference_of(name);
-                let topic = reference.and_then(|reference| find(known.topology, reference));
-                let told = topic.and_then(|topic| self.named.get_mut(&topic.id));
+                let topic = topic_of(name, known);
+                let found = topic.as_ref().and_then(|topic| topic.as_ref().ok());
+                let told = found.and_then(|topic| self.named.get_mut(&topic.id));
                 let mention = told.map_or(mention, Told::mention);
-                let (name, id) = match topic {
+                let (name, id) = match found {
                     Some(topic) => (Some(topic.name.as_str()), uuid_of(known.topology, topic.id)),
                     None => name,
                 };
-                let (error, message) = match (mention, topic, reference) {
-                    (Mention::Again, ..) => return Some(TOPIC),
-                    (Mention::First, ..) => (ErrorCode::InvalidRequest, Some(TWICE)),
-                    (Mention::Only, Some(topic), _) => {
+                let (error, message) = match (mention, &topic) {
+                    (Mention::Again, _) => return Some(TOPIC),
+                    (Mention::First, _) => (ErrorCode::InvalidRequest, Some(TWICE)),
+                    (Mention::Only, Some(Ok(topic))) => {
                         let mut line = Line::of(topic.name.as_str());
                         line.id = id;
                         self.changes.ask(line);
-                        calls.push(ChangeTopics(TopicCommand::Delete { id: topic.id }));
+                        calls.push(topic.delete());
                         return Some(TOPIC);
                     }
-                    (_, _, Some(TopicRef::Name(_))) => (ErrorCode::UnknownTopicOrPartition, None),
-                    (_, _, Some(TopicRef::Id(_))) => (ErrorCode::UnknownTopicId, None),
-                    (_, _, None) => (ErrorCode::InvalidRequest, Some(UNCLEAR)),
+                    (Mention::Only, Some(Err(error))) => (*error, None),
+                    (Mention::Only, None) => (ErrorCode::InvalidRequest, Some(UNCLEAR)),
                 };
                 let line = DeletedTopic {
                     name: name.map(Cow::Borrowed),
@@ -205,13 +203,14 @@ impl Told {
     }
 }
 
-/// How the topic is given, if it is by one of both.
-fn reference_of((name, id): Name<'_>) -> Option<TopicRef<'_>> {
-    match (name, id) {
-        (Some(name), Uuid::ZERO) => Some(TopicRef::Name(name)),
-        (None, id) if id != Uuid::ZERO => Some(TopicRef::Id(id)),
-        _ => None,
-    }
+/// The topic, if it is given by its name or by its id, by one of both.
+fn topic_of((name, id): Name<'_>, known: &Known<'_>) -> Option<Result<AllowedTopic, ErrorCode>> {
+    let reference = match (name, id) {
+        (Some(name), Uuid::ZERO) => TopicRef::Name(name),
+        (None, id) if id != Uuid::ZERO => TopicRef::Id(id),
+        _ => return None,
+    };
+    Some(find(known, reference, Operation::Delete))
 }
 
 fn read<'a>(frame: &'a CheckedFrame, place: Place) -> Option<(Name<'a>, Place)> {

@@ -17,10 +17,11 @@ use super::api::{Api, Incoming, Read};
 use super::changes::MOST_SETTINGS;
 use super::pieces::Pieces;
 use super::settings::BrokerSetting;
-use super::{Asker, Known};
+use super::{Asker, Known, errors};
 use crate::core::Core;
 use crate::core::gather::Job;
 use crate::core::hop::AskNobody;
+use crate::core::ops::{Operation, Resource};
 
 /// Resources of one request that are described, each with some kilobytes.
 const MOST_RESOURCES: usize = 10_000;
@@ -29,6 +30,11 @@ const TOO_MANY: &str = "a request describes at most 10000 topics and brokers";
 
 /// Said of one that names more settings than [`MOST_SETTINGS`].
 const TOO_MANY_KEYS: &str = "at most 1000 settings are asked for of a topic or broker";
+
+/// Said of a topic that is not there, or that may not be seen.
+const NO_TOPIC: &str = "there is no such topic, or it may not be described";
+/// Said of the broker's own settings.
+const NOT_ALLOWED: &str = "the broker's settings may not be described";
 
 /// What it costs to look for one of the settings that are asked for, in the units of slices.
 const KEY: usize = 64;
@@ -125,12 +131,16 @@ impl<P: BufPool> Job<P, AskNobody> for Configs {
 impl Known<'_> {
     fn settings_of(&self, asked: &DescribeConfigsResource<'_>, extras: Extras) -> Found {
         match asked.resource_type {
-            ResourceType::TOPIC => match self.topology.topic_named(asked.name) {
-                Some(topic) => Ok(self.topic_entries(topic, extras)),
-                None => Err((ErrorCode::UnknownTopicOrPartition, "there is no such topic")),
+            ResourceType::TOPIC => match self.topic_named(asked.name, Operation::DescribeConfigs) {
+                Ok(topic) => Ok(self.topic_entries(&topic, extras)),
+                Err(why) => Err((errors::unfound(&why).0, NO_TOPIC)),
             },
             ResourceType::BROKER if self.is_node(asked.name) => {
-                Ok(self.broker_entries(asked.name, extras))
+                let allowed = self.authorize(Operation::DescribeConfigs, Resource::Cluster);
+                match allowed {
+                    Ok(()) => Ok(self.broker_entries(asked.name, extras)),
+                    Err(refused) => Err((errors::not_allowed(&refused).0, NOT_ALLOWED)),
+                }
             }
             ResourceType::BROKER => Err((ErrorCode::InvalidRequest, "there is no such broker")),
             _ => Err((

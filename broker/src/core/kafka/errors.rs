@@ -6,6 +6,27 @@ use leveret_engine::topology::{TopicRefusal, TopologyRefusal};
 use leveret_record::BatchError;
 use leveret_wire::kafka::ErrorCode;
 
+use crate::core::ops::{Refused, Unfound};
+
+/// What is said of what was not found, or may not be had.
+pub(super) fn unfound(why: &Unfound) -> (ErrorCode, String) {
+    match why {
+        Unfound::Refused(refused) => not_allowed(refused),
+        Unfound::NoTopic | Unfound::NoPartition => {
+            (ErrorCode::UnknownTopicOrPartition, String::new())
+        }
+    }
+}
+
+/// What is said of what is not allowed.
+pub(super) fn not_allowed(refused: &Refused) -> (ErrorCode, String) {
+    let error = match refused.topic {
+        Some(_) => ErrorCode::TopicAuthorizationFailed,
+        None => ErrorCode::ClusterAuthorizationFailed,
+    };
+    (error, refused.to_string())
+}
+
 pub(super) fn code(error: &EngineError) -> ErrorCode {
     match error {
         EngineError::Batch(error) => batch(error),

@@ -3,17 +3,13 @@
 //! A request may name tens of thousands of partitions, and each costs more to look up than to name:
 //! they are read from its frame and looked up in [slices](crate::core::slices), before anything is asked for.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use leveret_engine::EngineError;
-use leveret_engine::shard::{FetchPartition, FetchedPartition};
-use leveret_engine::topology::Topic;
+use leveret_engine::shard::FetchedPartition;
 use leveret_storage::io::BufPool;
-use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{LogId, Now, Offset};
 use leveret_wire::kafka::{
     self as wire, CheckedFrame, ErrorCode, FetchRequest, FetchResponse, FetchTopic, Place,
@@ -28,10 +24,7 @@ use super::{Asker, Known, errors};
 use crate::core::Core;
 use crate::core::gather::{Fetching as Joint, Job};
 use crate::core::hop::FetchRecords;
-use crate::core::spread::{Bounds, Spread};
-
-/// Longest that a fetch may wait, milliseconds.
-const MAX_WAIT: u32 = 300_000;
+use crate::core::ops::{AllowedTopic, FetchBounds, Operation};
 
 /// What it costs to look up a partition, in the units of slices.
 const LOOKUP: usize = 128;
@@ -47,7 +40,7 @@ struct Fetching {
     /// Those that are not looked up yet.
     rest: Partitions,
     /// The topic that they are of.
-    topic: Option<(Asked, Option<Arc<Topic>>)>,
+    topic: Option<(Asked, Result<AllowedTopic, ErrorCode>)>,
     /// The topics of the lines.
     topics: Vec<AskedTopic>,
     /// The partitions found so far, by the number of what is wanted: one that is named again is
@@ -92,15 +85,12 @@ impl Api for Fetch {
             // None was ever given out.
             return core.refuse_fetch(asker, ErrorCode::FetchSessionIdNotFound, now);
         }
-        let most = core.answers.most();
-        let wait_ms = u32::try_from(asked.max_wait_ms).unwrap_or(0);
-        let bounds = Bounds {
-            max_bytes: usize::try_from(asked.max_bytes).map_or(0, |asked| asked.min(most)),
+        let bounds = FetchBounds {
+            max_bytes: usize::try_from(asked.max_bytes).unwrap_or(0),
             min_bytes: usize::try_from(asked.min_bytes).unwrap_or(0),
-            max_wait: u64::from(wait_ms.min(MAX_WAIT)) * 1_000_000,
+            max_wait_ms: u32::try_from(asked.max_wait_ms).unwrap_or(0),
         };
-        let spread = Spread::new(bounds, now.mono)
-            .with_limit_per_core(core.shard.breaks(Mutation::LimitPerCore));
+        let spread = core.spread(bounds, now);
         core.give_back_early(asker.conn, &mut asker.permit, now);
         let fetching = Box::new(Fetching::new(asker, &asked, request.frame.checked()));
         core.gather_fetch(asker.until(None), spread, fetching, now);
@@ -139,8 +129,8 @@ impl<P: BufPool> Job<P, FetchRecords> for Fetching {
                 return None;
             }
             Some(Next::Topic(topic)) => {
-                let (asked, topic) = resolve(known.topology, topic.topic);
-                if let Some(topic) = &topic {
+                let (asked, topic) = resolve(known, topic.topic, Operation::Read);
+                if let Ok(topic) = &topic {
                     let settings = known.topology.settings_of(topic);
                     spread.expect_batches(settings.max_message_bytes as usize);
                 }
@@ -152,23 +142,20 @@ impl<P: BufPool> Job<P, FetchRecords> for Fetching {
         let topic = self.topic.as_ref();
         let (asked, topic) = topic.expect("a topic is before its partitions");
         let (index, from) = (named.index, u64::try_from(named.fetch_offset));
-        let found = place(known.topology, asked, topic.as_deref(), index)
+        let found = place(known, topic, index)
             .and_then(|found| Ok((found, from.map_err(|_| ErrorCode::OffsetOutOfRange)?)));
         let mut error = ErrorCode::None;
         match found {
-            Ok(((log, owner), from)) => {
-                let part = FetchPartition {
-                    log,
-                    offset: Offset(from),
-                    max_bytes: usize::try_from(named.max_bytes).unwrap_or(0),
-                };
-                match self.seen.entry(log) {
+            Ok((place, from)) => {
+                let max_bytes = usize::try_from(named.max_bytes).unwrap_or(0);
+                let part = place.read(Offset(from), max_bytes);
+                match self.seen.entry(place.log()) {
                     Entry::Occupied(number) => {
                         spread.change(*number.get(), part);
                         return Some(LOOKUP);
                     }
                     Entry::Vacant(number) => {
-                        number.insert(spread.want(self.lines.len(), owner, part));
+                        number.insert(spread.want(self.lines.len(), place.owner(), part));
                     }
                 }
             }

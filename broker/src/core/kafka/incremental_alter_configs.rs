@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use leveret_engine::settings::ValueType;
-use leveret_engine::topology::{Topic, TopicChanges, TopicCommand, TopicSetting};
+use leveret_engine::topology::{Topic, TopicChanges, TopicSetting};
 use leveret_wire::kafka::{
     CheckedFrame, ConfigOperation, ErrorCode, IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResource, Place,
@@ -41,7 +41,7 @@ impl Change for IncrementalAlterConfigs {
         let resource = resource.expect("it was read before");
         let (kind, name) = (resource.resource_type, resource.name);
         let topic = known.altered_topic(kind, name);
-        let wanted = topic.and_then(|topic| known.changed(topic, &resource));
+        let wanted = topic.and_then(|topic| known.changed(&topic, &resource));
         (line_of(kind, name), wanted)
     }
 
@@ -74,10 +74,7 @@ impl Known<'_> {
             };
             changes.set.push((name.to_owned(), set));
         }
-        Ok(TopicCommand::Alter {
-            id: topic.id,
-            changes,
-        })
+        self.altered(topic, changes)
     }
 
     /// A list with words added that it has not yet, or without them.

@@ -2,13 +2,13 @@
 
 use leveret_engine::EngineError;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, Now};
+use leveret_storage::types::Now;
 use leveret_wire::kafka::{ErrorCode, InitProducerIdRequest, InitProducerIdResponse};
 
 use super::api::{Api, Incoming, Read};
 use super::{Asker, Known, errors};
 use crate::core::Core;
-use crate::core::hop::{ReserveIds, WantsId};
+use crate::core::hop::WantsId;
 
 pub(super) struct InitProducerId;
 
@@ -37,11 +37,12 @@ impl Api for InitProducerId {
             let response = response(Err(ErrorCode::InvalidRequest));
             return core.kafka_answer(asker, &response, now);
         }
-        match core.producer_ids.take() {
-            Some(id) => core.kafka_answer(asker, &response(Ok(id)), now),
-            None => {
-                core.owe_answer(asker.conn);
-                core.ask(CoreId(0), ReserveIds, WantsId::Kafka(asker), now);
+        match core.take_producer_id(asker.conn, WantsId::Kafka(asker), now) {
+            Ok(Some(id)) => core.kafka_answer(asker, &response(Ok(id)), now),
+            Ok(None) => {}
+            Err(refused) => {
+                let error = errors::not_allowed(&refused).0;
+                core.kafka_answer(asker, &response(Err(error)), now);
             }
         }
     }

@@ -3,14 +3,12 @@
 //! A request may name eighty thousand partitions: it is read from its frame three times, in slices. First
 //! to see what it names more than once, then to ask, then to tell.
 
-use std::sync::Arc;
 use std::vec;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use leveret_engine::EngineError;
 use leveret_engine::shard::{FoundOffset, OffsetSpec};
-use leveret_engine::topology::Topic;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, LogId, Now};
 use leveret_wire::kafka::{
@@ -22,11 +20,12 @@ use super::api::{Api, Incoming, Read};
 use super::partitions::{Next, Partitions};
 use super::pieces::Pieces;
 use super::produce::offset;
-use super::topics::{Asked, place, resolve};
+use super::topics::{find, place};
 use super::{Asker, Known, errors};
 use crate::core::Core;
 use crate::core::gather::Job;
 use crate::core::hop::FindOffset;
+use crate::core::ops::{AllowedPartition, AllowedTopic, Operation};
 
 /// What it costs to look at a topic or a partition, in the units of slices.
 const LOOKUP: usize = 128;
@@ -70,7 +69,7 @@ struct Listing {
     rest: Partitions,
     stage: Stage,
     /// The topic that is being looked at.
-    topic: Option<(Asked, Option<Arc<Topic>>)>,
+    topic: Option<Result<AllowedTopic, ErrorCode>>,
     /// The partitions that are named, and whether more than once.
     named: HashMap<LogId, bool, FixedState>,
     found: Vec<ListedPartition>,
@@ -98,12 +97,12 @@ impl Listing {
     fn meet(&mut self, known: &Known<'_>) {
         match self.rest.next::<ListOffsetsTopic<'_>>(&self.frame) {
             Some(Next::Topic(topic)) => {
-                self.topic = Some(resolve(known.topology, TopicRef::Name(topic.name)));
+                self.topic = Some(find(known, TopicRef::Name(topic.name), Operation::Describe));
             }
             Some(Next::Partition(partition)) => {
                 let place = self.place(partition.index, known);
-                if let Ok((log, _)) = place {
-                    let named = self.named.entry(log);
+                if let Ok(place) = place {
+                    let named = self.named.entry(place.log());
                     named.and_modify(|again| *again = true).or_insert(false);
                 }
             }
@@ -117,7 +116,7 @@ impl Listing {
     fn choose(&mut self, known: &Known<'_>) -> Option<usize> {
         let partition = match self.rest.next::<ListOffsetsTopic<'_>>(&self.frame)? {
             Next::Topic(topic) => {
-                self.topic = Some(resolve(known.topology, TopicRef::Name(topic.name)));
+                self.topic = Some(find(known, TopicRef::Name(topic.name), Operation::Describe));
                 return Some(LOOKUP);
             }
             Next::Partition(partition) => partition,
@@ -128,17 +127,17 @@ impl Listing {
         match found {
             Err(code) => error = code,
             // Each look-up may read: there are no more than there are partitions.
-            Ok(((log, _), _)) if self.named.get(&log).is_none_or(|again| *again) => {
+            Ok((place, _)) if self.named.get(&place.log()).is_none_or(|again| *again) => {
                 error = ErrorCode::InvalidRequest;
             }
             // There is no such offset, which is no error.
             Ok((_, None)) => {}
-            Ok(((log, owner), Some(spec))) => {
+            Ok((place, Some(spec))) => {
                 let by_time = matches!(spec, OffsetSpec::Timestamp(_) | OffsetSpec::MaxTimestamp);
                 let line = u32::try_from(self.found.len()).expect("a frame below 4 GiB");
                 self.parts.push((line, by_time));
                 if let Stage::Choosing(calls) = &mut self.stage {
-                    calls.push((owner, FindOffset { log, spec }));
+                    calls.push(place.find_offset(spec));
                 }
             }
         }
@@ -181,12 +180,10 @@ impl Listing {
         Some(LOOKUP + len)
     }
 
-    fn place(&self, index: i32, known: &Known<'_>) -> Result<(LogId, CoreId), ErrorCode> {
-        let (asked, topic) = self
-            .topic
-            .as_ref()
-            .expect("a topic is before its partitions");
-        place(known.topology, asked, topic.as_deref(), index)
+    fn place(&self, index: i32, known: &Known<'_>) -> Result<AllowedPartition, ErrorCode> {
+        let topic = self.topic.as_ref();
+        let topic = topic.expect("a topic is before its partitions");
+        place(known, topic, index)
     }
 }
 

@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use leveret_engine::EngineError;
-use leveret_engine::topology::{
-    Topic, TopicCommand, TopicEntry, TopicName, TopicRefusal, TopologyRefusal,
-};
+use leveret_engine::topology::{Topic, TopicEntry, TopicName, TopicRefusal, TopologyRefusal};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{
@@ -22,6 +20,7 @@ use super::{Asker, Known, errors};
 use crate::core::Core;
 use crate::core::gather::Job;
 use crate::core::hop::ChangeTopics;
+use crate::core::ops::{Operation, Unfound};
 use crate::core::places::Places;
 use crate::core::session::Blocked;
 
@@ -121,11 +120,10 @@ impl<P: BufPool> Job<P, ChangeTopics> for Describing {
                 missing.extend(missing_name(names.next()?, known));
                 Some(TOPIC)
             }
-            (_, Wanted::All(told)) => {
-                let topic = known.topology.topics_after(told.as_ref()).next()?.clone();
-                *told = Some(topic.name.clone());
-                Some(TOPIC + self.describe(&topic, known))
-            }
+            (_, Wanted::All(told)) => match known.next_topic(told)? {
+                Ok(topic) => Some(TOPIC + self.describe(&topic, known)),
+                Err(_) => Some(TOPIC),
+            },
             (_, Wanted::Named(names)) => {
                 // Once for each topic, however often it is named: an answer is no longer than
                 // all that there is.
@@ -134,18 +132,20 @@ impl<P: BufPool> Job<P, ChangeTopics> for Describing {
                     return Some(TOPIC);
                 }
                 let reference = reference_of(name.1, name.0);
-                if let Some(topic) = find(known.topology, reference).cloned() {
-                    return Some(TOPIC + self.describe(&topic, known));
-                }
+                let error = match find(known, reference, Operation::Describe) {
+                    Ok(topic) => return Some(TOPIC + self.describe(&topic, known)),
+                    Err(error) => error,
+                };
                 let (error, name, id) = match reference {
-                    TopicRef::Id(id) => (ErrorCode::UnknownTopicId, None, id),
+                    TopicRef::Id(id) => (error, None, id),
                     TopicRef::Name(name) => {
+                        let unknown = error == ErrorCode::UnknownTopicOrPartition;
                         let error = match self.refused.get(name) {
                             Some(error) => *error,
-                            None if TopicName::new(name).is_ok() => {
-                                ErrorCode::UnknownTopicOrPartition
+                            None if unknown && TopicName::new(name).is_err() => {
+                                ErrorCode::InvalidTopicException
                             }
-                            None => ErrorCode::InvalidTopicException,
+                            None => error,
                         };
                         (error, Some(name), Uuid::ZERO)
                     }
@@ -167,17 +167,22 @@ impl<P: BufPool> Job<P, ChangeTopics> for Describing {
         let Stage::Missing(missing) = &mut self.stage else {
             return Vec::new();
         };
-        self.created = std::mem::take(missing).into_iter().collect();
+        let missing = std::mem::take(missing);
         self.stage = Stage::Creating;
-        let create = |name: &TopicName| {
-            let command = TopicCommand::Create {
-                name: name.clone(),
-                partitions: known.kafka.partitions,
-                config: Vec::new(),
-            };
-            (CoreId(0), ChangeTopics(command))
-        };
-        self.created.iter().map(create).collect()
+        let mut calls = Vec::with_capacity(missing.len());
+        for name in missing {
+            match known.create(name.clone(), known.kafka.partitions, Vec::new()) {
+                Ok(change) => {
+                    calls.push((CoreId(0), change));
+                    self.created.push(name);
+                }
+                Err(refused) => {
+                    let (error, _) = errors::not_allowed(&refused);
+                    self.refused.insert(name, error);
+                }
+            }
+        }
+        calls
     }
 
     fn take(&mut self, part: usize, reply: Result<TopicEntry, EngineError>) {
@@ -250,9 +255,9 @@ impl Describing {
 /// The name, if no topic has it and one could.
 fn missing_name((name, id): Name<'_>, known: &Known<'_>) -> Option<TopicName> {
     let name = name.filter(|_| id == Uuid::ZERO)?;
-    match known.topology.topic_named(name) {
-        Some(_) => None,
-        None => TopicName::new(name).ok(),
+    match known.topic_named(name, Operation::Describe) {
+        Err(Unfound::NoTopic) => TopicName::new(name).ok(),
+        Ok(_) | Err(_) => None,
     }
 }
 

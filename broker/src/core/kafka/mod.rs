@@ -38,7 +38,8 @@ use leveret_wire::kafka::ApiKey;
 
 use super::Core;
 use super::boundary::ConnId;
-use super::gather::{Known, Request as Gathered};
+use super::gather::Request as Gathered;
+use super::ops::Known;
 use api::{Api, Declared, Frame};
 use lane::Turn;
 

@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
 
 use leveret_engine::EngineError;
 use leveret_engine::shard::Produced;
 use leveret_record::{Compression, parse_header};
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, Level, LogId, Now};
+use leveret_storage::types::{Level, Now};
 use leveret_wire::kafka::{
     ErrorCode, ProduceRequest, ProduceResponse, ProducedPartition, TopicGroup, TopicRef,
 };
@@ -24,7 +23,7 @@ use crate::core::gather::Job;
 use crate::core::hop::AppendBatch;
 use crate::core::intake::detach;
 use crate::core::once::{Mention, Mentions};
-use crate::core::places::Places;
+use crate::core::ops::{AllowedPartition, Operation};
 
 /// The first version that carries batches of today's format; earlier ones are answered only.
 const FIRST_VERSION: i16 = 3;
@@ -89,8 +88,7 @@ struct AskedTopic {
 
 /// Where a batch lies in the frame, and where it goes.
 pub(super) struct Batch {
-    pub(super) log: LogId,
-    pub(super) owner: CoreId,
+    pub(super) place: AllowedPartition,
     pub(super) at: Range<usize>,
 }
 
@@ -188,13 +186,13 @@ impl<P: BufPool> Job<P, AppendBatch> for Producing {
 impl Plan {
     /// Nothing is appended where a partition has more than one batch.
     fn append_once(&mut self) {
-        let mut mentions = Mentions::of(self.appends.iter().map(|append| append.batch.log));
+        let mut mentions = Mentions::of(self.appends.iter().map(|append| append.batch.place.log()));
         if mentions.repeated().is_none() {
             return;
         }
         let lines = &mut self.lines;
         self.appends.retain(|append| {
-            let only = mentions.next(&append.batch.log) == Mention::Only;
+            let only = mentions.next(&append.batch.place.log()) == Mention::Only;
             if !only {
                 let line = &mut lines[append.line];
                 line.error = ErrorCode::InvalidRequest;
@@ -223,16 +221,16 @@ fn single(read: &Read<'_, Produce>, known: &Known<'_>) -> Option<Single> {
     let TopicRef::Name(name) = asked.topic else {
         return None;
     };
-    let topic = known.topology.topic_named(name)?;
+    let topic = known.topic_named(name, Operation::Write).ok()?;
     let index = u32::try_from(partition.index).ok()?;
-    let (log, owner) = known.topology.place(topic, index)?;
+    let place = known.place(&topic, index)?;
     let at = admitted(partition.records, *version, frame).ok()?;
     Some(Single {
         acks: request.acks,
         timeout_ms: timeout_of(request),
-        topic: Arc::clone(topic),
+        topic,
         index: partition.index,
-        batch: Batch { log, owner, at },
+        batch: Batch { place, at },
     })
 }
 
@@ -252,18 +250,18 @@ fn plan(read: &Read<'_, Produce>, known: &Known<'_>) -> Plan {
     };
     let whole = refusal(request, *version);
     for asked_topic in request.topics {
-        let (asked, topic) = resolve(known.topology, asked_topic.topic);
+        let (asked, topic) = resolve(known, asked_topic.topic, Operation::Write);
         for partition in asked_topic.partitions {
             let found = match whole {
                 Some(refused) => Err(refused),
-                None => place(known.topology, &asked, topic.as_deref(), partition.index)
+                None => place(known, &topic, partition.index)
                     .map_err(|error| (error, ""))
                     .and_then(|at| Ok((at, admitted(partition.records, *version, frame)?))),
             };
             let line = plan.lines.len();
             let (error, message) = match found {
-                Ok(((log, owner), at)) => {
-                    let batch = Batch { log, owner, at };
+                Ok((place, at)) => {
+                    let batch = Batch { place, at };
                     plan.appends.push(Append { line, batch });
                     // What is said of it if its time is over before it is answered.
                     (ErrorCode::RequestTimedOut, "")
@@ -303,12 +301,12 @@ impl<P: BufPool> Core<P> {
         let mut frame = frame.bytes;
         let (mut cut, whole) = (0, frame.len());
         for append in plan.appends {
-            let Batch { log, owner, at } = append.batch;
+            let Batch { place, at } = append.batch;
             let mut batch = frame.split_to(at.end - cut);
             let batch = batch.split_off(at.start - cut);
             cut = at.end;
             let batch = detach(batch, whole);
-            self.ask_part(gather, owner, AppendBatch { log, batch, level }, now);
+            self.ask_part(gather, place.owner(), place.append(batch, level), now);
         }
         self.all_asked(gather, now);
     }

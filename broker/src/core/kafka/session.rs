@@ -137,11 +137,7 @@ impl<P: BufPool> Core<P> {
         permit: usize,
         now: Now,
     ) {
-        let known = Known {
-            topology: &self.topology,
-            kafka: &self.settings.kafka,
-            wall: now.wall,
-        };
+        let known = self.known(conn, now);
         // The bytes are a stranger's: if the codec has a mistake it costs that connection only.
         let read = catch_unwind(AssertUnwindSafe(|| read::<A>(&frame, &known)));
         let told = match read {

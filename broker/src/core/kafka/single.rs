@@ -1,27 +1,25 @@
 //! A produce to one partition, as most are: one answer completes it, so that it waits in the slot of its call
 //! and nowhere else.
 
-use std::sync::Arc;
-
 use leveret_engine::EngineError;
 use leveret_engine::shard::Produced;
-use leveret_engine::topology::Topic;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{Mono, Now};
+use leveret_storage::types::Now;
 use leveret_wire::kafka::{ErrorCode, ProduceResponse, TopicGroup, TopicRef};
 
 use super::Asker;
 use super::api::Frame;
 use super::produce::{Batch, Line, level_of};
 use crate::core::Core;
-use crate::core::hop::{AppendBatch, Producer};
+use crate::core::hop::Produces;
 use crate::core::intake::detach;
+use crate::core::ops::AllowedTopic;
 
 /// A produce to one partition before its batch is cut out of the frame.
 pub(super) struct Single {
     pub(super) acks: i16,
     pub(super) timeout_ms: u32,
-    pub(super) topic: Arc<Topic>,
+    pub(super) topic: AllowedTopic,
     pub(super) index: i32,
     pub(super) batch: Batch,
 }
@@ -30,9 +28,7 @@ pub(super) struct Single {
 #[derive(Debug)]
 pub(in crate::core) struct SingleProduce {
     asker: Asker,
-    /// When it is answered without knowing what came of it.
-    pub(in crate::core) deadline: Option<Mono>,
-    topic: Arc<Topic>,
+    topic: AllowedTopic,
     index: i32,
 }
 
@@ -45,21 +41,18 @@ impl<P: BufPool> Core<P> {
         mut frame: Frame,
         now: Now,
     ) {
-        let deadline = self.give_up_at(single.timeout_ms, now);
-        self.owe_answer(asker.conn);
-        let Batch { log, owner, at } = single.batch;
+        let Batch { place, at } = single.batch;
         let whole = frame.bytes.len();
         let mut batch = frame.bytes.split_to(at.end);
         let batch = batch.split_off(at.start);
         let batch = detach(batch, whole);
-        let producer = Producer::Kafka(SingleProduce {
+        let produce = Produces::Kafka(SingleProduce {
             asker,
-            deadline,
             topic: single.topic,
             index: single.index,
         });
-        let level = level_of(single.acks);
-        self.ask(owner, AppendBatch { log, batch, level }, producer, now);
+        let (level, patience) = (level_of(single.acks), (asker.conn, single.timeout_ms));
+        self.append(place, (batch, level), patience, produce, now);
     }
 
     /// What came of the batch is known, or, if there is no reply, its time-out has passed.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use leveret_engine::topology::{ClusterId, Topic, TopicId, Topology};
-use leveret_storage::types::{CoreId, LogId};
 use leveret_wire::kafka::{ErrorCode, TopicRef, Uuid};
 
-use crate::core::places::Places;
+use super::errors;
+use crate::core::ops::{AllowedPartition, AllowedTopic, Known, Operation, Unfound};
 
 /// The upper half of topic ids where the cluster has no name.
 const NAMELESS: u64 = u64::from_be_bytes(*b"leveret\0");
@@ -17,11 +17,10 @@ pub(super) fn uuid_of(topology: &Topology, id: TopicId) -> Uuid {
     Uuid(u128::from(upper_half(topology)) << 64 | u128::from(id.0))
 }
 
-/// The topic of an id, if there is one.
-fn topic_by_id(topology: &Topology, id: Uuid) -> Option<&Arc<Topic>> {
+/// What the engine calls the topic of an id, if it is one of this data directory.
+fn own_id(topology: &Topology, id: Uuid) -> Option<TopicId> {
     let (upper, id) = ((id.0 >> 64) as u64, id.0 as u64);
-    (upper == upper_half(topology)).then_some(())?;
-    topology.topic(TopicId(id))
+    (upper == upper_half(topology)).then_some(TopicId(id))
 }
 
 fn upper_half(topology: &Topology) -> u64 {
@@ -53,7 +52,7 @@ pub(super) fn reference_of(id: Uuid, name: Option<&str>) -> TopicRef<'_> {
 pub(super) enum Asked {
     /// It exists, and was asked for by name.
     Named(Arc<Topic>),
-    /// No topic has that name.
+    /// No topic has that name, or none that may be had.
     Unknown(Box<str>),
     /// By id, whether it exists or not.
     Id(Uuid),
@@ -75,50 +74,80 @@ impl Asked {
     }
 }
 
-/// The topic of a request, if there is one.
-pub(super) fn find<'a>(topology: &'a Topology, asked: TopicRef<'_>) -> Option<&'a Arc<Topic>> {
-    match asked {
-        TopicRef::Id(id) => topic_by_id(topology, id),
-        TopicRef::Name(name) => topology.topic_named(name),
-    }
-}
-
-/// Finds the topic of a request.
-pub(super) fn resolve(topology: &Topology, asked: TopicRef<'_>) -> (Asked, Option<Arc<Topic>>) {
-    match asked {
-        TopicRef::Id(id) => (Asked::Id(id), topic_by_id(topology, id).cloned()),
-        TopicRef::Name(name) => match topology.topic_named(name) {
-            Some(topic) => (Asked::Named(Arc::clone(topic)), Some(Arc::clone(topic))),
-            None => (Asked::Unknown(name.into()), None),
-        },
-    }
-}
-
-/// Log and core of a partition of what [`resolve`] found, or why there is none.
-pub(super) fn place(
-    topology: &Topology,
-    asked: &Asked,
-    topic: Option<&Topic>,
-    index: i32,
-) -> Result<(LogId, CoreId), ErrorCode> {
-    let Some(topic) = topic else {
-        return Err(match asked {
-            Asked::Id(_) => ErrorCode::UnknownTopicId,
-            Asked::Named(_) | Asked::Unknown(_) => ErrorCode::UnknownTopicOrPartition,
-        });
+/// The topic of a request, to do that with it, or why it is not had.
+pub(super) fn find(
+    known: &Known<'_>,
+    asked: TopicRef<'_>,
+    operation: Operation,
+) -> Result<AllowedTopic, ErrorCode> {
+    let found = match asked {
+        TopicRef::Id(id) => {
+            let id = own_id(known.topology, id).ok_or(Unfound::NoTopic);
+            id.and_then(|id| known.topic(id, operation))
+        }
+        TopicRef::Name(name) => known.topic_named(name, operation),
     };
+    found.map_err(|why| match (&why, asked) {
+        (Unfound::NoTopic, TopicRef::Id(_)) => ErrorCode::UnknownTopicId,
+        (why, _) => errors::unfound(why).0,
+    })
+}
+
+/// Finds the topic of a request, to do that with it.
+pub(super) fn resolve(
+    known: &Known<'_>,
+    asked: TopicRef<'_>,
+    operation: Operation,
+) -> (Asked, Result<AllowedTopic, ErrorCode>) {
+    let topic = find(known, asked, operation);
+    let asked = match (asked, &topic) {
+        (TopicRef::Id(id), _) => Asked::Id(id),
+        (TopicRef::Name(_), Ok(topic)) => Asked::Named(Arc::clone(topic)),
+        (TopicRef::Name(name), Err(_)) => Asked::Unknown(name.into()),
+    };
+    (asked, topic)
+}
+
+/// A partition of what [`resolve`] found, or why there is none.
+pub(super) fn place(
+    known: &Known<'_>,
+    topic: &Result<AllowedTopic, ErrorCode>,
+    index: i32,
+) -> Result<AllowedPartition, ErrorCode> {
+    let topic = topic.as_ref().map_err(|error| *error)?;
     let partition = u32::try_from(index).ok();
-    partition
-        .and_then(|index| topology.place(topic, index))
-        .ok_or(ErrorCode::UnknownTopicOrPartition)
+    let place = partition.and_then(|index| known.place(topic, index));
+    place.ok_or(ErrorCode::UnknownTopicOrPartition)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::kafka::KafkaSettings;
+    use crate::core::ops::{Principal, Rules};
     use leveret_engine::topology::{Command, TopicCommand, TopologySettings};
     use leveret_storage::homes::Homes;
     use leveret_storage::types::WallMs;
+
+    fn place_of(topology: &Topology, asked: TopicRef<'_>) -> Result<AllowedPartition, ErrorCode> {
+        let kafka = KafkaSettings {
+            brokers: Arc::from([]),
+            auto_create: false,
+            auto_create_limit: 0,
+            partitions: 1,
+            request_bytes: 1,
+            config: Arc::from([]),
+        };
+        let known = Known {
+            principal: &Principal::Anonymous,
+            rules: &Rules::default(),
+            topology,
+            kafka: &kafka,
+            wall: WallMs(0),
+        };
+        let (_, topic) = resolve(&known, asked, Operation::Read);
+        place(&known, &topic, 0)
+    }
 
     #[test]
     fn ids_are_those_of_one_data_directory() {
@@ -138,8 +167,8 @@ mod tests {
         }
         let [one, other] = &topologies;
         let id = uuid_of(one, TopicId(1));
-        assert!(topic_by_id(one, id).is_some());
-        assert!(topic_by_id(other, id).is_none());
+        assert_eq!(own_id(one, id), Some(TopicId(1)));
+        assert_eq!(own_id(other, id), None);
     }
 
     #[test]
@@ -174,16 +203,10 @@ mod tests {
     fn ids_of_others_are_nobodys() {
         let topology = Topology::new(TopologySettings::default(), Homes::interleaved(1));
         for id in [Uuid::ZERO, Uuid(1), uuid_of(&topology, TopicId(1))] {
-            let (asked, topic) = resolve(&topology, TopicRef::Id(id));
-            assert_eq!(
-                place(&topology, &asked, topic.as_deref(), 0),
-                Err(ErrorCode::UnknownTopicId)
-            );
+            let found = place_of(&topology, TopicRef::Id(id));
+            assert_eq!(found, Err(ErrorCode::UnknownTopicId));
         }
-        let (asked, topic) = resolve(&topology, TopicRef::Name("x"));
-        assert_eq!(
-            place(&topology, &asked, topic.as_deref(), 0),
-            Err(ErrorCode::UnknownTopicOrPartition)
-        );
+        let found = place_of(&topology, TopicRef::Name("x"));
+        assert_eq!(found, Err(ErrorCode::UnknownTopicOrPartition));
     }
 }

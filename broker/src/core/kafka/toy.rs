@@ -5,15 +5,16 @@
 use leveret_engine::EngineError;
 use leveret_engine::shard::{FoundOffset, OffsetSpec};
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, LogId, Now};
+use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{ErrorCode, TopicRef, ToyRequest, ToyResponse};
 
 use super::api::{Api, Incoming, Read};
-use super::topics::{place, resolve};
+use super::topics::{find, place};
 use super::{Asker, Known, errors};
 use crate::core::Core;
 use crate::core::gather::Job;
 use crate::core::hop::{CountRecords, FindOffset};
+use crate::core::ops::{AllowedPartition, Operation};
 use crate::core::places::Places;
 
 pub(super) struct Toy;
@@ -21,7 +22,7 @@ pub(super) struct Toy;
 /// What is asked for.
 pub(super) enum Wanted {
     /// The end of one partition.
-    End((LogId, CoreId)),
+    End(AllowedPartition),
     /// The records of all, which each core has to count.
     Records(Vec<(CoreId, CountRecords)>),
 }
@@ -31,15 +32,19 @@ impl Api for Toy {
     type Outline = Result<Wanted, ErrorCode>;
 
     fn outline(read: &Read<'_, Self>, known: &Known<'_>) -> Self::Outline {
-        let (asked, topic) = resolve(known.topology, TopicRef::Name(read.request.topic));
-        if let (Some(topic), -1) = (&topic, read.request.partition) {
+        let topic = find(
+            known,
+            TopicRef::Name(read.request.topic),
+            Operation::Describe,
+        );
+        if let (Ok(topic), -1) = (&topic, read.request.partition) {
             let count = |(log, owner)| (owner, CountRecords(vec![log]));
             return Ok(Wanted::Records(
                 known.topology.places(topic).map(count).collect(),
             ));
         }
         let partition = read.request.partition;
-        place(known.topology, &asked, topic.as_deref(), partition).map(Wanted::End)
+        place(known, &topic, partition).map(Wanted::End)
     }
 
     fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now) {
@@ -65,14 +70,13 @@ impl Api for Toy {
 
 struct Ending {
     asker: Asker,
-    place: (LogId, CoreId),
+    place: AllowedPartition,
     end: Result<i64, ErrorCode>,
 }
 
 impl<P: BufPool> Job<P, FindOffset> for Ending {
     fn calls(&mut self, _known: &Known<'_>) -> Vec<(CoreId, FindOffset)> {
-        let ((log, owner), spec) = (self.place, OffsetSpec::Latest);
-        vec![(owner, FindOffset { log, spec })]
+        vec![self.place.find_offset(OffsetSpec::Latest)]
     }
 
     fn take(&mut self, _part: usize, reply: Result<FoundOffset, EngineError>) {

@@ -3,12 +3,13 @@
 use bytes::BytesMut;
 use leveret_engine::shard::OffsetSpec;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, Level, Now};
+use leveret_storage::types::{Level, Now};
 use leveret_wire::native::{self as wire, InitProducerOk, ProducerId};
 
 use super::{Asker, level_in};
 use crate::core::Core;
-use crate::core::hop::{AppendBatch, FindOffset, Producer, ReserveIds, WantsId};
+use crate::core::hop::{Produces, WantsId};
+use crate::core::ops::Operation;
 
 impl<P: BufPool> Core<P> {
     pub(super) fn produce(
@@ -18,18 +19,26 @@ impl<P: BufPool> Core<P> {
         batch: BytesMut,
         now: Now,
     ) {
-        let place = self.partition(asker, produce.topic_id, produce.partition, now);
-        let Some((log, owner)) = place else { return };
+        let named = (produce.topic_id, produce.partition);
+        let Some(place) = self.partition(asker, named, Operation::Write, now) else {
+            return;
+        };
         let level = produce.level.map_or(Level::Synced, level_in);
-        let deadline = self.give_up_at(produce.timeout_ms, now);
-        self.owe_answer(asker.conn);
-        let producer = Producer::Native { asker, deadline };
-        self.ask(owner, AppendBatch { log, batch, level }, producer, now);
+        let patience = (asker.conn, produce.timeout_ms);
+        self.append(
+            place,
+            (batch, level),
+            patience,
+            Produces::Native(asker),
+            now,
+        );
     }
 
     pub(super) fn list_offsets(&mut self, asker: Asker, lookup: &wire::ListOffsets, now: Now) {
-        let place = self.partition(asker, lookup.topic_id, lookup.partition, now);
-        let Some((log, owner)) = place else { return };
+        let named = (lookup.topic_id, lookup.partition);
+        let Some(place) = self.partition(asker, named, Operation::Describe, now) else {
+            return;
+        };
         let spec = match lookup.spec {
             wire::OffsetSpec::Earliest => OffsetSpec::Earliest,
             wire::OffsetSpec::Latest => OffsetSpec::Latest,
@@ -37,15 +46,16 @@ impl<P: BufPool> Core<P> {
             wire::OffsetSpec::MaxTimestamp => OffsetSpec::MaxTimestamp,
         };
         self.owe_answer(asker.conn);
-        self.ask(owner, FindOffset { log, spec }, asker, now);
+        let (owner, call) = place.find_offset(spec);
+        self.ask(owner, call, asker, now);
     }
 
     pub(super) fn init_producer(&mut self, asker: Asker, now: Now) {
-        if let Some(id) = self.producer_ids.take() {
-            return self.respond(asker.conn, asker.correlation, &init_producer(id));
+        match self.take_producer_id(asker.conn, WantsId::Native(asker), now) {
+            Ok(Some(id)) => self.respond(asker.conn, asker.correlation, &init_producer(id)),
+            Ok(None) => {}
+            Err(refused) => self.refuse_not_allowed(asker, &refused, now),
         }
-        self.owe_answer(asker.conn);
-        self.ask(CoreId(0), ReserveIds, WantsId::Native(asker), now);
     }
 }
 

@@ -6,6 +6,17 @@ use leveret_engine::topology::{TopicRefusal, TopologyRefusal};
 use leveret_record::BatchError;
 use leveret_wire::native::ErrorCode;
 
+use crate::core::ops::Unfound;
+
+/// Of what was not found, or may not be had.
+pub(super) fn unfound(why: &Unfound) -> ErrorCode {
+    match why {
+        Unfound::Refused(_) => ErrorCode::NotAllowed,
+        Unfound::NoTopic => ErrorCode::UnknownTopic,
+        Unfound::NoPartition => ErrorCode::UnknownPartition,
+    }
+}
+
 pub(super) fn code(error: &EngineError) -> ErrorCode {
     match error {
         EngineError::Batch(batch) => match batch {

@@ -1,8 +1,7 @@
 //! Fetch: records of partitions of a topic, from the cores that own them.
 
-use leveret_engine::shard::{FetchPartition, FetchedPartition};
+use leveret_engine::shard::FetchedPartition;
 use leveret_storage::io::BufPool;
-use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{Now, Offset};
 use leveret_wire::native::{self as wire, ErrorCode, PartitionId};
 
@@ -11,11 +10,7 @@ use crate::core::Core;
 use crate::core::gather::Job;
 use crate::core::hop::FetchRecords;
 use crate::core::once::Mentions;
-use crate::core::places::Places;
-use crate::core::spread::{Bounds, Spread};
-
-/// Longest that a fetch may ask to wait, milliseconds.
-const MAX_FETCH_WAIT: u32 = 300_000;
+use crate::core::ops::{FetchBounds, Operation};
 
 /// A fetch that is under way.
 struct Fetching {
@@ -54,36 +49,31 @@ impl<P: BufPool> Job<P, FetchRecords> for Fetching {
 
 impl<P: BufPool> Core<P> {
     pub(super) fn fetch(&mut self, asker: Asker, fetch: &wire::Fetch<'_>, now: Now) {
-        let Some(topic) = self.topic(asker, fetch.topic_id, now) else {
-            return;
-        };
+        let topic = self.topic(asker, fetch.topic_id, Operation::Read, now);
+        let Some(topic) = topic else { return };
         let named = fetch.partitions.iter().map(|asked| asked.partition.0);
         if let Some(partition) = Mentions::of(named).repeated() {
             let message = format!("partition {partition} is asked for twice");
             return self.refuse(asker, ErrorCode::InvalidRequest, &message, now);
         }
         let mut parts = Vec::with_capacity(fetch.partitions.len());
-        let bounds = Bounds {
-            max_bytes: (fetch.max_bytes as usize).min(self.answers.most()),
+        let bounds = FetchBounds {
+            max_bytes: fetch.max_bytes as usize,
             min_bytes: fetch.min_bytes as usize,
-            max_wait: u64::from(fetch.max_wait_ms.min(MAX_FETCH_WAIT)) * 1_000_000,
+            max_wait_ms: fetch.max_wait_ms,
         };
-        let mut spread = Spread::new(bounds, now.mono)
-            .with_limit_per_core(self.shard.breaks(Mutation::LimitPerCore));
-        spread.expect_batches(self.topology.settings_of(&topic).max_message_bytes as usize);
+        let mut spread = self.spread(bounds, now);
+        let known = self.known(asker.conn, now);
+        spread.expect_batches(known.topology.settings_of(&topic).max_message_bytes as usize);
         for asked in fetch.partitions.iter() {
             let mut part = FetchedPart {
                 partition: asked.partition,
                 ..FetchedPart::default()
             };
-            match self.topology.place(&topic, asked.partition.0) {
-                Some((log, owner)) => {
-                    let wanted = FetchPartition {
-                        log,
-                        offset: Offset(asked.offset.0),
-                        max_bytes: asked.max_bytes as usize,
-                    };
-                    spread.want(parts.len(), owner, wanted);
+            match known.place(&topic, asked.partition.0) {
+                Some(place) => {
+                    let wanted = place.read(Offset(asked.offset.0), asked.max_bytes as usize);
+                    spread.want(parts.len(), place.owner(), wanted);
                 }
                 None => {
                     part.error = Some(ErrorCode::UnknownPartition);

@@ -2,7 +2,6 @@
 //! of them is asked for, and a line is made of each, all in as many turns as that takes.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use leveret_engine::settings::{ConfigSource, DefaultValue};
 use leveret_engine::topology::{ConfigEntry, Topic, TopicName, TopicSettings, Topology};
@@ -16,8 +15,9 @@ use leveret_wire::native::{
 use super::{Asker, level_out};
 use crate::core::Core;
 use crate::core::figures;
-use crate::core::gather::{Job, Known};
+use crate::core::gather::Job;
 use crate::core::hop::DescribeLogs;
+use crate::core::ops::{AllowedTopic, Known};
 use crate::core::places::Places;
 use crate::core::status::PartitionReport;
 
@@ -34,7 +34,7 @@ pub(super) struct Listing {
     what: What,
     stage: Stage,
     /// Those that are found, or are still to be told.
-    topics: VecDeque<Arc<Topic>>,
+    topics: VecDeque<AllowedTopic>,
     /// About what their lines take, bytes.
     bytes: usize,
     /// The logs that each core is still to be asked for.
@@ -89,7 +89,7 @@ impl Listing {
     /// A description of these topics, which are fewer than fit a request.
     pub(super) fn describing(
         asker: Asker,
-        topics: Vec<Arc<Topic>>,
+        topics: Vec<AllowedTopic>,
         cores: u16,
         topology: &Topology,
     ) -> Self {
@@ -102,7 +102,7 @@ impl Listing {
     }
 
     /// A topic is to be told. What finding it cost.
-    fn find(&mut self, topic: Arc<Topic>, topology: &Topology) -> usize {
+    fn find(&mut self, topic: AllowedTopic, topology: &Topology) -> usize {
         let (name, partitions) = (topic.name.as_str().len(), topic.slots.len());
         let cost = match self.what {
             What::Summaries => {
@@ -138,11 +138,10 @@ impl<P: BufPool> Job<P, DescribeLogs> for Listing {
         let topology = known.topology;
         match &mut self.stage {
             Stage::Asking => None,
-            Stage::Finding(after) => {
-                let topic = topology.topics_after(after.as_ref()).next()?.clone();
-                *after = Some(topic.name.clone());
-                Some(self.find(topic, topology))
-            }
+            Stage::Finding(after) => match known.next_topic(after)? {
+                Ok(topic) => Some(self.find(topic, topology)),
+                Err(_) => Some(TOPIC),
+            },
             Stage::Telling(lines) => {
                 let topic = self.topics.pop_front()?;
                 let bytes = match self.what {

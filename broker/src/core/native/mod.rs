@@ -16,18 +16,17 @@ mod subscriptions;
 mod topics;
 
 use bytes::BytesMut;
-use leveret_engine::topology::{Topic, TopicId};
+use leveret_engine::topology::TopicId;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, Level, LogId, Now};
+use leveret_storage::types::{Level, Now};
 use leveret_wire::native as wire;
 use leveret_wire::native::{CorrelationId, ErrorCode, FrameHeader, Request};
-use std::sync::Arc;
 
 use super::Core;
 use super::boundary::ConnId;
 use super::gather::Request as Gathered;
+use super::ops::{AllowedPartition, AllowedTopic, Operation, Refused, Unfound};
 use super::session::ProtocolState;
-use crate::core::places::Places;
 
 pub(super) use session::NativeState;
 pub(super) use subscriptions::{Subscribed, Subscriptions};
@@ -130,41 +129,77 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    /// The topic of that id, or the asker hears that there is none.
-    fn topic(&mut self, asker: Asker, id: wire::TopicId, now: Now) -> Option<Arc<Topic>> {
-        let topic = self.topology.topic(TopicId(id.0)).cloned();
-        if topic.is_none() {
-            let message = format!("there is no topic with id {id}");
-            self.refuse(asker, ErrorCode::UnknownTopic, &message, now);
-        }
-        topic
+    /// The topic of that id, to do that with it, or the asker hears why it is not had.
+    fn topic(
+        &mut self,
+        asker: Asker,
+        id: wire::TopicId,
+        operation: Operation,
+        now: Now,
+    ) -> Option<AllowedTopic> {
+        let found = self.known(asker.conn, now).topic(TopicId(id.0), operation);
+        let missing = || format!("there is no topic with id {id}");
+        self.or_refuse(asker, found, missing, now)
     }
 
-    /// Log and core of a partition, or the asker hears that there is none.
+    /// The topic of that name, likewise.
+    fn topic_named(
+        &mut self,
+        asker: Asker,
+        name: &str,
+        operation: Operation,
+        now: Now,
+    ) -> Option<AllowedTopic> {
+        let found = self.known(asker.conn, now).topic_named(name, operation);
+        self.or_refuse(asker, found, || no_topic(name), now)
+    }
+
+    /// A partition, likewise.
     fn partition(
         &mut self,
         asker: Asker,
-        topic: wire::TopicId,
-        partition: wire::PartitionId,
+        (topic, partition): (wire::TopicId, wire::PartitionId),
+        operation: Operation,
         now: Now,
-    ) -> Option<(LogId, CoreId)> {
-        // No clone of the topic on the way of every produce.
-        match self
-            .topology
-            .topic(TopicId(topic.0))
-            .map(|topic| self.topology.place(topic, partition.0))
-        {
-            Some(Some(place)) => return Some(place),
-            Some(None) => {
-                let message = format!("topic {topic} has no partition {partition}");
-                self.refuse(asker, ErrorCode::UnknownPartition, &message, now);
-            }
-            None => {
-                self.topic(asker, topic, now);
-            }
-        }
+    ) -> Option<AllowedPartition> {
+        let known = self.known(asker.conn, now);
+        let found = known.partition(TopicId(topic.0), partition.0, operation);
+        let missing = match &found {
+            Err(Unfound::NoPartition) => format!("topic {topic} has no partition {partition}"),
+            Err(_) => format!("there is no topic with id {topic}"),
+            Ok(_) => String::new(),
+        };
+        self.or_refuse(asker, found, || missing, now)
+    }
+
+    /// What was found, or the asker hears why it is not had.
+    fn or_refuse<T>(
+        &mut self,
+        asker: Asker,
+        found: Result<T, Unfound>,
+        missing: impl FnOnce() -> String,
+        now: Now,
+    ) -> Option<T> {
+        let why = match found {
+            Ok(found) => return Some(found),
+            Err(why) => why,
+        };
+        let message = match &why {
+            Unfound::Refused(refused) => refused.to_string(),
+            Unfound::NoTopic | Unfound::NoPartition => missing(),
+        };
+        self.refuse(asker, errors::unfound(&why), &message, now);
         None
     }
+
+    /// The asker hears that it may not do that.
+    fn refuse_not_allowed(&mut self, asker: Asker, refused: &Refused, now: Now) {
+        self.refuse(asker, ErrorCode::NotAllowed, &refused.to_string(), now);
+    }
+}
+
+fn no_topic(name: &str) -> String {
+    format!("there is no topic `{name}`")
 }
 
 fn level_in(level: wire::Level) -> Level {

@@ -20,7 +20,7 @@ use crate::core::Core;
 use crate::core::boundary::ConnId;
 use crate::core::hop::{NextRecords, StreamNumber, WatchPartition};
 use crate::core::once::Mentions;
-use crate::core::places::Places;
+use crate::core::ops::Operation;
 use crate::core::reading::Lack;
 use crate::core::session::Blocked;
 use crate::core::spread::Need;
@@ -250,16 +250,11 @@ impl<P: BufPool> Core<P> {
 
     fn begin_cursor(&mut self, key: usize, index: u32, asked: SubscribePartition, now: Now) {
         let topic = TopicId(asked.topic_id.0);
-        let place = match self.topology.topic(topic) {
-            None => Err(ErrorCode::UnknownTopic),
-            Some(topic) => {
-                let place = self.topology.place(topic, asked.partition.0);
-                place.ok_or(ErrorCode::UnknownPartition)
-            }
-        };
-        let (log, owner) = match place {
-            Ok(place) => place,
-            Err(code) => return self.push_end(key, end_of(index, code)),
+        let conn = self.subscriptions.get(key).conn;
+        let known = self.known(conn, now);
+        let (log, owner) = match known.partition(topic, asked.partition.0, Operation::Read) {
+            Ok(place) => (place.log(), place.owner()),
+            Err(why) => return self.push_end(key, end_of(index, errors::unfound(&why))),
         };
         let cursor = Cursor {
             subscription: key,

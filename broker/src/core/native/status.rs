@@ -11,8 +11,9 @@ use leveret_wire::native::{
 use super::{Asker, level_out};
 use crate::core::Core;
 use crate::core::figures::Reading;
-use crate::core::gather::{Job, Known};
+use crate::core::gather::Job;
 use crate::core::hop::ReportStatus;
+use crate::core::ops::{Known, Operation, Resource};
 use crate::core::status::CoreReport;
 
 /// A request for the status of all cores.
@@ -39,6 +40,10 @@ impl<P: BufPool> Job<P, ReportStatus> for Reporting {
 
 impl<P: BufPool> Core<P> {
     pub(super) fn ask_status(&mut self, asker: Asker, now: Now) {
+        let known = self.known(asker.conn, now);
+        if let Err(refused) = known.authorize(Operation::Describe, Resource::Cluster) {
+            return self.refuse_not_allowed(asker, &refused, now);
+        }
         let reporting = Reporting {
             asker,
             cores: self.cores,

@@ -1,25 +1,23 @@
 //! Metadata, CreateTopic, AlterTopic, DeleteTopic, ListTopics, DescribeTopics: requests about topics.
 
-use std::sync::Arc;
-
-use leveret_engine::topology::{Topic, TopicChanges, TopicCommand, TopicKey, TopicName};
+use leveret_engine::topology::{TopicChanges, TopicKey, TopicName};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::native::{self as wire, ErrorCode, MetadataOk, Response};
 
 use super::listing::Listing;
-use super::{Asker, level_out};
+use super::{Asker, level_out, no_topic};
 use crate::core::Core;
 use crate::core::hop::ChangeTopics;
 use crate::core::once::Mentions;
+use crate::core::ops::Operation;
 use crate::core::places::Places;
 use crate::core::session::Blocked;
 
 impl<P: BufPool> Core<P> {
     pub(super) fn metadata(&mut self, asker: Asker, name: &str, now: Now) {
-        let Some(topic) = self.topic_named(asker, name, now) else {
-            return;
-        };
+        let topic = self.topic_named(asker, name, Operation::Describe, now);
+        let Some(topic) = topic else { return };
         let ok = MetadataOk {
             topic_id: wire::TopicId(topic.id.0),
             partitions: topic.partitions(),
@@ -51,43 +49,38 @@ impl<P: BufPool> Core<P> {
         ] {
             config.extend(value.map(|value| (key.setting().name.to_owned(), value)));
         }
-        let partitions = create.partitions;
-        self.change(
-            asker,
-            TopicCommand::Create {
-                name,
-                partitions,
-                config,
-            },
-            now,
-        );
+        let known = self.known(asker.conn, now);
+        match known.create(name, create.partitions, config) {
+            Ok(change) => self.change(asker, change, now),
+            Err(refused) => self.refuse_not_allowed(asker, &refused, now),
+        }
     }
 
     pub(super) fn alter_topic(&mut self, asker: Asker, alter: &wire::AlterTopic<'_>, now: Now) {
-        let Some(topic) = self.topic_named(asker, alter.name, now) else {
-            return;
-        };
         let changes = TopicChanges {
             set: owned(&alter.set),
             unset: alter.unset.iter().map(|key| (*key).to_owned()).collect(),
             partitions: alter.partitions,
         };
-        let id = topic.id;
-        self.change(asker, TopicCommand::Alter { id, changes }, now);
+        let change = self.known(asker.conn, now).alter(alter.name, changes);
+        let missing = || no_topic(alter.name);
+        if let Some(change) = self.or_refuse(asker, change, missing, now) {
+            self.change(asker, change, now);
+        }
     }
 
     pub(super) fn delete_topic(&mut self, asker: Asker, name: &str, now: Now) {
-        let Some(topic) = self.topic_named(asker, name, now) else {
-            return;
-        };
-        self.change(asker, TopicCommand::Delete { id: topic.id }, now);
+        let topic = self.topic_named(asker, name, Operation::Delete, now);
+        if let Some(topic) = topic {
+            self.change(asker, topic.delete(), now);
+        }
     }
 
     /// Later requests of the same connection see the change, so they wait for it.
-    fn change(&mut self, asker: Asker, command: TopicCommand, now: Now) {
+    fn change(&mut self, asker: Asker, change: ChangeTopics, now: Now) {
         self.owe_answer(asker.conn);
         self.block(asker.conn, Blocked::Topology);
-        self.ask(CoreId(0), ChangeTopics(command), asker, now);
+        self.ask(CoreId(0), change, asker, now);
     }
 
     pub(super) fn list_topics(&mut self, asker: Asker, now: Now) {
@@ -105,9 +98,8 @@ impl<P: BufPool> Core<P> {
         }
         let mut topics = Vec::with_capacity(names.len());
         for name in names {
-            let Some(topic) = self.topic_named(asker, name, now) else {
-                return;
-            };
+            let topic = self.topic_named(asker, name, Operation::Describe, now);
+            let Some(topic) = topic else { return };
             topics.push(topic);
         }
         self.tell_topics(
@@ -120,15 +112,6 @@ impl<P: BufPool> Core<P> {
     fn tell_topics(&mut self, asker: Asker, listing: Listing, now: Now) {
         let listing = Box::new(listing);
         self.carry_out(asker.into(), (), listing, now);
-    }
-
-    fn topic_named(&mut self, asker: Asker, name: &str, now: Now) -> Option<Arc<Topic>> {
-        let topic = self.topology.topic_named(name).cloned();
-        if topic.is_none() {
-            let message = format!("there is no topic `{name}`");
-            self.refuse(asker, ErrorCode::UnknownTopic, &message, now);
-        }
-        topic
     }
 }
 

@@ -1,19 +1,10 @@
 //! The toy through whole sessions: nothing but its files and its lines is needed for it to be advertised,
 //! read, carried out by the core that owns what it asks about, and answered in its turn.
 
-/// The world that sessions are tested in.
-#[allow(dead_code, reason = "the toy needs little of it")]
-#[path = "../../../../tests/push"]
-mod push {
-    mod came;
-    mod peer;
-    pub(super) mod world;
-}
-
 use leveret_wire::kafka::{ApiRequest, ToyRequest};
 
-use self::push::world::World;
 use crate::core::boundary::Protocol;
+use crate::core::push::world::World;
 
 const TOY: i16 = ToyRequest::KEY;
 const API_VERSIONS: i16 = 18;
