@@ -9,14 +9,14 @@ import threading
 import time
 
 from leveret import Failed, check, say
-from tools import Apart, Good, LONG, LONG_MOST, AWAITED, NEW_MOST, PROVEN_MOST, PROMISE, SECONDS, ask, close_all, connect, give, hold, metric, produce, serve, under, live, request
+from tools import Apart, Good, LONG, LONG_MOST, AWAITED, NEW_MOST, PROVEN_MOST, PROMISE, SECONDS, SLOWER, ask, close_all, connect, exactly, give, hold, metric, produce, serve, under, live, request
 
 
 def promise(broker):
     conns = [connect(broker) for _ in range(82)]
     for conn in conns[:2]:
         give(conn, PROMISE)
-    half = struct.pack(">ihhi", 900_000, 0, 7, 1) + bytes(450_000)
+    half = struct.pack(">ihhi", 1_200_000, 0, 7, 1) + bytes(600_000)
     for conn in conns[2:]:
         give(conn, half)
     return conns
@@ -47,7 +47,7 @@ class Again(Apart):
         super().__init__(broker, count)
 
     def go(self, broker, count):
-        halves = [self.first + struct.pack(">ihhi", 2 * size, 0, 7, 1) + bytes(size) for size in (450_000, 30_000)]
+        halves = [self.first + struct.pack(">ihhi", 2 * size, 0, 7, 1) + bytes(size) for size in (600_000, 30_000)]
         left, poll = {}, select.epoll()
 
         def come(number):
@@ -135,7 +135,7 @@ def proven_beside(directory, memory, count):
     with serve(directory, memory.replace(" ", ""), *flags) as broker:
         broker.run("topic", "create", "good")
         long = Good(broker, LONG)
-        whole, beside = produce("good", 140_000), []
+        whole, beside = produce("good", 530_000), []
 
         def attack(broker):
             check(len(long.times) > 20, f"the producer of long requests has sent {len(long.times)}, and not proved itself")
@@ -198,6 +198,90 @@ def awaited(directory):
         broker.stop()
     return (f"p99 {p99 * 1e3:.1f} ms beside {before * 1e3:.1f}, longest {longest:.3f} s; {'; '.join(said)}; of {LONG} a newcomer {held_up:.1f} s; "
             f"longest turn {turn * 1e3:.1f} ms")
+
+
+class Slow:
+    """A producer of records of so many bytes at so many bytes a second, which pauses for so long after every eighth piece of a
+    twentieth of that, and sends again when it is closed."""
+
+    def __init__(self, broker, size, rate, pause=0.0):
+        self.size, self.rate, self.pause = size, rate, pause
+        self.times, self.cut, self.stop = [], 0, threading.Event()
+        self.began = time.monotonic()
+        self.thread = threading.Thread(target=self.go, args=(broker,), daemon=True)
+        self.thread.start()
+
+    def go(self, broker):
+        conn = None
+        while not self.stop.is_set():
+            self.began, data, answered = time.monotonic(), produce("good", self.size), False
+            while not answered and not self.stop.is_set():
+                try:
+                    conn = conn or connect(broker)
+                    if not self.send(conn, data):
+                        break
+                    conn.settimeout(60)
+                    exactly(conn, struct.unpack(">i", exactly(conn, 4))[0])
+                    answered = True
+                except (OSError, Failed):
+                    self.cut += 1
+                    conn = conn and conn.close()
+                    time.sleep(0.05)
+            if answered:
+                self.times.append(time.monotonic() - self.began)
+        if conn:
+            conn.close()
+
+    def send(self, conn, data):
+        """Whether all was sent before it was to stop."""
+        piece = self.rate // 20
+        for number, at in enumerate(range(0, len(data), piece), 1):
+            if self.stop.is_set():
+                return False
+            conn.sendall(data[at:at + piece])
+            time.sleep(0.05 if number % 8 else max(0.05, self.pause))
+        return True
+
+    def end(self):
+        self.stop.set()
+        self.thread.join(70)
+        return self.times
+
+
+# Bytes of a record, bytes a second, seconds of a pause. The first waits in the kernel, the others for memory.
+SLOW = (400_000, 100_000, 0), (600_000, 200_000, 0.5), (1_000_000, 300_000, 0.5)
+
+
+def slow(directory):
+    with serve(directory, "data", "--set", "memory.cache.bytes=8 MiB") as broker:
+        broker.run("topic", "create", "good")
+
+        def times(count, within):
+            """How long each takes for its next requests."""
+            producers = [Slow(broker, *one) for one in SLOW for _ in range(2)]
+            until = time.monotonic() + within
+            while any(len(one.times) < count for one in producers) and time.monotonic() < until:
+                time.sleep(0.1)
+            return producers, [one.end()[:count] for one in producers]
+        _, alone = times(1, 30)
+        check(all(alone), f"not all got through alone: {alone}")
+        halves = Again(broker, 300)
+        time.sleep(1)
+        too_slow = Slow(broker, 600_000, 16_000)
+        producers, beside = times(2, 2 * SLOWER * max(taken for taken, in alone))
+        closed = metric(broker, "leveret_connections_slow_closed")
+        said = []
+        for one, (before,), after in zip(producers, alone, beside):
+            said.append(f"{one.size} bytes at {one.rate}/s, pauses {one.pause} s: {before:.1f} s, beside {' and '.join(f'{taken:.1f}' for taken in after)}, closed {one.cut}")
+        say("; ".join(said))
+        for one, (before,), after in zip(producers, alone, beside):
+            check(len(after) == 2 and sum(after) <= 2 * SLOWER * before, f"{one.size} bytes at {one.rate}/s: {after} s beside {before:.1f} alone")
+        too_slow.end()
+        check(too_slow.cut and not too_slow.times, f"one of 16 KB/s was closed {too_slow.cut} times, so this shows nothing")
+        check(closed > 50, f"only {closed:.0f} came again")
+        turn = close_all(broker, [halves])
+        broker.stop()
+    return f"{'; '.join(said)}; one that is too slow closed {too_slow.cut} times; {closed:.0f} came again, longest turn {turn * 1e3:.1f} ms"
 
 
 def goers(directory):

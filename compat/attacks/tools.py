@@ -25,9 +25,11 @@ SLACK = 0.03 * WIDER
 # 99th percentile of a producer of long requests beside halves of such, seconds.
 LONG_MOST = 1.5 if WIDER > 1 else 0.5
 # Bytes of records whose requests are too long to be received before they are there, and wait for that in the kernel.
-AWAITED = 70_000, 120_000
+AWAITED = 70_000, 120_000, 400_000
 # Of one that has sent many such, and the longest of one that comes anew, beside peers that proved themselves a little, seconds.
 PROVEN_MOST, NEW_MOST = (2, 10) if WIDER > 1 else (0.2, 4)
+# How much longer slow producers may take for a request.
+SLOWER = 4 if WIDER > 1 else 2
 # 99th percentile of who comes anew to read 1 MiB, seconds; and what others read to prove themselves, bytes.
 READ_MOST, PROOF = 1.5 if WIDER == 1 else 10, 5_500_000
 # The most CPU that one turn of a core may use, seconds.
@@ -70,7 +72,7 @@ def describe_all():
 
 
 # Bytes of a record whose request is not awaited as a whole, but received in pieces.
-LONG = 400_000
+LONG = 600_000
 # Bytes of a batch that is received whole before it is refused.
 LONG_BODY = 31 << 20
 PROMISE = struct.pack(">ihhi", 32 << 20, 0, 7, 1)

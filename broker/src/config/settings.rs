@@ -165,10 +165,11 @@ settings! {
     "Memory, per core, for requests that have arrived and are not answered. When it is taken, \
      sockets are not read until some is free again: producers feel it as waiting, and while they wait, \
      a connection that holds more than its share gets no more, and as many of the requests that stand still \
-     in the middle, or come slower than 128 KiB/s, are closed as are in the way: after 250 ms, and after the \
-     less the more wait, 10 ms at least. Their clients send them again. A quarter is kept for requests that \
-     have arrived whole; while there is no memory, those of up to 128 KiB wait in the kernel until they have, \
-     and others that are slow keep none of them out. Of the rest, connections that have not yet sent 4 MiB of \
+     in the middle, or come slower than 64 KiB/s (or than would make them whole in 16 s), are closed as are in \
+     the way, the longest first: after 250 ms, and after the less the more wait, 10 ms at least, and later by \
+     twice as long as their connections have kept up before, a second at most. Their clients send them again. A \
+     quarter is kept for requests that have arrived whole; while there is no memory, those of up to 512 KiB \
+     wait in the kernel until they have, and others that are slow keep none of them out. Of the rest, connections that have not yet sent 4 MiB of \
      longer requests to their end may hold half: who has does not wait for those. One request more may pass \
      the budget.";
 

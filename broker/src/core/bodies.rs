@@ -1,14 +1,16 @@
 //! Permits as connections see them: who gets one, who waits, and bodies that are received in pieces.
 //!
 //! A body above 16 KiB is received straight into its own buffer, a piece at a time, each with its
-//! permit: a peer that has sent little holds little. One that stands still is [closed](Core::judge_body)
-//! when others wait for what it holds. Who has sent much in such bodies is
-//! [served before](super::permits) those that have not.
+//! permit: a peer that has sent little holds little. One that falls [behind](super::pace) is
+//! [closed](Core::judge_body) when others wait for what it holds, who is behind longest before the others. Who has
+//! sent much in such bodies is [served before](super::permits) those that have not.
 //!
 //! A [short](SHORT_FRAME) one that finds no memory does not wait in line beside those, which may be
 //! many and come again: the kernel holds what has come of it, and once that is all it is like any other
-//! request that has arrived whole. So who sends half of a request holds up others that do likewise, and
-//! nobody who sends short ones.
+//! request that has arrived whole. A longer one joins the line when as much of it has come. So who sends half of a request holds up others that do likewise, and
+//! nobody who sends short ones, however slowly.
+
+use std::cmp::Reverse;
 
 use bytes::BytesMut;
 use leveret_storage::io::BufPool;
@@ -20,14 +22,13 @@ use super::Core;
 use super::boundary::{Action, ConnId, Inflow, Protocol};
 use super::intake::{self, Frame, SHORT_FRAME};
 use super::kafka::carries_records;
-use super::permits::{Demand, LEAST_RATE, Lane};
+use super::pace::{Gathers, Pace, least_rate};
+use super::permits::Lane;
 use super::session::{Blocked, Large, Rest, Session};
 
 /// So many bodies at most are looked at, at a time, for one that stands still: some microseconds each, and as
 /// many to close it.
 const LOOKS: usize = 32;
-/// In nanoseconds.
-const SECOND: u128 = 1_000_000_000;
 
 impl<P: BufPool> Core<P> {
     /// Takes a permit, or blocks the connection until there is one. Whether it was taken.
@@ -81,8 +82,9 @@ impl<P: BufPool> Core<P> {
         }
         let session = self.sessions.get(conn).expect("looked at by the caller");
         let rest = session.rest;
+        let short = frame.len <= SHORT_FRAME;
         let (held, lane) = match rest {
-            Rest::There => (frame.len, Lane::Whole),
+            Rest::There if short => (frame.len, Lane::Whole),
             _ => {
                 let whole = frame.len;
                 (
@@ -91,9 +93,10 @@ impl<P: BufPool> Core<P> {
                 )
             }
         };
-        if rest == Rest::Unknown && frame.len <= SHORT_FRAME {
+        let awaited = frame.len.min(SHORT_FRAME).saturating_sub(so_far.len());
+        if rest == Rest::Unknown && awaited > 0 {
             if !self.permits.take_at_once(conn, held, lane, now.mono) {
-                self.await_rest(conn, frame.len - so_far.len());
+                self.await_rest(conn, awaited, now.mono);
                 return false;
             }
         } else if !self.permit(conn, held, lane, now) {
@@ -109,26 +112,31 @@ impl<P: BufPool> Core<P> {
             len: frame.len,
             held,
             partial: None,
-            since: now.mono,
-            last: now.mono,
-            looked: None,
-            spent: 0,
+            pace: Pace::new(now.mono),
         });
         self.receive_piece(conn, intake::place(frame, so_far), now);
         true
     }
 
-    /// Lets whatever lies below keep what comes of a frame until that is all.
-    fn await_rest(&mut self, conn: ConnId, len: usize) {
+    /// Lets whatever lies below keep what comes of a frame until that is so much.
+    fn await_rest(&mut self, conn: ConnId, len: usize, now: Mono) {
         self.block(conn, Blocked::Arrival);
+        if let Some(session) = self.sessions.get(conn) {
+            session.gathers = Some(Gathers { since: now, len });
+        }
         self.actions.push_back(Action::Await { conn, len });
     }
 
-    /// What was awaited is there as a whole, or has to be received in part.
+    /// What was awaited is there as a whole, or has to be received before more comes.
     pub(super) fn rest_is_there(&mut self, conn: ConnId, whole: bool, now: Now) {
         let session = self.sessions.get(conn).filter(|session| !session.closing);
         if let Some(session) = session.filter(|s| s.blocked == Some(Blocked::Arrival)) {
             session.rest = if whole { Rest::There } else { Rest::Partial };
+            if let Some(gathers) = session.gathers.take().filter(|_| whole) {
+                session
+                    .steady
+                    .has_sent(gathers.len, now.mono.since(gathers.since));
+            }
             self.unblock(conn, Blocked::Arrival, now);
         }
     }
@@ -137,8 +145,12 @@ impl<P: BufPool> Core<P> {
     fn receive_piece(&mut self, conn: ConnId, mut into: BytesMut, now: Now) {
         let session = self.sessions.get(conn).expect("it sends a body");
         let large = session.large.as_mut().expect("it sends a body");
-        let len = large.held - into.len();
-        (large.since, large.last) = (now.mono, now.mono);
+        let len = (large.held - into.len()).min(intake::MOST_AT_A_TIME);
+        large.pace.begin_piece(now.mono);
+        // Who waits for memory later wants to know how it has come from now on.
+        if large.pace.is_unseen() && large.len > SHORT_FRAME {
+            self.actions.push_back(Action::Measure(conn));
+        }
         intake::make_room(&mut into, len, large.len);
         self.actions.push_back(Action::Receive { conn, into, len });
     }
@@ -151,7 +163,7 @@ impl<P: BufPool> Core<P> {
         let large = session.large.as_mut();
         let large = large.expect("the driver hands back what was asked for");
         large.partial = Some(frame);
-        large.spent += now.mono.since(large.since);
+        large.pace.end_piece(now.mono);
         match session.closing {
             true => self.take_body(conn, now),
             false => self.go_on_receiving(conn, now),
@@ -221,7 +233,7 @@ impl<P: BufPool> Core<P> {
             // Its peer has done its part, however long it waits here. A short one costs too little to prove
             // anything, nor does it what one that is slow holds meanwhile.
             match len > SHORT_FRAME {
-                true => self.permits.finish_body(conn, large.proves()),
+                true => self.permits.finish_body(conn, large.pace.proves(len)),
                 false => self.permits.end_body(conn),
             }
             if session.protocol() == Protocol::Kafka && !carries_records(partial) {
@@ -241,35 +253,40 @@ impl<P: BufPool> Core<P> {
         self.receive_piece(conn, into, now);
     }
 
-    /// Looks at bodies that others wait for, if it is time to.
+    /// Looks at bodies that others wait for, if it is time to: first at those that have stood still longest
+    /// beyond what their connections have earned.
     pub(super) fn review_bodies(&mut self, now: Mono) {
         let due = self.permits.review_due().is_some_and(|due| due <= now);
         if !due {
             return;
         }
-        let (sessions, actions) = (&mut self.sessions, &mut self.actions);
+        let sessions = &mut self.sessions;
         let bodies = self.permits.review(now);
-        let suspects = bodies.filter(|(conn, demand)| {
-            let session = sessions.get(*conn);
-            let piece = session.and_then(Session::awaited_piece);
-            piece.is_some_and(|large| now.since(large.last) >= demand.patience)
+        let suspects = bodies.filter_map(|(conn, patience)| {
+            let session = sessions.get(conn)?;
+            let steady = session.steady;
+            let stood = session.awaited_piece()?.pace.stood(now);
+            (stood >= patience).then(|| (steady.exceeded_by(stood), conn))
         });
-        let looks = suspects.take(LOOKS).map(|(conn, _)| Action::Measure(conn));
-        actions.extend(looks);
+        let mut suspects: Vec<(i64, ConnId)> = suspects.collect();
+        suspects.sort_by_key(|(exceeds, _)| Reverse(*exceeds));
+        let looks = suspects.iter().take(LOOKS);
+        let looks = looks.map(|(_, conn)| Action::Measure(*conn));
+        self.actions.extend(looks);
     }
 
-    /// What has come of a connection whose body others wait for: it is closed if that stands still. Those that
+    /// What has come of a connection whose body others wait for: it is closed if that is behind. Those that
     /// were closed before it may be enough.
     pub(super) fn judge_body(&mut self, conn: ConnId, inflow: Inflow, now: Mono) {
-        let demand = self.permits.demand(conn);
-        let Some(demand) = demand.filter(|_| !self.shard.breaks(Mutation::LetsStand)) else {
-            return;
-        };
+        let wanted = self.permits.patience_with(conn);
+        let wanted = wanted.filter(|_| !self.shard.breaks(Mutation::LetsStand));
+        let patience = wanted.unwrap_or(u64::MAX);
         let session = self.sessions.get(conn);
-        let piece = session.and_then(Session::awaited_piece);
-        if piece.is_some_and(|large| large.stands(inflow, demand, now)) {
+        let behind = session.is_some_and(|session| session.is_behind(inflow, patience, now));
+        if behind && wanted.is_some() {
             self.slow_bodies += 1;
-            let message = "a request stood still or came slower than 128 KiB/s while others waited for memory";
+            let message =
+                "a request stood still or came slower than 64 KiB/s while others waited for memory";
             self.too_late(conn, message);
         }
     }
@@ -292,32 +309,16 @@ impl Session {
         let large = self.large.as_mut().filter(|_| peers);
         large.filter(|large| large.partial.is_none())
     }
-}
 
-impl Large {
-    /// The peer was kept from sending until now.
-    pub(super) fn let_go_on(&mut self, now: Mono) {
-        (self.since, self.last, self.looked) = (now, now, None);
-    }
-
-    /// Whether nothing has come of the piece for too long, or too little.
-    fn stands(&mut self, inflow: Inflow, demand: Demand, now: Mono) -> bool {
-        let quiet = inflow.quiet.min(now.since(self.since));
-        self.last = Mono(now.0 - quiet);
-        let (at, bytes) = *self.looked.get_or_insert((now, inflow.bytes));
-        let time = now.since(at);
-        if quiet >= demand.patience || time < demand.patience {
-            return quiet >= demand.patience;
-        }
-        self.looked = Some((now, inflow.bytes));
-        let came = u128::from(inflow.bytes - bytes) * SECOND;
-        came < u128::from(demand.rate) * u128::from(time)
-    }
-
-    /// What the body proves of its peer, now that it is all there: as much as it is longer than one that just
-    /// does not stand still would have become.
-    fn proves(&self) -> u64 {
-        let least = u128::from(LEAST_RATE) * u128::from(self.spent) / SECOND;
-        (self.len as u64).saturating_sub(u64::try_from(least).unwrap_or(u64::MAX))
+    fn is_behind(&mut self, inflow: Inflow, patience: u64, now: Mono) -> bool {
+        let mut steady = self.steady;
+        let behind = self.awaited_piece().is_some_and(|large| {
+            let rate = least_rate(large.len);
+            large
+                .pace
+                .is_behind(inflow, rate, patience, &mut steady, now)
+        });
+        self.steady = steady;
+        behind
     }
 }

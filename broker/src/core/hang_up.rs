@@ -1,4 +1,5 @@
-//! A peer that sends no more: what it sent is answered, then the connection closes.
+//! A peer that sends no more, or is not heard any more: what it sent before is answered, then the connection
+//! closes.
 //!
 //! Its end may be known before all that it sent has been received, while the connection is paused.
 //! From then on nothing waits for its sake: its fetches answer with what they have, pushes end. A
@@ -25,6 +26,8 @@ pub(super) enum Input {
     Closes,
     /// All of it was received.
     Ended,
+    /// What else it may send is thrown away: it sent something that has no answer, or came after a stop.
+    Unheard,
 }
 
 impl<P: BufPool> Core<P> {
@@ -57,11 +60,23 @@ impl<P: BufPool> Core<P> {
         self.end_if_answered(conn);
     }
 
+    /// Closes the connection once all is answered that was asked on it before. Nothing more is taken of what its
+    /// peer sends.
+    pub(super) fn hear_no_more(&mut self, conn: ConnId, now: Now) {
+        self.input_closes(conn, now);
+        if let Some(session) = self.sessions.get(conn) {
+            session.input = Input::Unheard;
+            session.rx.clear();
+        }
+        self.end_if_answered(conn);
+    }
+
     /// Closes a connection whose peer sends no more, once all is answered that it asked.
     pub(super) fn end_if_answered(&mut self, conn: ConnId) {
         let answered = self.sessions.get(conn).is_some_and(|session| {
             let idle = session.waiting == 0 && session.blocked.is_none();
-            session.input == Input::Ended && idle && session.unsent + session.out.len() == 0
+            let said_all = matches!(session.input, Input::Ended | Input::Unheard);
+            said_all && idle && session.unsent + session.out.len() == 0
         });
         if answered {
             self.end(conn);

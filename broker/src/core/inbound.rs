@@ -11,6 +11,7 @@ use leveret_wire::kafka::Checking;
 
 use super::Core;
 use super::boundary::{Action, ConnId, Protocol};
+use super::hang_up::Input;
 use super::intake::{self, Look, Step};
 use super::kafka::carries_records;
 use super::permits::Lane;
@@ -149,7 +150,7 @@ impl<P: BufPool> Core<P> {
             let Some(session) = self.sessions.get(conn) else {
                 return input.len();
             };
-            if session.closing {
+            if session.closing || session.input == Input::Unheard {
                 return input.len();
             }
             if session.blocked.is_some() || rest.is_empty() {
@@ -157,7 +158,7 @@ impl<P: BufPool> Core<P> {
             }
             let look = match session.protocol() {
                 Protocol::Native => self.look_native(conn, rest),
-                Protocol::Kafka => self.look_kafka(conn, rest),
+                Protocol::Kafka => self.look_kafka(conn, rest, now),
             };
             let frame = match look {
                 Look::NeedMore => return used,

@@ -13,8 +13,10 @@ use leveret_storage::store::SMALL_ENTRY;
 pub(super) const SMALL_FRAME: usize = 16 * 1024;
 
 /// A frame up to this length does not wait in line for memory before it is there: the kernel holds it
-/// until it has come whole. Nor is it received in pieces. Bytes.
-pub(super) const SHORT_FRAME: usize = 128 * 1024;
+/// until it has come whole, however slowly. Nor is it received in pieces. So much of a longer one has to have
+/// come before it waits in line. Bytes: as many as a longer one is promised when it begins, and far less than the
+/// kernel holds of one that has come fast before.
+pub(super) const SHORT_FRAME: usize = 512 * 1024;
 
 /// The extent of a frame, as its protocol reads it from its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub(super) fn step(frame: Frame, have: usize) -> Step {
 /// The pieces that a large frame is received in, bytes: as long as what is there already, within
 /// these bounds, so that a peer holds no more than some times what it has sent.
 const PIECES: (usize, usize) = (64 * 1024, 256 * 1024);
+/// The most that is received at a time, bytes: the kernel copies it in one turn.
+pub(super) const MOST_AT_A_TIME: usize = PIECES.1;
 /// There is room for all of a frame up to this length from the beginning. Bytes.
 const WHOLE: usize = 2 << 20;
 /// The buffer of a longer one begins with room for so many bytes. What is promised beyond that is believed

@@ -28,6 +28,7 @@ mod native;
 pub mod observe;
 mod once;
 mod ops;
+mod pace;
 mod patience;
 mod pending;
 mod permits;

@@ -78,7 +78,7 @@ impl Session {
             return None;
         }
         match &self.large {
-            Some(large) => large.partial.is_none().then_some(large.since),
+            Some(large) => large.partial.is_none().then(|| large.pace.since()),
             None => {
                 let waits = self.waiting > 0 || !self.subscribed.keys.is_empty();
                 (!waits).then_some(self.touched)
@@ -96,7 +96,7 @@ impl Session {
     pub(super) fn let_go_on(&mut self, now: Mono) {
         self.hello_since = now;
         if let Some(large) = &mut self.large {
-            large.let_go_on(now);
+            large.pace.let_go_on(now);
         }
     }
 }

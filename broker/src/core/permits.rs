@@ -15,7 +15,7 @@
 //! Anybody can begin a body; who has sent many to their end has [proved](Standing) that it means to. Those that
 //! have not hold half of the bodies' lane at most, and wait for each other: what strangers begin and leave
 //! half keeps nobody out who has got through often. A body that stands still is closed when others want what
-//! it holds, the [sooner](review) the more of them wait.
+//! it holds, the [sooner](review) the more of them wait, and the later the longer it has [kept up](super::pace).
 //!
 //! Nobody has to remember to wake anybody: [`Permits::next`] says who is to be served, and a core
 //! asks after everything that it handled. What holds then: *if somebody waits, something that does
@@ -36,7 +36,6 @@ use super::boundary::ConnId;
 use crowd::{Account, Body, Crowd, Line, Place, Standing, Want};
 
 pub(super) use crowd::Lane;
-pub(super) use review::{Demand, LEAST_RATE};
 
 /// So many at the head of the line are looked at for one that holds no more than its share.
 const LOOK: usize = 16;
@@ -132,7 +131,8 @@ impl Permits {
         granted
     }
 
-    /// As [`Permits::take`], but who finds none does not wait in line: it waits for its peer to send more.
+    /// As [`Permits::take`], but who finds none does not wait in line: it waits for its peer to send more. So do
+    /// strangers where they have taken half of what they may: who is slow would stand among those that do.
     pub(super) fn take_at_once(
         &mut self,
         conn: ConnId,
@@ -142,7 +142,9 @@ impl Permits {
     ) -> bool {
         let account = *self.account(conn);
         let want = self.want(&account, bytes, lane);
-        let taken = !self.is_contended() && self.fits(want.more, account.line(lane));
+        let line = account.line(lane);
+        let fits = self.fits(want.more, line) && self.leaves_room(want.more, line);
+        let taken = !self.is_contended() && fits;
         if taken {
             self.account(conn).waited = None;
             self.grant(want, now);
@@ -414,6 +416,13 @@ impl Permits {
     fn strangers_may_have(&self, more: usize) -> bool {
         let have = self.strangers.held + self.strangers.promised;
         self.held == 0 || have + more <= self.strangers_half()
+    }
+
+    /// Whether strangers have room enough that one need not show beforehand how fast it comes.
+    fn leaves_room(&self, more: usize, line: Line) -> bool {
+        let have = self.strangers.held + self.strangers.promised;
+        let stranger = line == Line::Body(Standing::Stranger);
+        !stranger || self.held == 0 || 2 * (have + more) <= self.strangers_half()
     }
 
     fn fits_in_all(&self, more: usize) -> bool {

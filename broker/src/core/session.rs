@@ -17,6 +17,7 @@ use super::hop::{FetchRecords, GatherId};
 use super::kafka::KafkaState;
 use super::native::{NativeState, Subscribed};
 use super::ops::Principal;
+use super::pace::{Gathers, Pace, Steady};
 use super::spread::Need;
 use super::unread::Mark;
 
@@ -66,7 +67,7 @@ pub(super) enum Rest {
     /// Nothing.
     #[default]
     Unknown,
-    /// It can be received at once.
+    /// It can be received at once, or as much of it as a long one has to have sent.
     There,
     /// It will not come whole before some of it is received.
     Partial,
@@ -83,14 +84,7 @@ pub(super) struct Large {
     pub(super) partial: Option<BytesMut>,
     /// How far its lines were checked once it was all there, of a Kafka request that has some.
     pub(super) checking: Checking,
-    /// Since when the peer could send the present piece.
-    pub(super) since: Mono,
-    /// When the last byte of it came, as far as is known.
-    pub(super) last: Mono,
-    /// When it was looked at, and what had come of the connection by then.
-    pub(super) looked: Option<(Mono, u64)>,
-    /// What its peer took for the pieces before, nanoseconds.
-    pub(super) spent: u64,
+    pub(super) pace: Pace,
 }
 
 /// One connection.
@@ -118,6 +112,10 @@ pub(super) struct Session {
     pub(super) rx: BytesMut,
     pub(super) rest: Rest,
     pub(super) large: Option<Large>,
+    /// How it has kept up with what it sends in pieces.
+    pub(super) steady: Steady,
+    /// What is awaited of it, while it is.
+    pub(super) gathers: Option<Gathers>,
     /// Encoded in this turn and not yet given to the driver.
     pub(super) out: BytesMut,
     /// Bytes of answers that are complete and not sent: given to the driver, or waiting for
@@ -168,6 +166,8 @@ impl Session {
             rx: BytesMut::new(),
             rest: Rest::default(),
             large: None,
+            steady: Steady::default(),
+            gathers: None,
             out: BytesMut::new(),
             unsent: 0,
             kept: 0,

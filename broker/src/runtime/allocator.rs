@@ -40,7 +40,7 @@ pub(super) fn keep_freed_memory() {
 /// How often it is looked whether much memory is kept for nothing, nanoseconds.
 const LOOK_EVERY: u64 = 5_000_000_000;
 /// Bytes above what is in use, and above what cannot be returned, that are worth the kernel's work.
-const MUCH: u64 = 32 << 20;
+const MUCH: u64 = 24 << 20;
 /// A core that uses less than this part of a CPU has little to do: to return memory holds the allocator for some
 /// milliseconds, in which a core waits if it needs memory.
 const LITTLE: u64 = 4;
@@ -164,7 +164,7 @@ mod tests {
             "nobody knows how busy it is"
         );
         assert!(!worth_it(at(500 << 20, 2600), 5000), "busy");
-        assert!(!worth_it(at(50 << 20, 2700), 10_000), "not much");
+        assert!(!worth_it(at(40 << 20, 2700), 10_000), "not much");
         assert!(worth_it(at(500 << 20, 2800), 15_000));
     }
 
@@ -177,7 +177,7 @@ mod tests {
         };
         assert!(surplus.is_worth_it(at(70 << 20, 0), 2, Mono(5000 * MS)));
         surplus.in_use = 10 << 20;
-        assert!(!surplus.is_worth_it(at(70 << 20, 0), 2, Mono(10_000 * MS)));
+        assert!(!surplus.is_worth_it(at(65 << 20, 0), 2, Mono(10_000 * MS)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod single;
 mod slices;
 mod snapshot;
 mod stalled;
+mod stop;
 mod world;
 
 use std::collections::BTreeMap;

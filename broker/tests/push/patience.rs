@@ -55,7 +55,7 @@ fn full() -> World {
 }
 
 fn fill(mut world: World) -> World {
-    let topic = world.create("t", 2);
+    let topic = world.create("t", 8);
     world.disk.hold = true;
     for _ in 0..4 {
         world.produce(topic, 1, 60_000);
@@ -81,8 +81,9 @@ fn who_waits_for_memory_with_its_first_request_has_not_said_hello_too_late() {
 fn who_has_its_turn_at_last_and_says_no_more_has_as_long_as_others() {
     let mut world = full();
     let conn = world.connect_silent(1, Protocol::Kafka);
-    let request = produce("t", 2, 80_000);
-    let (half, rest) = request.split_at(30_000);
+    // Longer than what waits in the kernel, which it could send.
+    let request = produce("t", 8, 80_000);
+    let (half, rest) = request.split_at(600_000);
     world.offer(conn, half);
     world.pass(25 * SECOND);
     world.disk.hold = false;

@@ -58,7 +58,7 @@ struct Told<O> {
 
 impl<P: BufPool> Core<P> {
     /// The frame at the start of `input`.
-    pub(in crate::core) fn look_kafka(&mut self, conn: ConnId, input: &[u8]) -> Look {
+    pub(in crate::core) fn look_kafka(&mut self, conn: ConnId, input: &[u8], now: Now) -> Look {
         match wire::frame_len(input, self.settings.kafka.request_bytes) {
             Ok(Some(len)) if len <= SMALL_REQUEST => {
                 Look::Frame(intake::Frame { len, permit: len })
@@ -71,13 +71,13 @@ impl<P: BufPool> Core<P> {
                     return Look::Frame(intake::Frame { len, permit: len });
                 }
                 let why = format!("a request of {len} bytes, which may have {longest}");
-                self.kafka_end(conn, &why);
+                self.kafka_refuse_rest(conn, &why, now);
                 Look::Refused
             }
             Ok(None) => Look::NeedMore,
             Err(_) if self.turn_away(conn, input) => Look::Refused,
             Err(error) => {
-                self.kafka_end(conn, &error.to_string());
+                self.kafka_refuse_rest(conn, &error, now);
                 Look::Refused
             }
         }
@@ -288,6 +288,13 @@ impl<P: BufPool> Core<P> {
         }
     }
 
+    /// What came last is not answered, nor is what follows: Kafka's protocol has no words for it. A client that
+    /// has sent others before gets their answers, as it does of Apache Kafka, which takes one after the other.
+    fn kafka_refuse_rest(&mut self, conn: ConnId, why: &dyn std::fmt::Display, now: Now) {
+        tracing::debug!(core = self.id.0, %why, "a Kafka connection is heard no more");
+        self.hear_no_more(conn, now);
+    }
+
     /// The connection cannot go on; Kafka's protocol has no words for it.
     pub(in crate::core) fn kafka_end(&mut self, conn: ConnId, why: &str) {
         tracing::debug!(core = self.id.0, why, "a Kafka connection is closed");
@@ -295,7 +302,7 @@ impl<P: BufPool> Core<P> {
     }
 
     fn kafka_drop(&mut self, conn: ConnId, permit: usize, why: &dyn std::fmt::Display, now: Now) {
-        self.kafka_end(conn, &why.to_string());
+        self.kafka_refuse_rest(conn, why, now);
         self.give_back_permit(conn, permit, now);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A body half received is never acknowledged, so to close it loses nothing but what its peer has to send
 //! again. But a peer whose bytes come over a long way pauses, too. So nobody is closed while there is room, or
-//! while what waits would not have it; and who pauses is given the longer the fewer wait.
+//! while what waits would not have it; who pauses is given the longer the fewer wait, and longer if it has
+//! [kept up](crate::core::pace) before.
 
 use leveret_storage::types::Mono;
 
@@ -16,17 +17,6 @@ const ALL_SERVED: u64 = 2_000_000_000;
 const PATIENCE: (u64, u64) = (10_000_000, 250_000_000);
 /// Between two looks at bodies while somebody waits, nanoseconds.
 const BETWEEN: u64 = 5_000_000;
-/// The least rate of a body that does not stand still, bytes a second.
-pub(in crate::core) const LEAST_RATE: u64 = 128 << 10;
-
-/// What is asked of a body while others wait for what it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::core) struct Demand {
-    /// How long it may stand still, nanoseconds,
-    pub(in crate::core) patience: u64,
-    /// and how fast it has to come in so long, bytes a second.
-    pub(in crate::core) rate: u64,
-}
 
 impl Permits {
     /// When bodies are to be looked at next, if somebody waits for them.
@@ -37,9 +27,9 @@ impl Permits {
         waits.then(|| self.reviewed.after(BETWEEN))
     }
 
-    /// The bodies that others wait for, the eldest first, and what is asked of them. They are looked at again
-    /// [later](Self::review_due).
-    pub(in crate::core) fn review(&mut self, now: Mono) -> impl Iterator<Item = (ConnId, Demand)> {
+    /// The bodies that others wait for, the eldest first, and how long each may stand still, nanoseconds, before
+    /// what its connection [earned](crate::core::pace) counts. They are looked at again [later](Self::review_due).
+    pub(in crate::core) fn review(&mut self, now: Mono) -> impl Iterator<Item = (ConnId, u64)> {
         self.reviewed = now;
         let permits = &*self;
         let crowds = [
@@ -51,27 +41,14 @@ impl Permits {
         wanted
             .into_iter()
             .flatten()
-            .flat_map(move |(patience, crowd)| {
-                let bodies = crowd.bodies.values();
-                bodies.map(move |conn| (*conn, permits.demand_of(*conn, patience)))
-            })
+            .flat_map(|(patience, crowd)| crowd.bodies.values().map(move |conn| (*conn, patience)))
     }
 
-    /// What is asked of the connection's body; nothing if nobody waits for what it holds, or if what was closed
-    /// before is enough for those.
+    /// The same of one connection's body; nothing if nobody waits for what it holds, or if what was closed before
+    /// is enough for those.
     #[must_use]
-    pub(in crate::core) fn demand(&self, conn: ConnId) -> Option<Demand> {
-        let patience = self.patience(self.known(conn)?.standing())?;
-        Some(self.demand_of(conn, patience))
-    }
-
-    /// Who holds much has to come as much faster.
-    fn demand_of(&self, conn: ConnId, patience: u64) -> Demand {
-        let held = self.known(conn).map_or(0, |account| account.held);
-        let bodies = self.proven.bodies.len() + self.strangers.bodies.len();
-        let share = (self.lane() / bodies.max(1)).max(2 * self.promise(usize::MAX));
-        let rate = LEAST_RATE * held.max(share) as u64 / share as u64;
-        Demand { patience, rate }
+    pub(in crate::core) fn patience_with(&self, conn: ConnId) -> Option<u64> {
+        self.patience(self.known(conn)?.standing())
     }
 
     /// How long bodies of that standing may stand still, nanoseconds, if somebody waits for them. Strangers

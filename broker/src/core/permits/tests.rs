@@ -242,9 +242,8 @@ const MS: u64 = 1_000_000;
 
 /// How long the connection's body may stand still now, milliseconds.
 fn patience(permits: &Permits, slot: u32) -> Option<u64> {
-    permits
-        .demand(conn(slot))
-        .map(|demand| demand.patience / MS)
+    let patience = permits.patience_with(conn(slot));
+    patience.map(|patience| patience / MS)
 }
 
 #[test]
@@ -300,15 +299,6 @@ fn strangers_wait_for_strangers_and_who_has_proved_itself_for_none_that_stands()
     let mut permits = bodies([35, 30]);
     assert!(!permits.take(conn(3), 40, Lane::Whole, NOW));
     assert_eq!(patience(&permits, 1), Some(250));
-}
-
-#[test]
-fn who_holds_more_than_its_share_has_to_come_faster() {
-    let mut permits = bodies([60, 8]);
-    assert!(!begin(&mut permits, 3, 20));
-    let rate = |permits: &Permits, slot| permits.demand(conn(slot)).expect("one waits").rate;
-    assert_eq!(rate(&permits, 2), LEAST_RATE);
-    assert_eq!(rate(&permits, 1), LEAST_RATE * 60 / 37);
 }
 
 #[test]
