@@ -55,6 +55,9 @@ pub(crate) struct Sender {
     offered: usize,
     /// So many batches before those under way were refused: wait for all answers, then send again.
     refused: usize,
+    /// The last of those was acknowledged as one that was there already: so are all before it, and what
+    /// follows may be appended.
+    known: bool,
     /// So many more left before the first refusal was heard, and are still to arrive.
     coming: usize,
     /// Not before this.
@@ -71,6 +74,7 @@ impl Sender {
             under_way: 0,
             offered: 0,
             refused: 0,
+            known: false,
             coming: 0,
             again_at: Mono(0),
         }
@@ -186,13 +190,18 @@ impl Sender {
 
     /// A batch was acknowledged as one that was there already, while those before it, which had been
     /// sent in an earlier life of the broker, were refused. So they are there as well, and are to be
-    /// found so when all are sent again, this one too. False if it is not the next one behind them.
-    pub(crate) fn acknowledge_again(&mut self, key: BatchKey) -> bool {
+    /// found so when all are sent again, this one too. The same holds of one that is new (not `repeated`)
+    /// and comes right behind such a one. False if it is not the next one behind them.
+    pub(crate) fn acknowledge_again(&mut self, key: BatchKey, repeated: bool) -> bool {
         let next = self.queue.get(self.refused);
         if !self.is_refused() || next.is_none_or(|next| next.key != key) {
             return false;
         }
+        if !repeated && !self.known {
+            return false;
+        }
         self.refused += 1;
+        self.known = true;
         self.under_way -= 1;
         self.resume();
         true
@@ -207,6 +216,7 @@ impl Sender {
             self.coming = coming.min(more).min(WINDOW - open);
         }
         self.refused += 1;
+        self.known = false;
         self.again_at = again_at;
         self.under_way -= 1;
         self.resume();
@@ -283,11 +293,18 @@ mod tests {
         sender.refuse(Mono(5), 0);
         assert!(!sender.acknowledge(keys[1]), "it is not the next one");
         assert!(
-            !sender.acknowledge_again(keys[2]),
+            !sender.acknowledge_again(keys[2], true),
             "nor is that the next behind it"
         );
-        assert!(sender.acknowledge_again(keys[1]));
-        assert!(sender.acknowledge_again(keys[2]));
+        assert!(
+            !sender.acknowledge_again(keys[1], false),
+            "a new one would overtake the refused one"
+        );
+        assert!(sender.acknowledge_again(keys[1], true));
+        assert!(
+            sender.acknowledge_again(keys[2], false),
+            "a new one follows what was there"
+        );
         for key in keys {
             let sent = sender.send(Mono(9)).expect("all are sent again");
             assert_eq!(sent.key, key);
@@ -300,7 +317,7 @@ mod tests {
     #[test]
     fn an_acknowledgement_that_overtakes_is_found() {
         let (mut sender, keys) = sent_again(3);
-        assert!(!sender.acknowledge(keys[1]) && !sender.acknowledge_again(keys[1]));
+        assert!(!sender.acknowledge(keys[1]) && !sender.acknowledge_again(keys[1], true));
         assert!(sender.acknowledge(keys[0]) && sender.acknowledge(keys[1]));
     }
 }

@@ -110,10 +110,8 @@ impl ShardWorld {
             .expect("its partition is there");
         match reply {
             Reply::Produced(produced) => {
-                let in_order = match state.acknowledge(key) {
-                    true => true,
-                    false => produced.duplicate && state.acknowledge_again(key),
-                };
+                let in_order =
+                    state.acknowledge(key) || state.acknowledge_again(key, produced.duplicate);
                 self.counters.acknowledged += 1;
                 if level == Level::Synced {
                     self.ledger.place(key, produced.base_offset.0)?;

@@ -146,8 +146,10 @@ impl Lives<'_> {
                     Level::Written => self.ledger.hold(key, base, Hold::UntilPowerCut)?,
                     Level::Synced => self.ledger.place(key, base)?,
                 }
-                let in_order = sender
-                    .is_none_or(|sender| sender.acknowledge(key) || sender.acknowledge_again(key));
+                // No protocol says of an answer whether its batch was there already.
+                let in_order = sender.is_none_or(|sender| {
+                    sender.acknowledge(key) || sender.acknowledge_again(key, true)
+                });
                 if in_order {
                     return Ok(());
                 }
