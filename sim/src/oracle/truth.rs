@@ -338,17 +338,22 @@ impl Truth {
     }
 
     /// Checks what a look-up by time found: an offset from which a scan meets the first record
-    /// at or after `timestamp`, or nothing if there is none in `start..until`.
+    /// at or after `timestamp`, or nothing if there is none below `until`. The log began at `starts.start`
+    /// when it was asked and begins at `starts.end` now, so it was answered from a start between them.
     ///
     /// # Errors
     /// When a record that qualifies is passed over, or the scan would begin outside the log.
     pub fn check_time(
         &self,
         timestamp: i64,
-        start: Offset,
+        starts: Range<Offset>,
         until: Offset,
         found: Option<Offset>,
     ) -> Result<(), Violation> {
+        let Range {
+            start: asked,
+            end: start,
+        } = starts;
         let inside =
             |entry: &&Appended| entry.meta.next_offset() > start && entry.meta.first_offset < until;
         let first = self.entries.iter().filter(inside);
@@ -356,14 +361,14 @@ impl Truth {
         let wanted = late.next().map(|entry| entry.meta.first_offset);
         let good = match (wanted, found) {
             (Some(wanted), Some(found)) => found <= wanted.max(start),
-            (None, found) => found.is_none_or(|found| found >= start),
+            (None, found) => found.is_none_or(|found| found >= asked),
             (Some(_), None) => false,
         };
         if good {
             return Ok(());
         }
         let what = format!(
-            "{:?}: first record from {timestamp} is in {wanted:?}, found {found:?}",
+            "{:?}: first record from {timestamp} in {asked} or {start}..{until} is in {wanted:?}, found {found:?}",
             self.log
         );
         Err(Violation::new(Kind::WrongData, what))

@@ -6,7 +6,7 @@ use leveret_storage::store::{
 };
 use leveret_storage::types::{EntryMeta, Level, LogId, LogKind, Offset, Term};
 
-use super::process::{Reading, Waiting, new_entry};
+use super::process::{Looking, Reading, Waiting, new_entry};
 use super::{Crash, World};
 use crate::oracle::{Appended, Bounds, IDENTITY, Identity, build};
 use crate::violation::{Kind, Violation};
@@ -162,8 +162,8 @@ impl World {
             }
             Event::TimeDone { token, result } => {
                 let looking = self.core(core).looking.remove(&token);
-                let (log, timestamp, until) = looking.ok_or_else(|| unasked(&token))?;
-                self.check_time(log, timestamp, until, result)
+                let looking = looking.ok_or_else(|| unasked(&token))?;
+                self.check_time(&looking, result)
             }
             Event::SnapshotWanted { log } => {
                 self.snapshot(log);
@@ -358,16 +358,22 @@ impl World {
     /// # Errors
     /// A broken promise.
     pub fn look_up(&mut self, log: LogId, timestamp: i64) -> Result<(), Violation> {
-        let until = self.frontiers(log).durable.1;
+        let frontiers = self.frontiers(log);
+        let (start, until) = (frontiers.start.1, frontiers.durable.1);
         let core = self.home(log);
         let now = self.now();
+        let looking = Looking {
+            log,
+            timestamp,
+            start,
+            until,
+        };
         match self.core(core).store.find_time(log, timestamp, until, now) {
-            TimeOutcome::Found(found) => self.check_time(log, timestamp, until, Ok(Some(found))),
-            TimeOutcome::NotFound => self.check_time(log, timestamp, until, Ok(None)),
-            TimeOutcome::Failed(error) => self.check_time(log, timestamp, until, Err(error)),
+            TimeOutcome::Found(found) => self.check_time(&looking, Ok(Some(found))),
+            TimeOutcome::NotFound => self.check_time(&looking, Ok(None)),
+            TimeOutcome::Failed(error) => self.check_time(&looking, Err(error)),
             TimeOutcome::Pending(token) => {
-                let looking = &mut self.core(core).looking;
-                looking.insert(token, (log, timestamp, until));
+                self.core(core).looking.insert(token, looking);
                 Ok(())
             }
         }
@@ -375,11 +381,10 @@ impl World {
 
     fn check_time(
         &mut self,
-        log: LogId,
-        timestamp: i64,
-        until: Offset,
+        looking: &Looking,
         found: Result<Option<TimeFound>, ReadError>,
     ) -> Result<(), Violation> {
+        let (log, timestamp) = (looking.log, looking.timestamp);
         let truth = self.oracle.log(log);
         if !truth.is_alive() {
             return Ok(());
@@ -390,8 +395,8 @@ impl World {
                 let start = self.frontiers(log).start.1;
                 self.oracle.log(log).check_time(
                     timestamp,
-                    start,
-                    until,
+                    looking.start..start,
+                    looking.until,
                     found.map(|found| found.offset),
                 )
             }

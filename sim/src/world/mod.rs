@@ -16,7 +16,7 @@ use crate::plan::{LogPlan, PATIENCE, Plan, WALL};
 use crate::rng::Rng;
 use crate::trace::{Trace, describe, in_words};
 use crate::violation::{Kind, Violation};
-pub use process::{Core, Process, Reading, Waiting};
+pub use process::{Core, Looking, Process, Reading, Waiting};
 pub use recover::Started;
 
 /// Completions, deadlines, operations and events at one instant after which nothing real can be

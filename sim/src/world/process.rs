@@ -44,8 +44,8 @@ pub struct Core {
     pub waiting: VecDeque<Waiting>,
     /// Reads that the device is asked for.
     pub reading: BTreeMap<ReadToken, Reading>,
-    /// Look-ups by time that the device is asked for: log, timestamp, end.
-    pub looking: BTreeMap<ReadToken, (LogId, i64, Offset)>,
+    /// Look-ups by time that the device is asked for.
+    pub looking: BTreeMap<ReadToken, Looking>,
     /// It has finished its stop.
     pub flushed: bool,
 }
@@ -63,6 +63,19 @@ pub struct Process {
     pub stopped: Vec<LogId>,
     /// It was asked to stop: what waits for space waits no longer.
     pub stopping: bool,
+}
+
+/// A look-up of the first record at or after a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Looking {
+    /// The log.
+    pub log: LogId,
+    /// The time.
+    pub timestamp: i64,
+    /// Where the log began when it was asked.
+    pub start: Offset,
+    /// Below what it is to lie.
+    pub until: Offset,
 }
 
 impl Core {
