@@ -297,3 +297,27 @@ fn logs_of_level_memory_forget_what_their_bounds_demand_and_no_more() {
     assert_eq!(told([0, 8], [0, 4]), Some(Kind::Lost));
     assert_eq!(told([1, 2], [2, 0]), Some(Kind::Frontier), "past its end");
 }
+
+#[test]
+fn a_look_up_may_be_answered_from_any_start_that_the_log_had_meanwhile() {
+    let mut oracle = Oracle::default();
+    oracle.create(LOG, LogKind::Topic, &LogSettings::default());
+    append_at(&mut oracle, LOG, 6, 5);
+    let look = |starts: (u64, u64), timestamp: i64, found: Option<u64>| {
+        let starts = Offset(starts.0)..Offset(starts.1);
+        let truth = oracle.log(LOG);
+        kind(truth.check_time(timestamp, starts, Offset(12), found.map(Offset)))
+    };
+    // All has gone meanwhile: what was found before that is as good as nothing.
+    for found in [None, Some(4), Some(12)] {
+        assert_eq!(look((4, 12), 5, found), None, "{found:?}");
+    }
+    // The first half has: nothing is wrong now, and so is what lies behind the first that is left.
+    assert_eq!(look((4, 6), 5, Some(4)), None);
+    assert_eq!(look((4, 6), 5, Some(6)), None);
+    assert_eq!(look((4, 6), 5, None), Some(Kind::WrongData));
+    assert_eq!(look((4, 6), 5, Some(8)), Some(Kind::WrongData));
+    // What had gone when it was asked is found by nobody.
+    assert_eq!(look((4, 12), 5, Some(2)), Some(Kind::WrongData));
+    assert_eq!(look((4, 4), 6, Some(2)), Some(Kind::WrongData));
+}
