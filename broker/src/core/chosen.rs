@@ -4,7 +4,7 @@
 use std::ops::Bound;
 use std::str::FromStr;
 
-use leveret_engine::topology::{InvalidTopicName, MAX_NAME_LEN, TopicName};
+use leveret_engine::topology::{InvalidTopicName, TopicName};
 
 /// Partitions that one report of chosen topics names at most.
 pub const MOST_PARTITIONS: usize = 1000;
@@ -30,12 +30,9 @@ pub enum InvalidChoice {
     /// It chooses nothing.
     #[error("it names no topic; a choice is names and beginnings of names, such as orders,pay*")]
     Empty,
-    /// No topic can be named so.
+    /// No topic can be named so, or have a name that begins so.
     #[error("{0}; a choice is names and beginnings of names, such as orders,pay*")]
     Name(#[from] InvalidTopicName),
-    /// No topic's name can begin so, for it would be longer than names are.
-    #[error("a topic name has at most {MAX_NAME_LEN} characters, and so has its beginning")]
-    TooLong,
     /// There are too many.
     #[error("it has more than {MOST_PATTERNS} names; a beginning such as pay* stands for many")]
     TooMany,
@@ -78,8 +75,13 @@ impl FromStr for Pattern {
     fn from_str(text: &str) -> Result<Self, InvalidChoice> {
         match text.strip_suffix('*') {
             None => Ok(Self::Name(TopicName::new(text)?)),
-            Some(start) if start.len() > MAX_NAME_LEN => Err(InvalidChoice::TooLong),
-            Some(start) => Ok(Self::Beginning(start.to_owned())),
+            Some(start) => {
+                // A name begins with what could be one, or with dots, which alone are none.
+                if !matches!(start, "" | "." | "..") {
+                    TopicName::new(start)?;
+                }
+                Ok(Self::Beginning(start.to_owned()))
+            }
         }
     }
 }
@@ -157,6 +159,7 @@ mod tests {
         );
         assert_eq!(chosen("a*,ab*,abc,b,*"), ["*"]);
         assert_eq!(chosen("a*,abc,abd*,b"), ["a*", "b"]);
+        assert_eq!(chosen(".*,_*"), [".*", "_*"]);
         let some: Chosen = "pay*,orders".parse().unwrap();
         let names = ["orders", "orders2", "pay", "pays", "pa"];
         assert_eq!(
@@ -168,7 +171,8 @@ mod tests {
 
     #[test]
     fn what_can_choose_nothing_is_refused() {
-        for text in ["", ",", "a b", "a*b", "*a", "**x", &"x".repeat(250)] {
+        let wrong = ["", ",", "a b", "a*b", "*a", "**x", "**", "a *", "ä*", "a/*"];
+        for text in wrong.into_iter().chain([&*"x".repeat(250)]) {
             assert!(text.parse::<Chosen>().is_err(), "{text}");
         }
         let many = |count: usize| (0..count).map(|n| format!("n{n:03}")).collect::<Vec<_>>();
@@ -178,6 +182,11 @@ mod tests {
         );
         assert!(many(100).join(",").parse::<Chosen>().is_ok());
         let long = format!("{}*", "x".repeat(250));
-        assert_eq!(long.parse::<Chosen>(), Err(InvalidChoice::TooLong));
+        let refused = long.parse::<Chosen>().expect_err("no name is as long");
+        assert!(
+            refused
+                .to_string()
+                .starts_with("a topic name has at most 249 characters")
+        );
     }
 }
