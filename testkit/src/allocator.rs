@@ -8,7 +8,7 @@
 //! #[global_allocator]
 //! static ALLOCATOR: Counting = Counting;
 //!
-//! assert!(peak_of(|| drop(vec![1u8; 100_000])).1 >= 100_000);
+//! assert!(peak_of(|| drop(std::hint::black_box(vec![1u8; 100_000]))).1 >= 100_000);
 //! ```
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_counter_counts() {
-        assert!(peak_of(|| drop(vec![1u8; 100_000])).1 >= 100_000);
+        assert!(peak_of(|| drop(std::hint::black_box(vec![1u8; 100_000]))).1 >= 100_000);
         assert_eq!(peak_of(|| ()).1, 0);
         // While a block grows both are live.
         let mut grows: Vec<u8> = Vec::with_capacity(1000);
