@@ -94,8 +94,8 @@ settings! {
      The same as --data.";
 
     "node.id": node_id: u32 = "1" in "1" to "2000000",
-    "The number that this broker goes by among others. Kafka clients know it by this number, or with \
-     `kafka.advertise = \"core\"` each core by a thousand times it and the core's own.";
+    "The number of this broker among others. Kafka clients know the broker by it. With `kafka.advertise = \
+     \"core\"` they know each core as a broker of its own, by `node.id` times 1000 plus the core's number.";
 
     "cores": cores: Option<NonZeroU16> = "none" in "1" to "64",
     "How many cores to run on; none means every CPU that the process may use. May change between \
@@ -119,39 +119,42 @@ settings! {
      partition.";
 
     "kafka.auto_create": kafka_auto_create: bool = "true",
-    "Whether a Kafka client that asks for a topic which does not exist makes it, if it allows that \
-     itself.";
+    "Whether a topic that does not exist is made when a Kafka client asks for it, if the client allows \
+     that.";
 
     "kafka.auto_create_limit": kafka_auto_create_limit: u32 = "1000" in "1" to "100000",
-    "Topics beyond which none is made that way, so that misspelt names cannot fill the broker.";
+    "When there are this many topics, `kafka.auto_create` makes no more, so that misspelt names cannot \
+     fill the broker.";
 
     "kafka.partitions": kafka_partitions: u32 = "1" in "1" to "10000",
     "Partitions of a topic that a Kafka client creates without saying how many.";
 
     "kafka.request.bytes": kafka_request_bytes: ByteSize = "32 MiB" in "64 KiB" to "256 MiB",
-    "Longest Produce of a Kafka client, which may hold batches for many partitions (it may name 16,384 \
-     topics and partitions); other requests may have 1 MiB. It closes the connection of a client that \
-     announces a longer one.";
+    "Longest Produce request of a Kafka client. It may hold batches for many partitions, and names 16,384 \
+     topics and partitions at most. Other requests may have 1 MiB. A connection on which a longer request \
+     is announced is closed.";
 
     "http.listen": http_listen: Listen = "127.0.0.1:7655",
-    "Where health, metrics and status are served over HTTP, to be read only; port 0 picks a free \
-     one, off serves none. Whoever reaches it sees topic names and figures. The same as --http.";
+    "Where health, metrics and status are served over HTTP, read-only; port 0 picks a free one, off \
+     serves none. Whoever reaches it sees topic names and figures. The same as --http.";
 
     "connections.max": connections_max: u32 = "10000" in "1" to "1000000",
-    "Most connections at a time, of all cores together; more are closed as they come. What the \
-     limit on open files leaves beside the log's own files may bound it further.";
+    "Most connections at a time, of all cores together; any more are closed as they come. The limit on \
+     open files may allow fewer: the log's own files count against it, too.";
 
     "connections.hello.max": connections_hello_max: u32 = "2500" in "1" to "1000000",
-    "Most connections at a time, of all cores together, that have not said hello. When there are \
-     more, the one that has been silent longest is closed, so that silent ones keep nobody out.";
+    "Most connections at a time, of all cores together, that have not completed their first request (the \
+     native Hello, or any of Kafka's). When there are more, the one that has been silent longest is \
+     closed, so that silent ones keep nobody out.";
 
     "connections.hello.timeout": connections_hello_timeout: Duration = "10 s" in "100 ms" to "5 min",
-    "How long a new connection may take to say hello before it is closed.";
+    "How long a new connection may take to complete its first request before it is closed.";
 
     "connections.idle.timeout": connections_idle_timeout: Duration = "10 min" in "1 s" to "1 day",
-    "How long a connection may be idle before it is closed: nothing comes from it, it takes nothing, and \
-     it waits for nothing; or it is silent in the middle of a request. Who waits for records is not idle, nor who is subscribed, nor who waits for an \
-     acknowledgement. Clients connect again when they have something to ask.";
+    "How long a connection may be idle before it is closed. It is idle while nothing comes from it, it \
+     takes nothing, and it waits for nothing; also when it is silent in the middle of a request. A \
+     connection that waits for records or for an acknowledgement, or that has a subscription, is not \
+     idle. Clients connect again when they have something to ask.";
 
     "message.max.bytes": message_max_bytes: ByteSize = "1048588 B" in "1 KiB" to "128 MiB",
     "Longest record batch that a producer may send, header included, as it is on the wire \
@@ -162,16 +165,10 @@ settings! {
      is more.";
 
     "memory.requests.bytes": memory_requests_bytes: ByteSize = "64 MiB" in "1 MiB" to "64 GiB",
-    "Memory, per core, for requests that have arrived and are not answered. When it is taken, \
-     sockets are not read until some is free again: producers feel it as waiting, and while they wait, \
-     a connection that holds more than its share gets no more, and as many of the requests that stand still \
-     in the middle, or come slower than 64 KiB/s (or than would make them whole in 16 s), are closed as are in \
-     the way, the longest first: after 250 ms, and after the less the more wait, 10 ms at least, and later by \
-     twice as long as their connections have kept up before, a second at most. Their clients send them again. A \
-     quarter is kept for requests that have arrived whole; while there is no memory, those of up to 512 KiB \
-     wait in the kernel until they have, and others that are slow keep none of them out. Of the rest, connections that have not yet sent 4 MiB of \
-     longer requests to their end may hold half: who has does not wait for those. One request more may pass \
-     the budget.";
+    "Memory, per core, for requests that have arrived and are not answered yet. When it is taken, the \
+     core reads no more from sockets until some is free, so that producers wait. While they wait, \
+     connections whose requests stand still or come slowly are closed; their clients send them again. \"Memory\" in \
+     docs/operations.md has the rules.";
 
     "memory.cache.bytes": memory_cache_bytes: AutoSize = "auto" in "1 MiB" to "1 TiB",
     "Memory, per core, for the newest records of its partitions, which are read from there and not from \
@@ -179,19 +176,17 @@ settings! {
      control group or a limit says so), over its cores.";
 
     "memory.response.bytes": memory_response_bytes: ByteSize = "8 MiB" in "64 KiB" to "1 GiB",
-    "Most bytes of answers that one connection may have waiting to be sent; further requests of \
-     it wait.";
+    "Most bytes of answers that one connection may have waiting to be sent. Its further requests wait.";
 
     "memory.responses.bytes": memory_responses_bytes: ByteSize = "256 MiB" in "1 MiB" to "64 GiB",
-    "Most bytes of answers, per core, that all connections together may have waiting to be sent. \
-     Records are read only as far as it goes: fetches and subscriptions beyond it wait in line. \
-     Who leaves much unread has to have read much: an \
-     eighth of it, and 1 MiB at first, once a quarter of this is taken. While others wait, those that take less than \
-     32 KiB/s of their answers are closed, as many as have to be.";
+    "Most bytes of answers, per core, that all connections together may have waiting to be sent. Records \
+     are read only as far as it goes: fetches and subscriptions beyond it wait in line. While they wait, \
+     connections that take less than 32 KiB/s of their answers are closed, as many as have to be. \
+     \"Memory\" in docs/operations.md has the rules.";
 
     "journal.bytes": journal_bytes: ByteSize = "1 GiB" in "16 MiB" to "64 GiB",
-    "Size of one core's journal. A larger one lets more partitions write slowly before their \
-     records are moved to segments, and makes recovery after a crash read more.";
+    "Size of one core's journal. With a larger one, records of slow partitions stay in the journal longer \
+     before they are moved to segments, and recovery after a crash reads more.";
 
     "segment.bytes": segment_bytes: ByteSize = "256 MiB" in "1 MiB" to "4 GiB",
     "A segment of a partition is closed at this size, unless its topic says otherwise. Retention \
@@ -215,13 +210,13 @@ settings! {
 
     "topic.timestamp.before.max": topic_timestamp_before_max: Option<Duration> = "none" in "0 ms" to "36500 days",
     "How far a record's time may lie behind the broker's clock, in every topic that does not say so \
-     itself as `message.timestamp.before.max.ms`; none takes any. A batch with one further behind is \
-     refused.";
+     itself as `message.timestamp.before.max.ms`; none takes any time. A batch with a record further \
+     behind is refused.";
 
     "topic.timestamp.after.max": topic_timestamp_after_max: Option<Duration> = "1 h" in "0 ms" to "36500 days",
     "How far a record's time may lie ahead of the broker's clock, in every topic that does not say so \
-     itself as `message.timestamp.after.max.ms`; none takes any. A batch with one further ahead is \
-     refused: retention by time would never let it go.";
+     itself as `message.timestamp.after.max.ms`; none takes any time. A batch with a record further ahead \
+     is refused: retention by time would never let it go.";
 
     "producer.expiry": producer_expiry: Duration = "24 h" in "1 min" to "3650 days",
     "An idempotent producer that has sent nothing to a partition for this long is forgotten there: \
@@ -229,10 +224,10 @@ settings! {
      producers, those that sent last.";
 
     "disk.floor.bytes": disk_floor_bytes: ByteSize = "1 GiB" in "0 B" to "1024 TiB",
-    "When the file system has less than this free, producing stops with an error that can be \
-     retried; consuming and deleting go on. However small it is, what the next start needs is kept \
-     free too: once more what the journals hold; and beside both the blocks that the journals have not \
-     got yet, where there are more cores or larger journals than before. 0 keeps nothing free.";
+    "When the file system has less than this free, producing stops with an error that can be retried; \
+     consuming and deleting go on. However small the floor is, what the next start needs is kept free, \
+     too: once more what the journals hold, and the blocks that the journals have not got yet (when there \
+     are more cores or larger journals than before). 0 keeps nothing free.";
 
     "disk.require_direct": disk_require_direct: bool = "false",
     "Refuse to start where acknowledgements cannot be seen to be durable (tmpfs, an overlay on it, \

@@ -9,8 +9,8 @@
 //! journal) or `segments::flush` (straight to a segment, then an extent record) → frontiers →
 //! `segments::flush` behind the journal → `reclaim` (journal space) → `reading`.
 //!
-//! It refuses to wait, to walk over all logs, to look into an entry, and to write a block twice
-//! that holds acknowledged bytes. It takes no decision on what clients may see beyond the
+//! It refuses to wait, to walk over all logs before its stop (`tidy`), to look into an entry, and to write a
+//! block twice that holds acknowledged bytes. It takes no decision on what clients may see beyond the
 //! frontiers, and starts only from what [`crate::recovery`] hands over.
 
 mod adopt;

@@ -29,7 +29,7 @@ pub(crate) enum Tidying {
 }
 
 impl<P: BufPool> Store<P> {
-    /// Begins it. The one walk over all logs.
+    /// Begins it, with a walk over all logs, as only a stop makes.
     pub(crate) fn begin_tidying(&self) -> Tidying {
         let mut left: Vec<_> = self
             .logs
