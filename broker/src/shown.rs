@@ -103,9 +103,9 @@ pub struct Disk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DiskState {
-    /// Enough.
+    /// There is room.
     HasRoom,
-    /// Less than the floor.
+    /// Less is free than the floor.
     AtFloor,
     /// It has refused something.
     Full,

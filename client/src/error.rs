@@ -29,7 +29,7 @@ pub enum Error {
     /// The broker refused the request.
     #[error("{message} ({code})")]
     Broker {
-        /// Why.
+        /// The broker's reason.
         code: ErrorCode,
         /// Whether the same request may succeed later.
         retriable: bool,
@@ -40,7 +40,7 @@ pub enum Error {
     },
     /// The time for an operation ran out while it failed in ways that might have passed. A
     /// record that this belongs to may have been appended.
-    #[error("gave up after {after_ms} ms; last: {last}")]
+    #[error("gave up after {after_ms} ms: {last}")]
     Deadline {
         /// How long it was tried, in milliseconds.
         after_ms: u64,
@@ -57,7 +57,7 @@ pub enum Error {
     #[error("the record cannot be sent: {0}")]
     InvalidRecord(Arc<str>),
     /// There is nothing to read: no partition is assigned, or all have failed.
-    #[error("no partition to read from")]
+    #[error("there is no partition to read from")]
     NotAssigned,
     /// Stored bytes came that are not what was written.
     #[error("partition {partition} of `{topic}` returned a damaged batch: {reason}")]
@@ -105,13 +105,17 @@ impl Error {
     pub fn remedy(&self) -> &str {
         match self {
             Self::Connect { .. } => "start a broker with `leveret serve`, or correct the address",
-            Self::Disconnected(_) => "see whether the broker is still running; its log says why",
-            Self::Protocol(_) => "check that address and versions of client and broker fit",
+            Self::Disconnected(_) => {
+                "see whether the broker is still running; if it is not, its log says why"
+            }
+            Self::Protocol(_) => {
+                "check the address, and that client and broker have matching versions"
+            }
             Self::Broker { remedy, .. } => remedy,
             Self::Deadline { last, .. } => last.remedy(),
             Self::NoResponse { .. } => "see whether the broker is overloaded, or allow more time",
             Self::InvalidRecord(_) => "make the record smaller, or correct its partition",
-            Self::NotAssigned => "assign a partition, or seek one that has failed",
+            Self::NotAssigned => "assign a partition, or seek in one that has failed",
             Self::Corrupt { .. } => "run `leveret verify` on the broker's data directory",
             Self::Closed(_) => "open a new one",
         }

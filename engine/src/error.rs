@@ -1,5 +1,5 @@
-//! What the engine answers when it does not do what was asked, sorted by whose fault it was.
-//! Knows no protocol's codes: sessions translate.
+//! What the engine answers when it does not do what was asked, sorted by whose fault it was. It
+//! knows no protocol's error codes: sessions translate.
 
 use leveret_record::BatchError;
 use leveret_storage::types::Offset;

@@ -1,9 +1,9 @@
-//! An ordered map of which a moment can be kept while it goes on changing.
+//! An ordered map of which a moment can be kept while the map goes on changing.
 //!
-//! Its values stand on shelves of a bounded number. To keep a moment is to hold the shelves as they are; a
-//! shelf that somebody holds is copied when it changes, the others are not. So a machine of hundreds of
-//! thousands of objects hands its state out piece by piece, and neither that nor a change meanwhile takes a
-//! turn.
+//! Its values stand on shelves, each with a bounded number of them. To keep a moment is to hold the
+//! shelves as they are: a shelf that somebody holds is copied when it changes, and no other is. So
+//! a machine with hundreds of thousands of objects hands out its state piece by piece, and neither
+//! that nor a change meanwhile takes a long turn.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! Each target has seeds, made by our own encoders, and kept cases in `fuzz/corpus/TARGET/*.hex`. A
 //! changed input that ends in an outcome nobody has seen is kept as a seed for this run. A run
 //! fails by a panic, by more memory than the target's declared bound, by an answer that cannot be
-//! read, or by taking too long; the input is printed as hexadecimal and belongs into the corpus.
+//! read, or by taking too long; the input is printed as hexadecimal, and belongs in the corpus.
 
 mod allocator;
 mod batch;

@@ -10,14 +10,14 @@ use crate::protocol::Protocol;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use leveret_client::Level;
 
-/// Load for a Leveret broker, and reports of how it bears it.
+/// Load for a Leveret broker, or for Kafka, and reports of what it did under that load.
 #[derive(Debug, Parser)]
 #[command(
     name = "leveret-loadgen",
     version,
     disable_help_subcommand = true,
-    after_help = "Without --connect, a run starts a broker of its own on a temporary directory, pinned apart from \
-                  the load where there are CPUs enough, and removes both afterwards.\n\nExamples:\n  \
+    after_help = "Without --connect, a run starts a broker of its own on a temporary directory, on other CPUs than the \
+                  load's if there are enough, and removes both afterwards.\n\nExamples:\n  \
                   leveret-loadgen produce --messages 20000000 --size 100 --batch 1000 --verify\n  \
                   leveret-loadgen e2e --rate 10000 --size 1024 --duration 30s --json -\n  \
                   leveret-loadgen raw --dir /var/lib"
@@ -40,12 +40,12 @@ pub(crate) enum Command {
         after_help = "Example:\n  leveret-loadgen consume --messages 5000000 --size 1024 --partitions 4"
     )]
     Consume(LoadArgs),
-    /// Append and read at the same time; latency from the intended send to the reader's hands
+    /// Append and read at the same time; latency counts from the intended send to the reader
     #[command(
         after_help = "Example:\n  leveret-loadgen e2e --rate 10000 --size 1024 --batch 1 --duration 30s"
     )]
     E2e(LoadArgs),
-    /// Load two brokers in turn, A B A B, and tell the ratio of each figure with its range
+    /// Load two brokers in turn, A B A B, and print the ratio of each figure with its range
     #[command(after_help = "Examples:\n  \
         leveret-loadgen compare --a 127.0.0.1:7654 --b 127.0.0.1:7754 --rounds 7 --size 1024\n  \
         leveret-loadgen compare --mode e2e --a 127.0.0.1:9092 --protocol-a kafka --pid-a 4711 \\\n    \
@@ -66,7 +66,7 @@ pub(crate) struct LoadArgs {
     pub(crate) broker: BrokerArgs,
     #[command(flatten)]
     pub(crate) work: WorkArgs,
-    /// What to call the run in reports
+    /// What to call the run in reports [default: no name]
     #[arg(long, value_name = "TEXT")]
     pub(crate) label: Option<String>,
     #[command(flatten)]
@@ -76,16 +76,17 @@ pub(crate) struct LoadArgs {
 /// Which broker is loaded.
 #[derive(Debug, Args)]
 pub(crate) struct BrokerArgs {
-    /// Broker to load, instead of starting one
+    /// Broker to load [default: one is started]
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["broker", "cores", "dir"])]
     pub(crate) connect: Option<String>,
-    /// What to speak to it
+    /// Protocol to load it with
     #[arg(long, value_enum, value_name = "PROTOCOL", default_value = "native")]
     pub(crate) protocol: Protocol,
     /// Let any core of the broker serve a connection, not the one that owns its partitions (native)
     #[arg(long)]
     pub(crate) any_core: bool,
-    /// Process of the broker at --connect, if it is on this machine: for its CPU time and writes
+    /// Process of the broker at --connect, if it is on this machine, to report its CPU time and writes
+    /// [default: not reported]
     #[arg(long, value_name = "PID", requires = "connect")]
     pub(crate) pid: Option<NonZeroU32>,
     /// The `leveret` binary to start [default: the one beside this program]
@@ -97,7 +98,7 @@ pub(crate) struct BrokerArgs {
     /// Where the started broker's temporary directory goes [default: the system's]
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
-    /// A setting for the broker that is started; may be repeated
+    /// A setting for the broker that is started; may be repeated [default: the broker's defaults]
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "connect")]
     pub(crate) set: Vec<String>,
 }
@@ -128,6 +129,7 @@ pub(crate) struct WorkArgs {
     #[arg(long, value_name = "NAME", value_parser = short)]
     pub(crate) topic: Option<String>,
     /// Configuration of the topic that is created (Kafka), such as flush.messages=1; may be repeated
+    /// [default: the broker's defaults]
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) topic_config: Vec<(String, String)>,
     /// Messages to send [default: as many as --duration allows; consume: 1000000]
@@ -171,22 +173,22 @@ pub(crate) struct WorkArgs {
 /// Two brokers, and what load.
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// The first broker: what the other is compared with
+    /// Address of the first broker, with which the other is compared
     #[arg(long, value_name = "ADDR")]
     pub(crate) a: String,
-    /// The second broker
+    /// Address of the second broker
     #[arg(long, value_name = "ADDR")]
     pub(crate) b: String,
-    /// What to speak to A
+    /// Protocol to load A with
     #[arg(long, value_enum, value_name = "PROTOCOL", default_value = "native")]
     pub(crate) protocol_a: Protocol,
-    /// What to speak to B
+    /// Protocol to load B with
     #[arg(long, value_enum, value_name = "PROTOCOL", default_value = "native")]
     pub(crate) protocol_b: Protocol,
-    /// Process of A, if it is on this machine: for its CPU time
+    /// Process of A, if it is on this machine, to compare its CPU time [default: not compared]
     #[arg(long, value_name = "PID")]
     pub(crate) pid_a: Option<NonZeroU32>,
-    /// Process of B, if it is on this machine: for its CPU time
+    /// Process of B, if it is on this machine, to compare its CPU time [default: not compared]
     #[arg(long, value_name = "PID")]
     pub(crate) pid_b: Option<NonZeroU32>,
     /// What to call A [default: its address]
@@ -195,16 +197,16 @@ pub(crate) struct CompareArgs {
     /// What to call B [default: its address]
     #[arg(long, value_name = "TEXT")]
     pub(crate) label_b: Option<String>,
-    /// Configuration of A's topics only, as --topic-config
+    /// Configuration of A's topics only, like --topic-config [default: none]
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) topic_config_a: Vec<(String, String)>,
-    /// Configuration of B's topics only, as --topic-config
+    /// Configuration of B's topics only, like --topic-config [default: none]
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) topic_config_b: Vec<(String, String)>,
     /// How often each is loaded
     #[arg(long, value_name = "N", default_value = "5")]
     pub(crate) rounds: NonZeroU16,
-    /// Which run
+    /// Which load
     #[arg(long, value_enum, value_name = "MODE", default_value = "produce")]
     pub(crate) mode: Mode,
     #[command(flatten)]

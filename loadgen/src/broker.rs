@@ -204,7 +204,7 @@ fn scratch_directory(args: &BrokerArgs) -> Result<PathBuf, Failure> {
 fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(
         format!("cannot {what} {}: {error}", path.display()),
-        "see that the path is right and may be used",
+        "check the path and its permissions",
     )
 }
 

@@ -169,8 +169,8 @@ impl Reader {
         let mut count = 0;
         let damaged = |error| {
             Failure::new(
-                format!("a batch is not sound: {error}"),
-                "run `leveret verify` on the broker's data",
+                format!("a batch that was read is damaged: {error}"),
+                "stop the broker and run `leveret verify` on its data directory",
             )
         };
         let mut tally = self.tally.borrow_mut();

@@ -1,5 +1,5 @@
-//! Load for a Leveret broker: open and closed loop, latencies from the intended time, and the
-//! machine's own limits beside them.
+//! Load for a Leveret broker or for Kafka: open and closed loop, latencies from the intended time,
+//! and the machine's own limits to compare them with.
 //!
 //! It measures and reports; it never decides whether a figure is good enough, and it speaks to a
 //! broker natively through the client crate only, and in Kafka's protocol by an encoder of its own.

@@ -11,10 +11,11 @@ use crate::failure::Failure;
 /// Where the report goes.
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
-    /// Write the report as JSON to FILE, or with - to standard output instead of the table
+    /// Write the report as JSON to FILE, or with - to standard output instead of the table [default:
+    /// only the table]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the report as one self-contained page with plots to FILE
+    /// Write the report as one self-contained page with plots to FILE [default: no page]
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }

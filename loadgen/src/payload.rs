@@ -116,7 +116,7 @@ impl BatchMaker {
                 .push(timestamp, None, Some(&self.message), &[])
                 .map_err(|error| {
                     Failure::new(
-                        format!("no such batch can be built: {error}"),
+                        format!("a batch of this size cannot be built: {error}"),
                         "lower --batch or --size",
                     )
                 })?;

@@ -1,4 +1,4 @@
-//! What a run does, with every default decided.
+//! What a run does, with every default filled in.
 
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ fn level(broker: &BrokerArgs, work: &WorkArgs) -> Result<Option<Level>, Failure>
     match (broker.protocol, &broker.connect, asked) {
         (Protocol::Kafka, Some(_), Some(_)) => Err(Failure::new(
             "Kafka's protocol cannot ask a broker for a durability level",
-            "leave --durability away and set the broker, or give --topic-config what it knows",
+            "leave --durability out and set the broker itself, or give --topic-config what that broker knows",
         )),
         (Protocol::Kafka, Some(_), None) => Ok(None),
         (_, _, asked) => Ok(Some(asked.unwrap_or(Level::Synced))),

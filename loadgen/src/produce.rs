@@ -213,8 +213,8 @@ impl Lane {
 
 fn no_timer(error: std::io::Error) -> Failure {
     Failure::new(
-        format!("no timer: {error}"),
-        "look at the limit on open files of this process",
+        format!("cannot make a timer: {error}"),
+        "raise the limit of open files with `ulimit -n`",
     )
 }
 

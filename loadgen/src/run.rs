@@ -59,15 +59,15 @@ pub(crate) fn once(
         .build()
         .map_err(|error| {
             Failure::new(
-                format!("no event loop: {error}"),
-                "look at the limits of this process",
+                format!("cannot start an event loop: {error}"),
+                "raise the limit of open files with `ulimit -n`",
             )
         })?;
     let local = LocalSet::new();
     local.block_on(&runtime, async {
         tokio::select! {
             outcome = carry_out(plan, broker, work, about) => outcome,
-            _ = tokio::signal::ctrl_c() => Err(Failure::new("interrupted", "nothing was reported")),
+            _ = tokio::signal::ctrl_c() => Err(Failure::new("interrupted before the end", "nothing is reported")),
         }
     })
 }
@@ -177,7 +177,7 @@ async fn end_to_end(plan: &Plan, target: &Target) -> Result<(Measured, Option<Fa
         tokio::select! {
             sent = sending => sent,
             failed = reading => Err(failed.err().unwrap_or_else(|| {
-                Failure::new("the reader ended before the sender", "report this: it must not happen")
+                Failure::new("the reader ended before the sender", "this is a fault of leveret-loadgen: please report it")
             })),
         }
     };

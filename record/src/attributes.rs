@@ -1,5 +1,5 @@
-//! The attribute bits of a batch. Names them; refuses nothing: which bits a client may set
-//! is decided in `validate`.
+//! The attribute bits of a batch. It names them and refuses none: `validate` decides which of them
+//! a client may set.
 
 use std::fmt;
 

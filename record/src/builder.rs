@@ -1,5 +1,5 @@
-//! Builds batches from records, for clients and tests. Does not decide when a batch is full
-//! or where it goes, assigns no offset, and splits nothing.
+//! Builds batches from records, for clients and tests. It does not decide when a batch is full or
+//! where it goes, assigns no offset, and splits nothing.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
@@ -24,7 +24,7 @@ const NO_LEADER_EPOCH: i32 = -1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BuildError {
     /// With this record the batch would pass [`MAX_RECORDS_LEN`].
-    #[error("records take {len} bytes, a batch holds {MAX_RECORDS_LEN}")]
+    #[error("the records take {len} bytes; a batch holds at most {MAX_RECORDS_LEN}")]
     BatchFull {
         /// Bytes of the records, this one included.
         len: usize,

@@ -1,7 +1,7 @@
-//! The four codecs of record batches. Compression is ours and reuses its state; decompression
-//! reads anybody's bytes, so every codec here fills one output that is grown step by step
-//! and never past the limit. No codec's own declared sizes are believed, and none that
-//! allocates by itself gets to see a stream header it would size buffers by.
+//! The four codecs of record batches. Compression writes our own bytes and reuses its state.
+//! Decompression reads anybody's bytes: every codec here fills one output, which grows step by step
+//! and never past the limit. It believes no size that a stream declares, and a codec that allocates
+//! by itself gets no stream header to see by which it would size its buffers.
 
 use std::io::{Read, Write};
 
@@ -20,7 +20,7 @@ const FIRST_OUTPUT_LEN: usize = 16 << 10;
 
 /// Compresses with one codec, again and again.
 pub(crate) enum Compressor {
-    /// Copies.
+    /// Copies the records as they are.
     None,
     /// A member per batch.
     Gzip,

@@ -1,4 +1,4 @@
-//! Why a batch is refused. Every variant is the fault of whoever wrote the bytes.
+//! Why a batch is refused. Every variant is the fault of the program that wrote the bytes.
 
 use thiserror::Error;
 
@@ -9,7 +9,7 @@ use crate::Compression;
 pub enum BatchError {
     /// Bytes end before the header or the length in it says so. While reading a stream this
     /// means "wait for more".
-    #[error("batch needs {needed} bytes, {present} are present")]
+    #[error("the batch needs {needed} bytes, but {present} are there")]
     Truncated {
         /// Bytes that the batch takes, as far as it is known yet.
         needed: usize,
@@ -17,13 +17,13 @@ pub enum BatchError {
         present: usize,
     },
     /// The length field is too small for a header.
-    #[error("batch length field says {length}, the least is 49")]
+    #[error("the batch's length field says {length}; the least is 49")]
     BadLength {
         /// The length field.
         length: i32,
     },
     /// Longer than the receiver allows.
-    #[error("batch takes {len} bytes, at most {max} are allowed")]
+    #[error("the batch takes {len} bytes; at most {max} are allowed")]
     TooLarge {
         /// Bytes that the batch takes, its first 12 included.
         len: usize,
@@ -31,22 +31,22 @@ pub enum BatchError {
         max: usize,
     },
     /// A whole second batch follows where one was expected.
-    #[error("more than one batch where one was expected")]
+    #[error("there is more than one batch where one was expected")]
     MoreThanOneBatch,
     /// Bytes follow the batch that are no batch.
-    #[error("{extra} bytes after the batch")]
+    #[error("{extra} bytes follow the batch")]
     TrailingBytes {
         /// How many.
         extra: usize,
     },
     /// Not record batch v2.
-    #[error("batch magic is {found}, only 2 is understood")]
+    #[error("the batch's magic is {found}; only 2 is understood")]
     BadMagic {
         /// The magic byte.
         found: i8,
     },
     /// The bytes are not those that the writer summed.
-    #[error("batch CRC-32C is {found:#010x}, its header says {expected:#010x}")]
+    #[error("the batch's CRC-32C is {found:#010x}, but its header says {expected:#010x}")]
     BadCrc {
         /// The checksum in the header.
         expected: u32,
@@ -54,7 +54,9 @@ pub enum BatchError {
         found: u32,
     },
     /// Last offset delta or record count below zero.
-    #[error("batch counts {count} records, last offset delta {last_offset_delta}")]
+    #[error(
+        "the batch's record count {count} or last offset delta {last_offset_delta} is negative"
+    )]
     NegativeCount {
         /// The record count.
         count: i32,
@@ -62,10 +64,10 @@ pub enum BatchError {
         last_offset_delta: i32,
     },
     /// A producer sent a batch without records.
-    #[error("batch holds no records")]
+    #[error("the batch holds no records")]
     NoRecords,
     /// The record count is not last offset delta + 1.
-    #[error("batch counts {count} records, but its last offset delta is {last_offset_delta}")]
+    #[error("the batch counts {count} records, but its last offset delta is {last_offset_delta}")]
     CountMismatch {
         /// The record count.
         count: i32,
@@ -73,7 +75,7 @@ pub enum BatchError {
         last_offset_delta: i32,
     },
     /// More records are announced than the bytes can hold.
-    #[error("batch counts {count} records in {len} bytes")]
+    #[error("the batch counts {count} records, which cannot be in {len} bytes")]
     CountExceedsBytes {
         /// The record count.
         count: i32,
@@ -81,10 +83,10 @@ pub enum BatchError {
         len: usize,
     },
     /// Transaction markers are written by the broker only.
-    #[error("control batch from a producer")]
+    #[error("a producer may not send a control batch")]
     ControlBatch,
     /// Attribute bits that no producer may set.
-    #[error("batch attributes {bits:#06x} have bits that no producer sets")]
+    #[error("the batch's attributes {bits:#06x} have bits that no producer may set")]
     ReservedAttributes {
         /// The attributes.
         bits: i16,
@@ -96,10 +98,10 @@ pub enum BatchError {
         code: u8,
     },
     /// Append time is set by the broker only.
-    #[error("batch with log append time from a producer")]
+    #[error("a producer may not send a batch with log append time")]
     LogAppendTime,
     /// A record's delta leaves 64 bits.
-    #[error("batch timestamps are out of range: base {base}, max {max}")]
+    #[error("the batch's timestamps are out of range: base {base}, max {max}")]
     BadTimestamp {
         /// The base timestamp.
         base: i64,
@@ -140,20 +142,20 @@ pub enum BatchError {
         codec: Compression,
     },
     /// A varint is overlong, too large for its field or cut off.
-    #[error("invalid varint in record {index}")]
+    #[error("record {index} has an invalid varint")]
     BadVarint {
         /// Which record of the batch, from 0.
         index: u32,
     },
     /// A length inside a record leaves the record or the batch, or is negative where null is
     /// not allowed.
-    #[error("invalid length in record {index}")]
+    #[error("record {index} has an invalid length")]
     BadRecordLength {
         /// Which record of the batch, from 0.
         index: u32,
     },
     /// Offset deltas have to grow, and to end at the last offset delta.
-    #[error("record {index} has offset delta {delta}")]
+    #[error("record {index} has offset delta {delta}; it must be {index}")]
     BadOffsetDelta {
         /// Which record of the batch, from 0.
         index: u32,
@@ -161,7 +163,7 @@ pub enum BatchError {
         delta: i32,
     },
     /// Bytes are left after the last record.
-    #[error("{extra} bytes after the last record")]
+    #[error("{extra} bytes follow the last record")]
     TrailingRecordBytes {
         /// How many; of compressed records, at least so many.
         extra: usize,

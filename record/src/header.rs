@@ -1,5 +1,5 @@
-//! The 61 bytes in front of the records: parse them, walk back-to-back batches by them, and
-//! set the two fields that the broker owns. Reads no record and sums no CRC.
+//! The 61 bytes in front of the records: parse them, walk back-to-back batches by them, and set the
+//! two fields that the broker owns. It reads no record and computes no CRC.
 
 use crate::{Attributes, BatchError, advance_sequence};
 

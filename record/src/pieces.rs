@@ -3,8 +3,8 @@
 //! bounded whatever the input: by bytes, and for gzip and zstd by what those may cost. The buffer is
 //! at most 512 KiB long.
 //!
-//! What is accepted here, [`records`](crate::records) reads too. It refuses a little more: zstd
-//! windows above 128 MiB, as Kafka's own reader does, and snappy that refers back by more than
+//! What is accepted here, [`records`](crate::records) reads too. This module refuses a little more:
+//! zstd windows above 128 MiB, as Kafka's own reader does, and snappy that refers back by more than
 //! 64 KiB within a block, which no compressor writes.
 
 use crate::codec::Refused;

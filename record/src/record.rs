@@ -1,5 +1,5 @@
-//! The records inside a batch, walked lazily over decompressed bytes. Nothing is copied and
-//! nothing allocated; a count on the wire is never believed, only reached.
+//! The records inside a batch, walked lazily over decompressed bytes. Nothing is copied and nothing
+//! allocated; a count on the wire is not believed: records are read until it is reached.
 
 use crate::{BatchError, BatchHeader, varint};
 

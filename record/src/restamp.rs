@@ -1,7 +1,7 @@
-//! What is written into a batch that is complete already, with a new checksum: another producer
-//! identity when it goes to the broker again, the broker's time when a topic wants that, the true
-//! max timestamp when its producer stated another. Looks at
-//! no record; whether the broker has the batch already is the caller's to know.
+//! What may be written into a complete batch, with a new checksum: another producer identity when
+//! the batch is sent again, the broker's time when a topic wants that, and the true max timestamp
+//! when the producer stated another. It looks at no record. Whether the broker has the batch
+//! already is for the caller to know.
 
 use crate::header::{
     ATTRIBUTES_AT, BASE_SEQUENCE_AT, CRC_AT, CRC_FROM, LAST_OFFSET_DELTA_AT, MAX_TIMESTAMP_AT,

@@ -1,5 +1,5 @@
-//! Sequence numbers of idempotent producers: 31 bits that wrap from `i32::MAX` to 0. Keeps
-//! no window of batches; that is the partition's.
+//! Sequence numbers of idempotent producers: 31 bits that wrap from `i32::MAX` to 0. It keeps no
+//! window of batches; the partition does.
 
 /// `sequence + by`, wrapping from `i32::MAX` to 0.
 ///

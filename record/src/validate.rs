@@ -1,6 +1,5 @@
-//! The broker's checks on a batch: the cheap ones, which every produced batch passes, and
-//! the walk over its records, for whoever wants to pay for it. Decides nothing about
-//! offsets, sequences or topics; changes no byte.
+//! The broker's checks on a batch: cheap ones, which look at its header, and the walk over its
+//! records. It decides nothing about offsets, sequences or topics, and changes no byte.
 
 use crate::header::{CRC_FROM, HEADER_LEN};
 use crate::pieces::Pieces;

@@ -1,5 +1,5 @@
-//! Zigzag varints (base 128, low groups first), as inside records. Decoding refuses what
-//! no encoder writes: more bytes than needed, and bits that the type has no room for.
+//! Zigzag varints (base 128, low groups first), as inside records. Decoding refuses what no encoder
+//! writes: more bytes than are needed, and bits for which the type has no room.
 
 use bytes::BufMut;
 

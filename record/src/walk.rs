@@ -1,6 +1,6 @@
-//! A batch's records walked in bounded steps, whether they are compressed or not: what the door
-//! and look-ups see of them is their offsets and timestamps, and that they fit. Holds no record
-//! and no decompressed batch; allocates nothing but what [`Pieces`] keep.
+//! A batch's records, walked in bounded steps, whether they are compressed or not. The check before
+//! an append, and look-ups by time, see of them their offsets and timestamps, and that they fit. It
+//! holds no record and no decompressed batch, and allocates nothing but what [`Pieces`] keep.
 
 use crate::pieces::Pieces;
 use crate::record::{MIN_RECORD_LEN, raw};

@@ -1,4 +1,5 @@
-//! What a run, and all runs together, went through: a simulation that met nothing shows nothing.
+//! What a run, and all runs together, went through: a simulation in which nothing happened shows
+//! nothing.
 
 use serde::Serialize;
 
@@ -99,7 +100,7 @@ counters! {
     write_behinds,
     /// Segments padded and closed to give journal space back.
     padded_closes,
-    /// Commits.
+    /// Commits of the journals.
     commits,
     /// Commits without a record.
     empty_commits,

@@ -28,37 +28,37 @@ struct Args {
     /// How many seeds to run
     #[arg(long, default_value_t = 100)]
     seeds: u64,
-    /// The first of them
+    /// The first seed
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// Run only this seed and print its course
+    /// Run only this seed and print its course [default: --seeds of them]
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
-    /// Break this rule on purpose (a name, or all)
+    /// Break this rule on purpose (a name, or all) [default: none]
     #[arg(long, value_name = "NAME")]
     mutate: Option<String>,
-    /// What goes wrong besides crashes
+    /// What is run, and what goes wrong beside crashes
     #[arg(long, value_enum, default_value = "all")]
     mode: ModeArg,
-    /// Write the numbers as JSON to a file, or to stdout with -
+    /// Write the numbers as JSON to a file, or to stdout with - [default: not written]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Runs at the same time
+    /// How many seeds run at the same time
     #[arg(long, default_value_t = 2)]
     threads: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ModeArg {
-    /// Nothing
+    /// Storage, with crashes alone
     Crashes,
-    /// I/O errors and a full disk
+    /// Storage, with I/O errors and a full disk, too
     Faults,
-    /// Nothing, and the engine's shards with producers on top
+    /// The engine's shards over storage, with producers and readers
     Shards,
-    /// Nothing, and whole brokers under clients of both protocols; of one, two and four cores they answer the same
+    /// Whole brokers under clients of both protocols; with one, two and four cores they answer the same
     Cores,
-    /// Nothing, and logs that are altered and deleted all the time
+    /// Storage, with logs that are altered and deleted all the time
     Churn,
     /// All of them in turn
     All,

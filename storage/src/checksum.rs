@@ -1,8 +1,10 @@
-//! CRC-32C (Castagnoli; RFC 3720, appendix B.4): of bytes, and of bytes put together of which it is known already.
+//! CRC-32C (Castagnoli; RFC 3720, appendix B.4): of bytes, and of bytes joined from parts whose CRC
+//! is known already.
 //!
-//! A batch's own checksum has been verified when it gets here. What the journal and the index say of
-//! the same bytes is derived from it: a second and third reading of a megabyte would cost more than
-//! copying it, and what happens to the bytes in memory meanwhile would go unnoticed.
+//! A batch's own checksum has been verified before the batch gets here. The checksums of the same
+//! bytes in the journal and the index are derived from it: to read a megabyte a second and a third
+//! time would cost more than to copy it, and damage to the bytes in memory in between would go
+//! unnoticed.
 
 /// Entries from this length on are worth joining rather than reading again, bytes.
 pub(crate) const WORTH_JOINING: usize = 8192;
@@ -12,7 +14,7 @@ pub(crate) const WORTH_JOINING: usize = 8192;
 pub struct KnownSum {
     /// The first byte that it covers.
     pub from: usize,
-    /// It.
+    /// The checksum itself.
     pub crc: u32,
 }
 

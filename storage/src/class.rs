@@ -1,6 +1,7 @@
 //! What a log is like for storage: the one place that says what its kind means.
 //!
-//! A class says what the store, recovery and the check do with a log; whose log it is, they are not told.
+//! A class says what the store, recovery and `leveret verify` do with a log. They are not told
+//! whose log it is.
 
 use crate::format::record::PREFIX_MAX;
 use crate::types::{LogKind, Ordinal};

@@ -1,8 +1,8 @@
 //! Which core each slot lives on: the one place that says where a log is.
 //!
-//! Every log names a slot for ever, and a slot has a home. On one node that is a core. The map stands
-//! in the superblock, so that a log is on the core whose journal holds it; a start with another number
-//! of cores makes it anew and moves as few slots as it can.
+//! Every log belongs to one slot for ever, and each slot has a home: on one node that is a core.
+//! The map stands in the superblock, so that a log is on the core whose journal holds it; a start
+//! with another number of cores makes it anew and moves as few slots as it can.
 
 use crate::types::{CoreId, SlotId};
 

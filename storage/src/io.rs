@@ -1,4 +1,5 @@
-//! The door to the device: the operations that storage emits and the completions that it hears.
+//! The seam to the device: the operations that storage emits and the completions that it is told
+//! of.
 //!
 //! Storage opens no file and waits for nothing. Whoever drives it (glommio in the broker, a
 //! simulated disk in `sim`, plain blocking files in `leveret verify`) carries out [`Op`]s in any

@@ -1,8 +1,8 @@
-//! The log on disk, sans-io: how bytes become durable, and stay true.
+//! The log on disk, sans-io: how bytes become durable, and stay as they were written.
 //!
-//! One journal per core is the only authority on order and durability; segments are written
-//! behind it; recovery reads one generation and builds the next, never edits. This crate decides,
-//! emits [`io::Op`]s and hears their completions. It opens no file, reads no clock, and knows no
+//! One journal per core is the only authority on order and durability; segments are written behind
+//! it; recovery reads one generation and builds the next, never edits. This crate decides, emits
+//! [`io::Op`]s and is told of their completions. It opens no file, reads no clock, and knows no
 //! protocol: an entry is bytes with an ordinal, and for topics a range of client offsets.
 
 // What tests share says `leveret_storage` of this crate.

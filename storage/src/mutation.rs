@@ -1,12 +1,9 @@
 //! Faults that the simulator switches on to prove that it would notice them.
 //!
-//! One variant per trap of the storage design, one for snapshots in pieces, one for
-//! what is replayed of bulk writes, one for files that are renamed, two for a full disk, those for files' lengths and marks, two for logs that are deleted or
-//! lose their oldest segments, two for what logs of level `memory` forget, those for what the engine
-//! promises readers and producers, and those for what cores promise: of whole requests, of changes, of
-//! what they tell each other, of their stop, and to who waits for memory. A hook is a single
-//! `mutated(..)` at the place of the rule that it breaks. Without the cargo feature `mutations` every
-//! hook is constant `false`: a production build cannot be told to lose data.
+//! Each variant is a rule of the storage (the traps of its design first), of the engine or of the
+//! broker's cores that is broken on purpose. A hook is a single `mutated(..)` at the place of the
+//! rule that it breaks. Without the cargo feature `mutations` every hook is constant `false`: a
+//! production build cannot be told to lose data.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The words of `storage` as types: ids, positions and frontiers that cannot be mixed up.
+//! The types of `storage`: ids, positions and frontiers that cannot be mixed up.
 //!
 //! Nothing here knows a protocol; offsets are the client's numbering of a topic log, ordinals
 //! are ours (dense, one per entry, also for entries that clients never see).

@@ -1,10 +1,10 @@
 //! Checks a data directory offline: every checksum and every invariant of what counts on disk.
 //!
-//! It reads what recovery reads, and what recovery leaves to the first read: all index blocks
-//! and all spans of every live segment. It changes nothing, repairs nothing, and does not stop at
-//! an error: it goes on with the next journal, segment or log. It reads no block twice, whatever the
-//! number of logs. What a start left that was killed it passes over: the next start removes that.
-//! What entries mean is not its business; an [`Inspect`] is shown all of them.
+//! It reads what recovery reads, and what recovery leaves to the first read: all index blocks and
+//! all spans of every live segment. It changes nothing, repairs nothing, and does not stop at an
+//! error: it goes on with the next journal, segment or log. It reads no block twice, whatever the
+//! number of logs. It passes over what a killed start has left, which the next start removes. It
+//! does not know what entries mean: an [`Inspect`] is shown all of them.
 
 mod journals;
 mod segments;

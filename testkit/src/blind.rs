@@ -1,4 +1,5 @@
-//! Looks into no entry: what entries mean is not storage's business.
+//! An inspector that looks into no entry, for tests of storage, which does not know what entries
+//! mean.
 //!
 //! Compiled by the unit tests of `storage` as their own, as `disk` is.
 

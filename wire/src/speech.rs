@@ -1,7 +1,7 @@
-//! What the first bytes of a connection look like, for ports that hear another protocol than their
-//! own: so that both sides can be told, in words that the other side understands.
+//! Which protocol a connection's first bytes belong to, for ports on which a peer speaks another
+//! protocol than theirs: so that the log can say so, and the peer can be told in its own protocol.
 //!
-//! It tells protocols apart that never begin alike; where it is not sure it says nothing.
+//! It tells apart protocols that never begin alike; where it is not sure it names none.
 
 use bytes::BytesMut;
 
@@ -14,7 +14,7 @@ use crate::native::{
 pub enum Speech {
     /// Leveret's native protocol.
     Native,
-    /// Kafka's.
+    /// Kafka's protocol.
     Kafka,
     /// HTTP of any version.
     Http,
@@ -24,7 +24,7 @@ pub enum Speech {
     Amqp,
     /// MQTT of any version.
     Mqtt,
-    /// SSH.
+    /// SSH of any version.
     Ssh,
 }
 

@@ -1,5 +1,6 @@
-//! What the door pays for looking at the records, `walk`, and beside it what the codec's own library
-//! takes to decode the same bytes into memory that is there, `decode`: one run gives the ratio.
+//! What it costs to check the records of a batch, `walk`, and beside it what the codec's own
+//! library takes to decode the same bytes into memory that is already there, `decode`: one run
+//! gives the ratio.
 
 use std::hint::black_box;
 use std::io::{Read, Write};

@@ -9,14 +9,15 @@ use leveret_broker::shown::Chosen;
 
 use super::start::StartAt;
 
-/// One binary: the broker, and the commands that talk to it.
+/// One binary: the broker, and the commands for a running one.
 #[derive(Debug, Parser)]
 #[command(
     name = "leveret",
     version,
     about = "A durable message broker: topics that survive crashes and power cuts",
     long_about = "A durable message broker: topics that survive crashes and power cuts.\n\n\
-                  Without a command it serves, on 127.0.0.1:7654 (and Kafka clients on 127.0.0.1:9092) with its data in ./leveret-data.",
+                  Without a command it runs the broker: on 127.0.0.1:7654, for Kafka clients on 127.0.0.1:9092, \
+                  with its data in ./leveret-data.",
     after_help = TOP_EXAMPLES,
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true
@@ -29,19 +30,19 @@ pub(crate) struct Cli {
 }
 
 const TOP_EXAMPLES: &str = "Try it:
-  leveret                                        # serves until Ctrl-C
+  leveret                                        # runs the broker until Ctrl-C
   echo 'hello, log' | leveret produce demo --partitions 1
   leveret consume demo --until-end";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the broker (this is also what happens without a command)
+    /// Run the broker (the same as no command)
     #[command(after_help = super::serve::short_help(), after_long_help = super::serve::long_help())]
     Serve(ServeArgs),
     /// Create, list, describe, alter and delete topics
-    #[command(subcommand)]
+    #[command(subcommand, after_help = TOPIC_EXAMPLES)]
     Topic(TopicCommand),
-    /// Show topics, sizes, offsets, rates and stopped logs of a running broker
+    /// Show cores, topics, sizes, offsets and rates of a running broker, and what is amiss
     #[command(
         after_help = "Examples:\n  leveret status\n  leveret status --topics orders,pay*\n  \
                       leveret status --json | jq .topics"
@@ -51,42 +52,41 @@ pub(crate) enum Command {
     Produce(ProduceArgs),
     /// Print the records of a topic, one per line
     Consume(ConsumeArgs),
-    /// Check every checksum and invariant of a data directory while no broker uses it
+    /// Check every checksum and invariant of a stopped broker's data directory
     Verify(VerifyArgs),
     /// Print every setting with its value, default, bounds and meaning
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(ConfigArgs),
-    /// Say what this machine lacks for full speed or durability, each with the remedy
+    /// Say what this machine lacks for full speed or durability, with the remedies
     #[command(after_help = CHECK_EXAMPLES)]
     Check(ConfigArgs),
 }
 
-const CONFIG_EXAMPLES: &str = "The output is a configuration file: values that are not the default stand in it, the \
-others as comments.\n\nExamples:\n  \
-leveret config > leveret.toml                     # everything there is to set\n  \
+const CONFIG_EXAMPLES: &str = "The output is a configuration file, in which settings that have their default are comments.\n\nExamples:\n  \
+leveret config > leveret.toml                     # all that can be set\n  \
 leveret config --config /etc/leveret/leveret.toml # what a broker with this file would use\n  \
 leveret config --json | jq -r '.[].key'";
 
-const CHECK_EXAMPLES: &str = "Checks for a broker with these settings, as the user that runs this. Exits with 1 \
+const CHECK_EXAMPLES: &str = "Checks whether this user could run a broker with these settings here. Exits with 1 \
 only if the broker could not start.\n\nExamples:\n  leveret check\n  leveret check --config /etc/leveret/leveret.toml --json";
 
 /// Settings to look at.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
-    /// TOML file with settings
+    /// TOML file with settings [default: none, every setting has a default]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Any setting, as KEY=VALUE; may be repeated
+    /// Any setting, as KEY=VALUE; wins over the file; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Print JSON
+    /// Print JSON instead
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct ServeArgs {
-    /// TOML file with settings; flags win over it
+    /// TOML file with settings, which flags win over [default: none, every setting has a default]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Data directory [default: ./leveret-data]
@@ -95,24 +95,25 @@ pub(crate) struct ServeArgs {
     /// How many cores to run on [default: every CPU this process may use]
     #[arg(long, value_name = "N", conflicts_with = "cpus")]
     pub(crate) cores: Option<String>,
-    /// The CPUs to run on, such as 0-3,6
+    /// The CPUs to run on, one core each, such as 0-3,6 [default: as many as
+    /// --cores says, of those that this process may use]
     #[arg(long, value_name = "LIST")]
     pub(crate) cpus: Option<String>,
-    /// Address of the native protocol; port 0 picks a free one [default: 127.0.0.1:7654]
+    /// Address for the native protocol; port 0 picks a free one [default: 127.0.0.1:7654]
     #[arg(long, value_name = "ADDR")]
     pub(crate) native: Option<String>,
-    /// Address of the Kafka protocol, or `off` [default: 127.0.0.1:9092]
+    /// Address for Kafka clients, or `off` [default: 127.0.0.1:9092]
     #[arg(long, value_name = "ADDR|off")]
     pub(crate) kafka: Option<String>,
-    /// Address of health, metrics and status over HTTP, or `off` [default: 127.0.0.1:7655]
+    /// Address for health, metrics and status over HTTP, or `off` [default: 127.0.0.1:7655]
     #[arg(long, value_name = "ADDR|off")]
     pub(crate) http: Option<String>,
-    /// Any setting, as KEY=VALUE; may be repeated
+    /// Any setting, as KEY=VALUE; wins over the file, but not over another flag; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 }
 
-/// Which broker to talk to.
+/// Which broker is asked.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServerArg {
     /// Address of the broker
@@ -139,17 +140,26 @@ pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) query: QueryArgs,
     /// Only these topics, with what came into and went out of each partition since the start; a star
-    /// stands for the rest of a name
+    /// stands for the rest of a name [default: all, without that traffic]
     #[arg(long, alias = "topic", value_name = "NAME,PATTERN*")]
     pub(crate) topics: Option<Chosen>,
 }
+
+const TOPIC_EXAMPLES: &str = "Examples:\n  \
+leveret topic create orders --partitions 8\n  \
+leveret topic describe orders\n\n\
+`leveret topic COMMAND --help` has more of each.";
+
+const LIST_EXAMPLES: &str = "Examples:\n  \
+leveret topic list\n  \
+leveret topic list --json | jq -r '.topics[].name'";
 
 const CREATE_EXAMPLES: &str = "Examples:\n  \
 leveret topic create orders --partitions 8 --retention-time '30 days'\n  \
 leveret topic create audit --config message.timestamp.type=LogAppendTime";
 
-const ALTER_EXAMPLES: &str = "A key may go to another partition once there are more. Settings are those of \
-`topic describe`.\n\nExamples:\n  \
+const ALTER_EXAMPLES: &str = "All of it is done or nothing. With more partitions, a key may go to another partition than \
+before. Settings are those of `topic describe`.\n\nExamples:\n  \
 leveret topic alter orders --set retention.ms=86400000 --unset segment.bytes\n  \
 leveret topic alter orders --partitions 16";
 
@@ -162,6 +172,7 @@ pub(crate) enum TopicCommand {
     )]
     Create(TopicCreateArgs),
     /// Name all topics
+    #[command(after_help = LIST_EXAMPLES)]
     List(QueryArgs),
     /// Show settings, offsets and sizes of one topic
     #[command(after_help = "Example:\n  leveret topic describe orders")]
@@ -202,7 +213,7 @@ pub(crate) struct TopicCreateArgs {
     /// How long records are kept, such as '7 days' [default: the broker's topic.retention.time]
     #[arg(long, value_name = "TIME", value_parser = super::values::period)]
     pub(crate) retention_time: Option<Duration>,
-    /// Any setting of `topic describe`, as KEY=VALUE; may be repeated
+    /// Any setting of `topic describe`, as KEY=VALUE; may be repeated [default: the broker's settings]
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub(crate) config: Vec<(String, String)>,
 }
@@ -213,7 +224,7 @@ pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.trim().is_empty() => {
             Ok((key.trim().to_owned(), value.trim().to_owned()))
         }
-        _ => Err("it is KEY=VALUE, such as retention.ms=86400000".to_owned()),
+        _ => Err("give KEY=VALUE, such as retention.ms=86400000".to_owned()),
     }
 }
 
@@ -221,13 +232,13 @@ pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
 pub(crate) struct TopicAlterArgs {
     #[command(flatten)]
     pub(crate) topic: TopicArgs,
-    /// A setting and its value; may be repeated
+    /// A setting and its new value; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub(crate) set: Vec<(String, String)>,
     /// A setting that goes back to the broker's default; may be repeated
     #[arg(long, value_name = "KEY")]
     pub(crate) unset: Vec<String>,
-    /// How many partitions it is to have, more than it has
+    /// How many partitions it is to have, more than now [default: as many as now]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) partitions: Option<u32>,
 }
@@ -245,8 +256,8 @@ pub(crate) enum LevelArg {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A line is what stands before a line feed, as bytes: a carriage return belongs to the record, an \
-                        empty line is an empty record, and a last line without a line feed counts too. Records are \
+    after_help = "A line ends with a line feed, and its bytes are the record: a carriage return belongs to it, an empty \
+                        line is an empty record, and a last line without a line feed counts, too. Each record is \
                         appended exactly once, also when the broker restarts in between.\n\nExamples:\n  \
                         leveret produce demo                      # type lines, Ctrl-D ends\n  \
                         leveret produce demo --partitions 8 < lines.txt\n  \
@@ -256,16 +267,17 @@ pub(crate) struct ProduceArgs {
     /// Topic to append to
     #[arg(value_name = "TOPIC")]
     pub(crate) topic: String,
-    /// The first occurrence of S divides a line into key and value; a line without it has no key
+    /// The first S in a line divides it into key and value; a line without S has no key [default:
+    /// no line has a key]
     #[arg(long, value_name = "S")]
     pub(crate) key_separator: Option<String>,
-    /// Create the topic with N partitions if it does not exist
+    /// Create the topic with N partitions if it does not exist [default: the topic must exist]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) partitions: Option<u32>,
-    /// How long a record may wait for its acknowledgement, over restarts of the broker
+    /// How long a record may wait for its acknowledgement, restarts of the broker included
     #[arg(long, value_name = "TIME", default_value = "120s", value_parser = super::values::period_seconds)]
     pub(crate) timeout: Duration,
-    /// Most bytes of records without acknowledgement; a longer record is refused
+    /// Most bytes of records that are not acknowledged yet; a longer record is refused
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = super::values::byte_size)]
     pub(crate) buffer: u64,
     /// Print {"partition":…,"offset":…} for each acknowledged record, in the order of the input
@@ -295,13 +307,13 @@ pub(crate) struct ConsumeArgs {
     /// beginning, end, an offset, or a time (see below)
     #[arg(long, value_name = "WHERE", default_value = "beginning", value_parser = StartAt::parse)]
     pub(crate) from: StartAt,
-    /// Read only this partition
+    /// Read only this partition [default: all]
     #[arg(long, value_name = "P")]
     pub(crate) partition: Option<u32>,
-    /// Stop after N records
+    /// Stop after N records [default: no limit]
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u64>,
-    /// Stop at the end that each partition had at the start, instead of following
+    /// Stop at the end that each partition had at the start, instead of waiting for more
     #[arg(long)]
     pub(crate) until_end: bool,
     /// Print each record as {"partition","offset","timestamp","key","value"}; bytes that are not
@@ -314,7 +326,7 @@ pub(crate) struct ConsumeArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exits with 0 if everything is sound and with 1 otherwise, naming file and position of each error.\n\n\
+    after_help = "Names file and position of each error. Exits with 0 if there is none and with 1 otherwise.\n\n\
                         Example:\n  leveret verify ./leveret-data --json"
 )]
 pub(crate) struct VerifyArgs {

@@ -39,7 +39,7 @@ impl Failure {
         } else {
             Self::new(
                 format!("cannot write to standard output: {error}"),
-                "see where it leads to",
+                "look at what it is connected to",
             )
         }
     }

@@ -1,5 +1,5 @@
-//! Log lines of the broker: to standard error, which standard output's one line must not be mixed
-//! with; as text or JSON; and what is logged can be changed while it runs.
+//! The broker's log: lines on standard error, apart from the one line on standard output; as text
+//! or JSON. What is logged can be changed while the broker runs.
 
 use std::io::IsTerminal;
 use std::path::Path;

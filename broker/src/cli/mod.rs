@@ -2,8 +2,10 @@
 //!
 //! `serve` turns flags into settings and hands them to the server; all other commands are ordinary
 //! clients of a running broker, through the client crate, except `verify`, which reads a data
-//! directory offline, and `config` and `check`, which need no broker. What this refuses to do: it holds no broker logic, opens no data file of a
-//! running broker, and prints nothing on standard output but what the command is for.
+//! directory offline, and `config` and `check`, which need no broker.
+//!
+//! What this refuses to do: it holds no broker logic, opens no data file of a running broker, and
+//! prints nothing on standard output but what the command is for.
 
 mod args;
 mod check;

@@ -1,4 +1,4 @@
-//! What the commands have in common that talk to a running broker.
+//! What the commands that ask a running broker have in common.
 
 use std::future::Future;
 use std::io;
@@ -22,8 +22,8 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
         .enable_all()
         .build();
     let no_loop = |error: io::Error| {
-        let what = format!("the system gives no event loop: {error}");
-        Failure::new(what, "look at this process's limit of open files")
+        let what = format!("cannot start an event loop: {error}");
+        Failure::new(what, "raise the limit of open files with `ulimit -n`")
     };
     runtime.map_err(no_loop)?.block_on(work)
 }

@@ -27,14 +27,15 @@ pub(super) fn long_help() -> String {
     )
 }
 
-const HELP: &str = "Prints one line on standard output when ready:
+const HELP: &str = "When every core accepts connections, one line goes to standard output:
   ready native=ADDR kafka=ADDR http=ADDR data=DIR cores=LIST
-Logs go to standard error. SIGTERM and Ctrl-C stop it gracefully; SIGHUP reads log.filter again from the file of
---config.
+The log goes to standard error. SIGTERM and Ctrl-C stop the broker gracefully.
+With --config, SIGHUP makes it read log.filter again.
 
 Examples:
   leveret serve --data /var/lib/leveret --cores 2
   leveret serve --native 127.0.0.1:0 --kafka off --set journal.bytes='256 MiB'
+  leveret serve --config /etc/leveret/leveret.toml
 ";
 
 /// Serves until it is told to stop.
@@ -43,7 +44,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let levels = logging::start(&settings)?;
     let stop = StopHandle::new().map_err(|error| {
         Failure::new(
-            format!("eventfd: {error}"),
+            format!("eventfd failed: {error}"),
             "raise the limit of open files with `ulimit -n`, or allow eventfd2 in the container's seccomp profile",
         )
     })?;
@@ -157,13 +158,13 @@ pub(super) fn from_file(path: Option<&Path>, set: &[String]) -> Result<Settings,
         let text = std::fs::read_to_string(path).map_err(|error| {
             Failure::new(
                 format!("cannot read {}: {error}", path.display()),
-                "give an existing TOML file to --config",
+                "name a TOML file that this user may read with --config",
             )
         })?;
         settings.apply_toml(&text).map_err(|error| {
             Failure::new(
                 format!("{}: {error}", path.display()),
-                "correct the file and start again",
+                "correct the file and start again; `leveret config` prints every setting",
             )
         })?;
     }

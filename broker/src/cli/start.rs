@@ -26,17 +26,18 @@ impl StartAt {
         }
         if let Some(millis) = text.strip_prefix('@') {
             let parsed = millis.parse().map(Self::Time);
-            return parsed
-                .map_err(|_| "after @ come milliseconds since 1970-01-01T00:00:00Z".to_owned());
+            return parsed.map_err(|_| {
+                "give milliseconds since 1970-01-01T00:00:00Z after the @".to_owned()
+            });
         }
         if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
             return match text.parse() {
                 Ok(offset) if offset <= i64::MAX as u64 => Ok(Self::Offset(offset)),
-                _ => Err(format!("offsets end at {}", i64::MAX)),
+                _ => Err(format!("the largest offset is {}", i64::MAX)),
             };
         }
         rfc3339::to_millis(text).map(Self::Time).ok_or_else(|| {
-            "it is beginning, end, an offset (digits), a time like 2026-11-21T09:30:00Z, or @ and milliseconds \
+            "give beginning, end, an offset (digits), a time such as 2026-11-21T09:30:00Z, or @ and milliseconds \
              since 1970"
                 .to_owned()
         })

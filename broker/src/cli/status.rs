@@ -1,4 +1,4 @@
-//! `leveret status`: how a running broker is.
+//! `leveret status`: the state of a running broker.
 
 use leveret_broker::core::figures::{self, Column, Figure, Form};
 use leveret_broker::shown::{
@@ -152,12 +152,12 @@ fn text(status: &Status) -> String {
     text.push('\n');
     text.push_str(&match (status.topics.is_empty(), status.truncated) {
         (true, None) => "no topics yet; `leveret topic create NAME` makes one\n".to_owned(),
-        (true, Some(_)) => "no topic has such a name; see `leveret topic list`\n".to_owned(),
+        (true, Some(_)) => "no topic has such a name; `leveret topic list` names all\n".to_owned(),
         (false, _) => topics_table(&status.topics),
     });
     if status.truncated == Some(true) {
         text.push_str(&format!(
-            "these topics have more partitions; {MOST_PARTITIONS} are told at a time, choose fewer\n"
+            "these topics have more than the {MOST_PARTITIONS} partitions that are shown at a time; choose fewer topics\n"
         ));
     }
     text.push_str(&troubles(status));

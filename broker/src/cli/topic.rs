@@ -180,8 +180,8 @@ async fn describe(args: TopicArgs) -> Result<(), Failure> {
     let topics = found.map_err(|error| about_topic(&name, &error))?;
     let Some(topic) = topics.into_iter().next().map(described) else {
         return Err(Failure::new(
-            format!("the broker described no topic `{name}`"),
-            "see `leveret topic list`",
+            format!("the broker did not describe the topic `{name}`"),
+            "see `leveret topic list` for the topics that there are",
         ));
     };
     if query.json {
@@ -228,7 +228,7 @@ async fn alter(args: TopicAlterArgs) -> Result<(), Failure> {
     if changes == TopicChanges::default() {
         return Err(Failure::new(
             "nothing to alter",
-            "name --set KEY=VALUE, --unset KEY or --partitions N",
+            "give --set KEY=VALUE, --unset KEY or --partitions N",
         ));
     }
     let admin = connect(&query.server).await?.admin();

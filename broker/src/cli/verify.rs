@@ -67,7 +67,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<(), Failure> {
         .map_err(|error| {
             Failure::new(
                 format!("the check did not end: {error}"),
-                "report this: it must not happen",
+                "this is a fault of leveret: please report it",
             )
         })?;
     tell(args, Verified::from(report), begin.elapsed())
@@ -86,8 +86,8 @@ fn tell(args: &VerifyArgs, verified: Verified, elapsed: Duration) -> Result<(), 
         }
         if verified.left_by_killed_start > 0 {
             text.push_str(&format!(
-                "a start was killed here: nothing counts on {} that it left, none was checked, and \
-                 the next start removes them\n",
+                "a start was killed here and left {}, which nothing needs: they were not checked, \
+                 and the next start removes them\n",
                 counted(verified.left_by_killed_start, "file"),
             ));
         }

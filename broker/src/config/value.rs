@@ -120,7 +120,7 @@ impl SettingValue for ByteSize {
         let bytes = with_unit(text, BYTE_UNITS);
         bytes
             .map(Self)
-            .ok_or_else(|| "it is a size, such as 65536 or \"64 MiB\"".to_owned())
+            .ok_or_else(|| "it must be a size, such as 65536 or \"64 MiB\"".to_owned())
     }
 
     fn written(&self) -> String {
@@ -138,7 +138,7 @@ impl SettingValue for Duration {
     fn parse(text: &str) -> Result<Self, String> {
         let ms = with_unit(text, TIME_UNITS);
         ms.map(Self::from_millis)
-            .ok_or_else(|| "it is a time, such as \"500 ms\" or \"7 days\"".to_owned())
+            .ok_or_else(|| "it must be a time, such as \"500 ms\" or \"7 days\"".to_owned())
     }
 
     fn written(&self) -> String {
@@ -155,7 +155,8 @@ impl SettingValue for u32 {
     const FORM: &'static str = "number";
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| "it is a whole number".to_owned())
+        text.parse()
+            .map_err(|_| "it must be a whole number".to_owned())
     }
 
     fn written(&self) -> String {
@@ -172,7 +173,7 @@ impl SettingValue for NonZeroU16 {
 
     fn parse(text: &str) -> Result<Self, String> {
         text.parse()
-            .map_err(|_| "it is a whole number of at least 1".to_owned())
+            .map_err(|_| "it must be a whole number of at least 1".to_owned())
     }
 
     fn written(&self) -> String {
@@ -188,7 +189,8 @@ impl SettingValue for bool {
     const FORM: &'static str = "true or false";
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| "it is true or false".to_owned())
+        text.parse()
+            .map_err(|_| "it must be true or false".to_owned())
     }
 
     fn written(&self) -> String {
@@ -201,7 +203,7 @@ impl SettingValue for PathBuf {
 
     fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
-            Err("it is a path".to_owned())
+            Err("it must be a path".to_owned())
         } else {
             Ok(Self::from(text))
         }
@@ -220,7 +222,8 @@ impl SettingValue for SocketAddr {
             .strip_prefix("localhost:")
             .map(|port| format!("127.0.0.1:{port}"));
         let address = written.as_deref().unwrap_or(text).parse();
-        address.map_err(|_| "it is an IP address and a port, such as 127.0.0.1:7654".to_owned())
+        address
+            .map_err(|_| "it must be an IP address and a port, such as 127.0.0.1:7654".to_owned())
     }
 
     fn written(&self) -> String {
@@ -231,9 +234,9 @@ impl SettingValue for SocketAddr {
 /// Where a listener listens that may be switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// Nowhere.
+    /// It does not listen.
     Off,
-    /// There; port 0 picks a free one.
+    /// It listens there; port 0 picks a free one.
     At(SocketAddr),
 }
 
@@ -310,7 +313,7 @@ impl SettingValue for LogFormat {
         match text {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
-            _ => Err("it is text or json".to_owned()),
+            _ => Err("it must be text or json".to_owned()),
         }
     }
 
@@ -399,7 +402,7 @@ impl SettingValue for Advertise {
 
     fn parse(text: &str) -> Result<Self, String> {
         let wrong =
-            || "it is a host and a port, such as broker.example.org:9092, or listen, or core";
+            || "it must be a host and a port, such as broker.example.org:9092, or listen, or core";
         match text {
             "listen" => return Ok(Self::Listen),
             "core" => return Ok(Self::Core),
@@ -441,7 +444,7 @@ impl SettingValue for Level {
             "synced" => Ok(Self::Synced),
             "written" => Ok(Self::Written),
             "memory" => Ok(Self::Memory),
-            _ => Err("it is synced, written or memory".to_owned()),
+            _ => Err("it must be synced, written or memory".to_owned()),
         }
     }
 
@@ -462,7 +465,7 @@ impl SettingValue for CpuList {
     const FORM: &'static str = "CPUs such as 0-3,6";
 
     fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("it is a list of CPUs from 0 to {MAX_CPU}, such as 0-3,6");
+        let wrong = || format!("it must be a list of CPUs from 0 to {MAX_CPU}, such as 0-3,6");
         let mut cpus = Vec::new();
         for part in text.split(',') {
             let (first, last) = part.split_once('-').unwrap_or((part, part));

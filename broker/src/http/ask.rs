@@ -21,7 +21,7 @@ pub(super) enum Unanswered {
     /// The core has ended or is overrun.
     #[error("core {}: {reason}", core.0)]
     Refused {
-        /// Which.
+        /// The core that refused.
         core: CoreId,
         /// Its reason.
         reason: AskError,
@@ -32,7 +32,7 @@ pub(super) enum Unanswered {
     /// It turns, and lets no request in.
     #[error("core {}: requests have waited for memory for {seconds} s and none was let in", core.0)]
     Starved {
-        /// Which.
+        /// The core that lets nobody in.
         core: CoreId,
         /// For how long.
         seconds: u64,

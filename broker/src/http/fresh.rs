@@ -1,4 +1,4 @@
-//! A long answer that is made once for all who wait for it, and never older than the question.
+//! A long answer that is made once for all who wait for it, and is never older than their question.
 
 use hyper::body::Bytes;
 use tokio::sync::Mutex;

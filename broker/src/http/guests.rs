@@ -1,5 +1,5 @@
-//! Who is being served, the longest first, and what each holds: places and memory are bounded, and
-//! whoever is slow gives way to whoever comes.
+//! The connections that are being served, the longest first, and what each holds. Places and memory
+//! are bounded, and a slow connection gives way to a new one.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -6,8 +6,9 @@
 //! written out. What a client can hold here is bounded: connections, bytes of a request and of its
 //! answer, time; and a slow one gives way to others.
 //!
-//! In the order of a request: `listen` takes connections, whose places are in `guests`, `routes` finds the answer's maker, `query` what it is asked for,
-//! `ask` asks the cores, `topics` those of topics, `metrics` and `status` write what they said.
+//! In the order of a request: `listen` takes connections, whose places are in `guests`; `routes`
+//! finds what answers a path, and `query` what it is asked for; `ask` asks the cores, and `topics`
+//! asks them about topics; `metrics` and `status` write what they said.
 
 mod ask;
 mod fresh;

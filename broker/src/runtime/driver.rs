@@ -137,12 +137,12 @@ impl<B: Behaviour<Pool = DmaPool>> Driver<'_, B> {
             self.receive_messages(now) | self.receive_from_ring(now)? | self.receive_from_disk(now);
         self.fire_timers(now)?;
         self.answer_question(now);
-        let settled = self.carry_out_actions(now)?;
+        let carried_out = self.carry_out_actions(now)?;
         let shared = self.shared;
         let overflow = self.mesh.flush(|to| shared.signals[to].wake_if_asleep());
-        let queued = self.sockets.queue(&mut self.behaviour, now, settled)?;
+        let queued = self.sockets.queue(&mut self.behaviour, now, carried_out)?;
         self.disk.queue()?;
-        if more || !settled || !queued || self.desk.is_asked(self.core) {
+        if more || !carried_out || !queued || self.desk.is_asked(self.core) {
             return Ok(Next::Turn);
         }
         if self.has_ended() {

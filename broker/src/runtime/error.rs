@@ -65,7 +65,7 @@ pub enum RuntimeError {
         /// What would do.
         least: u64,
     },
-    /// Threads cannot be had.
+    /// Threads cannot be started.
     #[error(
         "cannot start {threads} threads: {source}; raise `ulimit -u`, TasksMax= in the unit or the \
          container's limit of processes, allow clone3 in its seccomp profile, or lower --cores"
@@ -78,7 +78,7 @@ pub enum RuntimeError {
     },
     /// Threads may not be bound to CPUs.
     #[error(
-        "threads cannot be pinned to CPUs ({call}: {source}): allow it in the container's seccomp \
+        "threads cannot be pinned to CPUs ({call}: {source}); allow it in the container's seccomp \
          profile"
     )]
     Pinning {
@@ -87,7 +87,7 @@ pub enum RuntimeError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A system call that cannot be done without.
+    /// A system call that the broker needs.
     #[error(
         "{call}: {source}; look at the limits of this process and at the container's seccomp profile"
     )]
@@ -98,7 +98,10 @@ pub enum RuntimeError {
         source: io::Error,
     },
     /// The data directory cannot be used.
-    #[error("data directory: {}: {source}; change --data", path.display())]
+    #[error(
+        "the data directory cannot be used: {}: {source}; correct its permissions, or change --data",
+        path.display()
+    )]
     DataDir {
         /// The directory or the file in it.
         path: PathBuf,
@@ -129,10 +132,10 @@ pub enum RuntimeError {
         /// Its process, if that can be seen from here.
         holder: Option<u32>,
     },
-    /// It is asked for that acknowledgements are durable, and it is not known that they are.
+    /// Acknowledgements have to be durable by the settings, and it is not known whether they are.
     #[error(
-        "{}: {why}, and `disk.require_direct` asks for a disk; put --data on a local one, or take \
-         that setting away",
+        "{}: {why}, and `disk.require_direct` asks for a disk; put --data on a local one, or leave \
+         that setting out",
         path.display()
     )]
     NotDurable {
@@ -141,7 +144,7 @@ pub enum RuntimeError {
         /// Half a sentence.
         why: String,
     },
-    /// The file system can do neither direct I/O nor without.
+    /// The file system can neither do direct I/O nor do without it.
     #[error(
         "{}: this file system has no direct I/O, so nothing would be durable; put --data on a \
          local disk",
@@ -149,11 +152,11 @@ pub enum RuntimeError {
     )]
     NoDirectIo(PathBuf),
     /// A listener's address is taken or not ours.
-    #[error("cannot listen for {protocol} on {addr}: {source}; change {flag}")]
+    #[error("cannot listen for the {protocol} protocol on {addr}: {source}; change {flag}")]
     Listen {
         /// Which protocol.
         protocol: &'static str,
-        /// Where.
+        /// The address.
         addr: SocketAddr,
         /// The flag that changes it.
         flag: &'static str,
@@ -161,7 +164,9 @@ pub enum RuntimeError {
         source: io::Error,
     },
     /// A core could not start.
-    #[error("core {core} could not start: {reason}")]
+    #[error(
+        "core {core} could not start: {reason}; look at the limits of this process (`ulimit -a`)"
+    )]
     Core {
         /// Which core.
         core: usize,
@@ -172,7 +177,7 @@ pub enum RuntimeError {
     #[error("{0}")]
     Bootstrap(String),
     /// Any other system call.
-    #[error("runtime: {0}")]
+    #[error("a system call failed: {0}; look at the limits of this process (`ulimit -a`)")]
     Io(#[from] io::Error),
 }
 

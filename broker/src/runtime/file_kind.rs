@@ -1,5 +1,5 @@
-//! Tells a file from what else can stand under its name: who waits for a FIFO to be written to waits
-//! for ever, and what a device gives is nothing that a broker has written.
+//! Tells a file from what else can have its name: reading a FIFO may wait for ever, and what a
+//! device gives was written by no broker.
 
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions};

@@ -1,7 +1,7 @@
 //! What a data directory truly lies on, and so what a sync is worth there: the file system of the
 //! directory and of the folders in it (which may be links to other places), and what is below it,
 //! an overlay's upper directory or the devices that a device is made of, as far down as it can be
-//! seen. What cannot be seen is said, and not taken for durable.
+//! seen. Where something cannot be seen, it says so, and does not take it for durable.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -153,7 +153,7 @@ fn mount_id(file: &File) -> Option<u64> {
 /// A line of proc_pid_mountinfo(5).
 #[derive(Debug, PartialEq, Eq)]
 struct Mount {
-    /// `major:minor`.
+    /// Its number, `major:minor`.
     device: String,
     kind: String,
     source: String,

@@ -224,9 +224,9 @@ fn drain(fd: std::os::fd::RawFd) -> io::Result<()> {
 /// Signals that have arrived.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Taken {
-    /// SIGTERM or SIGINT.
+    /// SIGTERM or SIGINT has come.
     stop: bool,
-    /// SIGHUP.
+    /// SIGHUP has come.
     reload: bool,
 }
 

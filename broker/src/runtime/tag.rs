@@ -1,4 +1,4 @@
-//! What the ring's operations are tagged with: kind and index. Nothing else is told by a completion.
+//! The tag of a ring's operation: its kind and an index. A completion tells nothing else.
 
 /// What an operation's tag says it was.
 #[derive(Clone, Copy)]

@@ -1,10 +1,10 @@
 //! How a core spends its time: the length of its turns, how much of the time it turns, and the most
 //! CPU time that one turn took.
 //!
-//! A turn's beginning and a sleep's are read anyway. The thread's own clock costs a system call, so it
-//! is read about once a millisecond and at the end of a turn that took longer than that: what a turn
-//! used is told too high by at most a millisecond, never too low. Time that the machine gave to others
-//! is not in it.
+//! A turn's beginning and a sleep's are read anyway. The thread's own clock costs a system call, so
+//! it is read about once a millisecond, and at the end of a turn that took longer than that: the
+//! CPU time of a turn is overstated by at most a millisecond, and never understated. Time that the
+//! machine gave to others is not in it.
 
 use leveret_storage::histogram::Histogram;
 use leveret_storage::types::Mono;

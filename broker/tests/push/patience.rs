@@ -234,7 +234,7 @@ fn who_is_idle_is_closed_and_who_waits_for_something_is_not() {
     let deaf = world.connect(1);
     world.stall(deaf, true);
     world.ask(deaf, 1, &Request::Ping);
-    let talks = world.connect(1);
+    let asks = world.connect(1);
     let subscribed = world.connect(1);
     world.subscribe(subscribed, 1, 1 << 20, &[partition(topic, 0, 0)]);
     let waits = world.connect(1);
@@ -244,7 +244,7 @@ fn who_is_idle_is_closed_and_who_waits_for_something_is_not() {
     let conn = world.produce(topic, 1, 100);
     for _ in 0..3 {
         world.pass(4 * MINUTE);
-        world.ask(talks, 1, &Request::Ping);
+        world.ask(asks, 1, &Request::Ping);
         // Its five minutes have passed: it asks again, as consumers do.
         if !world.came(waits).is_empty() {
             wait_for_records(&mut world, waits, topic, 1);
@@ -253,7 +253,7 @@ fn who_is_idle_is_closed_and_who_waits_for_something_is_not() {
     for closed in [idle[0], idle[1], half, deaf, slow] {
         assert!(!world.is_open(closed), "{closed:?}");
     }
-    for open in [talks, subscribed, waits, conn] {
+    for open in [asks, subscribed, waits, conn] {
         assert!(world.is_open(open), "{open:?}");
     }
     assert_eq!(idle_closed(&mut world, 1), 4);
@@ -261,7 +261,7 @@ fn who_is_idle_is_closed_and_who_waits_for_something_is_not() {
     world.turn();
     assert_eq!(world.came(conn)[0].kind, Kind::ProduceOk);
     world.pass(20 * MINUTE);
-    assert!(!world.is_open(talks) && !world.is_open(conn));
+    assert!(!world.is_open(asks) && !world.is_open(conn));
     assert!(world.is_open(subscribed), "it waits for ever");
 }
 

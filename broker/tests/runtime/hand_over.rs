@@ -86,7 +86,7 @@ fn open_sockets(inodes: &BTreeSet<String>) -> usize {
 
 /// One connection that names `to` and has `body` and more echoed. `cuts` are how many bytes each
 /// of the first writes has. Returns who served it and whether it was handed over.
-fn talk(broker: &Broker, to: u8, body: &[u8], cuts: &[usize]) -> (u8, bool) {
+fn echo(broker: &Broker, to: u8, body: &[u8], cuts: &[usize]) -> (u8, bool) {
     let mut stream = broker.connect();
     let mut bytes = frame(NAME, &[to]);
     for n in 0..20u32 {
@@ -138,7 +138,7 @@ fn a_thousand_connections_go_where_they_want_with_every_byte_that_they_sent() {
             _ => vec![6 + round % 100, 1, 1],
         };
         let body = if round % 4 == 0 { &large } else { &small };
-        let (served, handed_over) = talk(&broker, to, body, &cuts);
+        let (served, handed_over) = echo(&broker, to, body, &cuts);
         assert_eq!(served, to, "round {round}");
         moved += u64::from(handed_over);
     }
@@ -218,7 +218,7 @@ fn who_goes_in_the_middle_of_it_leaves_nothing_behind() {
     let there = inodes(broker.addr());
     assert_eq!(open_sockets(&there), 1);
     drop(kept);
-    let (served, _) = talk(&broker, cores - 1, b"still", &[]);
+    let (served, _) = echo(&broker, cores - 1, b"still", &[]);
     assert_eq!(served, cores - 1);
     broker.stop();
 }

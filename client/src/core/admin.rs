@@ -150,7 +150,7 @@ pub struct TopicDescription {
     pub figures: Vec<(String, Vec<u64>)>,
 }
 
-/// How the broker is.
+/// The state of the broker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BrokerStatus {
     /// Its version.
@@ -186,7 +186,7 @@ pub struct CoreStatus {
     pub figures: Vec<(String, FigureValue)>,
 }
 
-/// A log that takes nothing until the next start.
+/// A log that takes no more records until the next start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoppedLog {
     /// Its topic.

@@ -1,11 +1,11 @@
 //! A consumer's behaviour: where it stands in each partition, what to subscribe to, how much may
 //! come, what to hand out.
 //!
-//! Partitions whose position is known are subscribed to, as many as there are at a time; the
-//! broker then pushes their records by itself. Credit is what the buffer has room for, and is
-//! given back as records are handed out. A subscription that brings
-//! what is not wanted any more, after a seek, is ended, and what is left of it asked for anew. Records below the position (a batch comes whole) are skipped. Batches
-//! are verified before any record of them is handed out.
+//! Partitions whose position is known are subscribed to, as many as there are at a time; the broker
+//! then pushes their records by itself. Credit is what the buffer has room for, and is given back
+//! as records are handed out. After a seek, the subscription that brings what is not wanted any
+//! more is ended, and its other partitions are subscribed to anew. Records below the position (a
+//! batch comes whole) are skipped. Batches are verified before any record of them is handed out.
 //!
 //! Refuses to: hand out a record twice or out of order, guess where to go on when the log no
 //! longer has the position (unless told), commit positions anywhere, or resolve topic names.
@@ -47,7 +47,7 @@ pub struct Consumer {
     assignments: BTreeMap<Key, Assignment>,
     /// Those that something is to be done for, at once or later: neither stopped, nor being looked
     /// up, nor subscribed to.
-    unsettled: BTreeSet<Key>,
+    to_plan: BTreeSet<Key>,
     look_ups: HashMap<u64, Assigned, FixedState>,
     subscriptions: Subscriptions,
     ping: Option<u64>,
@@ -86,7 +86,7 @@ impl Consumer {
         Self {
             settings,
             assignments: BTreeMap::new(),
-            unsettled: BTreeSet::new(),
+            to_plan: BTreeSet::new(),
             look_ups: HashMap::with_hasher(FixedState::default()),
             subscriptions: Subscriptions::default(),
             ping: None,
@@ -121,7 +121,7 @@ impl Consumer {
         );
         self.assignments
             .insert(key, Assignment::new(topic, generation, start, backoff));
-        self.unsettled.insert(key);
+        self.to_plan.insert(key);
     }
 
     /// Stops reading a partition.
@@ -130,7 +130,7 @@ impl Consumer {
         self.leave(key);
         self.drop_buffered(key);
         self.assignments.remove(&key);
-        self.unsettled.remove(&key);
+        self.to_plan.remove(&key);
     }
 
     /// Stops reading all partitions of a topic.
@@ -191,7 +191,7 @@ impl Consumer {
     #[must_use]
     pub fn poll_timeout(&self, now: Mono) -> Option<Mono> {
         let retry = |key: &Key| self.assignments[key].retry_at;
-        let retries = self.unsettled.iter().filter_map(retry);
+        let retries = self.to_plan.iter().filter_map(retry);
         retries.chain(self.ping_at()).filter(|at| *at > now).min()
     }
 
@@ -269,7 +269,7 @@ impl Consumer {
         for (key, assignment) in &mut self.assignments {
             assignment.subscription = None;
             if !assignment.is_stopped() {
-                self.unsettled.insert(*key);
+                self.to_plan.insert(*key);
             }
         }
     }
@@ -285,7 +285,7 @@ impl Consumer {
             Ok(ConsumerAnswer::Offset(found)) => {
                 if let Some(assignment) = self.current_assignment(assigned) {
                     assignment.handle_offset(found.offset);
-                    self.unsettled.insert(assigned.0);
+                    self.to_plan.insert(assigned.0);
                 }
             }
             Ok(_) => self.fail(now, assigned, &misfit()),
@@ -317,7 +317,7 @@ impl Consumer {
         if let Some(code) = pushed.push.error {
             assignment.subscription = None;
             if code == ErrorCode::OffsetOutOfRange && assignment.jump(policy) {
-                self.unsettled.insert(assigned.0);
+                self.to_plan.insert(assigned.0);
             } else {
                 self.fail(now, assigned, &Error::broker(code, code.name()));
             }
@@ -359,7 +359,7 @@ impl Consumer {
         for assigned in live {
             if let Some(assignment) = self.subscribed(id, assigned) {
                 assignment.subscription = None;
-                self.unsettled.insert(assigned.0);
+                self.to_plan.insert(assigned.0);
             }
         }
     }
@@ -402,12 +402,12 @@ impl Consumer {
         let key = assigned.0;
         if error.is_retriable() {
             assignment.retry(now);
-            self.unsettled.insert(key);
+            self.to_plan.insert(key);
             return;
         }
         assignment.stop();
         let topic = Arc::clone(&assignment.topic);
-        self.unsettled.remove(&key);
+        self.to_plan.remove(&key);
         self.came.push_back(Err(ConsumeError {
             topic,
             partition: key.1,
@@ -478,7 +478,7 @@ impl Consumer {
 
     fn damaged(&mut self, key: Key, topic: Arc<str>, reason: &impl ToString) -> ConsumeError {
         self.leave(key);
-        self.unsettled.remove(&key);
+        self.to_plan.remove(&key);
         if let Some(assignment) = self.assignments.get_mut(&key) {
             assignment.stop();
         }

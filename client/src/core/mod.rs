@@ -1,8 +1,9 @@
 //! The client's behaviour without I/O: state machines that are told what happened and say what
 //! to send.
 //!
-//! Four kinds of method, as everywhere: plain getters; commands, named by what they do;
-//! `handle_*` for what came from outside; `poll_*` for what should go out. Time is a parameter.
+//! There are four kinds of method, as in every sans-io part: plain getters; commands, named by what
+//! they do; `handle_*` for what came from outside; `poll_*` for what should go out. Time is a
+//! parameter.
 //!
 //! Refuses to: open sockets, read clocks, spawn anything, block, or draw random numbers that no
 //! seed explains.

@@ -10,35 +10,36 @@ pub type ProducerOptions = ProducerSettings;
 /// How a consumer behaves.
 pub type ConsumerOptions = ConsumerSettings;
 
-/// Settings of a client and all connections that it opens.
+/// Settings of a client and of all connections that it opens.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// `host:port` of any core of the broker.
     pub address: String,
-    /// What the client calls itself in the broker's log.
+    /// The client's name in the broker's log. Default `leveret-client`.
     pub client_name: String,
-    /// Longest time for connecting and the handshake.
+    /// Longest time for connecting and the handshake. Default 5 s.
     pub connect_timeout: Duration,
-    /// Longest wait for one response.
+    /// Longest wait for one response. Default 30 s.
     pub request_timeout: Duration,
-    /// How long an operation is tried again while it fails in ways that may pass.
+    /// How long an operation is tried again while it fails in ways that may pass. Default 30 s.
     pub retry_timeout: Duration,
-    /// Least wait before trying again.
+    /// Least wait before trying again. Default 20 ms.
     pub backoff_least: Duration,
-    /// Most wait before trying again.
+    /// Most wait before trying again. Default 1 s.
     pub backoff_most: Duration,
-    /// Seed of the jitter in those waits. The default differs from process to process.
+    /// Seed of the jitter in those waits. The default is the process's id.
     pub seed: u64,
-    /// Most requests of one connection without a response.
+    /// Most requests of one connection without a response. Default 16,384.
     pub max_in_flight: usize,
-    /// Most bytes of one connection that wait to be written; callers wait beyond it. One
-    /// request longer than this still passes alone.
+    /// Most bytes of one connection that wait to be written; callers wait beyond it. A request
+    /// that is longer than this passes alone. Default 16 MiB.
     pub max_queued_bytes: usize,
-    /// Longest payload of one response.
+    /// Longest payload of one response. Default 192 MiB.
     pub max_response_bytes: u32,
     /// Whether a producer opens a connection to each core of the broker that owns a partition it
-    /// sends to, and a consumer its connection to the core that owns all it reads: so requests
-    /// need no hop inside the broker. Without it each has one connection, to any core.
+    /// sends to, and a consumer its connection to the core that owns all that it reads, so that
+    /// requests need no hop inside the broker. Without it each has one connection, to any core.
+    /// Default true.
     pub connection_per_core: bool,
 }
 

@@ -165,7 +165,7 @@ pub enum PushError {
     #[error("the producer's buffer is full")]
     Full,
     /// The topic has no such partition, as far as is known: it may have grown.
-    #[error("partition {asked} does not exist, the topic has {known}")]
+    #[error("there is no partition {asked}; the topic has {known}")]
     NoPartition {
         /// The partition that the record names.
         asked: u32,

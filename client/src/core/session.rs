@@ -34,7 +34,7 @@ impl Default for SessionOptions {
 
 /// The bound on requests without a response is reached: send again after one has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
-#[error("too many requests in flight")]
+#[error("too many requests are in flight")]
 pub struct TooManyInFlight;
 
 /// What the broker said in its handshake.

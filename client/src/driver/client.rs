@@ -25,7 +25,7 @@ struct Inner {
     options: ClientOptions,
     /// The connection for requests that are not of a producer or consumer.
     connection: Mutex<Option<Connection>>,
-    /// How many users of waits there were; each gets a jitter of its own.
+    /// How many have asked for waits; each gets a jitter of its own.
     users: Lock<u64>,
     /// Why the last attempt at a connection failed, if it did.
     trouble: Lock<Option<Error>>,
@@ -81,7 +81,7 @@ impl Client {
         Producer::start(self.clone(), options)
     }
 
-    /// A consumer with a connection of its own, of nothing yet.
+    /// A consumer with a connection of its own; nothing is assigned to it yet.
     #[must_use]
     pub fn consumer(&self, options: ConsumerOptions) -> Consumer {
         Consumer::new(self.clone(), options)
@@ -109,8 +109,8 @@ impl Client {
         self.open_connection_for(None).await
     }
 
-    /// The same for requests about what `core` owns: served there, if the options want that and
-    /// the broker can.
+    /// The same, served by `core` of the broker, if the options want that and the broker can: for
+    /// requests about partitions that this core owns.
     ///
     /// # Errors
     /// As [`Connection::open`].

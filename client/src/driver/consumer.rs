@@ -33,7 +33,7 @@ pub struct Consumer {
     core: core::Consumer,
     topics: HashMap<String, (Arc<str>, TopicId), FixedState>,
     link: Option<Link>,
-    /// Whose the partitions are that were ever assigned.
+    /// Which cores own the partitions that were ever assigned.
     owner: SoleOwner,
     /// Taken from the core and not sent yet: survives a cancelled call.
     unsent: Option<ConsumerTransmit>,
@@ -67,8 +67,8 @@ impl Consumer {
         }
     }
 
-    /// Reads these partitions of a topic, or all if there are none, from `start`. Of partitions
-    /// that are read already this is a seek.
+    /// Reads these partitions of a topic, or all if none is named, from `start`. For a partition
+    /// that is read already this is a seek.
     ///
     /// # Errors
     /// `UnknownTopic`, `UnknownPartition`, or what the connection met.

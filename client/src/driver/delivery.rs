@@ -32,8 +32,8 @@ struct State {
 }
 
 impl Outcome {
-    /// Settles it and wakes whoever waits.
-    pub(super) fn settle(&self, result: Result<Appended>) {
+    /// Completes it and wakes all that wait.
+    pub(super) fn complete(&self, result: Result<Appended>) {
         let wakers = {
             let mut state = self.state.lock();
             assert!(state.result.is_none(), "a batch has one outcome");

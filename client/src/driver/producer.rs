@@ -1,4 +1,4 @@
-//! The producer: any number of tasks send, one task talks to the broker.
+//! The producer: any number of tasks send, and one task exchanges requests with the broker.
 //!
 //! Batching, order and retries are the core's; this keeps the connections, tells the core the time,
 //! and wakes whoever waits.
@@ -214,17 +214,17 @@ impl Shared {
         let Err(Closed) = self.serve().await;
         let mut state = self.state.lock();
         state.core.abort(&Error::Closed("producer"));
-        self.settle(&mut state);
+        self.tell_outcomes(&mut state);
     }
 
-    /// Connects, talks, and connects again, until closed.
+    /// Connects, sends and receives, and connects again, until closed.
     async fn serve(&self) -> Result<std::convert::Infallible, Closed> {
         let mut backoff = self.client.backoff();
         loop {
             let reason = match self.meanwhile(self.client.open_connection()).await? {
                 Ok(connection) => {
                     backoff.reset();
-                    self.talk(connection).await?
+                    self.send_and_receive(connection).await?
                 }
                 Err(error) => error,
             };
@@ -240,7 +240,7 @@ impl Shared {
     }
 
     /// Sends and receives until a connection fails; returns why it did.
-    async fn talk(&self, first: Connection) -> Result<Error, Closed> {
+    async fn send_and_receive(&self, first: Connection) -> Result<Error, Closed> {
         let (queue, mut answers) = mpsc::unbounded_channel();
         let mut links = Links::new(&self.client, first);
         loop {
@@ -315,7 +315,7 @@ impl Shared {
         let now = self.clock.now();
         let mut state = self.state.lock();
         state.core.handle_timeout(now);
-        self.settle(&mut state);
+        self.tell_outcomes(&mut state);
     }
 
     fn handle_answers(&self, received: Vec<(u64, Result<Frame>)>, links: &mut Links) {
@@ -327,17 +327,17 @@ impl Shared {
             let id = links.answered(number);
             state.core.handle_answer(now, id, answer);
         }
-        self.settle(&mut state);
+        self.tell_outcomes(&mut state);
     }
 
     /// Tells whoever waits for a batch what became of it.
-    fn settle(&self, state: &mut State) {
-        let mut settled = false;
+    fn tell_outcomes(&self, state: &mut State) {
+        let mut told = false;
         while let Some(completion) = state.core.poll_completion() {
-            completion.tag.settle(completion.result);
-            settled = true;
+            completion.tag.complete(completion.result);
+            told = true;
         }
-        if settled {
+        if told {
             self.space.notify_waiters();
         }
     }

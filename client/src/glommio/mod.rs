@@ -25,11 +25,11 @@
 //! given::<leveret_client::glommio::Client>();
 //! ```
 //!
-//! Two things are otherwise than with tokio. An executor runs nothing any more when its main
-//! future has ended: await the deliveries or [`Producer::flush`] before, and drop there what was
-//! opened there, since sockets are closed by tasks. And glommio looks at sockets
-//! and timers only when no task can run: a producer lets it look after each batch of records and
-//! a consumer before each, but a program's own long loop should do the same.
+//! Two things are different from tokio. An executor runs nothing any more when its main future has
+//! ended: await the deliveries or [`Producer::flush`] before, and drop there what was opened there,
+//! since sockets are closed by tasks. And glommio looks at sockets and timers only when no task can
+//! run: a producer lets it look after each batch of records and a consumer before each, but a
+//! program's own long loop should do the same.
 //!
 //! Refuses to: use glommio's channels, of which a cancelled wait leaks a count of the task; look
 //! a name up on the executor's thread.

@@ -1,7 +1,7 @@
 //! The producers that a partition remembers, each with its last batches.
 //!
-//! Refuses to walk: expiry and the cap look at the longest silent producer only, which
-//! [`Producers::by_age`] has at its front.
+//! It never walks over all of them: expiry and the bound look only at the producer that has been
+//! silent longest, which [`Producers::by_age`] has at its front.
 
 use std::collections::BTreeMap;
 

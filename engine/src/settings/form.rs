@@ -120,10 +120,10 @@ impl ValueForm {
     /// What kind of thing a value is, to be followed by its bounds.
     pub(super) fn kind(&self) -> &'static str {
         match self {
-            Self::Number { .. } => "it is a number from",
-            Self::Words(_) | Self::Flag => "it is one of",
-            Self::Ratio => "it is a fraction from",
-            Self::Text { .. } => "it is",
+            Self::Number { .. } => "it must be a number from",
+            Self::Words(_) | Self::Flag => "it must be one of",
+            Self::Ratio => "it must be a fraction from",
+            Self::Text { .. } => "it must be",
         }
     }
 

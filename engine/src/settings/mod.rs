@@ -1,6 +1,7 @@
 //! What can be set for objects of a kind: topics now, and whatever else has settings, arguments or
-//! policies. A setting is declared once, with name, form, bounds, default and prose; what its texts mean,
-//! how a choice is stored and what is in force, described and documented follow from that.
+//! policies. A setting is declared once, with name, form, bounds, default and prose. From that
+//! follow how its values are read and stored, which value is in force, and how the setting is
+//! described and documented.
 //!
 //! A kind names its settings with the macro `declare!`, which makes the struct of what is in force ([`Values`]) and
 //! the enum of keys. An object stores only what was set for it ([`Choices`]), so that a changed default

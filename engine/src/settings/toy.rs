@@ -1,6 +1,6 @@
-//! A toy, for tests alone: the arguments of a queue, which a client gives it and a policy may give instead.
-//! It shows that what a kind of objects brings is its declarations, what goes together, and how its own types
-//! are stored; nothing of this machinery is touched.
+//! A toy, for tests alone: the arguments of a queue, which a client gives it and a policy may give
+//! instead. It shows that a kind of objects brings its declarations, which values go together, and
+//! how its own types are stored; nothing of this machinery is touched.
 
 use std::sync::Arc;
 
@@ -172,7 +172,7 @@ fn what_a_toy_set_does_not_have_is_refused_in_its_own_words() {
         (&[("x-max-length", "1")], "x-message-ttl"),
         (
             &[("x-message-ttl", "soon")],
-            "it is a number from 0 to 9223372036854775807, or -1",
+            "it must be a number from 0 to 9223372036854775807, or -1",
         ),
         (
             &[("overflow", "drop")],
@@ -180,7 +180,7 @@ fn what_a_toy_set_does_not_have_is_refused_in_its_own_words() {
         ),
         (
             &[("overflow", "drop")],
-            "it is one of drop-head, reject-publish",
+            "it must be one of drop-head, reject-publish",
         ),
         (
             &[("x-message-ttl", "1"), ("message-ttl", "2")],

@@ -1,11 +1,11 @@
-//! The door: a batch's records are walked once before it is appended, so that what is acknowledged
-//! can be read, and its times are true.
+//! The door: a batch's records are walked once before it is appended, so that whatever is
+//! acknowledged can be read, and its timestamps are true.
 //!
-//! What is short is walked at once. What is long stands in its log's line and is walked in slices,
-//! a few logs in turn, so that neither a turn of the core nor another log waits for it; what comes
-//! behind it for the same log waits in that line. There the checksum of what is very long is looked at,
-//! too, before anything else is believed of it. It refuses to hold decompressed records, and to
-//! decide about offsets and sequences.
+//! A short batch is walked at once. A long one stands in its log's line and is walked in slices, a
+//! few logs in turn, so that it delays neither the core nor another log; batches behind it for the
+//! same log wait in that line. There the checksum of a very long batch is verified, too, before
+//! anything else of it is believed. The door holds no decompressed records, and decides nothing
+//! about offsets and sequences.
 
 use std::collections::VecDeque;
 

@@ -1,10 +1,10 @@
-//! Look-ups of offsets: the ends of a log at once, the first record of a time by a scan from
-//! where storage says that it may begin.
+//! Look-ups of offsets. The ends of a log are known at once; the first record of a time is found by
+//! a scan, from where storage says that it may be.
 //!
-//! A look-up by time is a small machine that does one bounded step after another: it asks storage
-//! where to scan, reads there, walks over the batches read. In a turn all of them together do a
-//! slice of work, taking turns; none recurses, whatever stands in stored headers, and none holds a
-//! decompressed batch.
+//! A look-up by time does one bounded step after another: it asks storage where to scan, reads
+//! there, and walks over the batches that it has read. All look-ups together do a slice of work in
+//! each turn of the core, one after the other. None recurses, whatever stored headers say, and none
+//! holds a decompressed batch.
 
 use std::collections::VecDeque;
 

@@ -3,9 +3,9 @@
 //!
 //! A shard joins; it does not decide. [`Partition`](crate::partition::Partition) says whether a
 //! batch may be appended and where, [`Topology`](crate::topology::Topology) which logs there are,
-//! `fetch` when a fetch has enough, `watching` when a watch has something, storage what is durable. It refuses to know other cores,
-//! connections and protocols, waits for nothing, and walks over all of its logs never: what waits
-//! is indexed by log, by request and by deadline.
+//! `fetch` when a fetch has enough, `watching` when a watch has something, storage what is durable.
+//! It refuses to know other cores, connections and protocols. It waits for nothing and never walks
+//! over all of its logs: what waits is indexed by log, by request and by deadline.
 //!
 //! Drive it like storage: after any call take `poll_op`, then `poll_reply`, `poll_change`, `poll_watched`
 //! and `poll_event` until they are empty, and call `handle_timeout` at `poll_timeout`.

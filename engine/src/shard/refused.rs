@@ -1,5 +1,5 @@
-//! What is remembered of batches that were refused for the moment: nothing of the same producer
-//! is let through behind them.
+//! Remembers batches that were refused for the moment, so that no later batch of the same producer
+//! is let through before them.
 //!
 //! A partition's machine keeps the order of the producers that it knows. It takes any sequence of
 //! one that it does not know, as Kafka does: a producer may be older than what is remembered.

@@ -1,4 +1,4 @@
-//! How much may wait at one place, whatever it waits for there and in whatever order.
+//! How much may wait in one place, whatever it waits for and in whatever order.
 
 /// Room for batches that wait: so many, of so many bytes together.
 ///

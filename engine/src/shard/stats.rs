@@ -1,4 +1,4 @@
-//! What people want to see of a shard; counted, never walked for.
+//! The figures of a shard. They are counted as things happen, never by a walk.
 
 use leveret_storage::histogram::Histogram;
 use leveret_storage::io::BufPool;

@@ -1,4 +1,4 @@
-//! Commands to the topology on core 0: answered when durable, and asked for.
+//! Commands to the topology, on core 0: they are answered when they are durable.
 
 use bytes::Bytes;
 use leveret_storage::io::BufPool;

@@ -1,10 +1,11 @@
-//! Those that wait for a log look again when it has grown, or has gone: so many of them in a turn.
+//! When a log has grown, or is gone, those that wait for it look again: a bounded number of them in
+//! a turn.
 //!
-//! A batch may be awaited by thousands of fetches and watches of its partition, and a commit may bring
-//! records to as many partitions. Who is not looked at in the turn in which the log grew stands in line
-//! and is looked at in [`Shard::handle_timeout`], which is wanted at once. Meanwhile it stands in line
-//! and nowhere else, so that however fast a log grows each stands there once, and finds all that has
-//! come until then.
+//! A batch may be awaited by thousands of fetches and watches of its partition, and a commit may
+//! bring records to as many partitions. Those that do not look in the turn in which the log grew
+//! stand in line and look in [`Shard::handle_timeout`], which is due at once. Meanwhile each stands
+//! in that line and nowhere else: however fast a log grows, each stands there once, and finds all
+//! that has come until its turn.
 
 use std::collections::{BTreeSet, VecDeque, btree_set};
 use std::vec;

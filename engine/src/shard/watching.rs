@@ -1,8 +1,8 @@
 //! Watches: each is of one log and gets one answer, as soon as there is something to read.
 //!
-//! What pushes are made of. A watch costs nothing while its log stands still, and its growth costs
-//! nothing to the watches of other logs. Unlike a fetch it has no deadline, and who watches on
-//! asks again; how much may be read at a time is the asker's to say.
+//! Pushes are made of watches. A watch costs nothing while its log stands still, and the growth of
+//! one log costs the watches of others nothing. Unlike a fetch a watch has no deadline, and whoever
+//! wants more than one answer watches again. The asker says how much may be read at a time.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;

@@ -1,8 +1,8 @@
 //! The kinds of objects that the topology is made of, one line each, and what every kind brings.
 //!
-//! A kind has a folder of its own with its command, entry, refusal and state; beside that it is a line in
-//! the list below, and nothing else knows of it. A command comes to one entry, or to none: all of it
-//! happens, or nothing.
+//! A kind has a folder of its own with its command, entry, refusal and state, and a line in the
+//! list below; nothing else knows of it. A command becomes one entry, or none: all of it happens,
+//! or nothing.
 
 use bytes::Bytes;
 use leveret_storage::types::{LogId, SlotId, WallMs};

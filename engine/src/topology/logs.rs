@@ -1,5 +1,5 @@
-//! The logs of all objects: which id a new one gets, and which slot it belongs to, which is the least loaded
-//! of the least loaded home. Counts logs, and moves none.
+//! The logs of all objects: which id a new log gets, and which slot, which is the least loaded slot
+//! of the least loaded home. It counts logs, and moves none.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,4 +1,4 @@
-//! What a log is the log of: the one place that is asked for it.
+//! Which object a log belongs to: the one place that is asked.
 
 use std::sync::Arc;
 

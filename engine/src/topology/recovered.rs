@@ -1,4 +1,5 @@
-//! The topology of a run, from what recovery found: what its log says, held against the other logs.
+//! The topology of a run, from what recovery found: what the topology's log says is compared with
+//! the other logs.
 
 use leveret_storage::recovery::{Recovered, RecoveredLog};
 use leveret_storage::types::Offset;

@@ -1,5 +1,5 @@
-//! The whole topology as bytes, which stand for all entries below an ordinal: a head, then a part per kind of
-//! objects, each in bounded pieces.
+//! The whole topology as bytes, which stand for all entries below an ordinal: a head, then a part
+//! for each kind of objects, in bounded pieces.
 //!
 //! Pieces stand one behind the other, each sealed (see `codec`) and with its length; bodies, little-endian:
 //!

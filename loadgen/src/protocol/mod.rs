@@ -90,7 +90,7 @@ pub(crate) struct Wanted {
 pub(crate) struct FetchLimits {
     /// Bytes, of all partitions together; a first batch that is longer comes nevertheless.
     pub(crate) bytes: u32,
-    /// Milliseconds.
+    /// How long the broker may wait for them, milliseconds.
     pub(crate) wait_ms: u32,
 }
 

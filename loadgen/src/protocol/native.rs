@@ -48,8 +48,8 @@ impl Session {
     pub(super) async fn open(address: &str, topic: Topic, how: How) -> Result<Self, Failure> {
         if !topic.config.is_empty() {
             return Err(Failure::new(
-                "the native protocol's topics take no configuration from here",
-                "leave --topic-config away, or use --protocol kafka",
+                "--topic-config works only with --protocol kafka",
+                "leave it out, or add --protocol kafka",
             ));
         }
         let client = Client::with_options(options(address, how)).await?;
@@ -157,8 +157,8 @@ impl Feed {
         let partition = self.partitions.get(pushed.push.index as usize);
         let partition = *partition.ok_or_else(|| {
             Failure::new(
-                "a push of a partition that was not subscribed to",
-                "report it as a fault of the broker",
+                "the broker pushed a partition that was not subscribed to",
+                "this is a fault of the broker: please report it",
             )
         })?;
         self.subscription.credit(pushed.batches.len() as u64)?;

@@ -1,7 +1,7 @@
 //! `leveret-loadgen raw`: what the machine itself can do, measured in the same minute and the same
 //! directory as the broker, so that every table can stand beside its limits.
 //!
-//! It talks to no broker and uses none of its code.
+//! It starts no broker and uses none of its code.
 
 mod aligned;
 mod disk;
@@ -69,7 +69,7 @@ pub(crate) fn measure(directory: &Path, duration: Duration) -> Result<RawReport,
         move |error: io::Error| {
             Failure::new(
                 format!("measuring {what} failed: {error}"),
-                "choose a directory with 2 GiB free that may be written, by --dir",
+                "choose a directory with 2 GiB free that this user may write to, with --dir",
             )
         }
     };

@@ -1,7 +1,7 @@
-//! The LZ4 frame format (lz4_Frame_format.md 1.6). Frames are written with independent
-//! blocks of 64 KiB and no checksums, as Kafka's Java client does and all that it reads;
-//! they are read with every option but dictionaries. The frame is taken apart here, because
-//! a decoder that allocates by the frame's own block size needs 4 MiB for 15 bytes.
+//! The LZ4 frame format (lz4_Frame_format.md 1.6). Frames are written with independent blocks of 64
+//! KiB and without checksums, as Kafka's Java client writes them, which reads no others; they are
+//! read with every option but dictionaries. The frame is taken apart here, because a decoder that
+//! allocates by the frame's own block size needs 4 MiB for 15 bytes.
 
 use std::io::Write;
 

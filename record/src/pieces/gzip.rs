@@ -1,5 +1,4 @@
-//! Gzip members (RFC 1952), one after another. The wrapping is taken apart here, inflating is
-//! the library's.
+//! Gzip members (RFC 1952), one after another. The wrapping is read here; the library inflates.
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 

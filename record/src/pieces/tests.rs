@@ -1,4 +1,5 @@
-//! Every codec's pieces against its decoder in one go, on what compressors write and on damage.
+//! Every codec's pieces are compared with its decoder in one go, on what compressors write and on
+//! damaged bytes.
 
 use std::io::Write;
 

@@ -1,6 +1,6 @@
-//! Zstandard frames, streamed, but for short ones that the library decodes at once. The window
-//! buffer that a frame asks for is the largest state of any codec; its pages are touched no further
-//! than the output goes.
+//! Zstandard frames, streamed; the library decodes short ones at once. The window buffer that a
+//! frame asks for is the largest state of any codec, but its pages are touched only as far as the
+//! output goes.
 
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 

@@ -1,6 +1,7 @@
-//! Peers that hold all memory for requests with bodies that they do not finish, and one that waits for
-//! it: when they leave, in whatever way, it is served, and while they stay it is, too, as what stands still is
-//! closed. One that has sent much in such bodies does not wait for those that have not.
+//! Peers that hold all memory for requests with bodies that they do not finish, and one that waits
+//! for it: when they leave, in whatever way, it is served; while they stay it is served, too, since
+//! those that stand still are closed. A peer that has sent much in such bodies does not wait for
+//! those that have not.
 
 use leveret_broker::core::boundary::Protocol;
 

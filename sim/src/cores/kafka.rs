@@ -227,7 +227,7 @@ pub fn init_producer_id() -> Vec<u8> {
     Request::new(22, 0).i16(-1).i32(0).frame()
 }
 
-/// ApiVersions.
+/// An ApiVersions request.
 #[must_use]
 pub fn api_versions() -> Vec<u8> {
     Request::new(18, 0).frame()

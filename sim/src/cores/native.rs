@@ -76,7 +76,7 @@ pub fn fetch(topic: u64, bounds: Bounds, wanted: &[(u32, u64, u32)]) -> Vec<u8> 
     frame(&Request::Fetch(fetch), &[])
 }
 
-/// ListOffsets.
+/// A ListOffsets request.
 #[must_use]
 pub fn list_offsets(topic: u64, partition: u32, spec: OffsetSpec) -> Vec<u8> {
     let lookup = ListOffsets {

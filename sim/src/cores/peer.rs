@@ -1,4 +1,5 @@
-//! A connection's far end: what it has sent and not been read, what it was sent and has not taken.
+//! A connection's far end: what it has sent that was not read, and what it was sent and has not
+//! taken.
 
 use std::collections::VecDeque;
 
@@ -55,7 +56,7 @@ pub(super) struct Peer {
     pub(super) queue: VecDeque<Bytes>,
     /// It takes nothing.
     pub(super) stalled: bool,
-    /// Taken.
+    /// What it has taken and nobody has read yet.
     pub(super) taken: Vec<u8>,
     /// Bytes of all that it has ever taken.
     pub(super) took: u64,

@@ -172,7 +172,7 @@ impl Disk {
     /// part, or not; nobody hears of it.
     pub fn crash(&mut self, crash: Crash) {
         let mut rng = self.rng.fork();
-        self.settle(&mut rng, crash);
+        self.end_flights(&mut rng, crash);
         match crash {
             Crash::Kill => {}
             Crash::System => self.lose_metadata(&mut rng),
@@ -183,7 +183,7 @@ impl Disk {
 
     /// Decides what became of the operations in flight. Before a power cut all writes are
     /// admitted and the cut itself tears them.
-    fn settle(&mut self, rng: &mut Rng, crash: Crash) {
+    fn end_flights(&mut self, rng: &mut Rng, crash: Crash) {
         for (_, flight) in std::mem::take(&mut self.in_flight) {
             match flight.op {
                 Op::Write { pos, buf, .. } => {

@@ -1,7 +1,7 @@
 //! The extent record: entries whose bytes went straight to a segment.
 //!
-//! It alone makes them durable: until a commit with it is, what stands in the segment counts for
-//! nothing. It knows where its entries and spans are, not what is in them.
+//! It alone makes them durable: until a commit with it is durable, what stands in the segment does
+//! not count. It knows where its entries and spans are, not what is in them.
 
 use zerocopy::byteorder::little_endian::{I64, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -18,7 +18,7 @@ const SLOT_LEN: usize = size_of::<RawSlot>();
 /// What an extent knows of one of its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExtentSlot {
-    /// Bytes.
+    /// Length of the entry, bytes.
     pub len: u32,
     /// Client offsets that it takes.
     pub offsets: u32,

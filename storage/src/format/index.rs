@@ -34,9 +34,9 @@ pub struct Span {
     pub position: u64,
     /// Term of all its entries.
     pub term: Term,
-    /// Bytes.
+    /// Bytes of all its entries.
     pub length: u32,
-    /// Entries.
+    /// How many entries it has.
     pub entries: u32,
     /// CRC-32C over all its bytes.
     pub crc: u32,

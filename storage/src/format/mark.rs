@@ -1,9 +1,9 @@
 //! A mark: what a core vouches for of its journal ring, in a file other than the ring.
 //!
 //! A commit vouches for those before it; nothing in the ring can vouch for the last ones, nor for
-//! what stands in a file that was emptied, cut, or replaced by an older one. So each core writes
-//! from time to time into the superblock's file how far its ring is durable and how long its files
-//! are. A mark is always behind the ring, never ahead: one that is absent or torn vouches for
+//! what stands in a file that was emptied, cut, or replaced by an older one. So from time to time
+//! each core writes into the superblock's file how far its ring is durable and how long the ring's
+//! files are. A mark is always behind the ring, never ahead: one that is absent or torn vouches for
 //! nothing. The last one of a clean stop says where the ring has ended, so that the next start need
 //! not look for that.
 

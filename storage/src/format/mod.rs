@@ -3,7 +3,7 @@
 //! Everything is little-endian and fixed-layout, encoded into a buffer of the caller and decoded
 //! from a slice of the caller. This module does no I/O and takes no decisions: what a damaged or
 //! unknown structure means is for [`crate::recovery`], [`crate::verify`] and [`crate::store`].
-//! `docs/disk-format.md` is the same in prose; golden files hold both to it.
+//! `docs/disk-format.md` is the same in prose, and golden files fix the bytes.
 
 pub mod commit;
 mod extent;

@@ -1,8 +1,9 @@
 //! The records in a commit's body: what happened to which log.
 //!
-//! Back to back, unpadded, each with its own kind and length under the CRC of the body.
-//! Kinds 16 (skip: an ordinal that is settled or removed) and 17 (hard state of a consensus
-//! group) are reserved for queues and replication; this version refuses them like any unknown.
+//! Records stand back to back, without padding, each with its own kind and length, under the CRC of
+//! the body. Kinds 16 (skip: an ordinal that is settled or removed) and 17 (hard state of a
+//! consensus group) are reserved for queues and replication; this version refuses them like any
+//! unknown.
 
 use zerocopy::byteorder::little_endian::{I64, U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};

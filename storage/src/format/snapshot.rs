@@ -1,8 +1,8 @@
 //! A snapshot file: the state of a machine that is too large to stand in the journal.
 //!
-//! One header, the bytes, zeros to the end of the block. Written once under a name of its own, in
-//! pieces and the first block last, synced with its directory, and only then pointed to by a journal
-//! record.
+//! A header, the bytes, and zeros to the end of the block. A file is written once, under a name of
+//! its own, in pieces and with the first block last; it is synced with its directory, and only then
+//! does a journal record point to it.
 
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};

@@ -1,7 +1,7 @@
 //! The superblock: which generation of journals is the truth.
 //!
-//! Two slots of one block each; a switch of generations overwrites the slot that the present
-//! generation does not stand in, so that a torn write leaves the present one. The very first
+//! It has two slots of one block each. A switch of generations overwrites the slot in which the
+//! present generation does not stand, so that a torn write leaves the present one. The very first
 //! start writes slot 0 and then a copy in slot 1: a file of two slots with none intact has
 //! therefore rotted, while one of a single torn slot was never served from.
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::RecoveryError;
-use super::gather::OldLog;
+use super::collect::OldLog;
 use super::marks;
 use super::plan::LogPlan;
 use super::recovered::{Flaw, RecoveredCore};

@@ -1,16 +1,16 @@
 //! Carries the logs over, one by one: each is read whole before any of it is written.
 //!
-//! So a log of which something cannot be read any more, because a file of its folder was lost, has
-//! left nothing in the new ring yet, and is kept as it was found instead: the same records, the
-//! same names of files. Nobody can use it until the file is put back, and nothing is lost with it
-//! that was not lost before.
+//! So when something of a log cannot be read any more, because a file of its folder was lost,
+//! nothing of the log is in the new ring yet, and the log is kept as it was found instead: the same
+//! records, the same names of files. Nobody can use it until the file is put back, and nothing is
+//! lost with it that was not lost before.
 
 use bytes::Bytes;
 
 use super::RecoveryError;
 use super::build::{JournalWriter, make_log_dir};
+use super::collect::{Found, OldLog, SnapshotAt, Source};
 use super::early::EarlyLog;
-use super::gather::{Found, OldLog, SnapshotAt, Source};
 use super::plan::LogPlan;
 use super::recovered::{Kept, Lost, RecoveredLog, SnapshotFile};
 use super::source::Sources;

@@ -1,15 +1,16 @@
-//! What memory does not hold of the journals is written to the new segments while they are read.
+//! Whatever of the journals has no room in memory is written to the new segments while the journals
+//! are read.
 //!
-//! Nothing of it is read again. At that moment it is not known where a log's checkpoint will turn
-//! out to be, nor whether entries that precede these come later, as copies. So each run of
-//! consecutive entries has a segment of its own, which is whole by itself: what is missing before
-//! it is written into another one, and one that lies below the checkpoint in the end is removed
-//! again. One in which the checkpoint lies is written once more from there on: below it the spans of
+//! None of it is read again. At that moment it is not known where a log's checkpoint will turn out
+//! to be, nor whether entries that precede these come later, as copies. So each run of consecutive
+//! entries has a segment of its own, which is whole by itself: entries before it go into another
+//! segment, and a segment that lies below the checkpoint in the end is removed again. A segment in
+//! which the checkpoint lies is written once more, from there on: below the checkpoint the spans of
 //! older segments count, and they may not be cut. The logs with most go first, until half of the
 //! memory is free.
 //!
-//! A marker among the journal files tells, before anything else bears the number of the generation
-//! to come, that there was a try at it.
+//! Before anything else has the number of the generation to come, a marker among the journal files
+//! tells that a start has begun to build it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -17,7 +18,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::RecoveryError;
-use super::gather::{Gather, OldLog};
+use super::collect::{Collected, OldLog};
 use super::spill::{Cut, SegmentWriter};
 use super::task::Io;
 use crate::format::crc;
@@ -185,7 +186,7 @@ impl<P: BufPool> EarlyLog<P> {
         self.closed.iter().flat_map(|part| part.files)
     }
 
-    /// Segments.
+    /// How many segments it has written, the open one included.
     pub(crate) fn count(&self) -> u64 {
         self.closed.len() as u64 + u64::from(self.open.is_some())
     }
@@ -247,7 +248,7 @@ impl<P: BufPool> Early<P> {
     ///
     /// # Errors
     /// When the device refuses.
-    pub(crate) async fn relieve(&mut self, gather: &mut Gather) -> Result<(), RecoveryError> {
+    pub(crate) async fn relieve(&mut self, collected: &mut Collected) -> Result<(), RecoveryError> {
         if !std::mem::replace(&mut self.marked, true) {
             let (file, reserve) = (self.marker(), 0);
             for dir in [Dir::Journal, Dir::Logs] {
@@ -256,26 +257,26 @@ impl<P: BufPool> Early<P> {
             self.io.run(Op::Create { file, reserve }).await?;
             self.io.run(Op::SyncDir(Dir::Journal)).await?;
         }
-        for id in gather.pieces.largest() {
-            if gather.pieces.is_relieved() {
+        for id in collected.pieces.largest() {
+            if collected.pieces.is_relieved() {
                 break;
             }
-            self.write(id, gather).await?;
+            self.write(id, collected).await?;
         }
-        gather.pieces.relieved();
+        collected.pieces.relieved();
         Ok(())
     }
 
-    async fn write(&mut self, id: LogId, gather: &mut Gather) -> Result<(), RecoveryError> {
+    async fn write(&mut self, id: LogId, collected: &mut Collected) -> Result<(), RecoveryError> {
         if !self.logs.contains_key(&id) {
             self.io.run(Op::MakeDir(Dir::Log(id))).await?;
         }
         let log = self.logs.entry(id).or_default();
-        let (class, metas) = gather.inline(id);
+        let (class, metas) = collected.inline(id);
         let cut = class.map_or(self.cut, |class| self.cut.within(&class));
         for meta in metas {
             let key = (meta.ordinal, meta.term);
-            let Some(bytes) = gather.pieces.take_whole(id, key, meta.len as usize) else {
+            let Some(bytes) = collected.pieces.take_whole(id, key, meta.len as usize) else {
                 continue;
             };
             if log.holds(meta.ordinal) {

@@ -1,10 +1,10 @@
-//! One core's old journal: where it ends, and everything live in it.
+//! One core's old journal: where it ends, and everything that is live in it.
 //!
-//! After a clean stop the ring's mark says where it ends. Otherwise the newest commit is found by the
-//! first blocks of the ring's files. The commits at the end may
-//! be torn: W in flight, and any that were written without a sync; damage anywhere else is
-//! corruption. What tells them apart is durable-through: if any intact commit, also one behind
-//! the damage, vouches for a commit, that commit was durable.
+//! After a clean stop the ring's mark says where it ends. Otherwise the newest commit is found by
+//! the first blocks of the ring's files. The commits at the end may be torn: W in flight, and any
+//! that were written without a sync; damage anywhere else is corruption. Durable-through tells them
+//! apart: if any intact commit, even one behind the damage, vouches for a commit, that commit was
+//! durable.
 //!
 //! The newest file is read whole and kept until its journal's live commits were handed out, so
 //! that finding the end does not read again what is live.

@@ -1,5 +1,5 @@
-//! Marks held against the rings that they vouch for: what was cut off a ring, or replaced by
-//! something older, looks like a ring that ends earlier.
+//! Compares marks with the rings that they vouch for: a ring that was cut, or whose files were
+//! replaced by older ones, looks like a ring that ends earlier.
 
 use std::collections::BTreeMap;
 

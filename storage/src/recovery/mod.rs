@@ -5,11 +5,11 @@
 //! core, large ones into new segments. One superblock write then makes that the truth. A crash
 //! at any point before it leaves the old generation as it was, and recovery runs again.
 //!
-//! The journals are read once, whatever the number of logs: `pieces` keeps what is needed of them, and
-//! `early` writes to the new segments what memory does not hold.
-//! A try that fails removes what it has made; one that is killed leaves it to the next, which
-//! removes it before it takes any space itself. The new rings take over the blocks of the old
-//! ones, so that a start needs room for what is live, and no second ring.
+//! The journals are read once, whatever the number of logs: `pieces` keeps what is needed of them,
+//! and `early` writes to the new segments what memory does not hold. A recovery that fails removes
+//! what it has made; what a killed one has left is removed by the next, before that takes any space
+//! itself. The new rings take over the blocks of the old ones, so that a start needs room for what
+//! is live, and no second ring.
 //!
 //! It never edits or continues a file of the old generation, never skips over missing entries,
 //! and never starts on damage that it cannot prove to be a torn end: it refuses, with the file
@@ -19,9 +19,9 @@
 mod boot;
 mod build;
 mod carry;
+mod collect;
 mod early;
 mod error;
-mod gather;
 mod journal;
 mod marks;
 mod pieces;
@@ -44,7 +44,7 @@ pub use recovered::{
 pub use task::{Driven, Task, Traffic};
 
 pub(crate) use boot::{Boot, list_journals, read_superblock};
-pub(crate) use gather::{CommitAt, Gather, OldLog, SnapshotAt, Source};
+pub(crate) use collect::{Collected, CommitAt, OldLog, SnapshotAt, Source};
 pub(crate) use journal::Journal;
 pub(crate) use marks::check_end;
 pub(crate) use pieces::{Pieces, Spot};
@@ -239,8 +239,8 @@ async fn read_journals<P: BufPool>(
     (summary, flaws): (&mut Summary, &mut Vec<Flaw>),
     watch: &Watch,
 ) -> Result<(BTreeMap<LogId, OldLog>, Pieces), RecoveryError> {
-    let mut gather = Gather::default();
-    gather.pieces = pieces;
+    let mut collected = Collected::default();
+    collected.pieces = pieces;
     for (number, (journal, mark)) in (1..).zip(journals.iter().zip(&boot.marks)) {
         watch.begin(Phase::Finding, number - 1, journals.len() as u64);
         let end = journal.end(mark.as_ref()).await?;
@@ -252,18 +252,18 @@ async fn read_journals<P: BufPool>(
         watch.begin(Phase::Reading, 0, journal.live_bytes(&end));
         let mut live = journal.live(&end)?;
         while let Some(commit) = live.next().await? {
-            gather.commit(journal, commit.at, &commit.header, commit.body)?;
+            collected.commit(journal, commit.at, &commit.header, commit.body)?;
             watch.advance(commit.header.whole_len() as u64);
-            if gather.pieces.is_full() {
-                watch.set_need(at_most(summary.live_bytes, gather.logs()));
-                early.relieve(&mut gather).await?;
+            if collected.pieces.is_full() {
+                watch.set_need(at_most(summary.live_bytes, collected.logs()));
+                early.relieve(&mut collected).await?;
             }
         }
     }
-    summary.commits = gather.commits;
-    summary.tailed_extents = gather.tailed_extents;
-    let pieces = std::mem::take(&mut gather.pieces);
-    let logs = gather.finish(journals, boot)?;
+    summary.commits = collected.commits;
+    summary.tailed_extents = collected.tailed_extents;
+    let pieces = std::mem::take(&mut collected.pieces);
+    let logs = collected.finish(journals, boot)?;
     summary.entries = logs.values().map(|log| log.entries.len() as u64).sum();
     Ok((logs, pieces))
 }

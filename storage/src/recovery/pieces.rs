@@ -1,11 +1,11 @@
 //! The bytes that stood in the journals' commits and are still needed, kept from the one pass
 //! over them.
 //!
-//! The commits of a ring name the logs in turn, while the new generation is written log by log.
-//! So the pass keeps what a log may need of each commit, and lets go what a later checkpoint or
-//! snapshot makes needless. What exceeds its bound goes to the new segments early (`early`), and
-//! only the beginnings of its entries stay. Memory is bounded by the limit and by the number of
-//! live entries, whatever the rings' size.
+//! The commits of a ring name the logs in turn, while the new generation is written log by log. So
+//! the pass keeps what a log may need of each commit, and drops what a later checkpoint or snapshot
+//! makes needless. What exceeds its bound goes to the new segments early (`early`), and only the
+//! beginnings of its entries stay. Memory is bounded by the limit and by the number of live
+//! entries, whatever the rings' size.
 //!
 //! It decides nothing: a piece that is not here stands in its commit, from which it can be read
 //! again.
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::gather::CommitAt;
+use super::collect::CommitAt;
 use crate::class::{Classes, LogClass};
 use crate::format::record::Checkpoint;
 use crate::types::{LogId, LogKind, Ordinal, Term};

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::RecoveryConfig;
+use super::collect::{OldLog, SnapshotAt};
 use super::error::RecoveryError;
-use super::gather::{OldLog, SnapshotAt};
 use crate::format::commit::COMMIT_HEADER;
 use crate::format::record::{CHECKPOINT_LEN, SNAPSHOT_RECORD_HEADER, entry_len, prefix_len};
 use crate::format::superblock::Geometry;

@@ -53,7 +53,7 @@ pub struct Summary {
     pub torn_ends: u64,
     /// Segments written because a log's remainder was large.
     pub segments_written: u64,
-    /// Logs.
+    /// Logs that were found.
     pub logs: u64,
     /// Logs that changed their core.
     pub moved: u64,
@@ -134,7 +134,7 @@ pub struct Kept {
     pub last: Ordinal,
     /// The commit that it stands in.
     pub commit: CommitSeq,
-    /// Itself.
+    /// The bytes of the record.
     pub record: Bytes,
 }
 

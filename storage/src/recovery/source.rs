@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use super::RecoveryError;
-use super::gather::{CommitAt, ExtentAt, Found, OldLog, SnapshotAt, Source};
+use super::collect::{CommitAt, ExtentAt, Found, OldLog, SnapshotAt, Source};
 use super::journal::Journal;
 use super::pieces::{Key as PieceKey, Part, Pieces};
 use super::task::{CHUNK, Io};

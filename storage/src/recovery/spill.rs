@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::RecoveryError;
 use super::build::write_padded;
+use super::collect::OldLog;
 use super::early::EarlyLog;
-use super::gather::OldLog;
 use super::source::Sources;
 use super::task::{CHUNK, Io};
 use crate::checksum::append;

@@ -1,8 +1,8 @@
-//! Straight-line code over the device's door: an async task that emits [`Op`]s.
+//! Straight-line code over the seam to the device: an async task that emits [`Op`]s.
 //!
 //! [`Io`] is the handle that the code holds; [`Task`] is what a driver turns, in the same way as
-//! the live store: poll an operation, hand its completion back. There is no executor and no
-//! waker: a task can only wait for completions, so hearing one is when it is worth polling.
+//! the live store: poll an operation, hand its completion back. There is no executor and no waker:
+//! a task can only wait for completions, so it is polled when one has come.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};

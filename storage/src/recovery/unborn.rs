@@ -1,4 +1,4 @@
-//! What starts have left that were killed before their generation was the truth.
+//! What was left by starts that were killed before their generation became the truth.
 
 use super::RecoveryError;
 use super::boot::{Boot, generation_of, list_logs};

@@ -1,4 +1,4 @@
-//! The words between a store and its user: what goes in, what comes out, what can be refused.
+//! The types between a store and its user: what goes in, what comes out, what can be refused.
 
 use std::ops::Range;
 
@@ -226,43 +226,43 @@ pub enum TimeOutcome {
 pub enum Event {
     /// `written` or `durable` moved; at most one is queued per log.
     Frontier {
-        /// Whose.
+        /// Whose frontiers moved.
         log: LogId,
     },
     /// A pending read ended.
     ReadDone {
-        /// Which.
+        /// Which read.
         token: ReadToken,
-        /// How.
+        /// What came of it.
         result: Result<ReadData, ReadError>,
     },
     /// A pending look-up by time ended.
     TimeDone {
-        /// Which.
+        /// Which look-up.
         token: ReadToken,
         /// Where to scan on from, `None` if there is no such record.
         result: Result<Option<TimeFound>, ReadError>,
     },
     /// The machine over this log shall hand in a snapshot, so that journal space can be freed.
     SnapshotWanted {
-        /// Whose.
+        /// The machine's log.
         log: LogId,
     },
     /// The log's start has moved, durably. [`Frontiers::start`] may be further already.
     Trimmed {
-        /// Whose.
+        /// The log whose start has moved.
         log: LogId,
         /// To where.
         start: (Ordinal, Offset),
     },
     /// The log's end is durable; its files are on their way out.
     Dropped {
-        /// Which.
+        /// The log that has ended.
         log: LogId,
     },
     /// The log takes no more entries; reads of what is durable go on.
     Stopped {
-        /// Which.
+        /// The log that has stopped.
         log: LogId,
         /// What failed, for people.
         reason: String,

@@ -1,4 +1,4 @@
-//! What a store is told when it opens, and per log. Every bound is a number here.
+//! What a store is told when it opens, and for each log. Every bound is a number here.
 
 use crate::class::Classes;
 use crate::mutation::Mutation;

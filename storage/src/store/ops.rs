@@ -1,7 +1,7 @@
 //! Operations under way: an id for each, and what its completion means.
 //!
-//! Reads of segments wait here beyond a bound: however many readers there are, a write finds only so
-//! many bytes before it in the device's queue, and only so many are verified in a turn.
+//! Beyond a bound, reads of segments wait here: however many readers there are, a write finds a
+//! bounded number of bytes before it in the device's queue, and a turn verifies a bounded number.
 
 use std::collections::VecDeque;
 

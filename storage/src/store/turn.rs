@@ -1,5 +1,5 @@
-//! What a store does once per turn, after all input was taken: starts what is due, in the order
-//! in which one thing frees what the next one needs.
+//! What a store does once per turn, after all input was taken: it starts what is due, in such an
+//! order that each step frees what the next one needs.
 
 use crate::io::BufPool;
 use crate::store::Store;

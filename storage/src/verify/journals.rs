@@ -1,8 +1,8 @@
-//! The journals: every commit is read once, and what stands in it is looked into at that moment.
+//! Checks the journals: every commit is read once, and its entries are inspected at that moment.
 //!
-//! Which of it counts is known when all is read. So what the inspector says is kept by its place, a
-//! few bytes for each entry, and asked for log by log; only the entries of extents, whose bytes stand
-//! in segments, are looked into then.
+//! Which entries count is known only when all journals are read. So what the inspector said is kept
+//! by the entry's place, a few bytes for each, and looked up later, log by log. Only the entries of
+//! extents, whose bytes stand in segments, are inspected then.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::format::mark::Mark;
 use crate::format::record::{Record, Records, SnapshotState};
 use crate::io::{BufPool, FileName};
 use crate::recovery::{
-    Boot, CommitAt, Gather, Journal, OldLog, Pieces, RecoveryError, SnapshotAt, Source, Sources,
+    Boot, Collected, CommitAt, Journal, OldLog, Pieces, RecoveryError, SnapshotAt, Source, Sources,
     Spot, check_end,
 };
 use crate::types::LogId;
@@ -123,7 +123,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
             );
             self.found(FileName::Superblock, 0, what);
         }
-        let mut gather = Gather::default();
+        let mut collected = Collected::default();
         let mut bytes = 0;
         let mut padded: Option<RingPosition> = None;
         let mut live = journal.live(&end)?;
@@ -133,7 +133,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
             if commit.padding.iter().any(|&byte| byte != 0) {
                 padded = padded.or(Some(commit.at));
             }
-            gather.commit(journal, commit.at, &commit.header, commit.body)?;
+            collected.commit(journal, commit.at, &commit.header, commit.body)?;
             let at = CommitAt {
                 core: journal.id.core,
                 at: commit.at,
@@ -149,7 +149,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
         if let Some(flaw) = journal.flaw_at(&end).await? {
             self.note(flaw);
         }
-        gather.finish(journals, boot)
+        collected.finish(journals, boot)
     }
 
     /// What counts of a log's entries and snapshot, in the journal and in extents.

@@ -1,4 +1,4 @@
-//! The segments of a log with their indexes: every span, up to the log's checkpoint.
+//! Checks the segments of a log with their indexes: every span, up to the log's checkpoint.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The check against directories that were built, then damaged byte by byte.
+//! The check is run on directories that were built, and then damaged byte by byte.
 
 use super::*;
 use crate::format::mark::Mark;

@@ -1,9 +1,10 @@
-//! Checking a request in steps: what has been read of its arrays is kept, so that reading goes on where
-//! it stopped, and passes over long arrays that were read once.
+//! Checks a request in steps. It keeps how far each array has been read, so that reading goes on
+//! where it stopped and passes over long arrays that were read before.
 //!
-//! A frame of a megabyte may hold a million elements. Nothing is read twice for it but what stands in front
-//! of the place: after a step the request is decoded again from its beginning, and each array goes on
-//! from the element that it had come to. So what is checked and what is read later are the same code.
+//! A frame of a megabyte may hold a million elements. After each step the request is decoded again
+//! from its beginning, but each array goes on from the element that it had come to, so that only
+//! what stands in front of that place is read again. So the same code checks a request and reads it
+//! later.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

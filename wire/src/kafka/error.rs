@@ -16,25 +16,25 @@ pub struct DecodeError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Fault {
     /// It says to be longer than what is left.
-    #[error("the field ends after the bytes that hold it")]
+    #[error("the field is longer than the bytes that are left")]
     Truncated,
     /// A negative length other than the -1 of null.
-    #[error("length {0}")]
+    #[error("its length is {0}")]
     NegativeLength(i32),
     /// Null where the version allows none.
-    #[error("null where a value must stand")]
+    #[error("it is null, where a value is required")]
     Null,
     /// A string beyond Kafka's own bound of 32767 bytes.
-    #[error("a string of {0} bytes")]
+    #[error("the string has {0} bytes; at most 32767 are allowed")]
     StringTooLong(usize),
     /// A string that is not UTF-8.
-    #[error("a string that is not UTF-8")]
+    #[error("the string is not UTF-8")]
     Utf8,
     /// A variable-length integer of more than 32 bits.
-    #[error("a varint of more than 32 bits")]
+    #[error("the varint has more than 32 bits")]
     Varint,
     /// More tagged fields than any version has, or ever had reason to.
-    #[error("{0} tagged fields in one structure")]
+    #[error("{0} tagged fields are too many for one structure")]
     TooManyTags(u32),
     /// A request that names more topics and partitions than so many.
     #[error("more than {0} topics and partitions in one request")]
@@ -43,7 +43,7 @@ pub enum Fault {
     #[error("the check goes on from here")]
     Paused,
     /// An array of more elements than the bytes left could hold at the fewest bytes each.
-    #[error("{count} elements in {room} bytes")]
+    #[error("{count} elements cannot be in {room} bytes")]
     TooMany {
         /// Elements announced.
         count: usize,

@@ -1,4 +1,4 @@
-//! Words that several APIs share.
+//! Types that several APIs share.
 
 use std::borrow::Cow;
 use std::fmt;

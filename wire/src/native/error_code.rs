@@ -54,23 +54,23 @@ macro_rules! codes {
 
 codes! {
     /// The frame broke the frame format; the connection closes after it.
-    BadFrame = 1, false, "use a client and a broker of versions that fit; of a frame that is too long make records smaller, or raise `topic.message.max.bytes` of the broker";
+    BadFrame = 1, false, "use a client and a broker of matching versions; if the frame is too long, make records smaller, or raise `topic.message.max.bytes` of the broker";
     /// No common protocol version, or a request that this version does not have.
     UnsupportedVersion = 2, false, "use a client and a broker of matching versions";
     /// The request's fields make no sense.
-    InvalidRequest = 3, false, "correct the request; the message names the field";
+    InvalidRequest = 3, false, "correct the request as the message says";
     /// Whoever asks may not do that.
     NotAllowed = 4, false, "ask whoever runs the broker for the right that the message names";
     /// No topic of that name or id; it may have been deleted.
     UnknownTopic = 10, false, "create it with `leveret topic create`, or look up its name again";
     /// The topic has no such partition.
-    UnknownPartition = 11, false, "look up the topic again: it has fewer partitions";
+    UnknownPartition = 11, false, "look up the topic again: it has fewer partitions than that";
     /// A topic of that name exists.
     TopicExists = 12, false, "use the topic that exists, or choose another name";
     /// The name is empty, too long, or has characters that are not allowed.
     InvalidTopicName = 13, false, "use 1 to 249 of the characters a-z A-Z 0-9 . _ -, in a name that differs from every other in more than . and _";
     /// There is no such topic setting, or it cannot have that value.
-    InvalidConfig = 14, false, "correct the setting; the message says what would be right";
+    InvalidConfig = 14, false, "correct the setting as the message says";
     /// The batch's checksum does not fit its bytes.
     CorruptBatch = 20, false, "send the batch again; if it repeats, suspect the sender's memory or network";
     /// The batch is well transmitted and still not acceptable.
@@ -84,7 +84,7 @@ codes! {
     /// The offset is below the log's start or above its end.
     OffsetOutOfRange = 30, false, "seek to the beginning or the end";
     /// The partition's log stopped after a failed write, or its stored bytes do not check.
-    StorageError = 40, false, "see `leveret status` and the broker's log; `leveret verify` finds the damaged files of a stopped broker";
+    StorageError = 40, false, "look at `leveret status` and the broker's log; `leveret verify` finds the damaged files of a stopped broker";
     /// The disk is at its floor: producing waits while consuming and deleting go on.
     DiskFull = 41, true, "free disk space, delete topics or lower their retention";
     /// No memory or no room in a queue just now.

@@ -78,13 +78,13 @@ impl FrameLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum FrameError {
     /// Another protocol, or a later frame format.
-    #[error("frame version {0}, expected {FRAME_VERSION}")]
+    #[error("the frame's version is {0}; {FRAME_VERSION} is expected")]
     Version(u8),
     /// The length does not even cover the fixed header.
-    #[error("frame length {0} is shorter than its header")]
+    #[error("the frame's length {0} is shorter than its header")]
     TooShort(u32),
     /// The length is above the receiver's limit.
-    #[error("frame length {length} is above the limit of {max}")]
+    #[error("the frame's length {length} is above the limit of {max}")]
     TooLong {
         /// Stated bytes after the length field.
         length: u32,
@@ -92,7 +92,7 @@ pub enum FrameError {
         max: u32,
     },
     /// The FlatBuffers header is above the receiver's limit or longer than its frame.
-    #[error("header length {header_len} does not fit (limit {max})")]
+    #[error("the frame's header length {header_len} is above its limit of {max}")]
     HeaderTooLong {
         /// Stated bytes.
         header_len: u32,
@@ -100,7 +100,7 @@ pub enum FrameError {
         max: u32,
     },
     /// Bits are set that this version gives no meaning.
-    #[error("reserved bits are set")]
+    #[error("the frame has reserved bits set")]
     Reserved,
 }
 

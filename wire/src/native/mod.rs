@@ -1,4 +1,4 @@
-//! The native protocol: frames, their FlatBuffers headers, and the words that they use.
+//! The native protocol: frames, their FlatBuffers headers, and the types in them.
 //!
 //! A frame is a [`FrameHeader`] of 24 bytes, a FlatBuffers table that [`Request`] or [`Response`]
 //! decodes, and a payload of record batches that nothing in here looks at. `docs/wire-format.md`

@@ -1,4 +1,5 @@
-//! The door to FlatBuffers: verified roots, and what the verifier is allowed to spend.
+//! The only way to FlatBuffers: tables are verified before they are read, and what the verifier may
+//! spend is bounded.
 
 use flatbuffers::{Follow, Verifiable, VerifierOptions};
 use thiserror::Error;
@@ -15,10 +16,10 @@ const MAX_DEPTH: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DecodeError {
     /// A number that this version has no kind for, or one of the other direction.
-    #[error("frame kind {0:#06x} is not known here")]
+    #[error("the frame kind {0:#06x} is not known here")]
     Kind(u16),
     /// Not a valid FlatBuffers table of that kind.
-    #[error("malformed {} header: {reason}", .kind.name())]
+    #[error("the {} header is malformed: {reason}", .kind.name())]
     Malformed {
         /// What it should have been.
         kind: Kind,
@@ -26,7 +27,7 @@ pub enum DecodeError {
         reason: Box<str>,
     },
     /// A field holds a value that it cannot have.
-    #[error("{}: field `{field}` holds an impossible value", .kind.name())]
+    #[error("{}: the field `{field}` has an impossible value", .kind.name())]
     Field {
         /// The frame's kind.
         kind: Kind,

@@ -64,7 +64,7 @@ fn kernel(release: Option<&str>) -> Finding {
                           that the sockets need";
             finding.but(Verdict::Fatal, remedy)
         }
-        _ => finding.but(Verdict::Unknown, "see that it is as new"),
+        _ => finding.but(Verdict::Unknown, "make sure that it is as new as that"),
     }
 }
 
@@ -93,7 +93,7 @@ fn limits(outcome: &Result<(), RuntimeError>) -> Finding {
         Ok(()) => Finding::new(name, "suffice", wanted),
         Err(error) => Finding::new(name, error.to_string(), wanted).but(
             Verdict::Fatal,
-            "raise the limit that is named, or lower the settings",
+            "raise the limit that is named, or lower the settings that it names",
         ),
     }
 }
@@ -124,8 +124,8 @@ fn spare_cpu(survey: &Survey) -> Finding {
     if spare > 0 {
         return finding;
     }
-    let remedy = "set `cores` to one less: the kernel's workers for disk and network, and scrapes, \
-                  then take no time from a core";
+    let remedy = "set `cores` to one less, so that the kernel's workers for disk and network, and \
+                  scrapes of metrics, take no time from a core";
     finding.but(Verdict::Advice, remedy)
 }
 
@@ -140,7 +140,7 @@ fn shown(limit: u64, unit: fn(u64) -> String) -> String {
 fn memlock(limit: Limit, full: u64) -> Finding {
     let wanted = format!("{} or more; at least {}", size(full), size(limit.least));
     let finding = Finding::new("locked memory", shown(limit.soft, size), wanted);
-    let remedy = "LimitMEMLOCK=infinity in the unit, or `ulimit -l` (tuning/limits.conf)";
+    let remedy = "set LimitMEMLOCK=infinity in the unit, or raise `ulimit -l` (tuning/limits.conf)";
     if limit.soft < limit.least {
         finding.but(Verdict::Fatal, remedy)
     } else if limit.soft < full {
@@ -162,13 +162,13 @@ fn memory(settings: &Settings, usable: Option<u64>, cores: u64) -> Finding {
         .iter()
         .fold(0, |sum: u64, one| sum.saturating_add(one.0));
     let budgets = budgets.saturating_mul(cores);
-    let wanted = format!("{} for what the budgets `memory.*` come to", size(budgets));
+    let wanted = format!("{}, the sum of the budgets `memory.*`", size(budgets));
     let Some(usable) = usable else {
         return unknown(NAME, &wanted, "/proc/meminfo");
     };
     let cache = size(server::cache_size(settings).0);
     let found = format!(
-        "{} may be used; of it {cache} a core for records",
+        "{} may be used, of which {cache} a core are for records",
         size(usable)
     );
     let finding = Finding::new(NAME, found, wanted);
@@ -188,7 +188,7 @@ fn open_files(limit: Limit, full: u64) -> Finding {
     // The broker raises its soft limit itself.
     let found = shown(limit.hard, |n| n.to_string());
     let finding = Finding::new("open files", found, wanted);
-    let remedy = "LimitNOFILE= in the unit, or `ulimit -Hn` (tuning/limits.conf)";
+    let remedy = "set LimitNOFILE= in the unit, or raise `ulimit -Hn` (tuning/limits.conf)";
     if limit.hard < limit.least {
         finding.but(Verdict::Fatal, remedy)
     } else if limit.hard < full {
@@ -209,8 +209,8 @@ fn governor(governors: &[String]) -> Finding {
     match other {
         None => finding,
         Some(_) => {
-            let remedy = "`cpupower frequency-set -g performance`: a core that sleeps between \
-                          requests wakes on a slow clock otherwise";
+            let remedy = "run `cpupower frequency-set -g performance`: otherwise a core that sleeps between \
+                          requests wakes on a slow clock";
             finding.but(Verdict::Advice, remedy)
         }
     }
@@ -232,8 +232,8 @@ fn clock(source: Option<&str>) -> Finding {
     if CHEAP.contains(&source) {
         return finding;
     }
-    let remedy = "`tsc=reliable` on the kernel's command line, where the CPU's counter is; each \
-                  turn of a core reads the clock";
+    let remedy = "put `tsc=reliable` on the kernel's command line, if the CPU's counter is reliable: \
+                  each turn of a core reads the clock";
     finding.but(Verdict::Advice, remedy)
 }
 
@@ -248,8 +248,8 @@ fn huge_pages(enabled: Option<&str>) -> Finding {
     if chosen != "always" {
         return finding;
     }
-    let remedy = "`echo madvise > /sys/kernel/mm/transparent_hugepage/enabled`: compaction for \
-                  them stalls a core for milliseconds";
+    let remedy = "run `echo madvise > /sys/kernel/mm/transparent_hugepage/enabled`: the kernel's \
+                  compaction for huge pages stalls a core for milliseconds";
     finding.but(Verdict::Advice, remedy)
 }
 

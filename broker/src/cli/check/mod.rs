@@ -1,7 +1,7 @@
 //! `leveret check`: what this machine lacks for full speed or durability, each with the remedy.
 //!
-//! The runtime's survey and the kernel's files say what there is (`facts`), `machine` and
-//! `storage` hold it against what should be; here it is printed. It repairs nothing.
+//! The runtime's survey and the kernel's files (`facts`) say what there is; `machine` and `storage`
+//! compare it with what should be; here it is printed. It repairs nothing.
 
 mod facts;
 mod machine;
@@ -35,7 +35,7 @@ enum Verdict {
 /// One thing that was looked at.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Finding {
-    /// What.
+    /// What was looked at.
     name: &'static str,
     verdict: Verdict,
     found: String,

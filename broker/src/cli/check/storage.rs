@@ -33,7 +33,7 @@ pub(super) fn findings(settings: &Settings, survey: &Survey, facts: &Facts) -> V
 
 fn place(data: &Result<(), RuntimeError>, settings: &Settings) -> Finding {
     let name = "data directory";
-    let wanted = "a broker's, an empty one, or none yet";
+    let wanted = "the directory of a broker, an empty one, or one that is yet to be made";
     match data {
         Ok(()) => Finding::new(name, settings.data.display().to_string(), wanted),
         Err(error) => {
@@ -91,8 +91,8 @@ fn write_cache(cache: Option<&str>) -> Finding {
     match cache {
         Some("write through") => Finding::new(name, "write through", wanted),
         Some(cache) => {
-            let remedy = "none is needed for safety: each durable write flushes it, which costs \
-                          time; a device with power loss protection does not have to";
+            let remedy = "nothing has to be done for safety, since each durable write flushes the cache; a \
+                          device with power loss protection saves that time";
             Finding::new(name, cache, wanted).but(Verdict::Advice, remedy)
         }
         None => {
@@ -160,20 +160,21 @@ impl Room {
         };
         let finding = Finding::new(name, size(free), wanted);
         if free >= needed && self.floor == 0 {
-            let remedy = "set `disk.floor.bytes`: 0 leaves nothing alone, so that a start after a crash \
-                          may find no room; any floor keeps what a start needs";
+            let remedy = "set `disk.floor.bytes`: with 0 nothing is kept free, and a start after a crash may \
+                          find no room; with any floor, what a start needs is kept free";
             finding.but(Verdict::Advice, remedy)
         } else if free >= needed {
             finding
         } else if free >= start {
-            let remedy = "free some, or lower `journal.bytes`: below the floor producing stops";
+            let remedy =
+                "free some space, or lower `journal.bytes`: below the floor producing stops";
             finding.but(Verdict::Advice, remedy)
         } else if self.here == 0 {
-            let remedy = "free some, or lower `journal.bytes`: the broker cannot start";
+            let remedy = "free some space, or lower `journal.bytes`: the broker cannot start";
             finding.but(Verdict::Fatal, remedy)
         } else {
-            let remedy = "free some: a start that finds more live in the journals than is free says \
-                          what it needs, and does not go on";
+            let remedy = "free some space: a start that finds more live in the journals than is free says \
+                          what it needs, and ends";
             finding.but(Verdict::Advice, remedy)
         }
     }

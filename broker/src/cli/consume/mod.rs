@@ -123,8 +123,8 @@ fn chosen(args: &ConsumeArgs, metadata: &TopicMetadata) -> Result<Vec<PartitionI
         )),
         Some(number) => Ok(vec![PartitionId(number)]),
         None if last > 0 && matches!(args.from, StartAt::Offset(_)) => Err(Failure::new(
-            "an offset means something else in each partition",
-            format!("name one by --partition, 0 to {last}"),
+            "an offset belongs to one partition, and the topic has several",
+            format!("name one with --partition, 0 to {last}"),
         )),
         None => Ok((0..=last).map(PartitionId).collect()),
     }

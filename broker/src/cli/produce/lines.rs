@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 const READ: usize = 256 * 1024;
 /// Chunks of lines that may wait for the event loop.
 const CHUNKS_AHEAD: usize = 4;
-/// A line longer than this is refused instead of being gathered: no broker takes it.
+/// A line longer than this is refused before all of it is read: no broker takes it.
 const LONGEST_LINE: usize = 128 << 20;
 
 /// The lines that one read completed, in order, without their line feeds.

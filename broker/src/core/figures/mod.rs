@@ -81,7 +81,7 @@ pub struct Column {
 pub enum Form {
     /// A whole number.
     Number,
-    /// Bytes.
+    /// A number of bytes.
     Size,
     /// Bytes, with the figure of this key as what there is in all.
     SizeOf(&'static str),
@@ -106,7 +106,7 @@ pub type Told = (&'static Figure, Reading);
 /// Which figures are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// All.
+    /// All figures.
     All,
     /// Those that a status has.
     Keyed,

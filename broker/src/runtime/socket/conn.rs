@@ -12,8 +12,8 @@ use crate::core::boundary::{Inflow, Protocol};
 use crate::runtime::ring::{BUFFER, GROUP};
 use crate::runtime::tag::Kind;
 
-/// Chunks gathered into one vectored write. Beyond some dozens the copy dominates.
-const GATHER: usize = 64;
+/// Chunks of one vectored write at most. With more than some dozens, copying them dominates.
+const CHUNKS: usize = 64;
 /// Bytes of one write at most: the kernel copies them at once. With a quarter of it, a reader of what is
 /// stored costs the kernel nearly twice the CPU.
 const WRITE: usize = 1 << 20;
@@ -116,8 +116,8 @@ struct Body {
 }
 
 /// The vectored write in the kernel's hands. Boxed: the kernel reads it until completion.
-struct Gathered {
-    chunks: [libc::iovec; GATHER],
+struct Vectored {
+    chunks: [libc::iovec; CHUNKS],
     header: libc::msghdr,
 }
 
@@ -146,7 +146,7 @@ pub(super) struct Conn {
     pub(super) unsent: usize,
     /// Bytes that the kernel has taken so far.
     sent: u64,
-    gathered: Option<Box<Gathered>>,
+    vectored: Option<Box<Vectored>>,
 }
 
 impl Conn {
@@ -168,7 +168,7 @@ impl Conn {
             queue: VecDeque::new(),
             unsent: 0,
             sent: 0,
-            gathered: None,
+            vectored: None,
         }
     }
 
@@ -481,8 +481,8 @@ impl Conn {
             let send = opcode::Send::new(fd, only.as_ptr(), len as u32);
             return Some(send.flags(libc::MSG_NOSIGNAL).build());
         }
-        let gathered = self.gathered.get_or_insert_with(Gathered::boxed);
-        let header = gathered.gather(self.queue.iter(), most);
+        let vectored = self.vectored.get_or_insert_with(Vectored::boxed);
+        let header = vectored.point_at(self.queue.iter(), most);
         let flags = u32::try_from(libc::MSG_NOSIGNAL).expect("a flag");
         let send = opcode::SendMsg::new(fd, header).flags(flags);
         Some(send.build())
@@ -523,7 +523,7 @@ impl Conn {
     }
 }
 
-impl Gathered {
+impl Vectored {
     fn boxed() -> Box<Self> {
         let empty = libc::iovec {
             iov_base: std::ptr::null_mut(),
@@ -533,13 +533,13 @@ impl Gathered {
         // SAFETY: plain old data, valid when zero.
         let header = unsafe { std::mem::zeroed() };
         Box::new(Self {
-            chunks: [empty; GATHER],
+            chunks: [empty; CHUNKS],
             header,
         })
     }
 
     /// Points at the first chunks, which must outlive the write, and so many bytes of them.
-    fn gather<'a>(
+    fn point_at<'a>(
         &mut self,
         chunks: impl Iterator<Item = &'a Bytes>,
         most: usize,

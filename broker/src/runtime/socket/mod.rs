@@ -286,17 +286,17 @@ impl Sockets {
     }
 
     /// Queues what the core's actions asked for. Receives are armed only when the core has no
-    /// further action (`settled`): none must overtake a pause or a body. The kernel copies what is
+    /// further action (`carried_out`): none must overtake a pause or a body. The kernel copies what is
     /// sent and received within the turn, so there is a bound on it. Returns whether that was all;
     /// the rest is queued next time.
     pub(super) fn queue<B: Behaviour>(
         &mut self,
         behaviour: &mut B,
         now: Now,
-        settled: bool,
+        carried_out: bool,
     ) -> io::Result<bool> {
         self.start_sends(behaviour, now)?;
-        if settled {
+        if carried_out {
             self.start_receives()?;
         }
         Ok(!self.has_work())
@@ -385,7 +385,7 @@ impl Sockets {
         if let Some(body) = conn.and_then(Conn::take_unwanted) {
             behaviour.handle_body(id, body, now);
         }
-        self.settle(behaviour, slot, now);
+        self.free_if_ended(behaviour, slot, now);
         self.want_receive(slot);
     }
 
@@ -398,7 +398,7 @@ impl Sockets {
         let conn = self.conn(slot);
         if done.result < 0 && !retried(-done.result) {
             self.end(behaviour, slot, now);
-            self.settle(behaviour, slot, now);
+            self.free_if_ended(behaviour, slot, now);
             return;
         }
         let wanted = conn.has_to_send() || conn.stage == Stage::Flushing;
@@ -408,7 +408,7 @@ impl Sockets {
         if sent > 0 {
             behaviour.handle_sent(id, sent, now);
         }
-        self.settle(behaviour, slot, now);
+        self.free_if_ended(behaviour, slot, now);
     }
 
     /// The peer sends no more. An open connection is the behaviour's to close.
@@ -433,7 +433,7 @@ impl Sockets {
             }
             behaviour.handle_input_closes(id, now);
         }
-        self.settle(behaviour, slot, now);
+        self.free_if_ended(behaviour, slot, now);
     }
 
     /// What was awaited has come, or the peer's end.
@@ -454,7 +454,7 @@ impl Sockets {
                 }
             }
         }
-        self.settle(behaviour, slot, now);
+        self.free_if_ended(behaviour, slot, now);
         self.want_receive(slot);
     }
 
@@ -477,11 +477,11 @@ impl Sockets {
 
     fn end<B: Behaviour>(&mut self, behaviour: &mut B, slot: u32, now: Now) {
         self.conn(slot).end();
-        self.settle(behaviour, slot, now);
+        self.free_if_ended(behaviour, slot, now);
     }
 
     /// Frees the slot of a connection that has ended and of which the kernel holds nothing.
-    fn settle<B: Behaviour>(&mut self, behaviour: &mut B, slot: u32, now: Now) {
+    fn free_if_ended<B: Behaviour>(&mut self, behaviour: &mut B, slot: u32, now: Now) {
         let entry = &mut self.slots[slot as usize];
         let Some(conn) = entry
             .conn

@@ -1,5 +1,6 @@
-//! Whose turn it is to send. The kernel copies what is sent within the turn, so there is a bound on it; and who
-//! has little to send does not stand behind those that have much: each has a line of its own.
+//! Which connection sends next. The kernel copies what is sent within the turn, so there is a bound
+//! on that. Connections with little to send have a line of their own, and do not wait behind those
+//! with much.
 
 use std::collections::VecDeque;
 use std::io;

@@ -125,6 +125,6 @@ pub struct ConsumeError {
     pub topic: Arc<str>,
     /// Its partition.
     pub partition: PartitionId,
-    /// Why.
+    /// Why it failed.
     pub error: Error,
 }

@@ -16,13 +16,13 @@ impl Consumer {
 
     fn plan_look_up(&mut self, now: Mono) -> Option<ConsumerTransmit> {
         let wanted = |key: &Key| Some((*key, self.assignments[key].wants_look_up(now)?));
-        let (key, spec) = self.unsettled.iter().find_map(wanted)?;
+        let (key, spec) = self.to_plan.iter().find_map(wanted)?;
         let request = ListOffsets {
             topic_id: key.0,
             partition: key.1,
             spec,
         };
-        self.unsettled.remove(&key);
+        self.to_plan.remove(&key);
         let id = self.next_id();
         let generation = self.assignments[&key].generation;
         self.look_ups.insert(id.0, (key, generation));
@@ -50,7 +50,7 @@ impl Consumer {
             return None;
         }
         let wanted = |key: &Key| Some((*key, self.assignments[key].wants_subscription(now)?));
-        let wanted = self.unsettled.iter().filter_map(wanted);
+        let wanted = self.to_plan.iter().filter_map(wanted);
         let chosen: Vec<(Key, Offset)> = wanted.take(MAX_SUBSCRIPTION_PARTITIONS).collect();
         if chosen.is_empty() {
             return None;
@@ -68,7 +68,7 @@ impl Consumer {
         let partitions = partitions.collect();
         let mut assigned = Vec::with_capacity(chosen.len());
         for (key, _) in chosen {
-            self.unsettled.remove(&key);
+            self.to_plan.remove(&key);
             let assignment = self.assignments.get_mut(&key).expect("chosen from the map");
             assignment.subscription = Some(id.0);
             assigned.push((key, assignment.generation));

@@ -1,8 +1,8 @@
-//! A machine with its log on this core: what is appended is applied at once, and what is to leave then waits
-//! until the log's frontier has passed it.
+//! A machine with its log on this core: an entry is applied when it is appended, and its answer
+//! waits until the log's frontier has passed it.
 //!
-//! Every kind of machine is hosted alike, and [`tenants`] is the list of the kinds. Refuses to know what
-//! a command means, and what becomes of an answer.
+//! Every kind of machine is hosted alike, and [`tenants`] is the list of the kinds. It does not
+//! know what a command means, nor what becomes of an answer.
 
 mod orders;
 mod parked;

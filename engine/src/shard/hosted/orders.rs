@@ -1,4 +1,5 @@
-//! What machines other than partitions are asked: decided, appended, answered when durable.
+//! Commands to machines other than partitions: decided, appended, and answered when they are
+//! durable.
 
 use bytes::Bytes;
 use leveret_storage::io::BufPool;

@@ -1,5 +1,5 @@
-//! What found the journal full waits in line for space, in a bounded one, for a bounded time; whichever
-//! machine it is for. Nothing is decided of it yet.
+//! What found the journal full waits here for space: in a bounded line, for a bounded time,
+//! whichever machine it is for. The machine has not decided about it yet.
 
 use std::collections::VecDeque;
 

@@ -63,7 +63,7 @@ fn a_fetch_that_waits_in_vain_answers_in_time_with_nothing() {
 }
 
 #[test]
-fn a_fetch_gathers_its_least_bytes_over_partitions() {
+fn a_fetch_counts_its_least_bytes_over_partitions() {
     let mut bench = Bench::new(3, Level::Synced);
     let request = bench.ask(FetchSpec {
         partitions: (1..4).map(|log| part(log, 0, 1 << 20)).collect(),

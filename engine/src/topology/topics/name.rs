@@ -1,8 +1,8 @@
 //! Topic names: Kafka's rules, so that every name works for every client.
 //!
-//! Two names that differ only in `.` against `_` collide: metrics of Kafka's clients and tools
-//! write both alike. Names of topics that Kafka keeps for itself are nobody's, so that what they
-//! stand for can be built later.
+//! Two names that differ only in `.` and `_` collide: metrics of Kafka's clients and tools write
+//! both alike. The names of Kafka's own topics are reserved, so that what they stand for can be
+//! built later.
 
 use std::borrow::Borrow;
 use std::fmt;

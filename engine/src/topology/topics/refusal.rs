@@ -25,7 +25,7 @@ pub enum TopicRefusal {
         other: TopicName,
     },
     /// The name is one of Kafka's own topics.
-    #[error("topic `{name}` is one that Kafka keeps for itself; choose another name")]
+    #[error("the topic name `{name}` is reserved for Kafka's own use; choose another name")]
     NameReserved {
         /// The name.
         name: TopicName,
@@ -45,7 +45,7 @@ pub enum TopicRefusal {
         most: u32,
     },
     /// Partitions can only be added.
-    #[error("the topic has {present} partitions already; it can get more, not {asked}")]
+    #[error("the topic has {present} partitions; ask for more than that, not for {asked}")]
     NotMorePartitions {
         /// Partitions that it has.
         present: u32,

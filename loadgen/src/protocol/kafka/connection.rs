@@ -59,7 +59,7 @@ impl Drop for Pipe {
 }
 
 impl Pipe {
-    /// Connects.
+    /// Connects to a broker.
     ///
     /// # Errors
     /// If nobody listens there.

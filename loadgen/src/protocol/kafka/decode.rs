@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
     fn broken(&self, how: &str) -> Failure {
         Failure::new(
             format!("the answer to {} {how}", self.api.name),
-            "see that the address is a Kafka listener's, of a broker that serves that version",
+            "make sure that the address is that of a Kafka listener, of a broker that serves that version",
         )
     }
 

@@ -182,7 +182,7 @@ async fn settled(pipe: &Pipe, topic: &str) -> Result<u16, Failure> {
         }
         if begin.elapsed() >= REQUEST_TIMEOUT {
             return Err(Failure::new(
-                format!("topic {topic} got no leaders"),
+                format!("the topic {topic} got no leaders"),
                 "look at the broker's log, and whether this broker leads all its partitions",
             ));
         }

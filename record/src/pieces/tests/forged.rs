@@ -5,7 +5,7 @@ use twox_hash::XxHash32;
 
 use super::*;
 
-/// xorshift.
+/// Pseudo-random numbers (xorshift).
 struct Random(u64);
 
 impl Random {

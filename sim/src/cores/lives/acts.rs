@@ -52,7 +52,7 @@ impl Lives<'_> {
         self.world.advance(due.unwrap_or(until).min(until));
     }
 
-    // Topics.
+    // What is done to topics.
 
     fn change_something(&mut self) {
         let there: Vec<usize> = self.sure_topics().collect();
@@ -174,7 +174,7 @@ impl Lives<'_> {
         logs.collect()
     }
 
-    // Records.
+    // What is done with records.
 
     /// Idempotent producers make batches, which are sent as soon as they may be.
     fn produce_numbered(&mut self) {
@@ -443,7 +443,7 @@ impl Lives<'_> {
         }
     }
 
-    // Connections.
+    // What is done with connections.
 
     /// A connection that is good for another request: one that is there, or a new one.
     fn some_talk(&mut self, protocol: Option<Protocol>) -> TalkId {

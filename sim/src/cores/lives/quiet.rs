@@ -1,5 +1,5 @@
-//! Nobody asks for more: everything is answered, who waits for what is there has it, and nothing is held for
-//! those that are gone.
+//! When nobody asks for more, everything is answered, those that wait for what is there have got
+//! it, and nothing is held for those that are gone.
 
 use leveret_storage::types::LogId;
 

@@ -1,4 +1,5 @@
-//! One connection of a client that keeps to its protocol: what it asked and has not been answered.
+//! One connection of a client that keeps to its protocol: what was asked on it and is not answered
+//! yet.
 
 use std::collections::VecDeque;
 

@@ -1,5 +1,5 @@
-//! The way in: an entry gets its ordinal and its place in memory, and journal space is granted
-//! to it. Nothing is written here.
+//! Appends: an entry gets its ordinal and its place in memory, and journal space is granted to it.
+//! Nothing is written here.
 
 use crate::checksum::{WORTH_JOINING, crc};
 use crate::format::record::{entry_len, prefix_len};

@@ -1,5 +1,5 @@
 //! What happens when commits become written or durable: frontiers move, starts move, files go, logs
-//! end. Each stands here in sequence, and comes out once.
+//! end. The effects stand here in the order of their commits, and each comes out once.
 
 use std::collections::VecDeque;
 

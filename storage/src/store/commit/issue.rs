@@ -24,7 +24,7 @@ use crate::types::{CommitSeq, LogId};
 /// Why a commit is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Due {
-    /// Appends.
+    /// Entries were appended.
     Appends,
     /// Records that win space.
     Space,
@@ -143,7 +143,7 @@ impl<P: BufPool> Store<P> {
             body_crc,
         };
         seal_summed(&mut buf.as_mut()[..len], &header);
-        self.settle(&plan, place.seq);
+        self.keep_runs(&plan, place.seq);
         // A crash of the system would take the length of a file that grows, and the commit.
         let lazy = plan.count > 0 && plan.urgency < Urgency::Commit && !grows;
         let durable = !lazy && !mutated(self.config.mutation, Mutation::SkippedSync);
@@ -193,7 +193,7 @@ impl<P: BufPool> Store<P> {
     }
 
     /// The plan's runs now stand in commit `seq`.
-    fn settle(&mut self, plan: &Plan, seq: CommitSeq) {
+    fn keep_runs(&mut self, plan: &Plan, seq: CommitSeq) {
         for (key, run) in &plan.runs {
             let log = &mut self.logs[*key];
             match run {

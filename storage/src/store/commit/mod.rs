@@ -1,8 +1,8 @@
 //! Commits of the journal: what goes into them, in which order, and what their completion means.
 //!
 //! Its state says who has something to place ([`lines`]), when a commit is due ([`pace`]) and what
-//! happens when one is durable ([`effects`]). It refuses to take journal space: that is granted, or
-//! spare, and told by `journal`.
+//! happens when one is durable ([`effects`]). It takes no journal space by itself: `journal` says
+//! what is granted and what is spare.
 
 pub(crate) mod append;
 pub(crate) mod effects;

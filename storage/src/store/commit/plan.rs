@@ -428,7 +428,7 @@ impl<P: BufPool> Store<P> {
             plan.count += count - 1;
             self.plan_run(plan, key, (first, end), bytes, None);
             plan.advances.push(Advance { log: key, next });
-            self.settle_grant(key, bytes as u64);
+            self.use_grant(key, bytes as u64);
         } else if end > first {
             // The fault that is switched on: entries are acknowledged before those below them.
             let next = self.logs[key].position(end);
@@ -479,7 +479,7 @@ impl<P: BufPool> Store<P> {
                 .grant_for(self.logs[key].tail.entry(Ordinal(at)).bytes.len())
         });
         let granted = granted.sum();
-        self.settle_grant(key, granted);
+        self.use_grant(key, granted);
         self.stats.extents += 1;
         self.stats.extents_with_tail += u64::from(has_tail);
         self.end_job(key);
@@ -522,10 +522,10 @@ impl<P: BufPool> Store<P> {
     }
 
     /// What was granted to entries is replaced by the blocks of their commit.
-    fn settle_grant(&mut self, key: LogKey, granted: u64) {
+    fn use_grant(&mut self, key: LogKey, granted: u64) {
         let log = &mut self.logs[key];
         let none_left = log.is_placed();
-        let granted = log.placing.settle(granted, none_left);
+        let granted = log.placing.use_grant(granted, none_left);
         self.journal.ring.ungrant(granted);
     }
 }

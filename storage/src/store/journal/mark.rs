@@ -1,8 +1,9 @@
 //! The ring's mark in the superblock's file: what the ring cannot vouch for itself.
 //!
-//! Written when commits have become durable in a file that the last mark did not know, after a
-//! while of silence, when the ring's files have their full length, and before the store says that
-//! it is flushed: then it says where the ring has ended. Nothing waits for it but that, and one is under way at a time.
+//! It is written when commits have become durable in a file that the last mark did not know, when
+//! the ring's files have their full length, after a while without commits, and before the store
+//! says that it is flushed. That last one says where the ring has ended; nothing waits for any
+//! other. One is under way at a time.
 
 use crate::format::commit::RingPosition;
 use crate::format::mark::Mark;
@@ -35,7 +36,7 @@ pub(crate) struct Marked {
 
 impl<P: BufPool> Store<P> {
     /// Whether every commit is durable.
-    fn is_settled(&self) -> bool {
+    fn is_all_durable(&self) -> bool {
         self.journal.ring.in_flight() == 0 && !self.journal.ring.has_unsynced()
     }
 
@@ -65,8 +66,8 @@ impl<P: BufPool> Store<P> {
             let deadline = self.mark_deadline();
             self.phase.is_stopping() || deadline.is_some_and(|at| at <= self.turn.now.mono)
         };
-        let settled = self.is_settled();
-        crossed || (settled && (filled || (vouched > self.journal.marked.vouched && silent())))
+        let all_durable = self.is_all_durable();
+        crossed || (all_durable && (filled || (vouched > self.journal.marked.vouched && silent())))
     }
 
     /// When silence asks for a mark.
@@ -74,7 +75,7 @@ impl<P: BufPool> Store<P> {
         let idle = !self.journal.marked.under_way
             && !self.journal.marked.failed
             && !self.phase.is_failed();
-        let owed = self.is_settled() && self.vouched() > self.journal.marked.vouched;
+        let owed = self.is_all_durable() && self.vouched() > self.journal.marked.vouched;
         (idle && owed).then(|| self.commits.pace.last_at().after(SILENCE_NS))
     }
 
@@ -98,7 +99,7 @@ impl<P: BufPool> Store<P> {
     fn write_mark(&mut self) {
         let vouched = self.vouched();
         // A commit that is not durable may yet take back what it adds to its file's length.
-        if self.is_settled() {
+        if self.is_all_durable() {
             self.journal.marked.bytes = self.journal.prefill.bytes();
         }
         self.journal.marked.vouched = vouched;

@@ -1,5 +1,5 @@
-//! Who may take of the ring's room: what was granted to entries is theirs, a reserve is for rescues,
-//! and what is spare is for records that win space.
+//! Who may take which part of the ring's room: what was granted to entries is for them, a reserve
+//! is for rescues, and what is spare is for records that win space.
 
 use super::ring::Ring;
 use crate::format::commit::{COMMIT_HEADER, commit_len};

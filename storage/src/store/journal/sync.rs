@@ -1,4 +1,4 @@
-//! Syncs of journal files whose commits were written without.
+//! Syncs of journal files whose commits were written without a sync.
 
 use crate::io::{BufPool, IoResult, Op};
 use crate::store::Store;

@@ -3,7 +3,7 @@
 //! checkpoint says, its machine's states ([`snapshots`]), its segments, and the lines in which it
 //! stands ([`lines`]).
 //!
-//! Kept small, because a broker may hold ten thousand idle ones: what only a log with files
+//! It is kept small, because a broker may have ten thousand idle logs: what only a log with files
 //! needs is boxed in [`Files`].
 
 pub(crate) mod held;

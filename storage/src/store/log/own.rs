@@ -1,9 +1,9 @@
-//! Memory of a log's own for its small entries.
+//! Memory of a log's own, for its small entries.
 //!
-//! A small entry was received beside those of other logs. Were it kept where it lies, one of a quiet
-//! log would hold all that came with it long after the others have left memory, and the cache would
-//! count the entry alone. So small entries are copied here, many of a busy log to an allocation; a
-//! large one keeps its buffer, of which it is the most.
+//! A small entry was received beside those of other logs. If it stayed where it lies, a small entry
+//! of a quiet log would hold all that came with it long after the others have left memory, while
+//! the cache counts the entry alone. So small entries are copied here, many of a busy log into one
+//! allocation. A large entry keeps its buffer, most of which it fills.
 
 use bytes::{Bytes, BytesMut};
 

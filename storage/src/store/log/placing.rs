@@ -1,4 +1,5 @@
-//! The entries of a log that no commit holds: how many, how urgent, and which way they go.
+//! The entries of a log that no commit holds yet: how many there are, how urgent they are, and
+//! whether they go through the journal or straight to a segment.
 
 use crate::types::Ordinal;
 
@@ -78,7 +79,7 @@ impl Placing {
 
     /// What was granted to entries that were placed, which is `granted`, or all if none is left;
     /// it is their commit's now.
-    pub(crate) fn settle(&mut self, granted: u64, none_left: bool) -> u64 {
+    pub(crate) fn use_grant(&mut self, granted: u64, none_left: bool) -> u64 {
         let granted = match none_left {
             true => self.granted,
             false => granted.min(self.granted),

@@ -1,6 +1,7 @@
 //! A log's entries in memory: dense, in order, the last one being the log's last.
 //!
-//! What takes entries out says how many bytes that frees; whoever calls tells the memory's account.
+//! A method that takes entries out returns how many bytes that frees; its caller tells the memory's
+//! account.
 
 use std::collections::VecDeque;
 use std::collections::vec_deque::Iter;

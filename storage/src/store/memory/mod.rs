@@ -1,7 +1,8 @@
-//! Entries in memory: how many bytes they are, which could go, and what lets more go.
+//! Entries in memory: how many bytes they take, which of them could go, and what lets more of them
+//! go.
 //!
 //! It takes no entry out that is not in a segment, and none that a replay may need. Logs of level
-//! `memory` have no segments: [`volatile`] says what goes of those.
+//! `memory` have no segments: [`volatile`] says which of their entries go.
 
 mod volatile;
 

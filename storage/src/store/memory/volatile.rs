@@ -1,8 +1,9 @@
-//! Logs of level `memory`: what is not in memory of them is nowhere, so their bounds say what they forget.
+//! Logs of level `memory`: their entries are in memory and nowhere else, so their bounds say what
+//! they forget.
 //!
-//! Each keeps so many bytes, and all of a core together half of what entries may take, so that however many
-//! there are, the other half is left to the logs that have segments, and none of those is written behind
-//! because of them. Nothing is forgotten that fits.
+//! Each keeps a bounded number of bytes, and all of a core together keep half of what entries may
+//! take. So however many there are, the other half is left to the logs that have segments, and none
+//! of those is written to its segment because of them. Nothing is forgotten that fits.
 
 use std::collections::VecDeque;
 

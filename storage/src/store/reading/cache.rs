@@ -1,4 +1,5 @@
-//! Two bounded caches: verified spans, and the indexes of segments. Least recently used goes.
+//! Two bounded caches, of verified spans and of the indexes of segments; what was used least
+//! recently goes.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
-//! Finds out what the segments of earlier runs hold: which there are, and their indexes.
+//! Finds out which segments earlier runs have left and what their indexes say.
 //!
-//! Both only when something asks. Nothing is trusted beyond what recovery vouched for, and no
+//! It does so only when something asks. It trusts nothing beyond what recovery vouched for, and no
 //! index block without its CRC.
 
 use std::collections::BTreeMap;

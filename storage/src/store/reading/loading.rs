@@ -1,8 +1,10 @@
-//! Spans on their way from a segment: read, verified, kept for others, and given to whoever waits.
+//! Spans on their way from a segment: read, verified, kept for others, and given to all who wait
+//! for them.
 //!
 //! Spans that fit one read are read and verified at once. One that is longer than that, which is a
-//! single batch, is read in pieces of that length; each is added to those before it, and to their sum, as
-//! it comes. So a batch of 100 MiB, which takes a core 90 ms to read, sum and copy, takes no turn of it.
+//! single batch, is read in pieces of that length; each is added to those before it, and to their
+//! checksum, as it comes. So a batch of 100 MiB, which takes a core 90 ms to read, sum and copy,
+//! takes no long turn.
 
 use bytes::Bytes;
 

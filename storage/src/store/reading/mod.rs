@@ -1,6 +1,6 @@
 //! Reads and look-ups: what is asked for, what is cached, and what is on its way from segments.
 //!
-//! Nothing here changes a log but for what is learnt of its segments.
+//! Nothing here changes a log, except that more is known of its segments afterwards.
 
 pub(crate) mod cache;
 pub(crate) mod index;

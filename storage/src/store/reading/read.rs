@@ -1,8 +1,10 @@
-//! The way out: entries from memory, or whole spans from segments, verified before they count.
+//! Reads: entries from memory, or whole spans from segments, which are verified before they are
+//! given out.
 //!
-//! A read that memory answers is done at once and copies nothing. Any other goes segment → index
-//! → spans, each step from a bounded cache or from the device, and begins again when what it
-//! waited for has come. No span is handed out whose CRC was not checked.
+//! A read that memory answers is done at once and copies nothing. Any other goes from the segment
+//! to its index and then to its spans. Each step is answered by a bounded cache or by the device,
+//! and a read begins again when what it waited for has come. No span is handed out whose CRC was
+//! not checked.
 
 use std::collections::BTreeMap;
 

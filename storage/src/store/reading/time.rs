@@ -1,4 +1,5 @@
-//! Looks up by time: the first place in a log that holds a record late enough, or the latest.
+//! Look-ups by time: the first place in a log that holds a record of that time or later, or the
+//! latest record.
 //!
 //! Segments are asked in order, each once, and only those whose newest record may matter; what
 //! lies behind them is in memory. It never reads an entry: the caller scans on from the span or

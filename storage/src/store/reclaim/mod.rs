@@ -1,8 +1,9 @@
 //! Wins journal space back.
 //!
-//! Its state says how much may be spent on that and when it is worth looking again; [`pass`] looks at
-//! the oldest commits a window at a time, [`rescue`] empties them when nothing else has room. It
-//! writes nothing: what is to move stands in line for the next commit, or for its segment.
+//! Its state says how much may be spent on that and when it is worth looking again; [`pass`] looks
+//! at the oldest commits a window at a time, [`rescue`] empties them when nothing else has room. It
+//! writes nothing: entries that are to move stand in line for the next commit, or for their
+//! segment.
 
 pub(crate) mod pass;
 pub(crate) mod remnants;

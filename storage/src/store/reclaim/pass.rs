@@ -1,9 +1,10 @@
 //! Wins journal space back from the oldest commits.
 //!
 //! From half full on, the oldest commits are looked at, a window at a time, paced by what was
-//! appended since. What logs left there is copied forward if that is little, and else written
-//! behind; records that a log must always have in the ring are placed again. One slow log cannot
-//! hold the ring, and a thousand logs with one record each cost one sequential copy.
+//! appended since. If a log has left little there, that is copied forward in the ring; if much, it
+//! is written to the log's segment. Records that a log must always have in the ring are placed
+//! again. One slow log cannot hold the ring, and a thousand logs with one record each cost one
+//! sequential copy.
 
 use crate::io::{BLOCK, BufPool};
 use crate::mutation::{Mutation, mutated};
@@ -45,12 +46,12 @@ impl<P: BufPool> Store<P> {
     pub(crate) fn urgent(&self) -> bool {
         // One commit for the checkpoints of all logs that are being written behind: each alone
         // would take more space than it gives back.
-        let gathered = !self.writing.is_behind();
+        let none_to_come = !self.writing.is_behind();
         let alone = self.journal.ring.in_flight() == 0 || self.starved();
         // What the last such commit gives back is seen when it is durable.
-        let settled = self.journal.ring.durable() > self.reclaim.last;
-        let pressed = self.under_pressure() && gathered && alone && settled;
-        (self.reclaim.is_copying() && settled)
+        let seen = self.journal.ring.durable() > self.reclaim.last;
+        let pressed = self.under_pressure() && none_to_come && alone && seen;
+        (self.reclaim.is_copying() && seen)
             || (self.commits.lines.control() > 0 && (pressed || self.phase.is_stopping()))
     }
 

@@ -1,4 +1,4 @@
-//! What logs have in the journal, counted.
+//! Counts what logs have in the journal.
 
 use crate::store::log::held::Held;
 

@@ -1,4 +1,4 @@
-//! The start of a log moves: by size, by age, or because somebody asked.
+//! Moves the start of a log: by size, by age, or because somebody asked.
 //!
 //! Whole segments go, and only after the checkpoint record that moves the start is durable. No
 //! walk over all logs: a log is looked at a second after one of its segments has ended or its

@@ -1,9 +1,10 @@
 //! How much is copied to segments in a turn.
 //!
-//! A write to a segment is put together in a buffer for the device: a copy of up to a megabyte, into fresh
-//! memory where many are in flight. A hundred logs may want theirs in the same turn, so there is a bound
-//! on all of them; jobs beyond it stand in line and go on in the next turn. It knows nothing of what a
-//! job means and orders nothing: no write of another log waits for these.
+//! For a write to a segment, its bytes are copied into a buffer for the device: up to a megabyte,
+//! and into fresh memory where many writes are in flight. A hundred logs may want that in the same
+//! turn, so there is a bound on all of them; jobs beyond it stand in line and go on in the next
+//! turn. This part does not know what a job means and orders nothing: no write of another log waits
+//! for these.
 
 use std::collections::VecDeque;
 

@@ -87,14 +87,14 @@ pub(crate) enum Listing {
     Unknown,
     /// The directory is being listed; these wait for it.
     UnderWay(Vec<Waiter>),
-    /// Known.
+    /// All segments are known.
     Known,
 }
 
 /// The segment that the log's entries are written to.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    /// Which.
+    /// First ordinal of the segment that is written.
     pub(crate) base: Ordinal,
     /// Everything below this block boundary is written, and never written again.
     pub(crate) boundary: u64,

@@ -7,7 +7,7 @@
 //! a crash, when their index is read.
 //!
 //! This is for speed alone. A length says nothing about what a file holds, nothing waits for space
-//! because of it, and it leaves space alone that is scarce.
+//! because of it, and it takes none when space is scarce.
 
 use crate::io::{BLOCK, BufPool, FileName, IoError, Op};
 use crate::mutation::{Mutation, mutated};

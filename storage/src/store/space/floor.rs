@@ -1,15 +1,18 @@
 //! The floor: how much of the file system is left alone, and who may take of what is above it.
 //!
-//! What is free is asked for now and then, and recovery tells it to begin with: else every start on a
-//! disk at its floor would let something in before it knows. In between it is reckoned: what is accepted, and what is set
-//! aside ahead of need, is taken off at that moment, before the file system gives it. So a floor is not
-//! run through between two answers, however small it is. The nearer it is, the sooner it is asked again.
+//! Recovery says at first how much is free; otherwise every start on a disk at its floor would
+//! accept something before it knows. From then on the file system is asked now and then, the sooner
+//! the nearer the floor is. In between the store reckons: what is accepted, and what is set aside
+//! ahead of need, is taken off at once, before the file system gives it. So a floor is not overrun
+//! between two answers, however small it is.
 //!
-//! The floor has a least value. A start writes once more what is live in the journals before it gives
-//! their blocks back, so that much is left alone whatever the setting says: a disk at its floor can be
-//! started on. And a ring that has not got all of its blocks yet (there are more cores than before, or
-//! larger journals) will take them as it goes on, whatever comes in: they are left alone beside that. What all stores of the file system need for that is known to the driver, which each tells
-//! its part when it asks, and which takes the others' off the answer. A floor of 0 leaves nothing alone.
+//! The floor has a least value. A start writes once more what is live in the journals before it
+//! gives their blocks back; that much is left alone whatever the setting says, so that a start is
+//! possible on a disk at its floor. A ring that has not got all of its blocks yet (there are more
+//! cores than before, or larger journals) will take them as it goes on, whatever is appended; they
+//! are left alone, too. The driver knows what all stores of the file system need for that: each
+//! store tells its part when it asks, and the driver takes the parts of the others off the answer.
+//! A floor of 0 leaves nothing alone.
 
 use crate::io::{BLOCK, BufPool, IoResult, Op, Output};
 use crate::recovery::at_most;

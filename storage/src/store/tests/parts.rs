@@ -125,7 +125,7 @@ proptest! {
         }
         for (next, _) in (1..).zip(&grants) {
             placing.place(Ordinal(next), 10);
-            out -= placing.settle(share, next as usize == grants.len());
+            out -= placing.use_grant(share, next as usize == grants.len());
         }
         prop_assert_eq!((out, placing.bytes()), (0, 0));
         prop_assert_eq!(placing.next, Ordinal(grants.len() as u64));

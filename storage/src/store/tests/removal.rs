@@ -1,5 +1,5 @@
-//! A log is deleted while somebody waits for something of it: he is told, and nobody looks into
-//! what is no more.
+//! A log is deleted while somebody waits for something of it: the one who waits is told, and
+//! nothing uses what is gone.
 
 use super::world::{Is, LOG, World, small};
 use crate::io::{FileName, Op};

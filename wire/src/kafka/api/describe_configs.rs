@@ -148,7 +148,7 @@ pub enum ConfigSource {
 pub enum ConfigType {
     /// `true` or `false`.
     Boolean = 1,
-    /// Text.
+    /// Any text.
     String = 2,
     /// A number of 32 bits.
     Int = 3,

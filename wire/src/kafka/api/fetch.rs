@@ -14,7 +14,7 @@ const BY_ID: i16 = 13;
 /// What is to be read.
 #[derive(Clone, Copy, Debug)]
 pub struct FetchRequest<'a> {
-    /// The cluster that the client believes to talk to. From version 12.
+    /// The cluster to which the client believes that it is connected. From version 12.
     pub cluster_id: Option<&'a str>,
     /// -1 for consumers; the asking broker otherwise.
     pub replica_id: i32,

@@ -1,4 +1,4 @@
-//! InitProducerId (22): wants a producer id.
+//! InitProducerId (22): asks for a producer id.
 
 use crate::kafka::{
     ApiKey, ApiRequest, DecodeError, ErrorCode, Reader, Response, VersionRange, Writer,

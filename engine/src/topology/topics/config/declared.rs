@@ -1,8 +1,8 @@
 //! The declarations: every topic setting, with its form, default and prose.
 //!
-//! All that Kafka knows are here, so that a tool which sets them can create its topics. Where
-//! nothing comes of a setting its prose begins by saying so, and a value that promises what is
-//! not built is refused, never stored for show.
+//! All that Kafka knows are here, so that a tool which sets them can create its topics. The prose
+//! of a setting without effect begins by saying so. A value that promises what is not built is
+//! refused, never stored for show.
 
 use leveret_storage::types::Level;
 

@@ -143,7 +143,7 @@ fn refusals_name_key_value_and_bounds() {
     for (key, text, part) in [
         ("retention.ms", "x", "0 to 9223372036854775807, or -1"),
         ("retention.ms", "-2", "-1 for no limit"),
-        ("retention.bytes", "lots", "it is a number from 0"),
+        ("retention.bytes", "lots", "it must be a number from 0"),
         ("segment.bytes", "-1", "1048576 to 4294967296"),
         ("segment.ms", "0", "1 to"),
         (
@@ -153,7 +153,7 @@ fn refusals_name_key_value_and_bounds() {
         ),
         ("max.message.bytes", "-1", "0 to"),
         ("compression.type", "lz4", "use producer"),
-        ("compression.type", "brotli", "it is one of producer"),
+        ("compression.type", "brotli", "it must be one of producer"),
         ("compression.gzip.level", "0", "1 to 9, or -1"),
         ("min.insync.replicas", "2", "replication is not built yet"),
         ("min.insync.replicas", "0", "1 to 2147483647"),
@@ -162,7 +162,7 @@ fn refusals_name_key_value_and_bounds() {
             "TRUE",
             "tiered storage is not built yet",
         ),
-        ("preallocate", "yes", "it is one of true, false"),
+        ("preallocate", "yes", "it must be one of true, false"),
         ("min.cleanable.dirty.ratio", "1.5", "a fraction from 0 to 1"),
         ("min.cleanable.dirty.ratio", "NaN", "a fraction from 0 to 1"),
         (
@@ -182,7 +182,7 @@ fn refusals_name_key_value_and_bounds() {
             "compact,delete",
             "compaction is not built yet",
         ),
-        ("cleanup.policy", "", "it is one of delete"),
+        ("cleanup.policy", "", "it must be one of delete"),
     ] {
         let error = set(&[(key, text)]).unwrap_err();
         let said = error.to_string();

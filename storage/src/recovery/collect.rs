@@ -153,7 +153,7 @@ struct Draft {
 
 /// Collects the records of all cores.
 #[derive(Default)]
-pub(crate) struct Gather {
+pub(crate) struct Collected {
     drafts: BTreeMap<LogId, Draft>,
     /// Bytes of what is live; by default none are kept.
     pub(crate) pieces: Pieces,
@@ -163,7 +163,7 @@ pub(crate) struct Gather {
     pub(crate) tailed_extents: u64,
 }
 
-impl Gather {
+impl Collected {
     /// Takes in one live commit.
     ///
     /// # Errors
@@ -406,7 +406,7 @@ fn join(draft: Draft) -> Result<OldLog, String> {
         extents: draft.extents,
     };
     let from = log.replay_from().min(log.checkpoint.0);
-    log.entries = settle(draft.entries, from)?;
+    log.entries = one_per_ordinal(draft.entries, from)?;
     // A start may lie amid the offsets of its entry; the checkpoint stands where that begins.
     let first = log
         .entries
@@ -424,7 +424,7 @@ fn join(draft: Draft) -> Result<OldLog, String> {
 
 /// One record per ordinal from `from` on: the higher term wins, and ends all lower-term records
 /// above it; of equal ones the fullest, and of those the newest.
-fn settle(mut entries: Vec<Found>, from: Ordinal) -> Result<Vec<Found>, String> {
+fn one_per_ordinal(mut entries: Vec<Found>, from: Ordinal) -> Result<Vec<Found>, String> {
     entries.retain(|entry| entry.meta.ordinal >= from);
     // Stable: records of equal key stay in the order of their commits.
     entries.sort_by_key(|e| (e.meta.ordinal, e.meta.term, e.source.rank()));
