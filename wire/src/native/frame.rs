@@ -81,10 +81,10 @@ pub enum FrameError {
     #[error("the frame's version is {0}; {FRAME_VERSION} is expected")]
     Version(u8),
     /// The length does not even cover the fixed header.
-    #[error("the frame's length {0} is shorter than its header")]
+    #[error("the frame length {0} is shorter than its header")]
     TooShort(u32),
     /// The length is above the receiver's limit.
-    #[error("the frame's length {length} is above the limit of {max}")]
+    #[error("the frame length {length} is above the limit of {max}")]
     TooLong {
         /// Stated bytes after the length field.
         length: u32,
@@ -92,7 +92,7 @@ pub enum FrameError {
         max: u32,
     },
     /// The FlatBuffers header is above the receiver's limit or longer than its frame.
-    #[error("the frame's header length {header_len} is above its limit of {max}")]
+    #[error("the frame header length {header_len} is above its limit of {max}")]
     HeaderTooLong {
         /// Stated bytes.
         header_len: u32,
