@@ -16,7 +16,7 @@ use crate::error::EngineError;
 
 /// A deterministic machine over one log.
 pub(crate) trait Machine: Sized + 'static {
-    /// What it is opened with beside what is left of its log: its bounds.
+    /// The bounds that it is opened with, beside what is left of its log.
     type Setup;
     /// Why it cannot be rebuilt.
     type Fault: Display;
@@ -66,8 +66,8 @@ pub(crate) struct Remains<'a> {
 }
 
 impl<'a> Remains<'a> {
-    /// Of a log with this replay, which was taken out of it. Where a part of the log is lost that is
-    /// nothing: it takes nothing more, and what its machine would say is never asked.
+    /// What is left of a log whose replay this is, which was taken out of it. If a part of the log
+    /// is lost, it is empty: the log takes nothing more, and its machine is never asked.
     pub(crate) fn of(log: &'a RecoveredLog, replay: &'a [(EntryMeta, Bytes)]) -> Self {
         match log.lost {
             Some(_) => Self::none(),

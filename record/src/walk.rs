@@ -25,7 +25,7 @@ pub enum Progress {
     Done,
 }
 
-/// Who looks at the records of a walk.
+/// What looks at the records of a walk.
 pub trait Visit {
     /// The next record: its offset delta, and its timestamp in milliseconds.
     fn record(&mut self, offset_delta: i32, timestamp: i64);

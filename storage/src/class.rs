@@ -9,22 +9,24 @@ use crate::types::{LogKind, Ordinal};
 /// What becomes of a log's entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogClass {
-    /// Whether its entries are written behind to segments. Otherwise they live in the journal only, each
-    /// within one commit, until a snapshot replaces them.
+    /// Whether its entries are written to segment files behind the journal. Otherwise they live in
+    /// the journal only, each within one commit, until a snapshot replaces them.
     pub files: bool,
-    /// Longest that a segment becomes, bytes, where the log's settings do not want it shorter.
+    /// Most bytes of a segment; the log's settings may make it shorter.
     pub segment_bytes: u64,
-    /// When they are, with files.
+    /// When its entries are written there, if it has files.
     pub behind: Behind,
-    /// Pending bytes from which they are written straight to its segment, without files never.
+    /// From so many pending bytes on, they are written straight to its segment; never without
+    /// files.
     pub bulk_from: usize,
-    /// What of an entry its machine is given again after a start.
+    /// How much of each entry its machine is given again after a start.
     pub replay: Replay,
-    /// Whether its oldest segments go by its settings, and its start can be moved.
+    /// Whether retention removes its oldest segments, and its start can be moved.
     pub retention: bool,
     /// When the store asks for a snapshot although it needs no space.
     pub snapshot: Option<SnapshotWhen>,
-    /// Whether it goes on where the disk is at its floor: what it takes is small, and may be what frees space.
+    /// Whether it goes on while the disk is at its floor: what it takes is small, and may be what
+    /// frees space.
     pub passes_floor: bool,
 }
 
@@ -33,7 +35,7 @@ pub struct LogClass {
 pub enum Behind {
     /// As soon as enough of them are there.
     Eager,
-    /// When their journal space or their memory is needed: of most, nobody will want to read them then.
+    /// When their journal space or their memory is needed: few of them are read after that.
     Asked,
 }
 
@@ -44,22 +46,23 @@ pub enum Replay {
     None,
     /// So many bytes from its beginning, at most [`PREFIX_MAX`].
     Prefix(usize),
-    /// As many bytes from its beginning as it says itself, with its kind: entries begin with [`OWN_HEAD`].
+    /// As many bytes from its beginning as the entry says itself, together with its kind: entries
+    /// begin with [`OWN_HEAD`].
     Own,
     /// All of it.
     Whole,
 }
 
-/// Bytes with which an entry begins that says itself what a replay needs of it, little-endian: how many bytes
-/// from its beginning u32, its kind u8.
+/// Length of the head of an entry that says itself what a replay needs of it, bytes. Little-endian:
+/// how many bytes from its beginning are replayed u32, its kind u8.
 pub const OWN_HEAD: usize = 5;
 
-/// A snapshot is wanted once as much is journaled as this says.
+/// How much has to be journaled until a snapshot is wanted: the larger of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotWhen {
-    /// At least so many bytes,
+    /// So many bytes.
     pub least: u64,
-    /// and so many times what the last snapshot took.
+    /// So many times what the last snapshot took.
     pub factor: u64,
 }
 
@@ -70,8 +73,8 @@ impl Replay {
         &bytes[..self.len_of(bytes, bytes.len())]
     }
 
-    /// Bytes that are replayed of an entry of `len` bytes that begins with these, at least as far as it is
-    /// replayed. One that is too short to say it is replayed whole.
+    /// How many bytes are replayed of an entry of `len` bytes that begins with these. An entry that
+    /// is too short to say it is replayed whole.
     #[must_use]
     pub fn len_of(self, begin: &[u8], len: usize) -> usize {
         match self {
@@ -151,9 +154,9 @@ impl LogKind {
 /// What logs of each kind are like; the sizes in it may be made small.
 #[derive(Clone, Copy, Debug)]
 pub struct Classes {
-    /// A topic partition's.
+    /// The class of a topic partition's log.
     pub topic: LogClass,
-    /// A machine's own.
+    /// The class of a machine's own log.
     pub machine: LogClass,
 }
 
@@ -167,7 +170,8 @@ impl Default for Classes {
 }
 
 impl Classes {
-    /// The same, where logs with files are written straight to their segments from so many pending bytes on.
+    /// The same classes, except that logs with files are written straight to their segments from so
+    /// many pending bytes on.
     #[must_use]
     pub fn with_bulk_from(self, bulk_from: usize) -> Self {
         let topic = LogClass {
@@ -177,7 +181,8 @@ impl Classes {
         Self { topic, ..self }
     }
 
-    /// The same, where segments become no longer than so many bytes, whatever settings say.
+    /// The same classes, except that segments become no longer than so many bytes, whatever
+    /// settings say.
     #[must_use]
     pub fn with_segments_up_to(self, segment_bytes: u64) -> Self {
         let topic = LogClass {
@@ -187,7 +192,7 @@ impl Classes {
         Self { topic, ..self }
     }
 
-    /// The same, where this is replayed of what logs with files hold.
+    /// The same classes, except that this is replayed of the entries of logs with files.
     #[must_use]
     pub fn with_replay(self, replay: Replay) -> Self {
         let topic = LogClass {
@@ -197,7 +202,7 @@ impl Classes {
         Self { topic, ..self }
     }
 
-    /// The same, where logs with files are written behind then.
+    /// The same classes, except that logs with files are written behind the journal then.
     #[must_use]
     pub fn with_behind(self, behind: Behind) -> Self {
         let topic = LogClass {
@@ -207,7 +212,8 @@ impl Classes {
         Self { topic, ..self }
     }
 
-    /// The same, where machines' snapshots are wanted after no fewer journaled bytes than `least`.
+    /// The same classes, except that machines' snapshots are wanted after no fewer journaled bytes
+    /// than `least`.
     #[must_use]
     pub fn with_snapshots_from(self, least: u64) -> Self {
         let when = |when| SnapshotWhen { least, ..when };

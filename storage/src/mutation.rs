@@ -106,7 +106,7 @@ mutations! {
     LimitPerCore = "limit-per-core",
     /// Nobody who waits for memory is served when a connection leaves that held some.
     LeavesUnserved = "leaves-unserved",
-    /// Who has never sent a long request to its end is served as if it had.
+    /// A connection that has never sent a long request to its end is served as if it had.
     TrustsStrangers = "trusts-strangers",
     /// A long request that stands still is not closed for others that wait for memory.
     LetsStand = "lets-stand",

@@ -28,9 +28,8 @@ const CACHE: usize = 16 << 20;
 
 /// Looks into entries, which storage does not understand.
 pub trait Inspect {
-    /// Shown are the bytes of one or more whole entries of a log, back to back, the first of
-    /// which has `first_offset` (without meaning in machine logs). Returns how many records they
-    /// hold.
+    /// Looks at one or more whole entries of a log, back to back, the first of which has
+    /// `first_offset` (without meaning in machine logs). Returns how many records they hold.
     ///
     /// # Errors
     /// Byte position within `entries` and what is wrong there.
@@ -42,7 +41,7 @@ pub trait Inspect {
         entries: &[u8],
     ) -> Result<u64, (usize, String)>;
 
-    /// Shown is the state of a log's machine.
+    /// Looks at the state of a log's machine.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -77,8 +76,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// How many things are wrong, listed or not.
     pub errors: u64,
-    /// Files that a start has left that was killed: nothing counts on them, none was checked, and the
-    /// next start removes them.
+    /// Files that a killed start has left: nothing needs them, they were not checked, and the next
+    /// start removes them.
     pub unborn: u64,
 }
 

@@ -20,7 +20,7 @@ pub(crate) enum Failure {
     /// The command has printed its finding already (`verify` with errors); only the exit code is
     /// left.
     AlreadyTold,
-    /// Who read standard output has gone (`leveret consume … | head`): no fault at all.
+    /// The reader of standard output has gone (`leveret consume … | head`), which is no fault.
     OutputClosed,
 }
 

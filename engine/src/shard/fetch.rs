@@ -31,7 +31,7 @@ pub(super) struct Fetch {
     got: usize,
     pending: usize,
     work: FetchWork,
-    /// Whose first batch comes whole.
+    /// The part whose first batch comes whole.
     whole: Whole,
     /// A part waits for its share until what others leave of theirs shows.
     postponed: bool,

@@ -25,10 +25,10 @@ pub enum Reply {
     Offset(FoundOffset),
     /// To a topology command: the entry is durable; now every core has to install it.
     Topology(TopologyEntry),
-    /// To a toy's.
+    /// To a toy's command.
     #[cfg(test)]
     Counted(u64),
-    /// To any of them.
+    /// To any request: it failed.
     Failed(EngineError),
 }
 

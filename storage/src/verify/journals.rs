@@ -34,7 +34,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Nothing yet; to keep so many bytes of extents' tails. Those beyond it are read again.
+    /// Empty; it will keep so many bytes of extents' tails, and those beyond are read again.
     pub(super) fn new(cache: usize) -> Self {
         Self {
             records: Vec::new(),
@@ -186,7 +186,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
                     let bytes: Bytes = match sources.entry(id, log, entry).await {
                         Ok(bytes) => bytes,
                         Err(error) => {
-                            // A span that is damaged is so for each of its entries.
+                            // If a span is damaged, each of its entries is.
                             if last_refusal.as_ref() != Some(&error) {
                                 self.refused(error.clone());
                                 last_refusal = Some(error);

@@ -26,7 +26,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
             .iter()
             .filter_map(|(name, _)| FileName::parse(Dir::Log(id), name));
         let files: Vec<_> = files.filter(|file| !unborn.made(file)).collect();
-        // By their segments or, where one is gone, by its index.
+        // They are named by their segments, or by the index where the segment is gone.
         let mut segments: BTreeMap<SegmentId, Present> = BTreeMap::new();
         for &file in &files {
             match file {
@@ -119,7 +119,7 @@ impl<P: BufPool, I: Inspect> Checker<P, I> {
     }
 }
 
-/// What is there of a segment.
+/// Which files of a segment are there.
 #[derive(Clone, Copy, Debug, Default)]
 struct Present {
     data: bool,

@@ -130,7 +130,7 @@ async fn send_lines(
         ..ProducerOptions::default()
     };
     if typed {
-        // Who types sees each line acknowledged; nothing is won by waiting for the next.
+        // A person who types sees each line acknowledged; to wait for the next would win nothing.
         settings.linger = Duration::ZERO;
     }
     let producer = tally.producer.get_or_init(|| client.producer(settings));

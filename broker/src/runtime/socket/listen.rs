@@ -45,7 +45,7 @@ const UNSENT: u32 = 1 << 20;
 /// An address to listen on.
 #[derive(Clone, Debug)]
 pub struct ListenerConfig {
-    /// Who speaks there.
+    /// The protocol that is served there.
     pub protocol: Protocol,
     /// Where; port 0 lets the kernel choose one.
     pub addr: SocketAddr,
@@ -68,7 +68,7 @@ pub enum ListenerCores {
 /// Where a listener came to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundAddr {
-    /// Who speaks there.
+    /// The protocol that is served there.
     pub protocol: Protocol,
     /// The true address of each core, all equal if they share it.
     pub cores: Vec<SocketAddr>,

@@ -14,7 +14,7 @@ use super::{COPIED, Sockets, open};
 use crate::core::boundary::{Behaviour, ConnId};
 use crate::runtime::tag::{Kind, tag};
 
-/// Who has no more than this to send is served before others, bytes.
+/// A connection that has no more than this to send is served before others, bytes.
 const LITTLE: usize = 64 << 10;
 /// What a write costs beside its bytes, as if it was so many more.
 const WRITE: usize = 2 << 10;

@@ -160,7 +160,7 @@ impl<T> Batch<T> {
         self.stamped.is_some()
     }
 
-    /// Whose sequence it carries.
+    /// The identity whose sequence it carries.
     pub(super) fn stamped_as(&self) -> Option<Identity> {
         self.stamped
     }

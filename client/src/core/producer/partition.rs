@@ -18,7 +18,7 @@ use super::{Appended, MAX_IN_FLIGHT, TopicIndex};
 use crate::core::{Backoff, Mono};
 use crate::{Error, Result};
 
-/// Who the broker takes a batch to be from.
+/// The identity under which the broker takes a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) id: ProducerId,
@@ -54,7 +54,7 @@ pub(super) struct Completed<T> {
     pub(super) result: Result<Appended>,
 }
 
-/// Whose sequence the next batches continue.
+/// The identity whose sequence the next batches continue.
 enum Naming {
     /// Nobody's yet: take the producer's shared identity.
     Fresh,

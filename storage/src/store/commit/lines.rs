@@ -7,7 +7,7 @@ use crate::store::log::lines::Line;
 use crate::store::log::{LogState, Logs};
 use crate::types::Mono;
 
-/// Who has something to place.
+/// The logs that have something to place.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     /// Logs with entries to place, and since when. Who has left the line may still be named here.
