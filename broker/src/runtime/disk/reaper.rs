@@ -53,7 +53,7 @@ fn reap(files: &Receiver<File>) {
         while let Some(file) = waiting.pop() {
             let hurry = || waiting.len() > MOST_WAITING;
             if let Err(error) = free(&file, hurry) {
-                tracing::warn!(%error, "freeing a removed file piece by piece");
+                tracing::warn!(%error, "a removed file could not be freed piece by piece; the system frees it at once");
             }
             waiting.extend(files.try_iter());
         }
