@@ -362,11 +362,11 @@ fn check_times(times: &Times, settings: &TopicSettings, now: Now) -> Result<(), 
         now: wall,
     };
     let limit = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-    let stated = times.min != i64::MAX;
-    if stated && wall.saturating_sub(times.min) > limit(settings.timestamp_before_max_ms) {
+    // Where no record states a time, neither end is outside.
+    if wall.saturating_sub(times.min) > limit(settings.timestamp_before_max_ms) {
         return Err(outside(times.min));
     }
-    if stated && times.max.saturating_sub(wall) > limit(settings.timestamp_after_max_ms) {
+    if times.max.saturating_sub(wall) > limit(settings.timestamp_after_max_ms) {
         return Err(outside(times.max));
     }
     Ok(())

@@ -462,7 +462,7 @@ impl Conn {
     /// Bytes of the next writes at most, and how many times as much as others they cost.
     fn next_writes(&self) -> (usize, usize) {
         match self.sent < MUCH {
-            true => (FIRST_WRITES, 2),
+            true => (FIRST_WRITES, 4),
             false => (WRITE, 1),
         }
     }

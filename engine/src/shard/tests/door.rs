@@ -112,7 +112,12 @@ fn times_before_1970_are_taken_and_those_too_far_from_now_are_not() {
     bench.alter(&[("message.timestamp.before.max.ms", "1000000")], &[], None);
     bench.alter(&[("message.timestamp.after.max.ms", "0")], &[], None);
     assert!(refused(&bench.produce(1, at(8_999_999))));
-    assert!(refused(&bench.produce(1, at(10_000_001))));
+    for late in [10_000_001, i64::MAX - 1, i64::MAX] {
+        assert!(refused(&bench.produce(1, at(late))), "{late}");
+    }
+    for early in [-2, i64::MIN + 1, i64::MIN] {
+        assert!(refused(&bench.produce(1, at(early))), "{early}");
+    }
     assert_eq!(produced(&bench.produce(1, at(9_000_000))), (2, false));
     // No time is none that is far away.
     assert_eq!(produced(&bench.produce(1, at(-1))), (3, false));

@@ -23,6 +23,10 @@ use crate::store::log::{
 use crate::store::retention::Trim;
 use crate::types::{CommitSeq, Ordinal};
 
+/// Records that logs owe the ring, and copies, that one commit holds at most: each costs about a microsecond, and
+/// a commit is put together in one turn. Twenty thousand logs that a start has found owe one each at once.
+const MOST_MOVED: usize = 1024;
+
 /// One or more records of a commit that is being put together.
 #[derive(Debug)]
 pub(crate) enum Planned {
@@ -86,6 +90,9 @@ impl Plan {
 impl<P: BufPool> Store<P> {
     pub(crate) fn plan_control(&mut self, plan: &mut Plan, room: usize) {
         for _ in 0..self.commits.lines.control() {
+            if plan.records.len() >= MOST_MOVED {
+                return;
+            }
             let Some(key) = self.commits.lines.next_control(&self.logs) else {
                 return;
             };
@@ -229,7 +236,9 @@ impl<P: BufPool> Store<P> {
 
     /// Copies of what logs left in the oldest commits.
     pub(crate) fn plan_copies(&mut self, plan: &mut Plan, room: usize) {
-        while let Some(key) = self.reclaim.next_copy() {
+        while plan.records.len() < MOST_MOVED
+            && let Some(key) = self.reclaim.next_copy()
+        {
             let Some(log) = self.logs.get(key) else {
                 continue;
             };

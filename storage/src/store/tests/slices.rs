@@ -1,6 +1,7 @@
 //! What is long takes many turns: reading a long entry, and writing to many segments at once.
 
 use super::world::{LOG, World, reserving, small};
+use crate::format::commit::CommitHeader;
 use crate::io::{BLOCK, FileName, Op};
 use crate::store::{LogSettings, ReadError, ReadOutcome, StoreConfig};
 use crate::types::{LogId, Offset};
@@ -142,4 +143,52 @@ fn many_segments_are_written_to_a_bounded_number_of_bytes_a_turn() {
     let (unbounded, fewer) = most_in_a_turn(bounded(usize::MAX));
     assert!(unbounded > 400_000, "{unbounded} bytes in one of {fewer}");
     assert!(turns > fewer);
+}
+
+/// Records of the fullest commit that the store has in hand.
+fn most_records(world: &World) -> u32 {
+    let commits = world.in_flight().filter_map(|op| match op {
+        Op::Write {
+            file: FileName::Journal { .. },
+            buf,
+            ..
+        } => CommitHeader::decode(buf, |_| true).ok(),
+        _ => None,
+    });
+    commits.map(|header| header.count).max().unwrap_or(0)
+}
+
+#[test]
+fn what_very_many_logs_owe_at_once_takes_many_commits() {
+    const LOGS: u64 = 3000;
+    let config = StoreConfig {
+        max_commit_bytes: 1 << 20,
+        ..small()
+    };
+    let mut world = World::new(config, 117);
+    for log in 1..=LOGS {
+        world.topic(LogId(log), LogSettings::default());
+        world.must_append(LogId(log), 100);
+        world.must_append(LogId(log), 100);
+    }
+    world.settle();
+    // Where each begins now is told to the journal.
+    for log in 1..=LOGS {
+        let next = world.accepted[&LogId(log)][0].1;
+        world.store.trim(LogId(log), next);
+    }
+    world.store.begin_stop(world.now);
+    let (mut most, mut all) = (0, 0);
+    loop {
+        world.issue();
+        let records = most_records(&world);
+        most = most.max(records);
+        all += records;
+        if !world.complete_one() {
+            break;
+        }
+    }
+    world.settle();
+    assert!(u64::from(all) >= LOGS, "{all} records say nothing");
+    assert!(most <= 1024, "{most} records in one commit");
 }

@@ -99,9 +99,10 @@ impl World {
             classes: config.classes,
             ..RecoveryConfig::default()
         };
-        recovery.geometry.file_bytes = 32 << 10;
+        recovery.geometry.file_bytes = 2 * config.max_commit_bytes as u64;
         recovery.geometry.files = 8;
-        recovery.geometry.max_commit_bytes = 16 << 10;
+        recovery.geometry.max_commit_bytes =
+            u32::try_from(config.max_commit_bytes).expect("a small ring");
         let mut disk = Disk::default();
         let store = open(&mut disk, &recovery, &config, false);
         Self {
@@ -309,6 +310,11 @@ impl World {
     /// Whether an operation for which `is` is true is in flight.
     pub(super) fn waits_for(&self, is: Is) -> bool {
         self.in_flight.iter().any(|(_, op)| is(op))
+    }
+
+    /// The operations that are in flight.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = &Op<Vec<u8>>> {
+        self.in_flight.iter().map(|(_, op)| op)
     }
 
     /// Bytes that are being read, of whatever file.
