@@ -29,8 +29,8 @@ impl<P: BufPool> Core<P> {
     #[must_use]
     pub fn under_way(&self) -> UnderWay {
         UnderWay {
-            pending: self.pending.len(),
-            gathers: self.gathers.len(),
+            pending: self.families.waiting(),
+            gathers: self.families.gathers(),
             foreign_fetches: self.foreign_fetches.slots().len(),
             watched: self.watched_logs.len(),
             fetches: self.shard.stats().fetches,
@@ -47,7 +47,7 @@ impl<P: BufPool> Core<P> {
     pub fn check(&self) {
         self.check_families();
         for slot in self.foreign_fetches.slots() {
-            let waiting = self.pending.fetch.get(slot);
+            let waiting = self.families.fetch.slots.get(slot);
             let foreign = matches!(waiting, Some(Waiting::Peer(..)));
             assert!(foreign, "another core's fetch is under way");
         }
@@ -68,7 +68,7 @@ impl<P: BufPool> Core<P> {
             let served = session.queued.is_empty() || stands || session.closing || busy;
             assert!(served, "who waits for memory is in line");
             for (gather, _) in &session.queued {
-                let gather = self.gathers.fetch.get(gather.number);
+                let gather = self.families.fetch.gathers.get(gather.number);
                 let gather = gather.expect("a fetch waits");
                 assert!(gather.waits_for().is_some(), "who is queued waits");
             }

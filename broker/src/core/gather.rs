@@ -4,8 +4,8 @@
 //! the rest in the next turns; later requests of the connection wait for that.
 //!
 //! All parts of a request are of one family of calls. What they are and what they become together is the
-//! request's, a [`Job`]; how a family's answers are joined, and what it does meanwhile, is the
-//! family's, in [`Gathered`].
+//! request's, a [`Job`]; how a family's answers are joined, and what happens meanwhile, is the
+//! family's [`Joint`].
 
 mod fetches;
 mod job;
@@ -17,7 +17,7 @@ use leveret_storage::types::{CoreId, Mono, Now};
 
 use super::Core;
 use super::boundary::ConnId;
-use super::hop::Listed;
+use super::hop::{Family, Listed, Outstanding};
 use super::ops::{Known, Principal};
 use super::pending::{Of, Part, Slot, Waiting};
 use super::session::Blocked;
@@ -25,13 +25,13 @@ use super::slices::MANY_LINES;
 use super::spread::{MOST, Need};
 
 pub(super) use fetches::Fetching;
-pub(super) use job::{Gathered, Job, Joint};
+pub(super) use job::{Job, Joint};
 
 /// Names a request among those of its family that several answers complete.
 pub(super) type GatherKey<F> = Of<F, usize>;
 
 /// One request whose parts are asked for one by one.
-pub(super) struct Gather<P, F: Gathered> {
+pub(super) struct Gather<P, F: Family> {
     conn: ConnId,
     /// Who asks.
     principal: Principal,
@@ -75,7 +75,7 @@ pub(super) struct Request {
     pub(super) deadline: Option<Mono>,
 }
 
-impl<P: BufPool, F: Gathered> Gather<P, F> {
+impl<P: BufPool, F: Family> Gather<P, F> {
     /// When it is answered without the parts that are missing then.
     pub(super) fn deadline(&self) -> Option<Mono> {
         self.deadline
@@ -108,7 +108,7 @@ impl<P: BufPool, F: Gathered> Gather<P, F> {
 
 impl<P: BufPool> Core<P> {
     fn gather_of<F: Listed>(&mut self, key: GatherKey<F>) -> &mut Gather<P, F> {
-        &mut F::gathers_mut(&mut self.gathers)[key.number]
+        &mut F::of_mut(&mut self.families).gathers[key.number]
     }
 
     /// Begins to gather for a client. Ask for each part with [`Core::ask_part`], then call
@@ -142,8 +142,9 @@ impl<P: BufPool> Core<P> {
             joint,
             what,
         };
-        let key = GatherKey::new(F::gathers_mut(&mut self.gathers).insert(gather));
-        F::gather_begins(self, key);
+        let gathers = &mut F::of_mut(&mut self.families).gathers;
+        let key = GatherKey::new(gathers.insert(gather));
+        F::Joint::begins(self, key);
         self.weigh(conn);
         if let Some(why) = blocks {
             self.block(conn, why);
@@ -174,16 +175,9 @@ impl<P: BufPool> Core<P> {
 
     /// Looks up what a request names, as far as the slice goes. Whether that was all.
     fn look_up<F: Listed>(&mut self, key: GatherKey<F>, now: Now) -> bool {
-        let gather = &mut F::gathers_mut(&mut self.gathers)[key.number];
-        let known = Known {
-            principal: &gather.principal,
-            rules: &self.rules,
-            topology: &self.topology,
-            kafka: &self.settings.kafka,
-            wall: now.wall,
-        };
         while self.slices.has_room(now.mono) {
-            match gather.what.look_up(&mut gather.joint, &known) {
+            let (what, joint, known) = self.job(key, now);
+            match what.look_up(joint, &known) {
                 Some(cost) => self.slices.charge(cost),
                 None => return true,
             }
@@ -194,8 +188,22 @@ impl<P: BufPool> Core<P> {
     /// All that the request names was looked up: what it needs is asked for.
     fn end_looking_up<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
         self.gather_of(key).stage = Stage::Asking;
-        F::ask_first(self, key, now);
-        let gather = &mut F::gathers_mut(&mut self.gathers)[key.number];
+        F::Joint::ask_first(self, key, now);
+        let (what, _, known) = self.job(key, now);
+        // In one piece, as there may be tens of thousands.
+        let calls = what.calls(&known);
+        self.gather_of(key).later.extend(calls);
+        self.all_asked(key, now);
+        self.ask_as_far(key, now);
+    }
+
+    /// A request, and what it looks things up in.
+    fn job<F: Listed>(
+        &mut self,
+        key: GatherKey<F>,
+        now: Now,
+    ) -> (&mut dyn Job<P, F>, &mut F::Joint, Known<'_>) {
+        let gather = &mut F::of_mut(&mut self.families).gathers[key.number];
         let known = Known {
             principal: &gather.principal,
             rules: &self.rules,
@@ -203,15 +211,12 @@ impl<P: BufPool> Core<P> {
             kafka: &self.settings.kafka,
             wall: now.wall,
         };
-        // In one piece, as there may be tens of thousands.
-        gather.later.extend(gather.what.calls(&known));
-        self.all_asked(key, now);
-        self.ask_as_far(key, now);
+        (&mut *gather.what, &mut gather.joint, known)
     }
 
     /// Asks for what stands in `later`, and stands in line for what the slice does not suffice for.
     fn ask_as_far<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        while let Some(gather) = F::gathers_mut(&mut self.gathers).get_mut(key.number) {
+        while let Some(gather) = F::of_mut(&mut self.families).gathers.get_mut(key.number) {
             let Some((owner, call)) = gather.later.pop_front() else {
                 return;
             };
@@ -255,13 +260,13 @@ impl<P: BufPool> Core<P> {
     /// Goes on with a gather that stood in line, as far as the slice goes. It may have ended, and its
     /// key be another's: then there is nothing to do, or somewhat earlier.
     pub(super) fn go_on_with<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        let gather = F::gathers(&self.gathers).get(key.number);
+        let gather = F::of(&self.families).gathers.get(key.number);
         match gather.map(|gather| gather.stage) {
             None | Some(Stage::Queued(_)) => {}
             Some(Stage::GivenUp) => self.cancel_gather(key, now),
             Some(Stage::Answering) => self.finish_gathering(key, now),
             Some(Stage::Asking | Stage::Asked) => {
-                F::goes_on_in_turn(self, key, now);
+                F::Joint::goes_on_in_turn(self, key, now);
                 self.ask_more(key, now);
             }
             Some(Stage::LookingUp) => match self.look_up(key, now) {
@@ -277,7 +282,7 @@ impl<P: BufPool> Core<P> {
 
     /// Asks for more of the parts that are still to be asked for.
     fn ask_more<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        while let Some(gather) = F::gathers_mut(&mut self.gathers).get_mut(key.number) {
+        while let Some(gather) = F::of_mut(&mut self.families).gathers.get_mut(key.number) {
             if gather.later.is_empty() {
                 return self.let_go_on(key, now);
             }
@@ -309,14 +314,14 @@ impl<P: BufPool> Core<P> {
 
     fn ask_part_now<F: Listed>(&mut self, key: GatherKey<F>, owner: CoreId, call: F, now: Now) {
         // In place before the call: this core may answer while it is asked.
-        let gather = &mut F::gathers_mut(&mut self.gathers)[key.number];
+        let Outstanding { slots, gathers } = F::of_mut(&mut self.families);
+        let gather = &mut gathers[key.number];
         let number = u32::try_from(gather.parts.len());
         let number = number.expect("parts of a request are bounded by its bytes");
         let part = Part {
             gather: key,
             number,
         };
-        let slots = F::slots_mut(&mut self.pending);
         let slot = slots.add(Waiting::Part(part), now.mono);
         gather.parts.push(Some((owner, slot)));
         gather.missing += 1;
@@ -356,9 +361,9 @@ impl<P: BufPool> Core<P> {
     }
 
     fn go_on_gathering<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        F::goes_on(self, key, now);
+        F::Joint::goes_on(self, key, now);
         let Gather { missing, later, .. } = self.gather_of(key);
-        if *missing == 0 && later.is_empty() && !F::ask_on(self, key, now) {
+        if *missing == 0 && later.is_empty() && !F::Joint::ask_on(self, key, now) {
             match self.gather_of(key).what.begins_answer() {
                 true => self.gather_in_slices(key, now),
                 false => self.answer_in_turn(key, now),
@@ -418,7 +423,7 @@ impl<P: BufPool> Core<P> {
     }
 
     fn cancel_part<F: Listed>(&mut self, core: CoreId, slot: Slot<F>) {
-        F::slots_mut(&mut self.pending).take(slot);
+        F::of_mut(&mut self.families).slots.take(slot);
         match core == self.id {
             true => self.shard.cancel(slot.request()),
             false => F::cancel_there(self, core, slot),
@@ -427,11 +432,12 @@ impl<P: BufPool> Core<P> {
 
     /// Forgets a gather, whatever is missing; the permit comes back.
     fn drop_gather<F: Listed>(&mut self, key: GatherKey<F>, now: Now) -> Gather<P, F> {
-        let mut gather = F::gathers_mut(&mut self.gathers).remove(key.number);
+        let gathers = &mut F::of_mut(&mut self.families).gathers;
+        let mut gather = gathers.remove(key.number);
         if let Some(session) = self.sessions.get(gather.conn) {
             session.asking = session.asking.filter(|asking| *asking != F::id(key));
         }
-        F::gather_ends(self, key, &gather);
+        F::Joint::ends(self, key, &gather);
         for (core, slot) in std::mem::take(&mut gather.parts).into_iter().flatten() {
             self.cancel_part(core, slot);
         }
@@ -444,14 +450,13 @@ impl<P: BufPool> Core<P> {
     /// # Panics
     /// If not.
     pub(super) fn check_family<F: Listed>(&self) {
-        let slots = F::slots(&self.pending);
+        let Outstanding { slots, gathers } = F::of(&self.families);
         let waits = |slot, key, missing| match slots.get(slot) {
             Some(Waiting::Part(Part { gather, number })) => {
                 (gather.number, *number) == (key, missing)
             }
             _ => false,
         };
-        let gathers = F::gathers(&self.gathers);
         for (key, gather) in gathers {
             let mut missing = gather.missing_parts();
             let all = missing.all(|(part, slot)| waits(slot, key, part));

@@ -69,7 +69,7 @@ use answers::Answers;
 use boundary::{Action, Behaviour, BufOf, ConnId, Inflow, Protocol};
 pub use check::UnderWay;
 use deadlines::Deadlines;
-use hop::{ForeignFetches, Gathers, Message, Pending, WatchedLogs};
+use hop::{Families, ForeignFetches, Message, WatchedLogs};
 use installs::{Installing, Installs};
 pub use kafka::{BrokerSetting, KafkaBroker, KafkaSettings};
 use latencies::Latencies;
@@ -100,8 +100,7 @@ pub struct Core<P: BufPool> {
     installing: Installing,
     producer_ids: ProducerIds,
     sessions: Sessions,
-    pending: Pending,
-    gathers: Gathers<P>,
+    families: Families<P>,
     foreign_fetches: ForeignFetches,
     watched_logs: WatchedLogs,
     subscriptions: Subscriptions,
@@ -161,8 +160,7 @@ impl<P: BufPool> Core<P> {
             installing: Installing::default(),
             producer_ids: ProducerIds::default(),
             sessions: Sessions::default(),
-            pending: Pending::default(),
-            gathers: Gathers::default(),
+            families: Families::default(),
             foreign_fetches: ForeignFetches::default(),
             watched_logs: WatchedLogs::default(),
             subscriptions: Subscriptions::default(),

@@ -92,7 +92,8 @@ impl<P: BufPool> Core<P> {
     /// Its fetches that wait for memory may read when it is this connection's turn.
     pub(super) fn stand_for_memory(&mut self, conn: ConnId) {
         let first = self.sessions.get(conn).and_then(|s| s.queued.front());
-        let need = first.and_then(|(gather, _)| self.gathers.fetch[gather.number].waits_for());
+        let need =
+            first.and_then(|(gather, _)| self.families.fetch.gathers[gather.number].waits_for());
         if let Some(need) = need {
             self.stand_to_read(conn, need);
         }

@@ -66,7 +66,7 @@ impl<P: BufPool> Core<P> {
     pub(super) fn go_on_stopping(&mut self, now: Now) {
         let Some(begun) = self.stop.begun else { return };
         let late = now.mono.since(begun) >= PATIENCE;
-        let idle = self.pending.len() == 0 && self.slices.waiting_since().is_none();
+        let idle = self.families.waiting() == 0 && self.slices.waiting_since().is_none();
         if !self.stop.told && (idle || late) {
             self.stop.told = true;
             self.stop.drained(self.id);

@@ -91,7 +91,7 @@ impl<P: BufPool> Core<P> {
 
     /// Looks at the next of those that one answer completes. Where to go on, if there are more.
     fn sweep_single(&mut self, from: usize, now: Now) -> Option<usize> {
-        let to = (from + PIECE).min(self.pending.append.places());
+        let to = (from + PIECE).min(self.families.append.slots.places());
         for place in from..to {
             let Some((slot, deadline)) = self.append_deadline(place) else {
                 continue;
@@ -100,21 +100,27 @@ impl<P: BufPool> Core<P> {
                 self.give_up_append(slot, now);
             }
         }
-        (to < self.pending.append.places()).then_some(to)
+        (to < self.families.append.slots.places()).then_some(to)
     }
 
     /// Looks at the next of those that several answers complete. Where to go on, if there are more.
     fn sweep_gathers(&mut self, from: usize, now: Now) -> Option<usize> {
-        let to = (from + PIECE).min(self.gathers.append.capacity());
+        let to = (from + PIECE).min(self.families.append.gathers.capacity());
         for key in from..to {
-            let Some(deadline) = self.gathers.append.get(key).and_then(Gather::deadline) else {
+            let Some(deadline) = self
+                .families
+                .append
+                .gathers
+                .get(key)
+                .and_then(Gather::deadline)
+            else {
                 continue;
             };
             if self.is_over(deadline, now) {
                 self.give_up_gather(GatherKey::<AppendBatch>::new(key), now);
             }
         }
-        (to < self.gathers.append.capacity()).then_some(to)
+        (to < self.families.append.gathers.capacity()).then_some(to)
     }
 
     /// Whether something has waited too long, and is to be given up; what has not is for another sweep.

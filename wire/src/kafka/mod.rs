@@ -1,8 +1,9 @@
 //! The Kafka protocol: frames, the requests that a broker reads and the responses that it writes.
 //!
 //! A request frame is a length, a header and a body ([`frame_len`], [`RequestHeader`],
-//! [`Request`]); a response frame is begun and finished by [`encode_response`], or, where record
-//! batches follow the head uncopied, by [`FetchResponse::encode`]. One file per API is in `api/`,
+//! [`Request`]); a response frame is begun and finished by [`encode_response`], or, where it tells of many things, put
+//! together of their [`Line`]s and what stands [around](encode_around) them, or, where record batches follow the head
+//! uncopied, by [`FetchResponse::encode`]. One file per API is in `api/`,
 //! with its key and versions ([`ApiRequest`]) and the one list of them, [`ApiKey`].
 //! The layouts are those of the message schemas of Apache Kafka 4.x, written by hand. The lowest
 //! versions are lower than what Kafka 4 serves, since clients test for overlap with versions of
@@ -36,7 +37,7 @@ pub use error::{DecodeError, Fault, HeaderError};
 pub use error_code::ErrorCode;
 pub use frame::{FrameError, LENGTH_PREFIX, RequestHeader, frame_len};
 pub use reader::Reader;
-pub use response::{Response, encode_around, encode_response};
+pub use response::{Line, Response, encode_around, encode_response};
 pub use types::{Isolation, Text, TopicGroup, TopicRef, Uuid};
 pub use writer::Writer;
 

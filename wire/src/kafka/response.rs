@@ -13,7 +13,21 @@ pub trait Response {
     fn write(&self, writer: &mut Writer<'_>);
 }
 
-/// Appends to `out` the frame of a response whose body is one array behind the time that a client shall be
+/// One thing of the many that a response tells, which is put together line by line.
+pub trait Line {
+    /// Writes it in the writer's version.
+    fn write(&self, w: &mut Writer<'_>);
+
+    /// Appends it to `out` as it stands in a response of that API and version.
+    ///
+    /// # Panics
+    /// If the version is not one of the API's.
+    fn encode(&self, out: &mut BytesMut, api: ApiKey, version: i16) {
+        self.write(&mut Writer::fields(out, api, version));
+    }
+}
+
+/// Appends to `out` the frame of a response whose body is one array of [`Line`]s behind the time that a client shall be
 /// quiet, which is 0. `count` elements are encoded already and take `len` bytes. Returns
 /// how many bytes in front of the end of `out` they belong.
 ///

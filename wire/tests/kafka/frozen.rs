@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use leveret_wire::kafka::{
-    ApiKey, ApiVersionsResponse, ErrorCode, HeaderError, ListOffsetsPartition, ListOffsetsResponse,
+    ApiKey, ApiVersionsResponse, ErrorCode, HeaderError, Line, ListOffsetsPartition,
     ListedPartition, ListedTopic, ProduceResponse, ProducedPartition, Request, RequestHeader,
     TopicGroup, TopicRef, encode_response,
 };
@@ -87,22 +87,23 @@ fn version_11_of_list_offsets_looks_like_10() {
     assert_eq!((reader.remaining(), request.timeout_ms), (0, 0x0303_0303));
     check_request::<ListOffsets>(&[3; 200], 10, false);
 
-    let response = ListOffsetsResponse {
-        throttle_time_ms: 1,
-        topics: vec![ListedTopic {
-            name: "t".into(),
-            partitions: vec![ListedPartition {
-                index: 2,
-                error: ErrorCode::None,
-                timestamp: ListOffsetsPartition::EARLIEST_PENDING_UPLOAD,
-                offset: 4,
-                leader_epoch: 5,
-            }],
-        }],
+    let line = ListedPartition {
+        index: 2,
+        error: ErrorCode::None,
+        timestamp: ListOffsetsPartition::EARLIEST_PENDING_UPLOAD,
+        offset: 4,
+        leader_epoch: 5,
     };
-    let [mut ten, mut eleven] = [BytesMut::new(), BytesMut::new()];
-    encode_response(&mut ten, 10, 7, &response);
-    encode_response(&mut eleven, 11, 7, &response);
+    let [ten, eleven] = [10, 11].map(|version| {
+        let mut out = BytesMut::new();
+        let (name, partitions) = ("t", 1);
+        ListedTopic { name, partitions }.encode(&mut out, ApiKey::ListOffsets, version);
+        line.encode(&mut out, ApiKey::ListOffsets, version);
+        ListedTopic::encode_end(&mut out, version);
+        let len = out.len();
+        ListedTopic::encode_around(&mut out, version, 7, 1, len);
+        out
+    });
     assert_eq!(ten, eleven);
 }
 

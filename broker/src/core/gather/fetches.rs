@@ -5,14 +5,13 @@
 
 use leveret_engine::shard::FetchedPartition;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{CoreId, Now};
+use leveret_storage::types::Now;
 
-use super::{Gather, GatherKey, Gathered, Job, Joint, Request, Stage};
+use super::{Gather, GatherKey, Job, Joint, Request, Stage};
 use crate::core::Core;
 use crate::core::account::Grant;
 use crate::core::boundary::ConnId;
 use crate::core::hop::{FetchRecords, Listed};
-use crate::core::pending::Slot;
 use crate::core::reading::Lack;
 use crate::core::spread::{Ask, Next, Spread};
 
@@ -52,6 +51,9 @@ impl Fetching {
 }
 
 impl Joint<FetchRecords> for Fetching {
+    /// A partition, for its line.
+    type Piece = FetchedPartition;
+
     fn take(
         &mut self,
         part: usize,
@@ -77,14 +79,8 @@ impl Joint<FetchRecords> for Fetching {
             spec.max_wait = 0;
         }
     }
-}
 
-impl Gathered for FetchRecords {
-    /// A partition, for its line.
-    type Piece = FetchedPartition;
-    type Joint = Fetching;
-
-    fn gather_begins<P: BufPool>(core: &mut Core<P>, key: GatherKey<Self>) {
+    fn begins<P: BufPool>(core: &mut Core<P>, key: GatherKey<FetchRecords>) {
         let gather = core.gather_of(key);
         let (conn, weight) = (gather.conn, gather.weight());
         if let Some(session) = core.sessions.get(conn) {
@@ -93,31 +89,31 @@ impl Gathered for FetchRecords {
         core.keep_fetch(conn, weight);
     }
 
-    fn ask_first<P: BufPool>(core: &mut Core<P>, key: GatherKey<Self>, now: Now) {
+    fn ask_first<P: BufPool>(core: &mut Core<P>, key: GatherKey<FetchRecords>, now: Now) {
         core.begin_fetch(key, now);
     }
 
-    fn ask_on<P: BufPool>(core: &mut Core<P>, key: GatherKey<Self>, now: Now) -> bool {
+    fn ask_on<P: BufPool>(core: &mut Core<P>, key: GatherKey<FetchRecords>, now: Now) -> bool {
         core.fetch_on(key, now)
     }
 
-    fn goes_on<P: BufPool>(core: &mut Core<P>, key: GatherKey<Self>, now: Now) {
+    fn goes_on<P: BufPool>(core: &mut Core<P>, key: GatherKey<FetchRecords>, now: Now) {
         if core.gather_of(key).joint.haste == Haste::Enough {
             core.hurry_parts(key, now);
         }
     }
 
-    fn goes_on_in_turn<P: BufPool>(core: &mut Core<P>, key: GatherKey<Self>, now: Now) {
+    fn goes_on_in_turn<P: BufPool>(core: &mut Core<P>, key: GatherKey<FetchRecords>, now: Now) {
         if core.gather_of(key).joint.haste != Haste::None {
             core.hurry_parts(key, now);
         }
     }
 
-    fn cancel_there<P: BufPool>(core: &mut Core<P>, owner: CoreId, slot: Slot<Self>) {
-        core.cancel_fetch(owner, slot);
-    }
-
-    fn gather_ends<P: BufPool>(core: &mut Core<P>, key: GatherKey<Self>, gather: &Gather<P, Self>) {
+    fn ends<P: BufPool>(
+        core: &mut Core<P>,
+        key: GatherKey<FetchRecords>,
+        gather: &Gather<P, FetchRecords>,
+    ) {
         let conn = gather.conn;
         if let Some(session) = core.sessions.get(conn) {
             session.fetches.retain(|fetch| *fetch != key);
@@ -240,7 +236,7 @@ impl<P: BufPool> Core<P> {
 
     /// A fetch that waits for memory waits no longer: it is answered without records.
     pub(in crate::core) fn read_no_more(&mut self, key: GatherKey<FetchRecords>, now: Now) {
-        let Some(Gather { conn, stage, .. }) = self.gathers.fetch.get(key.number) else {
+        let Some(Gather { conn, stage, .. }) = self.families.fetch.gathers.get(key.number) else {
             return;
         };
         if matches!(stage, Stage::Queued(_)) {
@@ -299,7 +295,7 @@ impl<P: BufPool> Core<P> {
 
     /// Every fetch answers with what it has.
     pub(in crate::core) fn hurry_all(&mut self, now: Now) {
-        let keys = self.gathers.fetch.iter();
+        let keys = self.families.fetch.gathers.iter();
         let keys: Vec<_> = keys.map(|(key, _)| GatherKey::new(key)).collect();
         for key in keys {
             self.hurry(key, now);

@@ -1,5 +1,5 @@
-//! What a request is that several answers complete, whatever its protocol, and what a family of calls
-//! declares of joining its answers.
+//! What a request is that several answers complete, whatever its protocol, and what joins its answers, by their
+//! family.
 
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
@@ -8,14 +8,13 @@ use super::{Gather, GatherKey};
 use crate::core::Core;
 use crate::core::hop::Family;
 use crate::core::ops::Known;
-use crate::core::pending::Slot;
 use crate::core::session::Blocked;
 
 /// A request that is being carried out, as several answers complete it: what it asks of which cores, and what of its answer is there.
 ///
 /// What it names is looked up first, one by one; then all that it needs is asked for, and then its answer is
 /// put together, for which it may be looked up again.
-pub(in crate::core) trait Job<P: BufPool, F: Gathered> {
+pub(in crate::core) trait Job<P: BufPool, F: Family> {
     /// What later requests of the connection wait for, if they may not overtake it.
     fn blocks(&self) -> Option<Blocked> {
         None
@@ -35,7 +34,7 @@ pub(in crate::core) trait Job<P: BufPool, F: Gathered> {
 
     /// A piece of an answer is there, for a place: of calls, their number in the order asked; of a fetch, the line
     /// that was wanted, once more if it was only counted before.
-    fn take(&mut self, place: usize, piece: F::Piece);
+    fn take(&mut self, place: usize, piece: Piece<F>);
 
     /// All that was asked for is there: whether more is to be looked up before the answer.
     fn begins_answer(&mut self) -> bool {
@@ -57,52 +56,21 @@ pub(in crate::core) trait Job<P: BufPool, F: Gathered> {
     fn finish(self: Box<Self>, core: &mut Core<P>, now: Now);
 }
 
-/// A family of calls of which several may complete a request.
-pub(in crate::core) trait Gathered: Family {
+/// What a request takes of an answer.
+pub(in crate::core) type Piece<F> = <<F as Family>::Joint as Joint<F>>::Piece;
+
+/// What joins the answers of a family that complete a request together, and what happens to the request meanwhile.
+pub(in crate::core) trait Joint<F: Family>: Sized {
     /// What a request takes of an answer.
     type Piece;
-    /// What joins answers.
-    type Joint: Joint<Self>;
 
-    /// A request has begun.
-    fn gather_begins<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<Self>) {}
-
-    /// All that a request names was looked up: it asks for what its joint wants.
-    fn ask_first<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<Self>, _now: Now) {}
-
-    /// Nothing that was asked for is missing: the request asks on, if it is not complete. Whether something is
-    /// under way then, or the request is over.
-    fn ask_on<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<Self>, _now: Now) -> bool {
-        false
-    }
-
-    /// A part is there, or all are asked for.
-    fn goes_on<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<Self>, _now: Now) {}
-
-    /// A request goes on that stood in line.
-    fn goes_on_in_turn<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<Self>, _now: Now) {}
-
-    /// Nobody wants the answer any more to what another core carries out.
-    fn cancel_there<P: BufPool>(_core: &mut Core<P>, _owner: CoreId, _slot: Slot<Self>) {}
-
-    /// A request was taken out.
-    fn gather_ends<P: BufPool>(
-        _core: &mut Core<P>,
-        _key: GatherKey<Self>,
-        _gather: &Gather<P, Self>,
-    ) {
-    }
-}
-
-/// What joins the answers of a family.
-pub(in crate::core) trait Joint<F: Gathered<Joint = Self>> {
     /// A part is there: each of its pieces is given on, with its place. Bytes that were read and are not given
     /// on.
     fn take(
         &mut self,
         part: usize,
         reply: F::Reply,
-        give: &mut dyn FnMut(usize, F::Piece),
+        give: &mut dyn FnMut(usize, Self::Piece),
     ) -> usize;
 
     /// The request is to be answered with what there is, without waiting.
@@ -110,15 +78,38 @@ pub(in crate::core) trait Joint<F: Gathered<Joint = Self>> {
 
     /// A call is about to leave that had to wait for its turn.
     fn amend(&self, _call: &mut F) {}
+
+    /// A request has begun.
+    fn begins<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<F>) {}
+
+    /// All that a request names was looked up: it asks for what its joint wants.
+    fn ask_first<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<F>, _now: Now) {}
+
+    /// Nothing that was asked for is missing: the request asks on, if it is not complete. Whether something is
+    /// under way then, or the request is over.
+    fn ask_on<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<F>, _now: Now) -> bool {
+        false
+    }
+
+    /// A part is there, or all are asked for.
+    fn goes_on<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<F>, _now: Now) {}
+
+    /// A request goes on that stood in line.
+    fn goes_on_in_turn<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<F>, _now: Now) {}
+
+    /// A request was taken out.
+    fn ends<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<F>, _gather: &Gather<P, F>) {}
 }
 
-/// Each answer is a piece.
-impl<F: Gathered<Joint = (), Piece = <F as Family>::Reply>> Joint<F> for () {
+/// Each answer is a piece, and nothing happens meanwhile.
+impl<F: Family> Joint<F> for () {
+    type Piece = F::Reply;
+
     fn take(
         &mut self,
         part: usize,
         reply: F::Reply,
-        give: &mut dyn FnMut(usize, F::Piece),
+        give: &mut dyn FnMut(usize, F::Reply),
     ) -> usize {
         give(part, reply);
         0

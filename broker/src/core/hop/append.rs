@@ -4,20 +4,20 @@ use bytes::BytesMut;
 use leveret_engine::EngineError;
 use leveret_engine::shard::Produced;
 use leveret_storage::io::BufPool;
-use leveret_storage::types::{Level, LogId, Mono, Now};
+use leveret_storage::types::{Level, Mono, Now};
 
 use super::Family;
 use crate::core::Core;
-use crate::core::gather::Gathered;
 use crate::core::kafka::SingleProduce;
 use crate::core::latencies::Latencies;
 use crate::core::native;
+use crate::core::ops::AllowedPartition;
 use crate::core::pending::{Slot, Waiting};
 
-/// One batch for one log.
+/// One batch for one partition.
 #[derive(Debug)]
 pub(in crate::core) struct AppendBatch {
-    pub(in crate::core) log: LogId,
+    pub(in crate::core) partition: AllowedPartition,
     /// Exactly one record batch, not validated yet.
     pub(in crate::core) batch: BytesMut,
     /// Weakest level that satisfies the asker.
@@ -41,14 +41,16 @@ pub(in crate::core) enum Produces {
 impl Family for AppendBatch {
     type Reply = Result<Produced, EngineError>;
     type Client = Producer;
+    type Joint = ();
 
     fn work(&self) -> usize {
         1024 + self.batch.len() / 16
     }
 
     fn carry_out<P: BufPool>(self, core: &mut Core<P>, slot: Slot<Self>, now: Now) {
-        let Self { log, batch, level } = self;
-        core.shard.produce(slot.request(), log, batch, level, now);
+        let (request, log) = (slot.request(), self.partition.log());
+        core.shard
+            .produce(request, log, self.batch, self.level, now);
     }
 
     fn answer<P: BufPool>(core: &mut Core<P>, client: Producer, reply: Self::Reply, now: Now) {
@@ -67,18 +69,13 @@ impl Family for AppendBatch {
     }
 }
 
-impl Gathered for AppendBatch {
-    type Piece = Self::Reply;
-    type Joint = ();
-}
-
 impl<P: BufPool> Core<P> {
     /// The client that waits in that place and is to be given up at some time, if there is one.
     pub(in crate::core) fn append_deadline(
         &self,
         place: usize,
     ) -> Option<(Slot<AppendBatch>, Mono)> {
-        match self.pending.append.in_place(place)? {
+        match self.families.append.slots.in_place(place)? {
             (slot, Waiting::Client(producer)) => Some((slot, producer.deadline?)),
             (_, Waiting::Part(_) | Waiting::Peer(..)) => None,
         }
@@ -86,7 +83,8 @@ impl<P: BufPool> Core<P> {
 
     /// A client's batch has waited too long: the client is answered now, and the late answer dropped.
     pub(in crate::core) fn give_up_append(&mut self, slot: Slot<AppendBatch>, now: Now) {
-        let Some((Waiting::Client(producer), _)) = self.pending.append.take(slot) else {
+        let slots = &mut self.families.append.slots;
+        let Some((Waiting::Client(producer), _)) = slots.take(slot) else {
             return;
         };
         self.latencies.gave_up();

@@ -7,7 +7,6 @@ use leveret_storage::types::Now;
 
 use super::Family;
 use crate::core::Core;
-use crate::core::gather::Gathered;
 use crate::core::pending::Slot;
 
 /// A call that nobody can make.
@@ -17,6 +16,7 @@ pub(in crate::core) enum AskNobody {}
 impl Family for AskNobody {
     type Reply = Infallible;
     type Client = Infallible;
+    type Joint = ();
 
     fn work(&self) -> usize {
         match *self {}
@@ -29,9 +29,4 @@ impl Family for AskNobody {
     fn answer<P: BufPool>(_: &mut Core<P>, client: Infallible, _: Infallible, _: Now) {
         match client {}
     }
-}
-
-impl Gathered for AskNobody {
-    type Piece = Infallible;
-    type Joint = ();
 }

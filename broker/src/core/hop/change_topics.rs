@@ -7,8 +7,8 @@ use leveret_storage::types::Now;
 
 use super::Family;
 use crate::core::Core;
-use crate::core::gather::Gathered;
 use crate::core::native;
+use crate::core::ops::Allowed;
 use crate::core::pending::Slot;
 
 /// A topic of more partitions than this is refused, or costs no more to place than so many.
@@ -16,14 +16,15 @@ const MOST_PLACED: u32 = 10_000;
 
 /// What is to be changed.
 #[derive(Debug)]
-pub(in crate::core) struct ChangeTopics(pub(in crate::core) TopicCommand);
+pub(in crate::core) struct ChangeTopics(pub(in crate::core) Allowed<TopicCommand>);
 
 impl Family for ChangeTopics {
     type Reply = Result<TopicEntry, EngineError>;
     type Client = native::Asker;
+    type Joint = ();
 
     fn work(&self) -> usize {
-        match &self.0 {
+        match &*self.0 {
             TopicCommand::Create { partitions, .. } => {
                 4096 + 16 * (*partitions).min(MOST_PLACED) as usize
             }
@@ -32,7 +33,7 @@ impl Family for ChangeTopics {
     }
 
     fn carry_out<P: BufPool>(self, core: &mut Core<P>, slot: Slot<Self>, now: Now) {
-        let command = Command::Topic(self.0);
+        let command = Command::Topic(self.0.into_inner());
         core.shard.submit(slot.request(), &command, now);
     }
 
@@ -43,9 +44,4 @@ impl Family for ChangeTopics {
     fn failed(error: EngineError) -> Option<Self::Reply> {
         Some(Err(error))
     }
-}
-
-impl Gathered for ChangeTopics {
-    type Piece = Self::Reply;
-    type Joint = ();
 }

@@ -7,7 +7,6 @@ use leveret_storage::types::{LogId, Now};
 
 use super::Family;
 use crate::core::Core;
-use crate::core::gather::Gathered;
 use crate::core::pending::Slot;
 use crate::core::status::PartitionReport;
 
@@ -18,6 +17,7 @@ pub(in crate::core) struct DescribeLogs(pub(in crate::core) Vec<LogId>);
 impl Family for DescribeLogs {
     type Reply = Vec<PartitionReport>;
     type Client = Infallible;
+    type Joint = ();
 
     fn work(&self) -> usize {
         128 * self.0.len()
@@ -31,9 +31,4 @@ impl Family for DescribeLogs {
     fn answer<P: BufPool>(_: &mut Core<P>, client: Infallible, _: Self::Reply, _: Now) {
         match client {}
     }
-}
-
-impl Gathered for DescribeLogs {
-    type Piece = Self::Reply;
-    type Joint = ();
 }

@@ -1,9 +1,9 @@
 //! What a family of calls declares, and the list of families.
 //!
 //! A family is a type: the call itself, as it travels between cores. It says what is answered, how it
-//! is carried out, and which clients may wait for one answer of it. Where it is waited for, slots and
-//! requests under way are kept for each family apart, so that an answer can arrive nowhere else than
-//! where one of its family is waited for. A new family is a file here and a line in the list.
+//! is carried out, which clients may wait for one answer of it, and what joins several. What is outstanding is
+//! kept for each family apart, so that an answer can arrive nowhere else than where one of its family is
+//! waited for. A new family is a file here and a line in the list.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use slab::Slab;
 use super::toy;
 use super::{append, ask_nobody, change_topics, describe, fetch, find_offset, report, reserve_ids};
 use crate::core::Core;
-use crate::core::gather::{Gather, GatherKey, Gathered};
+use crate::core::gather::{Gather, GatherKey, Joint};
 use crate::core::latencies::Latencies;
 use crate::core::pending::{Slot, Slots, family_of};
 
@@ -27,6 +27,8 @@ pub(in crate::core) trait Family: Sized + fmt::Debug + Send + 'static {
     type Reply: fmt::Debug + Send + 'static;
     /// A client whose request one answer completes.
     type Client: fmt::Debug;
+    /// What joins the answers that complete a request together.
+    type Joint: Joint<Self>;
 
     /// What it costs to carry it out and to answer it, beside the bytes of what it carries, in the
     /// units of [`slices`](crate::core::slices).
@@ -52,33 +54,37 @@ pub(in crate::core) trait Family: Sized + fmt::Debug + Send + 'static {
         0
     }
 
-    /// Another core's is about to be carried out here.
-    fn begins<P: BufPool>(
-        _core: &mut Core<P>,
-        _from: CoreId,
-        _asked: Slot<Self>,
-        _own: Slot<Self>,
-    ) {
-    }
+    /// Nobody wants the answer any more to what another core carries out.
+    fn cancel_there<P: BufPool>(_core: &mut Core<P>, _owner: CoreId, _slot: Slot<Self>) {}
+}
 
-    /// Another core's was carried out here.
-    fn ends<P: BufPool>(_core: &mut Core<P>, _from: CoreId, _asked: Slot<Self>) {}
+/// What is outstanding of one family on this core.
+pub(in crate::core) struct Outstanding<P, F: Family> {
+    /// Who waits for each answer.
+    pub(in crate::core) slots: Slots<F>,
+    /// Requests that several answers complete.
+    pub(in crate::core) gathers: Slab<Gather<P, F>>,
+}
+
+impl<P, F: Family> Default for Outstanding<P, F> {
+    fn default() -> Self {
+        Self {
+            slots: Slots::default(),
+            gathers: Slab::new(),
+        }
+    }
 }
 
 /// What the list gives each family.
-pub(in crate::core) trait Listed: Gathered {
+pub(in crate::core) trait Listed: Family {
     /// Its number, which stands in those of its slots.
     const NUMBER: u64;
 
-    /// What waits for answers of it.
-    fn slots(pending: &Pending) -> &Slots<Self>;
+    /// What is outstanding of it.
+    fn of<P: BufPool>(families: &Families<P>) -> &Outstanding<P, Self>;
     /// Likewise.
-    fn slots_mut(pending: &mut Pending) -> &mut Slots<Self>;
-    /// Requests that several answers of it complete.
-    fn gathers<P: BufPool>(gathers: &Gathers<P>) -> &Slab<Gather<P, Self>>;
-    /// Likewise.
-    fn gathers_mut<P: BufPool>(gathers: &mut Gathers<P>) -> &mut Slab<Gather<P, Self>>;
-    /// One of those.
+    fn of_mut<P: BufPool>(families: &mut Families<P>) -> &mut Outstanding<P, Self>;
+    /// A request that several answers of it complete.
     fn id(key: GatherKey<Self>) -> GatherId;
     /// A call on its way.
     fn call(slot: Slot<Self>, call: Self) -> Call;
@@ -100,60 +106,44 @@ macro_rules! families {
             $($(#[$cfg])* $name(Slot<$family>, <$family as Family>::Reply),)+
         }
 
-        /// What waits for an answer on this core.
-        #[derive(Default)]
-        pub(in crate::core) struct Pending {
-            $($(#[$cfg])* pub(in crate::core) $field: Slots<$family>,)+
-        }
-
-        /// Requests that several answers complete.
-        pub(in crate::core) struct Gathers<P: BufPool> {
-            $($(#[$cfg])* pub(in crate::core) $field: Slab<Gather<P, $family>>,)+
-        }
-
-        /// One of them, whatever its family.
+        /// A request that several answers complete, whatever their family.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(in crate::core) enum GatherId {
             $($(#[$cfg])* $name(GatherKey<$family>),)+
         }
 
-        impl Pending {
-            /// How many wait.
-            pub(in crate::core) fn len(&self) -> usize {
-                [$($(#[$cfg])* self.$field.len()),+].into_iter().sum()
-            }
+        /// What is outstanding on this core.
+        pub(in crate::core) struct Families<P: BufPool> {
+            $($(#[$cfg])* pub(in crate::core) $field: Outstanding<P, $family>,)+
         }
 
-        impl<P: BufPool> Default for Gathers<P> {
+        impl<P: BufPool> Default for Families<P> {
             fn default() -> Self {
-                Self { $($(#[$cfg])* $field: Slab::new(),)+ }
+                Self { $($(#[$cfg])* $field: Outstanding::default(),)+ }
             }
         }
 
-        impl<P: BufPool> Gathers<P> {
-            /// How many there are.
-            pub(in crate::core) fn len(&self) -> usize {
-                [$($(#[$cfg])* self.$field.len()),+].into_iter().sum()
+        impl<P: BufPool> Families<P> {
+            /// How many answers are waited for.
+            pub(in crate::core) fn waiting(&self) -> usize {
+                [$($(#[$cfg])* self.$field.slots.len()),+].into_iter().sum()
+            }
+
+            /// How many requests there are that several answers complete.
+            pub(in crate::core) fn gathers(&self) -> usize {
+                [$($(#[$cfg])* self.$field.gathers.len()),+].into_iter().sum()
             }
         }
 
         $($(#[$cfg])* impl Listed for $family {
             const NUMBER: u64 = $number;
 
-            fn slots(pending: &Pending) -> &Slots<Self> {
-                &pending.$field
+            fn of<P: BufPool>(families: &Families<P>) -> &Outstanding<P, Self> {
+                &families.$field
             }
 
-            fn slots_mut(pending: &mut Pending) -> &mut Slots<Self> {
-                &mut pending.$field
-            }
-
-            fn gathers<P: BufPool>(gathers: &Gathers<P>) -> &Slab<Gather<P, Self>> {
-                &gathers.$field
-            }
-
-            fn gathers_mut<P: BufPool>(gathers: &mut Gathers<P>) -> &mut Slab<Gather<P, Self>> {
-                &mut gathers.$field
+            fn of_mut<P: BufPool>(families: &mut Families<P>) -> &mut Outstanding<P, Self> {
+                &mut families.$field
             }
 
             fn id(key: GatherKey<Self>) -> GatherId {

@@ -11,8 +11,9 @@ use leveret_storage::types::{CoreId, Mono, Now};
 
 use super::{Content, Family};
 use crate::core::Core;
+use crate::core::gather::Fetching;
 use crate::core::latencies::Latencies;
-use crate::core::pending::Slot;
+use crate::core::pending::{Slot, Waiting};
 
 /// What to read.
 #[derive(Debug)]
@@ -41,12 +42,17 @@ impl ForeignFetches {
 impl Family for FetchRecords {
     type Reply = Vec<FetchedPartition>;
     type Client = Infallible;
+    type Joint = Fetching;
 
     fn work(&self) -> usize {
         128 * self.0.partitions.len()
     }
 
     fn carry_out<P: BufPool>(self, core: &mut Core<P>, slot: Slot<Self>, now: Now) {
+        if let Some(Waiting::Peer(from, asked)) = core.families.fetch.slots.get(slot) {
+            let foreign = (*from, asked.number);
+            core.foreign_fetches.0.insert(foreign, slot);
+        }
         core.shard.fetch(slot.request(), self.0, now);
     }
 
@@ -62,16 +68,27 @@ impl Family for FetchRecords {
         reply.iter().map(FetchedPartition::read).sum()
     }
 
-    fn begins<P: BufPool>(core: &mut Core<P>, from: CoreId, asked: Slot<Self>, own: Slot<Self>) {
-        core.foreign_fetches.0.insert((from, asked.number), own);
-    }
-
-    fn ends<P: BufPool>(core: &mut Core<P>, from: CoreId, asked: Slot<Self>) {
-        core.foreign_fetches.0.remove(&(from, asked.number));
+    fn cancel_there<P: BufPool>(core: &mut Core<P>, owner: CoreId, slot: Slot<Self>) {
+        if !core.shard.breaks(Mutation::NeverCancelled) {
+            core.send(owner, Content::Fetch(FetchNews::Cancel(slot)));
+        }
     }
 }
 
 impl<P: BufPool> Core<P> {
+    /// The engine has carried a fetch out, this core's or another's.
+    pub(super) fn fetched(
+        &mut self,
+        slot: Slot<FetchRecords>,
+        reply: Vec<FetchedPartition>,
+        now: Now,
+    ) {
+        if let Some(Waiting::Peer(from, asked)) = self.families.fetch.slots.get(slot) {
+            self.foreign_fetches.0.remove(&(*from, asked.number));
+        }
+        self.answered(slot, reply, now);
+    }
+
     /// The core that has asked for a fetch has news of it.
     pub(super) fn take_fetch_news(&mut self, from: CoreId, news: FetchNews) {
         match news {
@@ -84,7 +101,7 @@ impl<P: BufPool> Core<P> {
             FetchNews::Cancel(asked) => {
                 if let Some(own) = self.foreign_fetches.0.remove(&(from, asked.number)) {
                     self.shard.cancel(own.request());
-                    self.pending.fetch.take(own);
+                    self.families.fetch.slots.take(own);
                 }
             }
         }
@@ -95,13 +112,6 @@ impl<P: BufPool> Core<P> {
         match owner == self.id {
             true => self.shard.finish_fetch(slot.request()),
             false => self.send(owner, Content::Fetch(FetchNews::Hurry(slot))),
-        }
-    }
-
-    /// Nobody wants the answer of a fetch on another core any more.
-    pub(in crate::core) fn cancel_fetch(&mut self, owner: CoreId, slot: Slot<FetchRecords>) {
-        if !self.shard.breaks(Mutation::NeverCancelled) {
-            self.send(owner, Content::Fetch(FetchNews::Cancel(slot)));
         }
     }
 }

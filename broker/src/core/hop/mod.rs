@@ -1,7 +1,7 @@
 //! What cores ask of each other, and the way there and back.
 //!
 //! Any core takes any request and forwards what another one owns. A call leaves only with its
-//! slot reserved in `pending`, and what comes in is always taken, so
+//! slot reserved, and what comes in is always taken, so
 //! cores cannot wait for each other in a ring. Calls come in families, a file each: `family` says what
 //! one declares, and has the list of them. What has more than one answer is a `stream`.
 
@@ -37,7 +37,7 @@ pub(super) use ask_nobody::AskNobody;
 pub(super) use change_topics::ChangeTopics;
 pub(super) use describe::DescribeLogs;
 use family::{Answer, Call};
-pub(super) use family::{Family, GatherId, Gathers, Listed, Pending};
+pub(super) use family::{Families, Family, GatherId, Listed, Outstanding};
 use fetch::FetchNews;
 pub(super) use fetch::{FetchRecords, ForeignFetches};
 pub(super) use find_offset::FindOffset;
@@ -89,7 +89,7 @@ pub(super) enum Content {
 impl<P: BufPool> Core<P> {
     /// Has `owner` carry out a call that completes a client's request.
     pub(super) fn ask<F: Listed>(&mut self, owner: CoreId, call: F, client: F::Client, now: Now) {
-        let slots = F::slots_mut(&mut self.pending);
+        let slots = &mut F::of_mut(&mut self.families).slots;
         let slot = slots.add(Waiting::Client(client), now.mono);
         self.dispatch_call(owner, slot, call, now);
     }
@@ -111,9 +111,8 @@ impl<P: BufPool> Core<P> {
 
     /// Carries out a call of another core, whose own slot for it is `asked`.
     fn carry_out_for<F: Listed>(&mut self, from: CoreId, asked: Slot<F>, call: F, now: Now) {
-        let slots = F::slots_mut(&mut self.pending);
+        let slots = &mut F::of_mut(&mut self.families).slots;
         let own = slots.add(Waiting::Peer(from, asked), now.mono);
-        F::begins(self, from, asked, own);
         call.carry_out(self, own, now);
     }
 
@@ -133,7 +132,8 @@ impl<P: BufPool> Core<P> {
 
     /// An answer is there: it goes to whoever waits in that slot, if anybody still does.
     pub(super) fn answered<F: Listed>(&mut self, slot: Slot<F>, reply: F::Reply, now: Now) {
-        let Some((waiting, since)) = F::slots_mut(&mut self.pending).take(slot) else {
+        let slots = &mut F::of_mut(&mut self.families).slots;
+        let Some((waiting, since)) = slots.take(slot) else {
             self.thrown_away += F::thrown_away(&reply) as u64;
             return;
         };
@@ -144,10 +144,7 @@ impl<P: BufPool> Core<P> {
         match waiting {
             Waiting::Client(client) => F::answer(self, client, reply, now),
             Waiting::Part(Part { gather, number }) => self.gathered(gather, number, reply, now),
-            Waiting::Peer(core, asked) => {
-                F::ends(self, core, asked);
-                self.send(core, Content::Answer(F::reply(asked, reply)));
-            }
+            Waiting::Peer(core, asked) => self.send(core, Content::Answer(F::reply(asked, reply))),
         }
     }
 
@@ -165,9 +162,7 @@ impl<P: BufPool> Core<P> {
                 Reply::Produced(produced) => {
                     self.answered::<AppendBatch>(Slot::new(number), Ok(produced), now);
                 }
-                Reply::Fetched(fetched) => {
-                    self.answered::<FetchRecords>(Slot::new(number), fetched, now);
-                }
+                Reply::Fetched(fetched) => self.fetched(Slot::new(number), fetched, now),
                 Reply::Offset(found) => {
                     self.answered::<FindOffset>(Slot::new(number), Ok(found), now);
                 }

@@ -7,7 +7,6 @@ use leveret_storage::types::Now;
 
 use super::Family;
 use crate::core::Core;
-use crate::core::gather::Gathered;
 use crate::core::pending::Slot;
 use crate::core::status::CoreReport;
 
@@ -18,6 +17,7 @@ pub(in crate::core) struct ReportStatus;
 impl Family for ReportStatus {
     type Reply = Box<CoreReport>;
     type Client = Infallible;
+    type Joint = ();
 
     fn work(&self) -> usize {
         4096
@@ -31,9 +31,4 @@ impl Family for ReportStatus {
     fn answer<P: BufPool>(_: &mut Core<P>, client: Infallible, _: Self::Reply, _: Now) {
         match client {}
     }
-}
-
-impl Gathered for ReportStatus {
-    type Piece = Self::Reply;
-    type Joint = ();
 }

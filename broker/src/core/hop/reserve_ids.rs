@@ -7,7 +7,6 @@ use leveret_storage::types::Now;
 
 use super::Family;
 use crate::core::Core;
-use crate::core::gather::Gathered;
 use crate::core::pending::Slot;
 use crate::core::{kafka, native};
 
@@ -25,6 +24,7 @@ pub(in crate::core) enum WantsId {
 impl Family for ReserveIds {
     type Reply = Result<ProducerIdsReserved, EngineError>;
     type Client = WantsId;
+    type Joint = ();
 
     fn work(&self) -> usize {
         4096
@@ -50,9 +50,4 @@ impl Family for ReserveIds {
     fn failed(error: EngineError) -> Option<Self::Reply> {
         Some(Err(error))
     }
-}
-
-impl Gathered for ReserveIds {
-    type Piece = Self::Reply;
-    type Joint = ();
 }

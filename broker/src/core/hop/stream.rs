@@ -3,14 +3,15 @@
 //! A call has one answer, a stream has items. Its reader opens it at the core that owns what it wants, with
 //! credit for a beginning, gives more when it has room, and closes it; its source sends items within the
 //! credit, and ends it when there will be none any more. The reader gives no number twice, so what
-//! was under way when it closed finds nothing. A new kind of streams is a file and a line in the list below.
+//! was under way when it closed finds nothing. A new kind of streams is a file and a variant of [`News`].
 
 use std::fmt;
 
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 
-use super::{Content, watch};
+use super::Content;
+use super::watch::WatchPartition;
 use crate::core::Core;
 use crate::core::pending::Of;
 
@@ -76,36 +77,19 @@ pub(in crate::core) enum Step<S: Stream> {
     Ended(S::End),
 }
 
-macro_rules! streams {
-    ($($name:ident = $stream:ty;)+) => {
-        /// What one core tells another of a stream, and which one that is.
-        #[derive(Debug)]
-        pub(in crate::core) enum News {
-            $($name(StreamNumber<$stream>, Step<$stream>),)+
-        }
-
-        impl News {
-            /// Whether the core that gets it is to carry something out.
-            pub(super) fn asks(&self) -> bool {
-                match self {
-                    $(Self::$name(_, step) => step.asks(),)+
-                }
-            }
-        }
-
-        impl<P: BufPool> Core<P> {
-            /// Another core has news of a stream.
-            pub(super) fn take_news(&mut self, from: CoreId, news: News, now: Now) {
-                match news {
-                    $(News::$name(number, step) => self.take_step(from, number, step, now),)+
-                }
-            }
-        }
-    };
+/// What one core tells another of a stream, by its kind, and which one that is.
+#[derive(Debug)]
+pub(in crate::core) enum News {
+    Watch(StreamNumber<WatchPartition>, Step<WatchPartition>),
 }
 
-streams! {
-    Watch = watch::WatchPartition;
+impl News {
+    /// Whether the core that gets it is to carry something out.
+    pub(super) fn asks(&self) -> bool {
+        match self {
+            Self::Watch(_, step) => step.asks(),
+        }
+    }
 }
 
 impl<S: Stream> Step<S> {
@@ -160,6 +144,13 @@ impl<P: BufPool> Core<P> {
         match to == self.id {
             true => self.take_step(to, number, step, now),
             false => self.send(to, Content::Stream(S::news(number, step))),
+        }
+    }
+
+    /// Another core has news of a stream.
+    pub(super) fn take_news(&mut self, from: CoreId, news: News, now: Now) {
+        match news {
+            News::Watch(number, step) => self.take_step(from, number, step, now),
         }
     }
 

@@ -8,7 +8,6 @@ use leveret_storage::types::{LogId, Now};
 
 use super::Family;
 use crate::core::Core;
-use crate::core::gather::Gathered;
 use crate::core::pending::Slot;
 
 /// Logs of the core that is asked.
@@ -18,6 +17,7 @@ pub(in crate::core) struct CountRecords(pub(in crate::core) Vec<LogId>);
 impl Family for CountRecords {
     type Reply = u64;
     type Client = Infallible;
+    type Joint = ();
 
     fn work(&self) -> usize {
         128 * self.0.len()
@@ -33,9 +33,4 @@ impl Family for CountRecords {
     fn answer<P: BufPool>(_: &mut Core<P>, client: Infallible, _: u64, _: Now) {
         match client {}
     }
-}
-
-impl Gathered for CountRecords {
-    type Piece = u64;
-    type Joint = ();
 }

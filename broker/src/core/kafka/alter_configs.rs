@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use leveret_engine::settings::ConfigSource;
 use leveret_engine::topology::{Topic, TopicChanges};
 use leveret_wire::kafka::{
-    AlterConfigsRequest, AlterConfigsResource, AlteredResource, CheckedFrame, ErrorCode, Place,
-    ResourceType, Uuid,
+    AlterConfigsRequest, AlterConfigsResource, AlteredResource, CheckedFrame, ErrorCode, Line as _,
+    Place, ResourceType, Uuid,
 };
 
 use super::api::Api;

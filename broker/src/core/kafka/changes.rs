@@ -233,7 +233,7 @@ impl<C: Change> Changing<C> {
         match wanted {
             Ok(call) if self.validate_only => {
                 cost += SETTINGS + call.work();
-                let command = Command::Topic(call.0);
+                let command = Command::Topic(call.0.into_inner());
                 if let Err(refusal) = known.topology.decide(&command, known.wall) {
                     line.fail(&refusal.into());
                 }

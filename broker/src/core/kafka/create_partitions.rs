@@ -6,9 +6,10 @@ use bytes::BytesMut;
 use leveret_engine::topology::TopicChanges;
 use leveret_wire::kafka::{
     CheckedFrame, CreatePartitionsRequest, CreatePartitionsResult, CreatePartitionsTopic,
-    ErrorCode, Place, Uuid,
+    ErrorCode, Line as _, Place, Uuid,
 };
 
+use super::api::Api;
 use super::changes::{Change, Line, Wanted};
 use super::names::{self, Name};
 use super::{Known, errors};
@@ -41,7 +42,7 @@ impl Change for CreatePartitions {
             error: line.error,
             error_message: line.message.as_deref().map(Cow::Borrowed),
         };
-        result.encode(out, version);
+        result.encode(out, CreatePartitions::KEY, version);
     }
 }
 

@@ -6,9 +6,10 @@ use bytes::BytesMut;
 use leveret_engine::topology::{TopicCommand, TopicName};
 use leveret_wire::kafka::{
     Array, CheckedFrame, CreatableTopic, CreateTopicsRequest, CreatedTopic, CreatedTopicConfig,
-    ErrorCode, Place, ReplicaAssignment, Uuid,
+    ErrorCode, Line as _, Place, ReplicaAssignment, Uuid,
 };
 
+use super::api::Api;
 use super::changes::{Change, Line, MOST_SETTINGS, Wanted};
 use super::names::{self, Name};
 use super::topics::uuid_of;
@@ -36,7 +37,9 @@ impl Change for CreateTopics {
         let topic = topic.expect("it was read before");
         let wanted = command_of(&topic, known);
         let mut line = Line::of(topic.name);
-        if let Ok(ChangeTopics(TopicCommand::Create { partitions, .. })) = &wanted {
+        if let Ok(ChangeTopics(command)) = &wanted
+            && let TopicCommand::Create { partitions, .. } = &**command
+        {
             line.partitions = i32::try_from(*partitions).unwrap_or(-1);
         }
         (line, wanted)
@@ -69,7 +72,7 @@ impl Change for CreateTopics {
                     .collect(),
             ),
         };
-        created.encode(out, version);
+        created.encode(out, CreateTopics::KEY, version);
     }
 }
 

@@ -12,8 +12,8 @@ use leveret_engine::topology::{TopicEntry, TopicId};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{
-    CheckedFrame, DeleteTopicsRequest, DeletedTopic, ErrorCode, Place, TopicRef, TopicToDelete,
-    Uuid,
+    CheckedFrame, DeleteTopicsRequest, DeletedTopic, ErrorCode, Line as _, Place, TopicRef,
+    TopicToDelete, Uuid,
 };
 
 use super::api::{Api, Incoming, Read};
@@ -146,7 +146,12 @@ impl<P: BufPool> Job<P, ChangeTopics> for Deleting {
                     error_message: message.map(Cow::Borrowed),
                 };
                 let version = self.asker.version;
-                Some(TOPIC + self.lines.line(|out| line.encode(out, version)))
+                Some(
+                    TOPIC
+                        + self
+                            .lines
+                            .line(|out| line.encode(out, DeleteTopics::KEY, version)),
+                )
             }
             Stage::Deleting => None,
             Stage::Answering(deleted) => {
@@ -158,7 +163,12 @@ impl<P: BufPool> Job<P, ChangeTopics> for Deleting {
                     error_message: line.message.map(Cow::Owned),
                 };
                 let version = self.asker.version;
-                Some(TOPIC + self.lines.line(|out| line.encode(out, version)))
+                Some(
+                    TOPIC
+                        + self
+                            .lines
+                            .line(|out| line.encode(out, DeleteTopics::KEY, version)),
+                )
             }
         }
     }

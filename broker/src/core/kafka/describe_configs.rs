@@ -10,7 +10,7 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{
     CheckedFrame, ConfigEntry, ConfigSource, ConfigSynonym, ConfigType, DescribeConfigsRequest,
-    DescribeConfigsResource, DescribedResource, ErrorCode, Place, ResourceType,
+    DescribeConfigsResource, DescribedResource, ErrorCode, Line, Place, ResourceType,
 };
 
 use super::api::{Api, Incoming, Read};
@@ -116,7 +116,13 @@ impl<P: BufPool> Job<P, AskNobody> for Configs {
         let version = self.asker.version;
         let line = described(&asked, found);
         let keys = KEY * keys.min(MOST_SETTINGS);
-        Some(RESOURCE + keys + self.lines.line(|out| line.encode(out, version)))
+        Some(
+            RESOURCE
+                + keys
+                + self
+                    .lines
+                    .line(|out| line.encode(out, DescribeConfigs::KEY, version)),
+        )
     }
 
     fn take(&mut self, _part: usize, nothing: Infallible) {

@@ -5,7 +5,7 @@ use leveret_engine::settings::ValueType;
 use leveret_engine::topology::{Topic, TopicChanges, TopicSetting};
 use leveret_wire::kafka::{
     CheckedFrame, ConfigOperation, ErrorCode, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResource, Place,
+    IncrementalAlterConfigsResource, Line as _, Place,
 };
 
 use super::Known;

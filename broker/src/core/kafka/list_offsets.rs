@@ -12,8 +12,8 @@ use leveret_engine::shard::{FoundOffset, OffsetSpec};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, LogId, Now};
 use leveret_wire::kafka::{
-    CheckedFrame, Element, ErrorCode, ListOffsetsPartition, ListOffsetsRequest,
-    ListOffsetsResponse, ListOffsetsTopic, ListedPartition, ListedTopic, Place, TopicRef,
+    CheckedFrame, Element, ErrorCode, Line, ListOffsetsPartition, ListOffsetsRequest,
+    ListOffsetsTopic, ListedPartition, ListedTopic, Place, TopicRef,
 };
 
 use super::api::{Api, Incoming, Read};
@@ -168,13 +168,17 @@ impl Listing {
                 if std::mem::replace(within, true) {
                     self.lines.part(|out| ListedTopic::encode_end(out, version));
                 }
-                let (name, count) = (topic.name, topic.partitions.len());
-                let head = |out: &mut _| ListedTopic::encode_head(out, version, name, count);
-                self.lines.line(head)
+                let head = ListedTopic {
+                    name: topic.name,
+                    partitions: topic.partitions.len(),
+                };
+                self.lines
+                    .line(|out| head.encode(out, ListOffsets::KEY, version))
             }
             Next::Partition(_) => {
                 let line = found.next().expect("each partition has a line");
-                self.lines.part(|out| line.encode(out, version))
+                self.lines
+                    .part(|out| line.encode(out, ListOffsets::KEY, version))
             }
         };
         Some(LOOKUP + len)
@@ -240,7 +244,7 @@ impl<P: BufPool> Job<P, FindOffset> for Listing {
         let asker = self.asker;
         let (version, correlation) = (asker.version, asker.correlation);
         core.kafka_respond_pieces(asker, self.lines, |out, count, len| {
-            ListOffsetsResponse::encode_around(out, version, correlation, count, len)
+            ListedTopic::encode_around(out, version, correlation, count, len)
         });
     }
 }

@@ -8,7 +8,7 @@ use leveret_engine::topology::{Topic, TopicEntry, TopicName, TopicRefusal, Topol
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 use leveret_wire::kafka::{
-    CheckedFrame, ErrorCode, MetadataBroker, MetadataPartition, MetadataRequest,
+    CheckedFrame, ErrorCode, Line, MetadataBroker, MetadataPartition, MetadataRequest,
     MetadataRequestTopic, MetadataResponse, MetadataTopic, Place, TopicRef, Uuid,
 };
 
@@ -158,7 +158,12 @@ impl<P: BufPool> Job<P, ChangeTopics> for Describing {
                     partitions: Vec::new(),
                 };
                 let version = self.asker.version;
-                Some(TOPIC + self.lines.line(|out| line.encode(out, version)))
+                Some(
+                    TOPIC
+                        + self
+                            .lines
+                            .line(|out| line.encode(out, Metadata::KEY, version)),
+                )
             }
         }
     }
@@ -223,7 +228,6 @@ impl<P: BufPool> Job<P, ChangeTopics> for Describing {
                 .collect(),
             cluster_id: core.topology.cluster().map(cluster_text).map(Cow::Owned),
             controller_id: settings.nodes().next().unwrap_or(-1),
-            topics: Vec::new(),
             error: ErrorCode::None,
         };
         let Asker {
@@ -248,7 +252,8 @@ impl Describing {
             partitions: partitions(topic, known),
         };
         let version = self.asker.version;
-        self.lines.line(|out| line.encode(out, version))
+        self.lines
+            .line(|out| line.encode(out, Metadata::KEY, version))
     }
 }
 

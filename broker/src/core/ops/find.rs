@@ -1,13 +1,12 @@
 //! Topics and partitions, for who may do something with them.
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use leveret_engine::topology::{Topic, TopicId, TopicName};
 use leveret_storage::types::{CoreId, LogId};
 use thiserror::Error;
 
-use super::{Known, Operation, Refused, Resource};
+use super::{Allowed, Known, Operation, Refused, Resource};
 use crate::core::places::Places;
 
 /// Why a topic or a partition is not had.
@@ -23,17 +22,19 @@ pub(in crate::core) enum Unfound {
 }
 
 /// A topic with which may be done what it was looked up for.
-#[derive(Clone, Debug)]
-pub(in crate::core) struct AllowedTopic(Arc<Topic>);
+pub(in crate::core) type AllowedTopic = Allowed<Arc<Topic>>;
 
-/// A partition with which may be done what its topic was looked up for: its log, and the core that owns it.
+/// A partition with which may be done what its topic was looked up for.
+pub(in crate::core) type AllowedPartition = Allowed<Place>;
+
+/// Where a partition is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::core) struct AllowedPartition {
+pub(in crate::core) struct Place {
     log: LogId,
     owner: CoreId,
 }
 
-impl AllowedPartition {
+impl Place {
     /// Which log it is.
     pub(in crate::core) fn log(self) -> LogId {
         self.log
@@ -42,14 +43,6 @@ impl AllowedPartition {
     /// Who carries out what concerns it.
     pub(in crate::core) fn owner(self) -> CoreId {
         self.owner
-    }
-}
-
-impl Deref for AllowedTopic {
-    type Target = Arc<Topic>;
-
-    fn deref(&self) -> &Arc<Topic> {
-        &self.0
     }
 }
 
@@ -65,7 +58,7 @@ impl Known<'_> {
     ) -> Result<AllowedTopic, Unfound> {
         self.authorize(operation, Resource::Topic(name))?;
         let topic = self.topology.topic_named(name);
-        topic.cloned().map(AllowedTopic).ok_or(Unfound::NoTopic)
+        topic.cloned().map(Allowed).ok_or(Unfound::NoTopic)
     }
 
     /// The topic of that id, to do that with it.
@@ -77,7 +70,7 @@ impl Known<'_> {
         id: TopicId,
         operation: Operation,
     ) -> Result<AllowedTopic, Unfound> {
-        self.allowed(id, operation).cloned().map(AllowedTopic)
+        self.allowed(id, operation).cloned().map(Allowed)
     }
 
     /// A partition of the topic of that id, to do that with it.
@@ -113,7 +106,7 @@ impl Known<'_> {
         let topic = self.topology.topics_after(last.as_ref()).next()?;
         *last = Some(topic.name.clone());
         let allowed = self.authorize(Operation::Describe, Resource::Topic(topic.name.as_str()));
-        Some(allowed.map(|()| AllowedTopic(Arc::clone(topic))))
+        Some(allowed.map(|()| Allowed(Arc::clone(topic))))
     }
 
     fn allowed(&self, id: TopicId, operation: Operation) -> Result<&Arc<Topic>, Unfound> {
@@ -124,6 +117,6 @@ impl Known<'_> {
 
     fn place_in(&self, topic: &Topic, index: u32) -> Option<AllowedPartition> {
         let (log, owner) = self.topology.place(topic, index)?;
-        Some(AllowedPartition { log, owner })
+        Some(Allowed(Place { log, owner }))
     }
 }

@@ -1,15 +1,15 @@
-//! Append records, and read them.
+//! Append records, read them, and look their offsets up.
 
 use bytes::BytesMut;
-use leveret_engine::shard::FetchPartition;
+use leveret_engine::shard::{FetchPartition, OffsetSpec};
 use leveret_storage::io::BufPool;
 use leveret_storage::mutation::Mutation;
-use leveret_storage::types::{Level, Now, Offset};
+use leveret_storage::types::{CoreId, Level, Now, Offset};
 
 use super::AllowedPartition;
 use crate::core::Core;
 use crate::core::boundary::ConnId;
-use crate::core::hop::{AppendBatch, Producer, Produces};
+use crate::core::hop::{AppendBatch, FindOffset, Producer, Produces};
 use crate::core::spread::{Bounds, Spread};
 
 /// Longest that a fetch may ask to wait, milliseconds.
@@ -29,8 +29,11 @@ pub(in crate::core) struct FetchBounds {
 impl AllowedPartition {
     /// What is to be carried out where the partition is, to append a batch.
     pub(in crate::core) fn append(self, batch: BytesMut, level: Level) -> AppendBatch {
-        let log = self.log();
-        AppendBatch { log, batch, level }
+        AppendBatch {
+            partition: self,
+            batch,
+            level,
+        }
     }
 
     /// What is to be read of the partition, from that offset on and no more than so many bytes.
@@ -40,6 +43,12 @@ impl AllowedPartition {
             offset,
             max_bytes,
         }
+    }
+
+    /// What is to be asked of whom, to find an offset of the partition.
+    pub(in crate::core) fn find_offset(self, spec: OffsetSpec) -> (CoreId, FindOffset) {
+        let partition = self;
+        (self.owner(), FindOffset { partition, spec })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use leveret_engine::topology::{TopicChanges, TopicCommand, TopicName};
 
-use super::{AllowedTopic, Known, Operation, Refused, Resource, Unfound};
+use super::{Allowed, AllowedTopic, Known, Operation, Refused, Resource, Unfound};
 use crate::core::hop::ChangeTopics;
 
 impl Known<'_> {
@@ -17,11 +17,11 @@ impl Known<'_> {
         config: Vec<(String, String)>,
     ) -> Result<ChangeTopics, Refused> {
         self.authorize(Operation::Create, Resource::Topic(name.as_str()))?;
-        Ok(ChangeTopics(TopicCommand::Create {
+        Ok(ChangeTopics(Allowed(TopicCommand::Create {
             name,
             partitions,
             config,
-        }))
+        })))
     }
 
     /// What changes the topic of that name. For settings and for partitions there are rights of their own.
@@ -42,13 +42,13 @@ impl Known<'_> {
             false => Operation::Alter,
         };
         let id = self.topic_named(name, operation)?.id;
-        Ok(ChangeTopics(TopicCommand::Alter { id, changes }))
+        Ok(ChangeTopics(Allowed(TopicCommand::Alter { id, changes })))
     }
 }
 
 impl AllowedTopic {
     /// What deletes the topic, which was looked up for that.
     pub(in crate::core) fn delete(&self) -> ChangeTopics {
-        ChangeTopics(TopicCommand::Delete { id: self.id })
+        ChangeTopics(Allowed(TopicCommand::Delete { id: self.id }))
     }
 }

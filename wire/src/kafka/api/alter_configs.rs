@@ -1,11 +1,8 @@
 //! AlterConfigs (33): replaces all settings of a topic.
 
-use bytes::BytesMut;
-
 use super::describe_configs::ResourceType;
 use crate::kafka::{
-    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Reader, Response, Text,
-    VersionRange, Writer,
+    ApiRequest, Array, DecodeError, Element, ErrorCode, Line, Reader, Text, VersionRange, Writer,
 };
 
 /// Whose settings are to be replaced.
@@ -25,12 +22,12 @@ pub struct AlterConfigsResource<'a> {
     /// Its name.
     pub name: &'a str,
     /// The settings that it shall have; all others fall back to their defaults.
-    pub configs: Array<'a, AlterableConfig<'a>>,
+    pub configs: Array<'a, ConfigValue<'a>>,
 }
 
-/// A setting.
+/// A setting and its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AlterableConfig<'a> {
+pub struct ConfigValue<'a> {
     /// Its name.
     pub name: &'a str,
     /// Its value; `None` for null.
@@ -66,7 +63,7 @@ impl<'a> Element<'a> for AlterConfigsResource<'a> {
     }
 }
 
-impl<'a> Element<'a> for AlterableConfig<'a> {
+impl<'a> Element<'a> for ConfigValue<'a> {
     const MIN_LEN: usize = 3;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
@@ -77,15 +74,6 @@ impl<'a> Element<'a> for AlterableConfig<'a> {
         reader.skip_tags()?;
         Ok(config)
     }
-}
-
-/// What became of it.
-#[derive(Clone, Debug)]
-pub struct AlterConfigsResponse<'a> {
-    /// How long the client shall be quiet, milliseconds.
-    pub throttle_time_ms: i32,
-    /// By topic or broker.
-    pub resources: Vec<AlteredResource<'a>>,
 }
 
 /// What became of the settings of one topic or broker.
@@ -101,32 +89,12 @@ pub struct AlteredResource<'a> {
     pub name: Text<'a>,
 }
 
-impl Response for AlterConfigsResponse<'_> {
-    const API: ApiKey = ApiKey::AlterConfigs;
-
+impl Line for AlteredResource<'_> {
     fn write(&self, w: &mut Writer<'_>) {
-        w.i32(self.throttle_time_ms);
-        w.array(&self.resources, altered);
+        w.error(self.error);
+        w.nullable_string(self.error_message.as_deref());
+        w.i8(self.resource_type.0);
+        w.string(&self.name);
         w.no_tags();
     }
-}
-
-impl AlteredResource<'_> {
-    /// Appends it to `out` as it stands in a response of this version of AlterConfigs or
-    /// IncrementalAlterConfigs, for one that is put together in pieces; see
-    /// [`encode_around`](crate::kafka::encode_around).
-    ///
-    /// # Panics
-    /// If the version is not one of the API's.
-    pub fn encode(&self, out: &mut BytesMut, api: ApiKey, version: i16) {
-        altered(&mut Writer::fields(out, api, version), self);
-    }
-}
-
-pub(super) fn altered(w: &mut Writer<'_>, resource: &AlteredResource<'_>) {
-    w.error(resource.error);
-    w.nullable_string(resource.error_message.as_deref());
-    w.i8(resource.resource_type.0);
-    w.string(&resource.name);
-    w.no_tags();
 }

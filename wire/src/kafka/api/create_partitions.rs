@@ -1,10 +1,7 @@
 //! CreatePartitions (37): adds partitions to topics.
 
-use bytes::BytesMut;
-
 use crate::kafka::{
-    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Reader, Response, Text,
-    VersionRange, Writer,
+    ApiRequest, Array, DecodeError, Element, ErrorCode, Line, Reader, Text, VersionRange, Writer,
 };
 
 /// Which topics are to get more partitions.
@@ -78,15 +75,6 @@ impl<'a> Element<'a> for CreatePartitionsAssignment<'a> {
     }
 }
 
-/// What became of it.
-#[derive(Clone, Debug)]
-pub struct CreatePartitionsResponse<'a> {
-    /// How long the client shall be quiet, milliseconds.
-    pub throttle_time_ms: i32,
-    /// One for each topic of the request.
-    pub results: Vec<CreatePartitionsResult<'a>>,
-}
-
 /// What became of one topic.
 #[derive(Clone, Debug)]
 pub struct CreatePartitionsResult<'a> {
@@ -98,33 +86,11 @@ pub struct CreatePartitionsResult<'a> {
     pub error_message: Option<Text<'a>>,
 }
 
-impl Response for CreatePartitionsResponse<'_> {
-    const API: ApiKey = ApiKey::CreatePartitions;
-
+impl Line for CreatePartitionsResult<'_> {
     fn write(&self, w: &mut Writer<'_>) {
-        w.i32(self.throttle_time_ms);
-        w.array(&self.results, result);
+        w.string(&self.name);
+        w.error(self.error);
+        w.nullable_string(self.error_message.as_deref());
         w.no_tags();
     }
-}
-
-impl CreatePartitionsResult<'_> {
-    /// Appends it to `out` as it stands in a response of this version, for one that is put together in
-    /// pieces; see [`encode_around`](crate::kafka::encode_around).
-    ///
-    /// # Panics
-    /// If the version is not one of CreatePartitions'.
-    pub fn encode(&self, out: &mut BytesMut, version: i16) {
-        result(
-            &mut Writer::fields(out, ApiKey::CreatePartitions, version),
-            self,
-        );
-    }
-}
-
-fn result(w: &mut Writer<'_>, result: &CreatePartitionsResult<'_>) {
-    w.string(&result.name);
-    w.error(result.error);
-    w.nullable_string(result.error_message.as_deref());
-    w.no_tags();
 }

@@ -1,10 +1,9 @@
 //! CreateTopics (19): creates topics.
 
-use bytes::BytesMut;
-
+use super::alter_configs::ConfigValue;
 use crate::kafka::{
-    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Uuid,
-    VersionRange, Writer,
+    ApiRequest, Array, DecodeError, Element, ErrorCode, Line, Reader, Text, Uuid, VersionRange,
+    Writer,
 };
 
 /// Which topics are to be created.
@@ -31,7 +30,7 @@ pub struct CreatableTopic<'a> {
     /// Which brokers are to have which partition; empty: as the broker likes.
     pub assignments: Array<'a, ReplicaAssignment<'a>>,
     /// Its settings, where they differ from the broker's defaults.
-    pub configs: Array<'a, CreatableConfig<'a>>,
+    pub configs: Array<'a, ConfigValue<'a>>,
 }
 
 /// Which brokers are to have a partition.
@@ -41,15 +40,6 @@ pub struct ReplicaAssignment<'a> {
     pub partition: i32,
     /// The brokers.
     pub broker_ids: Array<'a, i32>,
-}
-
-/// A setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CreatableConfig<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Its value; `None` for null.
-    pub value: Option<&'a str>,
 }
 
 impl<'a> ApiRequest<'a> for CreateTopicsRequest<'a> {
@@ -97,28 +87,6 @@ impl<'a> Element<'a> for ReplicaAssignment<'a> {
     }
 }
 
-impl<'a> Element<'a> for CreatableConfig<'a> {
-    const MIN_LEN: usize = 3;
-
-    fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let config = Self {
-            name: reader.string()?,
-            value: reader.nullable_string()?,
-        };
-        reader.skip_tags()?;
-        Ok(config)
-    }
-}
-
-/// What became of it.
-#[derive(Clone, Debug)]
-pub struct CreateTopicsResponse<'a> {
-    /// How long the client shall be quiet, milliseconds.
-    pub throttle_time_ms: i32,
-    /// By topic.
-    pub topics: Vec<CreatedTopic<'a>>,
-}
-
 /// What became of one topic.
 #[derive(Clone, Debug)]
 pub struct CreatedTopic<'a> {
@@ -153,46 +121,24 @@ pub struct CreatedTopicConfig<'a> {
     pub is_sensitive: bool,
 }
 
-impl Response for CreateTopicsResponse<'_> {
-    const API: ApiKey = ApiKey::CreateTopics;
-
+impl Line for CreatedTopic<'_> {
     fn write(&self, w: &mut Writer<'_>) {
-        w.i32(self.throttle_time_ms);
-        w.array(&self.topics, topic);
+        w.string(&self.name);
+        if w.version() >= 7 {
+            w.uuid(self.id);
+        }
+        w.error(self.error);
+        w.nullable_string(self.error_message.as_deref());
+        if w.version() >= 5 {
+            w.i32(self.num_partitions);
+            w.i16(self.replication_factor);
+            match &self.configs {
+                Some(configs) => w.array(configs, config),
+                None => w.null_array(),
+            }
+        }
         w.no_tags();
     }
-}
-
-impl CreatedTopic<'_> {
-    /// Appends it to `out` as it stands in a response of this version, for one that is put together in
-    /// pieces; see [`encode_around`](crate::kafka::encode_around).
-    ///
-    /// # Panics
-    /// If the version is not one of CreateTopics'.
-    pub fn encode(&self, out: &mut BytesMut, version: i16) {
-        topic(
-            &mut Writer::fields(out, ApiKey::CreateTopics, version),
-            self,
-        );
-    }
-}
-
-fn topic(w: &mut Writer<'_>, topic: &CreatedTopic<'_>) {
-    w.string(&topic.name);
-    if w.version() >= 7 {
-        w.uuid(topic.id);
-    }
-    w.error(topic.error);
-    w.nullable_string(topic.error_message.as_deref());
-    if w.version() >= 5 {
-        w.i32(topic.num_partitions);
-        w.i16(topic.replication_factor);
-        match &topic.configs {
-            Some(configs) => w.array(configs, config),
-            None => w.null_array(),
-        }
-    }
-    w.no_tags();
 }
 
 fn config(w: &mut Writer<'_>, config: &CreatedTopicConfig<'_>) {

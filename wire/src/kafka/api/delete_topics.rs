@@ -1,10 +1,8 @@
 //! DeleteTopics (20): deletes topics and their records.
 
-use bytes::BytesMut;
-
 use crate::kafka::{
-    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Uuid,
-    VersionRange, Writer,
+    ApiRequest, Array, DecodeError, Element, ErrorCode, Line, Reader, Text, Uuid, VersionRange,
+    Writer,
 };
 
 /// Which topics are to be deleted.
@@ -60,15 +58,6 @@ impl<'a> Element<'a> for TopicToDelete<'a> {
     }
 }
 
-/// What became of it.
-#[derive(Clone, Debug)]
-pub struct DeleteTopicsResponse<'a> {
-    /// How long the client shall be quiet, milliseconds.
-    pub throttle_time_ms: i32,
-    /// By topic.
-    pub topics: Vec<DeletedTopic<'a>>,
-}
-
 /// What became of one topic.
 #[derive(Clone, Debug)]
 pub struct DeletedTopic<'a> {
@@ -83,42 +72,20 @@ pub struct DeletedTopic<'a> {
     pub error_message: Option<Text<'a>>,
 }
 
-impl Response for DeleteTopicsResponse<'_> {
-    const API: ApiKey = ApiKey::DeleteTopics;
-
+impl Line for DeletedTopic<'_> {
     fn write(&self, w: &mut Writer<'_>) {
-        w.i32(self.throttle_time_ms);
-        w.array(&self.topics, topic);
+        let version = w.version();
+        match self.name.as_deref() {
+            None if version >= 6 => w.nullable_string(None),
+            name => w.string(name.unwrap_or_default()),
+        }
+        if version >= 6 {
+            w.uuid(self.id);
+        }
+        w.error(self.error);
+        if version >= 5 {
+            w.nullable_string(self.error_message.as_deref());
+        }
         w.no_tags();
     }
-}
-
-impl DeletedTopic<'_> {
-    /// Appends it to `out` as it stands in a response of this version, for a response that is put
-    /// together in pieces; see [`encode_around`](crate::kafka::encode_around).
-    ///
-    /// # Panics
-    /// If the version is not one of DeleteTopics'.
-    pub fn encode(&self, out: &mut BytesMut, version: i16) {
-        topic(
-            &mut Writer::fields(out, ApiKey::DeleteTopics, version),
-            self,
-        );
-    }
-}
-
-fn topic(w: &mut Writer<'_>, topic: &DeletedTopic<'_>) {
-    let version = w.version();
-    match topic.name.as_deref() {
-        None if version >= 6 => w.nullable_string(None),
-        name => w.string(name.unwrap_or_default()),
-    }
-    if version >= 6 {
-        w.uuid(topic.id);
-    }
-    w.error(topic.error);
-    if version >= 5 {
-        w.nullable_string(topic.error_message.as_deref());
-    }
-    w.no_tags();
 }

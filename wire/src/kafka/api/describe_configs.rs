@@ -1,10 +1,7 @@
 //! DescribeConfigs (32): settings of topics and brokers.
 
-use bytes::BytesMut;
-
 use crate::kafka::{
-    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Reader, Response, Text,
-    VersionRange, Writer,
+    ApiRequest, Array, DecodeError, Element, ErrorCode, Line, Reader, Text, VersionRange, Writer,
 };
 
 /// What has settings. Other numbers than these stand for things that only Kafka has.
@@ -68,15 +65,6 @@ impl<'a> Element<'a> for DescribeConfigsResource<'a> {
         reader.skip_tags()?;
         Ok(resource)
     }
-}
-
-/// The settings.
-#[derive(Clone, Debug)]
-pub struct DescribeConfigsResponse<'a> {
-    /// How long the client shall be quiet, milliseconds.
-    pub throttle_time_ms: i32,
-    /// By topic or broker.
-    pub results: Vec<DescribedResource<'a>>,
 }
 
 /// The settings of one topic or broker.
@@ -166,37 +154,15 @@ pub enum ConfigType {
     Password = 9,
 }
 
-impl Response for DescribeConfigsResponse<'_> {
-    const API: ApiKey = ApiKey::DescribeConfigs;
-
+impl Line for DescribedResource<'_> {
     fn write(&self, w: &mut Writer<'_>) {
-        w.i32(self.throttle_time_ms);
-        w.array(&self.results, resource);
+        w.error(self.error);
+        w.nullable_string(self.error_message.as_deref());
+        w.i8(self.resource_type.0);
+        w.string(&self.name);
+        w.array(&self.configs, entry);
         w.no_tags();
     }
-}
-
-impl DescribedResource<'_> {
-    /// Appends it to `out` as it stands in a response of this version, for a response that is put
-    /// together in pieces; see [`encode_around`](crate::kafka::encode_around).
-    ///
-    /// # Panics
-    /// If the version is not one of DescribeConfigs'.
-    pub fn encode(&self, out: &mut BytesMut, version: i16) {
-        resource(
-            &mut Writer::fields(out, ApiKey::DescribeConfigs, version),
-            self,
-        );
-    }
-}
-
-fn resource(w: &mut Writer<'_>, result: &DescribedResource<'_>) {
-    w.error(result.error);
-    w.nullable_string(result.error_message.as_deref());
-    w.i8(result.resource_type.0);
-    w.string(&result.name);
-    w.array(&result.configs, entry);
-    w.no_tags();
 }
 
 fn entry(w: &mut Writer<'_>, entry: &ConfigEntry<'_>) {

@@ -1,10 +1,7 @@
-//! IncrementalAlterConfigs (44): changes single settings of a topic.
+//! IncrementalAlterConfigs (44): changes single settings of a topic. Its response is that of AlterConfigs.
 
-use super::alter_configs::{AlteredResource, altered};
 use super::describe_configs::ResourceType;
-use crate::kafka::{
-    ApiKey, ApiRequest, Array, DecodeError, Element, Reader, Response, VersionRange, Writer,
-};
+use crate::kafka::{ApiRequest, Array, DecodeError, Element, Reader, VersionRange};
 
 /// Whose settings are to be changed.
 #[derive(Clone, Copy, Debug)]
@@ -104,24 +101,5 @@ impl<'a> Element<'a> for IncrementalConfig<'a> {
         };
         reader.skip_tags()?;
         Ok(config)
-    }
-}
-
-/// What became of it.
-#[derive(Clone, Debug)]
-pub struct IncrementalAlterConfigsResponse<'a> {
-    /// How long the client shall be quiet, milliseconds.
-    pub throttle_time_ms: i32,
-    /// By topic or broker.
-    pub resources: Vec<AlteredResource<'a>>,
-}
-
-impl Response for IncrementalAlterConfigsResponse<'_> {
-    const API: ApiKey = ApiKey::IncrementalAlterConfigs;
-
-    fn write(&self, w: &mut Writer<'_>) {
-        w.i32(self.throttle_time_ms);
-        w.array(&self.resources, altered);
-        w.no_tags();
     }
 }

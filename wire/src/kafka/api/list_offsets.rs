@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use crate::kafka::{
-    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Isolation, Reader, Response, Text,
+    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Isolation, Line, Reader,
     VersionRange, Writer,
 };
 
@@ -107,22 +107,13 @@ impl<'a> Element<'a> for ListOffsetsPartition {
     }
 }
 
-/// What was found.
-#[derive(Clone, Debug)]
-pub struct ListOffsetsResponse<'a> {
-    /// How long the client shall be quiet, milliseconds. From version 2.
-    pub throttle_time_ms: i32,
-    /// By topic.
-    pub topics: Vec<ListedTopic<'a>>,
-}
-
-/// What was found in one topic.
-#[derive(Clone, Debug)]
+/// What stands in front of what was found in the partitions of one topic.
+#[derive(Clone, Copy, Debug)]
 pub struct ListedTopic<'a> {
     /// Its name.
-    pub name: Text<'a>,
-    /// By partition.
-    pub partitions: Vec<ListedPartition>,
+    pub name: &'a str,
+    /// How many partitions follow, and then [`ListedTopic::encode_end`].
+    pub partitions: usize,
 }
 
 /// What was found in one partition.
@@ -140,23 +131,7 @@ pub struct ListedPartition {
     pub leader_epoch: i32,
 }
 
-impl Response for ListOffsetsResponse<'_> {
-    const API: ApiKey = ApiKey::ListOffsets;
-
-    fn write(&self, w: &mut Writer<'_>) {
-        if w.version() >= 2 {
-            w.i32(self.throttle_time_ms);
-        }
-        w.array(&self.topics, |w, topic| {
-            w.string(&topic.name);
-            w.array(&topic.partitions, partition);
-            w.no_tags();
-        });
-        w.no_tags();
-    }
-}
-
-impl ListOffsetsResponse<'_> {
+impl ListedTopic<'_> {
     /// Appends to `out` a response frame without its topics, of which `count` are encoded already and
     /// take `len` bytes. Returns how many bytes in front of the end of `out` they belong.
     ///
@@ -176,21 +151,8 @@ impl ListOffsetsResponse<'_> {
         w.array_len(count);
         w.finish_around(len, |w| w.no_tags())
     }
-}
 
-impl ListedTopic<'_> {
-    /// Appends to `out` what stands in front of a topic's partitions in a response of this version, for
-    /// one that is put together in pieces; see [`ListOffsetsResponse::encode_around`].
-    ///
-    /// # Panics
-    /// If the version is not one of ListOffsets'.
-    pub fn encode_head(out: &mut BytesMut, version: i16, name: &str, partitions: usize) {
-        let mut w = Writer::fields(out, ApiKey::ListOffsets, version);
-        w.string(name);
-        w.array_len(partitions);
-    }
-
-    /// Appends what stands behind them.
+    /// Appends what stands behind a topic's partitions.
     ///
     /// # Panics
     /// If the version is not one of ListOffsets'.
@@ -199,23 +161,22 @@ impl ListedTopic<'_> {
     }
 }
 
-impl ListedPartition {
-    /// Appends it to `out` as it stands in a response of this version.
-    ///
-    /// # Panics
-    /// If the version is not one of ListOffsets'.
-    pub fn encode(&self, out: &mut BytesMut, version: i16) {
-        partition(&mut Writer::fields(out, ApiKey::ListOffsets, version), self);
+impl Line for ListedTopic<'_> {
+    fn write(&self, w: &mut Writer<'_>) {
+        w.string(self.name);
+        w.array_len(self.partitions);
     }
 }
 
-fn partition(w: &mut Writer<'_>, partition: &ListedPartition) {
-    w.i32(partition.index);
-    w.error(partition.error);
-    w.i64(partition.timestamp);
-    w.i64(partition.offset);
-    if w.version() >= 4 {
-        w.i32(partition.leader_epoch);
+impl Line for ListedPartition {
+    fn write(&self, w: &mut Writer<'_>) {
+        w.i32(self.index);
+        w.error(self.error);
+        w.i64(self.timestamp);
+        w.i64(self.offset);
+        if w.version() >= 4 {
+            w.i32(self.leader_epoch);
+        }
+        w.no_tags();
     }
-    w.no_tags();
 }

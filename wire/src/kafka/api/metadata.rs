@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use crate::kafka::{
-    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Reader, Response, Text, Uuid,
+    ApiKey, ApiRequest, Array, DecodeError, Element, ErrorCode, Line, Reader, Text, Uuid,
     VersionRange, Writer,
 };
 
@@ -74,7 +74,7 @@ impl<'a> Element<'a> for MetadataRequestTopic<'a> {
     }
 }
 
-/// Which brokers and topics there are.
+/// Which brokers there are; topics stand within, an error for each that is not there.
 #[derive(Clone, Debug)]
 pub struct MetadataResponse<'a> {
     /// How long the client shall be quiet, milliseconds. From version 3.
@@ -85,8 +85,6 @@ pub struct MetadataResponse<'a> {
     pub cluster_id: Option<Text<'a>>,
     /// The broker that takes administrative requests. From version 1.
     pub controller_id: i32,
-    /// The topics, with an error for each that is not there.
-    pub topics: Vec<MetadataTopic<'a>>,
     /// Whether the request failed as a whole. From version 13.
     pub error: ErrorCode,
 }
@@ -137,18 +135,6 @@ pub struct MetadataPartition<'a> {
     pub in_sync_replicas: &'a [i32],
     /// Those of them that cannot serve it. From version 5.
     pub offline_replicas: &'a [i32],
-}
-
-impl Response for MetadataResponse<'_> {
-    const API: ApiKey = ApiKey::Metadata;
-
-    fn write(&self, w: &mut Writer<'_>) {
-        self.head(w, self.topics.len());
-        for one in &self.topics {
-            topic(w, one);
-        }
-        self.tail(w);
-    }
 }
 
 impl MetadataResponse<'_> {
@@ -207,35 +193,26 @@ impl MetadataResponse<'_> {
     }
 }
 
-impl MetadataTopic<'_> {
-    /// Appends it to `out` as it stands in a response of this version, for a response that is put
-    /// together in pieces; see [`MetadataResponse::encode_around`].
-    ///
-    /// # Panics
-    /// If the version is not one of Metadata's.
-    pub fn encode(&self, out: &mut BytesMut, version: i16) {
-        topic(&mut Writer::fields(out, ApiKey::Metadata, version), self);
+impl Line for MetadataTopic<'_> {
+    fn write(&self, w: &mut Writer<'_>) {
+        let version = w.version();
+        w.error(self.error);
+        match self.name.as_deref() {
+            None if version >= 12 => w.nullable_string(None),
+            name => w.string(name.unwrap_or_default()),
+        }
+        if version >= 10 {
+            w.uuid(self.id);
+        }
+        if version >= 1 {
+            w.bool(self.is_internal);
+        }
+        w.array(&self.partitions, partition);
+        if version >= 8 {
+            w.i32(NO_OPERATIONS);
+        }
+        w.no_tags();
     }
-}
-
-fn topic(w: &mut Writer<'_>, topic: &MetadataTopic<'_>) {
-    let version = w.version();
-    w.error(topic.error);
-    match topic.name.as_deref() {
-        None if version >= 12 => w.nullable_string(None),
-        name => w.string(name.unwrap_or_default()),
-    }
-    if version >= 10 {
-        w.uuid(topic.id);
-    }
-    if version >= 1 {
-        w.bool(topic.is_internal);
-    }
-    w.array(&topic.partitions, partition);
-    if version >= 8 {
-        w.i32(NO_OPERATIONS);
-    }
-    w.no_tags();
 }
 
 fn partition(w: &mut Writer<'_>, partition: &MetadataPartition<'_>) {

@@ -1,12 +1,11 @@
-use bytes::BytesMut;
 use kafka_protocol::messages::{
     alter_configs_request as replace, alter_configs_response as replaced,
     incremental_alter_configs_request as change, incremental_alter_configs_response as changed,
 };
-use leveret_wire::kafka::{self, ApiKey, ConfigOperation, Request, ResourceType, encode_response};
+use leveret_wire::kafka::{self, ApiKey, ConfigOperation, Request, ResourceType};
 
-use super::{maybe_text, str_bytes, text};
-use crate::harness::{Api, CORRELATION};
+use super::{maybe_text, of_lines, str_bytes, text};
+use crate::harness::Api;
 use crate::source::{Source, error_code};
 
 pub(crate) struct AlterConfigs;
@@ -41,7 +40,7 @@ impl Api for AlterConfigs {
         let Request::AlterConfigs(ours) = ours else {
             panic!("{ours:?}")
         };
-        let config = |config: kafka::AlterableConfig<'_>| {
+        let config = |config: kafka::ConfigValue<'_>| {
             replace::AlterableConfig::default()
                 .with_name(str_bytes(config.name))
                 .with_value(config.value.map(str_bytes))
@@ -65,9 +64,7 @@ impl Api for AlterConfigs {
                 .with_resource_type(s.within(0, 8))
                 .with_resource_name(s.text())
         };
-        replaced::AlterConfigsResponse::default()
-            .with_throttle_time_ms(s.i32())
-            .with_responses(s.list(resource))
+        replaced::AlterConfigsResponse::default().with_responses(s.list(resource))
     }
 
     fn write(theirs: &Self::Response, version: i16) -> Vec<u8> {
@@ -77,13 +74,7 @@ impl Api for AlterConfigs {
             resource_type: ResourceType(r.resource_type),
             name: text(&r.resource_name),
         });
-        let ours = kafka::AlterConfigsResponse {
-            throttle_time_ms: theirs.throttle_time_ms,
-            resources: resources.collect(),
-        };
-        let mut out = BytesMut::new();
-        encode_response(&mut out, version, CORRELATION, &ours);
-        out.to_vec()
+        of_lines(Self::KEY, version, resources)
     }
 }
 
@@ -152,9 +143,7 @@ impl Api for IncrementalAlterConfigs {
                 .with_resource_type(s.within(0, 8))
                 .with_resource_name(s.text())
         };
-        changed::IncrementalAlterConfigsResponse::default()
-            .with_throttle_time_ms(s.i32())
-            .with_responses(s.list(resource))
+        changed::IncrementalAlterConfigsResponse::default().with_responses(s.list(resource))
     }
 
     fn write(theirs: &Self::Response, version: i16) -> Vec<u8> {
@@ -164,12 +153,6 @@ impl Api for IncrementalAlterConfigs {
             resource_type: ResourceType(r.resource_type),
             name: text(&r.resource_name),
         });
-        let ours = kafka::IncrementalAlterConfigsResponse {
-            throttle_time_ms: theirs.throttle_time_ms,
-            resources: resources.collect(),
-        };
-        let mut out = BytesMut::new();
-        encode_response(&mut out, version, CORRELATION, &ours);
-        out.to_vec()
+        of_lines(Self::KEY, version, resources)
     }
 }

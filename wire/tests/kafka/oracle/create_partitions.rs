@@ -1,4 +1,3 @@
-use bytes::BytesMut;
 use kafka_protocol::messages::create_partitions_request::{
     CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsTopic,
 };
@@ -6,10 +5,10 @@ use kafka_protocol::messages::create_partitions_response::{
     CreatePartitionsResponse, CreatePartitionsTopicResult,
 };
 use kafka_protocol::messages::{BrokerId, TopicName};
-use leveret_wire::kafka::{self, ApiKey, Request, encode_response};
+use leveret_wire::kafka::{self, ApiKey, Request};
 
-use super::{maybe_text, str_bytes, text};
-use crate::harness::{Api, CORRELATION};
+use super::{maybe_text, of_lines, str_bytes, text};
+use crate::harness::Api;
 use crate::source::{Source, error_code};
 
 pub(crate) struct CreatePartitions;
@@ -68,9 +67,7 @@ impl Api for CreatePartitions {
                 .with_error_code(s.error())
                 .with_error_message(s.maybe(Source::text))
         };
-        CreatePartitionsResponse::default()
-            .with_throttle_time_ms(s.i32())
-            .with_results(s.list(result))
+        CreatePartitionsResponse::default().with_results(s.list(result))
     }
 
     fn write(theirs: &CreatePartitionsResponse, version: i16) -> Vec<u8> {
@@ -79,12 +76,6 @@ impl Api for CreatePartitions {
             error: error_code(result.error_code),
             error_message: maybe_text(&result.error_message).map(|t| t.into_owned().into()),
         };
-        let ours = kafka::CreatePartitionsResponse {
-            throttle_time_ms: theirs.throttle_time_ms,
-            results: theirs.results.iter().map(result).collect(),
-        };
-        let mut out = BytesMut::new();
-        encode_response(&mut out, version, CORRELATION, &ours);
-        out.to_vec()
+        of_lines(Self::KEY, version, theirs.results.iter().map(result))
     }
 }

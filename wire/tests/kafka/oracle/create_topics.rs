@@ -1,4 +1,3 @@
-use bytes::BytesMut;
 use kafka_protocol::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
@@ -6,11 +5,11 @@ use kafka_protocol::messages::create_topics_response::{
     CreatableTopicConfigs, CreatableTopicResult, CreateTopicsResponse,
 };
 use kafka_protocol::messages::{BrokerId, TopicName};
-use leveret_wire::kafka::{self, ApiKey, Request, encode_response};
+use leveret_wire::kafka::{self, ApiKey, Request};
 
 use super::describe_configs::source;
-use super::{maybe_text, str_bytes, text};
-use crate::harness::{Api, CORRELATION};
+use super::{maybe_text, of_lines, str_bytes, text};
+use crate::harness::Api;
 use crate::source::{Source, error_code};
 
 pub(crate) struct CreateTopics;
@@ -57,7 +56,7 @@ impl Api for CreateTopics {
                 .with_partition_index(assignment.partition)
                 .with_broker_ids(assignment.broker_ids.iter().map(BrokerId).collect())
         };
-        let config = |config: kafka::CreatableConfig<'_>| {
+        let config = |config: kafka::ConfigValue<'_>| {
             CreatableTopicConfig::default()
                 .with_name(str_bytes(config.name))
                 .with_value(config.value.map(str_bytes))
@@ -77,7 +76,7 @@ impl Api for CreateTopics {
     }
 
     fn response(s: &mut Source<'_>, version: i16) -> CreateTopicsResponse {
-        let mut response = CreateTopicsResponse::default().with_throttle_time_ms(s.i32());
+        let mut response = CreateTopicsResponse::default();
         response.topics = s.list(|s| {
             let mut topic = CreatableTopicResult::default()
                 .with_name(s.topic())
@@ -116,13 +115,7 @@ impl Api for CreateTopics {
                 .as_ref()
                 .map(|configs| configs.iter().map(config).collect()),
         });
-        let ours = kafka::CreateTopicsResponse {
-            throttle_time_ms: theirs.throttle_time_ms,
-            topics: topics.collect(),
-        };
-        let mut out = BytesMut::new();
-        encode_response(&mut out, version, CORRELATION, &ours);
-        out.to_vec()
+        of_lines(Self::KEY, version, topics)
     }
 }
 

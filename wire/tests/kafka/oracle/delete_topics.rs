@@ -1,14 +1,13 @@
-use bytes::BytesMut;
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use kafka_protocol::messages::delete_topics_response::{
     DeletableTopicResult, DeleteTopicsResponse,
 };
-use leveret_wire::kafka::{self, ApiKey, Request, encode_response};
+use leveret_wire::kafka::{self, ApiKey, Request};
 use uuid::Uuid;
 
-use super::{maybe_text, str_bytes, text};
-use crate::harness::{Api, CORRELATION};
+use super::{maybe_text, of_lines, str_bytes, text};
+use crate::harness::Api;
 use crate::source::{Source, error_code};
 
 pub(crate) struct DeleteTopics;
@@ -56,7 +55,7 @@ impl Api for DeleteTopics {
     }
 
     fn response(s: &mut Source<'_>, version: i16) -> DeleteTopicsResponse {
-        let mut response = DeleteTopicsResponse::default().with_throttle_time_ms(s.i32());
+        let mut response = DeleteTopicsResponse::default();
         response.responses = s.list(|s| {
             let mut topic = DeletableTopicResult::default().with_error_code(s.error());
             match version {
@@ -81,12 +80,6 @@ impl Api for DeleteTopics {
             error: error_code(topic.error_code),
             error_message: maybe_text(&topic.error_message),
         });
-        let ours = kafka::DeleteTopicsResponse {
-            throttle_time_ms: theirs.throttle_time_ms,
-            topics: topics.collect(),
-        };
-        let mut out = BytesMut::new();
-        encode_response(&mut out, version, CORRELATION, &ours);
-        out.to_vec()
+        of_lines(Self::KEY, version, topics)
     }
 }

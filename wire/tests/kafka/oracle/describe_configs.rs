@@ -1,4 +1,3 @@
-use bytes::BytesMut;
 use kafka_protocol::messages::describe_configs_request::{
     DescribeConfigsRequest, DescribeConfigsResource,
 };
@@ -6,12 +5,10 @@ use kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult,
     DescribeConfigsSynonym,
 };
-use leveret_wire::kafka::{
-    self, ApiKey, ConfigSource, ConfigType, Request, ResourceType, encode_response,
-};
+use leveret_wire::kafka::{self, ApiKey, ConfigSource, ConfigType, Request, ResourceType};
 
-use super::{maybe_text, str_bytes, text};
-use crate::harness::{Api, CORRELATION};
+use super::{maybe_text, of_lines, str_bytes, text};
+use crate::harness::Api;
 use crate::source::{Source, error_code};
 
 pub(crate) struct DescribeConfigs;
@@ -82,7 +79,7 @@ impl Api for DescribeConfigs {
     }
 
     fn response(s: &mut Source<'_>, version: i16) -> DescribeConfigsResponse {
-        let mut response = DescribeConfigsResponse::default().with_throttle_time_ms(s.i32());
+        let mut response = DescribeConfigsResponse::default();
         response.results = s.list(|s| {
             DescribeConfigsResult::default()
                 .with_error_code(s.error())
@@ -105,13 +102,7 @@ impl Api for DescribeConfigs {
                 name: text(&result.resource_name),
                 configs: result.configs.iter().map(ours).collect(),
             });
-        let ours = kafka::DescribeConfigsResponse {
-            throttle_time_ms: theirs.throttle_time_ms,
-            results: results.collect(),
-        };
-        let mut out = BytesMut::new();
-        encode_response(&mut out, version, CORRELATION, &ours);
-        out.to_vec()
+        of_lines(Self::KEY, version, results)
     }
 }
 

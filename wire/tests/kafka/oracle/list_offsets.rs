@@ -6,10 +6,10 @@ use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
 use kafka_protocol::messages::{BrokerId, TopicName};
-use leveret_wire::kafka::{self, ApiKey, Request, encode_response};
+use leveret_wire::kafka::{self, ApiKey, Line, Request};
 
 use super::fetch::isolation;
-use super::{str_bytes, text};
+use super::{around, str_bytes};
 use crate::harness::{Api, CORRELATION};
 use crate::source::{Source, error_code};
 
@@ -69,9 +69,6 @@ impl Api for ListOffsets {
 
     fn response(s: &mut Source<'_>, version: i16) -> ListOffsetsResponse {
         let mut response = ListOffsetsResponse::default();
-        if version >= 2 {
-            response.throttle_time_ms = s.i32();
-        }
         response.topics = s.list(|s| {
             let mut topic = ListOffsetsTopicResponse::default().with_name(s.topic());
             topic.partitions = s.list(|s| {
@@ -98,16 +95,21 @@ impl Api for ListOffsets {
             offset: line.offset,
             leader_epoch: line.leader_epoch,
         };
-        let topics = theirs.topics.iter().map(|topic| kafka::ListedTopic {
-            name: text(&topic.name),
-            partitions: topic.partitions.iter().map(line).collect(),
-        });
-        let ours = kafka::ListOffsetsResponse {
-            throttle_time_ms: theirs.throttle_time_ms,
-            topics: topics.collect(),
-        };
-        let mut out = BytesMut::new();
-        encode_response(&mut out, version, CORRELATION, &ours);
-        out.to_vec()
+        let mut lines = BytesMut::new();
+        for topic in &theirs.topics {
+            let head = kafka::ListedTopic {
+                name: topic.name.as_str(),
+                partitions: topic.partitions.len(),
+            };
+            head.encode(&mut lines, Self::KEY, version);
+            for partition in topic.partitions.iter().map(line) {
+                partition.encode(&mut lines, Self::KEY, version);
+            }
+            kafka::ListedTopic::encode_end(&mut lines, version);
+        }
+        let count = theirs.topics.len();
+        around(&lines, |out, len| {
+            kafka::ListedTopic::encode_around(out, version, CORRELATION, count, len)
+        })
     }
 }

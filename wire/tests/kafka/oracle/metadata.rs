@@ -4,10 +4,10 @@ use kafka_protocol::messages::metadata_response::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{BrokerId, TopicName};
-use leveret_wire::kafka::{self, ApiKey, Request, encode_response};
+use leveret_wire::kafka::{self, ApiKey, Line, Request};
 use uuid::Uuid;
 
-use super::{maybe_text, str_bytes, text};
+use super::{around, maybe_text, str_bytes, text};
 use crate::harness::{Api, CORRELATION};
 use crate::source::{Source, error_code};
 
@@ -134,12 +134,14 @@ impl Api for Metadata {
             brokers: brokers.collect(),
             cluster_id: maybe_text(&theirs.cluster_id),
             controller_id: theirs.controller_id.0,
-            topics: topics.collect(),
             error: error_code(theirs.error_code),
         };
-        let mut out = BytesMut::new();
-        encode_response(&mut out, version, CORRELATION, &ours);
-        out.to_vec()
+        let mut lines = BytesMut::new();
+        topics.for_each(|topic| topic.encode(&mut lines, Self::KEY, version));
+        let count = theirs.topics.len();
+        around(&lines, |out, len| {
+            ours.encode_around(out, version, CORRELATION, count, len)
+        })
     }
 }
 

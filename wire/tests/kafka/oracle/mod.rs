@@ -25,11 +25,12 @@ pub(crate) use list_offsets::ListOffsets;
 pub(crate) use metadata::Metadata;
 pub(crate) use produce::Produce;
 
-use leveret_wire::kafka::{ApiKey, Text};
+use bytes::BytesMut;
+use leveret_wire::kafka::{ApiKey, Line, Text, encode_around};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::harness::{Api, check_request, check_response, common, request_frame};
+use super::harness::{Api, CORRELATION, check_request, check_response, common, request_frame};
 use super::table::kafkas_own;
 use kafka_protocol::protocol::StrBytes;
 
@@ -43,6 +44,32 @@ pub(crate) fn text(theirs: &StrBytes) -> Text<'_> {
 
 pub(crate) fn maybe_text(theirs: &Option<StrBytes>) -> Option<Text<'_>> {
     theirs.as_ref().map(text)
+}
+
+/// A response that is put together of such lines and what `encode` appends, which stands around so many bytes of
+/// them.
+pub(crate) fn around(
+    lines: &BytesMut,
+    encode: impl FnOnce(&mut BytesMut, usize) -> usize,
+) -> Vec<u8> {
+    // Something is in the buffer already, as an arena has it.
+    let mut out = BytesMut::from(&b"before"[..]);
+    let behind = encode(&mut out, lines.len());
+    let tail = out.split_off(out.len() - behind);
+    [&out[6..], lines, &tail].concat()
+}
+
+/// A response of nothing but these lines.
+pub(crate) fn of_lines<L: Line>(
+    api: ApiKey,
+    version: i16,
+    lines: impl ExactSizeIterator<Item = L>,
+) -> Vec<u8> {
+    let (count, mut encoded) = (lines.len(), BytesMut::new());
+    lines.for_each(|line| line.encode(&mut encoded, api, version));
+    around(&encoded, |out, len| {
+        encode_around(out, api, version, CORRELATION, count, len)
+    })
 }
 
 /// Calls `$call::<Api>` for every API.
