@@ -1,146 +1,80 @@
 //! The configuration as Kafka's tools know it: what has a name of Kafka's by that name and in
 //! its form, then every setting by our own.
 
-use std::time::Duration;
-
 use leveret_wire::kafka::{ConfigSource, ConfigType};
 
-use super::settings::{SETTINGS, Settings};
+use super::settings::{SETTINGS, Setting, Settings};
 use crate::core::BrokerSetting;
+
+/// What Kafka calls a setting of ours, and in which form its tools read the value: sizes in bytes, times in
+/// milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KafkaName {
+    name: &'static str,
+    typed: ConfigType,
+    /// What stands for "none" there.
+    none: Option<&'static str>,
+}
+
+impl KafkaName {
+    pub(super) const fn new(name: &'static str, typed: ConfigType) -> Self {
+        Self {
+            name,
+            typed,
+            none: None,
+        }
+    }
+
+    pub(super) const fn none(self, none: &'static str) -> Self {
+        Self {
+            none: Some(none),
+            ..self
+        }
+    }
+
+    fn value(self, setting: &Setting, settings: &Settings) -> String {
+        let number = (setting.magnitude)(settings).map(|number| number.to_string());
+        let value = number.or(self.none.map(str::to_owned));
+        value.unwrap_or_else(|| (setting.shown)(settings))
+    }
+}
 
 /// What DescribeConfigs tells of the broker.
 #[must_use]
 pub fn kafka_config(settings: &Settings) -> Vec<BrokerSetting> {
-    let told = |name, own, value, config_type, prose| BrokerSetting {
+    let told = |setting: &Setting, name, value, config_type| BrokerSetting {
         name,
-        own,
+        own: Some(setting.key),
         value,
         config_type,
-        source: match own.is_some_and(|own| settings.configured.contains(own)) {
+        source: match settings.configured.contains(setting.key) {
             true => ConfigSource::StaticBroker,
             false => ConfigSource::Default,
         },
-        prose,
+        prose: setting.prose,
     };
-    let mut all: Vec<BrokerSetting> = named(settings)
-        .into_iter()
-        .map(|(name, own, value, config_type)| {
-            let prose = SETTINGS.iter().find(|setting| setting.key == own);
-            let prose = prose.map(|setting| setting.prose);
-            told(
-                name,
-                Some(own),
-                value,
-                config_type,
-                prose.unwrap_or_default(),
-            )
-        })
-        .collect();
-    for &(name, value, config_type, prose) in FIXED {
-        all.push(told(name, None, value.to_owned(), config_type, prose));
-    }
-    for setting in SETTINGS {
-        if all.iter().all(|known| known.name != setting.key) {
-            let value = (setting.shown)(settings);
-            let own = Some(setting.key);
-            all.push(told(
-                setting.key,
-                own,
-                value,
-                ConfigType::String,
-                setting.prose,
-            ));
-        }
-    }
-    all
-}
-
-/// Kafka's name, ours, the value in Kafka's form, and how that is read.
-fn named(settings: &Settings) -> Vec<(&'static str, &'static str, String, ConfigType)> {
-    let ms = |time: Duration| time.as_millis().to_string();
-    let retention_ms = settings.topic_retention_time.map_or("-1".to_owned(), ms);
-    let retention_bytes = settings.topic_retention_bytes;
-    let retention_bytes = retention_bytes.map_or("-1".to_owned(), |size| size.0.to_string());
-    let distance = |bound: Option<Duration>| bound.map_or(i64::MAX.to_string(), ms);
-    let text = |number: u64| number.to_string();
-    use ConfigType::{Boolean, Int, Long, String};
-    let auto_create = settings.kafka_auto_create.to_string();
-    let data = settings.data.display().to_string();
-    vec![
-        (
-            "auto.create.topics.enable",
-            "kafka.auto_create",
-            auto_create,
-            Boolean,
-        ),
-        (
-            "connections.max.idle.ms",
-            "connections.idle.timeout",
-            ms(settings.connections_idle_timeout),
-            Long,
-        ),
-        ("log.dirs", "data", data, String),
-        (
-            "log.message.timestamp.after.max.ms",
-            "topic.timestamp.after.max",
-            distance(settings.topic_timestamp_after_max),
-            Long,
-        ),
-        (
-            "log.message.timestamp.before.max.ms",
-            "topic.timestamp.before.max",
-            distance(settings.topic_timestamp_before_max),
-            Long,
-        ),
-        (
-            "log.retention.bytes",
-            "topic.retention.bytes",
-            retention_bytes,
-            Long,
-        ),
-        (
-            "log.retention.ms",
-            "topic.retention.time",
-            retention_ms,
-            Long,
-        ),
-        (
-            "log.roll.ms",
-            "segment.time",
-            ms(settings.segment_time),
-            Long,
-        ),
-        (
-            "log.segment.bytes",
-            "segment.bytes",
-            text(settings.segment_bytes.0),
-            Int,
-        ),
-        (
-            "max.connections",
-            "connections.max",
-            text(settings.connections_max.into()),
-            Int,
-        ),
-        (
-            "message.max.bytes",
-            "message.max.bytes",
-            text(settings.message_max_bytes.0),
-            Int,
-        ),
-        (
-            "num.partitions",
-            "kafka.partitions",
-            text(settings.kafka_partitions.into()),
-            Int,
-        ),
-        (
-            "socket.request.max.bytes",
-            "kafka.request.bytes",
-            text(settings.kafka_request_bytes.0),
-            Int,
-        ),
-    ]
+    let theirs = SETTINGS.iter().filter_map(|setting| {
+        let kafka = setting.kafka?;
+        let value = kafka.value(setting, settings);
+        Some(told(setting, kafka.name, value, kafka.typed))
+    });
+    let fixed = FIXED
+        .iter()
+        .map(|&(name, value, config_type, prose)| BrokerSetting {
+            name,
+            own: None,
+            value: value.to_owned(),
+            config_type,
+            source: ConfigSource::Default,
+            prose,
+        });
+    let is_told = |setting: &Setting| setting.kafka.is_some_and(|kafka| kafka.name == setting.key);
+    let ours = SETTINGS.iter().filter(|setting| !is_told(setting));
+    let ours = ours.map(|setting| {
+        let value = (setting.shown)(settings);
+        told(setting, setting.key, value, ConfigType::String)
+    });
+    theirs.chain(fixed).chain(ours).collect()
 }
 
 /// What Kafka can be told otherwise and this broker cannot.
@@ -191,6 +125,9 @@ const FIXED: &[(&str, &str, ConfigType, &str)] = &[
 
 #[cfg(test)]
 mod tests {
+    use leveret_engine::settings::DefaultValue;
+    use leveret_engine::topology::TOPIC_SETTINGS;
+
     use super::*;
 
     #[test]
@@ -221,7 +158,18 @@ mod tests {
             );
         }
         for setting in SETTINGS {
-            found(setting.key);
+            let told = found(setting.key);
+            assert_eq!(told.own, Some(setting.key));
+            if let Some(kafka) = setting.kafka {
+                let theirs = found(kafka.name);
+                assert_eq!((theirs.own, theirs.prose), (told.own, told.prose));
+            }
+        }
+        // A topic's default is a setting that there is.
+        for setting in TOPIC_SETTINGS {
+            if let DefaultValue::Broker(own) = setting.default {
+                assert_eq!(found(own).own, Some(own), "{}", setting.name);
+            }
         }
         assert_eq!(found("log.retention.ms").value, "-1");
         assert_eq!(found("connections.max.idle.ms").value, "600000");

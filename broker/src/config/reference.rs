@@ -53,7 +53,9 @@ pub fn topic_plain_list(width: usize) -> String {
             DefaultValue::Broker(from) => format!("the broker's {from}"),
             DefaultValue::Fixed(text) => text.to_owned(),
         };
-        let head = format!("{} = {default}   ({})", setting.name, setting.form.bounds());
+        let ours = if setting.ours { "; Leveret's own" } else { "" };
+        let values = setting.form.bounds();
+        let head = format!("{} = {default}   ({values}{ours})", setting.name);
         explain(&mut out, &head, setting.prose, width);
     }
     out

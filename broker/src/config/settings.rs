@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use leveret_storage::types::Level;
 
+use leveret_wire::kafka::ConfigType::{Boolean, Int, Long, String as Text};
+
+use super::kafka::KafkaName;
 use super::value::{
     Advertise, AutoSize, ByteSize, CpuList, Listen, LogFilter, LogFormat, SettingValue, checked,
 };
@@ -25,26 +28,31 @@ pub struct Setting {
     pub default: &'static str,
     /// Smallest and largest value, as they would be written.
     pub bounds: Option<(&'static str, &'static str)>,
+    /// What Kafka's tools call it, if they know such a thing.
+    pub(super) kafka: Option<KafkaName>,
     /// What it does and what to weigh.
     pub prose: &'static str,
     /// Parses, checks the bounds and stores; the error says what would be right.
     pub(super) assign: fn(&mut Settings, &str) -> Result<(), String>,
     /// Its value among these, as it would be written.
     pub shown: fn(&Settings) -> String,
+    /// Its value as a plain number, if it is one: see [`SettingValue::magnitude`].
+    pub(super) magnitude: fn(&Settings) -> Option<u128>,
 }
 
-macro_rules! bounds {
+macro_rules! optional {
     () => {
         None
     };
-    ($low:literal, $high:literal) => {
-        Some(($low, $high))
+    ($value:expr) => {
+        Some($value)
     };
 }
 
 macro_rules! settings {
     ($(
         $key:literal: $field:ident: $type:ty = $default:literal $(in $low:literal to $high:literal)?,
+        $(kafka $kafka:expr,)?
         $prose:literal;
     )*) => {
         /// The value of every setting.
@@ -66,20 +74,22 @@ macro_rules! settings {
                 field: stringify!($field),
                 form: <$type as SettingValue>::FORM,
                 default: $default,
-                bounds: bounds!($($low, $high)?),
+                bounds: optional!($(($low, $high))?),
+                kafka: optional!($($kafka)?),
                 prose: $prose,
                 assign: |settings, text| {
-                    settings.$field = checked::<$type>(text, bounds!($($low, $high)?))?;
+                    settings.$field = checked::<$type>(text, optional!($(($low, $high))?))?;
                     Ok(())
                 },
                 shown: |settings| settings.$field.written(),
+                magnitude: |settings| settings.$field.magnitude(),
             },
         )*];
 
         impl Default for Settings {
             fn default() -> Self {
                 Self {
-                    $($field: checked::<$type>($default, bounds!($($low, $high)?))
+                    $($field: checked::<$type>($default, optional!($(($low, $high))?))
                         .expect("the declared default is a valid value"),)*
                     configured: BTreeSet::new(),
                 }
@@ -90,6 +100,7 @@ macro_rules! settings {
 
 settings! {
     "data": data: PathBuf = "./leveret-data",
+    kafka KafkaName::new("log.dirs", Text),
     "Directory of everything that the broker keeps; created if missing. One broker at a time. \
      The same as --data.";
 
@@ -119,6 +130,7 @@ settings! {
      partition.";
 
     "kafka.auto_create": kafka_auto_create: bool = "true",
+    kafka KafkaName::new("auto.create.topics.enable", Boolean),
     "Whether a topic that does not exist is made when a Kafka client asks for it, if the client allows \
      that.";
 
@@ -127,9 +139,11 @@ settings! {
      fill the broker.";
 
     "kafka.partitions": kafka_partitions: u32 = "1" in "1" to "10000",
+    kafka KafkaName::new("num.partitions", Int),
     "Partitions of a topic that a Kafka client creates without saying how many.";
 
     "kafka.request.bytes": kafka_request_bytes: ByteSize = "32 MiB" in "64 KiB" to "256 MiB",
+    kafka KafkaName::new("socket.request.max.bytes", Int),
     "Longest Produce request of a Kafka client. It may hold batches for many partitions, and names 16,384 \
      topics and partitions at most. Other requests may have 1 MiB. A connection on which a longer request \
      is announced is closed.";
@@ -139,6 +153,7 @@ settings! {
      serves none. Whoever reaches it sees topic names and figures. The same as --http.";
 
     "connections.max": connections_max: u32 = "10000" in "1" to "1000000",
+    kafka KafkaName::new("max.connections", Int),
     "Most connections at a time, of all cores together; any more are closed as they come. The limit on \
      open files may allow fewer: the log's own files count against it, too.";
 
@@ -151,12 +166,14 @@ settings! {
     "How long a new connection may take to complete its first request before it is closed.";
 
     "connections.idle.timeout": connections_idle_timeout: Duration = "10 min" in "1 s" to "1 day",
+    kafka KafkaName::new("connections.max.idle.ms", Long),
     "How long a connection may be idle before it is closed. It is idle while nothing comes from it, it \
      takes nothing, and it waits for nothing; also when it is silent in the middle of a request. A \
      connection that waits for records or for an acknowledgement, or that has a subscription, is not \
      idle. Clients connect again when they have something to ask.";
 
     "message.max.bytes": message_max_bytes: ByteSize = "1048588 B" in "1 KiB" to "128 MiB",
+    kafka KafkaName::new("message.max.bytes", Int),
     "Longest record batch that a producer may send, header included, as it is on the wire \
      (compressed, if it is), in every topic that does not say otherwise as `max.message.bytes`.";
 
@@ -189,10 +206,12 @@ settings! {
      before they are moved to segments, and recovery after a crash reads more.";
 
     "segment.bytes": segment_bytes: ByteSize = "256 MiB" in "1 MiB" to "4 GiB",
+    kafka KafkaName::new("log.segment.bytes", Int),
     "A segment of a partition is closed at this size, unless its topic says otherwise. Retention \
      removes whole segments.";
 
     "segment.time": segment_time: Duration = "7 days" in "1 s" to "3650 days",
+    kafka KafkaName::new("log.roll.ms", Long),
     "A segment is closed when it is this old, unless its topic says otherwise, so that retention \
      by time can remove it.";
 
@@ -202,18 +221,22 @@ settings! {
      crash of the broker or the system). memory: survives nothing.";
 
     "topic.retention.bytes": topic_retention_bytes: Option<ByteSize> = "none" in "1 MiB" to "1024 TiB",
+    kafka KafkaName::new("log.retention.bytes", Long).none("-1"),
     "Bytes that each partition keeps, in every topic that does not say so itself; none keeps all.";
 
     "topic.retention.time": topic_retention_time: Option<Duration> = "7 days" in "1 s" to "36500 days",
+    kafka KafkaName::new("log.retention.ms", Long).none("-1"),
     "How long records are kept, in every topic that does not say so itself; none keeps them for \
      ever.";
 
     "topic.timestamp.before.max": topic_timestamp_before_max: Option<Duration> = "none" in "0 ms" to "36500 days",
+    kafka KafkaName::new("log.message.timestamp.before.max.ms", Long).none("9223372036854775807"),
     "How far a record's time may lie behind the broker's clock, in every topic that does not say so \
      itself as `message.timestamp.before.max.ms`; none takes any time. A batch with a record further \
      behind is refused.";
 
     "topic.timestamp.after.max": topic_timestamp_after_max: Option<Duration> = "1 h" in "0 ms" to "36500 days",
+    kafka KafkaName::new("log.message.timestamp.after.max.ms", Long).none("9223372036854775807"),
     "How far a record's time may lie ahead of the broker's clock, in every topic that does not say so \
      itself as `message.timestamp.after.max.ms`; none takes any time. A batch with a record further ahead \
      is refused: retention by time would never let it go.";

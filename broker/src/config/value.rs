@@ -22,7 +22,8 @@ pub trait SettingValue: Sized {
     /// The written form, which [`SettingValue::parse`] reads as this value again.
     fn written(&self) -> String;
 
-    /// Where it stands between its bounds; `None` for a type that has none.
+    /// It as a number, which stands between its bounds: bytes of a size, milliseconds of a time. `None` of what
+    /// is none.
     fn magnitude(&self) -> Option<u128> {
         None
     }

@@ -60,6 +60,8 @@ pub struct Setting<V: Values> {
     pub default: DefaultValue,
     /// What it does.
     pub prose: &'static str,
+    /// Whether nobody else has such a setting; others' tools know those that are not ours.
+    pub ours: bool,
     bearing: Bearing<V>,
     unkept: Option<Unkept<V>>,
 }
@@ -104,6 +106,7 @@ pub(crate) struct Declaration<V: Values> {
     aliases: &'static [&'static str],
     unkept: Option<Unkept<V>>,
     fixed: bool,
+    ours: bool,
     prose: &'static str,
 }
 
@@ -116,6 +119,7 @@ impl<V: Values> Declaration<V> {
             aliases: &[],
             unkept: None,
             fixed: false,
+            ours: false,
             prose,
         }
     }
@@ -147,6 +151,11 @@ impl<V: Values> Declaration<V> {
         }
     }
 
+    /// Nobody else has such a setting.
+    pub(crate) const fn ours(self) -> Self {
+        Self { ours: true, ..self }
+    }
+
     pub(crate) const fn named(
         self,
         key: V::Key,
@@ -163,6 +172,7 @@ impl<V: Values> Declaration<V> {
             typed: self.typed,
             default: self.default,
             prose: self.prose,
+            ours: self.ours,
             bearing: match (field, self.fixed) {
                 (Some(field), _) => Bearing::Field(field),
                 (None, true) => Bearing::Fixed,
@@ -247,8 +257,9 @@ pub fn markdown_table<V: Values>() -> String {
             DefaultValue::Fixed(text) => format!("`{text}`"),
         };
         let values = setting.form.bounds();
+        let ours = if setting.ours { " (Leveret's own)" } else { "" };
         out.push_str(&format!(
-            "| `{name}`{aliases} | {default} | {values} | {prose} |\n"
+            "| `{name}`{aliases}{ours} | {default} | {values} | {prose} |\n"
         ));
     }
     out

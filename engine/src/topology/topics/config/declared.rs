@@ -1,7 +1,7 @@
 //! The declarations: every topic setting, with its form, default and prose.
 //!
-//! All that Kafka knows are here, so that a tool which sets them can create its topics. The prose
-//! of a setting without effect begins by saying so. A value that promises what is not built is
+//! All that Kafka knows are here, so that a tool which sets them can create its topics, and those
+//! that it does not know say so. The prose of a setting without effect begins by saying so. A value that promises what is not built is
 //! refused, never stored for show.
 
 use leveret_storage::types::Level;
@@ -92,7 +92,8 @@ declare! {
         ValueForm::Words(&["memory", "written", "synced"]),
         DefaultValue::Broker("topic.level"),
         "What an acknowledgement promises. synced: the device has it (survives a power cut). written: handed to the device without a flush (survives a crash of the broker or the system). memory: survives nothing. A topic stays at memory, or away from it, for its life.",
-    );
+    )
+    .ours();
 
     FileDeleteDelayMs = 14 "file.delete.delay.ms", => Declaration::new(
         ValueForm::number(0, i64::MAX),

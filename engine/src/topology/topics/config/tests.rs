@@ -53,6 +53,13 @@ fn declarations_are_sound() {
 }
 
 #[test]
+fn all_but_one_are_kafkas() {
+    let ours = TOPIC_SETTINGS.iter().filter(|setting| setting.ours);
+    let ours: Vec<_> = ours.map(|setting| setting.name).collect();
+    assert_eq!(ours, ["durability"]);
+}
+
+#[test]
 fn what_is_not_set_is_the_brokers() {
     let config = set(&[("retention.ms", "-1"), ("segment.bytes", "1048576")]).unwrap();
     let settings = config.over(&DEFAULTS);
