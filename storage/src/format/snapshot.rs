@@ -7,7 +7,7 @@
 use zerocopy::byteorder::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::{FORMAT_VERSION, FormatError, crc, round_up};
+use super::{FORMAT_VERSION, FormatError, crc, proved, round_up, seal_block};
 use crate::types::{Generation, LogId, Ordinal};
 
 /// Snapshots up to this many bytes stand in the journal record itself.
@@ -62,7 +62,7 @@ pub struct StateSum {
 
 /// Writes the head, which precedes the state, into the first [`SNAPSHOT_HEADER`] bytes of `buf`.
 pub fn put_head(buf: &mut [u8], id: &SnapshotId, state: StateSum) {
-    let mut raw = RawSnapshot {
+    let raw = RawSnapshot {
         magic: MAGIC,
         version: U16::new(FORMAT_VERSION),
         reserved: U16::new(0),
@@ -74,8 +74,7 @@ pub fn put_head(buf: &mut [u8], id: &SnapshotId, state: StateSum) {
         state_crc: U32::new(state.crc),
         crc: U32::new(0),
     };
-    raw.crc = U32::new(crc(&raw.as_bytes()[..SNAPSHOT_HEADER - 4]));
-    buf[..SNAPSHOT_HEADER].copy_from_slice(raw.as_bytes());
+    seal_block(&mut buf[..SNAPSHOT_HEADER], &raw);
 }
 
 /// Writes the whole file into `buf`.
@@ -100,27 +99,15 @@ pub fn encode(buf: &mut [u8], id: &SnapshotId, state: &[u8]) {
 /// # Errors
 /// [`FormatError`] when it is absent, damaged, newer, or another snapshot.
 pub fn decode_head(file: &[u8], expected: &SnapshotId) -> Result<StateSum, FormatError> {
-    let malformed = |why| FormatError::Malformed { what: WHAT, why };
-    let (raw, _) = RawSnapshot::ref_from_prefix(file).map_err(|_| FormatError::Absent(WHAT))?;
-    if raw.magic != MAGIC {
-        return Err(FormatError::Absent(WHAT));
-    }
-    if raw.crc.get() != crc(&raw.as_bytes()[..SNAPSHOT_HEADER - 4]) {
-        return Err(FormatError::Crc(WHAT));
-    }
-    if raw.version.get() != FORMAT_VERSION {
-        return Err(FormatError::Version {
-            what: WHAT,
-            found: raw.version.get(),
-        });
-    }
+    let raw: &RawSnapshot = proved(file, MAGIC, WHAT)?;
     let found = SnapshotId {
         log: LogId(raw.log.get()),
         ordinal: Ordinal(raw.ordinal.get()),
         generation: Generation(raw.generation.get()),
     };
     if found != *expected {
-        return Err(malformed("it is another snapshot"));
+        let why = "it is another snapshot";
+        return Err(FormatError::Malformed { what: WHAT, why });
     }
     Ok(StateSum {
         len: raw.len.get(),

@@ -72,7 +72,7 @@ impl<P: BufPool> Store<P> {
             self.ask_snapshot(key);
         }
         if dirty {
-            self.memory.add_dirty(key, &mut self.logs[key]);
+            self.memory.add_dirty(key, &mut self.logs);
         }
         self.stats.logs += 1;
         if let Some(lost) = log.lost {

@@ -77,7 +77,7 @@ impl<P: BufPool> Store<P> {
             self.commits.lines.pending_inline += len;
         }
         if state.class.files {
-            self.memory.add_dirty(key, state);
+            self.memory.add_dirty(key, &mut self.logs);
         }
         self.queue_ready(key);
         Ok(ordinal)

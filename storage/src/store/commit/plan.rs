@@ -420,38 +420,26 @@ impl<P: BufPool> Store<P> {
             payload += entry.bytes.len();
             end = end.plus(1);
         }
-        if end > first && overtaken.is_none() {
+        if end > first {
             let count = u32::try_from(end.0 - first.0).expect("entries of one commit");
+            let next = log.position(end);
+            let entries = Planned::Entries {
+                log: key,
+                first,
+                end,
+            };
+            plan.add(entries, bytes);
+            plan.count += count - 1;
+            plan.advances.push(Advance { log: key, next });
+            if overtaken.is_some() {
+                // The fault that is switched on: entries are acknowledged before those below them.
+                return true;
+            }
             plan.urgency = plan.urgency.max(log.placing.urgency);
             log.placing.place(end, payload);
-            let next = log.position(end);
             self.commits.lines.pending_inline -= payload;
-            plan.add(
-                Planned::Entries {
-                    log: key,
-                    first,
-                    end,
-                },
-                bytes,
-            );
-            plan.count += count - 1;
             self.plan_run(plan, key, (first, end), bytes, None);
-            plan.advances.push(Advance { log: key, next });
             self.use_grant(key, bytes as u64);
-        } else if end > first {
-            // The fault that is switched on: entries are acknowledged before those below them.
-            let next = self.logs[key].position(end);
-            plan.add(
-                Planned::Entries {
-                    log: key,
-                    first,
-                    end,
-                },
-                bytes,
-            );
-            plan.count += u32::try_from(end.0 - first.0).expect("entries of one commit") - 1;
-            plan.advances.push(Advance { log: key, next });
-            return true;
         }
         let log = &self.logs[key];
         if end == log.at.ordered.0 {

@@ -4,16 +4,16 @@
 //! It takes no entry out that is not in a segment, and none that a replay may need. Logs of level
 //! `memory` have no segments: [`volatile`] says which of their entries go.
 
+mod line;
 mod volatile;
-
-use std::collections::VecDeque;
 
 use crate::io::BufPool;
 use crate::store::Store;
 use crate::store::journal::ring::LogKey;
-use crate::store::log::LogState;
+use crate::store::log::Logs;
 use crate::store::log::lines::Line;
-use crate::types::{Level, LogId};
+use crate::types::Level;
+use line::LogLine;
 use volatile::Volatile;
 
 /// Logs that one turn looks at, at most.
@@ -24,9 +24,9 @@ const MOST_LOOKED_AT: usize = 4096;
 pub(crate) struct Memory {
     bytes: usize,
     /// Logs with entries that may be evicted, oldest first.
-    evictable: VecDeque<(LogKey, LogId)>,
+    evictable: LogLine,
     /// Logs with unflushed entries, oldest first: what memory pressure writes behind.
-    dirty: VecDeque<(LogKey, LogId)>,
+    dirty: LogLine,
     volatile: Volatile,
 }
 
@@ -51,21 +51,22 @@ impl Memory {
         }
     }
 
-    /// How many stand in the line of logs of level `memory`, those that are gone with them.
+    /// How many stand in the longest of its lines, those that are gone with them.
     #[cfg(test)]
-    pub(crate) fn volatile_line(&self) -> usize {
-        self.volatile.line.len()
+    pub(crate) fn longest_line(&self) -> usize {
+        let lines = [&self.evictable, &self.dirty, &self.volatile.line];
+        lines.map(LogLine::len).into_iter().max().expect("three")
     }
 
     /// Segments hold more of the log.
-    pub(crate) fn add_evictable(&mut self, key: LogKey, id: LogId) {
-        self.evictable.push_back((key, id));
+    pub(crate) fn add_evictable(&mut self, key: LogKey, logs: &Logs) {
+        self.evictable.enter(key, logs);
     }
 
     /// The log has entries that no segment holds.
-    pub(crate) fn add_dirty(&mut self, key: LogKey, log: &mut LogState) {
-        if log.lines.enter(Line::Dirty) {
-            self.dirty.push_back((key, log.id));
+    pub(crate) fn add_dirty(&mut self, key: LogKey, logs: &mut Logs) {
+        if logs[key].lines.enter(Line::Dirty) {
+            self.dirty.enter(key, logs);
         }
     }
 }
@@ -77,15 +78,12 @@ impl<P: BufPool> Store<P> {
         let mut looked = self.memory.evictable.len();
         while self.memory.bytes() > budget && looked > 0 {
             looked -= 1;
-            let Some((key, id)) = self.memory.evictable.pop_front() else {
-                break;
-            };
-            if self.logs.key(id) != Some(key) {
+            let Some(key) = self.memory.evictable.leave_first(&self.logs) else {
                 continue;
-            }
+            };
             let more = self.evict(key, budget);
             if more {
-                self.memory.add_evictable(key, id);
+                self.memory.add_evictable(key, &self.logs);
             }
         }
         let little = self.config.copy_forward_bytes;
@@ -96,12 +94,9 @@ impl<P: BufPool> Store<P> {
             && self.writing.waiting() < self.config.flush_jobs
         {
             looked -= 1;
-            let Some((key, id)) = self.memory.dirty.pop_front() else {
-                break;
-            };
-            if self.logs.key(id) != Some(key) {
+            let Some(key) = self.memory.dirty.leave_first(&self.logs) else {
                 continue;
-            }
+            };
             let log = &mut self.logs[key];
             if log.removal.is_some() {
                 // Its entries are gone, or go with its files.
@@ -110,7 +105,7 @@ impl<P: BufPool> Store<P> {
             }
             if log.tail.bytes() < little && !dire {
                 // Closing a segment for so little costs more than the memory is worth.
-                self.memory.dirty.push_back((key, id));
+                self.memory.dirty.enter(key, &self.logs);
                 continue;
             }
             log.lines.leave(Line::Dirty);

@@ -230,7 +230,7 @@ impl<P: BufPool> Store<P> {
                 generation: self.journal.id.generation,
             };
             self.reading.indexes.extend(id, segment, &job.index);
-            self.memory.add_evictable(key, id);
+            self.memory.add_evictable(key, &self.logs);
             self.logs[key].owed.checkpoint = true;
             self.queue_control(key);
         }

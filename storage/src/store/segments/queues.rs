@@ -81,7 +81,7 @@ impl<P: BufPool> Store<P> {
         }
         let log = &mut self.logs[key];
         if log.segmented.flushed.0 < log.at.ordered.0 {
-            self.memory.add_dirty(key, log);
+            self.memory.add_dirty(key, &mut self.logs);
         }
         self.reclaim.look_again();
         self.consider_behind(key);
