@@ -1,21 +1,43 @@
-//! What stands behind the question mark: `topics=orders,pay*`. Other parameters are passed over.
+//! What stands behind the question mark: `topics=orders,pay*`. There is no other parameter, and one that is
+//! misspelt is said, not passed over: its answer would be that of everything.
+
+use thiserror::Error;
 
 use crate::core::observe::{Chosen, InvalidChoice};
+
+/// Characters of an unknown parameter's name that are told back.
+const MOST_SHOWN: usize = 40;
+
+/// Why a query cannot be answered.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum BadQuery {
+    /// What stands there as topics names none.
+    #[error("topics: {0}")]
+    Topics(#[from] InvalidChoice),
+    /// There is no parameter of that name, of which this is the beginning.
+    #[error("there is no query parameter `{0}`; there is `topics`, as in ?topics=orders,pay*")]
+    Unknown(String),
+}
 
 /// The topics that a query chooses; `None` if it names no parameter `topics`. One that is there several
 /// times is one list.
 ///
 /// # Errors
-/// [`InvalidChoice`].
-pub(super) fn chosen(query: &str) -> Result<Option<Chosen>, InvalidChoice> {
-    let parameters = query
-        .split('&')
-        .map(|one| one.split_once('=').unwrap_or((one, "")));
-    let own = parameters.filter(|(name, _)| matches!(*name, "topics" | "topic"));
-    let lists: Vec<String> = own.map(|(_, list)| decoded(list)).collect();
+/// [`BadQuery`].
+pub(super) fn chosen(query: &str) -> Result<Option<Chosen>, BadQuery> {
+    let mut lists = Vec::new();
+    for parameter in query.split('&').filter(|one| !one.is_empty()) {
+        match parameter.split_once('=').unwrap_or((parameter, "")) {
+            ("topics" | "topic", list) => lists.push(decoded(list)),
+            (name, _) => {
+                let start = decoded(name).chars().take(MOST_SHOWN).collect();
+                return Err(BadQuery::Unknown(start));
+            }
+        }
+    }
     match lists.is_empty() {
         true => Ok(None),
-        false => lists.join(",").parse().map(Some),
+        false => Ok(Some(lists.join(",").parse()?)),
     }
 }
 
@@ -52,9 +74,9 @@ mod tests {
     #[test]
     fn a_choice_is_found_however_it_is_written() {
         assert_eq!(chosen(""), Ok(None));
-        assert_eq!(chosen("format=text&x"), Ok(None));
+        assert_eq!(chosen("&"), Ok(None));
         is("topics=orders,pay*", "orders,pay*");
-        is("a=b&topics=orders%2Cpay%2a&c", "orders,pay*");
+        is("&topics=orders%2Cpay%2a&", "orders,pay*");
         is("topics=orders&topics=pay*", "orders,pay*");
         is("topic=orders", "orders");
         is("topics=a,+b", "a,b");
@@ -70,7 +92,28 @@ mod tests {
             "topics=%ff",
             "topics=a%+1",
         ] {
-            assert!(chosen(query).is_err(), "{query}");
+            let refused = matches!(chosen(query), Err(BadQuery::Topics(_)));
+            assert!(refused, "{query}");
         }
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_refused_by_its_name() {
+        for (query, name) in [
+            ("TOPICS=a", "TOPICS"),
+            ("topics=a&format=text", "format"),
+            ("topic%73=a", "topics"),
+            ("x", "x"),
+            ("=a", ""),
+            (&"y".repeat(1000), &"y".repeat(40)),
+        ] {
+            let unknown = BadQuery::Unknown(name.to_owned());
+            assert_eq!(chosen(query), Err(unknown), "{query}");
+        }
+        let said = chosen("TOPICS=a").expect_err("unknown").to_string();
+        assert_eq!(
+            said,
+            "there is no query parameter `TOPICS`; there is `topics`, as in ?topics=orders,pay*"
+        );
     }
 }

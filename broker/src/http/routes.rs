@@ -93,7 +93,7 @@ pub(super) async fn answer<B>(
             };
             match query::chosen(request.uri().query().unwrap_or_default()) {
                 Ok(chosen) => told(front, guest, report, chosen).await,
-                Err(reason) => text(StatusCode::BAD_REQUEST, &format!("topics: {reason}\n")),
+                Err(reason) => text(StatusCode::BAD_REQUEST, &format!("{reason}\n")),
             }
         }
         "/" => text(StatusCode::OK, PATHS),

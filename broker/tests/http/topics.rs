@@ -146,7 +146,7 @@ fn topics_that_are_asked_for_are_told_with_their_traffic_and_no_others() {
         );
     }
 
-    for query in ["?topics=", "?topics=a%20b", "?topics=*x"] {
+    for query in ["?topics=", "?topics=a%20b", "?topics=*x", "?TOPICS=a"] {
         for path in ["/metrics", "/api/v1/status"] {
             let (code, words) = broker.get(&format!("{path}{query}"));
             assert!(

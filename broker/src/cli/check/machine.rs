@@ -141,9 +141,14 @@ fn memlock(limit: Limit, full: u64) -> Finding {
     let wanted = format!("{} or more; at least {}", size(full), size(limit.least));
     let finding = Finding::new("locked memory", shown(limit.soft, size), wanted);
     let remedy = "set LimitMEMLOCK=infinity in the unit, or raise `ulimit -l` (tuning/limits.conf)";
-    if limit.soft < limit.least {
+    held(finding, (limit.soft, limit.least, full), remedy)
+}
+
+/// The finding of a limit that is fatal below the least, and better raised below the full.
+fn held(finding: Finding, (limit, least, full): (u64, u64, u64), remedy: &'static str) -> Finding {
+    if limit < least {
         finding.but(Verdict::Fatal, remedy)
-    } else if limit.soft < full {
+    } else if limit < full {
         finding.but(Verdict::Advice, remedy)
     } else {
         finding
@@ -189,13 +194,7 @@ fn open_files(limit: Limit, full: u64) -> Finding {
     let found = shown(limit.hard, |n| n.to_string());
     let finding = Finding::new("open files", found, wanted);
     let remedy = "set LimitNOFILE= in the unit, or raise `ulimit -Hn` (tuning/limits.conf)";
-    if limit.hard < limit.least {
-        finding.but(Verdict::Fatal, remedy)
-    } else if limit.hard < full {
-        finding.but(Verdict::Advice, remedy)
-    } else {
-        finding
-    }
+    held(finding, (limit.hard, limit.least, full), remedy)
 }
 
 fn governor(governors: &[String]) -> Finding {
