@@ -21,8 +21,8 @@ use super::connection::Connection;
 use super::race::{Either, race, until};
 use super::rt::{Pace, mpsc, sleep_until};
 use crate::core::{
-    self, ConsumedBatch, ConsumedRecord, ConsumerAnswer, ConsumerOptions, ConsumerTransmit, Frame,
-    Mono, RequestId, SoleOwner, StartAt,
+    self, ConsumeError, ConsumedBatch, ConsumedRecord, ConsumerAnswer, ConsumerOptions,
+    ConsumerTransmit, Frame, Mono, RequestId, SoleOwner, StartAt,
 };
 use crate::{Error, Result};
 
@@ -156,18 +156,7 @@ impl Consumer {
     /// [`seek`](Self::seek) starts it again), [`Error::NotAssigned`] if there is nothing to
     /// read, or that there was no connection for the client's `retry_timeout`.
     pub async fn next(&mut self) -> Result<ConsumedRecord> {
-        loop {
-            self.advance().await?;
-            let buffered = self.core.buffered();
-            let ready = self.core.poll_record();
-            self.dirty |= self.core.buffered() != buffered;
-            if let Some(ready) = ready {
-                return ready.map_err(|failed| failed.error);
-            }
-            if !self.dirty {
-                self.wait().await?;
-            }
-        }
+        self.next_of(core::Consumer::poll_record).await
     }
 
     /// The next batch, verified and still encoded; waits for one to come. Cancelling it loses
@@ -176,18 +165,7 @@ impl Consumer {
     /// # Errors
     /// As [`next`](Self::next).
     pub async fn next_batch(&mut self) -> Result<ConsumedBatch> {
-        loop {
-            self.advance().await?;
-            let buffered = self.core.buffered();
-            let ready = self.core.poll_batch();
-            self.dirty |= self.core.buffered() != buffered;
-            if let Some(ready) = ready {
-                return ready.map_err(|failed| failed.error);
-            }
-            if !self.dirty {
-                self.wait().await?;
-            }
-        }
+        self.next_of(core::Consumer::poll_batch).await
     }
 
     /// The records as a stream, which never ends: an error is an item, and the stream goes on after it as
@@ -213,6 +191,25 @@ impl Consumer {
                 Ok((Arc::clone(name), *id))
             }
             _ => Err(Error::NotAssigned),
+        }
+    }
+
+    /// The next that `poll` takes out of the core; waits for one to come.
+    async fn next_of<T>(
+        &mut self,
+        poll: impl Fn(&mut core::Consumer) -> Option<std::result::Result<T, ConsumeError>>,
+    ) -> Result<T> {
+        loop {
+            self.advance().await?;
+            let buffered = self.core.buffered();
+            let ready = poll(&mut self.core);
+            self.dirty |= self.core.buffered() != buffered;
+            if let Some(ready) = ready {
+                return ready.map_err(|failed| failed.error);
+            }
+            if !self.dirty {
+                self.wait().await?;
+            }
         }
     }
 

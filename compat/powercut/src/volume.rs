@@ -2,11 +2,11 @@
 //!
 //! It knows what is durable and what is not; it does not know FUSE, and it decides no timing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use leveret_sim::disk::crash::{Losses, cut};
 use leveret_sim::disk::inode::{Inode, SECTOR, Stamp};
-use leveret_sim::disk::tree::{Change, DirId, Directory, InodeId, Node};
+use leveret_sim::disk::tree::{Change, DirId, Directory, InodeId, Node, reachable};
 use leveret_sim::rng::Rng;
 use libc::{EEXIST, EISDIR, ENOENT, ENOTDIR, ENOTEMPTY, c_int};
 
@@ -274,22 +274,7 @@ impl Volume {
     }
 
     fn collect(&mut self) {
-        let (mut files, mut dirs) = (BTreeSet::new(), BTreeSet::from([DirId(ROOT)]));
-        let mut open = vec![DirId(ROOT)];
-        while let Some(dir) = open.pop() {
-            for node in self.dirs[&dir].nodes() {
-                match node {
-                    Node::File(id) => {
-                        files.insert(id);
-                    }
-                    Node::Dir(id) => {
-                        if dirs.insert(id) {
-                            open.push(id);
-                        }
-                    }
-                }
-            }
-        }
+        let (files, dirs) = reachable(DirId(ROOT), &self.dirs);
         self.files.retain(|id, _| files.contains(id));
         self.dirs.retain(|id, _| dirs.contains(id));
     }

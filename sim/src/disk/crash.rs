@@ -1,11 +1,11 @@
 //! What the three kinds of crash leave behind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use leveret_storage::io::Op;
 
 use super::inode::{Fate, Inode, SECTOR, Stamp};
-use super::tree::{Directory, Node};
+use super::tree::{Directory, reachable};
 use super::{Disk, ROOT};
 use crate::rng::Rng;
 
@@ -236,22 +236,8 @@ impl Disk {
     /// Forgets files and directories that no name can lead to any more.
     pub(super) fn collect(&mut self) {
         let open_files = self.in_flight.values().filter_map(|flight| flight.target);
-        let (mut files, mut dirs) = (open_files.collect::<BTreeSet<_>>(), BTreeSet::from([ROOT]));
-        let mut open = vec![ROOT];
-        while let Some(dir) = open.pop() {
-            for node in self.dirs[&dir].nodes() {
-                match node {
-                    Node::File(id) => {
-                        files.insert(id);
-                    }
-                    Node::Dir(id) => {
-                        if dirs.insert(id) {
-                            open.push(id);
-                        }
-                    }
-                }
-            }
-        }
+        let (mut files, dirs) = reachable(ROOT, &self.dirs);
+        files.extend(open_files);
         self.inodes.retain(|id, _| files.contains(id));
         self.dirs.retain(|id, _| dirs.contains(id));
     }

@@ -1,7 +1,7 @@
 //! Directories: which names a running system sees, which the device surely has, and the changes
 //! between, each of which a power cut may lose on its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::inode::Stamp;
 
@@ -49,6 +49,31 @@ pub enum Change {
 }
 
 type Names = BTreeMap<String, Node>;
+
+/// The files and directories that some name may lead to from a directory on, now or after a power cut.
+#[must_use]
+pub fn reachable(
+    root: DirId,
+    all: &BTreeMap<DirId, Directory>,
+) -> (BTreeSet<InodeId>, BTreeSet<DirId>) {
+    let (mut files, mut dirs) = (BTreeSet::new(), BTreeSet::from([root]));
+    let mut open = vec![root];
+    while let Some(dir) = open.pop() {
+        for node in all[&dir].nodes() {
+            match node {
+                Node::File(id) => {
+                    files.insert(id);
+                }
+                Node::Dir(id) => {
+                    if dirs.insert(id) {
+                        open.push(id);
+                    }
+                }
+            }
+        }
+    }
+    (files, dirs)
+}
 
 /// One directory.
 #[derive(Debug, Default)]

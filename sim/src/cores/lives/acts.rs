@@ -252,29 +252,17 @@ impl Lives<'_> {
                     }
                 }
             }
-            let levels = [Level::Synced, Level::Written];
-            for (level, batches) in levels.into_iter().zip(by_level) {
-                if !batches.is_empty() {
-                    self.ask(
-                        talk,
-                        Asked::Produce {
-                            producer,
-                            level,
-                            batches,
-                        },
-                    );
-                }
-            }
-            for (level, batch) in alone {
-                let batches = vec![batch];
-                self.ask(
-                    talk,
-                    Asked::Produce {
-                        producer,
-                        level,
-                        batches,
-                    },
-                );
+            let levels = [Level::Synced, Level::Written].into_iter();
+            let together = levels.zip(by_level);
+            let together = together.filter(|(_, batches)| !batches.is_empty());
+            let alone = alone.into_iter().map(|(level, batch)| (level, vec![batch]));
+            for (level, batches) in together.chain(alone) {
+                let asked = Asked::Produce {
+                    producer,
+                    level,
+                    batches,
+                };
+                self.ask(talk, asked);
             }
         }
     }
