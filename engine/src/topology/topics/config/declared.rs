@@ -1,8 +1,8 @@
 //! The declarations: every topic setting, with its form, default and prose.
 //!
-//! All that Kafka knows are here, so that a tool which sets them can create its topics, and those
-//! that it does not know say so. The prose of a setting without effect begins by saying so. A value that promises what is not built is
-//! refused, never stored for show.
+//! All that Kafka knows are here, so that a tool which sets them can create its topics; those that
+//! are only ours say so. The prose of a setting without effect begins by saying so. A value that
+//! promises what is not built is refused, never stored for show.
 
 use leveret_storage::types::Level;
 
