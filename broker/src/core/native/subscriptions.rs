@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use leveret_engine::topology::TopicId;
 use leveret_storage::types::{CoreId, LogId, Mono, Offset};
 use leveret_wire::native::{CorrelationId, MAX_CREDIT};
@@ -68,8 +70,10 @@ pub(super) struct Room {
 #[derive(Default)]
 pub(in crate::core) struct Subscriptions {
     subscriptions: Slab<Subscription>,
-    cursors: Slab<(u32, Cursor)>,
-    uses: u32,
+    /// By the numbers of their watches.
+    cursors: HashMap<u64, Cursor, FixedState>,
+    /// How many there have been.
+    begun: u64,
 }
 
 impl Cursor {
@@ -159,29 +163,23 @@ impl Subscriptions {
         self.subscriptions.remove(key)
     }
 
-    /// Adds a cursor. Its number is never given twice, so a late answer finds nothing.
+    /// Adds a cursor. Numbers are counted from 0 and never given twice, so a late answer finds nothing.
     pub(super) fn add_cursor(&mut self, cursor: Cursor) -> u64 {
-        self.uses = self.uses.wrapping_add(1);
-        let index = self.cursors.insert((self.uses, cursor));
-        let number = u64::from(self.uses) << 32 | index as u64;
+        let number = self.begun;
+        self.begun += 1;
+        self.cursors.insert(number, cursor);
         let subscription = &mut self.subscriptions[cursor.subscription];
         subscription.cursors.push(number);
         number
     }
 
     pub(super) fn cursor(&mut self, number: u64) -> Option<&mut Cursor> {
-        let (uses, cursor) = self.cursors.get_mut(index_of(number))?;
-        (u64::from(*uses) == number >> 32).then_some(cursor)
+        self.cursors.get_mut(&number)
     }
 
     pub(super) fn end_cursor(&mut self, number: u64) -> Option<Cursor> {
-        self.cursor(number)?;
-        Some(self.cursors.remove(index_of(number)).1)
+        self.cursors.remove(&number)
     }
-}
-
-fn index_of(number: u64) -> usize {
-    (number & u64::from(u32::MAX)) as usize
 }
 
 fn signed(bytes: usize) -> i64 {
@@ -278,11 +276,22 @@ mod tests {
         let first = all.add_cursor(cursor(key, 1));
         assert!(all.end_cursor(first).is_some());
         let second = all.add_cursor(cursor(key, 1));
-        assert_eq!(index_of(first), index_of(second));
         assert!(all.cursor(first).is_none() && all.end_cursor(first).is_none());
         assert!(all.cursor(second).is_some());
         assert_eq!(all.get(key).cursors, [first, second]);
         assert_eq!(all.find(&[key], CorrelationId(1)), Some(key));
         assert_eq!(all.find(&[key], CorrelationId(2)), None);
+    }
+
+    #[test]
+    fn cursors_are_counted_from_0_however_many_come_and_go() {
+        let mut all = Subscriptions::default();
+        let key = all.insert(with_credit(1));
+        for count in 0..100_000 {
+            let number = all.add_cursor(cursor(key, 1));
+            assert_eq!(number, count);
+            assert!(all.end_cursor(number).is_some());
+        }
+        assert!(all.cursors.is_empty());
     }
 }
