@@ -171,24 +171,6 @@ impl BatchBuilder {
         self.count as usize
     }
 
-    /// What [`Self::len`] would be with this record too; `usize::MAX` for one that
-    /// [`Self::push`] refuses for its timestamp.
-    pub fn len_with(
-        &self,
-        timestamp: i64,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        headers: &[Header<'_>],
-    ) -> usize {
-        match self.timestamp_delta(timestamp) {
-            Ok(delta) => {
-                let body_len = body_len(delta, self.count, key, value, headers);
-                (HEADER_LEN + self.records_len()).saturating_add(framed_len(body_len))
-            }
-            Err(_) => usize::MAX,
-        }
-    }
-
     /// The batch of all records pushed since the last one: base offset 0, leader epoch -1.
     /// The builder is empty then, and forgets the producer.
     ///

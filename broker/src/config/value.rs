@@ -51,17 +51,6 @@ pub(super) fn checked<T: SettingValue>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
-impl ByteSize {
-    /// As a length in memory.
-    ///
-    /// # Panics
-    /// If it does not fit `usize`; declared bounds of such settings fit 64 bits.
-    #[must_use]
-    pub fn as_usize(self) -> usize {
-        usize::try_from(self.0).expect("a declared bound fits the address space")
-    }
-}
-
 /// CPUs by number, in the order given, without repetition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuList(pub Vec<u32>);

@@ -23,29 +23,6 @@ pub enum CpuChoice {
 const MOST_CORES: usize = 256;
 
 impl CpuChoice {
-    /// Parses a list as the kernel writes it: `0-2,5`.
-    ///
-    /// # Errors
-    /// In words, if it is no such list.
-    pub fn parse_list(text: &str) -> Result<Self, String> {
-        let mut cpus = Vec::new();
-        for part in text.split(',') {
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            let number = |s: &str| s.trim().parse::<usize>().ok().filter(|&n| n < 4096);
-            match (number(first), number(last)) {
-                (Some(first), Some(last)) if first <= last => cpus.extend(first..=last),
-                _ => return Err(format!("`{part}` is no CPU number or range such as 0-3")),
-            }
-        }
-        let mut seen = cpus.clone();
-        seen.sort_unstable();
-        seen.dedup();
-        if seen.len() != cpus.len() {
-            return Err(format!("`{text}` names a CPU twice"));
-        }
-        Ok(Self::List(cpus))
-    }
-
     /// The CPUs to pin to, one per core.
     ///
     /// # Errors
@@ -168,17 +145,6 @@ pub(super) fn allowed() -> io::Result<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_parse_as_the_kernel_writes_them() {
-        assert_eq!(
-            CpuChoice::parse_list("0-2,5"),
-            Ok(CpuChoice::List(vec![0, 1, 2, 5]))
-        );
-        for bad in ["", "a", "3-1", "1,1", "0-2,1", "9999"] {
-            assert!(CpuChoice::parse_list(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_choice_stays_within_what_is_allowed() {

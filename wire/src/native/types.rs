@@ -59,14 +59,6 @@ impl Level {
             Self::Memory => "memory",
         }
     }
-
-    /// The level with that [`name`](Self::name).
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Synced, Self::Written, Self::Memory]
-            .into_iter()
-            .find(|level| level.name() == name)
-    }
 }
 
 impl fmt::Display for Level {

@@ -2,15 +2,13 @@
 
 use std::borrow::Cow;
 
-use bytes::BytesMut;
 use leveret_engine::settings::ConfigSource;
 use leveret_engine::topology::{Topic, TopicChanges};
 use leveret_wire::kafka::{
-    AlterConfigsRequest, AlterConfigsResource, AlteredResource, CheckedFrame, ErrorCode, Line as _,
-    Place, ResourceType, Uuid,
+    AlterConfigsRequest, AlterConfigsResource, AlteredResource, CheckedFrame, ErrorCode,
+    Line as ToldLine, Place, ResourceType, Uuid,
 };
 
-use super::api::Api;
 use super::changes::{Change, Line, MOST_SETTINGS, Wanted};
 use super::names::{self, Name};
 use super::{Known, errors};
@@ -42,8 +40,8 @@ impl Change for AlterConfigs {
         (line_of(kind, name), wanted)
     }
 
-    fn encode(line: &Line, _known: &Known<'_>, out: &mut BytesMut, version: i16) {
-        altered(line).encode(out, AlterConfigs::KEY, version);
+    fn told(line: &Line, _known: &Known<'_>, _version: i16) -> impl ToldLine {
+        altered(line)
     }
 }
 

@@ -7,12 +7,13 @@
 use std::marker::PhantomData;
 use std::vec;
 
-use bytes::BytesMut;
 use leveret_engine::EngineError;
 use leveret_engine::topology::{Command, TopicEntry};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
-use leveret_wire::kafka::{ApiRequest, CheckedFrame, ErrorCode, Place, ResourceType, Uuid};
+use leveret_wire::kafka::{
+    ApiRequest, CheckedFrame, ErrorCode, Line as ToldLine, Place, ResourceType, Uuid,
+};
 
 use super::api::{Api, Incoming, Read};
 use super::names::{Name, Names};
@@ -52,8 +53,8 @@ pub(super) trait Change: Sized + 'static {
     /// What is wanted of the one that stands there.
     fn wanted(frame: &CheckedFrame, at: Place, known: &Known<'_>) -> (Line, Wanted);
 
-    /// Appends its line of the answer, in that version.
-    fn encode(line: &Line, known: &Known<'_>, out: &mut BytesMut, version: i16);
+    /// Its line of the answer, in that version.
+    fn told(line: &Line, known: &Known<'_>, version: i16) -> impl ToldLine;
 }
 
 impl<C: Change> Api for C {
@@ -181,9 +182,10 @@ impl<C: Change, P: BufPool> Job<P, ChangeTopics> for Changing<C> {
             Stage::Answering(lines) => {
                 let line = lines.next()?;
                 let version = self.asker.version;
-                let len = self.lines.line(|out| C::encode(&line, known, out, version));
-                let told = C::TELLS_SETTINGS && line.error == ErrorCode::None;
-                Some(MEET + len + if told { SETTINGS } else { 0 })
+                let told = C::told(&line, known, version);
+                let len = self.lines.line(|out| told.encode(out, C::KEY, version));
+                let settings = C::TELLS_SETTINGS && line.error == ErrorCode::None;
+                Some(MEET + len + if settings { SETTINGS } else { 0 })
             }
         }
     }

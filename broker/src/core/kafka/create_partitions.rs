@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 
-use bytes::BytesMut;
 use leveret_engine::topology::TopicChanges;
 use leveret_wire::kafka::{
     CheckedFrame, CreatePartitionsRequest, CreatePartitionsResult, CreatePartitionsTopic,
-    ErrorCode, Line as _, Place, Uuid,
+    ErrorCode, Line as ToldLine, Place, Uuid,
 };
 
-use super::api::Api;
 use super::changes::{Change, Line, Wanted};
 use super::names::{self, Name};
 use super::{Known, errors};
@@ -36,13 +34,12 @@ impl Change for CreatePartitions {
         (Line::of(topic.name), more(&topic, known))
     }
 
-    fn encode(line: &Line, _known: &Known<'_>, out: &mut BytesMut, version: i16) {
-        let result = CreatePartitionsResult {
+    fn told(line: &Line, _known: &Known<'_>, _version: i16) -> impl ToldLine {
+        CreatePartitionsResult {
             name: Cow::Borrowed(line.name.as_deref().unwrap_or_default()),
             error: line.error,
             error_message: line.message.as_deref().map(Cow::Borrowed),
-        };
-        result.encode(out, CreatePartitions::KEY, version);
+        }
     }
 }
 

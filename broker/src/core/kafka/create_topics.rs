@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 
-use bytes::BytesMut;
 use leveret_engine::topology::{TopicCommand, TopicName};
 use leveret_wire::kafka::{
     Array, CheckedFrame, CreatableTopic, CreateTopicsRequest, CreatedTopic, CreatedTopicConfig,
-    ErrorCode, Line as _, Place, ReplicaAssignment, Uuid,
+    ErrorCode, Line as ToldLine, Place, ReplicaAssignment, Uuid,
 };
 
-use super::api::Api;
 use super::changes::{Change, Line, MOST_SETTINGS, Wanted};
 use super::names::{self, Name};
 use super::topics::uuid_of;
@@ -45,7 +43,7 @@ impl Change for CreateTopics {
         (line, wanted)
     }
 
-    fn encode(line: &Line, known: &Known<'_>, out: &mut BytesMut, version: i16) {
+    fn told(line: &Line, known: &Known<'_>, version: i16) -> impl ToldLine {
         let name = line.name.as_deref().unwrap_or_default();
         let ok = line.error == ErrorCode::None;
         let topic = known.topology.topic_named(name).filter(|_| ok);
@@ -53,7 +51,7 @@ impl Change for CreateTopics {
         let told = topic.filter(|_| version >= 5);
         let configs = told.map(|topic| known.topology.config_of(topic));
         let configs = configs.into_iter().flatten();
-        let created = CreatedTopic {
+        CreatedTopic {
             name: Cow::Borrowed(name),
             id: topic.map_or(line.id, |topic| uuid_of(known.topology, topic.id)),
             error: line.error,
@@ -71,8 +69,7 @@ impl Change for CreateTopics {
                     })
                     .collect(),
             ),
-        };
-        created.encode(out, CreateTopics::KEY, version);
+        }
     }
 }
 

@@ -1,16 +1,14 @@
 //! IncrementalAlterConfigs: settings of topics, one by one.
 
-use bytes::BytesMut;
 use leveret_engine::settings::ValueType;
 use leveret_engine::topology::{Topic, TopicChanges, TopicSetting};
 use leveret_wire::kafka::{
     CheckedFrame, ConfigOperation, ErrorCode, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResource, Line as _, Place,
+    IncrementalAlterConfigsResource, Line as ToldLine, Place,
 };
 
 use super::Known;
 use super::alter_configs::{altered, kind, line_of, named_once, no_value};
-use super::api::Api;
 use super::changes::{Change, Line, Wanted};
 use super::names::{self, Name};
 
@@ -45,8 +43,8 @@ impl Change for IncrementalAlterConfigs {
         (line_of(kind, name), wanted)
     }
 
-    fn encode(line: &Line, _known: &Known<'_>, out: &mut BytesMut, version: i16) {
-        altered(line).encode(out, IncrementalAlterConfigs::KEY, version);
+    fn told(line: &Line, _known: &Known<'_>, _version: i16) -> impl ToldLine {
+        altered(line)
     }
 }
 

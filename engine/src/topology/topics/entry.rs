@@ -46,13 +46,6 @@ impl TopicAltered {
         logs.zip(self.slots.iter().copied())
     }
 
-    /// Log and slot of one of the new partitions, which are counted from 0.
-    #[must_use]
-    pub fn added_partition(&self, index: u32) -> Option<(LogId, SlotId)> {
-        let slot = self.slots.get(index as usize)?;
-        Some((self.log.plus(u64::from(index)), *slot))
-    }
-
     /// The topic, altered.
     pub(super) fn of(&self, topic: &Topic) -> Topic {
         assert_eq!(topic.partitions(), self.partition, "entries in order");

@@ -147,11 +147,6 @@ impl<P: BufPool> Store<P> {
         bytes
     }
 
-    /// Gives a pending read or look-up up; its event does not come.
-    pub fn cancel_read(&mut self, token: ReadToken) {
-        self.reading.reads.requests.remove(&token);
-    }
-
     /// What the waiter waited for has come. A log that is being deleted, or is gone, has nothing
     /// more to do for anybody: whoever outlived it is told so.
     pub(crate) fn wake(&mut self, key: LogKey, waiter: Waiter) {
