@@ -8,12 +8,12 @@ use leveret_sim::cores::{Conn, Setup, World, same};
 const INVALID_REQUEST: i16 = 42;
 
 /// A broker, and one client of it.
-struct Talk {
+struct Dialogue {
     world: World,
     conn: Conn,
 }
 
-impl Talk {
+impl Dialogue {
     fn new(cores: u16) -> Self {
         let mut world = World::new(&Setup::new(3, cores));
         let conn = world.connect(0, Protocol::Kafka);
@@ -91,22 +91,22 @@ fn line(name: &str, error: i16) -> (String, i16) {
 #[test]
 fn topics_named_twice_are_not_changed_and_have_one_line() {
     for cores in [1, 2, 4] {
-        let mut talk = Talk::new(cores);
+        let mut dialogue = Dialogue::new(cores);
         let create = kafka::create_topics(&[("a", 1), ("b", 1), ("a", 2), ("a", 3)]);
         let lines = [line("a", INVALID_REQUEST), line("b", 0)];
-        assert_eq!(talk.named(&create, true), lines);
-        assert_eq!(talk.partitions("a"), None);
-        talk.ask(&kafka::create_topics(&[("a", 1)]));
+        assert_eq!(dialogue.named(&create, true), lines);
+        assert_eq!(dialogue.partitions("a"), None);
+        dialogue.ask(&kafka::create_topics(&[("a", 1)]));
         let more = kafka::create_partitions(&[("a", 2), ("b", 2), ("a", 3)]);
-        assert_eq!(talk.named(&more, true), lines);
+        assert_eq!(dialogue.named(&more, true), lines);
         assert_eq!(
-            (talk.partitions("a"), talk.partitions("b")),
+            (dialogue.partitions("a"), dialogue.partitions("b")),
             (Some(1), Some(2))
         );
         let delete = kafka::delete_topics(&["a", "b", "a"]);
-        assert_eq!(talk.named(&delete, false), lines);
+        assert_eq!(dialogue.named(&delete, false), lines);
         assert_eq!(
-            (talk.partitions("a"), talk.partitions("b")),
+            (dialogue.partitions("a"), dialogue.partitions("b")),
             (Some(1), None)
         );
     }
@@ -115,24 +115,27 @@ fn topics_named_twice_are_not_changed_and_have_one_line() {
 #[test]
 fn a_topic_to_delete_is_named_once_by_name_or_by_id() {
     for cores in [1, 2, 4] {
-        let mut talk = Talk::new(cores);
-        talk.ask(&kafka::create_topics(&[("a", 1), ("b", 1)]));
-        let refused = talk.deleted(&[(Some("a"), 0), (Some("a"), 0)]);
+        let mut dialogue = Dialogue::new(cores);
+        dialogue.ask(&kafka::create_topics(&[("a", 1), ("b", 1)]));
+        let refused = dialogue.deleted(&[(Some("a"), 0), (Some("a"), 0)]);
         let id = refused[0].1;
         let line = [(Some("a".to_owned()), id, INVALID_REQUEST)];
         assert_eq!(refused, line);
-        assert_eq!(talk.deleted(&[(Some("a"), 0), (None, id)]), line);
-        assert_eq!(talk.deleted(&[(None, id), (None, id)]), line);
+        assert_eq!(dialogue.deleted(&[(Some("a"), 0), (None, id)]), line);
+        assert_eq!(dialogue.deleted(&[(None, id), (None, id)]), line);
         // By both, or by neither.
-        assert_eq!(talk.deleted(&[(Some("a"), id)]), line);
-        assert_eq!(talk.deleted(&[(None, 0)]), [(None, 0, INVALID_REQUEST)]);
-        assert_eq!(talk.partitions("a"), Some(1));
-        let unknown = talk.deleted(&[(None, 5), (Some("c"), 0), (None, 5)]);
+        assert_eq!(dialogue.deleted(&[(Some("a"), id)]), line);
+        assert_eq!(dialogue.deleted(&[(None, 0)]), [(None, 0, INVALID_REQUEST)]);
+        assert_eq!(dialogue.partitions("a"), Some(1));
+        let unknown = dialogue.deleted(&[(None, 5), (Some("c"), 0), (None, 5)]);
         let lines = [(None, 5, INVALID_REQUEST), (Some("c".to_owned()), 0, 3)];
         assert_eq!(unknown, lines);
-        let done = talk.deleted(&[(None, id), (Some("b"), 0)]);
+        let done = dialogue.deleted(&[(None, id), (Some("b"), 0)]);
         assert!(done.iter().all(|(.., error)| *error == 0), "{done:?}");
-        assert_eq!((talk.partitions("a"), talk.partitions("b")), (None, None));
+        assert_eq!(
+            (dialogue.partitions("a"), dialogue.partitions("b")),
+            (None, None)
+        );
     }
 }
 
@@ -140,28 +143,28 @@ fn a_topic_to_delete_is_named_once_by_name_or_by_id() {
 fn resources_and_settings_named_twice_are_not_altered() {
     let refused = [INVALID_REQUEST, 0, INVALID_REQUEST];
     for cores in [1, 2, 4] {
-        let mut talk = Talk::new(cores);
-        talk.ask(&kafka::create_topics(&[("a", 1), ("b", 1)]));
-        let before = talk.ask(&kafka::describe_configs(&["a"]));
+        let mut dialogue = Dialogue::new(cores);
+        dialogue.ask(&kafka::create_topics(&[("a", 1), ("b", 1)]));
+        let before = dialogue.ask(&kafka::describe_configs(&["a"]));
         let set = [("retention.ms", Some("60000"))];
         let all = kafka::alter_configs(&[("a", &set), ("b", &set), ("a", &set)]);
-        assert_eq!(talk.altered(&all), refused);
+        assert_eq!(dialogue.altered(&all), refused);
         let set = [("retention.ms", Change::Set, Some("60000"))];
         let each = kafka::incremental_alter_configs(&[("a", &set), ("b", &set), ("a", &set)]);
-        assert_eq!(talk.altered(&each), refused);
+        assert_eq!(dialogue.altered(&each), refused);
         let twice = [
             ("retention.ms", Change::Set, Some("60000")),
             ("segment.bytes", Change::Set, Some("1048576")),
             ("retention.ms", Change::Delete, None),
         ];
         let each = kafka::incremental_alter_configs(&[("a", &twice)]);
-        assert_eq!(talk.altered(&each), [INVALID_REQUEST]);
+        assert_eq!(dialogue.altered(&each), [INVALID_REQUEST]);
         let twice = [("retention.ms", Some("1")), ("retention.ms", Some("2"))];
         let all = kafka::alter_configs(&[("a", &twice)]);
-        assert_eq!(talk.altered(&all), [INVALID_REQUEST]);
-        assert_eq!(talk.ask(&kafka::describe_configs(&["a"])), before);
+        assert_eq!(dialogue.altered(&all), [INVALID_REQUEST]);
+        assert_eq!(dialogue.ask(&kafka::describe_configs(&["a"])), before);
         // Who only asks is answered for each mention.
-        let described = talk.ask(&kafka::describe_configs(&["a", "a"]));
+        let described = dialogue.ask(&kafka::describe_configs(&["a", "a"]));
         let mut described = Answer::of(&described);
         assert_eq!((described.i32(), described.i32()), (0, 2));
     }
@@ -170,16 +173,16 @@ fn resources_and_settings_named_twice_are_not_altered() {
 #[test]
 fn partitions_named_twice_are_neither_appended_to_nor_looked_up() {
     for cores in [1, 2, 4] {
-        let mut talk = Talk::new(cores);
-        talk.ask(&kafka::create_topics(&[("a", 4)]));
+        let mut dialogue = Dialogue::new(cores);
+        dialogue.ask(&kafka::create_topics(&[("a", 4)]));
         let produce = kafka::produce(-1, &[("a", 0, 10), ("a", 1, 10), ("a", 0, 20)]);
-        let answer = talk.ask(&produce);
+        let answer = dialogue.ask(&produce);
         let lines = kafka::produced(&answer);
         let errors: Vec<i16> = lines.iter().map(|(_, _, error, _)| *error).collect();
         assert_eq!(errors, [INVALID_REQUEST, 0, INVALID_REQUEST]);
-        assert_eq!(talk.latest(&[("a", 0), ("a", 1)]), [Ok(0), Ok(1)]);
+        assert_eq!(dialogue.latest(&[("a", 0), ("a", 1)]), [Ok(0), Ok(1)]);
         let twice = [Err(INVALID_REQUEST), Ok(0), Err(INVALID_REQUEST)];
-        assert_eq!(talk.latest(&[("a", 1), ("a", 0), ("a", 1)]), twice);
+        assert_eq!(dialogue.latest(&[("a", 1), ("a", 0), ("a", 1)]), twice);
         // Reading changes nothing: it is answered once, where it was named first, as in Kafka.
         let wanted = [1, 0, 1].map(|partition| Wanted {
             topic: "a",
@@ -192,14 +195,14 @@ fn partitions_named_twice_are_neither_appended_to_nor_looked_up() {
             min_bytes: 1,
             max_wait: 100,
         };
-        let fetched = kafka::fetched(&talk.ask(&kafka::fetch(bounds, &wanted)));
+        let fetched = kafka::fetched(&dialogue.ask(&kafka::fetch(bounds, &wanted)));
         assert_eq!(fetched.len(), 2);
         assert!(!fetched[0].records.is_empty() && fetched[1].records.is_empty());
         let one_batch = Bounds {
             max_bytes: 1,
             ..bounds
         };
-        let fetched = kafka::fetched(&talk.ask(&kafka::fetch(one_batch, &wanted)));
+        let fetched = kafka::fetched(&dialogue.ask(&kafka::fetch(one_batch, &wanted)));
         let given: Vec<bool> = fetched
             .iter()
             .map(|part| !part.records.is_empty())

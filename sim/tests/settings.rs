@@ -8,19 +8,19 @@ const INVALID_CONFIG: i16 = 40;
 const INVALID_REQUEST: i16 = 42;
 const LIST: &str = "leader.replication.throttled.replicas";
 
-struct Talk {
+struct Dialogue {
     world: World,
     conn: Conn,
 }
 
-impl Talk {
+impl Dialogue {
     /// A broker with a topic `a`.
     fn new() -> Self {
         let mut world = World::new(&Setup::new(3, 2));
         let conn = world.connect(1, Protocol::Kafka);
-        let mut talk = Self { world, conn };
-        talk.ask(&kafka::create_topics(&[("a", 1)]));
-        talk
+        let mut dialogue = Self { world, conn };
+        dialogue.ask(&kafka::create_topics(&[("a", 1)]));
+        dialogue
     }
 
     fn ask(&mut self, request: &[u8]) -> Vec<u8> {
@@ -54,7 +54,7 @@ fn of_topic(value: &str) -> (Option<String>, i8) {
 
 #[test]
 fn lists_grow_by_what_they_lack_and_shrink_by_what_they_have() {
-    let mut talk = Talk::new();
+    let mut dialogue = Dialogue::new();
     for (change, words, then) in [
         (Change::Append, "0:1", "0:1"),
         (Change::Append, "0:1,1:2", "0:1,1:2"),
@@ -64,42 +64,49 @@ fn lists_grow_by_what_they_lack_and_shrink_by_what_they_have() {
         (Change::Subtract, "1:2", ""),
         (Change::Set, "7:1", "7:1"),
     ] {
-        assert_eq!(talk.change(LIST, change, Some(words)), 0, "{words}");
-        assert_eq!(talk.value(LIST), of_topic(then));
+        assert_eq!(dialogue.change(LIST, change, Some(words)), 0, "{words}");
+        assert_eq!(dialogue.value(LIST), of_topic(then));
     }
-    assert_eq!(talk.change(LIST, Change::Delete, None), 0);
-    assert_eq!(talk.value(LIST).1, 5);
+    assert_eq!(dialogue.change(LIST, Change::Delete, None), 0);
+    assert_eq!(dialogue.value(LIST).1, 5);
     // What is no list neither grows nor shrinks, nor does what Kafka does not know.
-    let before = talk.value("retention.ms");
+    let before = dialogue.value("retention.ms");
     for key in ["retention.ms", "no.such.setting"] {
         for change in [Change::Append, Change::Subtract] {
-            assert_eq!(talk.change(key, change, Some("1")), INVALID_CONFIG, "{key}");
+            assert_eq!(
+                dialogue.change(key, change, Some("1")),
+                INVALID_CONFIG,
+                "{key}"
+            );
         }
     }
-    assert_eq!(talk.value("retention.ms"), before);
+    assert_eq!(dialogue.value("retention.ms"), before);
 }
 
 #[test]
 fn a_value_that_is_null_is_no_value() {
-    let mut talk = Talk::new();
-    assert_eq!(talk.change("retention.ms", Change::Set, Some("60000")), 0);
+    let mut dialogue = Dialogue::new();
+    assert_eq!(
+        dialogue.change("retention.ms", Change::Set, Some("60000")),
+        0
+    );
     for (key, change) in [
         ("retention.ms", Change::Set),
         (LIST, Change::Append),
         (LIST, Change::Subtract),
     ] {
         assert_eq!(
-            talk.change(key, change, None),
+            dialogue.change(key, change, None),
             INVALID_REQUEST,
             "{change:?}"
         );
     }
     let all = kafka::alter_configs(&[("a", &[("retention.ms", None)])]);
-    assert_eq!(talk.altered(&all), INVALID_REQUEST);
-    assert_eq!(talk.value("retention.ms"), of_topic("60000"));
+    assert_eq!(dialogue.altered(&all), INVALID_REQUEST);
+    assert_eq!(dialogue.value("retention.ms"), of_topic("60000"));
     let configs = [("segment.bytes", Some("1048576")), ("retention.ms", None)];
     for (name, configs, error) in [("b", &configs[..], INVALID_CONFIG), ("c", &configs[..1], 0)] {
-        let answer = talk.ask(&kafka::create_topic_with(name, 1, configs));
+        let answer = dialogue.ask(&kafka::create_topic_with(name, 1, configs));
         let mut answer = Answer::of(&answer);
         assert_eq!((answer.i32(), answer.i32()), (0, 1));
         assert_eq!(

@@ -6,9 +6,9 @@ use leveret_record::{BatchBuilder, Compression};
 use leveret_storage::types::{Level, LogId};
 
 use super::asked::{Asked, Batch, Reading, Wait, What};
-use super::talk::{Ending, Talk};
+use super::dialogue::{Dialogue, Ending};
 use super::topics::{Change, MOST_PARTITIONS, Setup, Topic, log_of, partition_of};
-use super::{Lives, NUMBERED, TalkId};
+use super::{DialogueId, Lives, NUMBERED};
 use crate::clients::ledger::{BatchKey, Scan};
 use crate::clients::sender::{Sender, Taste};
 use crate::cores::kafka as request;
@@ -37,8 +37,8 @@ impl Lives<'_> {
             22..24 => self.read_something(Wait::ForRecords),
             24 => self.look_at_something(),
             25 if self.rng.chance(1, 2) => self.subscribe(),
-            25 => self.end_a_talk(),
-            26 => self.stall_a_talk(),
+            25 => self.end_a_dialogue(),
+            26 => self.stall_a_dialogue(),
             27..30 => self.send_a_half(),
             30 => self.end_a_stranger(),
             _ => self.idle(),
@@ -70,7 +70,7 @@ impl Lives<'_> {
             ),
             _ => Change::Keep(self.kept()),
         };
-        let id = self.some_talk(None);
+        let id = self.some_dialogue(None);
         self.change(id, topic, change);
     }
 
@@ -86,16 +86,16 @@ impl Lives<'_> {
             partitions: self.rng.between(1, 4) as u32,
             kept: self.kept(),
         };
-        let id = self.some_talk(None);
+        let id = self.some_dialogue(None);
         self.change(id, topic, Change::Create(setup));
         // Whoever sends more behind it over the same connection need not wait for the answer.
-        if self.talks[&id].protocol == Protocol::Kafka && self.rng.chance(1, 2) {
+        if self.dialogues[&id].protocol == Protocol::Kafka && self.rng.chance(1, 2) {
             self.produce_plainly(id, &[log_of(topic, setup.partitions - 1)]);
         }
     }
 
     /// Asks for a change, and looks at what came of it over the same connection at once.
-    fn change(&mut self, id: TalkId, topic: usize, change: Change) {
+    fn change(&mut self, id: DialogueId, topic: usize, change: Change) {
         if change == Change::Delete {
             let of_it = |(_, log): &(usize, LogId)| partition_of(*log).0 == topic;
             let gone: Vec<_> = self.senders.keys().copied().filter(of_it).collect();
@@ -110,7 +110,7 @@ impl Lives<'_> {
         }
     }
 
-    fn look(&mut self, id: TalkId, topic: usize, version: u64) {
+    fn look(&mut self, id: DialogueId, topic: usize, version: u64) {
         for what in [What::Partitions, What::Kept] {
             self.ask(
                 id,
@@ -142,7 +142,7 @@ impl Lives<'_> {
                 0 => Protocol::Native,
                 _ => *self.rng.pick(&[Protocol::Native, Protocol::Kafka]),
             };
-            let id = self.talk_of(core, protocol);
+            let id = self.dialogue_of(core, protocol);
             let version = self.topics[topic].version();
             self.look(id, topic, version);
         }
@@ -179,16 +179,16 @@ impl Lives<'_> {
     /// Idempotent producers make batches, which are sent as soon as they may be.
     fn produce_numbered(&mut self) {
         let producer = self.rng.below(NUMBERED as u64) as usize;
-        if self.producers[producer].talk.is_none() {
+        if self.producers[producer].dialogue.is_none() {
             let protocol = *self.rng.pick(&[Protocol::Native, Protocol::Kafka]);
             let id = self.connect(protocol);
-            self.producers[producer].talk = Some(id);
+            self.producers[producer].dialogue = Some(id);
         }
-        let talk = self.producers[producer].talk.expect("just seen");
+        let dialogue = self.producers[producer].dialogue.expect("just seen");
         let Some(id) = self.producers[producer].id else {
-            if !self.producers[producer].asked && self.talks[&talk].may_ask() {
+            if !self.producers[producer].asked && self.dialogues[&dialogue].may_ask() {
                 self.producers[producer].asked = true;
-                self.ask(talk, Asked::ProducerId(producer));
+                self.ask(dialogue, Asked::ProducerId(producer));
             }
             return;
         };
@@ -223,11 +223,11 @@ impl Lives<'_> {
         }
         let now = self.now();
         for producer in 0..NUMBERED {
-            let Some(talk) = self.producers[producer].talk else {
+            let Some(dialogue) = self.producers[producer].dialogue else {
                 continue;
             };
-            let native = match self.talks.get(&talk) {
-                Some(talk) if talk.may_ask() => talk.protocol == Protocol::Native,
+            let native = match self.dialogues.get(&dialogue) {
+                Some(dialogue) if dialogue.may_ask() => dialogue.protocol == Protocol::Native,
                 _ => continue,
             };
             let mut by_level: [Vec<Batch>; 2] = [Vec::new(), Vec::new()];
@@ -262,7 +262,7 @@ impl Lives<'_> {
                     level,
                     batches,
                 };
-                self.ask(talk, asked);
+                self.ask(dialogue, asked);
             }
         }
     }
@@ -274,14 +274,14 @@ impl Lives<'_> {
         if logs.is_empty() {
             return;
         }
-        let id = match self.producers[producer].talk {
-            Some(id) if self.talks.get(&id).is_some_and(Talk::may_ask) => id,
+        let id = match self.producers[producer].dialogue {
+            Some(id) if self.dialogues.get(&id).is_some_and(Dialogue::may_ask) => id,
             _ => {
                 let protocol = *self.rng.pick(&[Protocol::Native, Protocol::Kafka]);
                 let id = self.connect(protocol);
                 self.unnumbered -= 1;
                 let state = &mut self.producers[producer];
-                state.talk = Some(id);
+                state.dialogue = Some(id);
                 state.number = self.unnumbered;
                 state.made.clear();
                 id
@@ -298,10 +298,10 @@ impl Lives<'_> {
 
     /// Sends a batch to each of these partitions. Whoever is not the producer of that connection is one that
     /// has no other batch.
-    fn produce_plainly(&mut self, id: TalkId, logs: &[LogId]) {
+    fn produce_plainly(&mut self, id: DialogueId, logs: &[LogId]) {
         let producer = NUMBERED;
-        let native = self.talks[&id].protocol == Protocol::Native;
-        let of_it = self.producers[producer].talk == Some(id);
+        let native = self.dialogues[&id].protocol == Protocol::Native;
+        let of_it = self.producers[producer].dialogue == Some(id);
         let level = *self
             .rng
             .pick(&[Level::Synced, Level::Synced, Level::Written, Level::Memory]);
@@ -373,13 +373,13 @@ impl Lives<'_> {
         }
         // What is asked behind one that waits may have to wait with it.
         let id = match wait {
-            Wait::Not => self.some_talk(None),
+            Wait::Not => self.some_dialogue(None),
             Wait::ForRecords => {
                 let protocol = *self.rng.pick(&[Protocol::Native, Protocol::Kafka]);
                 self.connect(protocol)
             }
         };
-        let native = self.talks[&id].protocol == Protocol::Native;
+        let native = self.dialogues[&id].protocol == Protocol::Native;
         let many = self.rng.between(1, 4);
         let first = *self.rng.pick(&logs);
         let mut some: Vec<LogId> = (1..many).map(|_| *self.rng.pick(&logs)).collect();
@@ -409,7 +409,7 @@ impl Lives<'_> {
     }
 
     /// Reads partitions from their beginning, or waits for what comes at their end.
-    fn read(&mut self, id: TalkId, logs: &[LogId], wait: Wait) {
+    fn read(&mut self, id: DialogueId, logs: &[LogId], wait: Wait) {
         let reading = |log: &LogId| {
             let end = self.ledger.end(*log);
             let next = if wait == Wait::ForRecords { end } else { 0 };
@@ -426,7 +426,7 @@ impl Lives<'_> {
     /// Reads every partition that is surely there, each over some connection.
     pub(super) fn read_everything(&mut self) {
         for log in self.partitions() {
-            let id = self.some_talk(Some(Protocol::Kafka));
+            let id = self.some_dialogue(Some(Protocol::Kafka));
             self.read(id, &[log], Wait::Not);
         }
     }
@@ -434,14 +434,14 @@ impl Lives<'_> {
     // What is done with connections.
 
     /// A connection that is good for another request: one that is there, or a new one.
-    fn some_talk(&mut self, protocol: Option<Protocol>) -> TalkId {
-        let good = |(id, talk): (&TalkId, &Talk)| {
-            let fits = protocol.is_none_or(|protocol| talk.protocol == protocol);
-            let free = !self.producers.iter().any(|p| p.talk == Some(*id));
-            let never = talk.ending == Ending::Never && !talk.stalled && !talk.waits();
+    fn some_dialogue(&mut self, protocol: Option<Protocol>) -> DialogueId {
+        let good = |(id, dialogue): (&DialogueId, &Dialogue)| {
+            let fits = protocol.is_none_or(|protocol| dialogue.protocol == protocol);
+            let free = !self.producers.iter().any(|p| p.dialogue == Some(*id));
+            let never = dialogue.ending == Ending::Never && !dialogue.stalled && !dialogue.waits();
             (fits && free && never).then_some(*id)
         };
-        let good: Vec<TalkId> = self.talks.iter().filter_map(good).collect();
+        let good: Vec<DialogueId> = self.dialogues.iter().filter_map(good).collect();
         if good.is_empty() || self.rng.chance(1, 8) {
             let protocol = protocol.unwrap_or(*self.rng.pick(&[Protocol::Native, Protocol::Kafka]));
             return self.connect(protocol);
@@ -450,27 +450,27 @@ impl Lives<'_> {
     }
 
     /// A connection that this core serves.
-    fn talk_of(&mut self, core: usize, protocol: Protocol) -> TalkId {
-        let fits = |(id, talk): (&TalkId, &Talk)| {
-            let there = self.world.served_by(talk.conn) == Some(core);
-            let never = talk.ending == Ending::Never && !talk.stalled && !talk.waits();
-            (there && never && talk.protocol == protocol).then_some(*id)
+    fn dialogue_of(&mut self, core: usize, protocol: Protocol) -> DialogueId {
+        let fits = |(id, dialogue): (&DialogueId, &Dialogue)| {
+            let there = self.world.served_by(dialogue.conn) == Some(core);
+            let never = dialogue.ending == Ending::Never && !dialogue.stalled && !dialogue.waits();
+            (there && never && dialogue.protocol == protocol).then_some(*id)
         };
-        let found = self.talks.iter().find_map(fits);
+        let found = self.dialogues.iter().find_map(fits);
         found.unwrap_or_else(|| self.connect_at(core, protocol))
     }
 
     /// A client goes, by a reset or once all is answered that it asked.
-    fn end_a_talk(&mut self) {
-        let all: Vec<TalkId> = self.talks.keys().copied().collect();
+    fn end_a_dialogue(&mut self) {
+        let all: Vec<DialogueId> = self.dialogues.keys().copied().collect();
         if all.is_empty() {
             return;
         }
         let id = *self.rng.pick(&all);
-        let talk = self.talks.get_mut(&id).expect("chosen");
-        if talk.ending == Ending::Never && !talk.stalled && self.rng.chance(1, 2) {
-            talk.ending = Ending::HungUp;
-            self.world.finish(talk.conn);
+        let dialogue = self.dialogues.get_mut(&id).expect("chosen");
+        if dialogue.ending == Ending::Never && !dialogue.stalled && self.rng.chance(1, 2) {
+            dialogue.ending = Ending::HungUp;
+            self.world.finish(dialogue.conn);
             self.counters.hung_up += 1;
         } else {
             self.hang_up(id);
@@ -478,19 +478,19 @@ impl Lives<'_> {
     }
 
     /// A client takes nothing for a while, or takes again what it is sent.
-    fn stall_a_talk(&mut self) {
-        let all: Vec<TalkId> = self.talks.keys().copied().collect();
+    fn stall_a_dialogue(&mut self) {
+        let all: Vec<DialogueId> = self.dialogues.keys().copied().collect();
         if all.is_empty() {
             return;
         }
-        let talk = self.talks.get_mut(self.rng.pick(&all)).expect("chosen");
-        if talk.ending == Ending::HungUp {
+        let dialogue = self.dialogues.get_mut(self.rng.pick(&all)).expect("chosen");
+        if dialogue.ending == Ending::HungUp {
             return;
         }
-        talk.stalled = !talk.stalled;
+        dialogue.stalled = !dialogue.stalled;
         // Who takes nothing may be closed for others that want memory.
-        talk.ending = Ending::AnyTime;
-        self.world.stall(talk.conn, talk.stalled);
+        dialogue.ending = Ending::AnyTime;
+        self.world.stall(dialogue.conn, dialogue.stalled);
     }
 
     /// Somebody sends a part of a long request.

@@ -4,19 +4,19 @@ use leveret_storage::types::{Level, LogId};
 
 use super::asked::{Asked, Batch, Fetched, Reading, Refusal, Reply, Wait};
 use super::topics::{Change, partition_of};
-use super::{Lives, TalkId};
+use super::{DialogueId, Lives};
 use crate::clients::ledger::Hold;
 use crate::violation::{Kind, Violation};
 
 impl Lives<'_> {
     /// Hears every client, and what became of its connection.
     pub(super) fn hear(&mut self) -> Result<(), Violation> {
-        let all: Vec<TalkId> = self.talks.keys().copied().collect();
+        let all: Vec<DialogueId> = self.dialogues.keys().copied().collect();
         for id in all {
-            let Some(talk) = self.talks.get_mut(&id) else {
+            let Some(dialogue) = self.dialogues.get_mut(&id) else {
                 continue;
             };
-            for (asked, reply) in talk.hear(&mut self.world)? {
+            for (asked, reply) in dialogue.hear(&mut self.world)? {
                 self.trace.say(format_args!(
                     "{:>12} {id} {asked:.300?} is answered {reply:.300?}",
                     self.world.now().mono.0
@@ -24,7 +24,7 @@ impl Lives<'_> {
                 self.take(id, asked, reply)?;
             }
             if self
-                .talks
+                .dialogues
                 .get(&id)
                 .is_some_and(|t| !self.world.is_open(t.conn))
             {
@@ -34,7 +34,7 @@ impl Lives<'_> {
         Ok(())
     }
 
-    fn take(&mut self, id: TalkId, asked: Asked, reply: Reply) -> Result<(), Violation> {
+    fn take(&mut self, id: DialogueId, asked: Asked, reply: Reply) -> Result<(), Violation> {
         self.counters.answers += 1;
         match (asked, reply) {
             (Asked::Hello(_), Reply::Hello) => Ok(()),
@@ -84,13 +84,17 @@ impl Lives<'_> {
     }
 
     /// Whether the broker may refuse what that client asks because it stops: not if it was under way.
-    fn may_refuse(&self, id: TalkId) -> bool {
-        self.stopping && self.talks.get(&id).is_none_or(|talk| !talk.owed)
+    fn may_refuse(&self, id: DialogueId) -> bool {
+        self.stopping
+            && self
+                .dialogues
+                .get(&id)
+                .is_none_or(|dialogue| !dialogue.owed)
     }
 
     fn take_id(
         &mut self,
-        talk: TalkId,
+        dialogue: DialogueId,
         producer: usize,
         reply: Result<i64, Refusal>,
     ) -> Result<(), Violation> {
@@ -105,7 +109,7 @@ impl Lives<'_> {
                 Err(Violation::new(Kind::WrongData, what))
             }
             Err(Refusal::Again) => Ok(()),
-            Err(Refusal::Stopping) if self.may_refuse(talk) => Ok(()),
+            Err(Refusal::Stopping) if self.may_refuse(dialogue) => Ok(()),
             Err(error) => {
                 let what = format!("a producer gets no id: {error:?}");
                 Err(Violation::new(Kind::WrongData, what))
@@ -125,7 +129,7 @@ impl Lives<'_> {
 
     fn produced(
         &mut self,
-        id: TalkId,
+        id: DialogueId,
         producer: usize,
         level: Level,
         batch: &Batch,
@@ -194,7 +198,7 @@ impl Lives<'_> {
 
     fn fetched(
         &mut self,
-        id: TalkId,
+        id: DialogueId,
         readings: Vec<Reading>,
         wait: Wait,
         results: Vec<Result<Fetched, Refusal>>,
@@ -247,7 +251,7 @@ impl Lives<'_> {
     /// A subscription is pushed all there is, from the beginning, in order.
     fn pushed(
         &mut self,
-        id: TalkId,
+        id: DialogueId,
         log: LogId,
         result: Result<Fetched, Refusal>,
     ) -> Result<(), Violation> {
@@ -272,7 +276,7 @@ impl Lives<'_> {
 
     fn changed(
         &mut self,
-        id: TalkId,
+        id: DialogueId,
         topic: usize,
         change: Change,
         result: Result<(), Refusal>,

@@ -1,8 +1,8 @@
 //! How lives end: connections that are lost, crashes, and stops that are let finish.
 
 use super::asked::Asked;
-use super::talk::Ending;
-use super::{Lives, TalkId};
+use super::dialogue::Ending;
+use super::{DialogueId, Lives};
 use crate::disk::Crash;
 use crate::violation::{Kind, Violation};
 
@@ -16,32 +16,32 @@ impl Lives<'_> {
     ///
     /// # Errors
     /// If the broker had no reason to end it.
-    pub(super) fn lose(&mut self, id: TalkId) -> Result<(), Violation> {
-        let talk = self.talks.remove(&id).expect("it was looked at");
-        let may = match talk.ending {
+    pub(super) fn lose(&mut self, id: DialogueId) -> Result<(), Violation> {
+        let dialogue = self.dialogues.remove(&id).expect("it was looked at");
+        let may = match dialogue.ending {
             Ending::Never => false,
-            Ending::HungUp => talk
+            Ending::HungUp => dialogue
                 .open()
                 .all(|asked| matches!(asked, Asked::Subscribe(_))),
             Ending::AnyTime => true,
         };
         self.subscribed.remove(&id);
-        let owed = talk.owed && talk.open().next().is_some();
+        let owed = dialogue.owed && dialogue.open().next().is_some();
         if self.world.cores() > 0 && (owed || !may && !self.stopping) {
-            let open: Vec<_> = talk.open().collect();
+            let open: Vec<_> = dialogue.open().collect();
             let what = format!("a connection is closed without reason, open: {open:.600?}");
             return Err(Violation::new(Kind::Stuck, what));
         }
-        for asked in talk.give_up() {
+        for asked in dialogue.give_up() {
             if let Asked::ProducerId(producer) = asked {
                 self.producers[producer].asked = false;
             }
         }
         for producer in 0..self.producers.len() {
-            if self.producers[producer].talk != Some(id) {
+            if self.producers[producer].dialogue != Some(id) {
                 continue;
             }
-            self.producers[producer].talk = None;
+            self.producers[producer].dialogue = None;
             let own = |of: usize| of == producer;
             for ((of, _), sender) in &mut self.senders {
                 if own(*of) {
@@ -69,7 +69,7 @@ impl Lives<'_> {
             .say(format_args!("{:>12} ==== {crash:?} ====", self.now().0));
         self.world.crash(crash);
         self.hear()?;
-        assert!(self.talks.is_empty(), "each was lost");
+        assert!(self.dialogues.is_empty(), "each was lost");
         self.world.forget_peers();
         self.strangers.clear();
         self.topics.iter_mut().for_each(super::Topic::crash);
@@ -89,9 +89,9 @@ impl Lives<'_> {
             self.hear()?;
         }
         self.stopping = true;
-        for talk in self.talks.values_mut() {
-            let never = talk.ending == Ending::Never && !talk.stalled;
-            talk.owed = silent && never && self.world.has_come(talk.conn);
+        for dialogue in self.dialogues.values_mut() {
+            let never = dialogue.ending == Ending::Never && !dialogue.stalled;
+            dialogue.owed = silent && never && self.world.has_come(dialogue.conn);
         }
         let late = self.now().after(STOP);
         for core in 0..self.world.cores() {
@@ -109,7 +109,9 @@ impl Lives<'_> {
             }
             if self.now() >= late {
                 // What waits for space in the journal waits longer than a stop does.
-                self.talks.values_mut().for_each(|talk| talk.owed = false);
+                self.dialogues
+                    .values_mut()
+                    .for_each(|dialogue| dialogue.owed = false);
             }
             if !self.turn(patience)? {
                 let what = "the stop does not finish in time";

@@ -9,11 +9,11 @@
 mod acts;
 mod answered;
 mod asked;
+mod dialogue;
 mod ends;
 mod kafka;
 mod native;
 mod quiet;
-mod talk;
 mod topics;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,7 @@ use crate::rng::Rng;
 use crate::trace::Trace;
 use crate::violation::{Kind, Violation};
 use asked::Asked;
-use talk::{Ending, Talk};
+use dialogue::{Dialogue, Ending};
 use topics::Topic;
 
 /// How often a broker is started.
@@ -51,7 +51,7 @@ const MAX_BATCH: u32 = 64 << 10;
 const NUMBERED: usize = 2;
 
 /// Names a connection of a client.
-type TalkId = u64;
+type DialogueId = u64;
 
 /// Somebody who produces.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ struct Producer {
     id: Option<i64>,
     /// Somebody asked for that.
     asked: bool,
-    talk: Option<TalkId>,
+    dialogue: Option<DialogueId>,
     /// What the ledger calls it on its present connection, if it has no id.
     number: i64,
     /// Batches that it made so, by partition.
@@ -83,10 +83,10 @@ struct Lives<'a> {
     retired: BTreeSet<(usize, LogId)>,
     /// Ids that producers were given, ever.
     ids: BTreeSet<i64>,
-    talks: BTreeMap<TalkId, Talk>,
-    talks_so_far: TalkId,
+    dialogues: BTreeMap<DialogueId, Dialogue>,
+    dialogues_so_far: DialogueId,
     /// What each subscription was pushed, by its connection.
-    subscribed: BTreeMap<TalkId, Scan>,
+    subscribed: BTreeMap<DialogueId, Scan>,
     /// Connections that keep to no protocol to its end.
     strangers: Vec<Conn>,
     /// Numbers below 0 that producers without an id were called.
@@ -108,7 +108,7 @@ pub fn run(
     let producer = |_| Producer {
         id: None,
         asked: false,
-        talk: None,
+        dialogue: None,
         number: 0,
         made: BTreeMap::new(),
     };
@@ -125,8 +125,8 @@ pub fn run(
         senders: BTreeMap::new(),
         retired: BTreeSet::new(),
         ids: BTreeSet::new(),
-        talks: BTreeMap::new(),
-        talks_so_far: 0,
+        dialogues: BTreeMap::new(),
+        dialogues_so_far: 0,
         subscribed: BTreeMap::new(),
         strangers: Vec::new(),
         unnumbered: 0,
@@ -274,54 +274,61 @@ impl Lives<'_> {
 
     /// What is not answered, and whose batches are not acknowledged.
     fn open(&self) -> String {
-        let talks = self.talks.iter().map(|(id, talk)| {
-            let open: Vec<_> = talk.open().collect();
-            format!("{id} {:?} {:?} {open:.300?}; ", talk.protocol, talk.ending)
+        let dialogues = self.dialogues.iter().map(|(id, dialogue)| {
+            let open: Vec<_> = dialogue.open().collect();
+            format!(
+                "{id} {:?} {:?} {open:.300?}; ",
+                dialogue.protocol, dialogue.ending
+            )
         });
         let senders = self.senders.iter().filter(|(_, sender)| !sender.is_done());
         let senders = senders.map(|((producer, log), _)| {
-            let talk = self.producers[*producer].talk;
-            format!("producer {producer} to {log} over {talk:?}; ")
+            let dialogue = self.producers[*producer].dialogue;
+            format!("producer {producer} to {log} over {dialogue:?}; ")
         });
-        talks.chain(senders).collect()
+        dialogues.chain(senders).collect()
     }
 
     /// A new connection of a client, accepted by some core.
-    fn connect(&mut self, protocol: Protocol) -> TalkId {
+    fn connect(&mut self, protocol: Protocol) -> DialogueId {
         let core = self.rng.below(self.world.cores() as u64) as usize;
         self.connect_at(core, protocol)
     }
 
-    fn connect_at(&mut self, core: usize, protocol: Protocol) -> TalkId {
+    fn connect_at(&mut self, core: usize, protocol: Protocol) -> DialogueId {
         let conn = self.world.connect(core, protocol);
-        self.talks_so_far += 1;
-        let id = self.talks_so_far;
-        self.talks.insert(id, Talk::new(conn, protocol));
+        self.dialogues_so_far += 1;
+        let id = self.dialogues_so_far;
+        self.dialogues.insert(id, Dialogue::new(conn, protocol));
         let named = self.rng.chance(1, 2);
         let named = named.then(|| self.rng.below(5) as u16);
         self.ask(id, Asked::Hello(named));
         id
     }
 
-    fn ask(&mut self, id: TalkId, asked: Asked) {
-        let Some(talk) = self.talks.get_mut(&id).filter(|talk| talk.may_ask()) else {
+    fn ask(&mut self, id: DialogueId, asked: Asked) {
+        let Some(dialogue) = self
+            .dialogues
+            .get_mut(&id)
+            .filter(|dialogue| dialogue.may_ask())
+        else {
             return;
         };
         self.trace.say(format_args!(
             "{:>12} {id} {:?} asks {asked:.300?}",
             self.world.now().mono.0,
-            talk.protocol
+            dialogue.protocol
         ));
         self.trace.note([id, self.world.now().mono.0, 1]);
         self.counters.requests += 1;
-        talk.ask(&mut self.world, &self.topics, asked);
+        dialogue.ask(&mut self.world, &self.topics, asked);
     }
 
     /// A client ends a connection at once.
-    fn hang_up(&mut self, id: TalkId) {
-        if let Some(talk) = self.talks.get_mut(&id) {
-            talk.ending = Ending::AnyTime;
-            self.world.reset(talk.conn);
+    fn hang_up(&mut self, id: DialogueId) {
+        if let Some(dialogue) = self.dialogues.get_mut(&id) {
+            dialogue.ending = Ending::AnyTime;
+            self.world.reset(dialogue.conn);
         }
     }
 }

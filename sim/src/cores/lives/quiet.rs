@@ -5,7 +5,7 @@ use leveret_storage::types::LogId;
 
 use super::Lives;
 use super::asked::Asked;
-use super::talk::{Ending, Talk, waits};
+use super::dialogue::{Dialogue, Ending, waits};
 use super::topics::partition_of;
 use crate::clients::sender::Sender;
 use crate::plan::PATIENCE;
@@ -19,18 +19,18 @@ const SOON: u64 = 5_000_000_000;
 impl Lives<'_> {
     /// Waits for quiet, and looks whether it is.
     pub(super) fn rest(&mut self) -> Result<(), Violation> {
-        for talk in self.talks.values_mut() {
-            talk.stalled = false;
-            self.world.stall(talk.conn, false);
+        for dialogue in self.dialogues.values_mut() {
+            dialogue.stalled = false;
+            self.world.stall(dialogue.conn, false);
         }
         // Native producers have to know what topics are called, whoever was to tell them.
         self.look_at_everything();
         // Who holds memory with a half is closed when others want it.
         self.until(PATIENCE, "everything is answered", |lives| {
-            let mut open = lives.talks.values().flat_map(Talk::open);
+            let mut open = lives.dialogues.values().flat_map(Dialogue::open);
             let senders = lives.senders.iter();
             let mut sending = senders.filter(|((producer, log), sender)| {
-                let sends = lives.producers[*producer].talk.is_some();
+                let sends = lives.producers[*producer].dialogue.is_some();
                 let (topic, partition) = partition_of(*log);
                 sends && lives.topics[topic].has(partition) && !Sender::is_done(sender)
             });
@@ -39,22 +39,22 @@ impl Lives<'_> {
         let until = self.now().after(SOON);
         while self.turn(until)? {}
         self.check_waiting()?;
-        for talk in self.talks.values_mut() {
-            talk.ending = Ending::AnyTime;
-            self.world.reset(talk.conn);
+        for dialogue in self.dialogues.values_mut() {
+            dialogue.ending = Ending::AnyTime;
+            self.world.reset(dialogue.conn);
         }
         for conn in self.strangers.drain(..) {
             self.world.reset(conn);
         }
-        let gone = |lives: &Self| lives.talks.is_empty();
+        let gone = |lives: &Self| lives.dialogues.is_empty();
         self.until(SOON, "connections that were reset are gone", gone)?;
         self.check_nothing_is_held()
     }
 
     /// Who waits for records that are there has been answered.
     fn check_waiting(&self) -> Result<(), Violation> {
-        for (id, talk) in &self.talks {
-            for asked in talk.open() {
+        for (id, dialogue) in &self.dialogues {
+            for asked in dialogue.open() {
                 match asked {
                     Asked::Fetch(readings, _) => {
                         let mut readings = readings.iter();

@@ -26,7 +26,7 @@ pub(super) enum Ending {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Talk {
+pub(super) struct Dialogue {
     pub(super) conn: Conn,
     pub(super) protocol: Protocol,
     pub(super) ending: Ending,
@@ -41,7 +41,7 @@ pub(super) struct Talk {
     numbers: u32,
 }
 
-impl Talk {
+impl Dialogue {
     pub(super) fn new(conn: Conn, protocol: Protocol) -> Self {
         Self {
             conn,
