@@ -18,6 +18,10 @@
 //! [has](Account::trusts) no more than that, or a little at first; so a peer that stops reading holds an eighth
 //! of what it has read, at most, and to hold much of all is a long work.
 //!
+//! What fetches keep while they [wait](Weight::kept) is not for reading, and a lot of it may stand in nobody's way:
+//! it counts against what may be read up to [half](Account::kept_share) of the budget. Beyond that the fetches are
+//! [answered](super::unread) before their time.
+//!
 //! Nobody stands in line for a [short](Need::is_short) read while its connection has nothing: an eighth of the
 //! budget more is kept for those. So who follows the end of a quiet partition gets on, whatever others leave unread.
 
@@ -121,6 +125,8 @@ pub(super) struct Account {
     first: usize,
     takes: Part,
     unknown: Part,
+    /// Bytes that waiting fetches keep.
+    kept: usize,
     /// Whose turn it is just now.
     pub(super) turn: Option<ConnId>,
 }
@@ -133,6 +139,7 @@ impl Account {
             first: most / FIRST + LEAST,
             takes: Part::default(),
             unknown: Part::default(),
+            kept: 0,
             turn: None,
         }
     }
@@ -142,9 +149,24 @@ impl Account {
         self.budget
     }
 
-    /// Bytes held and set aside.
+    /// Bytes held, set aside, and kept by waiting fetches.
     pub(super) fn total(&self) -> usize {
-        self.takes.all + self.unknown.all
+        self.takes.all + self.unknown.all + self.kept
+    }
+
+    /// The same, as far as it stands in the way of those that read.
+    fn in_the_way(&self) -> usize {
+        self.takes.all + self.unknown.all + self.kept.min(self.kept_share())
+    }
+
+    /// What waiting fetches of all connections may keep together.
+    fn kept_share(&self) -> usize {
+        self.budget / 2
+    }
+
+    /// What they keep beyond that, bytes.
+    pub(super) fn kept_too_much(&self) -> usize {
+        self.kept.saturating_sub(self.kept_share())
     }
 
     /// Bytes set aside.
@@ -176,7 +198,7 @@ impl Account {
 
     /// Bytes that a connection may have now whose peer was sent so many before.
     pub(super) fn trusts(&self, sent: u64) -> usize {
-        match self.total() <= self.budget / 4 && self.line_is_empty() {
+        match self.in_the_way() <= self.budget / 4 && self.line_is_empty() {
             true => usize::MAX,
             false => credit(sent).max(self.first),
         }
@@ -191,7 +213,7 @@ impl Account {
     /// What is lacking if those in line want to read so much, in the order of [`Standing::ALL`].
     pub(super) fn shortage(&self, wants: [usize; 2]) -> Shortage {
         let mut shortage = Shortage::default();
-        let mut total = self.total();
+        let mut total = self.in_the_way();
         for (standing, want) in Standing::ALL.into_iter().zip(wants) {
             // More is read in turns; and who is alone with a long batch needs no more.
             let want = want.min(self.budget / 2);
@@ -213,7 +235,7 @@ impl Account {
 
     fn left(&self, standing: Standing) -> usize {
         let own = self.most().saturating_sub(self.part(standing).all);
-        own.min(self.budget.saturating_sub(self.total()))
+        own.min(self.budget.saturating_sub(self.in_the_way()))
     }
 
     /// What a read may come to of a connection that may have so many bytes beside what it has; `None`
@@ -225,14 +247,15 @@ impl Account {
         let part = self.part(standing);
         // Of so much as may be set aside, only some may be read at a time: the rest is for later.
         let fits = aside <= left && part.aside + aside <= self.budget / 4;
-        let alone = part.aside == 0 && part.all <= self.most() / 2 && self.total() <= self.budget;
+        let alone =
+            part.aside == 0 && part.all <= self.most() / 2 && self.in_the_way() <= self.budget;
         (fits || alone).then_some(Grant { bytes, aside })
     }
 
     /// What a short read may come to of a connection that has nothing, however many wait for others.
     pub(super) fn grant_short(&self, need: Need) -> Option<Grant> {
         let aside = need.bytes.max(need.whole);
-        let fits = self.total() + aside <= self.budget + self.budget / 8;
+        let fits = self.in_the_way() + aside <= self.budget + self.budget / 8;
         (need.is_short() && fits).then_some(Grant {
             bytes: need.bytes,
             aside,
@@ -245,10 +268,12 @@ impl Account {
         let part = self.part_mut(standing);
         part.all -= weight.all;
         part.aside -= weight.aside;
+        self.kept -= weight.kept;
         let (standing, weight) = after;
         let part = self.part_mut(standing);
         part.all += weight.all;
         part.aside += weight.aside;
+        self.kept += weight.kept;
     }
 
     /// Whether nobody waits.
@@ -273,6 +298,15 @@ pub(super) struct Weight {
     pub(super) all: usize,
     /// Of that, set aside.
     pub(super) aside: usize,
+    /// What its waiting fetches keep beside that.
+    pub(super) kept: usize,
+}
+
+impl Weight {
+    /// All that it has.
+    pub(super) fn total(self) -> usize {
+        self.all + self.kept
+    }
 }
 
 #[cfg(test)]
@@ -289,7 +323,11 @@ mod tests {
     };
 
     fn with(all: usize, aside: usize) -> Weight {
-        Weight { all, aside }
+        Weight {
+            all,
+            aside,
+            kept: 0,
+        }
     }
 
     /// Readers that take nothing ask all at once, and their reads end one by one, each with all that
@@ -437,6 +475,24 @@ mod tests {
         let mut shortage = account.shortage([MIB, 0]);
         assert!(shortage.is_eased((Standing::Unknown, with(2 * MIB, 0))));
         assert!(!shortage.is_eased((Standing::Takes, with(MIB, 0))));
+    }
+
+    #[test]
+    fn however_much_waiting_fetches_keep_others_read_with_half_of_the_budget() {
+        let mut account = Account::new(BUDGET, ROOM);
+        let of = |kept| {
+            let none = Weight::default();
+            (Standing::Unknown, Weight { kept, ..none })
+        };
+        account.change(of(0), of(3 * BUDGET));
+        assert_eq!(account.total(), 3 * BUDGET);
+        assert_eq!(account.kept_too_much(), 3 * BUDGET - BUDGET / 2);
+        for standing in Standing::ALL {
+            let grant = account.grant(standing, ALL, ROOM);
+            assert_eq!(grant.map(|grant| grant.bytes), Some(ROOM));
+        }
+        account.change(of(3 * BUDGET), of(0));
+        assert_eq!(account.total(), 0);
     }
 
     #[test]

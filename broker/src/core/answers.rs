@@ -107,8 +107,8 @@ impl Answers {
 
     fn change(&mut self, before: (Standing, Weight), after: (Standing, Weight)) {
         self.account.change(before, after);
-        self.loaded += usize::from(after.1.all > 0);
-        self.loaded -= usize::from(before.1.all > 0);
+        self.loaded += usize::from(after.1.total() > 0);
+        self.loaded -= usize::from(before.1.total() > 0);
     }
 }
 
@@ -176,8 +176,9 @@ impl<P: BufPool> Core<P> {
             return;
         };
         let weight = Weight {
-            all: session.load() + session.aside,
+            all: session.owed() + session.aside,
             aside: session.aside,
+            kept: session.kept,
         };
         let standing = self
             .answers
@@ -194,12 +195,6 @@ impl Session {
     /// connection: beyond the bound they do not wait.
     pub(super) fn owed(&self) -> usize {
         self.unsent + self.out.len()
-    }
-
-    /// Bytes that its answers take: encoded and not sent, waiting for their turn, or being put
-    /// together.
-    pub(super) fn load(&self) -> usize {
-        self.owed() + self.kept
     }
 
     /// Bytes of answers that the peer could take now: those that wait for the turn of an earlier one are
@@ -224,7 +219,11 @@ mod tests {
     #[test]
     fn within_the_budget_each_has_its_bound_and_beyond_it_a_share() {
         let mut answers = Answers::new(64 << 20, 8 << 20);
-        let of = |all| (Standing::Unknown, Weight { all, aside: 0 });
+        let with = |all| Weight {
+            all,
+            ..Weight::default()
+        };
+        let of = |all| (Standing::Unknown, with(all));
         for _ in 0..8 {
             assert_eq!(answers.limit(), 8 << 20);
             answers.change(of(0), of(8 << 20));

@@ -61,7 +61,7 @@ impl<P: BufPool> Core<P> {
         for session in self.sessions.iter() {
             let (_, weight) = session.weighed;
             assert_eq!(weight.aside, session.aside, "what is set aside is counted");
-            total += weight.all;
+            total += weight.total();
             // Its turn comes when its peer has taken that, or when that was read.
             let busy = session.offered() + session.aside > 0;
             let stands = session.stands.is_some();

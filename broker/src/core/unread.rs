@@ -61,6 +61,8 @@ pub(super) struct Unread {
     period: u64,
     /// What those that wait still lacked at the last look.
     shortage: Shortage,
+    /// What waiting fetches still kept beyond what they may.
+    kept_too_much: usize,
     /// Connections that had to give way.
     dropped: u64,
 }
@@ -95,6 +97,7 @@ impl<P: BufPool> Core<P> {
         }
         let wants = Standing::ALL.map(|standing| self.wanted_in_line(standing));
         self.unread.shortage = self.answers.account.shortage(wants);
+        self.unread.kept_too_much = self.answers.account.kept_too_much();
         self.unread.stage = Stage::At(0);
         self.go_on_looking(now);
     }
@@ -142,8 +145,12 @@ impl<P: BufPool> Core<P> {
             let conn = session.conn;
             self.slices.charge_ask();
             self.actions.push_back(Action::MeasureTaken(conn));
-        } else if short && session.kept > KEPT {
+        } else if (short && session.kept > KEPT)
+            || (self.unread.kept_too_much > 0 && session.kept > 0)
+        {
             // Who waits for records can take nothing, so it is answered with what there is.
+            let left = self.unread.kept_too_much.saturating_sub(session.kept);
+            self.unread.kept_too_much = left;
             waiting.clone_from(&session.fetches);
         }
         waiting.into_iter().for_each(|key| self.hurry(key, now));

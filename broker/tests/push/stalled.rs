@@ -343,3 +343,44 @@ fn who_waits_for_records_takes_nothing_from_those_that_read() {
         assert_eq!(offsets, [[i64::try_from(BATCHES).expect("few")]]);
     }
 }
+
+/// Connections with a few fetches each that wait at the end of a partition, none of which keeps much.
+fn wait_at_the_end(world: &mut World, topic: TopicId, peers: usize) -> Vec<Conn> {
+    let peers = (0..peers).map(|_| {
+        let conn = world.connect(1);
+        for _ in 0..8 {
+            world.offer(conn, &fetch(topic, 0, 0, 300_000));
+        }
+        conn
+    });
+    peers.collect()
+}
+
+#[test]
+fn however_many_fetches_wait_others_read_and_those_beyond_the_bound_are_answered() {
+    let (mut world, long) = with_long_logs(World::with_answers(BUDGET));
+    let quiet = world.create("quiet", 1);
+    // Each of these keeps 768 bytes, and all of them twice the budget.
+    let waiting = wait_at_the_end(&mut world, quiet, 2 * BUDGET / 768 / 8);
+    assert!(
+        used(&mut world) > BUDGET,
+        "{}: this test shows nothing",
+        used(&mut world)
+    );
+    // Before anybody has given way there is room to read.
+    let reader = world.connect(1);
+    world.offer(reader, &fetch(long, 1, 0, 300_000));
+    let came = world.came(reader);
+    assert!(!came[0].offsets().is_empty(), "it reads");
+    world.pass(SECOND);
+    let left = used(&mut world);
+    assert!(left <= BUDGET / 2, "{left} of {BUDGET}");
+    let mut answered = 0;
+    for conn in &waiting {
+        assert!(world.is_open(*conn));
+        answered += world.came(*conn).len();
+    }
+    let all = 8 * waiting.len();
+    assert!(answered < all, "those within the bound wait on");
+    assert!(answered >= all / 2, "{answered} of {all}");
+}

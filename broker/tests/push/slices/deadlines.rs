@@ -10,7 +10,8 @@ use super::{answers, fetch, goes, most_in_a_turn};
 /// How many of eight fetches of so many partitions of one core are ended in the busiest turn, where
 /// their time is over at once.
 fn most_ended_in_a_turn(partitions: i32) -> usize {
-    let mut world = World::new();
+    // With memory for all that they keep.
+    let mut world = World::with_answers(64 << 20);
     let topic = u32::try_from(partitions).expect("some");
     world.create("wide", 2 * topic);
     let conns: Vec<Conn> = (0..8)
