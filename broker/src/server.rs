@@ -18,6 +18,7 @@ use leveret_storage::recovery::{
 };
 use leveret_storage::store::StoreConfig;
 use leveret_storage::types::{Level, Mono, Now};
+use leveret_wire::speech::Speech;
 
 use crate::config::{Advertise, AutoSize, ByteSize, Listen, Settings, kafka_config};
 use crate::core::boundary::Protocol;
@@ -356,19 +357,23 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
 
 /// Where protocols are served in this run, for messages.
 fn ports(settings: &Settings, addrs: &[BoundAddr]) -> Ports {
-    let bound = |protocol| {
-        let bound = addrs.iter().find(|bound| bound.protocol == protocol)?;
-        Some(Arc::from(bound.cores[0].to_string()))
-    };
-    Ports {
-        native: bound(Protocol::Native),
-        kafka: bound(Protocol::Kafka),
-        http: match settings.http_listen {
-            Listen::At(addr) if addr.port() != 0 => Some(Arc::from(addr.to_string())),
-            Listen::At(_) => Some(Arc::from("the port of http in the log's `serving` line")),
-            Listen::Off => None,
-        },
+    let mut ports = Ports::default();
+    for bound in addrs {
+        if let Some(speech) = bound.protocol.speech() {
+            ports.serve(speech, bound.cores[0].to_string().into());
+        }
     }
+    match settings.http_listen {
+        Listen::At(addr) if addr.port() != 0 => {
+            ports.serve(Speech::Http, addr.to_string().into());
+        }
+        Listen::At(_) => {
+            let there = "the port of http in the log's `serving` line";
+            ports.serve(Speech::Http, there.into());
+        }
+        Listen::Off => {}
+    }
+    ports
 }
 
 /// The numbers of a node's cores begin at so many times its own.

@@ -12,7 +12,8 @@ use leveret_storage::types::Now;
 use super::Core;
 use super::account::{Account, Standing, Weight};
 use super::boundary::ConnId;
-use super::session::{Blocked, ProtocolState, Session};
+use super::net::Pause;
+use super::session::Session;
 use super::spread::Need;
 
 /// Requests of one connection that may wait for their answers.
@@ -121,7 +122,7 @@ impl<P: BufPool> Core<P> {
             return;
         };
         if session.owed() > most || session.waiting >= MAX_WAITING || session.has_fetches_enough() {
-            self.block(conn, Blocked::Peer);
+            self.block(conn, Pause::Peer);
         }
     }
 
@@ -136,8 +137,8 @@ impl<P: BufPool> Core<P> {
         let eased = session.owed() <= most / 2
             && session.waiting < MAX_WAITING / 2
             && !session.has_fetches_enough();
-        if session.blocked == Some(Blocked::Peer) && eased {
-            self.unblock(conn, Blocked::Peer, now);
+        if session.pauses.by(Pause::Peer) && eased {
+            self.unblock(conn, Pause::Peer, now);
         }
     }
 
@@ -200,10 +201,7 @@ impl Session {
     /// Bytes of answers that the peer could take now: those that wait for the turn of an earlier one are
     /// not among them.
     pub(super) fn offered(&self) -> usize {
-        match &self.state {
-            ProtocolState::Native(_) => self.owed(),
-            ProtocolState::Kafka(state) => self.owed() - state.kept(),
-        }
+        self.owed() - self.state.held_back()
     }
 
     /// Bytes of answers that its peer has not taken, or that are being read.

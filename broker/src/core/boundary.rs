@@ -12,6 +12,8 @@ use bytes::{Bytes, BytesMut};
 use leveret_storage::io::{BufPool, IoResult, Op, OpId};
 use leveret_storage::types::{CoreId, Mono, Now};
 
+pub use super::protocol::Protocol;
+
 /// Names a connection of one core; never reused while anything of the old one is in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
@@ -19,26 +21,6 @@ pub struct ConnId {
     pub slot: u32,
     /// Counts the uses of the slot.
     pub generation: u32,
-}
-
-/// Which listener a connection came in by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// The native FlatBuffers protocol.
-    Native,
-    /// Kafka's.
-    Kafka,
-}
-
-impl Protocol {
-    /// What it is called in messages and in the ready line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Native => "native",
-            Self::Kafka => "kafka",
-        }
-    }
 }
 
 /// What has come of a connection.

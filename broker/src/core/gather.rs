@@ -18,9 +18,9 @@ use leveret_storage::types::{CoreId, Mono, Now};
 use super::Core;
 use super::boundary::ConnId;
 use super::hop::{Family, Listed, Outstanding};
+use super::net::Pause;
 use super::ops::{Known, Principal};
 use super::pending::{Of, Part, Slot, Waiting};
-use super::session::Blocked;
 use super::slices::MANY_LINES;
 use super::spread::{MOST, Need};
 
@@ -187,7 +187,12 @@ impl<P: BufPool> Core<P> {
 
     /// All that the request names was looked up: what it needs is asked for.
     fn end_looking_up<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        self.gather_of(key).stage = Stage::Asking;
+        let gather = self.gather_of(key);
+        gather.stage = Stage::Asking;
+        if gather.what.lets_bytes_go() {
+            let (conn, permit) = (gather.conn, std::mem::take(&mut gather.permit));
+            self.give_back_permit(conn, permit, now);
+        }
         F::Joint::ask_first(self, key, now);
         let (what, _, known) = self.job(key, now);
         // In one piece, as there may be tens of thousands.
@@ -253,7 +258,7 @@ impl<P: BufPool> Core<P> {
         if let Some(session) = self.sessions.get(conn) {
             session.asking = Some(F::id(key));
         }
-        self.block(conn, Blocked::Asks);
+        self.block(conn, Pause::Asks);
         self.gather_later(F::id(key), now);
     }
 
@@ -309,7 +314,7 @@ impl<P: BufPool> Core<P> {
         if stage == Stage::Asked {
             self.go_on_gathering(key, now);
         }
-        self.unblock(conn, Blocked::Asks, now);
+        self.asks_no_more(conn, now);
     }
 
     fn ask_part_now<F: Listed>(&mut self, key: GatherKey<F>, owner: CoreId, call: F, now: Now) {

@@ -1,6 +1,6 @@
 //! One core's behaviour: sessions, routing between cores, and the engine's machines, joined.
 //!
-//! In the order of a request's way: [`boundary`] says what drives a core, `inbound` makes frames
+//! In the order of a request's way: [`boundary`] says what drives a core, `net` makes frames
 //! of received bytes as far as `permits` go, `native` and `kafka` make calls of frames, [`hop`] brings a call to the core
 //! that owns what it concerns and its answer back, `gather` joins the answers of several cores,
 //! and the protocol encodes what goes out. It refuses to touch the kernel, to read a clock and to
@@ -9,30 +9,27 @@
 mod account;
 mod ailing;
 mod answers;
-mod bodies;
 pub mod boundary;
 mod check;
 mod chosen;
 mod deadlines;
 pub mod figures;
 mod gather;
-mod hang_up;
 pub mod hop;
-mod inbound;
 mod installs;
-mod intake;
 mod kafka;
 mod latencies;
 mod meter;
 mod native;
+mod net;
 pub mod observe;
 mod once;
 mod ops;
 mod pace;
-mod patience;
 mod pending;
 mod permits;
 mod places;
+mod protocol;
 #[cfg(test)]
 #[allow(dead_code, reason = "tests of this crate need a part of it")]
 #[path = "../../tests/push"]
@@ -51,6 +48,8 @@ pub mod status;
 mod stop;
 mod strangers;
 mod sweep;
+#[cfg(test)]
+mod toy;
 mod unread;
 
 use std::collections::VecDeque;
@@ -108,7 +107,7 @@ pub struct Core<P: BufPool> {
     slices: Slices,
     answers: Answers,
     unread: Unread,
-    deadlines: Deadlines<inbound::Due>,
+    deadlines: Deadlines<net::Due>,
     sweep: Sweep,
     actions: VecDeque<Action<P::Buf, Message>>,
     /// Connections with encoded responses that the driver has not been given yet.

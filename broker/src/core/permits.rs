@@ -186,23 +186,27 @@ impl Permits {
         });
     }
 
-    /// The body has come to its end, which proves so many bytes. What it holds is given back like that of any
+    /// The body has come to its end, which proves so many bytes, once. What it holds is given back like that of any
     /// request.
     pub(super) fn finish_body(&mut self, conn: ConnId, bytes: u64) {
-        self.end_body(conn);
-        let account = self.account(conn);
-        account.proof = (account.proof + bytes).min(2 * PROOF);
+        if self.end_body(conn) {
+            let account = self.account(conn);
+            account.proof = (account.proof + bytes).min(2 * PROOF);
+        }
     }
 
     /// The body is over, be it complete or given up; what it holds is given back like that of any request.
-    pub(super) fn end_body(&mut self, conn: ConnId) {
+    /// Whether there was one.
+    pub(super) fn end_body(&mut self, conn: ConnId) -> bool {
         let standing = self.account(conn).standing();
-        if let Some(body) = self.account(conn).body.take() {
+        let body = self.account(conn).body.take();
+        if let Some(body) = body {
             let crowd = self.crowd(standing);
             crowd.bodies.remove(&body.place);
             crowd.held -= body.held;
             crowd.promised -= body.promised;
         }
+        body.is_some()
     }
 
     /// Gives back what [`Permits::take`] gave that connection, which may be gone.
@@ -291,6 +295,11 @@ impl Permits {
             return;
         }
         self.end_body(conn);
+        self.leave_line(conn);
+    }
+
+    /// The connection waits for something else first. A body that it sends keeps its place among bodies.
+    pub(super) fn leave_line(&mut self, conn: ConnId) {
         if let Some(place) = self.account(conn).waits {
             // Tickets are used once, so it stands in one of them.
             self.whole_line.remove(&place);

@@ -12,7 +12,7 @@ use leveret_storage::types::{Mono, Now};
 
 use super::Core;
 use super::account::{Grant, Standing};
-use super::boundary::ConnId;
+use super::boundary::{ConnId, Protocol};
 use super::gather::GatherKey;
 use super::hop::FetchRecords;
 use super::spread::Need;
@@ -151,7 +151,9 @@ impl<P: BufPool> Core<P> {
                 }
                 if turn == Turn::Reads {
                     self.stand_for_memory(conn);
-                    self.push_on(conn, now);
+                    if let Some(protocol) = self.sessions.protocol(conn) {
+                        self.push_on((conn, protocol), now);
+                    }
                 }
             }
         }
@@ -163,8 +165,9 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.get(conn).filter(|s| !s.closing) else {
             return Turn::Leaves;
         };
+        let spoken = (conn, session.protocol());
         let Some((gather, _)) = session.queued.front().copied() else {
-            return self.take_turn_to_push(conn, now);
+            return self.take_turn_to_push(spoken, now);
         };
         match self.reads_from_queue(gather, now) {
             Ok(()) => Turn::Reads,
@@ -173,9 +176,9 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    fn take_turn_to_push(&mut self, conn: ConnId, now: Now) -> Turn {
+    fn take_turn_to_push(&mut self, spoken: (ConnId, Protocol), now: Now) -> Turn {
         let before = self.answers.account.aside();
-        match self.push_on(conn, now) {
+        match self.push_on(spoken, now) {
             _ if self.answers.account.aside() > before => Turn::Reads,
             true => Turn::Stays,
             false => Turn::Leaves,

@@ -1,47 +1,23 @@
 //! What a core knows of one connection whatever it speaks, and the slots that connections live in.
 //!
-//! What only one protocol keeps of a connection is that protocol's, in [`ProtocolState`].
+//! What only one protocol keeps of a connection is that protocol's, in [`Session::state`].
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use leveret_storage::types::Mono;
-use leveret_wire::kafka::Checking;
 
 use super::account::{Standing, Weight};
 use super::boundary::{ConnId, Protocol};
 use super::gather::GatherKey;
-use super::hang_up::Input;
 use super::hop::{FetchRecords, GatherId};
-use super::kafka::KafkaState;
-use super::native::{NativeState, Subscribed};
+use super::net::{Input, Pauses, Transport};
 use super::ops::Principal;
 use super::pace::{Gathers, Pace, Steady};
+use super::protocol::ProtocolState;
 use super::spread::Need;
 use super::unread::Mark;
-
-/// Fetches of one Kafka connection that may wait or read at once.
-const KAFKA_FETCHES: usize = 4;
-
-/// Why no further request of a connection is looked at just now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Blocked {
-    /// Stands in line for its next slice of work.
-    Slice,
-    /// A request of many parts has not asked for all of them; later ones must not overtake it.
-    Asks,
-    /// Waits in line for a permit.
-    Permit,
-    /// Its peer has not sent all of a short frame, of which the rest is awaited.
-    Arrival,
-    /// A change of the topology is under way; later requests must see it.
-    Topology,
-    /// It is about to leave for another core.
-    Departure,
-    /// Too much is on its way to the peer, or too many requests wait for their answers.
-    Peer,
-}
 
 /// Whether a connection is among those that could say hello and have not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +28,6 @@ enum Hello {
     HeldUp,
     /// It has said hello, or is not counted any more.
     Over,
-}
-
-/// What a protocol keeps of a connection.
-#[derive(Debug)]
-pub(super) enum ProtocolState {
-    Native(NativeState),
-    Kafka(KafkaState),
 }
 
 /// What is known of the rest of a long frame of which the beginning was looked at.
@@ -82,19 +51,22 @@ pub(super) struct Large {
     pub(super) held: usize,
     /// What is there, while the next piece waits for its permit.
     pub(super) partial: Option<BytesMut>,
-    /// How far its lines were checked once it was all there, of a Kafka request that has some.
-    pub(super) checking: Checking,
     pub(super) pace: Pace,
 }
 
 /// One connection.
 pub(super) struct Session {
     pub(super) conn: ConnId,
+    /// How its bytes travel.
+    pub(super) transport: Transport,
+    /// What its protocol keeps of it.
     pub(super) state: ProtocolState,
     /// Who asks by it.
     pub(super) principal: Principal,
     /// Where it comes from, for people.
     pub(super) peer: Option<SocketAddr>,
+    /// What its client calls itself, for people; empty if it does not say.
+    pub(super) client: Box<str>,
     /// The peer has proved to speak the protocol.
     pub(super) greeted: bool,
     /// Since when the peer could say hello.
@@ -106,7 +78,8 @@ pub(super) struct Session {
     hello: Hello,
     /// The last response has been given to send; whatever arrives is dropped.
     pub(super) closing: bool,
-    pub(super) blocked: Option<Blocked>,
+    /// Why it is not read, if it is not.
+    pub(super) pauses: Pauses,
     pub(super) input: Input,
     /// Received and not yet looked at: a partial frame, or what came while blocked.
     pub(super) rx: BytesMut,
@@ -141,27 +114,24 @@ pub(super) struct Session {
     pub(super) asking: Option<GatherId>,
     /// Gathers of fetches among them, which nobody needs once the connection is gone.
     pub(super) fetches: Vec<GatherKey<FetchRecords>>,
-    /// What is pushed to it.
-    pub(super) subscribed: Subscribed,
 }
 
 impl Session {
     fn new(conn: ConnId, protocol: Protocol, now: Mono) -> Self {
         Self {
             conn,
-            state: match protocol {
-                Protocol::Native => ProtocolState::Native(NativeState::default()),
-                Protocol::Kafka => ProtocolState::Kafka(KafkaState::default()),
-            },
+            transport: Transport::default(),
+            state: ProtocolState::new(protocol),
             principal: Principal::default(),
             peer: None,
+            client: Box::default(),
             greeted: false,
             hello_since: now,
             touched: now,
             settled: false,
             hello: Hello::HeldUp,
             closing: false,
-            blocked: None,
+            pauses: Pauses::default(),
             input: Input::default(),
             rx: BytesMut::new(),
             rest: Rest::default(),
@@ -180,24 +150,26 @@ impl Session {
             waiting: 0,
             asking: None,
             fetches: Vec::new(),
-            subscribed: Subscribed::default(),
         }
     }
 
     pub(super) fn protocol(&self) -> Protocol {
-        match self.state {
-            ProtocolState::Native(_) => Protocol::Native,
-            ProtocolState::Kafka(_) => Protocol::Kafka,
+        self.state.protocol()
+    }
+
+    /// The peer in words: where it comes from and, if its client has said so, what that calls itself.
+    pub(super) fn who(&self) -> String {
+        let peer = self.peer.map(|peer| peer.to_string());
+        let peer = peer.as_deref().unwrap_or("unknown");
+        match &*self.client {
+            "" => peer.to_owned(),
+            client => format!("{peer} ({})", client.escape_debug()),
         }
     }
 
-    /// Whether no further fetch may be under way. Answers of a Kafka connection leave in the order
-    /// of its requests, so complete ones would pile up behind one that waits.
+    /// Whether no further fetch may be under way.
     pub(super) fn has_fetches_enough(&self) -> bool {
-        match self.state {
-            ProtocolState::Native(_) => false,
-            ProtocolState::Kafka(_) => self.fetches.len() >= KAFKA_FETCHES,
-        }
+        self.fetches.len() >= self.protocol().fetches()
     }
 
     /// Takes what was encoded and not yet given to the driver.
@@ -206,6 +178,18 @@ impl Session {
         self.unsent += bytes.len();
         bytes
     }
+}
+
+/// Longest name of a client that is kept, characters.
+pub(super) const NAME: usize = 60;
+
+/// A client's own name for what it is, short enough to keep.
+pub(super) fn short(name: &str) -> Box<str> {
+    let end = name
+        .char_indices()
+        .nth(NAME)
+        .map_or(name.len(), |(at, _)| at);
+    Box::from(&name[..end])
 }
 
 /// The connections of one core, by slot.
@@ -262,12 +246,19 @@ impl Sessions {
         self.uncount(conn, Hello::HeldUp);
     }
 
-    /// The connection has said hello, in its protocol's way.
-    pub(super) fn greeted(&mut self, conn: ConnId) {
-        if let Some(session) = self.get(conn) {
-            session.greeted = true;
-        }
+    /// The connection has said hello, in its protocol's way. Whether it had not before.
+    pub(super) fn greeted(&mut self, conn: ConnId) -> bool {
+        let session = self.get(conn);
+        let first = session.is_some_and(|s| !std::mem::replace(&mut s.greeted, true));
         self.uncount(conn, Hello::Over);
+        first
+    }
+
+    /// The connection's client calls itself so; no more of it is kept than people want to read.
+    pub(super) fn name_client(&mut self, conn: ConnId, name: &str) {
+        if let Some(session) = self.get(conn) {
+            session.client = short(name);
+        }
     }
 
     /// The connection is none of those that could say hello and have not.
@@ -327,6 +318,11 @@ impl Sessions {
         (session.conn == conn).then_some(session)
     }
 
+    /// What is spoken on a connection that is still there.
+    pub(super) fn protocol(&mut self, conn: ConnId) -> Option<Protocol> {
+        self.get(conn).map(|session| session.protocol())
+    }
+
     /// All sessions, in no order, to look at.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Session> {
         self.slots.iter().flatten().map(AsRef::as_ref)
@@ -372,6 +368,20 @@ mod tests {
         assert_eq!(sessions.oldest_greeting(), Some(conn(3)));
         assert_eq!((sessions.greeting(), sessions.oldest_greeting()), (0, None));
         assert_eq!(sessions.len(), 2);
+    }
+
+    #[test]
+    fn a_client_is_told_by_its_address_and_a_short_printable_name() {
+        let mut sessions = Sessions::default();
+        sessions.open(conn(0), Protocol::Kafka, Mono(0)).peer = "127.0.0.1:9".parse().ok();
+        assert!(sessions.greeted(conn(0)) && !sessions.greeted(conn(0)));
+        let who = |sessions: &mut Sessions| sessions.get(conn(0)).expect("open").who();
+        assert_eq!(who(&mut sessions), "127.0.0.1:9");
+        sessions.name_client(conn(0), "a\n\u{1b}[2J");
+        assert_eq!(who(&mut sessions), "127.0.0.1:9 (a\\n\\u{1b}[2J)");
+        sessions.name_client(conn(0), &"\u{e9}".repeat(30_000));
+        let session = sessions.get(conn(0)).expect("open");
+        assert_eq!(session.client.chars().count(), NAME);
     }
 
     #[test]

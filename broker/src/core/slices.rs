@@ -22,7 +22,7 @@ use leveret_storage::types::{Mono, Now};
 use super::Core;
 use super::boundary::ConnId;
 use super::hop::GatherId;
-use super::session::Blocked;
+use super::net::Pause;
 
 /// What one event may lead to. More than all that fits 16 KiB, the most that is received at a time,
 /// where requests are those of producers: those never stand in line.
@@ -174,14 +174,14 @@ impl Slices {
 impl<P: BufPool> Core<P> {
     /// The connection has more to look at than there is room for.
     pub(super) fn stand_in_line(&mut self, conn: ConnId, now: Now) {
-        self.block(conn, Blocked::Slice);
+        self.block(conn, Pause::Slice);
         let work = Work::Requests(conn);
         self.slices.line.push_back((now.mono, work));
     }
 
     /// The body that the connection has sent is read when its turn comes.
     pub(super) fn read_later(&mut self, conn: ConnId, now: Now) {
-        self.block(conn, Blocked::Slice);
+        self.block(conn, Pause::Slice);
         let work = Work::Body(conn);
         self.slices.line.push_back((now.mono, work));
     }
@@ -227,7 +227,7 @@ impl<P: BufPool> Core<P> {
             && let Some((_, work)) = self.slices.line.pop_front()
         {
             match work {
-                Work::Requests(conn) => self.unblock(conn, Blocked::Slice, now),
+                Work::Requests(conn) => self.unblock(conn, Pause::Slice, now),
                 Work::Body(conn) => self.read_body(conn, now),
                 Work::Gather(gather) => self.go_on_in_turn(gather, now),
                 Work::Installs => self.install_in_turn(now),

@@ -59,7 +59,7 @@ impl<P: BufPool> Core<P> {
         );
         self.stop.begun = Some(now.mono);
         self.hurry_all(now);
-        self.end_subscriptions();
+        self.end_all_pushes();
     }
 
     /// Takes the next step of a stop that has begun, if it can be taken.

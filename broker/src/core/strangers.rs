@@ -2,26 +2,18 @@
 //! what was seen and where that is served.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use leveret_storage::io::BufPool;
-use leveret_wire::native::{CorrelationId, ErrorCode, ErrorResponse, FrameError, Response};
 use leveret_wire::speech::Speech;
 
 use super::Core;
 use super::boundary::{ConnId, Protocol};
 
-/// Where each protocol is served, as it is written in messages; `None` where it is not.
+/// Where each protocol is served, as it is written in messages.
 #[derive(Clone, Debug, Default)]
-pub struct Ports {
-    /// The native protocol.
-    pub native: Option<Arc<str>>,
-    /// Kafka's.
-    pub kafka: Option<Arc<str>>,
-    /// HTTP.
-    pub http: Option<Arc<str>>,
-}
+pub struct Ports(BTreeMap<Speech, Arc<str>>);
 
 /// How often each kind of stranger came, by the port's protocol; `None` spoke nothing that is known. Few keys: nothing of it is the
 /// peers' to choose.
@@ -29,23 +21,28 @@ pub struct Ports {
 pub(super) struct Strangers(BTreeMap<(&'static str, Option<Speech>), u64>);
 
 impl Ports {
+    /// That protocol is served there.
+    pub fn serve(&mut self, protocol: Speech, at: Arc<str>) {
+        self.0.insert(protocol, at);
+    }
+
+    /// Where it is served.
+    #[must_use]
+    pub fn of(&self, protocol: Speech) -> Option<&str> {
+        self.0.get(&protocol).map(AsRef::as_ref)
+    }
+
     /// A sentence for both sides: what this port serves, and where what was spoken is served.
     #[must_use]
     pub fn sentence(&self, served: &str, heard: Speech) -> String {
-        let place = match heard {
-            Speech::Native => self.native.as_deref(),
-            Speech::Kafka => self.kafka.as_deref(),
-            Speech::Http => self.http.as_deref(),
-            Speech::Tls => {
-                return format!(
-                    "this port of a Leveret broker serves {served}, and TLS was spoken: there is \
-                     no TLS here yet"
-                );
-            }
-            Speech::Amqp | Speech::Mqtt | Speech::Ssh => None,
-        };
+        if heard == Speech::Tls {
+            return format!(
+                "this port of a Leveret broker serves {served}, and TLS was spoken: there is \
+                 no TLS here yet"
+            );
+        }
         let name = heard.name();
-        match place {
+        match self.of(heard) {
             Some(place) => format!(
                 "this port of a Leveret broker serves {served}, and {name} was spoken, which is \
                  served at {place}"
@@ -63,26 +60,7 @@ const SHOWN: usize = 16;
 
 /// What a port serves, in words.
 fn served(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Native => Speech::Native.name(),
-        Protocol::Kafka => Speech::Kafka.name(),
-    }
-}
-
-impl Ports {
-    /// What a peer of the native port can do whose protocol is not known.
-    fn remedy(&self) -> String {
-        let mut remedy = "use a client of that protocol here".to_owned();
-        if let Some(kafka) = &self.kafka {
-            remedy.push_str(&format!("; Kafka clients connect to {kafka}"));
-        }
-        if let Some(http) = &self.http {
-            remedy.push_str(&format!(
-                "; health, metrics and status are served over HTTP at {http}"
-            ));
-        }
-        remedy
-    }
+    protocol.speech().map_or(protocol.name(), Speech::name)
 }
 
 impl<P: BufPool> Core<P> {
@@ -92,46 +70,44 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.get(conn) else {
             return false;
         };
-        let (protocol, peer) = (session.protocol(), session.peer);
-        let own = match protocol {
-            Protocol::Native => Speech::Native,
-            Protocol::Kafka => Speech::Kafka,
-        };
-        let heard = Speech::of_request(first).filter(|heard| *heard != own && !session.greeted);
+        let (protocol, peer) = (session.protocol(), session.who());
+        let heard = Speech::of_request(first);
+        let heard = heard.filter(|heard| Some(*heard) != protocol.speech() && !session.greeted);
         let Some(heard) = heard else {
             return false;
         };
         let sentence = self.settings.ports.sentence(served(protocol), heard);
         session.out.extend_from_slice(&heard.farewell(&sentence));
-        self.note_stranger(protocol, peer, Some(heard), &sentence);
+        self.note_stranger(protocol, &peer, Some(heard), &sentence);
         self.end(conn);
         true
     }
 
-    /// What the peer said first on the native port is nothing that is known: both sides are told what
-    /// it was, and the connection is closing.
-    pub(super) fn refuse_unknown(&mut self, conn: ConnId, first: &[u8], error: &FrameError) {
+    /// What the peer said first is nothing that is known: the log says so. A sentence for the peer.
+    pub(super) fn note_unknown(
+        &mut self,
+        conn: ConnId,
+        first: &[u8],
+        error: &dyn Display,
+    ) -> String {
         let Some(session) = self.sessions.get(conn) else {
-            return;
+            return String::new();
         };
-        let (protocol, peer) = (session.protocol(), session.peer);
+        let (protocol, peer) = (session.protocol(), session.who());
         let sentence = format!(
             "this port of a Leveret broker serves {}, and what was said first, `{}`, is no frame of it: \
              {error}",
             served(protocol),
             first[..first.len().min(SHOWN)].escape_ascii(),
         );
-        let mut refusal = ErrorResponse::new(ErrorCode::BadFrame, sentence.as_str());
-        refusal.remedy = self.settings.ports.remedy().into();
-        self.respond(conn, CorrelationId(0), &Response::Error(refusal));
-        self.note_stranger(protocol, peer, None, &sentence);
-        self.end(conn);
+        self.note_stranger(protocol, &peer, None, &sentence);
+        sentence
     }
 
     fn note_stranger(
         &mut self,
         protocol: Protocol,
-        peer: Option<SocketAddr>,
+        peer: &str,
         heard: Option<Speech>,
         sentence: &str,
     ) {
@@ -140,11 +116,10 @@ impl<P: BufPool> Core<P> {
         *seen += 1;
         // The first of a kind, then ever more seldom: a client that tries again fills no disk.
         if seen.is_power_of_two() {
-            let peer = peer.map(|peer| peer.to_string());
             tracing::warn!(
                 core = self.id.0,
                 port = protocol.name(),
-                peer = peer.as_deref().unwrap_or("unknown"),
+                peer,
                 times = *seen,
                 "another protocol: {sentence}"
             );
@@ -158,19 +133,11 @@ mod tests {
 
     #[test]
     fn a_stranger_is_told_where_its_protocol_is_served() {
-        let ports = Ports {
-            kafka: Some("127.0.0.1:9092".into()),
-            ..Ports::default()
-        };
+        let mut ports = Ports::default();
+        ports.serve(Speech::Kafka, "127.0.0.1:9092".into());
         let told = |heard| ports.sentence(served(Protocol::Native), heard);
         assert!(told(Speech::Kafka).ends_with("served at 127.0.0.1:9092"));
         assert!(told(Speech::Http).contains("does not serve"));
         assert!(told(Speech::Tls).contains("no TLS here yet"));
-        let remedy = ports.remedy();
-        assert!(
-            remedy.contains("Kafka clients connect to 127.0.0.1:9092"),
-            "{remedy}"
-        );
-        assert!(!remedy.contains("HTTP"), "{remedy}");
     }
 }

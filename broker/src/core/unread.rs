@@ -13,7 +13,7 @@ use leveret_storage::types::{Mono, Now};
 use super::Core;
 use super::account::{Account, Shortage, Standing};
 use super::boundary::{Action, ConnId};
-use super::inbound::Due;
+use super::net::Due;
 use super::session::Session;
 
 /// A fetch is answered before its time while memory is short, if those of its connection keep more, bytes.
@@ -171,6 +171,7 @@ impl<P: BufPool> Core<P> {
         if session.leaves_unread(seen, more) && self.unread.shortage.is_eased(session.weighed) {
             tracing::debug!(
                 core = self.id.0,
+                peer = session.who(),
                 bytes = session.unread(),
                 "a connection whose answers are not taken gives way"
             );

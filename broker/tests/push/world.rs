@@ -560,24 +560,21 @@ impl World {
                     self.cores[core].handle_taken(conn, took, more, at(self.now));
                 }
             }
-            Action::Close(conn) | Action::Drop(conn) => {
-                if let Some(peer) = self.peers.remove(&(core, conn)) {
-                    self.closed.insert((core, conn), peer);
-                    self.cores[core].handle_disconnected(conn, at(self.now));
+            Action::Close(conn) => {
+                if let Some(peer) = self.peers.get_mut(&(core, conn))
+                    && !peer.stalled
+                {
+                    let last = std::mem::take(&mut peer.queue);
+                    last.iter()
+                        .for_each(|bytes| peer.out.extend_from_slice(bytes));
                 }
+                self.end((core, conn));
             }
+            Action::Drop(conn) => self.end((core, conn)),
             Action::Stopped => {}
             Action::HandOver { .. } | Action::Fatal(_) => {
                 panic!("not in these tests: {action:?}")
             }
-        }
-    }
-}
-
-impl World {
-    fn set_paused(&mut self, conn: Conn, paused: bool) {
-        if let Some(peer) = self.peers.get_mut(&conn) {
-            peer.paused = paused;
         }
     }
 }

@@ -113,6 +113,12 @@ pub struct CheckedFrame {
 }
 
 impl CheckedFrame {
+    /// No frame, where nothing is to be read any more.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::new(Bytes::new(), Checking::default())
+    }
+
     /// A frame that was decoded with that check.
     #[must_use]
     pub fn new(bytes: Bytes, checking: Checking) -> Self {

@@ -7,8 +7,8 @@ use leveret_storage::types::{CoreId, Now};
 use super::{Gather, GatherKey};
 use crate::core::Core;
 use crate::core::hop::Family;
+use crate::core::net::Pause;
 use crate::core::ops::Known;
-use crate::core::session::Blocked;
 
 /// A request that is being carried out, as several answers complete it: what it asks of which cores, and what of its answer is there.
 ///
@@ -16,7 +16,7 @@ use crate::core::session::Blocked;
 /// put together, for which it may be looked up again.
 pub(in crate::core) trait Job<P: BufPool, F: Family> {
     /// What later requests of the connection wait for, if they may not overtake it.
-    fn blocks(&self) -> Option<Blocked> {
+    fn blocks(&self) -> Option<Pause> {
         None
     }
 
@@ -24,6 +24,12 @@ pub(in crate::core) trait Job<P: BufPool, F: Family> {
     /// there is none.
     fn look_up(&mut self, _joint: &mut F::Joint, _known: &Known<'_>) -> Option<usize> {
         None
+    }
+
+    /// All that the request names was looked up: whether nothing of its bytes is kept from here on. Then its
+    /// permit comes back before it waits for anybody.
+    fn lets_bytes_go(&mut self) -> bool {
+        false
     }
 
     /// All that the request names was looked up: what is to be asked of whom. A fetch asks for what was

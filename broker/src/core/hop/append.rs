@@ -8,11 +8,10 @@ use leveret_storage::types::{Level, Mono, Now};
 
 use super::Family;
 use crate::core::Core;
-use crate::core::kafka::SingleProduce;
 use crate::core::latencies::Latencies;
-use crate::core::native;
 use crate::core::ops::AllowedPartition;
 use crate::core::pending::{Slot, Waiting};
+use crate::core::protocol::Produces;
 
 /// One batch for one partition.
 #[derive(Debug)]
@@ -31,13 +30,6 @@ pub(in crate::core) struct Producer {
     pub(in crate::core) deadline: Option<Mono>,
 }
 
-/// A produce of one batch, in the words of its protocol.
-#[derive(Debug)]
-pub(in crate::core) enum Produces {
-    Native(native::Asker),
-    Kafka(SingleProduce),
-}
-
 impl Family for AppendBatch {
     type Reply = Result<Produced, EngineError>;
     type Client = Producer;
@@ -54,10 +46,7 @@ impl Family for AppendBatch {
     }
 
     fn answer<P: BufPool>(core: &mut Core<P>, client: Producer, reply: Self::Reply, now: Now) {
-        match client.client {
-            Produces::Native(asker) => core.native_produced(asker, reply, now),
-            Produces::Kafka(produce) => core.kafka_produced(&produce, Some(reply), now),
-        }
+        core.produced(client.client, Some(reply), now);
     }
 
     fn failed(error: EngineError) -> Option<Self::Reply> {
@@ -88,9 +77,6 @@ impl<P: BufPool> Core<P> {
             return;
         };
         self.latencies.gave_up();
-        match producer.client {
-            Produces::Native(asker) => self.native_gave_up(asker, now),
-            Produces::Kafka(produce) => self.kafka_produced(&produce, None, now),
-        }
+        self.produced(producer.client, None, now);
     }
 }

@@ -32,7 +32,7 @@ use super::installs::InstallNumber;
 use super::kafka::Missed;
 use super::pending::{Part, Slot, Waiting};
 
-pub(super) use append::{AppendBatch, Producer, Produces};
+pub(super) use append::{AppendBatch, Producer};
 pub(super) use ask_nobody::AskNobody;
 pub(super) use change_topics::ChangeTopics;
 pub(super) use describe::DescribeLogs;
@@ -42,7 +42,7 @@ use fetch::FetchNews;
 pub(super) use fetch::{FetchRecords, ForeignFetches};
 pub(super) use find_offset::FindOffset;
 pub(super) use report::ReportStatus;
-pub(super) use reserve_ids::{ReserveIds, WantsId};
+pub(super) use reserve_ids::ReserveIds;
 use stream::News;
 pub(super) use stream::StreamNumber;
 #[cfg(test)]

@@ -8,18 +8,11 @@ use leveret_storage::types::Now;
 use super::Family;
 use crate::core::Core;
 use crate::core::pending::Slot;
-use crate::core::{kafka, native};
+use crate::core::protocol::WantsId;
 
 /// A block of [`ProducerIds::BLOCK`] ids.
 #[derive(Debug)]
 pub(in crate::core) struct ReserveIds;
-
-/// A client that wants one of them.
-#[derive(Debug)]
-pub(in crate::core) enum WantsId {
-    Native(native::Asker),
-    Kafka(kafka::Asker),
-}
 
 impl Family for ReserveIds {
     type Reply = Result<ProducerIdsReserved, EngineError>;
@@ -41,10 +34,7 @@ impl Family for ReserveIds {
             core.producer_ids.refill(first, count);
             core.producer_ids.take().expect("a block is never empty")
         });
-        match client {
-            WantsId::Native(asker) => core.native_id_reserved(asker, id, now),
-            WantsId::Kafka(asker) => core.kafka_id_reserved(asker, id, now),
-        }
+        core.id_reserved(client, id, now);
     }
 
     fn failed(error: EngineError) -> Option<Self::Reply> {

@@ -22,8 +22,8 @@ use super::{Asker, Known, errors};
 use crate::core::Core;
 use crate::core::gather::Job;
 use crate::core::hop::{ChangeTopics, Family};
+use crate::core::net::Pause;
 use crate::core::once::Mention;
-use crate::core::session::Blocked;
 
 /// What it costs to meet a name, to decide about one, and to look through a topic's settings, beside
 /// bytes, in the units of slices.
@@ -164,8 +164,8 @@ enum Stage {
 }
 
 impl<C: Change, P: BufPool> Job<P, ChangeTopics> for Changing<C> {
-    fn blocks(&self) -> Option<Blocked> {
-        Some(Blocked::Topology)
+    fn blocks(&self) -> Option<Pause> {
+        Some(Pause::Topology)
     }
 
     fn look_up(&mut self, (): &mut (), known: &Known<'_>) -> Option<usize> {
@@ -188,6 +188,11 @@ impl<C: Change, P: BufPool> Job<P, ChangeTopics> for Changing<C> {
                 Some(MEET + len + if settings { SETTINGS } else { 0 })
             }
         }
+    }
+
+    fn lets_bytes_go(&mut self) -> bool {
+        self.names.forget();
+        true
     }
 
     fn calls(&mut self, _known: &Known<'_>) -> Vec<(CoreId, ChangeTopics)> {

@@ -25,9 +25,9 @@ use super::{Asker, Known};
 use crate::core::Core;
 use crate::core::gather::Job;
 use crate::core::hop::ChangeTopics;
+use crate::core::net::Pause;
 use crate::core::once::Mention;
 use crate::core::ops::{AllowedTopic, Operation};
-use crate::core::session::Blocked;
 
 /// What it costs to look up a topic, beside the bytes of its line, in the units of slices.
 const TOPIC: usize = 256;
@@ -93,8 +93,8 @@ enum Told {
 }
 
 impl<P: BufPool> Job<P, ChangeTopics> for Deleting {
-    fn blocks(&self) -> Option<Blocked> {
-        Some(Blocked::Topology)
+    fn blocks(&self) -> Option<Pause> {
+        Some(Pause::Topology)
     }
 
     fn look_up(&mut self, (): &mut (), known: &Known<'_>) -> Option<usize> {
@@ -171,6 +171,11 @@ impl<P: BufPool> Job<P, ChangeTopics> for Deleting {
                 )
             }
         }
+    }
+
+    fn lets_bytes_go(&mut self) -> bool {
+        self.names.forget();
+        true
     }
 
     fn calls(&mut self, _known: &Known<'_>) -> Vec<(CoreId, ChangeTopics)> {

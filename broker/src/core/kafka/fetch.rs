@@ -80,7 +80,7 @@ impl Api for Fetch {
     }
 
     fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now) {
-        let (mut asker, asked) = (request.asker, request.outline);
+        let (asker, asked) = (request.asker, request.outline);
         if asked.session_id != 0 {
             // None was ever given out.
             return core.refuse_fetch(asker, ErrorCode::FetchSessionIdNotFound, now);
@@ -91,7 +91,6 @@ impl Api for Fetch {
             max_wait_ms: u32::try_from(asked.max_wait_ms).unwrap_or(0),
         };
         let spread = core.spread(bounds, now);
-        core.give_back_early(asker.conn, &mut asker.permit, now);
         let fetching = Box::new(Fetching::new(asker, &asked, request.frame.checked()));
         core.gather_fetch(asker.until(None), spread, fetching, now);
     }
@@ -176,6 +175,11 @@ impl<P: BufPool> Job<P, FetchRecords> for Fetching {
         self.lines.push(line);
         self.records.push(Vec::new());
         Some(LOOKUP)
+    }
+
+    fn lets_bytes_go(&mut self) -> bool {
+        self.frame = CheckedFrame::empty();
+        true
     }
 
     fn take(&mut self, line: usize, one: FetchedPartition) {

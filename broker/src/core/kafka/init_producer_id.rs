@@ -6,9 +6,9 @@ use leveret_storage::types::Now;
 use leveret_wire::kafka::{ErrorCode, InitProducerIdRequest, InitProducerIdResponse};
 
 use super::api::{Api, Incoming, Read};
-use super::{Asker, Known, errors};
+use super::{Asker, Kafka, Known, errors};
 use crate::core::Core;
-use crate::core::hop::WantsId;
+use crate::core::protocol::Listed;
 
 pub(super) struct InitProducerId;
 
@@ -31,13 +31,15 @@ impl Api for InitProducerId {
     }
 
     fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now) {
-        let (asker, wants) = (request.asker, request.outline);
+        let (mut asker, wants) = (request.asker, request.outline);
         if wants == Wants::Transactions {
             // No coordinator of transactions was advertised.
             let response = response(Err(ErrorCode::InvalidRequest));
             return core.kafka_answer(asker, &response, now);
         }
-        match core.take_producer_id(asker.conn, WantsId::Kafka(asker), now) {
+        // Nothing of its bytes is kept, and it may wait for the topology's log.
+        core.give_back_early(asker.conn, &mut asker.permit, now);
+        match core.take_producer_id(asker.conn, Kafka::wants_id(asker), now) {
             Ok(Some(id)) => core.kafka_answer(asker, &response(Ok(id)), now),
             Ok(None) => {}
             Err(refused) => {
@@ -50,7 +52,7 @@ impl Api for InitProducerId {
 
 impl<P: BufPool> Core<P> {
     /// Answers a producer that waited for its id.
-    pub(in crate::core) fn kafka_id_reserved(
+    pub(super) fn kafka_id_reserved(
         &mut self,
         asker: Asker,
         id: Result<i64, EngineError>,

@@ -20,9 +20,9 @@ use super::{Asker, Known, errors};
 use crate::core::Core;
 use crate::core::gather::Job;
 use crate::core::hop::ChangeTopics;
+use crate::core::net::Pause;
 use crate::core::ops::{Operation, Unfound};
 use crate::core::places::Places;
-use crate::core::session::Blocked;
 
 /// What it costs to look up a topic, beside the bytes of its line, in the units of slices.
 const TOPIC: usize = 256;
@@ -106,9 +106,9 @@ enum Stage {
 }
 
 impl<P: BufPool> Job<P, ChangeTopics> for Describing {
-    fn blocks(&self) -> Option<Blocked> {
+    fn blocks(&self) -> Option<Pause> {
         // It creates what is missing.
-        (self.room > 0).then_some(Blocked::Topology)
+        (self.room > 0).then_some(Pause::Topology)
     }
 
     fn look_up(&mut self, (): &mut (), known: &Known<'_>) -> Option<usize> {

@@ -10,11 +10,10 @@ use leveret_wire::kafka::{HeaderError, api_name};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
 use crate::core::hop::Content;
+use crate::core::session::short;
 
 /// Kinds and requests that are told; what names itself otherwise each time is told no further.
 const MOST: usize = 200;
-/// Longest name of a kind of client, characters.
-const NAME: usize = 60;
 /// What a client is called that does not say what it is, as old ones do not.
 const NAMELESS: &str = "one that does not name itself";
 
@@ -39,8 +38,7 @@ impl Missing {
 
 /// A client's own name for what it is, short enough to keep.
 pub(super) fn kind_of(software_name: &str) -> Option<Box<str>> {
-    let kind: String = software_name.chars().take(NAME).collect();
-    (!kind.is_empty()).then(|| kind.into_boxed_str())
+    (!software_name.is_empty()).then(|| short(software_name))
 }
 
 impl<P: BufPool> Core<P> {
@@ -111,7 +109,7 @@ mod tests {
         }
         assert_eq!(missing.0.len(), MOST);
         let long = kind_of(&"\u{e9}".repeat(30_000)).unwrap();
-        assert_eq!(long.chars().count(), NAME);
+        assert_eq!(long, short(&long));
         assert_eq!(kind_of(""), None);
     }
 

@@ -31,6 +31,8 @@ mod single;
 mod topics;
 #[cfg(test)]
 mod toy;
+#[cfg(test)]
+mod waits;
 
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};
@@ -44,9 +46,8 @@ use api::{Api, Declared, Frame};
 use lane::Turn;
 
 pub(super) use missing::{Missed, Missing};
-pub(super) use session::{KafkaState, carries_records};
+pub(super) use session::Kafka;
 pub use settings::{BrokerSetting, KafkaBroker, KafkaSettings};
-pub(super) use single::SingleProduce;
 
 // By key, as they are advertised.
 api::apis! {

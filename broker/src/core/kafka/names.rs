@@ -119,6 +119,12 @@ impl Names {
         Some(name)
     }
 
+    /// No name is read any more: the frame is let go.
+    pub(super) fn forget(&mut self) {
+        self.frame = CheckedFrame::empty();
+        self.met = HashTable::new();
+    }
+
     /// Where the next name stands.
     pub(super) fn place(&self) -> Place {
         self.rest

@@ -21,7 +21,7 @@ use crate::core::Core;
 use crate::core::boundary::ConnId;
 use crate::core::gather::Job;
 use crate::core::hop::AppendBatch;
-use crate::core::intake::detach;
+use crate::core::net::frames::detach;
 use crate::core::once::{Mention, Mentions};
 use crate::core::ops::{AllowedPartition, Operation};
 

@@ -3,20 +3,25 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::{Bytes, BytesMut};
+use leveret_engine::EngineError;
+use leveret_engine::shard::Produced;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{
     self as wire, ApiKey, ApiRequest, Checking, FetchResponse, HeaderError, LENGTH_PREFIX,
     RequestHeader, Response, encode_response,
 };
+use leveret_wire::speech::Speech;
 
 use super::api::{Api, Frame, Incoming, Read, SMALL_REQUEST};
 use super::lane::Lane;
+use super::single::SingleProduce;
 use super::{Asker, Known, declared};
 use crate::core::Core;
-use crate::core::boundary::{Action, ConnId};
-use crate::core::intake::{self, Look};
-use crate::core::session::{ProtocolState, Session};
+use crate::core::boundary::ConnId;
+use crate::core::net::frames::{self, Look};
+use crate::core::protocol::{Listed, Spoken};
+use crate::core::session::Session;
 
 /// A step of the check of a long request, in the units of slices.
 const CHECK: usize = 64 << 10;
@@ -28,11 +33,14 @@ pub(super) fn api_of(frame: &[u8]) -> Option<ApiKey> {
 }
 
 /// Whether a frame, of which the beginning is there, carries records that stay in memory.
-pub(in crate::core) fn carries_records(frame: &[u8]) -> bool {
+fn carries_records(frame: &[u8]) -> bool {
     api_of(frame)
         .and_then(declared)
         .is_some_and(|declared| declared.carries_records)
 }
+
+/// Kafka's protocol.
+pub(in crate::core) struct Kafka;
 
 /// What a Kafka connection keeps.
 #[derive(Debug, Default)]
@@ -40,12 +48,114 @@ pub(in crate::core) struct KafkaState {
     lane: Lane,
     /// What kind of client it is, if it said so.
     pub(super) software: Option<Box<str>>,
+    /// How far the long request was checked that stands in line.
+    checking: Checking,
 }
 
-impl KafkaState {
-    /// Bytes of answers that wait for the turn of an earlier one.
-    pub(in crate::core) fn kept(&self) -> usize {
-        self.lane.kept()
+impl Spoken for Kafka {
+    const NAME: &'static str = "kafka";
+    const SPEECH: Option<Speech> = Some(Speech::Kafka);
+    // Answers leave in the order of the requests, so complete ones would pile up behind one that waits.
+    const FETCHES: usize = 4;
+
+    type State = KafkaState;
+    type Produces = SingleProduce;
+    type WantsId = Asker;
+
+    fn look<P: BufPool>(core: &mut Core<P>, conn: ConnId, input: &[u8], now: Now) -> Look {
+        match wire::frame_len(input, core.settings.kafka.request_bytes) {
+            Ok(Some(len)) if len <= SMALL_REQUEST => {
+                Look::Frame(frames::Frame { len, permit: len })
+            }
+            Ok(Some(_)) if input.len() < LENGTH_PREFIX + 2 => Look::NeedMore,
+            Ok(Some(len)) => {
+                let declared = api_of(input).and_then(declared);
+                let longest = declared.map_or(SMALL_REQUEST, |declared| declared.longest);
+                if len <= longest {
+                    return Look::Frame(frames::Frame { len, permit: len });
+                }
+                let why = format!("a request of {len} bytes, which may have {longest}");
+                core.kafka_refuse_rest(conn, &why, now);
+                Look::Refused
+            }
+            Ok(None) => Look::NeedMore,
+            Err(_) if core.turn_away(conn, input) => Look::Refused,
+            Err(error) => {
+                core.kafka_refuse_rest(conn, &error, now);
+                Look::Refused
+            }
+        }
+    }
+
+    fn take<P: BufPool>(core: &mut Core<P>, conn: ConnId, frame: &[u8], permit: usize, now: Now) {
+        let bytes = match carries_records(frame) {
+            true => core.copy_records(frame),
+            false => {
+                core.slices.charge_reading(frame.len());
+                core.copy_frame(frame)
+            }
+        };
+        let checking = Checking::default();
+        core.kafka_dispatch(conn, Frame { bytes, checking }, permit, now);
+    }
+
+    fn take_long<P: BufPool>(
+        core: &mut Core<P>,
+        conn: ConnId,
+        bytes: BytesMut,
+        permit: usize,
+        now: Now,
+    ) {
+        let state = core.kafka_state(conn);
+        let checking = state.map(|state| std::mem::take(&mut state.checking));
+        let checking = checking.unwrap_or_default();
+        core.kafka_dispatch(conn, Frame { bytes, checking }, permit, now);
+    }
+
+    fn reads_in_line(frame: &[u8]) -> bool {
+        !carries_records(frame)
+    }
+
+    fn read_on<P: BufPool>(core: &mut Core<P>, conn: ConnId, frame: &[u8], now: Now) -> bool {
+        let Some(state) = core.sessions.get(conn).map(state_of) else {
+            return true;
+        };
+        while core.slices.has_room(now.mono) {
+            // If the codec has a mistake that is told when the request is read.
+            let step = catch_unwind(AssertUnwindSafe(|| state.checking.go_on(frame, CHECK)));
+            let Ok(step) = step else { return true };
+            core.slices.charge(step.cost);
+            if step.over {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn late<P: BufPool>(core: &mut Core<P>, conn: ConnId, why: &str) {
+        core.kafka_end(conn, why);
+    }
+
+    fn held_back(state: &KafkaState) -> usize {
+        state.lane.kept()
+    }
+
+    fn produced<P: BufPool>(
+        core: &mut Core<P>,
+        client: SingleProduce,
+        reply: Option<Result<Produced, EngineError>>,
+        now: Now,
+    ) {
+        core.kafka_produced(&client, reply, now);
+    }
+
+    fn id_reserved<P: BufPool>(
+        core: &mut Core<P>,
+        client: Asker,
+        id: Result<i64, EngineError>,
+        now: Now,
+    ) {
+        core.kafka_id_reserved(client, id, now);
     }
 }
 
@@ -57,78 +167,6 @@ struct Told<O> {
 }
 
 impl<P: BufPool> Core<P> {
-    /// The frame at the start of `input`.
-    pub(in crate::core) fn look_kafka(&mut self, conn: ConnId, input: &[u8], now: Now) -> Look {
-        match wire::frame_len(input, self.settings.kafka.request_bytes) {
-            Ok(Some(len)) if len <= SMALL_REQUEST => {
-                Look::Frame(intake::Frame { len, permit: len })
-            }
-            Ok(Some(_)) if input.len() < LENGTH_PREFIX + 2 => Look::NeedMore,
-            Ok(Some(len)) => {
-                let declared = api_of(input).and_then(declared);
-                let longest = declared.map_or(SMALL_REQUEST, |declared| declared.longest);
-                if len <= longest {
-                    return Look::Frame(intake::Frame { len, permit: len });
-                }
-                let why = format!("a request of {len} bytes, which may have {longest}");
-                self.kafka_refuse_rest(conn, &why, now);
-                Look::Refused
-            }
-            Ok(None) => Look::NeedMore,
-            Err(_) if self.turn_away(conn, input) => Look::Refused,
-            Err(error) => {
-                self.kafka_refuse_rest(conn, &error, now);
-                Look::Refused
-            }
-        }
-    }
-
-    /// Takes one frame, of which `permit` bytes are held until its request is answered.
-    pub(in crate::core) fn kafka_frame(
-        &mut self,
-        conn: ConnId,
-        frame: BytesMut,
-        permit: usize,
-        now: Now,
-    ) {
-        if !carries_records(&frame) {
-            self.slices.charge_reading(frame.len());
-        }
-        self.kafka_checked(conn, frame, Checking::default(), permit, now);
-    }
-
-    /// Checks a long frame that is all there, as far as the slice goes. Whether that was all.
-    pub(in crate::core) fn kafka_check(
-        &mut self,
-        frame: &[u8],
-        checking: &Checking,
-        now: Now,
-    ) -> bool {
-        while self.slices.has_room(now.mono) {
-            // If the codec has a mistake that is told when the request is read.
-            let step = catch_unwind(AssertUnwindSafe(|| checking.go_on(frame, CHECK)));
-            let Ok(step) = step else { return true };
-            self.slices.charge(step.cost);
-            if step.over {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Takes one frame of which so much was checked.
-    pub(in crate::core) fn kafka_checked(
-        &mut self,
-        conn: ConnId,
-        frame: BytesMut,
-        checking: Checking,
-        permit: usize,
-        now: Now,
-    ) {
-        let bytes = frame;
-        self.kafka_dispatch(conn, Frame { bytes, checking }, permit, now);
-    }
-
     /// Reads a request of that API, and begins with it.
     pub(super) fn kafka_take<A: Api>(
         &mut self,
@@ -145,7 +183,9 @@ impl<P: BufPool> Core<P> {
             Ok(Err(error)) => return self.kafka_refuse(conn, &error, permit, now),
             Err(_) => return self.kafka_drop(conn, permit, &"reading a request failed", now),
         };
-        self.sessions.greeted(conn);
+        if self.sessions.greeted(conn) {
+            self.name_kafka_client(conn, frame.bytes.as_ref());
+        }
         if self.stop.begun() {
             return self.kafka_drop(conn, permit, &"the broker is stopping", now);
         }
@@ -166,6 +206,19 @@ impl<P: BufPool> Core<P> {
             frame,
         };
         A::start(self, request, now);
+    }
+
+    /// A client calls itself the same in all that it sends: what it says first is kept.
+    fn name_kafka_client(&mut self, conn: ConnId, frame: &[u8]) {
+        if let Ok((header, _)) = RequestHeader::parse(frame) {
+            let name = header.client_id.unwrap_or_default();
+            self.sessions.name_client(conn, name);
+        }
+    }
+
+    /// The peer in words.
+    fn who(&mut self, conn: ConnId) -> String {
+        self.sessions.get(conn).map(|s| s.who()).unwrap_or_default()
     }
 
     /// Takes a request of none of the APIs that are carried out.
@@ -214,7 +267,7 @@ impl<P: BufPool> Core<P> {
     }
 
     pub(super) fn kafka_state(&mut self, conn: ConnId) -> Option<&mut KafkaState> {
-        self.sessions.get(conn).map(state_of)
+        self.state::<Kafka>(conn)
     }
 
     /// Answers a request at once.
@@ -283,7 +336,10 @@ impl<P: BufPool> Core<P> {
             .and_then(|state| state.lane.pop_kept())
         {
             self.flush(conn);
-            let sends = answer.into_iter().map(|bytes| Action::Send { conn, bytes });
+            let Some(session) = self.sessions.get(conn) else {
+                return;
+            };
+            let sends = answer.into_iter().map(|bytes| session.outgoing(bytes));
             self.actions.extend(sends);
         }
     }
@@ -291,13 +347,15 @@ impl<P: BufPool> Core<P> {
     /// What came last is not answered, nor is what follows: Kafka's protocol has no words for it. A client that
     /// has sent others before gets their answers, as it does of Apache Kafka, which takes one after the other.
     fn kafka_refuse_rest(&mut self, conn: ConnId, why: &dyn std::fmt::Display, now: Now) {
-        tracing::debug!(core = self.id.0, %why, "a Kafka connection is heard no more");
+        let peer = self.who(conn);
+        tracing::debug!(core = self.id.0, peer, %why, "a Kafka connection is heard no more");
         self.hear_no_more(conn, now);
     }
 
     /// The connection cannot go on; Kafka's protocol has no words for it.
-    pub(in crate::core) fn kafka_end(&mut self, conn: ConnId, why: &str) {
-        tracing::debug!(core = self.id.0, why, "a Kafka connection is closed");
+    pub(super) fn kafka_end(&mut self, conn: ConnId, why: &str) {
+        let peer = self.who(conn);
+        tracing::debug!(core = self.id.0, peer, why, "a Kafka connection is closed");
         self.end(conn);
     }
 
@@ -308,10 +366,7 @@ impl<P: BufPool> Core<P> {
 }
 
 fn state_of(session: &mut Session) -> &mut KafkaState {
-    match &mut session.state {
-        ProtocolState::Kafka(state) => state,
-        ProtocolState::Native(_) => unreachable!("Kafka's frames come of Kafka connections"),
-    }
+    Kafka::own(&mut session.state).expect("Kafka's frames come of Kafka connections")
 }
 
 fn read<A: Api>(frame: &Frame, known: &Known<'_>) -> Result<Told<A::Outline>, HeaderError> {

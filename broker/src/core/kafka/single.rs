@@ -7,13 +7,13 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 use leveret_wire::kafka::{ErrorCode, ProduceResponse, TopicGroup, TopicRef};
 
-use super::Asker;
 use super::api::Frame;
 use super::produce::{Batch, Line, level_of};
+use super::{Asker, Kafka};
 use crate::core::Core;
-use crate::core::hop::Produces;
-use crate::core::intake::detach;
+use crate::core::net::frames::detach;
 use crate::core::ops::AllowedTopic;
+use crate::core::protocol::Listed;
 
 /// A produce to one partition before its batch is cut out of the frame.
 pub(super) struct Single {
@@ -46,7 +46,7 @@ impl<P: BufPool> Core<P> {
         let mut batch = frame.bytes.split_to(at.end);
         let batch = batch.split_off(at.start);
         let batch = detach(batch, whole);
-        let produce = Produces::Kafka(SingleProduce {
+        let produce = Kafka::produces(SingleProduce {
             asker,
             topic: single.topic,
             index: single.index,
@@ -56,7 +56,7 @@ impl<P: BufPool> Core<P> {
     }
 
     /// What came of the batch is known, or, if there is no reply, its time-out has passed.
-    pub(in crate::core) fn kafka_produced(
+    pub(super) fn kafka_produced(
         &mut self,
         produce: &SingleProduce,
         reply: Option<Result<Produced, EngineError>>,

@@ -6,10 +6,10 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::{Level, Now};
 use leveret_wire::native::{self as wire, InitProducerOk, ProducerId};
 
-use super::{Asker, level_in};
+use super::{Asker, Native, level_in};
 use crate::core::Core;
-use crate::core::hop::{Produces, WantsId};
 use crate::core::ops::Operation;
+use crate::core::protocol::Listed;
 
 impl<P: BufPool> Core<P> {
     pub(super) fn produce(
@@ -25,13 +25,8 @@ impl<P: BufPool> Core<P> {
         };
         let level = produce.level.map_or(Level::Synced, level_in);
         let patience = (asker.conn, produce.timeout_ms);
-        self.append(
-            place,
-            (batch, level),
-            patience,
-            Produces::Native(asker),
-            now,
-        );
+        let client = Native::produces(asker);
+        self.append(place, (batch, level), patience, client, now);
     }
 
     pub(super) fn list_offsets(&mut self, asker: Asker, lookup: &wire::ListOffsets, now: Now) {
@@ -51,7 +46,7 @@ impl<P: BufPool> Core<P> {
     }
 
     pub(super) fn init_producer(&mut self, asker: Asker, now: Now) {
-        match self.take_producer_id(asker.conn, WantsId::Native(asker), now) {
+        match self.take_producer_id(asker.conn, Native::wants_id(asker), now) {
             Ok(Some(id)) => self.respond(asker.conn, asker.correlation, &init_producer(id)),
             Ok(None) => {}
             Err(refused) => self.refuse_not_allowed(asker, &refused, now),

@@ -5,10 +5,11 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::CoreId;
 use leveret_wire::native::{ErrorCode, Hello, HelloOk, Kind, PROTOCOL_VERSION, Request, Response};
 
-use super::{Asker, NativeState};
+use super::Asker;
+use super::session::Expect;
 use crate::core::Core;
 use crate::core::boundary::{Action, ConnId};
-use crate::core::session::{Blocked, ProtocolState};
+use crate::core::net::Pause;
 
 impl<P: BufPool> Core<P> {
     /// Whether the connection leaves for the core that its first frame, a `Hello`, names. The
@@ -16,13 +17,10 @@ impl<P: BufPool> Core<P> {
     pub(super) fn hands_over(&mut self, conn: ConnId, frame: &[u8], head: &[u8]) -> bool {
         let (own, cores) = (self.id.0, self.cores);
         let stopping = self.stop.begun();
+        let first = self.expects(conn) == Some(Expect::Hello);
         let Some(session) = self.sessions.get(conn) else {
             return false;
         };
-        let first = matches!(
-            session.state,
-            ProtocolState::Native(NativeState::ExpectHello)
-        );
         if !first || session.settled || session.closing || stopping {
             return false;
         }
@@ -33,13 +31,14 @@ impl<P: BufPool> Core<P> {
         let Some(to) = hello.core.filter(|core| *core != own && *core < cores) else {
             return false;
         };
+        let session = self.sessions.get(conn).expect("just seen");
         assert!(
             session.rx.is_empty(),
             "what is looked at was taken out of it"
         );
         session.rx.extend_from_slice(frame);
         self.sessions.greeted(conn);
-        self.block(conn, Blocked::Departure);
+        self.block(conn, Pause::Departure);
         let to = CoreId(to);
         self.actions.push_back(Action::HandOver { conn, to });
         true
@@ -56,14 +55,16 @@ impl<P: BufPool> Core<P> {
             );
             return self.refuse_frame(conn, correlation, ErrorCode::UnsupportedVersion, &message);
         }
+        self.sessions.name_client(conn, hello.client_name);
+        let peer = self.sessions.get(conn).map(|session| session.who());
         tracing::debug!(
             core = self.id.0,
-            client = hello.client_name,
+            peer,
             version = hello.client_version,
             "hello"
         );
-        if let Some(session) = self.sessions.get(conn) {
-            session.state = ProtocolState::Native(NativeState::ExpectRequest);
+        if let Some(state) = self.native_state(conn) {
+            state.expect = Expect::Request;
         }
         self.sessions.greeted(conn);
         let limits = self.frame_limits();

@@ -26,10 +26,11 @@ use super::Core;
 use super::boundary::ConnId;
 use super::gather::Request as Gathered;
 use super::ops::{AllowedPartition, AllowedTopic, Operation, Refused, Unfound};
-use super::session::ProtocolState;
+use super::protocol::Listed;
+use session::Expect;
 
-pub(super) use session::NativeState;
-pub(super) use subscriptions::{Subscribed, Subscriptions};
+pub(super) use session::Native;
+pub(super) use subscriptions::Subscriptions;
 
 /// Whose request it is, and what comes back with its answer.
 #[derive(Clone, Copy, Debug)]
@@ -81,21 +82,18 @@ impl<P: BufPool> Core<P> {
             // Of such a frame nothing is kept.
             self.give_back_early(conn, &mut asker.permit, now);
         }
-        let Some(session) = self.sessions.get(conn) else {
+        let session = self.sessions.get(conn).filter(|session| !session.closing);
+        let Some(state) = session.and_then(|session| Native::own(&mut session.state)) else {
             return self.give_back_permit(conn, asker.permit, now);
         };
-        let ProtocolState::Native(state) = session.state else {
-            unreachable!("native frames come of native connections");
-        };
-        match (state, &request) {
-            _ if session.closing => return self.give_back_permit(conn, asker.permit, now),
-            (NativeState::ExpectHello, Request::Hello(hello)) => return self.hello(asker, hello),
-            (NativeState::ExpectHello, _) => {
+        match (state.expect, &request) {
+            (Expect::Hello, Request::Hello(hello)) => return self.hello(asker, hello),
+            (Expect::Hello, _) => {
                 let message = "the first frame must be Hello";
                 self.give_back_permit(conn, asker.permit, now);
                 return self.refuse_frame(conn, frame.correlation, ErrorCode::BadFrame, message);
             }
-            (NativeState::ExpectRequest, _) => {}
+            (Expect::Request, _) => {}
         }
         // A stop has ended all subscriptions; what still comes for one is not answered.
         let of_subscription = matches!(request, Request::Credit(_) | Request::Unsubscribe);

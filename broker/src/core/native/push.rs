@@ -14,15 +14,17 @@ use leveret_wire::native::{
     SubscribePartition,
 };
 
+use super::session::NativeState;
 use super::subscriptions::{Cursor, Room, Subscription};
-use super::{Asker, errors};
+use super::{Asker, Native, errors};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
 use crate::core::hop::{NextRecords, StreamNumber, WatchPartition};
+use crate::core::net::Pause;
 use crate::core::once::Mentions;
 use crate::core::ops::Operation;
+use crate::core::protocol::Listed;
 use crate::core::reading::Lack;
-use crate::core::session::Blocked;
 use crate::core::spread::Need;
 
 /// What the watch of a cursor is called, which is what the cursor is.
@@ -47,8 +49,8 @@ impl<P: BufPool> Core<P> {
             let message = "a subscription with this correlation stood already; both have ended";
             return self.refuse(asker, ErrorCode::InvalidRequest, message, now);
         }
-        let session = self.sessions.get(conn).expect("it was looked at");
-        if session.subscribed.keys.len() >= MAX_SUBSCRIPTIONS {
+        let state = self.native_state(conn).expect("it was looked at");
+        if state.subscribed.keys.len() >= MAX_SUBSCRIPTIONS {
             let message = format!("a connection has at most {MAX_SUBSCRIPTIONS} subscriptions");
             return self.refuse(asker, ErrorCode::InvalidRequest, &message, now);
         }
@@ -60,8 +62,8 @@ impl<P: BufPool> Core<P> {
         }
         let subscription = Subscription::new(conn, correlation, subscribe.credit);
         let key = self.subscriptions.insert(subscription);
-        if let Some(session) = self.sessions.get(conn) {
-            session.subscribed.keys.push(key);
+        if let Some(state) = self.native_state(conn) {
+            state.subscribed.keys.push(key);
         }
         self.respond(conn, correlation, &Response::Subscribed);
         for (index, partition) in (0..).zip(subscribe.partitions.iter()) {
@@ -75,7 +77,7 @@ impl<P: BufPool> Core<P> {
             return;
         };
         if self.subscriptions.get(key).add_credit(bytes) {
-            self.push_on(asker.conn, now);
+            self.push_subscribed(asker.conn, now);
             return;
         }
         self.end_subscription(asker.conn, asker.correlation);
@@ -99,7 +101,7 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Nobody wants what this subscription would still bring.
-    pub(in crate::core) fn drop_subscription(&mut self, key: usize) {
+    pub(super) fn drop_subscription(&mut self, key: usize) {
         let subscription = self.subscriptions.remove(key);
         let mut reserved = 0;
         for number in subscription.cursors {
@@ -108,15 +110,15 @@ impl<P: BufPool> Core<P> {
                 self.close_stream(cursor.owner, WatchNumber::new(number));
             }
         }
-        if let Some(session) = self.sessions.get(subscription.conn) {
-            session.subscribed.keys.retain(|other| *other != key);
+        if let Some(state) = self.native_state(subscription.conn) {
+            state.subscribed.keys.retain(|other| *other != key);
         }
         self.give_back(subscription.conn, reserved);
         self.weigh(subscription.conn);
     }
 
     /// Every subscription hears that the broker stops.
-    pub(in crate::core) fn end_subscriptions(&mut self) {
+    pub(super) fn end_subscriptions(&mut self) {
         for key in self.subscriptions.keys() {
             let subscription = self.subscriptions.get(key);
             let (conn, correlation) = (subscription.conn, subscription.correlation);
@@ -151,31 +153,31 @@ impl<P: BufPool> Core<P> {
             Ok(watched) => self.take_watched(number, watched, reserved > 0, now),
             Err(error) => self.end_partition(number, &error),
         }
-        self.push_on(conn, now);
+        self.push_subscribed(conn, now);
     }
 
     /// Begins reads for the connection's ready partitions, in turns, as far as credit, room and
     /// memory go. Whether it is memory that lacks.
-    pub(in crate::core) fn push_on(&mut self, conn: ConnId, now: Now) -> bool {
-        let Some(session) = self.sessions.get(conn) else {
+    pub(super) fn push_subscribed(&mut self, conn: ConnId, now: Now) -> bool {
+        let Some(state) = self.native_state(conn) else {
             return false;
         };
-        let subscriptions = session.subscribed.keys.len();
+        let subscriptions = state.subscribed.keys.len();
         let mut passed = 0;
         while passed < subscriptions {
-            let Some(session) = self.sessions.get(conn) else {
+            let Some(NativeState { subscribed, .. }) = self.native_state(conn) else {
                 return false;
             };
-            let turn = session.subscribed.turn % subscriptions;
-            let key = session.subscribed.keys[turn];
+            let turn = subscribed.turn % subscriptions;
+            let key = subscribed.keys[turn];
             let begun = self.begin_read(conn, key, now);
             if let Begun::LacksMemory(need) = begun {
                 // Its turn comes again.
                 self.stand_to_read(conn, need);
                 return true;
             }
-            if let Some(session) = self.sessions.get(conn) {
-                session.subscribed.turn = turn + 1;
+            if let Some(state) = self.native_state(conn) {
+                state.subscribed.turn = turn + 1;
             }
             match begun {
                 Begun::Yes => passed = 0,
@@ -237,7 +239,7 @@ impl<P: BufPool> Core<P> {
         let answers = &self.answers;
         match self.sessions.get(conn) {
             // While its requests wait for the peer, pushes do, too: else they would keep it full.
-            Some(session) if !session.closing && session.blocked != Some(Blocked::Peer) => Room {
+            Some(session) if !session.closing && !session.pauses.by(Pause::Peer) => Room {
                 bytes: answers.room(session),
                 idle: session.unread() == 0,
             },
@@ -344,9 +346,10 @@ impl<P: BufPool> Core<P> {
     }
 
     fn subscription(&mut self, conn: ConnId, correlation: CorrelationId) -> Option<usize> {
-        let session = self.sessions.get(conn)?;
-        self.subscriptions
-            .find(&session.subscribed.keys, correlation)
+        let keys = &Native::own(&mut self.sessions.get(conn)?.state)?
+            .subscribed
+            .keys;
+        self.subscriptions.find(keys, correlation)
     }
 }
 

@@ -16,8 +16,8 @@ use super::data::init_producer;
 use super::fetch::FetchedPart;
 use super::{Asker, errors};
 use crate::core::Core;
-use crate::core::boundary::{Action, ConnId};
-use crate::core::session::Blocked;
+use crate::core::boundary::ConnId;
+use crate::core::net::Pause;
 
 /// From so many bytes on an answer is sent as it lies; a shorter one is copied together with others.
 const LONG: usize = 16 << 10;
@@ -60,15 +60,14 @@ impl<P: BufPool> Core<P> {
         }
         let head = session.take_out();
         session.unsent += len;
-        self.actions.push_back(Action::Send { conn, bytes: head });
-        let sends = payload.into_iter();
-        let sends = sends.map(|bytes| Action::Send { conn, bytes });
+        let sends = [head].into_iter().chain(payload);
+        let sends = sends.map(|bytes| session.outgoing(bytes));
         self.actions.extend(sends);
         self.weigh(conn);
     }
 
     /// Answers a produce.
-    pub(in crate::core) fn native_produced(
+    pub(super) fn native_produced(
         &mut self,
         asker: Asker,
         reply: Result<Produced, EngineError>,
@@ -120,11 +119,11 @@ impl<P: BufPool> Core<P> {
             TopicEntry::Deleted(id) => Response::DeleteTopic(TopicId(id.0)),
         });
         self.complete(asker, response, now);
-        self.unblock(asker.conn, Blocked::Topology, now);
+        self.unblock(asker.conn, Pause::Topology, now);
     }
 
     /// Answers a producer that waited for its id.
-    pub(in crate::core) fn native_id_reserved(
+    pub(super) fn native_id_reserved(
         &mut self,
         asker: Asker,
         id: Result<i64, EngineError>,
@@ -184,7 +183,7 @@ impl<P: BufPool> Core<P> {
         } else {
             let head = session.take_out();
             session.unsent += header.len();
-            let sends = [head, header].map(|bytes| Action::Send { conn, bytes });
+            let sends = [head, header].map(|bytes| session.outgoing(bytes));
             self.actions.extend(sends);
         }
         self.weigh(conn);
@@ -200,7 +199,7 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Answers a produce whose time-out has passed.
-    pub(in crate::core) fn native_gave_up(&mut self, asker: Asker, now: Now) {
+    pub(super) fn native_gave_up(&mut self, asker: Asker, now: Now) {
         let message = "the request's time-out passed; a batch may still become durable";
         self.refuse(asker, ErrorCode::Timeout, message, now);
         self.request_done(asker.conn, now);

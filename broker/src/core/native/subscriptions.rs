@@ -18,9 +18,9 @@ use crate::core::hop::NextRecords;
 
 /// What a connection has under way for all of its subscriptions.
 #[derive(Debug, Default)]
-pub(in crate::core) struct Subscribed {
+pub(super) struct Subscribed {
     /// The subscriptions, as [`Subscriptions`] names them.
-    pub(in crate::core) keys: Vec<usize>,
+    pub(super) keys: Vec<usize>,
     /// Whose turn to read it is, in `keys`.
     pub(super) turn: usize,
 }

@@ -9,10 +9,10 @@ use super::listing::Listing;
 use super::{Asker, level_out, no_topic};
 use crate::core::Core;
 use crate::core::hop::ChangeTopics;
+use crate::core::net::Pause;
 use crate::core::once::Mentions;
 use crate::core::ops::Operation;
 use crate::core::places::Places;
-use crate::core::session::Blocked;
 
 impl<P: BufPool> Core<P> {
     pub(super) fn metadata(&mut self, asker: Asker, name: &str, now: Now) {
@@ -79,7 +79,7 @@ impl<P: BufPool> Core<P> {
     /// Later requests of the same connection see the change, so they wait for it.
     fn change(&mut self, asker: Asker, change: ChangeTopics, now: Now) {
         self.owe_answer(asker.conn);
-        self.block(asker.conn, Blocked::Topology);
+        self.block(asker.conn, Pause::Topology);
         self.ask(CoreId(0), change, asker, now);
     }
 

@@ -6,7 +6,8 @@ use leveret_storage::types::{CoreId, Now};
 use super::{Operation, Refused, Resource};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
-use crate::core::hop::{ReserveIds, WantsId};
+use crate::core::hop::ReserveIds;
+use crate::core::protocol::WantsId;
 
 impl<P: BufPool> Core<P> {
     /// A producer id for a client; `None` if this core has to get some first, and answers then.

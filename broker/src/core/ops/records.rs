@@ -9,7 +9,8 @@ use leveret_storage::types::{CoreId, Level, Now, Offset};
 use super::AllowedPartition;
 use crate::core::Core;
 use crate::core::boundary::ConnId;
-use crate::core::hop::{AppendBatch, FindOffset, Producer, Produces};
+use crate::core::hop::{AppendBatch, FindOffset, Producer};
+use crate::core::protocol::Produces;
 use crate::core::spread::{Bounds, Spread};
 
 /// Longest that a fetch may ask to wait, milliseconds.

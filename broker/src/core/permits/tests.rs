@@ -185,10 +185,18 @@ fn a_body_begins_where_it_can_go_on_and_then_does_not_wait() {
 fn who_has_sent_enough_has_proved_itself_and_not_before() {
     let mut permits = Permits::new(100);
     let standing = |permits: &mut Permits| permits.account(conn(1)).standing();
-    permits.finish_body(conn(1), PROOF - 1);
-    permits.finish_body(conn(1), 0);
+    let send = |permits: &mut Permits, proves| {
+        assert!(permits.take(conn(1), 1, lane(1), NOW));
+        permits.begin_body(conn(1), 1, 1);
+        permits.finish_body(conn(1), proves);
+        // What stands in line to be read may come to its end more than once.
+        permits.finish_body(conn(1), proves);
+        permits.give_back(conn(1), 1, NOW);
+    };
+    send(&mut permits, PROOF - 1);
+    send(&mut permits, 0);
     assert_eq!(standing(&mut permits), Standing::Stranger);
-    permits.finish_body(conn(1), 1);
+    send(&mut permits, 1);
     assert_eq!(standing(&mut permits), Standing::Proven);
 }
 

@@ -20,7 +20,7 @@ const SANS_IO: &[&str] = &[
     "broker/src/core/",
 ];
 
-const BANS: [Ban; 7] = [
+const BANS: [Ban; 8] = [
     Ban {
         words: &["glommio::", "use glommio", "crate glommio"],
         within: &[""],
@@ -76,6 +76,22 @@ const BANS: [Ban; 7] = [
         instead: "the engine knows slots; which core one lives on is the caller's to know",
     },
     Ban {
+        words: &[
+            "Protocol::Native =>",
+            "Protocol::Native) =>",
+            "Protocol::Kafka =>",
+            "Protocol::Kafka) =>",
+            "== Protocol::",
+            "!= Protocol::",
+            "ProtocolState::",
+            "Produces::",
+            "WantsId::",
+        ],
+        within: &["broker/src/core/"],
+        except: &["broker/src/core/protocol.rs", "broker/src/core/session.rs"],
+        instead: "only broker/src/core/protocol.rs tells protocols apart: what one does otherwise is a part of its trait",
+    },
+    Ban {
         words: &["allow(unsafe_code", "expect(unsafe_code"],
         within: &[""],
         except: &[
@@ -125,6 +141,8 @@ fn forbidden_names_are_found_and_comments_are_not() {
             "// glommio is elsewhere\nlet t = Instant::now();\n",
         ),
         ("engine/src/i.rs", "fn asks(core: CoreId) {}\n"),
+        ("broker/src/core/j.rs", "Protocol::Kafka => 4,\n"),
+        ("broker/src/core/protocol.rs", "Protocol::Kafka => 4,\n"),
         ("storage/src/b.rs", "use std::collections::HashMap;\n"),
         ("sim/src/c.rs", "use glommio::x;\n"),
         ("client/src/d.rs", "#![allow(unsafe_code)]\n"),
@@ -137,5 +155,5 @@ fn forbidden_names_are_found_and_comments_are_not() {
         ),
     ]);
     let found = check(&tree);
-    assert_eq!(found.len(), 7, "{found:?}");
+    assert_eq!(found.len(), 8, "{found:?}");
 }

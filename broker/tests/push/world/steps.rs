@@ -2,7 +2,7 @@
 
 use leveret_broker::core::boundary::Behaviour;
 use leveret_broker::core::observe::{Insight, Question};
-use leveret_storage::types::CoreId;
+use leveret_storage::types::{CoreId, Now};
 
 use super::{Conn, World, at};
 
@@ -116,5 +116,25 @@ impl World {
     /// Messages between cores that are under way.
     pub(crate) fn mesh_len(&self) -> usize {
         self.mesh.len()
+    }
+
+    /// What the cores are told the time is.
+    #[allow(dead_code, reason = "only tests of the crate itself need it")]
+    pub(crate) fn time(&self) -> Now {
+        at(self.now)
+    }
+
+    /// The core has closed it, with what its peer has taken.
+    pub(super) fn end(&mut self, conn: Conn) {
+        if let Some(peer) = self.peers.remove(&conn) {
+            self.closed.insert(conn, peer);
+            self.cores[conn.0].handle_disconnected(conn.1, at(self.now));
+        }
+    }
+
+    pub(super) fn set_paused(&mut self, conn: Conn, paused: bool) {
+        if let Some(peer) = self.peers.get_mut(&conn) {
+            peer.paused = paused;
+        }
     }
 }

@@ -8,9 +8,9 @@
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};
 
-use super::Core;
-use super::boundary::ConnId;
-use super::inbound::Due;
+use super::Due;
+use crate::core::Core;
+use crate::core::boundary::ConnId;
 
 /// A peer that has sent its last and takes nothing of what it was answered for so long is given up,
 /// nanoseconds.
@@ -18,7 +18,7 @@ const PATIENCE: u64 = 5_000_000_000;
 
 /// How far what a peer sends has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Input {
+pub(in crate::core) enum Input {
     /// More may follow.
     #[default]
     Flows,
@@ -32,7 +32,7 @@ pub(super) enum Input {
 
 impl<P: BufPool> Core<P> {
     /// The peer has sent its last, which may not have been received yet.
-    pub(super) fn input_closes(&mut self, conn: ConnId, now: Now) {
+    pub(in crate::core) fn input_closes(&mut self, conn: ConnId, now: Now) {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
@@ -42,17 +42,14 @@ impl<P: BufPool> Core<P> {
         session.input = Input::Closes;
         let sent = session.sent;
         let fetches = session.fetches.clone();
-        let subscriptions = session.subscribed.keys.clone();
         fetches.into_iter().for_each(|key| self.hurry(key, now));
-        for key in subscriptions {
-            self.drop_subscription(key);
-        }
+        self.end_pushes(conn);
         self.deadlines
             .set(now.mono.after(PATIENCE), Due::Goodbye(conn, sent));
     }
 
     /// All that the peer sent was received.
-    pub(super) fn input_ended(&mut self, conn: ConnId, now: Now) {
+    pub(in crate::core) fn input_ended(&mut self, conn: ConnId, now: Now) {
         self.input_closes(conn, now);
         if let Some(session) = self.sessions.get(conn) {
             session.input = Input::Ended;
@@ -62,7 +59,7 @@ impl<P: BufPool> Core<P> {
 
     /// Closes the connection once all is answered that was asked on it before. Nothing more is taken of what its
     /// peer sends.
-    pub(super) fn hear_no_more(&mut self, conn: ConnId, now: Now) {
+    pub(in crate::core) fn hear_no_more(&mut self, conn: ConnId, now: Now) {
         self.input_closes(conn, now);
         if let Some(session) = self.sessions.get(conn) {
             session.input = Input::Unheard;
@@ -72,9 +69,9 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Closes a connection whose peer sends no more, once all is answered that it asked.
-    pub(super) fn end_if_answered(&mut self, conn: ConnId) {
+    pub(in crate::core) fn end_if_answered(&mut self, conn: ConnId) {
         let answered = self.sessions.get(conn).is_some_and(|session| {
-            let idle = session.waiting == 0 && session.blocked.is_none();
+            let idle = session.waiting == 0 && !session.pauses.any();
             let said_all = matches!(session.input, Input::Ended | Input::Unheard);
             said_all && idle && session.unsent + session.out.len() == 0
         });
@@ -84,13 +81,13 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Whether nobody will ask more on the connection, so that nothing should wait for its sake.
-    pub(super) fn has_hung_up(&mut self, conn: ConnId) -> bool {
+    pub(in crate::core) fn has_hung_up(&mut self, conn: ConnId) -> bool {
         let session = self.sessions.get(conn);
         session.is_some_and(|session| session.input != Input::Flows)
     }
 
     /// Time has passed since the peer's last, when so much had been sent to it.
-    pub(super) fn goodbye_is_due(&mut self, conn: ConnId, sent: u64, now: Mono) {
+    pub(in crate::core) fn goodbye_is_due(&mut self, conn: ConnId, sent: u64, now: Mono) {
         let Some(session) = self.sessions.get(conn).filter(|s| !s.closing) else {
             return;
         };

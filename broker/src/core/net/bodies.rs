@@ -1,9 +1,9 @@
 //! Permits as connections see them: who gets one, who waits, and bodies that are received in pieces.
 //!
 //! A body above 16 KiB is received straight into its own buffer, a piece at a time, each with its
-//! permit: a peer that has sent little holds little. One that falls [behind](super::pace) is
+//! permit: a peer that has sent little holds little. One that falls [behind](crate::core::pace) is
 //! [closed](Core::judge_body) when others wait for what it holds, who is behind longest before the others. Who has
-//! sent much in such bodies is [served before](super::permits) those that have not.
+//! sent much in such bodies is [served before](crate::core::permits) those that have not.
 //!
 //! A [short](SHORT_FRAME) one that finds no memory does not wait in line beside those, which may be
 //! many and come again: the kernel holds what has come of it, and once that is all it is like any other
@@ -16,15 +16,15 @@ use bytes::BytesMut;
 use leveret_storage::io::BufPool;
 use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{Mono, Now};
-use leveret_wire::kafka::Checking;
 
-use super::Core;
-use super::boundary::{Action, ConnId, Inflow, Protocol};
-use super::intake::{self, Frame, SHORT_FRAME};
-use super::kafka::carries_records;
-use super::pace::{Gathers, Pace, least_rate};
-use super::permits::Lane;
-use super::session::{Blocked, Large, Rest, Session};
+use crate::core::Core;
+use crate::core::boundary::{Action, ConnId, Inflow};
+use crate::core::pace::{Gathers, Pace, least_rate};
+use crate::core::permits::Lane;
+use crate::core::session::{Large, Rest, Session};
+
+use super::Pause;
+use super::frames::{self, Frame, SHORT_FRAME};
 
 /// So many bodies at most are looked at, at a time, for one that stands still: some microseconds each, and as
 /// many to close it.
@@ -32,16 +32,22 @@ const LOOKS: usize = 32;
 
 impl<P: BufPool> Core<P> {
     /// Takes a permit, or blocks the connection until there is one. Whether it was taken.
-    pub(super) fn permit(&mut self, conn: ConnId, bytes: usize, lane: Lane, now: Now) -> bool {
+    pub(in crate::core) fn permit(
+        &mut self,
+        conn: ConnId,
+        bytes: usize,
+        lane: Lane,
+        now: Now,
+    ) -> bool {
         if bytes == 0 || self.permits.take(conn, bytes, lane, now.mono) {
             return true;
         }
-        self.block(conn, Blocked::Permit);
+        self.block(conn, Pause::Permit);
         false
     }
 
     /// Whoever waits for these bytes is served when the present step is [settled](Core::settle).
-    pub(super) fn give_back_permit(&mut self, conn: ConnId, bytes: usize, now: Now) {
+    pub(in crate::core) fn give_back_permit(&mut self, conn: ConnId, bytes: usize, now: Now) {
         if bytes > 0 {
             self.permits.give_back(conn, bytes, now.mono);
         }
@@ -49,20 +55,17 @@ impl<P: BufPool> Core<P> {
 
     /// The permit of a request that has been decoded and may now wait for others, as long as they
     /// like: it must keep nobody out meanwhile.
-    pub(super) fn give_back_early(&mut self, conn: ConnId, permit: &mut usize, now: Now) {
+    pub(in crate::core) fn give_back_early(&mut self, conn: ConnId, permit: &mut usize, now: Now) {
         self.give_back_permit(conn, std::mem::take(permit), now);
     }
 
     /// Serves the next of those that wait for permits. Whether there was one.
-    pub(super) fn serve_waiting(&mut self, now: Now) -> bool {
+    pub(in crate::core) fn serve_waiting(&mut self, now: Now) -> bool {
         let Some(conn) = self.permits.next() else {
             return false;
         };
-        match self.sessions.get(conn).map(|session| session.blocked) {
-            Some(Some(Blocked::Permit)) => {
-                self.grant_request(now);
-                self.unblock(conn, Blocked::Permit, now);
-            }
+        match self.sessions.get(conn).map(|session| session.pauses) {
+            Some(pauses) if pauses.by(Pause::Permit) => self.let_take_permit(conn, now),
             _ => self.permits.step_out(conn),
         }
         true
@@ -70,7 +73,7 @@ impl<P: BufPool> Core<P> {
 
     /// Begins to receive a frame into place, if there is memory for its first piece; otherwise blocks the
     /// connection. Whether it has begun.
-    pub(super) fn begin_large(
+    pub(in crate::core) fn begin_large(
         &mut self,
         conn: ConnId,
         frame: Frame,
@@ -88,7 +91,7 @@ impl<P: BufPool> Core<P> {
             _ => {
                 let whole = frame.len;
                 (
-                    intake::first_piece(whole, so_far.len()),
+                    frames::first_piece(whole, so_far.len()),
                     Lane::Body { whole },
                 )
             }
@@ -108,19 +111,18 @@ impl<P: BufPool> Core<P> {
         let session = self.sessions.get(conn).expect("just seen");
         session.rest = Rest::Unknown;
         session.large = Some(Large {
-            checking: Checking::default(),
             len: frame.len,
             held,
             partial: None,
             pace: Pace::new(now.mono),
         });
-        self.receive_piece(conn, intake::place(frame, so_far), now);
+        self.receive_piece(conn, frames::place(frame, so_far), now);
         true
     }
 
     /// Lets whatever lies below keep what comes of a frame until that is so much.
     fn await_rest(&mut self, conn: ConnId, len: usize, now: Mono) {
-        self.block(conn, Blocked::Arrival);
+        self.block(conn, Pause::Arrival);
         if let Some(session) = self.sessions.get(conn) {
             session.gathers = Some(Gathers { since: now, len });
         }
@@ -128,16 +130,16 @@ impl<P: BufPool> Core<P> {
     }
 
     /// What was awaited is there as a whole, or has to be received before more comes.
-    pub(super) fn rest_is_there(&mut self, conn: ConnId, whole: bool, now: Now) {
+    pub(in crate::core) fn rest_is_there(&mut self, conn: ConnId, whole: bool, now: Now) {
         let session = self.sessions.get(conn).filter(|session| !session.closing);
-        if let Some(session) = session.filter(|s| s.blocked == Some(Blocked::Arrival)) {
+        if let Some(session) = session.filter(|s| s.pauses.by(Pause::Arrival)) {
             session.rest = if whole { Rest::There } else { Rest::Partial };
             if let Some(gathers) = session.gathers.take().filter(|_| whole) {
                 session
                     .steady
                     .has_sent(gathers.len, now.mono.since(gathers.since));
             }
-            self.unblock(conn, Blocked::Arrival, now);
+            self.unblock(conn, Pause::Arrival, now);
         }
     }
 
@@ -145,17 +147,17 @@ impl<P: BufPool> Core<P> {
     fn receive_piece(&mut self, conn: ConnId, mut into: BytesMut, now: Now) {
         let session = self.sessions.get(conn).expect("it sends a body");
         let large = session.large.as_mut().expect("it sends a body");
-        let len = (large.held - into.len()).min(intake::MOST_AT_A_TIME);
+        let len = (large.held - into.len()).min(frames::MOST_AT_A_TIME);
         large.pace.begin_piece(now.mono);
         // Who waits for memory later wants to know how it has come from now on.
         if large.pace.is_unseen() && large.len > SHORT_FRAME {
             self.actions.push_back(Action::Measure(conn));
         }
-        intake::make_room(&mut into, len, large.len);
+        frames::make_room(&mut into, len, large.len);
         self.actions.push_back(Action::Receive { conn, into, len });
     }
 
-    pub(super) fn receive_body(&mut self, conn: ConnId, frame: BytesMut, now: Now) {
+    pub(in crate::core) fn receive_body(&mut self, conn: ConnId, frame: BytesMut, now: Now) {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
@@ -171,31 +173,34 @@ impl<P: BufPool> Core<P> {
     }
 
     /// A body that stood in line to be read is, unless something has come between.
-    pub(super) fn read_body(&mut self, conn: ConnId, now: Now) {
+    pub(in crate::core) fn read_body(&mut self, conn: ConnId, now: Now) {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
-        if session.blocked != Some(Blocked::Slice) || session.closing {
+        if !session.pauses.by(Pause::Slice) || session.closing {
             return;
         }
-        if session.asking.is_some() {
-            session.blocked = Some(Blocked::Asks);
-            return;
+        let mut others = session.pauses;
+        others.remove(Pause::Slice);
+        if others.hold_body() {
+            // It stands in line again when that is over.
+            return self.unblock(conn, Pause::Slice, now);
         }
+        let protocol = session.protocol();
         let Some(large) = session.large.take() else {
             return;
         };
         let frame = large.partial.as_deref().unwrap_or_default();
-        let checked = self.kafka_check(frame, &large.checking, now);
+        let read = self.read_on((conn, protocol), frame, now);
         let session = self.sessions.get(conn).expect("just seen");
         session.large = Some(large);
-        if !checked {
+        if !read {
             return self.read_later(conn, now);
         }
-        session.blocked = None;
+        session.pauses.remove(Pause::Slice);
         self.take_body(conn, now);
         if let Some(session) = self.sessions.get(conn)
-            && session.blocked.is_none()
+            && !session.pauses.any()
         {
             self.carry_on(conn, now);
         }
@@ -205,21 +210,21 @@ impl<P: BufPool> Core<P> {
     fn take_body(&mut self, conn: ConnId, now: Now) {
         let session = self.sessions.get(conn).expect("it has sent a body");
         let large = session.large.take().expect("it has sent a body");
-        let closing = session.closing;
+        let (protocol, closing) = (session.protocol(), session.closing);
         self.permits.end_body(conn);
         match large.partial.filter(|_| !closing) {
-            Some(frame) => self.take_large(conn, frame, large.checking, large.held, now),
+            Some(frame) => self.take_long((conn, protocol), frame, large.held, now),
             None => self.give_back_permit(conn, large.held, now),
         }
     }
 
-    /// Goes on with a body of which a piece is there, if nothing blocks the connection. Once it is
+    /// Goes on with a body of which a piece is there, if nothing of ours blocks the connection. Once it is
     /// complete it is taken: records at once, what is read line by line when its turn comes.
-    pub(super) fn go_on_receiving(&mut self, conn: ConnId, now: Now) {
+    pub(in crate::core) fn go_on_receiving(&mut self, conn: ConnId, now: Now) {
         let Some(session) = self.sessions.get(conn) else {
             return;
         };
-        if session.blocked.is_some() || session.closing {
+        if session.pauses.hold_body() || session.closing {
             return;
         }
         let Some(large) = &session.large else {
@@ -234,15 +239,15 @@ impl<P: BufPool> Core<P> {
             // anything, nor does it what one that is slow holds meanwhile.
             match len > SHORT_FRAME {
                 true => self.permits.finish_body(conn, large.pace.proves(len)),
-                false => self.permits.end_body(conn),
+                false => _ = self.permits.end_body(conn),
             }
-            if session.protocol() == Protocol::Kafka && !carries_records(partial) {
+            if session.protocol().reads_in_line(partial) {
                 return self.read_later(conn, now);
             }
             self.take_body(conn, now);
             return self.go_on(conn, now);
         }
-        let more = intake::next_piece(held, len, self.permits.is_contended());
+        let more = frames::next_piece(held, len, self.permits.is_contended());
         if !self.permit(conn, more, Lane::Body { whole: len }, now) {
             return;
         }
@@ -255,7 +260,7 @@ impl<P: BufPool> Core<P> {
 
     /// Looks at bodies that others wait for, if it is time to: first at those that have stood still longest
     /// beyond what their connections have earned.
-    pub(super) fn review_bodies(&mut self, now: Mono) {
+    pub(in crate::core) fn review_bodies(&mut self, now: Mono) {
         let due = self.permits.review_due().is_some_and(|due| due <= now);
         if !due {
             return;
@@ -277,7 +282,7 @@ impl<P: BufPool> Core<P> {
 
     /// What has come of a connection whose body others wait for: it is closed if that is behind. Those that
     /// were closed before it may be enough.
-    pub(super) fn judge_body(&mut self, conn: ConnId, inflow: Inflow, now: Mono) {
+    pub(in crate::core) fn judge_body(&mut self, conn: ConnId, inflow: Inflow, now: Mono) {
         let wanted = self.permits.patience_with(conn);
         let wanted = wanted.filter(|_| !self.shard.breaks(Mutation::LetsStand));
         let patience = wanted.unwrap_or(u64::MAX);
@@ -292,7 +297,7 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Gives back what a connection that is gone held for its body, and its place in line.
-    pub(super) fn drop_body(&mut self, conn: ConnId, large: Option<Large>, now: Now) {
+    pub(in crate::core) fn drop_body(&mut self, conn: ConnId, large: Option<Large>, now: Now) {
         self.permits.leave(conn);
         if let Some(large) = large
             && !self.shard.breaks(Mutation::KeepsPermits)

@@ -10,26 +10,26 @@ use leveret_storage::store::SMALL_ENTRY;
 
 /// Frames up to this length are gathered from received chunks; longer ones want a permit and a
 /// receive into place. Bytes.
-pub(super) const SMALL_FRAME: usize = 16 * 1024;
+pub(in crate::core) const SMALL_FRAME: usize = 16 * 1024;
 
 /// A frame up to this length does not wait in line for memory before it is there: the kernel holds it
 /// until it has come whole, however slowly. Nor is it received in pieces. So much of a longer one has to have
 /// come before it waits in line. Bytes: as many as a longer one is promised when it begins, and far less than the
 /// kernel holds of one that has come fast before.
-pub(super) const SHORT_FRAME: usize = 512 * 1024;
+pub(in crate::core) const SHORT_FRAME: usize = 512 * 1024;
 
 /// The extent of a frame, as its protocol reads it from its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
+pub(in crate::core) struct Frame {
     /// From its first byte to its last.
-    pub(super) len: usize,
+    pub(in crate::core) len: usize,
     /// Bytes of the budget that it holds until its request is answered.
-    pub(super) permit: usize,
+    pub(in crate::core) permit: usize,
 }
 
 /// What a protocol makes of the bytes so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(in crate::core) enum Look {
     /// Too few to tell.
     NeedMore,
     /// A frame begins here.
@@ -40,7 +40,7 @@ pub(super) enum Look {
 
 /// What the bytes so far amount to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(in crate::core) enum Step {
     /// Nothing whole yet.
     NeedMore,
     /// All of the frame is there.
@@ -51,7 +51,7 @@ pub(super) enum Step {
 
 /// How to go on with a frame of which `have` bytes are there.
 #[must_use]
-pub(super) fn step(frame: Frame, have: usize) -> Step {
+pub(in crate::core) fn step(frame: Frame, have: usize) -> Step {
     if have >= frame.len {
         Step::Whole
     } else if frame.len > SMALL_FRAME {
@@ -65,7 +65,7 @@ pub(super) fn step(frame: Frame, have: usize) -> Step {
 /// these bounds, so that a peer holds no more than some times what it has sent.
 const PIECES: (usize, usize) = (64 * 1024, 256 * 1024);
 /// The most that is received at a time, bytes: the kernel copies it in one turn.
-pub(super) const MOST_AT_A_TIME: usize = PIECES.1;
+pub(in crate::core) const MOST_AT_A_TIME: usize = PIECES.1;
 /// There is room for all of a frame up to this length from the beginning. Bytes.
 const WHOLE: usize = 2 << 20;
 /// The buffer of a longer one begins with room for so many bytes. What is promised beyond that is believed
@@ -76,7 +76,7 @@ const FIRST_ROOM: usize = 512 << 10;
 /// How many bytes of a large frame of `len` want a permit when `have` are there: those and the first
 /// piece, or all of a short one.
 #[must_use]
-pub(super) fn first_piece(len: usize, have: usize) -> usize {
+pub(in crate::core) fn first_piece(len: usize, have: usize) -> usize {
     match len <= SHORT_FRAME {
         true => len,
         false => have + next_piece(have, len, true),
@@ -86,14 +86,14 @@ pub(super) fn first_piece(len: usize, have: usize) -> usize {
 /// How many bytes more of a frame are to be received when `have` are there: few while others wait for memory
 /// (`contended`), as it is by pieces that a slow peer is noticed.
 #[must_use]
-pub(super) fn next_piece(have: usize, len: usize, contended: bool) -> usize {
+pub(in crate::core) fn next_piece(have: usize, len: usize, contended: bool) -> usize {
     let most = if contended { PIECES.0 } else { PIECES.1 };
     have.clamp(PIECES.0, most).min(len - have)
 }
 
 /// A buffer for a large frame that begins with `so_far`.
 #[must_use]
-pub(super) fn place(frame: Frame, so_far: &[u8]) -> BytesMut {
+pub(in crate::core) fn place(frame: Frame, so_far: &[u8]) -> BytesMut {
     let room = match frame.len <= WHOLE {
         true => frame.len,
         false => FIRST_ROOM,
@@ -104,7 +104,7 @@ pub(super) fn place(frame: Frame, so_far: &[u8]) -> BytesMut {
 }
 
 /// Makes room for a piece of a frame that will be `len` long in all.
-pub(super) fn make_room(buffer: &mut BytesMut, piece: usize, len: usize) {
+pub(in crate::core) fn make_room(buffer: &mut BytesMut, piece: usize, len: usize) {
     let have = buffer.len();
     if buffer.capacity() - have < piece {
         buffer.reserve(len - have);
@@ -113,7 +113,7 @@ pub(super) fn make_room(buffer: &mut BytesMut, piece: usize, len: usize) {
 
 /// A batch that is to stay in memory, of a frame of so many bytes: it is copied if that would hold
 /// more of the frame beside it than itself. (The log copies a small one.)
-pub(super) fn detach(batch: BytesMut, frame: usize) -> BytesMut {
+pub(in crate::core) fn detach(batch: BytesMut, frame: usize) -> BytesMut {
     match batch.len() > SMALL_ENTRY && batch.len() < frame / 2 {
         true => BytesMut::from(&batch[..]),
         false => batch,
