@@ -208,7 +208,10 @@ fn a_taken_port_is_named_with_its_flag() {
     let stop = StopHandle::new().unwrap();
     let refused = server::serve(&settings, &stop, None, |_, _| panic!("never ready"));
     let words = refused.expect_err("the port is taken").to_string();
-    assert!(words.contains(&format!("http on {addr}")), "{words}");
+    assert!(
+        words.contains(&format!("the http protocol on {addr}")),
+        "{words}"
+    );
     assert!(words.contains("--http"), "{words}");
     std::fs::remove_dir_all(dir).unwrap();
 }
