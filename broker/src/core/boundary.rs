@@ -41,8 +41,8 @@ pub type BufOf<B> = <<B as Behaviour>::Pool as BufPool>::Buf;
 pub enum Action<Buf, Message> {
     /// Carry out a storage operation and answer with [`Behaviour::handle_completion`].
     Disk(OpId, Op<Buf>),
-    /// Append to the connection's outgoing bytes. The driver gathers consecutive chunks into one
-    /// vectored write and reports progress by [`Behaviour::handle_sent`].
+    /// Append to the connection's outgoing bytes. The driver puts consecutive chunks into one vectored write
+    /// and reports progress by [`Behaviour::handle_sent`].
     Send {
         /// The connection.
         conn: ConnId,

@@ -11,7 +11,7 @@ pub struct UnderWay {
     /// Requests and parts of requests that wait for answers, those of other cores among them.
     pub pending: usize,
     /// Requests that several answers complete.
-    pub gathers: usize,
+    pub fan_outs: usize,
     /// Other cores' fetches.
     pub foreign_fetches: usize,
     /// Partitions that subscriptions read.
@@ -30,7 +30,7 @@ impl<P: BufPool> Core<P> {
     pub fn under_way(&self) -> UnderWay {
         UnderWay {
             pending: self.families.waiting(),
-            gathers: self.families.gathers(),
+            fan_outs: self.families.fan_outs(),
             foreign_fetches: self.foreign_fetches.slots().len(),
             watched: self.watched_logs.len(),
             fetches: self.shard.stats().fetches,
@@ -67,10 +67,10 @@ impl<P: BufPool> Core<P> {
             let stands = session.stands.is_some();
             let served = session.queued.is_empty() || stands || session.closing || busy;
             assert!(served, "who waits for memory is in line");
-            for (gather, _) in &session.queued {
-                let gather = self.families.fetch.gathers.get(gather.number);
-                let gather = gather.expect("a fetch waits");
-                assert!(gather.waits_for().is_some(), "who is queued waits");
+            for (fan_out, _) in &session.queued {
+                let fan_out = self.families.fetch.fan_outs.get(fan_out.number);
+                let fan_out = fan_out.expect("a fetch waits");
+                assert!(fan_out.waits_for().is_some(), "who is queued waits");
             }
         }
         assert_eq!(total, self.answers.account.total(), "all is counted");

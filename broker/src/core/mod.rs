@@ -2,7 +2,7 @@
 //!
 //! In the order of a request's way: [`boundary`] says what drives a core, `net` makes frames
 //! of received bytes as far as `permits` go, `native` and `kafka` make calls of frames, [`hop`] brings a call to the core
-//! that owns what it concerns and its answer back, `gather` joins the answers of several cores,
+//! that owns what it concerns and its answer back, `fan_out` joins the answers of several cores,
 //! and the protocol encodes what goes out. It refuses to touch the kernel, to read a clock and to
 //! wait.
 
@@ -13,8 +13,8 @@ pub mod boundary;
 mod check;
 mod chosen;
 mod deadlines;
+mod fan_out;
 pub mod figures;
-mod gather;
 pub mod hop;
 mod installs;
 mod kafka;
@@ -194,7 +194,7 @@ impl<P: BufPool> Core<P> {
     }
 
     /// After anything was handled: what the engine has to say goes its way.
-    fn settle(&mut self, now: Now) {
+    fn end_event(&mut self, now: Now) {
         if self.meter.due(now.mono) {
             self.meter.note(Totals::of(&self.shard.stats()), now.mono);
         }
@@ -263,63 +263,63 @@ impl<P: BufPool> Behaviour for Core<P> {
 
     fn handle_accept(&mut self, conn: ConnId, protocol: Protocol, peer: SocketAddr, now: Now) {
         self.accept(conn, protocol, peer, now);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn handle_received(&mut self, conn: ConnId, bytes: &[u8], now: Now) {
         self.receive(conn, bytes, now);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn handle_body(&mut self, conn: ConnId, body: BytesMut, now: Now) {
         self.receive_body(conn, body, now);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn handle_there(&mut self, conn: ConnId, whole: bool, now: Now) {
         self.rest_is_there(conn, whole, now);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn handle_inflow(&mut self, conn: ConnId, inflow: Inflow, now: Now) {
         self.judge_body(conn, inflow, now.mono);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn handle_sent(&mut self, conn: ConnId, bytes: usize, now: Now) {
         self.sent(conn, bytes, now);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn handle_taken(&mut self, conn: ConnId, bytes: u64, more: bool, now: Now) {
         self.peer_has_taken(conn, bytes, more, now);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn handle_input_closes(&mut self, conn: ConnId, now: Now) {
         self.input_closes(conn, now);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn handle_input_ended(&mut self, conn: ConnId, now: Now) {
         self.input_ended(conn, now);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn handle_disconnected(&mut self, conn: ConnId, now: Now) {
         self.disconnected(conn, now);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn handle_departed(&mut self, conn: ConnId, now: Now) -> BytesMut {
         let received = self.depart(conn);
-        self.settle(now);
+        self.end_event(now);
         received
     }
 
     fn handle_stayed(&mut self, conn: ConnId, now: Now) {
         self.stay(conn, now);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn handle_arrived(
@@ -331,17 +331,17 @@ impl<P: BufPool> Behaviour for Core<P> {
         now: Now,
     ) {
         self.arrive(conn, protocol, peer, received, now);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn handle_completion(&mut self, op: OpId, result: IoResult<BufOf<Self>>, now: Now) {
         self.shard.handle_completion(op, result, now);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn handle_mesh(&mut self, from: CoreId, message: Message, now: Now) {
         self.take_message(from, message, now);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn handle_timeout(&mut self, now: Now) {
@@ -357,7 +357,7 @@ impl<P: BufPool> Behaviour for Core<P> {
         self.sweep(now);
         self.review_bodies(now.mono);
         self.serve_line(now);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn handle_longest_turn(&mut self, cpu: u64) {
@@ -370,7 +370,7 @@ impl<P: BufPool> Behaviour for Core<P> {
 
     fn handle_stop(&mut self, now: Now) {
         self.begin_stop(now);
-        self.settle(now);
+        self.end_event(now);
     }
 
     fn poll_action(&mut self) -> Option<Action<P::Buf, Message>> {

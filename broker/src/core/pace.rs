@@ -51,9 +51,9 @@ impl Steady {
     }
 }
 
-/// So many bytes of a request gather in the kernel.
+/// So many bytes of a request collect in the kernel.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Gathers {
+pub(super) struct Collecting {
     pub(super) since: Mono,
     pub(super) len: usize,
 }

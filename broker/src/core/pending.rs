@@ -11,7 +11,7 @@ use leveret_engine::shard::RequestId;
 use leveret_storage::types::{CoreId, Mono};
 use slab::Slab;
 
-use super::gather::GatherKey;
+use super::fan_out::FanOutKey;
 use super::hop::{Family, Listed};
 
 /// A number that means something within one family of calls only.
@@ -101,7 +101,7 @@ pub(super) enum Waiting<F: Family> {
 /// One of the answers that complete a request.
 #[derive(Debug)]
 pub(super) struct Part<F> {
-    pub(super) gather: GatherKey<F>,
+    pub(super) fan_out: FanOutKey<F>,
     /// Its place among the calls of the request.
     pub(super) number: u32,
 }

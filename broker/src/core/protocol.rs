@@ -2,7 +2,7 @@
 //!
 //! A protocol is a folder here and a line in the list below. It says how long the frame is that begins with
 //! these bytes, takes whole frames, has last words for a peer that took too long, and keeps what it likes of a
-//! connection. What comes of a frame is a call of [`hop`](super::hop), or a [`Job`](super::gather::Job) where
+//! connection. What comes of a frame is a call of [`hop`](super::hop), or a [`Job`](super::fan_out::Job) where
 //! several cores have to answer; a client that waits for one answer is one of the types that it declares. Nobody
 //! but this file tells protocols apart.
 

@@ -13,7 +13,7 @@ use leveret_storage::types::{Mono, Now};
 use super::Core;
 use super::account::{Grant, Standing};
 use super::boundary::{ConnId, Protocol};
-use super::gather::GatherKey;
+use super::fan_out::FanOutKey;
 use super::hop::FetchRecords;
 use super::spread::Need;
 
@@ -80,11 +80,11 @@ impl<P: BufPool> Core<P> {
     pub(super) fn queue_for_memory(
         &mut self,
         conn: ConnId,
-        gather: GatherKey<FetchRecords>,
+        fan_out: FanOutKey<FetchRecords>,
         now: Mono,
     ) {
         if let Some(session) = self.sessions.get(conn) {
-            session.queued.push_back((gather, now));
+            session.queued.push_back((fan_out, now));
         }
         self.stand_for_memory(conn);
     }
@@ -93,7 +93,7 @@ impl<P: BufPool> Core<P> {
     pub(super) fn stand_for_memory(&mut self, conn: ConnId) {
         let first = self.sessions.get(conn).and_then(|s| s.queued.front());
         let need =
-            first.and_then(|(gather, _)| self.families.fetch.gathers[gather.number].waits_for());
+            first.and_then(|(fan_out, _)| self.families.fetch.fan_outs[fan_out.number].waits_for());
         if let Some(need) = need {
             self.stand_to_read(conn, need);
         }
@@ -166,10 +166,10 @@ impl<P: BufPool> Core<P> {
             return Turn::Leaves;
         };
         let spoken = (conn, session.protocol());
-        let Some((gather, _)) = session.queued.front().copied() else {
+        let Some((fan_out, _)) = session.queued.front().copied() else {
             return self.take_turn_to_push(spoken, now);
         };
-        match self.reads_from_queue(gather, now) {
+        match self.reads_from_queue(fan_out, now) {
             Ok(()) => Turn::Reads,
             Err(Lack::Room) => Turn::Leaves,
             Err(Lack::Memory) => Turn::Stays,

@@ -10,11 +10,11 @@ use leveret_storage::types::Mono;
 
 use super::account::{Standing, Weight};
 use super::boundary::{ConnId, Protocol};
-use super::gather::GatherKey;
-use super::hop::{FetchRecords, GatherId};
+use super::fan_out::FanOutKey;
+use super::hop::{FanOutId, FetchRecords};
 use super::net::{Input, Pauses, Transport};
 use super::ops::Principal;
-use super::pace::{Gathers, Pace, Steady};
+use super::pace::{Collecting, Pace, Steady};
 use super::protocol::ProtocolState;
 use super::spread::Need;
 use super::unread::Mark;
@@ -74,7 +74,7 @@ pub(super) struct Session {
     /// When anything of it came, or it took anything, or was answered, last.
     pub(super) touched: Mono,
     /// It stays with this core, whatever core it names.
-    pub(super) settled: bool,
+    pub(super) stays: bool,
     hello: Hello,
     /// The last response has been given to send; whatever arrives is dropped.
     pub(super) closing: bool,
@@ -88,7 +88,7 @@ pub(super) struct Session {
     /// How it has kept up with what it sends in pieces.
     pub(super) steady: Steady,
     /// What is awaited of it, while it is.
-    pub(super) gathers: Option<Gathers>,
+    pub(super) collecting: Option<Collecting>,
     /// Encoded in this turn and not yet given to the driver.
     pub(super) out: BytesMut,
     /// Bytes of answers that are complete and not sent: given to the driver, or waiting for
@@ -100,8 +100,8 @@ pub(super) struct Session {
     pub(super) aside: usize,
     /// What the core has counted of all that.
     pub(super) weighed: (Standing, Weight),
-    /// Gathers of its fetches that wait for memory to read, and since when; the first reads first.
-    pub(super) queued: VecDeque<(GatherKey<FetchRecords>, Mono)>,
+    /// Fan-outs of its fetches that wait for memory to read, and since when; the first reads first.
+    pub(super) queued: VecDeque<(FanOutKey<FetchRecords>, Mono)>,
     /// It stands in the core's line of those that want to read, for so much at least.
     pub(super) stands: Option<Need>,
     /// How it was found when the core had many answers.
@@ -110,10 +110,10 @@ pub(super) struct Session {
     pub(super) sent: u64,
     /// Requests that wait for their answers.
     pub(super) waiting: usize,
-    /// The gather of the one that has not asked for all of its parts.
-    pub(super) asking: Option<GatherId>,
-    /// Gathers of fetches among them, which nobody needs once the connection is gone.
-    pub(super) fetches: Vec<GatherKey<FetchRecords>>,
+    /// The fan-out of the one that has not asked for all of its parts.
+    pub(super) asking: Option<FanOutId>,
+    /// Fan-outs of fetches among them, which nobody needs once the connection is gone.
+    pub(super) fetches: Vec<FanOutKey<FetchRecords>>,
 }
 
 impl Session {
@@ -128,7 +128,7 @@ impl Session {
             greeted: false,
             hello_since: now,
             touched: now,
-            settled: false,
+            stays: false,
             hello: Hello::HeldUp,
             closing: false,
             pauses: Pauses::default(),
@@ -137,7 +137,7 @@ impl Session {
             rest: Rest::default(),
             large: None,
             steady: Steady::default(),
-            gathers: None,
+            collecting: None,
             out: BytesMut::new(),
             unsent: 0,
             kept: 0,

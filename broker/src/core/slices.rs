@@ -21,7 +21,7 @@ use leveret_storage::types::{Mono, Now};
 
 use super::Core;
 use super::boundary::ConnId;
-use super::hop::GatherId;
+use super::hop::FanOutId;
 use super::net::Pause;
 
 /// What one event may lead to. More than all that fits 16 KiB, the most that is received at a time,
@@ -34,7 +34,7 @@ const REQUEST: usize = 512;
 /// What it costs to read a byte of a request that is not of records: what it names may take five bytes,
 /// and each is read twice and looked up.
 const READING: usize = 8;
-/// Answers and gathers of more lines than this stand in line when they are complete or given up.
+/// Answers and fan-outs of more lines than this stand in line when they are complete or given up.
 pub(super) const MANY_LINES: usize = 512;
 /// What it costs to give up a line, or to have it answered at once.
 const LINE: usize = 128;
@@ -56,7 +56,7 @@ enum Work {
     Body(ConnId),
     /// A request of many parts, what it has not asked for, its answer, or
     /// giving it up.
-    Gather(GatherId),
+    FanOut(FanOutId),
     /// Changes of the topology that are to be put in force on this core.
     Installs,
     /// A connection that is to be dropped.
@@ -186,9 +186,9 @@ impl<P: BufPool> Core<P> {
         self.slices.line.push_back((now.mono, work));
     }
 
-    /// The gather goes on when its turn comes.
-    pub(super) fn gather_later(&mut self, gather: GatherId, now: Now) {
-        let work = Work::Gather(gather);
+    /// The fan-out goes on when its turn comes.
+    pub(super) fn go_on_later(&mut self, fan_out: FanOutId, now: Now) {
+        let work = Work::FanOut(fan_out);
         self.slices.line.push_back((now.mono, work));
     }
 
@@ -229,7 +229,7 @@ impl<P: BufPool> Core<P> {
             match work {
                 Work::Requests(conn) => self.unblock(conn, Pause::Slice, now),
                 Work::Body(conn) => self.read_body(conn, now),
-                Work::Gather(gather) => self.go_on_in_turn(gather, now),
+                Work::FanOut(fan_out) => self.go_on_in_turn(fan_out, now),
                 Work::Installs => self.install_in_turn(now),
                 Work::Drop(conn) => self.drop_unread(conn),
                 Work::Unread => self.go_on_looking(now),

@@ -8,7 +8,7 @@ use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};
 
 use super::Core;
-use super::gather::{Gather, GatherKey};
+use super::fan_out::{FanOut, FanOutKey};
 use super::hop::AppendBatch;
 
 /// How long after one sweep the next one begins, nanoseconds.
@@ -31,7 +31,7 @@ enum Stage {
     /// Produces that one answer completes, from this place on; since when.
     Single(usize, Mono),
     /// Those that several answers complete, from this place on; since when.
-    Gathers(usize, Mono),
+    FanOuts(usize, Mono),
 }
 
 /// The sweep of one core.
@@ -48,7 +48,7 @@ impl Sweep {
         match self.stage {
             Stage::Idle => self.stage = Stage::At(now.after(EVERY)),
             Stage::At(_) => {}
-            Stage::Single(..) | Stage::Gathers(..) => self.again = true,
+            Stage::Single(..) | Stage::FanOuts(..) => self.again = true,
         }
     }
 
@@ -56,7 +56,7 @@ impl Sweep {
     pub(super) fn due(&self) -> Option<Mono> {
         match self.stage {
             Stage::Idle => None,
-            Stage::At(at) | Stage::Single(_, at) | Stage::Gathers(_, at) => Some(at),
+            Stage::At(at) | Stage::Single(_, at) | Stage::FanOuts(_, at) => Some(at),
         }
     }
 }
@@ -78,10 +78,10 @@ impl<P: BufPool> Core<P> {
                 }
                 Stage::Single(from, at) => match self.sweep_single(from, now) {
                     Some(next) => Stage::Single(next, at),
-                    None => Stage::Gathers(0, at),
+                    None => Stage::FanOuts(0, at),
                 },
-                Stage::Gathers(from, at) => match self.sweep_gathers(from, now) {
-                    Some(next) => Stage::Gathers(next, at),
+                Stage::FanOuts(from, at) => match self.sweep_fan_outs(from, now) {
+                    Some(next) => Stage::FanOuts(next, at),
                     None if self.sweep.again => Stage::At(now.mono.after(EVERY)),
                     None => Stage::Idle,
                 },
@@ -104,23 +104,23 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Looks at the next of those that several answers complete. Where to go on, if there are more.
-    fn sweep_gathers(&mut self, from: usize, now: Now) -> Option<usize> {
-        let to = (from + PIECE).min(self.families.append.gathers.capacity());
+    fn sweep_fan_outs(&mut self, from: usize, now: Now) -> Option<usize> {
+        let to = (from + PIECE).min(self.families.append.fan_outs.capacity());
         for key in from..to {
             let Some(deadline) = self
                 .families
                 .append
-                .gathers
+                .fan_outs
                 .get(key)
-                .and_then(Gather::deadline)
+                .and_then(FanOut::deadline)
             else {
                 continue;
             };
             if self.is_over(deadline, now) {
-                self.give_up_gather(GatherKey::<AppendBatch>::new(key), now);
+                self.give_up_fan_out(FanOutKey::<AppendBatch>::new(key), now);
             }
         }
-        (to < self.families.append.gathers.capacity()).then_some(to)
+        (to < self.families.append.fan_outs.capacity()).then_some(to)
     }
 
     /// Whether something has waited too long, and is to be given up; what has not is for another sweep.

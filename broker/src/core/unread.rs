@@ -139,7 +139,7 @@ impl<P: BufPool> Core<P> {
         };
         let queued = session.queued.iter();
         let late = queued.take_while(|(_, since)| now.mono.since(*since) > WAIT);
-        let late: Vec<_> = late.map(|(gather, _)| *gather).collect();
+        let late: Vec<_> = late.map(|(fan_out, _)| *fan_out).collect();
         let mut waiting = Vec::new();
         if session.owed() > 0 {
             let conn = session.conn;

@@ -65,7 +65,7 @@ struct Conn {
     /// It is about to be handed over.
     leaving: bool,
     /// It was handed over, or could not be.
-    settled: bool,
+    stays: bool,
     arrived: bool,
 }
 
@@ -215,7 +215,7 @@ impl Toy {
             let to = CoreId(u16::from(
                 conn.buffer[HEADER..].first().copied().unwrap_or(0),
             ));
-            let first = !std::mem::replace(&mut conn.begun, true) && !conn.settled;
+            let first = !std::mem::replace(&mut conn.begun, true) && !conn.stays;
             if kind == NAME && first && to != self.core && to.0 < self.cores {
                 conn.leaving = true;
                 self.actions.push_back(Action::Pause(id));
@@ -309,7 +309,7 @@ impl Behaviour for Toy {
     fn handle_stayed(&mut self, id: ConnId, now: Now) {
         let conn = self.conns.get_mut(&id).expect("an accepted connection");
         assert!(std::mem::take(&mut conn.leaving), "nobody asked for it");
-        conn.settled = true;
+        conn.stays = true;
         self.actions.push_back(Action::Resume(id));
         self.look(id, now);
     }
@@ -325,7 +325,7 @@ impl Behaviour for Toy {
         assert!(received.len() <= 2 * DIRECT, "few bytes travel");
         self.handle_accept(id, protocol, peer, now);
         let conn = self.conns.get_mut(&id).expect("just inserted");
-        (conn.settled, conn.arrived) = (true, true);
+        (conn.stays, conn.arrived) = (true, true);
         if self.stopped {
             return self.actions.push_back(Action::Close(id));
         }

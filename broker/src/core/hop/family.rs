@@ -17,7 +17,7 @@ use slab::Slab;
 use super::toy;
 use super::{append, ask_nobody, change_topics, describe, fetch, find_offset, report, reserve_ids};
 use crate::core::Core;
-use crate::core::gather::{Gather, GatherKey, Joint};
+use crate::core::fan_out::{FanOut, FanOutKey, Joint};
 use crate::core::latencies::Latencies;
 use crate::core::pending::{Slot, Slots, family_of};
 
@@ -63,14 +63,14 @@ pub(in crate::core) struct Outstanding<P, F: Family> {
     /// Who waits for each answer.
     pub(in crate::core) slots: Slots<F>,
     /// Requests that several answers complete.
-    pub(in crate::core) gathers: Slab<Gather<P, F>>,
+    pub(in crate::core) fan_outs: Slab<FanOut<P, F>>,
 }
 
 impl<P, F: Family> Default for Outstanding<P, F> {
     fn default() -> Self {
         Self {
             slots: Slots::default(),
-            gathers: Slab::new(),
+            fan_outs: Slab::new(),
         }
     }
 }
@@ -85,7 +85,7 @@ pub(in crate::core) trait Listed: Family {
     /// Likewise.
     fn of_mut<P: BufPool>(families: &mut Families<P>) -> &mut Outstanding<P, Self>;
     /// A request that several answers of it complete.
-    fn id(key: GatherKey<Self>) -> GatherId;
+    fn id(key: FanOutKey<Self>) -> FanOutId;
     /// A call on its way.
     fn call(slot: Slot<Self>, call: Self) -> Call;
     /// An answer on its way.
@@ -108,8 +108,8 @@ macro_rules! families {
 
         /// A request that several answers complete, whatever their family.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(in crate::core) enum GatherId {
-            $($(#[$cfg])* $name(GatherKey<$family>),)+
+        pub(in crate::core) enum FanOutId {
+            $($(#[$cfg])* $name(FanOutKey<$family>),)+
         }
 
         /// What is outstanding on this core.
@@ -130,8 +130,8 @@ macro_rules! families {
             }
 
             /// How many requests there are that several answers complete.
-            pub(in crate::core) fn gathers(&self) -> usize {
-                [$($(#[$cfg])* self.$field.gathers.len()),+].into_iter().sum()
+            pub(in crate::core) fn fan_outs(&self) -> usize {
+                [$($(#[$cfg])* self.$field.fan_outs.len()),+].into_iter().sum()
             }
         }
 
@@ -146,8 +146,8 @@ macro_rules! families {
                 &mut families.$field
             }
 
-            fn id(key: GatherKey<Self>) -> GatherId {
-                GatherId::$name(key)
+            fn id(key: FanOutKey<Self>) -> FanOutId {
+                FanOutId::$name(key)
             }
 
             fn call(slot: Slot<Self>, call: Self) -> Call {
@@ -183,9 +183,9 @@ macro_rules! families {
             }
 
             /// Goes on with a request that stood in line.
-            pub(in crate::core) fn go_on_in_turn(&mut self, gather: GatherId, now: Now) {
-                match gather {
-                    $($(#[$cfg])* GatherId::$name(key) => self.go_on_with(key, now),)+
+            pub(in crate::core) fn go_on_in_turn(&mut self, fan_out: FanOutId, now: Now) {
+                match fan_out {
+                    $($(#[$cfg])* FanOutId::$name(key) => self.go_on_with(key, now),)+
                 }
             }
 

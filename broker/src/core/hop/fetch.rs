@@ -11,7 +11,7 @@ use leveret_storage::types::{CoreId, Mono, Now};
 
 use super::{Content, Family};
 use crate::core::Core;
-use crate::core::gather::Fetching;
+use crate::core::fan_out::Fetching;
 use crate::core::latencies::Latencies;
 use crate::core::pending::{Slot, Waiting};
 

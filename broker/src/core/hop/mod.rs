@@ -37,7 +37,7 @@ pub(super) use ask_nobody::AskNobody;
 pub(super) use change_topics::ChangeTopics;
 pub(super) use describe::DescribeLogs;
 use family::{Answer, Call};
-pub(super) use family::{Families, Family, GatherId, Listed, Outstanding};
+pub(super) use family::{Families, Family, FanOutId, Listed, Outstanding};
 use fetch::FetchNews;
 pub(super) use fetch::{FetchRecords, ForeignFetches};
 pub(super) use find_offset::FindOffset;
@@ -143,7 +143,7 @@ impl<P: BufPool> Core<P> {
         }
         match waiting {
             Waiting::Client(client) => F::answer(self, client, reply, now),
-            Waiting::Part(Part { gather, number }) => self.gathered(gather, number, reply, now),
+            Waiting::Part(Part { fan_out, number }) => self.join_part(fan_out, number, reply, now),
             Waiting::Peer(core, asked) => self.send(core, Content::Answer(F::reply(asked, reply))),
         }
     }

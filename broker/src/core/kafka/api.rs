@@ -36,7 +36,7 @@ pub(super) trait Api: Sized {
     }
 
     /// Begins with a request: it is answered at once, or carried out as an
-    /// [`Job`](crate::core::gather::Job).
+    /// [`Job`](crate::core::fan_out::Job).
     fn start<P: BufPool>(core: &mut Core<P>, request: Incoming<Self>, now: Now);
 }
 

@@ -20,7 +20,7 @@ use super::names::{Name, Names};
 use super::pieces::Pieces;
 use super::{Asker, Known, errors};
 use crate::core::Core;
-use crate::core::gather::Job;
+use crate::core::fan_out::Job;
 use crate::core::hop::{ChangeTopics, Family};
 use crate::core::net::Pause;
 use crate::core::once::Mention;

@@ -23,7 +23,7 @@ use super::pieces::Pieces;
 use super::topics::{find, uuid_of};
 use super::{Asker, Known};
 use crate::core::Core;
-use crate::core::gather::Job;
+use crate::core::fan_out::Job;
 use crate::core::hop::ChangeTopics;
 use crate::core::net::Pause;
 use crate::core::once::Mention;

@@ -19,7 +19,7 @@ use super::pieces::Pieces;
 use super::settings::BrokerSetting;
 use super::{Asker, Known, errors};
 use crate::core::Core;
-use crate::core::gather::Job;
+use crate::core::fan_out::Job;
 use crate::core::hop::AskNobody;
 use crate::core::ops::{Operation, Resource};
 

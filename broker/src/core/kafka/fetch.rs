@@ -22,7 +22,7 @@ use super::produce::offset;
 use super::topics::{Asked, place, resolve};
 use super::{Asker, Known, errors};
 use crate::core::Core;
-use crate::core::gather::{Fetching as Joint, Job};
+use crate::core::fan_out::{Fetching as Joint, Job};
 use crate::core::hop::FetchRecords;
 use crate::core::ops::{AllowedTopic, FetchBounds, Operation};
 
@@ -92,7 +92,7 @@ impl Api for Fetch {
         };
         let spread = core.spread(bounds, now);
         let fetching = Box::new(Fetching::new(asker, &asked, request.frame.checked()));
-        core.gather_fetch(asker.until(None), spread, fetching, now);
+        core.fan_out_fetch(asker.until(None), spread, fetching, now);
     }
 }
 

@@ -23,7 +23,7 @@ use super::produce::offset;
 use super::topics::{find, place};
 use super::{Asker, Known, errors};
 use crate::core::Core;
-use crate::core::gather::Job;
+use crate::core::fan_out::Job;
 use crate::core::hop::FindOffset;
 use crate::core::ops::{AllowedPartition, AllowedTopic, Operation};
 

@@ -18,7 +18,7 @@ use super::pieces::Pieces;
 use super::topics::{cluster_text, find, reference_of, uuid_of};
 use super::{Asker, Known, errors};
 use crate::core::Core;
-use crate::core::gather::Job;
+use crate::core::fan_out::Job;
 use crate::core::hop::ChangeTopics;
 use crate::core::net::Pause;
 use crate::core::ops::{Operation, Unfound};

@@ -40,7 +40,7 @@ use leveret_wire::kafka::ApiKey;
 
 use super::Core;
 use super::boundary::ConnId;
-use super::gather::Request as Gathered;
+use super::fan_out::Request as FanOutRequest;
 use super::ops::Known;
 use api::{Api, Declared, Frame};
 use lane::Turn;
@@ -79,9 +79,9 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// As the one that answers are gathered for, and no longer than until then.
-    fn until(self, deadline: Option<Mono>) -> Gathered {
-        Gathered {
+    /// The request that a fan-out is for, which waits no longer than until then.
+    fn until(self, deadline: Option<Mono>) -> FanOutRequest {
+        FanOutRequest {
             conn: self.conn,
             permit: self.permit,
             deadline,

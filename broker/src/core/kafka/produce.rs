@@ -19,7 +19,7 @@ use super::topics::{Asked, place, resolve};
 use super::{Asker, Known, errors};
 use crate::core::Core;
 use crate::core::boundary::ConnId;
-use crate::core::gather::Job;
+use crate::core::fan_out::Job;
 use crate::core::hop::AppendBatch;
 use crate::core::net::frames::detach;
 use crate::core::once::{Mention, Mentions};
@@ -297,7 +297,7 @@ impl<P: BufPool> Core<P> {
             lines: plan.lines,
             parts: plan.appends.iter().map(|append| append.line).collect(),
         };
-        let gather = self.gather(asker.until(deadline), (), Box::new(producing));
+        let fan_out = self.begin_fan_out(asker.until(deadline), (), Box::new(producing));
         let mut frame = frame.bytes;
         let (mut cut, whole) = (0, frame.len());
         for append in plan.appends {
@@ -306,9 +306,9 @@ impl<P: BufPool> Core<P> {
             let batch = batch.split_off(at.start - cut);
             cut = at.end;
             let batch = detach(batch, whole);
-            self.ask_part(gather, place.owner(), place.append(batch, level), now);
+            self.ask_part(fan_out, place.owner(), place.append(batch, level), now);
         }
-        self.all_asked(gather, now);
+        self.all_asked(fan_out, now);
     }
 
     /// Whoever wants no answers hears of a failure by the end of the connection.

@@ -12,7 +12,7 @@ use super::api::{Api, Incoming, Read};
 use super::topics::{find, place};
 use super::{Asker, Known, errors};
 use crate::core::Core;
-use crate::core::gather::Job;
+use crate::core::fan_out::Job;
 use crate::core::hop::{CountRecords, FindOffset};
 use crate::core::ops::{AllowedPartition, Operation};
 use crate::core::places::Places;

@@ -7,7 +7,7 @@ use leveret_wire::native::{self as wire, ErrorCode, PartitionId};
 
 use super::Asker;
 use crate::core::Core;
-use crate::core::gather::Job;
+use crate::core::fan_out::Job;
 use crate::core::hop::FetchRecords;
 use crate::core::once::Mentions;
 use crate::core::ops::{FetchBounds, Operation};
@@ -84,6 +84,6 @@ impl<P: BufPool> Core<P> {
             parts.push(part);
         }
         let fetching = Box::new(Fetching { asker, parts });
-        self.gather_fetch(asker.into(), spread, fetching, now);
+        self.fan_out_fetch(asker.into(), spread, fetching, now);
     }
 }

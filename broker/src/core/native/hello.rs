@@ -21,7 +21,7 @@ impl<P: BufPool> Core<P> {
         let Some(session) = self.sessions.get(conn) else {
             return false;
         };
-        if !first || session.settled || session.closing || stopping {
+        if !first || session.stays || session.closing || stopping {
             return false;
         }
         // What cannot be read is refused by whoever has the connection.

@@ -14,8 +14,8 @@ use leveret_wire::native::{
 
 use super::{Asker, level_out};
 use crate::core::Core;
+use crate::core::fan_out::Job;
 use crate::core::figures;
-use crate::core::gather::Job;
 use crate::core::hop::DescribeLogs;
 use crate::core::ops::{AllowedTopic, Known};
 use crate::core::places::Places;

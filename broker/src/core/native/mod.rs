@@ -24,7 +24,7 @@ use leveret_wire::native::{CorrelationId, ErrorCode, FrameHeader, Request};
 
 use super::Core;
 use super::boundary::ConnId;
-use super::gather::Request as Gathered;
+use super::fan_out::Request as FanOutRequest;
 use super::ops::{AllowedPartition, AllowedTopic, Operation, Refused, Unfound};
 use super::protocol::Listed;
 use session::Expect;
@@ -40,7 +40,7 @@ pub(super) struct Asker {
     permit: usize,
 }
 
-impl From<Asker> for Gathered {
+impl From<Asker> for FanOutRequest {
     fn from(asker: Asker) -> Self {
         Self {
             conn: asker.conn,

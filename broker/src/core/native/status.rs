@@ -10,8 +10,8 @@ use leveret_wire::native::{
 
 use super::{Asker, level_out};
 use crate::core::Core;
+use crate::core::fan_out::Job;
 use crate::core::figures::Reading;
-use crate::core::gather::Job;
 use crate::core::hop::ReportStatus;
 use crate::core::ops::{Known, Operation, Resource};
 use crate::core::status::CoreReport;

@@ -19,7 +19,7 @@ use leveret_storage::types::{Mono, Now};
 
 use crate::core::Core;
 use crate::core::boundary::{Action, ConnId, Inflow};
-use crate::core::pace::{Gathers, Pace, least_rate};
+use crate::core::pace::{Collecting, Pace, least_rate};
 use crate::core::permits::Lane;
 use crate::core::session::{Large, Rest, Session};
 
@@ -46,7 +46,7 @@ impl<P: BufPool> Core<P> {
         false
     }
 
-    /// Whoever waits for these bytes is served when the present step is [settled](Core::settle).
+    /// Whoever waits for these bytes is served when the present event [ends](Core::end_event).
     pub(in crate::core) fn give_back_permit(&mut self, conn: ConnId, bytes: usize, now: Now) {
         if bytes > 0 {
             self.permits.give_back(conn, bytes, now.mono);
@@ -124,7 +124,7 @@ impl<P: BufPool> Core<P> {
     fn await_rest(&mut self, conn: ConnId, len: usize, now: Mono) {
         self.block(conn, Pause::Arrival);
         if let Some(session) = self.sessions.get(conn) {
-            session.gathers = Some(Gathers { since: now, len });
+            session.collecting = Some(Collecting { since: now, len });
         }
         self.actions.push_back(Action::Await { conn, len });
     }
@@ -134,10 +134,10 @@ impl<P: BufPool> Core<P> {
         let session = self.sessions.get(conn).filter(|session| !session.closing);
         if let Some(session) = session.filter(|s| s.pauses.by(Pause::Arrival)) {
             session.rest = if whole { Rest::There } else { Rest::Partial };
-            if let Some(gathers) = session.gathers.take().filter(|_| whole) {
+            if let Some(collecting) = session.collecting.take().filter(|_| whole) {
                 session
                     .steady
-                    .has_sent(gathers.len, now.mono.since(gathers.since));
+                    .has_sent(collecting.len, now.mono.since(collecting.since));
             }
             self.unblock(conn, Pause::Arrival, now);
         }

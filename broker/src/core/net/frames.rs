@@ -8,8 +8,8 @@
 use bytes::BytesMut;
 use leveret_storage::store::SMALL_ENTRY;
 
-/// Frames up to this length are gathered from received chunks; longer ones want a permit and a
-/// receive into place. Bytes.
+/// Frames up to this length are put together from received chunks; longer ones want a permit and a receive
+/// into place. Bytes.
 pub(in crate::core) const SMALL_FRAME: usize = 16 * 1024;
 
 /// A frame up to this length does not wait in line for memory before it is there: the kernel holds it

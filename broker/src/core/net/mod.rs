@@ -67,7 +67,7 @@ impl<P: BufPool> Core<P> {
         tracing::debug!(core = self.id.0, %peer, protocol = protocol.name(), "connection taken over");
         let session = self.sessions.open(conn, protocol, now.mono);
         session.peer = Some(peer);
-        session.settled = true;
+        session.stays = true;
         if self.stop.begun() {
             self.actions.push_back(Action::Close(conn));
             return;
@@ -97,7 +97,7 @@ impl<P: BufPool> Core<P> {
     /// The connection is served here although it named another core.
     pub(in crate::core) fn stay(&mut self, conn: ConnId, now: Now) {
         if let Some(session) = self.sessions.get(conn) {
-            session.settled = true;
+            session.stays = true;
         }
         self.unblock(conn, Pause::Departure, now);
     }
@@ -237,8 +237,8 @@ impl<P: BufPool> Core<P> {
         if self.shard.breaks(Mutation::LeavesUnserved) {
             self.permits.turn_deaf();
         }
-        for gather in session.fetches {
-            self.give_up_fetch(gather, now);
+        for fan_out in session.fetches {
+            self.give_up_fetch(fan_out, now);
         }
         session.state.gone(self);
     }

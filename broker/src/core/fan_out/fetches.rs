@@ -1,13 +1,13 @@
-//! How a fetch goes on that is gathered: what it asks for next, when it has to wait for
+//! How the fan-out of a fetch goes on: what it asks for next, when it has to wait for
 //! [memory](crate::core::reading), and when no part needs to wait for more. The bounds of a fetch, whatever
-//! the protocol, are [`Spread`]'s. Where one core has counted enough for it the others are hurried, which makes
-//! them answer with what they have.
+//! the protocol, are [`Spread`]'s. Where one core has counted enough for it the others are hurried, which
+//! makes them answer with what they have.
 
 use leveret_engine::shard::FetchedPartition;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::Now;
 
-use super::{Gather, GatherKey, Job, Joint, Request, Stage};
+use super::{FanOut, FanOutKey, Job, Joint, Request, Stage};
 use crate::core::Core;
 use crate::core::account::Grant;
 use crate::core::boundary::ConnId;
@@ -80,53 +80,53 @@ impl Joint<FetchRecords> for Fetching {
         }
     }
 
-    fn begins<P: BufPool>(core: &mut Core<P>, key: GatherKey<FetchRecords>) {
-        let gather = core.gather_of(key);
-        let (conn, weight) = (gather.conn, gather.weight());
+    fn begins<P: BufPool>(core: &mut Core<P>, key: FanOutKey<FetchRecords>) {
+        let fan_out = core.fan_out_of(key);
+        let (conn, weight) = (fan_out.conn, fan_out.weight());
         if let Some(session) = core.sessions.get(conn) {
             session.fetches.push(key);
         }
         core.keep_fetch(conn, weight);
     }
 
-    fn ask_first<P: BufPool>(core: &mut Core<P>, key: GatherKey<FetchRecords>, now: Now) {
+    fn ask_first<P: BufPool>(core: &mut Core<P>, key: FanOutKey<FetchRecords>, now: Now) {
         core.begin_fetch(key, now);
     }
 
-    fn ask_on<P: BufPool>(core: &mut Core<P>, key: GatherKey<FetchRecords>, now: Now) -> bool {
+    fn ask_on<P: BufPool>(core: &mut Core<P>, key: FanOutKey<FetchRecords>, now: Now) -> bool {
         core.fetch_on(key, now)
     }
 
-    fn goes_on<P: BufPool>(core: &mut Core<P>, key: GatherKey<FetchRecords>, now: Now) {
-        if core.gather_of(key).joint.haste == Haste::Enough {
+    fn goes_on<P: BufPool>(core: &mut Core<P>, key: FanOutKey<FetchRecords>, now: Now) {
+        if core.fan_out_of(key).joint.haste == Haste::Enough {
             core.hurry_parts(key, now);
         }
     }
 
-    fn goes_on_in_turn<P: BufPool>(core: &mut Core<P>, key: GatherKey<FetchRecords>, now: Now) {
-        if core.gather_of(key).joint.haste != Haste::None {
+    fn goes_on_in_turn<P: BufPool>(core: &mut Core<P>, key: FanOutKey<FetchRecords>, now: Now) {
+        if core.fan_out_of(key).joint.haste != Haste::None {
             core.hurry_parts(key, now);
         }
     }
 
     fn ends<P: BufPool>(
         core: &mut Core<P>,
-        key: GatherKey<FetchRecords>,
-        gather: &Gather<P, FetchRecords>,
+        key: FanOutKey<FetchRecords>,
+        fan_out: &FanOut<P, FetchRecords>,
     ) {
-        let conn = gather.conn;
+        let conn = fan_out.conn;
         if let Some(session) = core.sessions.get(conn) {
             session.fetches.retain(|fetch| *fetch != key);
         }
-        core.drop_fetch(conn, gather.weight());
-        core.give_back(conn, gather.joint.aside);
-        if matches!(gather.stage, Stage::Queued(_)) {
+        core.drop_fetch(conn, fan_out.weight());
+        core.give_back(conn, fan_out.joint.aside);
+        if matches!(fan_out.stage, Stage::Queued(_)) {
             core.leave_queue(conn, key);
         }
     }
 }
 
-impl<P: BufPool> Gather<P, FetchRecords> {
+impl<P: BufPool> FanOut<P, FetchRecords> {
     /// About what a fetch keeps until it is answered, bytes; the same from its beginning to its end.
     fn weight(&self) -> usize {
         FETCH_WEIGHT.0 + self.what.lines() * FETCH_WEIGHT.1
@@ -135,7 +135,7 @@ impl<P: BufPool> Gather<P, FetchRecords> {
 
 impl<P: BufPool> Core<P> {
     /// Has a fetch carried out, all of it.
-    pub(in crate::core) fn gather_fetch(
+    pub(in crate::core) fn fan_out_fetch(
         &mut self,
         request: Request,
         spread: Spread,
@@ -146,41 +146,40 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Asks for what a fetch begins with: records, where there is memory for them.
-    fn begin_fetch(&mut self, gather: GatherKey<FetchRecords>, now: Now) {
-        let Gather { conn, joint, .. } = self.gather_of(gather);
+    fn begin_fetch(&mut self, fan_out: FanOutKey<FetchRecords>, now: Now) {
+        let FanOut { conn, joint, .. } = self.fan_out_of(fan_out);
         let conn = *conn;
         let asks = match joint.spread.begin(now.mono) {
             Next::Nothing => Vec::new(),
             Next::Ask(asks) => asks,
             Next::Read(need) => match self.set_aside(conn, need) {
-                Ok(grant) => self.read_granted(gather, grant),
-                Err(_) => self.spread_of(gather).count_first(now.mono),
+                Ok(grant) => self.read_granted(fan_out, grant),
+                Err(_) => self.spread_of(fan_out).count_first(now.mono),
             },
         };
-        self.ask_all(gather, asks, now);
+        self.ask_all(fan_out, asks, now);
     }
 
-    fn spread_of(&mut self, gather: GatherKey<FetchRecords>) -> &mut Spread {
-        &mut self.gather_of(gather).joint.spread
+    fn spread_of(&mut self, fan_out: FanOutKey<FetchRecords>) -> &mut Spread {
+        &mut self.fan_out_of(fan_out).joint.spread
     }
 
-    fn read_granted(&mut self, gather: GatherKey<FetchRecords>, grant: Grant) -> Vec<Ask> {
-        let joint = &mut self.gather_of(gather).joint;
+    fn read_granted(&mut self, fan_out: FanOutKey<FetchRecords>, grant: Grant) -> Vec<Ask> {
+        let joint = &mut self.fan_out_of(fan_out).joint;
         joint.aside = grant.aside;
         joint.spread.read(grant.bytes)
     }
 
-    fn ask_all(&mut self, gather: GatherKey<FetchRecords>, asks: Vec<Ask>, now: Now) {
+    fn ask_all(&mut self, fan_out: FanOutKey<FetchRecords>, asks: Vec<Ask>, now: Now) {
         for (owner, spec) in asks {
-            self.ask_part(gather, owner, FetchRecords(spec), now);
+            self.ask_part(fan_out, owner, FetchRecords(spec), now);
         }
     }
 
-    /// Asks on for a fetch that is not complete. Whether something is under way then, or the
-    /// gather is over.
-    fn fetch_on(&mut self, key: GatherKey<FetchRecords>, now: Now) -> bool {
+    /// Asks on for a fetch that is not complete. Whether something is under way then, or the fan-out is over.
+    fn fetch_on(&mut self, key: FanOutKey<FetchRecords>, now: Now) -> bool {
         let last = self.stop.begun();
-        let Gather { conn, joint, .. } = self.gather_of(key);
+        let FanOut { conn, joint, .. } = self.fan_out_of(key);
         let conn = *conn;
         let next = joint.spread.go_on(last, now.mono);
         if joint.spread.counts() {
@@ -195,7 +194,7 @@ impl<P: BufPool> Core<P> {
                 Ok(grant) => self.read_granted(key, grant),
                 Err(_) if last => return false,
                 Err(_) => {
-                    self.gather_of(key).stage = Stage::Queued(need);
+                    self.fan_out_of(key).stage = Stage::Queued(need);
                     self.queue_for_memory(conn, key, now.mono);
                     return true;
                 }
@@ -205,11 +204,11 @@ impl<P: BufPool> Core<P> {
         true
     }
 
-    fn ask_next(&mut self, key: GatherKey<FetchRecords>, asks: Vec<Ask>, now: Now) {
-        let gather = self.gather_of(key);
-        gather.stage = Stage::Asking;
-        gather.joint.haste = Haste::None;
-        gather.joint.hurried = gather.parts.len();
+    fn ask_next(&mut self, key: FanOutKey<FetchRecords>, asks: Vec<Ask>, now: Now) {
+        let fan_out = self.fan_out_of(key);
+        fan_out.stage = Stage::Asking;
+        fan_out.joint.haste = Haste::None;
+        fan_out.joint.hurried = fan_out.parts.len();
         self.ask_all(key, asks, now);
         self.all_asked(key, now);
     }
@@ -220,10 +219,10 @@ impl<P: BufPool> Core<P> {
     /// Why it does not.
     pub(in crate::core) fn reads_from_queue(
         &mut self,
-        key: GatherKey<FetchRecords>,
+        key: FanOutKey<FetchRecords>,
         now: Now,
     ) -> Result<(), Lack> {
-        let Gather { conn, stage, .. } = *self.gather_of(key);
+        let FanOut { conn, stage, .. } = *self.fan_out_of(key);
         let Stage::Queued(need) = stage else {
             unreachable!("{stage:?}: who is queued waits");
         };
@@ -235,68 +234,68 @@ impl<P: BufPool> Core<P> {
     }
 
     /// A fetch that waits for memory waits no longer: it is answered without records.
-    pub(in crate::core) fn read_no_more(&mut self, key: GatherKey<FetchRecords>, now: Now) {
-        let Some(Gather { conn, stage, .. }) = self.families.fetch.gathers.get(key.number) else {
+    pub(in crate::core) fn read_no_more(&mut self, key: FanOutKey<FetchRecords>, now: Now) {
+        let Some(FanOut { conn, stage, .. }) = self.families.fetch.fan_outs.get(key.number) else {
             return;
         };
         if matches!(stage, Stage::Queued(_)) {
             self.leave_queue(*conn, key);
             self.spread_of(key).end();
-            self.gather_of(key).stage = Stage::Asked;
-            self.go_on_gathering(key, now);
+            self.fan_out_of(key).stage = Stage::Asked;
+            self.go_on_joining(key, now);
         }
     }
 
-    fn leave_queue(&mut self, conn: ConnId, key: GatherKey<FetchRecords>) {
+    fn leave_queue(&mut self, conn: ConnId, key: FanOutKey<FetchRecords>) {
         if let Some(session) = self.sessions.get(conn) {
             session.queued.retain(|(queued, _)| *queued != key);
         }
     }
 
     /// The fetch waits for nothing more: it is answered with what there is.
-    pub(in crate::core) fn hurry(&mut self, key: GatherKey<FetchRecords>, now: Now) {
-        self.gather_of(key).joint.make_haste();
+    pub(in crate::core) fn hurry(&mut self, key: FanOutKey<FetchRecords>, now: Now) {
+        self.fan_out_of(key).joint.make_haste();
         self.hurry_parts(key, now);
     }
 
     /// Tells the parts that are missing that they need not wait, as far as the slice goes.
-    fn hurry_parts(&mut self, key: GatherKey<FetchRecords>, now: Now) {
-        let gather = self.gather_of(key);
-        gather.joint.haste = Haste::Told;
-        let lines = gather.lines_of_part();
+    fn hurry_parts(&mut self, key: FanOutKey<FetchRecords>, now: Now) {
+        let fan_out = self.fan_out_of(key);
+        fan_out.joint.haste = Haste::Told;
+        let lines = fan_out.lines_of_part();
         loop {
-            let gather = self.gather_of(key);
-            let hurried = gather.joint.hurried;
-            let Some(part) = gather.parts.get(hurried).copied() else {
+            let fan_out = self.fan_out_of(key);
+            let hurried = fan_out.joint.hurried;
+            let Some(part) = fan_out.parts.get(hurried).copied() else {
                 return;
             };
             if let Some((core, slot)) = part {
                 if !self.slices.has_room(now.mono) {
-                    return self.gather_later(FetchRecords::id(key), now);
+                    return self.go_on_later(FetchRecords::id(key), now);
                 }
                 self.slices.charge_lines(lines);
                 self.hurry_fetch(core, slot);
             }
-            self.gather_of(key).joint.hurried = hurried + 1;
+            self.fan_out_of(key).joint.hurried = hurried + 1;
         }
     }
 
     /// Nobody wants the fetch any more: it is forgotten now, or when the turn of so long a one comes.
-    pub(in crate::core) fn give_up_fetch(&mut self, key: GatherKey<FetchRecords>, now: Now) {
-        let gather = self.gather_of(key);
-        match gather.is_long() {
+    pub(in crate::core) fn give_up_fetch(&mut self, key: FanOutKey<FetchRecords>, now: Now) {
+        let fan_out = self.fan_out_of(key);
+        match fan_out.is_long() {
             true => {
-                gather.stage = Stage::GivenUp;
-                self.gather_later(FetchRecords::id(key), now);
+                fan_out.stage = Stage::GivenUp;
+                self.go_on_later(FetchRecords::id(key), now);
             }
-            false => self.cancel_gather(key, now),
+            false => self.cancel_fan_out(key, now),
         }
     }
 
     /// Every fetch answers with what it has.
     pub(in crate::core) fn hurry_all(&mut self, now: Now) {
-        let keys = self.families.fetch.gathers.iter();
-        let keys: Vec<_> = keys.map(|(key, _)| GatherKey::new(key)).collect();
+        let keys = self.families.fetch.fan_outs.iter();
+        let keys: Vec<_> = keys.map(|(key, _)| FanOutKey::new(key)).collect();
         for key in keys {
             self.hurry(key, now);
             self.read_no_more(key, now);

@@ -4,7 +4,7 @@
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
 
-use super::{Gather, GatherKey};
+use super::{FanOut, FanOutKey};
 use crate::core::Core;
 use crate::core::hop::Family;
 use crate::core::net::Pause;
@@ -86,25 +86,25 @@ pub(in crate::core) trait Joint<F: Family>: Sized {
     fn amend(&self, _call: &mut F) {}
 
     /// A request has begun.
-    fn begins<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<F>) {}
+    fn begins<P: BufPool>(_core: &mut Core<P>, _key: FanOutKey<F>) {}
 
     /// All that a request names was looked up: it asks for what its joint wants.
-    fn ask_first<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<F>, _now: Now) {}
+    fn ask_first<P: BufPool>(_core: &mut Core<P>, _key: FanOutKey<F>, _now: Now) {}
 
     /// Nothing that was asked for is missing: the request asks on, if it is not complete. Whether something is
     /// under way then, or the request is over.
-    fn ask_on<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<F>, _now: Now) -> bool {
+    fn ask_on<P: BufPool>(_core: &mut Core<P>, _key: FanOutKey<F>, _now: Now) -> bool {
         false
     }
 
     /// A part is there, or all are asked for.
-    fn goes_on<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<F>, _now: Now) {}
+    fn goes_on<P: BufPool>(_core: &mut Core<P>, _key: FanOutKey<F>, _now: Now) {}
 
     /// A request goes on that stood in line.
-    fn goes_on_in_turn<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<F>, _now: Now) {}
+    fn goes_on_in_turn<P: BufPool>(_core: &mut Core<P>, _key: FanOutKey<F>, _now: Now) {}
 
     /// A request was taken out.
-    fn ends<P: BufPool>(_core: &mut Core<P>, _key: GatherKey<F>, _gather: &Gather<P, F>) {}
+    fn ends<P: BufPool>(_core: &mut Core<P>, _key: FanOutKey<F>, _fan_out: &FanOut<P, F>) {}
 }
 
 /// Each answer is a piece, and nothing happens meanwhile.

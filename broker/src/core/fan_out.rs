@@ -1,4 +1,5 @@
-//! Requests that several answers complete: one part each, joined here.
+//! Requests that fan out: each is asked of several cores, or of one core in several parts, and the answers
+//! are joined here.
 //!
 //! However many parts there are, they are asked for as far as the [slice](super::slices) goes, and
 //! the rest in the next turns; later requests of the connection wait for that.
@@ -28,10 +29,10 @@ pub(super) use fetches::Fetching;
 pub(super) use job::{Job, Joint};
 
 /// Names a request among those of its family that several answers complete.
-pub(super) type GatherKey<F> = Of<F, usize>;
+pub(super) type FanOutKey<F> = Of<F, usize>;
 
 /// One request whose parts are asked for one by one.
-pub(super) struct Gather<P, F: Family> {
+pub(super) struct FanOut<P, F: Family> {
     conn: ConnId,
     /// Who asks.
     principal: Principal,
@@ -65,7 +66,7 @@ enum Stage {
     GivenUp,
 }
 
-/// Whose request is gathered for, and what comes back with its answer.
+/// The request that a fan-out is for, and what comes back with its answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
     pub(super) conn: ConnId,
@@ -75,7 +76,7 @@ pub(super) struct Request {
     pub(super) deadline: Option<Mono>,
 }
 
-impl<P: BufPool, F: Family> Gather<P, F> {
+impl<P: BufPool, F: Family> FanOut<P, F> {
     /// When it is answered without the parts that are missing then.
     pub(super) fn deadline(&self) -> Option<Mono> {
         self.deadline
@@ -107,19 +108,19 @@ impl<P: BufPool, F: Family> Gather<P, F> {
 }
 
 impl<P: BufPool> Core<P> {
-    fn gather_of<F: Listed>(&mut self, key: GatherKey<F>) -> &mut Gather<P, F> {
-        &mut F::of_mut(&mut self.families).gathers[key.number]
+    fn fan_out_of<F: Listed>(&mut self, key: FanOutKey<F>) -> &mut FanOut<P, F> {
+        &mut F::of_mut(&mut self.families).fan_outs[key.number]
     }
 
-    /// Begins to gather for a client. Ask for each part with [`Core::ask_part`], then call
-    /// [`Core::all_asked`] once. Later requests of the connection wait for what the job says, and for
-    /// nothing else.
-    pub(super) fn gather<F: Listed>(
+    /// Begins a fan-out for a client. Ask for each part with [`Core::ask_part`], then call
+    /// [`Core::all_asked`] once. Later requests of the connection wait for what the job says, and for nothing
+    /// else.
+    pub(super) fn begin_fan_out<F: Listed>(
         &mut self,
         request: Request,
         joint: F::Joint,
         what: Box<dyn Job<P, F>>,
-    ) -> GatherKey<F> {
+    ) -> FanOutKey<F> {
         let Request {
             conn,
             permit,
@@ -130,7 +131,7 @@ impl<P: BufPool> Core<P> {
         session.waiting += 1;
         let principal = session.principal;
         let blocks = what.blocks();
-        let gather = Gather {
+        let fan_out = FanOut {
             conn,
             principal,
             permit,
@@ -142,8 +143,8 @@ impl<P: BufPool> Core<P> {
             joint,
             what,
         };
-        let gathers = &mut F::of_mut(&mut self.families).gathers;
-        let key = GatherKey::new(gathers.insert(gather));
+        let fan_outs = &mut F::of_mut(&mut self.families).fan_outs;
+        let key = FanOutKey::new(fan_outs.insert(fan_out));
         F::Joint::begins(self, key);
         self.weigh(conn);
         if let Some(why) = blocks {
@@ -160,13 +161,13 @@ impl<P: BufPool> Core<P> {
         what: Box<dyn Job<P, F>>,
         now: Now,
     ) {
-        let key = self.gather(request, joint, what);
-        self.gather_in_slices(key, now);
+        let key = self.begin_fan_out(request, joint, what);
+        self.look_up_in_slices(key, now);
     }
 
     /// Looks up all that a request names, and answers it.
-    fn gather_in_slices<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        self.gather_of(key).stage = Stage::LookingUp;
+    fn look_up_in_slices<F: Listed>(&mut self, key: FanOutKey<F>, now: Now) {
+        self.fan_out_of(key).stage = Stage::LookingUp;
         match self.look_up(key, now) {
             true => self.end_looking_up(key, now),
             false => self.hold_back(key, now),
@@ -174,7 +175,7 @@ impl<P: BufPool> Core<P> {
     }
 
     /// Looks up what a request names, as far as the slice goes. Whether that was all.
-    fn look_up<F: Listed>(&mut self, key: GatherKey<F>, now: Now) -> bool {
+    fn look_up<F: Listed>(&mut self, key: FanOutKey<F>, now: Now) -> bool {
         while self.slices.has_room(now.mono) {
             let (what, joint, known) = self.job(key, now);
             match what.look_up(joint, &known) {
@@ -186,18 +187,18 @@ impl<P: BufPool> Core<P> {
     }
 
     /// All that the request names was looked up: what it needs is asked for.
-    fn end_looking_up<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        let gather = self.gather_of(key);
-        gather.stage = Stage::Asking;
-        if gather.what.lets_bytes_go() {
-            let (conn, permit) = (gather.conn, std::mem::take(&mut gather.permit));
+    fn end_looking_up<F: Listed>(&mut self, key: FanOutKey<F>, now: Now) {
+        let fan_out = self.fan_out_of(key);
+        fan_out.stage = Stage::Asking;
+        if fan_out.what.lets_bytes_go() {
+            let (conn, permit) = (fan_out.conn, std::mem::take(&mut fan_out.permit));
             self.give_back_permit(conn, permit, now);
         }
         F::Joint::ask_first(self, key, now);
         let (what, _, known) = self.job(key, now);
         // In one piece, as there may be tens of thousands.
         let calls = what.calls(&known);
-        self.gather_of(key).later.extend(calls);
+        self.fan_out_of(key).later.extend(calls);
         self.all_asked(key, now);
         self.ask_as_far(key, now);
     }
@@ -205,28 +206,28 @@ impl<P: BufPool> Core<P> {
     /// A request, and what it looks things up in.
     fn job<F: Listed>(
         &mut self,
-        key: GatherKey<F>,
+        key: FanOutKey<F>,
         now: Now,
     ) -> (&mut dyn Job<P, F>, &mut F::Joint, Known<'_>) {
-        let gather = &mut F::of_mut(&mut self.families).gathers[key.number];
+        let fan_out = &mut F::of_mut(&mut self.families).fan_outs[key.number];
         let known = Known {
-            principal: &gather.principal,
+            principal: &fan_out.principal,
             rules: &self.rules,
             topology: &self.topology,
             kafka: &self.settings.kafka,
             wall: now.wall,
         };
-        (&mut *gather.what, &mut gather.joint, known)
+        (&mut *fan_out.what, &mut fan_out.joint, known)
     }
 
     /// Asks for what stands in `later`, and stands in line for what the slice does not suffice for.
-    fn ask_as_far<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        while let Some(gather) = F::of_mut(&mut self.families).gathers.get_mut(key.number) {
-            let Some((owner, call)) = gather.later.pop_front() else {
+    fn ask_as_far<F: Listed>(&mut self, key: FanOutKey<F>, now: Now) {
+        while let Some(fan_out) = F::of_mut(&mut self.families).fan_outs.get_mut(key.number) {
+            let Some((owner, call)) = fan_out.later.pop_front() else {
                 return;
             };
             if !self.slices.has_room(now.mono) {
-                gather.later.push_front((owner, call));
+                fan_out.later.push_front((owner, call));
                 return self.hold_back(key, now);
             }
             self.ask_part_now(key, owner, call, now);
@@ -236,13 +237,13 @@ impl<P: BufPool> Core<P> {
     /// Asks for the next part, now or later; parts are numbered from 0 in the order asked.
     pub(super) fn ask_part<F: Listed>(
         &mut self,
-        key: GatherKey<F>,
+        key: FanOutKey<F>,
         owner: CoreId,
         call: F,
         now: Now,
     ) {
         let room = self.slices.has_room(now.mono);
-        let later = &mut self.gather_of(key).later;
+        let later = &mut self.fan_out_of(key).later;
         if room && later.is_empty() {
             return self.ask_part_now(key, owner, call, now);
         }
@@ -252,24 +253,24 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    /// The gather goes on with its next slice, and later requests of its connection behind it.
-    fn hold_back<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        let conn = self.gather_of(key).conn;
+    /// The fan-out goes on with its next slice, and later requests of its connection behind it.
+    fn hold_back<F: Listed>(&mut self, key: FanOutKey<F>, now: Now) {
+        let conn = self.fan_out_of(key).conn;
         if let Some(session) = self.sessions.get(conn) {
             session.asking = Some(F::id(key));
         }
         self.block(conn, Pause::Asks);
-        self.gather_later(F::id(key), now);
+        self.go_on_later(F::id(key), now);
     }
 
-    /// Goes on with a gather that stood in line, as far as the slice goes. It may have ended, and its
-    /// key be another's: then there is nothing to do, or somewhat earlier.
-    pub(super) fn go_on_with<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        let gather = F::of(&self.families).gathers.get(key.number);
-        match gather.map(|gather| gather.stage) {
+    /// Goes on with a fan-out that stood in line, as far as the slice goes. It may have ended, and its key be
+    /// another's: then there is nothing to do, or somewhat earlier.
+    pub(super) fn go_on_with<F: Listed>(&mut self, key: FanOutKey<F>, now: Now) {
+        let fan_out = F::of(&self.families).fan_outs.get(key.number);
+        match fan_out.map(|fan_out| fan_out.stage) {
             None | Some(Stage::Queued(_)) => {}
-            Some(Stage::GivenUp) => self.cancel_gather(key, now),
-            Some(Stage::Answering) => self.finish_gathering(key, now),
+            Some(Stage::GivenUp) => self.cancel_fan_out(key, now),
+            Some(Stage::Answering) => self.finish_fan_out(key, now),
             Some(Stage::Asking | Stage::Asked) => {
                 F::Joint::goes_on_in_turn(self, key, now);
                 self.ask_more(key, now);
@@ -280,29 +281,29 @@ impl<P: BufPool> Core<P> {
                     // Who waits for records from here on does not hold later requests up.
                     self.ask_more(key, now);
                 }
-                false => self.gather_later(F::id(key), now),
+                false => self.go_on_later(F::id(key), now),
             },
         }
     }
 
     /// Asks for more of the parts that are still to be asked for.
-    fn ask_more<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        while let Some(gather) = F::of_mut(&mut self.families).gathers.get_mut(key.number) {
-            if gather.later.is_empty() {
+    fn ask_more<F: Listed>(&mut self, key: FanOutKey<F>, now: Now) {
+        while let Some(fan_out) = F::of_mut(&mut self.families).fan_outs.get_mut(key.number) {
+            if fan_out.later.is_empty() {
                 return self.let_go_on(key, now);
             }
             if !self.slices.has_room(now.mono) {
-                return self.gather_later(F::id(key), now);
+                return self.go_on_later(F::id(key), now);
             }
-            let (owner, mut call) = gather.later.pop_front().expect("just seen");
-            gather.joint.amend(&mut call);
+            let (owner, mut call) = fan_out.later.pop_front().expect("just seen");
+            fan_out.joint.amend(&mut call);
             self.ask_part_now(key, owner, call, now);
         }
     }
 
-    /// All parts of a gather have been asked for at last.
-    fn let_go_on<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        let Gather { conn, stage, .. } = *self.gather_of(key);
+    /// All parts of a fan-out have been asked for at last.
+    fn let_go_on<F: Listed>(&mut self, key: FanOutKey<F>, now: Now) {
+        let FanOut { conn, stage, .. } = *self.fan_out_of(key);
         if stage == Stage::LookingUp {
             return;
         }
@@ -312,85 +313,85 @@ impl<P: BufPool> Core<P> {
             session.asking = None;
         }
         if stage == Stage::Asked {
-            self.go_on_gathering(key, now);
+            self.go_on_joining(key, now);
         }
         self.asks_no_more(conn, now);
     }
 
-    fn ask_part_now<F: Listed>(&mut self, key: GatherKey<F>, owner: CoreId, call: F, now: Now) {
+    fn ask_part_now<F: Listed>(&mut self, key: FanOutKey<F>, owner: CoreId, call: F, now: Now) {
         // In place before the call: this core may answer while it is asked.
-        let Outstanding { slots, gathers } = F::of_mut(&mut self.families);
-        let gather = &mut gathers[key.number];
-        let number = u32::try_from(gather.parts.len());
+        let Outstanding { slots, fan_outs } = F::of_mut(&mut self.families);
+        let fan_out = &mut fan_outs[key.number];
+        let number = u32::try_from(fan_out.parts.len());
         let number = number.expect("parts of a request are bounded by its bytes");
         let part = Part {
-            gather: key,
+            fan_out: key,
             number,
         };
         let slot = slots.add(Waiting::Part(part), now.mono);
-        gather.parts.push(Some((owner, slot)));
-        gather.missing += 1;
+        fan_out.parts.push(Some((owner, slot)));
+        fan_out.missing += 1;
         self.dispatch_call(owner, slot, call, now);
     }
 
     /// A part is there.
-    pub(super) fn gathered<F: Listed>(
+    pub(super) fn join_part<F: Listed>(
         &mut self,
-        key: GatherKey<F>,
+        key: FanOutKey<F>,
         part: u32,
         reply: F::Reply,
         now: Now,
     ) {
-        let gather = self.gather_of(key);
-        gather.parts[part as usize] = None;
-        gather.missing -= 1;
-        let Gather { joint, what, .. } = gather;
+        let fan_out = self.fan_out_of(key);
+        fan_out.parts[part as usize] = None;
+        fan_out.missing -= 1;
+        let FanOut { joint, what, .. } = fan_out;
         let mut give = |place, piece| what.take(place, piece);
         let thrown_away = joint.take(part as usize, reply, &mut give);
         self.thrown_away += thrown_away as u64;
-        if self.gather_of(key).stage == Stage::Asked {
-            self.go_on_gathering(key, now);
+        if self.fan_out_of(key).stage == Stage::Asked {
+            self.go_on_joining(key, now);
         }
     }
 
     /// Every part has been asked for.
-    pub(super) fn all_asked<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        let conn = self.gather_of(key).conn;
+    pub(super) fn all_asked<F: Listed>(&mut self, key: FanOutKey<F>, now: Now) {
+        let conn = self.fan_out_of(key).conn;
         let nobody_waits = self.has_hung_up(conn) || self.keeps_too_much(conn);
-        let gather = self.gather_of(key);
-        gather.stage = Stage::Asked;
+        let fan_out = self.fan_out_of(key);
+        fan_out.stage = Stage::Asked;
         if nobody_waits {
-            gather.joint.make_haste();
+            fan_out.joint.make_haste();
         }
-        self.go_on_gathering(key, now);
+        self.go_on_joining(key, now);
     }
 
-    fn go_on_gathering<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
+    fn go_on_joining<F: Listed>(&mut self, key: FanOutKey<F>, now: Now) {
         F::Joint::goes_on(self, key, now);
-        let Gather { missing, later, .. } = self.gather_of(key);
+        let FanOut { missing, later, .. } = self.fan_out_of(key);
         if *missing == 0 && later.is_empty() && !F::Joint::ask_on(self, key, now) {
-            match self.gather_of(key).what.begins_answer() {
-                true => self.gather_in_slices(key, now),
+            match self.fan_out_of(key).what.begins_answer() {
+                true => self.look_up_in_slices(key, now),
                 false => self.answer_in_turn(key, now),
             }
         }
     }
 
     /// Answers the client now, or when the turn of so long an answer comes.
-    fn answer_in_turn<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        let gather = self.gather_of(key);
-        if !gather.is_long() {
-            return self.finish_gathering(key, now);
+    fn answer_in_turn<F: Listed>(&mut self, key: FanOutKey<F>, now: Now) {
+        let fan_out = self.fan_out_of(key);
+        if !fan_out.is_long() {
+            return self.finish_fan_out(key, now);
         }
-        if gather.stage != Stage::GivenUp {
-            (gather.stage, gather.deadline) = (Stage::Answering, None);
+        if fan_out.stage != Stage::GivenUp {
+            (fan_out.stage, fan_out.deadline) = (Stage::Answering, None);
         }
-        self.gather_later(F::id(key), now);
+        self.go_on_later(F::id(key), now);
     }
 
     /// Answers the client with what is there, which is everything unless a time-out passed.
-    fn finish_gathering<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        let Gather { conn, what, .. } = self.drop_gather(key, now);
+    fn finish_fan_out<F: Listed>(&mut self, key: FanOutKey<F>, now: Now) {
+        let FanOut { conn, what, .. } = self.drop_fan_out(key, now);
         let blocks = what.blocks();
         what.finish(self, now);
         if let Some(why) = blocks {
@@ -400,31 +401,31 @@ impl<P: BufPool> Core<P> {
     }
 
     /// A produce whose time-out has passed is answered without what is missing.
-    pub(super) fn give_up_gather<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        (0..self.gather_of(key).missing).for_each(|_| self.latencies.gave_up());
+    pub(super) fn give_up_fan_out<F: Listed>(&mut self, key: FanOutKey<F>, now: Now) {
+        (0..self.fan_out_of(key).missing).for_each(|_| self.latencies.gave_up());
         self.answer_in_turn(key, now);
     }
 
-    /// Forgets a gather that nobody wants, part after part as far as the slice goes.
-    fn cancel_gather<F: Listed>(&mut self, key: GatherKey<F>, now: Now) {
-        let lines = self.gather_of(key).lines_of_part();
-        while let Some(part) = self.gather_of(key).parts.last().copied() {
+    /// Forgets a fan-out that nobody wants, part after part as far as the slice goes.
+    fn cancel_fan_out<F: Listed>(&mut self, key: FanOutKey<F>, now: Now) {
+        let lines = self.fan_out_of(key).lines_of_part();
+        while let Some(part) = self.fan_out_of(key).parts.last().copied() {
             let Some((core, slot)) = part else {
-                self.gather_of(key).parts.pop();
+                self.fan_out_of(key).parts.pop();
                 continue;
             };
             if !self.slices.has_room(now.mono) {
-                self.gather_of(key).stage = Stage::GivenUp;
-                return self.gather_later(F::id(key), now);
+                self.fan_out_of(key).stage = Stage::GivenUp;
+                return self.go_on_later(F::id(key), now);
             }
             self.slices.charge_lines(lines);
-            let gather = self.gather_of(key);
-            gather.parts.pop();
-            gather.missing -= 1;
+            let fan_out = self.fan_out_of(key);
+            fan_out.parts.pop();
+            fan_out.missing -= 1;
             self.cancel_part(core, slot);
         }
-        let gather = self.drop_gather(key, now);
-        self.thrown_away += gather.what.read() as u64;
+        let fan_out = self.drop_fan_out(key, now);
+        self.thrown_away += fan_out.what.read() as u64;
     }
 
     fn cancel_part<F: Listed>(&mut self, core: CoreId, slot: Slot<F>) {
@@ -435,19 +436,19 @@ impl<P: BufPool> Core<P> {
         }
     }
 
-    /// Forgets a gather, whatever is missing; the permit comes back.
-    fn drop_gather<F: Listed>(&mut self, key: GatherKey<F>, now: Now) -> Gather<P, F> {
-        let gathers = &mut F::of_mut(&mut self.families).gathers;
-        let mut gather = gathers.remove(key.number);
-        if let Some(session) = self.sessions.get(gather.conn) {
+    /// Forgets a fan-out, whatever is missing; the permit comes back.
+    fn drop_fan_out<F: Listed>(&mut self, key: FanOutKey<F>, now: Now) -> FanOut<P, F> {
+        let fan_outs = &mut F::of_mut(&mut self.families).fan_outs;
+        let mut fan_out = fan_outs.remove(key.number);
+        if let Some(session) = self.sessions.get(fan_out.conn) {
             session.asking = session.asking.filter(|asking| *asking != F::id(key));
         }
-        F::Joint::ends(self, key, &gather);
-        for (core, slot) in std::mem::take(&mut gather.parts).into_iter().flatten() {
+        F::Joint::ends(self, key, &fan_out);
+        for (core, slot) in std::mem::take(&mut fan_out.parts).into_iter().flatten() {
             self.cancel_part(core, slot);
         }
-        self.give_back_permit(gather.conn, gather.permit, now);
-        gather
+        self.give_back_permit(fan_out.conn, fan_out.permit, now);
+        fan_out
     }
 
     /// Looks whether every part that is missing is waited for, and the other way round.
@@ -455,22 +456,22 @@ impl<P: BufPool> Core<P> {
     /// # Panics
     /// If not.
     pub(super) fn check_family<F: Listed>(&self) {
-        let Outstanding { slots, gathers } = F::of(&self.families);
+        let Outstanding { slots, fan_outs } = F::of(&self.families);
         let waits = |slot, key, missing| match slots.get(slot) {
-            Some(Waiting::Part(Part { gather, number })) => {
-                (gather.number, *number) == (key, missing)
+            Some(Waiting::Part(Part { fan_out, number })) => {
+                (fan_out.number, *number) == (key, missing)
             }
             _ => false,
         };
-        for (key, gather) in gathers {
-            let mut missing = gather.missing_parts();
+        for (key, fan_out) in fan_outs {
+            let mut missing = fan_out.missing_parts();
             let all = missing.all(|(part, slot)| waits(slot, key, part));
             assert!(all, "a missing part is on its way");
         }
         for (slot, waiting) in slots.iter() {
-            if let Waiting::Part(Part { gather, number }) = waiting {
-                let gather = gathers.get(gather.number).expect("who waits for a part");
-                let missing = gather.missing_parts().any(|part| part == (*number, slot));
+            if let Waiting::Part(Part { fan_out, number }) = waiting {
+                let fan_out = fan_outs.get(fan_out.number).expect("who waits for a part");
+                let missing = fan_out.missing_parts().any(|part| part == (*number, slot));
                 assert!(missing, "a part on its way is missing");
             }
         }
