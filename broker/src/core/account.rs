@@ -8,22 +8,23 @@
 //!
 //! as far as records go; other answers are put together whole, and bounded where requests are.
 //!
-//! Nobody gets all that is left: a read is for an [eighth](SHARE) of it, and peers that have not shown
-//! that they [take](Standing) as much as they ask for have three quarters of the budget at most, as have
-//! those that have. Who finds nothing left stands in line. A lone read may be longer than what is left,
-//! as long as much is: a batch comes whole.
+//! No read gets all that is left: it gets an [eighth](SHARE) of it. There are two groups of peers: those that have
+//! shown that they [take](Standing) as much as they ask for, and the others. Each group has three quarters of the
+//! budget at most. A peer that finds nothing left stands in line. A lone read may be longer than what is left, as
+//! long as much is left: a batch comes whole.
 //!
-//! What a peer has shown is what it has taken so far, against what it would leave unread: it is trusted with an
-//! [eighth](credit) of that. While a quarter of the budget is taken, or somebody waits, it also
-//! [has](Account::trusts) no more than that, or a little at first; so a peer that stops reading holds an eighth
-//! of what it has read, at most, and to hold much of all is a long work.
+//! A peer is trusted with an [eighth](credit) of what it has taken from us so far. While a quarter of the budget is
+//! taken, or somebody waits, it [has](Account::trusts) no more unread answers than that, or a small allowance at
+//! first. So a peer that stops reading holds an eighth of what it has read, at most: to hold a large part of the
+//! budget, a peer has to read for long before.
 //!
-//! What fetches keep while they [wait](Weight::kept) is not for reading, and a lot of it may stand in nobody's way:
-//! it counts against what may be read up to [half](Account::kept_share) of the budget. Beyond that the fetches are
-//! [answered](super::unread) before their time.
+//! Fetches that [wait](Weight::kept) keep some memory, too. Readers give way to it only up to
+//! [half](Account::kept_share) of the budget: beyond that the waiting fetches are [answered](super::unread) before
+//! their time.
 //!
-//! Nobody stands in line for a [short](Need::is_short) read while its connection has nothing: an eighth of the
-//! budget more is kept for those. So who follows the end of a quiet partition gets on, whatever others leave unread.
+//! Nobody stands in line for a [short](Need::is_short) read while its connection has nothing unread: an eighth of the
+//! budget is kept beside the rest for those. So a reader that follows the end of a quiet partition gets on, whatever
+//! others leave unread.
 
 use std::collections::VecDeque;
 

@@ -6,9 +6,10 @@
 //! engine's.
 //!
 //! A change may concern thousands of partitions: a core installs them in [slices](super::slices), one
-//! change after the other. A new partition is there before the topology names it, and one that is
-//! deleted is not named any more before it goes; who asks in between for what another core has already
-//! is told that there is no such partition, as one is who asks a moment too early or too late.
+//! change after the other. A new partition is there before the topology names it, and the topology names a deleted
+//! one no more before it goes. A client that asks meanwhile, by way of a core that has not installed the change, for
+//! what another core has installed already, is told that there is no such partition, as if it had asked a moment
+//! earlier or later.
 
 use std::collections::{BTreeMap, VecDeque};
 

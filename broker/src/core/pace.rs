@@ -1,11 +1,11 @@
 //! How well a body that is being received keeps up.
 //!
-//! A body is to come at the [least rate](least_rate). It may fall behind that for as long as whoever waits for
-//! its bytes [lets it](super::permits), and for twice as long as its connection has kept up before. So who
-//! pauses over a long way is heard out once it has gone on for a while, and who sends much at once and then
-//! stands still has earned next to nothing: only time counts in which bytes came. So does the time in which what has
-//! to be there before it waits in line came, where that was slow: it may have been seen in no other way. What was earned goes with
-//! the connection, so nobody gains by being closed.
+//! A body is to arrive at the [least rate](least_rate). It may fall behind that rate for as long as
+//! [those who wait](super::permits) for its memory allow, and for twice as long as its connection has kept up before.
+//! Only time in which bytes arrived counts as kept up: a peer that pauses after it has sent for a while is
+//! waited for, and a peer that sends much at once and then stands still has earned next to nothing. The time in
+//! which the beginning of a body arrived, before it stood in line, counts as well if the beginning was slow. What a
+//! connection has earned ends with it, so nobody gains by being closed.
 
 use leveret_storage::types::Mono;
 

@@ -3,8 +3,8 @@
 //! A permit is taken before bytes are received and given back when their request is answered, so
 //! what producers have under way is bounded whatever they send. A long body takes its permit piece
 //! by piece, so a peer holds little more than what it has truly sent; but a body begins
-//! only where there is room for a good part of it, which it is [promised](PROMISE). Who finds none left waits in
-//! line in the order of tickets: a body that goes on keeps the ticket that it began with, so it is
+//! only where there is room for a good part of it, which it is [promised](PROMISE). A request that finds no room waits
+//! in line in the order of tickets: a body that goes on keeps the ticket that it began with, so it is
 //! ahead of what came later. While others wait, a connection that holds more than its share is
 //! passed over; alone it may take everything.
 //!
@@ -12,18 +12,18 @@
 //! take, hold three quarters of the budget at most; the last quarter is only for what has arrived
 //! whole, which is soon answered. So no number of slow bodies keeps a small request out.
 //!
-//! Anybody can begin a body; who has sent many to their end has [proved](Standing) that it means to. Those that
-//! have not hold half of the bodies' lane at most, and wait for each other: what strangers begin and leave
-//! half keeps nobody out who has got through often. A body that stands still is closed when others want what
+//! Anybody can begin a body; a peer that has sent many bodies whole has [proved](Standing) itself. Peers that have not
+//! (strangers) hold half of the bodies' lane at most, and wait for each other: bodies that strangers begin and leave
+//! half sent keep no proved peer out. A body that stands still is closed when others want the memory that
 //! it holds, the [sooner](review) the more of them wait, and the later the longer it has [kept up](super::pace).
 //!
-//! Nobody has to remember to wake anybody: [`Permits::next`] says who is to be served, and a core
-//! asks after everything that it handled. What holds then: *if somebody waits, something that does
+//! No code has to remember to wake those who wait: [`Permits::next`] says who is to be served, and a core
+//! asks it after everything that it has handled. The invariant is: *if somebody waits, something that does
 //! not wait here holds bytes*, and will give them back: a request that is carried out, or a body
-//! that is being received and has its deadline. Hence the one exception to the budget: when bodies
+//! that is being received and has its deadline. It needs one exception to the budget: when bodies
 //! have filled their lane and could wait for each other, the eldest of them goes on. So the budget
-//! is passed by at most one frame. The eldest stranger likewise passes the strangers' half, within the lane,
-//! unless somebody proven waits: a frame may be longer than that half.
+//! is exceeded by at most one frame. The eldest stranger likewise may exceed the strangers' half, within the lane,
+//! unless a proved peer waits: a frame may be longer than that half.
 
 mod crowd;
 mod review;

@@ -2,10 +2,10 @@
 //!
 //! Fetches and subscriptions read only what the [account](super::account) has room for. A connection
 //! that finds none stands in line, once, however much it wants; when its turn comes it reads for its
-//! first fetch, or for its subscriptions, and stands at the end again if it wants more. Those that have
+//! first fetch, or for its subscriptions, and stands at the end again if it wants more. Connections whose peers have
 //! shown that they take as much as they ask for have a line and a part of the memory of their own. A
-//! connection that has all that it may have itself, or not the room for a whole batch beside what it has, is in
-//! no line until its peer has taken some.
+//! connection that has as much as one connection may have, or no room for a whole batch beside it, is in no line
+//! until its peer has taken some.
 
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};

@@ -2,8 +2,8 @@
 //!
 //! What a peer has sent may be worth far more work than its bytes show: 16 KiB hold five hundred
 //! requests, each with an answer of a quarter of a megabyte. So each event that a core handles has a
-//! *slice* of work, and all of them in a turn together have a bound. Who has sent more than its slice
-//! stands in line, is not read meanwhile, and goes on when its turn comes; who comes anew with little
+//! *slice* of work, and all of them in a turn together have a bound. A peer that has sent more than a slice
+//! stands in line, is not read meanwhile, and goes on when its turn comes; a peer that brings little
 //! is served at once, however long that line is.
 //!
 //! Work is counted in units of about a nanosecond, which is what a byte of an answer takes to be put

@@ -6,10 +6,10 @@
 //! nothing, until there is enough for the whole request or its time is over. Then each partition,
 //! in the order of the request, is granted what it may read: in parallel as far as the counts
 //! together fit, and what was granted and not used goes to those behind. So no more leaves than
-//! was asked for, and nothing is read that does not leave: should a core bring more all the same
-//! it is thrown away, and counted.
+//! was asked for, and nothing is read that does not leave: if a core brings more all the same, the surplus
+//! is thrown away, and counted.
 //!
-//! Nothing is read before the caller has [memory](super::reading) for it, and who waits for records
+//! Nothing is read before the caller has [memory](super::reading) for it, and a fetch that waits for records
 //! holds none.
 
 use leveret_engine::shard::{FetchPartition, FetchSpec, FetchWork, FetchedPartition};

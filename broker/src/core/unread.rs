@@ -1,11 +1,11 @@
 //! Who leaves its answers unread gives way to those that wait for memory to read.
 //!
 //! While more than half of the budget is held, or somebody waits, all connections that have answers are looked at
-//! a few times in a second, some of them in each turn. The kernel tells what their peers have taken by then,
-//! however large the writes are that were handed to it. Who has taken next to nothing since it was looked at first, for as long as
-//! it is [borne with](super::account::Account::patience), is dropped once others lack what it has: as many are as
-//! they lack, and none where there is enough for all. What such a one has not taken is forgotten, in the kernel,
-//! too, which would keep it for minutes.
+//! a few times in a second, some of them in each turn. The kernel tells how much their peers have taken, however
+//! large the writes were that it was given. A peer that has taken next to nothing for as long as the core has
+//! [patience](super::account::Account::patience) is dropped if others lack memory: so many peers are dropped that the
+//! others have enough, and none while there is enough for all. Its unread answers are forgotten, also in the kernel,
+//! which would keep them for minutes.
 
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{Mono, Now};

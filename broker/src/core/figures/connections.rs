@@ -1,4 +1,4 @@
-//! Who is connected, and who was shown the door.
+//! Connections: how many there are, and how many were closed or turned away, and why.
 
 use leveret_storage::io::BufPool;
 

@@ -1,4 +1,4 @@
-//! What goes out.
+//! Records that clients read.
 
 use leveret_storage::io::BufPool;
 

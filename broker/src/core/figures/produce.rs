@@ -1,4 +1,4 @@
-//! What comes in.
+//! Records that clients append.
 
 use leveret_storage::io::BufPool;
 

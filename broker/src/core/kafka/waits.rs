@@ -1,4 +1,4 @@
-//! What a request holds while it waits for others: nothing of the budget for requests, once its bytes are read.
+//! What a request holds of the budget for requests while it waits for others: nothing, once its bytes are read.
 
 use crate::core::boundary::Protocol;
 use crate::core::push::world::World;

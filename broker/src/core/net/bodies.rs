@@ -1,14 +1,15 @@
 //! Permits as connections see them: who gets one, who waits, and bodies that are received in pieces.
 //!
 //! A body above 16 KiB is received straight into its own buffer, a piece at a time, each with its
-//! permit: a peer that has sent little holds little. One that falls [behind](crate::core::pace) is
-//! [closed](Core::judge_body) when others wait for what it holds, who is behind longest before the others. Who has
-//! sent much in such bodies is [served before](crate::core::permits) those that have not.
+//! permit: a peer that has sent little holds little. A peer that falls [behind](crate::core::pace) is
+//! [closed](Core::judge_body) when others wait for the memory that it holds; the one that is behind longest goes
+//! first. A peer that has sent many whole bodies is [served before](crate::core::permits) one that has not.
 //!
-//! A [short](SHORT_FRAME) one that finds no memory does not wait in line beside those, which may be
-//! many and come again: the kernel holds what has come of it, and once that is all it is like any other
-//! request that has arrived whole. A longer one joins the line when as much of it has come. So who sends half of a request holds up others that do likewise, and
-//! nobody who sends short ones, however slowly.
+//! A [short](SHORT_FRAME) body that finds no memory does not stand in line with the long ones, which may be many
+//! and come again. The kernel holds the part of it that has arrived; when all of it has, it is treated like any
+//! other request that arrived whole. A long body joins the line when as much of it has arrived as a short one may
+//! have. So peers that send half of a request hold up each other, and nobody who sends short requests, however
+//! slowly.
 
 use std::cmp::Reverse;
 
