@@ -10,7 +10,7 @@ use leveret_storage::types::{EntryMeta, WallMs};
 use thiserror::Error;
 
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::machine::{Machine, Remains};
+use crate::machine::{Decides, Machine, Remains};
 
 const ADDED: u16 = 0xff03;
 const SNAPSHOT: u16 = 0xff04;
@@ -52,9 +52,6 @@ impl Counted {
 impl Machine for Counter {
     type Setup = ();
     type Fault = DecodeError;
-    type Command = Count;
-    type Decision = Counted;
-    type Refusal = CounterFull;
     type Entry = Counted;
 
     fn recover((): (), remains: &Remains<'_>) -> Result<Self, DecodeError> {
@@ -73,14 +70,6 @@ impl Machine for Counter {
         Ok(counter)
     }
 
-    fn decide(&self, Count(by): &Count, _now: WallMs) -> Result<Counted, CounterFull> {
-        let total = self.total + u64::from(*by);
-        match total <= MOST {
-            true => Ok(Counted { by: *by, total }),
-            false => Err(CounterFull),
-        }
-    }
-
     fn apply(&mut self, _meta: &EntryMeta, entry: &Counted) {
         self.total += u64::from(entry.by);
         assert_eq!(self.total, entry.total, "entries in order");
@@ -90,5 +79,19 @@ impl Machine for Counter {
         let mut writer = Writer::new(SNAPSHOT, 1, 8);
         writer.u64(self.total);
         std::iter::once(writer.seal())
+    }
+}
+
+impl Decides for Counter {
+    type Command = Count;
+    type Decision = Counted;
+    type Refusal = CounterFull;
+
+    fn decide(&self, Count(by): &Count, _now: WallMs) -> Result<Counted, CounterFull> {
+        let total = self.total + u64::from(*by);
+        match total <= MOST {
+            true => Ok(Counted { by: *by, total }),
+            false => Err(CounterFull),
+        }
     }
 }

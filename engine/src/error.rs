@@ -5,6 +5,7 @@ use leveret_record::BatchError;
 use leveret_storage::types::Offset;
 use thiserror::Error;
 
+use crate::group::GroupError;
 use crate::partition::AppendRefusal;
 use crate::topology::TopologyRefusal;
 
@@ -31,6 +32,9 @@ pub enum EngineError {
     /// The topology does not change as asked.
     #[error(transparent)]
     Topology(#[from] TopologyRefusal),
+    /// The group does not do that.
+    #[error(transparent)]
+    Group(#[from] GroupError),
     /// A toy's.
     #[cfg(test)]
     #[error(transparent)]
@@ -79,6 +83,7 @@ impl EngineError {
         match self {
             #[cfg(test)]
             Self::Counter(_) => Fault::Caller,
+            Self::Group(error) => error.fault(),
             Self::Batch(_)
             | Self::Append(_)
             | Self::Topology(_)

@@ -20,12 +20,6 @@ pub(crate) trait Machine: Sized + 'static {
     type Setup;
     /// Why it cannot be rebuilt.
     type Fault: Display;
-    /// What it looks at of a request.
-    type Command;
-    /// What becomes of a request that is not refused.
-    type Decision;
-    /// Why a request is refused; it has no effect then.
-    type Refusal: Into<EngineError>;
     /// What it looks at of an entry of its log.
     type Entry;
 
@@ -34,13 +28,6 @@ pub(crate) trait Machine: Sized + 'static {
     /// # Errors
     /// If they are not what such a machine wrote.
     fn recover(setup: Self::Setup, remains: &Remains<'_>) -> Result<Self, Self::Fault>;
-
-    /// What to do with a request that arrives at `now`, without effect yet.
-    ///
-    /// # Errors
-    /// The refusal, which says who has to change what.
-    fn decide(&self, command: &Self::Command, now: WallMs)
-    -> Result<Self::Decision, Self::Refusal>;
 
     /// Takes an entry into the state, in the order of the log. The only thing that changes what must
     /// survive.
@@ -53,6 +40,24 @@ pub(crate) trait Machine: Sized + 'static {
     /// behind the other. Each is made when it is asked for, while entries that come later are applied, and
     /// shows nothing of those.
     fn snapshot(&self) -> impl Iterator<Item = Bytes> + use<Self>;
+}
+
+/// A machine whose every request is refused, or becomes what stands in its log. One whose requests may also wait,
+/// or leave no trace, says by itself how it is asked: see `group`.
+pub(crate) trait Decides: Machine {
+    /// What it looks at of a request.
+    type Command;
+    /// What becomes of a request that is not refused.
+    type Decision;
+    /// Why a request is refused; it has no effect then.
+    type Refusal: Into<EngineError>;
+
+    /// What to do with a request that arrives at `now`, without effect yet.
+    ///
+    /// # Errors
+    /// The refusal, which says who has to change what.
+    fn decide(&self, command: &Self::Command, now: WallMs)
+    -> Result<Self::Decision, Self::Refusal>;
 }
 
 /// What recovery found of a machine's log.

@@ -17,7 +17,7 @@ use leveret_storage::types::{EntryMeta, Offset, Ordinal, WallMs};
 use thiserror::Error;
 
 use crate::codec::DecodeError;
-use crate::machine::{Machine, Remains};
+use crate::machine::{Decides, Machine, Remains};
 use producers::{Known, Producers};
 
 /// Batches that are remembered per producer: the most that a client may have in flight
@@ -290,19 +290,12 @@ impl Partition {
 impl Machine for Partition {
     type Setup = ProducerLimits;
     type Fault = ReplayError;
-    type Command = BatchHeader;
-    type Decision = Decision;
-    type Refusal = AppendRefusal;
     type Entry = BatchHeader;
 
     fn recover(limits: ProducerLimits, remains: &Remains<'_>) -> Result<Self, ReplayError> {
         let entries = remains.entries.iter();
         let entries = entries.map(|(meta, bytes)| (meta, &bytes[..]));
         Self::recover(remains.snapshot, entries, remains.next, limits)
-    }
-
-    fn decide(&self, header: &BatchHeader, now: WallMs) -> Result<Decision, AppendRefusal> {
-        self.decide(header, now)
     }
 
     fn apply(&mut self, meta: &EntryMeta, header: &BatchHeader) {
@@ -312,6 +305,16 @@ impl Machine for Partition {
     /// One piece: producers are bounded, and so it is, by 600 KB.
     fn snapshot(&self) -> impl Iterator<Item = Bytes> + use<> {
         std::iter::once(self.snapshot())
+    }
+}
+
+impl Decides for Partition {
+    type Command = BatchHeader;
+    type Decision = Decision;
+    type Refusal = AppendRefusal;
+
+    fn decide(&self, header: &BatchHeader, now: WallMs) -> Result<Decision, AppendRefusal> {
+        self.decide(header, now)
     }
 }
 

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use leveret_storage::homes::Homes;
 use leveret_storage::types::{EntryMeta, LogId, SlotId, WallMs};
 
-use crate::machine::{Machine, Remains};
+use crate::machine::{Decides, Machine, Remains};
 pub use cluster::{ClusterId, ClusterNamed, NameCluster, NoProposedName};
 #[cfg(test)]
 pub use counters::{CounterCommand, CounterEntry, CounterRefusal};
@@ -96,9 +96,6 @@ impl Topology {
 impl Machine for Topology {
     type Setup = (TopologySettings, Homes);
     type Fault = TopologyError;
-    type Command = Command;
-    type Decision = TopologyEntry;
-    type Refusal = TopologyRefusal;
     type Entry = TopologyEntry;
 
     fn recover(
@@ -110,15 +107,21 @@ impl Machine for Topology {
         Self::recover(remains.snapshot, entries, settings, homes)
     }
 
-    fn decide(&self, command: &Command, now: WallMs) -> Result<TopologyEntry, TopologyRefusal> {
-        self.decide(command, now)
-    }
-
     fn apply(&mut self, _meta: &EntryMeta, entry: &TopologyEntry) {
         self.apply(entry);
     }
 
     fn snapshot(&self) -> impl Iterator<Item = Bytes> + use<> {
         self.snapshot()
+    }
+}
+
+impl Decides for Topology {
+    type Command = Command;
+    type Decision = TopologyEntry;
+    type Refusal = TopologyRefusal;
+
+    fn decide(&self, command: &Command, now: WallMs) -> Result<TopologyEntry, TopologyRefusal> {
+        self.decide(command, now)
     }
 }

@@ -1,6 +1,7 @@
 //! The engine's refusals as Kafka's error codes.
 
 use leveret_engine::EngineError;
+use leveret_engine::group::GroupError;
 use leveret_engine::partition::AppendRefusal;
 use leveret_engine::topology::{TopicRefusal, TopologyRefusal};
 use leveret_record::BatchError;
@@ -41,6 +42,7 @@ pub(super) fn code(error: &EngineError) -> ErrorCode {
                 ErrorCode::UnknownServerError
             }
         },
+        EngineError::Group(error) => group(*error),
         EngineError::UnknownLog => ErrorCode::UnknownTopicOrPartition,
         EngineError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         // Not appended, and worth trying again: what this code means to every client.
@@ -64,6 +66,26 @@ fn topic(refusal: &TopicRefusal) -> ErrorCode {
         TopicRefusal::NameCollides { .. } | TopicRefusal::NameReserved { .. } => {
             ErrorCode::InvalidTopicException
         }
+    }
+}
+
+fn group(error: GroupError) -> ErrorCode {
+    match error {
+        GroupError::InvalidName => ErrorCode::InvalidGroupId,
+        GroupError::InvalidMember => ErrorCode::InvalidRequest,
+        GroupError::InvalidSession => ErrorCode::InvalidSessionTimeout,
+        GroupError::UnknownGroup => ErrorCode::GroupIdNotFound,
+        GroupError::UnknownMember => ErrorCode::UnknownMemberId,
+        GroupError::FencedInstance => ErrorCode::FencedInstanceId,
+        GroupError::WrongGeneration => ErrorCode::IllegalGeneration,
+        GroupError::InconsistentProtocol => ErrorCode::InconsistentGroupProtocol,
+        GroupError::Rebalancing => ErrorCode::RebalanceInProgress,
+        GroupError::GroupFull => ErrorCode::GroupMaxSizeReached,
+        GroupError::NotEmpty => ErrorCode::NonEmptyGroup,
+        GroupError::Subscribed => ErrorCode::GroupSubscribedToTopic,
+        GroupError::MetadataTooLong => ErrorCode::OffsetMetadataTooLarge,
+        GroupError::TooLong => ErrorCode::MessageTooLarge,
+        GroupError::TooMany | GroupError::Stopping => ErrorCode::CoordinatorNotAvailable,
     }
 }
 

@@ -41,6 +41,7 @@ pub(super) fn code(error: &EngineError) -> ErrorCode {
             _ => ErrorCode::InvalidRequest,
         },
         EngineError::Topology(_) => ErrorCode::InvalidRequest,
+        EngineError::Group(_) => ErrorCode::InvalidRequest,
         EngineError::UnknownLog => ErrorCode::UnknownPartition,
         EngineError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         EngineError::Overloaded => ErrorCode::Overloaded,

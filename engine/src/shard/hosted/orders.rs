@@ -12,11 +12,11 @@ use super::super::{Replies, Shard};
 use super::tenants::Listed;
 use super::{Ask, Asked, Hosted, Line, Waiting};
 use crate::error::EngineError;
-use crate::machine::Machine;
+use crate::machine::{Decides, Machine};
 
 /// A machine whose every decision is an entry.
 pub(in crate::shard) trait Served:
-    Machine<Decision = <Self as Machine>::Entry>
+    Decides<Decision = <Self as Machine>::Entry>
 {
     /// What its log is called in messages.
     const NAME: &'static str;
@@ -32,7 +32,7 @@ pub(in crate::shard) trait Served:
 }
 
 /// A command to a machine.
-pub(in crate::shard) struct Order<M: Machine> {
+pub(in crate::shard) struct Order<M: Decides> {
     pub(in crate::shard) request: RequestId,
     pub(in crate::shard) log: LogId,
     pub(in crate::shard) command: M::Command,
