@@ -215,9 +215,9 @@ class Directory:
 
 
 def judge(name, check_it):
-    """The result of a check, which is made once more after a turn that was too long: what the machine charges to a core (a page
-    that its host has to find, a processor that it takes away) comes once, what the broker does comes again."""
-    for last in (False, True):
+    """The result of a check, which is made up to twice more after a turn that was too long: what the machine charges to a core (a
+    page that its host has to find, a processor that it takes away) comes now and then, what the broker does comes each time."""
+    for last in (False, False, True):
         LONG_TURNS.clear()
         try:
             result = check_it()

@@ -30,6 +30,10 @@ use crate::core::boundary::Behaviour;
 
 /// glommio's rings: enough for storage's bounded operations in flight.
 const RING_DEPTH: usize = 128;
+/// After how long glommio asks a task to make way for others, which none here needs: each runs for a moment. It must
+/// not come due: an executor whose preempt timer fires just before it would run its tasks goes to sleep beside
+/// them, and where nothing else wakes it, in a start above all, it never goes on.
+const NO_PREEMPTION: Duration = Duration::from_secs(3600);
 
 /// One core's share of the machine.
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +128,7 @@ where
             .name(&format!("core-{}", self.core))
             .io_memory(self.limits.io_memory)
             .ring_depth(RING_DEPTH)
+            .preempt_timer(NO_PREEMPTION)
             .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
             .make()
             .map_err(|error| self.failed(&error))

@@ -310,8 +310,9 @@ impl Drop for Signals {
     }
 }
 
-/// Wakes cores whose turn counter stands still although something is due: glommio can park with
-/// runnable tasks when its preempt timer fires at the wrong moment.
+/// Wakes cores whose turn counter stands still although something is due: glommio parks with
+/// runnable tasks when its preempt timer fires at the wrong moment. That timer is set so that it does not fire;
+/// this is for what else may keep a core asleep.
 struct Watchdog {
     turns: Vec<u64>,
     suspect: Vec<bool>,

@@ -344,3 +344,13 @@ fn memory_backed_directories_are_told_apart() {
     );
     std::fs::remove_dir_all(dir).unwrap();
 }
+
+#[test]
+fn a_start_of_very_many_steps_comes_to_its_end() {
+    let dir = TestDir::new("steps");
+    // Each goes through glommio's helper thread, and nothing else wakes the core.
+    let steps = (0..20_000).map(|_| step(|| Op::MakeDir(Dir::Journal)));
+    let all = outcomes(&dir, steps.collect());
+    assert_eq!(all.len(), 20_000);
+    assert!(all.iter().all(Result::is_ok));
+}
