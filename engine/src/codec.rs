@@ -113,6 +113,12 @@ impl Writer {
         self.0.put_slice(value.as_bytes());
     }
 
+    /// Bytes of any number that a bounded machine takes.
+    pub(crate) fn bytes(&mut self, value: &[u8]) {
+        self.count(value.len());
+        self.put(value);
+    }
+
     /// Begins one of several that stand one behind the other: it has its length in it.
     pub(crate) fn piece(kind: u16, version: u16) -> Self {
         let mut writer = Self::new(kind, version, 256);
@@ -260,6 +266,13 @@ impl<'a> Reader<'a> {
             .ok_or(DecodeError::Short(what))?;
         self.0 = rest;
         std::str::from_utf8(head).map_err(|_| DecodeError::Invalid(what))
+    }
+
+    pub(crate) fn bytes(&mut self, what: &'static str) -> Result<&'a [u8], DecodeError> {
+        let len = self.count(1, what)?;
+        let (head, rest) = self.0.split_at(len);
+        self.0 = rest;
+        Ok(head)
     }
 
     /// Every byte has to be used.

@@ -44,6 +44,20 @@ impl<K: Ord + Copy, V: Clone> Shelves<K, V> {
         shelves.flat_map(|shelf| shelf.iter().map(|(_, value)| value))
     }
 
+    /// Keys and values by key, from the one after `after` on.
+    pub(crate) fn after(&self, after: Option<K>) -> impl Iterator<Item = (&K, &V)> {
+        let begin = after.and_then(|key| self.shelves.range(..=key).next_back());
+        let (shelves, skipped) = match begin.zip(after) {
+            Some(((begin, shelf), after)) => {
+                let skipped = shelf.partition_point(|(key, _)| *key <= after);
+                (self.shelves.range(*begin..), skipped)
+            }
+            None => (self.shelves.range(..), 0),
+        };
+        let entries = shelves.flat_map(|(_, shelf)| shelf.iter()).skip(skipped);
+        entries.map(|(key, value)| (key, value))
+    }
+
     /// All values by key as they are now, whatever becomes of the map meanwhile.
     pub(crate) fn keep(&self) -> impl Iterator<Item = V> + use<K, V> {
         let shelves: Vec<Shelf<K, V>> = self.shelves.values().cloned().collect();
