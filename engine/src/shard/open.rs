@@ -59,7 +59,11 @@ impl<P: BufPool> Shard<P> {
         now: Now,
     ) -> Result<Self, OpenError> {
         let core = recovered.journal.core;
-        let (mut machines, ownerless) = rebuild(&mut recovered.logs, topology, &settings)?;
+        let Rebuilt {
+            topology_term,
+            mut machines,
+            ownerless,
+        } = rebuild(&mut recovered.logs, topology, &settings)?;
         let room = || Room::new(settings.parked_bytes, settings.parked_requests);
         let mut shard = Self {
             store: Store::open(config, pool, recovered, now),
@@ -84,7 +88,7 @@ impl<P: BufPool> Shard<P> {
         };
         let is_here = |slot| topology.homes().core(slot) == core;
         if is_here(TOPOLOGY_SLOT) {
-            shard.open_topology(topology.clone());
+            shard.open_topology(topology.clone(), topology_term);
         }
         topology.each_log(|log, slot, used| {
             if !is_here(slot) {
@@ -102,11 +106,12 @@ impl<P: BufPool> Shard<P> {
         Ok(shard)
     }
 
-    fn open_topology(&mut self, topology: Topology) {
-        match self.store.frontiers(TOPOLOGY_LOG) {
+    /// `term`: that of its log, if there is one.
+    fn open_topology(&mut self, topology: Topology, term: Option<Term>) {
+        match term {
             None => self.host(TOPOLOGY_LOG, TOPOLOGY_SLOT, topology),
-            Some(_) => {
-                let hosted = Hosted::new(topology, Term::default());
+            Some(term) => {
+                let hosted = Hosted::new(topology, term);
                 self.hosted.insert(TOPOLOGY_LOG, hosted);
             }
         }
@@ -115,13 +120,23 @@ impl<P: BufPool> Shard<P> {
 
 type Machines = HashMap<LogId, Tenant, FixedState>;
 
-/// The machines over the logs that were found, and the logs that belong to nobody.
+/// What the logs that were found come to.
+struct Rebuilt {
+    /// The term of the topology's log, if that is among them.
+    topology_term: Option<Term>,
+    /// The machines over the others.
+    machines: Machines,
+    /// Logs that belong to nobody.
+    ownerless: Vec<LogId>,
+}
+
 fn rebuild(
     logs: &mut [RecoveredLog],
     topology: &Topology,
     settings: &ShardSettings,
-) -> Result<(Machines, Vec<LogId>), OpenError> {
+) -> Result<Rebuilt, OpenError> {
     let (mut machines, mut fault) = (Machines::default(), None);
+    let mut topology_term = None;
     let mut found: BTreeMap<LogId, &mut RecoveredLog> =
         logs.iter_mut().map(|log| (log.id, log)).collect();
     if let Some(own) = found.remove(&TOPOLOGY_LOG) {
@@ -129,6 +144,7 @@ fn rebuild(
             return Err(OpenError::Kind { log: own.id });
         }
         own.replay = Vec::new();
+        topology_term = Some(own.term);
     }
     topology.each_log(|id, _, used| {
         let Some(log) = found.remove(&id) else {
@@ -145,6 +161,10 @@ fn rebuild(
         log.replay = Vec::new();
         id
     };
-    let ownerless = found.into_iter().map(forgotten).collect();
-    fault.map_or(Ok((machines, ownerless)), Err)
+    let rebuilt = Rebuilt {
+        topology_term,
+        machines,
+        ownerless: found.into_iter().map(forgotten).collect(),
+    };
+    fault.map_or(Ok(rebuilt), Err)
 }

@@ -241,6 +241,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Bytes, in the form of the version.
+    ///
+    /// # Errors
+    /// [`DecodeError`], also if they are null.
+    pub fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
+        let start = self.at;
+        match self.nullable_bytes()? {
+            Some(range) => Ok(&self.bytes[range]),
+            None => Err(DecodeError::new(start, Fault::Null)),
+        }
+    }
+
     /// An array that may be null, in the form of the version. All its elements are checked.
     ///
     /// # Errors

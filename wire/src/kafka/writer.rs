@@ -154,6 +154,12 @@ impl<'o> Writer<'o> {
         self.wide_len(Some(len));
     }
 
+    /// Bytes, in the form of the version.
+    pub fn bytes(&mut self, value: &[u8]) {
+        self.bytes_len(value.len());
+        self.out.put_slice(value);
+    }
+
     /// A string or null, in the form of the version.
     ///
     /// # Panics

@@ -2,9 +2,10 @@
 
 use bytes::BytesMut;
 use leveret_wire::kafka::{
-    ApiKey, ApiVersionsResponse, ErrorCode, HeaderError, Line, ListOffsetsPartition,
-    ListedPartition, ListedTopic, ProduceResponse, ProducedPartition, Request, RequestHeader,
-    TopicGroup, TopicRef, encode_response,
+    ApiKey, ApiVersionsResponse, CommittedPartition, ErrorCode, FetchedGroup, FetchedOffset,
+    HeaderError, Line, ListOffsetsPartition, ListedPartition, ListedTopic, OffsetCommitPartition,
+    OffsetCommitResponse, OffsetFetchGroups, OffsetFetchResponse, ProduceResponse,
+    ProducedPartition, Request, RequestHeader, TopicGroup, TopicRef, Uuid, encode_response,
 };
 
 use super::harness::{check_request, request_frame};
@@ -132,11 +133,11 @@ fn an_unknown_version_of_api_versions_can_be_answered() {
 
 #[test]
 fn what_is_not_here_is_named() {
-    // FindCoordinator, which consumers with an assignment may still send.
+    // OffsetForLeaderEpoch, which consumers may send where a leader has changed.
     assert_eq!(
-        RequestHeader::parse(&frame(10, 2, b"")).unwrap_err(),
+        RequestHeader::parse(&frame(23, 2, b"")).unwrap_err(),
         HeaderError::UnknownApi {
-            key: 10,
+            key: 23,
             version: 2
         }
     );
@@ -148,4 +149,103 @@ fn what_is_not_here_is_named() {
             correlation_id: 7
         }
     );
+}
+
+/// Version 10 names topics by id, and is otherwise as version 9.
+#[test]
+fn offsets_are_kept_and_told_by_topic_id() {
+    let id = [7; 16];
+    let by_id = TopicRef::Id(Uuid(u128::from_be_bytes(id)));
+    // After the header's tags: group g, generation 3, member m, no instance; of one topic partition 5 at 9.
+    let body = [
+        &b"\0\x02g\0\0\0\x03\x02m\0\x02"[..],
+        &id,
+        b"\x02\0\0\0\x05\0\0\0\0\0\0\0\x09\0\0\0\x02\x02x\0\0\0",
+    ];
+    let sent = frame(8, 10, &body.concat());
+    let (header, mut reader) = RequestHeader::parse(&sent).unwrap();
+    let Request::OffsetCommit(commit) = Request::decode(header.api, &mut reader).unwrap() else {
+        panic!("{header:?}")
+    };
+    assert_eq!(reader.remaining(), 0);
+    let caller = (
+        commit.group,
+        commit.generation,
+        commit.member,
+        commit.instance,
+    );
+    assert_eq!(caller, ("g", 3, "m", None));
+    let topic = commit.topics.iter().next().unwrap();
+    assert_eq!(topic.topic, by_id);
+    let partition = OffsetCommitPartition {
+        index: 5,
+        offset: 9,
+        leader_epoch: 2,
+        metadata: Some("x"),
+    };
+    assert_eq!(topic.partitions.iter().collect::<Vec<_>>(), [partition]);
+
+    let topics = [TopicGroup {
+        topic: by_id,
+        partitions: 1,
+    }];
+    let kept = OffsetCommitResponse {
+        throttle_time_ms: 0,
+        topics: &topics,
+        partitions: &[CommittedPartition {
+            index: 5,
+            error: ErrorCode::StaleMemberEpoch,
+        }],
+    };
+    let mut out = BytesMut::new();
+    encode_response(&mut out, 10, 7, &kept);
+    let line = [&b"\x02"[..], &id, b"\x02\0\0\0\x05\0\x71\0\0\0"].concat();
+    let whole = [&b"\0\0\0\x24\0\0\0\x07\0\0\0\0\0"[..], &line].concat();
+    assert_eq!(out[..], whole[..]);
+
+    // Group g asks without a member, for one partition of the topic, and for what is stable.
+    let body = [
+        &b"\0\x02\x02g\0\xff\xff\xff\xff\x02"[..],
+        &id,
+        b"\x02\0\0\0\x05\0\0\x01\0",
+    ];
+    let sent = frame(9, 10, &body.concat());
+    let (header, mut reader) = RequestHeader::parse(&sent).unwrap();
+    let Request::OffsetFetch(fetch) = Request::decode(header.api, &mut reader).unwrap() else {
+        panic!("{header:?}")
+    };
+    assert_eq!((reader.remaining(), fetch.require_stable), (0, true));
+    let OffsetFetchGroups::Several(groups) = fetch.groups else {
+        panic!("{fetch:?}")
+    };
+    let group = groups.iter().next().unwrap();
+    assert_eq!(
+        (group.group, group.member, group.member_epoch),
+        ("g", None, -1)
+    );
+    let topic = group.topics.unwrap().iter().next().unwrap();
+    assert_eq!(topic.topic, by_id);
+    assert_eq!(topic.partitions.iter().collect::<Vec<_>>(), [5]);
+
+    let told = OffsetFetchResponse {
+        throttle_time_ms: 0,
+        groups: vec![FetchedGroup {
+            group: "g".into(),
+            topics: topics.to_vec(),
+            partitions: vec![FetchedOffset {
+                index: 5,
+                offset: 9,
+                leader_epoch: 2,
+                metadata: Some("x".into()),
+                error: ErrorCode::None,
+            }],
+            error: ErrorCode::None,
+        }],
+    };
+    let mut out = BytesMut::new();
+    encode_response(&mut out, 10, 7, &told);
+    let line = b"\x02\0\0\0\x05\0\0\0\0\0\0\0\x09\0\0\0\x02\x02x\0\0\0\0\0\0\0\0";
+    let body = [&b"\x02\x02g\x02"[..], &id, line].concat();
+    let whole = [&b"\0\0\0\x38\0\0\0\x07\0\0\0\0\0"[..], &body].concat();
+    assert_eq!(out[..], whole[..]);
 }

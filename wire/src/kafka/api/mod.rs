@@ -8,14 +8,25 @@ mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_topics;
 mod describe_configs;
+mod describe_groups;
 mod fetch;
+mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod produce;
+mod sync_group;
 #[cfg(any(test, feature = "toy"))]
 mod toy;
 
@@ -126,6 +137,15 @@ apis! {
     Fetch = fetch::FetchRequest;
     ListOffsets = list_offsets::ListOffsetsRequest;
     Metadata = metadata::MetadataRequest;
+    OffsetCommit = offset_commit::OffsetCommitRequest;
+    OffsetFetch = offset_fetch::OffsetFetchRequest;
+    FindCoordinator = find_coordinator::FindCoordinatorRequest;
+    JoinGroup = join_group::JoinGroupRequest;
+    Heartbeat = heartbeat::HeartbeatRequest;
+    LeaveGroup = leave_group::LeaveGroupRequest;
+    SyncGroup = sync_group::SyncGroupRequest;
+    DescribeGroups = describe_groups::DescribeGroupsRequest;
+    ListGroups = list_groups::ListGroupsRequest;
     ApiVersions = api_versions::ApiVersionsRequest;
     CreateTopics = create_topics::CreateTopicsRequest;
     DeleteTopics = delete_topics::DeleteTopicsRequest;
@@ -133,7 +153,9 @@ apis! {
     DescribeConfigs = describe_configs::DescribeConfigsRequest;
     AlterConfigs = alter_configs::AlterConfigsRequest;
     CreatePartitions = create_partitions::CreatePartitionsRequest;
+    DeleteGroups = delete_groups::DeleteGroupsRequest;
     IncrementalAlterConfigs = incremental_alter_configs::IncrementalAlterConfigsRequest;
+    OffsetDelete = offset_delete::OffsetDeleteRequest;
     #[cfg(any(test, feature = "toy"))]
     Toy = toy::ToyRequest;
 }

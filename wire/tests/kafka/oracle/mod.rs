@@ -8,9 +8,11 @@ mod create_topics;
 mod delete_topics;
 mod describe_configs;
 mod fetch;
+mod groups;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
+mod offsets;
 mod produce;
 
 pub(crate) use alter_configs::{AlterConfigs, IncrementalAlterConfigs};
@@ -20,9 +22,14 @@ pub(crate) use create_topics::CreateTopics;
 pub(crate) use delete_topics::DeleteTopics;
 pub(crate) use describe_configs::DescribeConfigs;
 pub(crate) use fetch::Fetch;
+pub(crate) use groups::{
+    DeleteGroups, DescribeGroups, FindCoordinator, Heartbeat, JoinGroup, LeaveGroup, ListGroups,
+    SyncGroup,
+};
 pub(crate) use init_producer_id::InitProducerId;
 pub(crate) use list_offsets::ListOffsets;
 pub(crate) use metadata::Metadata;
+pub(crate) use offsets::{OffsetCommit, OffsetDelete, OffsetFetch};
 pub(crate) use produce::Produce;
 
 use bytes::BytesMut;
@@ -80,6 +87,15 @@ macro_rules! for_every_api {
             $call::<$crate::oracle::Fetch>($($argument),*),
             $call::<$crate::oracle::ListOffsets>($($argument),*),
             $call::<$crate::oracle::Metadata>($($argument),*),
+            $call::<$crate::oracle::OffsetCommit>($($argument),*),
+            $call::<$crate::oracle::OffsetFetch>($($argument),*),
+            $call::<$crate::oracle::FindCoordinator>($($argument),*),
+            $call::<$crate::oracle::JoinGroup>($($argument),*),
+            $call::<$crate::oracle::Heartbeat>($($argument),*),
+            $call::<$crate::oracle::LeaveGroup>($($argument),*),
+            $call::<$crate::oracle::SyncGroup>($($argument),*),
+            $call::<$crate::oracle::DescribeGroups>($($argument),*),
+            $call::<$crate::oracle::ListGroups>($($argument),*),
             $call::<$crate::oracle::ApiVersions>($($argument),*),
             $call::<$crate::oracle::CreateTopics>($($argument),*),
             $call::<$crate::oracle::DeleteTopics>($($argument),*),
@@ -87,7 +103,9 @@ macro_rules! for_every_api {
             $call::<$crate::oracle::DescribeConfigs>($($argument),*),
             $call::<$crate::oracle::AlterConfigs>($($argument),*),
             $call::<$crate::oracle::CreatePartitions>($($argument),*),
+            $call::<$crate::oracle::DeleteGroups>($($argument),*),
             $call::<$crate::oracle::IncrementalAlterConfigs>($($argument),*),
+            $call::<$crate::oracle::OffsetDelete>($($argument),*),
         ]
     };
 }
@@ -140,6 +158,11 @@ fn what_the_oracle_does_not_know_is_listed() {
         unknown.extend(missing.map(|version| (key, version)));
     }
     let produce = (0..3).map(|version| (ApiKey::Produce, version));
-    let expected: Vec<_> = produce.chain([(ApiKey::ListOffsets, 11)]).collect();
+    let newest = [
+        (ApiKey::ListOffsets, 11),
+        (ApiKey::OffsetCommit, 10),
+        (ApiKey::OffsetFetch, 10),
+    ];
+    let expected: Vec<_> = produce.chain(newest).collect();
     assert_eq!(unknown, expected);
 }
