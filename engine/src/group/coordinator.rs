@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use leveret_storage::types::{EntryMeta, Mono, Now, Ordinal, WallMs};
+use leveret_storage::types::{EntryMeta, Mono, Now, Ordinal};
 use slab::Slab;
 use thiserror::Error;
 
@@ -17,6 +17,7 @@ use super::expiry::Expiry;
 use super::ids::MemberIds;
 use super::kept::Kept;
 use super::reply::GroupReply;
+use super::rules::{Rule, breaks};
 use super::settings::{GroupSettings, MAX_NAME};
 use super::shared::{Answer, Shared};
 use super::snapshot::{Pieces, restore};
@@ -447,6 +448,10 @@ impl Coordinator {
         let keys: Vec<GroupKey> = self.by_name.values().copied().collect();
         for key in keys {
             let group = &mut self.groups[key.0];
+            if breaks(Rule::GenerationKept) {
+                let kept = Arc::make_mut(&mut group.kept);
+                kept.generation = kept.assigned.as_ref().map_or(0, |of| of.generation);
+            }
             group.classic = Classic::revive(key, &group.kept, &mut self.shared, now.mono);
             if group.classic.members() == 0 {
                 group.expiry.look(now);
@@ -455,7 +460,11 @@ impl Coordinator {
         }
     }
 
-    fn take(&mut self, entry: &GroupEntry, time: WallMs) {
+    /// Takes an entry that has its place. Nothing else changes what survives.
+    ///
+    /// # Panics
+    /// If it is not what can come next: the log and its machine have diverged.
+    pub fn apply(&mut self, meta: &EntryMeta, entry: &GroupEntry) {
         let key = self.find(&entry.group);
         if entry.change == Change::GroupRemoved {
             return self.remove(key.expect("a group that is removed is there"));
@@ -463,7 +472,7 @@ impl Coordinator {
         let key = key.unwrap_or_else(|| self.insert(&entry.group, Kept::default()));
         let kept = Arc::make_mut(&mut self.groups[key.0].kept);
         assert!(kept.fits(&entry.change), "log and machine have diverged");
-        kept.apply(&entry.change, time);
+        kept.apply(&entry.change, meta.time);
     }
 }
 
@@ -486,14 +495,14 @@ impl Machine for Coordinator {
             if !coordinator.fits(&entry) {
                 return Err(CoordinatorFault::Contradiction { ordinal });
             }
-            coordinator.take(&entry, meta.time);
+            coordinator.apply(meta, &entry);
         }
         coordinator.revive(setup.now);
         Ok(coordinator)
     }
 
     fn apply(&mut self, meta: &EntryMeta, entry: &GroupEntry) {
-        self.take(entry, meta.time);
+        self.apply(meta, entry);
     }
 
     fn snapshot(&self) -> impl Iterator<Item = Bytes> + use<> {

@@ -5,6 +5,7 @@ use leveret_storage::types::{LogId, Mono, Now, WallMs};
 
 use super::entry::Change;
 use super::kept::Kept;
+use super::rules::{Rule, breaks};
 use super::settings::GroupSettings;
 use super::shared::nanos;
 
@@ -68,7 +69,10 @@ impl Expiry {
         let retention = i64::try_from(settings.offsets_retention_ms).unwrap_or(i64::MAX);
         let (mut expired, mut looked_at) = (Vec::new(), 0);
         for (log, committed) in kept.offsets_after(self.after).take(LOOKED_AT) {
-            let from = committed.time.max(empty_since);
+            let from = match breaks(Rule::Retained) {
+                true => committed.time,
+                false => committed.time.max(empty_since),
+            };
             let end = WallMs(from.0.saturating_add(retention));
             match end <= now.wall {
                 true => expired.push(log),

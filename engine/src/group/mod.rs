@@ -11,7 +11,7 @@
 //! How it is driven, by whoever holds its log:
 //!
 //! - [`Coordinator::ask`] takes a call. What needs no entry happens at once. Otherwise it gives a plan, of which nothing has
-//!   happened: append its entries in their order, `Machine::apply` each, then [`Coordinator::carry_out`] the rest of it. If the journal has
+//!   happened: append its entries in their order, [`Coordinator::apply`] each, then [`Coordinator::carry_out`] the rest of it. If the journal has
 //!   no room, drop the plan and ask the same call again later; entries that were applied do no harm.
 //! - [`Coordinator::due`] is called after each call and each plan, and at [`Coordinator::next_deadline`], until it says that there is nothing
 //!   to do. It does a slice of work, or gives a plan as above; if the journal has no room, drop that plan and
@@ -33,6 +33,7 @@ mod kept;
 mod named;
 mod offsets;
 mod reply;
+mod rules;
 mod settings;
 mod shared;
 mod snapshot;

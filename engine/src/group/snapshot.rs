@@ -25,6 +25,7 @@ use super::call::Name;
 use super::entry::{get, put, text};
 use super::kept::{Assigned, Kept, KeptMember};
 use super::reply::Committed;
+use super::rules::{Rule, breaks};
 use crate::codec::{DecodeError, Reader, Writer, check_version};
 
 const KIND: u16 = 4;
@@ -96,6 +97,7 @@ impl Pieces {
                     Some(member) => (Some(Item::Staged(Arc::clone(member))), At::Staged(n + 1)),
                     None => (None, At::Offset(None)),
                 },
+                At::Offset(_) if breaks(Rule::SnapshotWhole) => (None, At::End),
                 At::Offset(after) => {
                     let found = kept.offsets_after(after).next();
                     match found.map(|(log, found)| (log, found.clone())) {

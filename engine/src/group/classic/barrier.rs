@@ -11,6 +11,7 @@ use super::super::entry::{Change, GroupEntry};
 use super::super::error::GroupError;
 use super::super::kept::Kept;
 use super::super::reply::GroupReply;
+use super::super::rules::{Rule, breaks};
 use super::super::shared::{Shared, nanos};
 use super::member::Wait;
 use super::{Barrier, Classic, MemberKey, State, end_wait};
@@ -71,8 +72,10 @@ impl Classic {
         };
         let held = self.named.newest();
         match (complete, held) {
+            (false, _) if breaks(Rule::BarrierEnds) => Mono(u64::MAX),
             (false, _) => barrier.until,
             (true, None) => Mono(0),
+            (true, Some(_)) if breaks(Rule::NamedLetGo) => barrier.until,
             (true, Some(named)) => named
                 .after(nanos(shared.settings.named_ms))
                 .min(barrier.until),

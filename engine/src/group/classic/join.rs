@@ -9,6 +9,7 @@ use super::super::entry::{Change, GroupEntry};
 use super::super::error::GroupError;
 use super::super::kept::Kept;
 use super::super::reply::{GroupReply, Joined};
+use super::super::rules::{Rule, breaks};
 use super::super::shared::{Answer, Shared};
 use super::member::{Member, Wait, bytes, taken_over};
 use super::{Classic, MemberKey, State, end_wait};
@@ -51,13 +52,13 @@ impl Classic {
             let assigned = kept.assigned.as_deref();
             let after = assigned.and_then(|of| taken_over(of, old, Arc::clone(&id), join));
             return match after {
-                Some(member) => {
+                Some(member) if !breaks(Rule::TakeOverKept) => {
                     let old = Arc::clone(old);
                     let member = Arc::new(member);
                     let change = Change::StaticReplaced { old, member };
                     Joins::TakesOver(GroupEntry::new(&join.group, change), id)
                 }
-                None => self.take_over(request, join, id, kept, shared, now),
+                _ => self.take_over(request, join, id, kept, shared, now),
             };
         }
         let joined = match join.member.is_empty() {

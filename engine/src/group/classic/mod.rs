@@ -23,6 +23,7 @@ use super::named::Named;
 use super::reply::{
     DescribedMember, Description, GroupKind, GroupReply, GroupState, Joined, JoinedMember,
 };
+use super::rules::{Rule, breaks};
 use super::shared::{Shared, nanos};
 pub(super) use barrier::Ends;
 pub(super) use join::Joins;
@@ -105,8 +106,13 @@ impl Classic {
             return classic;
         };
         classic.protocol_type = Arc::clone(&kept.protocol_type);
+        let heard = match breaks(Rule::WholeSession) {
+            true => Mono(0),
+            false => now,
+        };
         for kept in &assigned.members {
-            let at = classic.insert(Member::revived(kept, &assigned.protocol, now), shared);
+            let member = Member::revived(kept, &assigned.protocol, heard);
+            let at = classic.insert(member, shared);
             if kept.id == assigned.leader {
                 classic.leader = Some(at);
             }
@@ -154,7 +160,7 @@ impl Classic {
             State::Empty => None,
             State::Preparing(barrier) => Some(self.barrier_end(barrier, shared)),
             State::Completing { until } | State::Stable { until } => {
-                (self.unsynced > 0).then_some(*until)
+                (self.unsynced > 0 && !breaks(Rule::SilentDropped)).then_some(*until)
             }
         };
         let named = self.named.oldest().map(|at| at.after(NAMED_KEPT));
@@ -168,7 +174,7 @@ impl Classic {
         };
         let at = self.by_instance.get(instance);
         let at = *at.ok_or(GroupError::UnknownMember)?;
-        match self.members[at.0].id == *id {
+        match self.members[at.0].id == *id || breaks(Rule::FencedInstance) {
             true => Ok(at),
             false => Err(GroupError::FencedInstance),
         }
@@ -177,7 +183,7 @@ impl Classic {
     /// The member that a caller is, of this generation.
     fn caller(&self, kept: &Kept, caller: &Caller) -> Result<MemberKey, GroupError> {
         let at = self.member_of(&caller.member, caller.instance.as_ref())?;
-        match caller.generation == kept.generation {
+        match caller.generation == kept.generation || breaks(Rule::StaleGeneration) {
             true => Ok(at),
             false => Err(GroupError::WrongGeneration),
         }
@@ -272,7 +278,7 @@ impl Classic {
         let member = &mut self.members[at.0];
         self.joined -= usize::from(matches!(member.wait, Wait::Join(_)));
         member.wait = Wait::No;
-        if member.fresh {
+        if member.fresh && !breaks(Rule::NewcomerDropped) {
             // Nobody else can know that it is a member.
             self.remove(at, GroupError::UnknownMember, shared);
         }
@@ -376,7 +382,8 @@ impl Classic {
             instance: member.instance.clone(),
             subscription: member.subscription(&self.protocol),
         };
-        self.members.iter().map(one).collect()
+        let passed_over = usize::from(breaks(Rule::OneSet) && self.members.len() > 1);
+        self.members.iter().skip(passed_over).map(one).collect()
     }
 
     pub(super) fn describe(&self, kept: &Kept) -> Description {

@@ -58,7 +58,7 @@ pub(super) fn setup(salt: u128, now: Now) -> CoordinatorSetup {
 impl Bench {
     pub(super) fn new() -> Self {
         let now = Now {
-            mono: Mono(1),
+            mono: Mono(100_000_000_000),
             wall: WallMs(1_000_000),
         };
         Self {
@@ -178,7 +178,7 @@ impl Bench {
         let wall = i64::try_from(to.0 / 1_000_000).unwrap();
         self.now = Now {
             mono: to,
-            wall: WallMs(1_000_000 + wall),
+            wall: WallMs(900_000 + wall),
         };
     }
 
@@ -188,7 +188,7 @@ impl Bench {
     }
 
     /// Only the first `durable` entries survive; who waited is gone.
-    pub(super) fn crash(&mut self, durable: usize) {
+    pub(super) fn try_crash(&mut self, durable: usize) -> Result<(), CoordinatorFault> {
         if let Some((_, at)) = &self.snapshot
             && *at > durable
         {
@@ -202,12 +202,13 @@ impl Bench {
             next: Offset(0),
         };
         self.salt += 1 << 90;
-        self.machine = Coordinator::recover(setup(self.salt, self.now), &remains).unwrap();
+        self.machine = Coordinator::recover(setup(self.salt, self.now), &remains)?;
         self.run();
+        Ok(())
     }
 
     pub(super) fn restart(&mut self) {
-        self.crash(self.log.len());
+        self.try_crash(self.log.len()).unwrap();
     }
 
     pub(super) fn state(&mut self) -> Option<GroupState> {

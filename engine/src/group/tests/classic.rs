@@ -25,7 +25,7 @@ fn synced(answer: Option<Answer>) -> Vec<u8> {
 }
 
 #[test]
-fn members_join_one_leads_and_each_gets_what_it_was_assigned_also_after_a_restart() {
+pub(super) fn members_join_one_leads_and_each_gets_what_it_was_assigned_also_after_a_restart() {
     let mut bench = Bench::new();
     let joined = several(&mut bench, vec![join(""), join(""), join("")]);
     assert!(
@@ -95,7 +95,7 @@ fn the_first_generation_waits_for_those_who_come_at_once_and_not_for_ever() {
 }
 
 #[test]
-fn a_dynamic_member_is_named_first_where_it_is_to_be() {
+pub(super) fn a_dynamic_member_is_named_first_where_it_is_to_be() {
     let mut bench = Bench::new();
     let named = |bench: &mut Bench| {
         let call = Join {
@@ -156,16 +156,19 @@ fn a_group_of_which_only_an_id_is_known_leaves_nothing() {
 }
 
 #[test]
-fn a_newcomer_whose_connection_ends_is_dropped_and_holds_nobody_up() {
+pub(super) fn a_newcomer_whose_connection_ends_is_dropped_and_holds_nobody_up() {
     let mut bench = Bench::new();
     let member = bench.stable();
-    let newcomer = bench.ask(join(""));
+    let [newcomer, gone] = [bench.ask(join("")), bench.ask(join(""))];
+    bench.machine.gone(gone, bench.now);
+    bench.run();
     let again = bench.ask(Join {
         protocols: vec![protocol("range", "other")],
         ..join(&member.member)
     });
     assert_eq!(bench.joined(again).members.len(), 2);
     bench.joined(newcomer);
+    assert_eq!(bench.answer(gone), None);
     // In the first generation, too.
     let mut bench = Bench::new();
     let gone = bench.ask(join(""));
@@ -231,7 +234,7 @@ fn who_is_silent_is_dropped_and_who_is_heard_is_not() {
 }
 
 #[test]
-fn who_does_not_sync_in_time_is_dropped() {
+pub(super) fn who_does_not_sync_in_time_is_dropped() {
     for led in [false, true] {
         let mut bench = Bench::new();
         let long = || Join {

@@ -4,5 +4,6 @@ mod bench;
 mod bytes;
 mod classic;
 mod offsets;
+mod random;
 mod statics;
 mod table;

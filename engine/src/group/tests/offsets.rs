@@ -138,7 +138,7 @@ fn offsets_of_those_without_a_group_go_when_they_are_old() {
 }
 
 #[test]
-fn offsets_of_a_group_go_long_after_its_last_member() {
+pub(super) fn offsets_of_a_group_go_long_after_its_last_member() {
     let mut bench = Bench::new();
     let member = bench.stable();
     bench.call(many(&member, 0..3000)).unwrap();
