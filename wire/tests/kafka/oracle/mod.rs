@@ -8,6 +8,7 @@ mod create_topics;
 mod delete_topics;
 mod describe_configs;
 mod fetch;
+mod group_admin;
 mod groups;
 mod init_producer_id;
 mod list_offsets;
@@ -22,10 +23,8 @@ pub(crate) use create_topics::CreateTopics;
 pub(crate) use delete_topics::DeleteTopics;
 pub(crate) use describe_configs::DescribeConfigs;
 pub(crate) use fetch::Fetch;
-pub(crate) use groups::{
-    DeleteGroups, DescribeGroups, FindCoordinator, Heartbeat, JoinGroup, LeaveGroup, ListGroups,
-    SyncGroup,
-};
+pub(crate) use group_admin::{DeleteGroups, DescribeGroups, ListGroups};
+pub(crate) use groups::{FindCoordinator, Heartbeat, JoinGroup, LeaveGroup, SyncGroup};
 pub(crate) use init_producer_id::InitProducerId;
 pub(crate) use list_offsets::ListOffsets;
 pub(crate) use metadata::Metadata;
