@@ -46,6 +46,7 @@ pub struct Coordinator {
     ids: MemberIds,
     pub(super) groups: Slab<Group>,
     pub(super) by_name: BTreeMap<Name, GroupKey>,
+    stopping: bool,
 }
 
 /// One group.
@@ -137,11 +138,16 @@ impl Coordinator {
             ids: MemberIds::new(setup.salt),
             groups: Slab::new(),
             by_name: BTreeMap::new(),
+            stopping: false,
         }
     }
 
     /// Takes a call. What needs no entry has happened when this returns `None`; of a plan nothing has.
     pub fn ask(&mut self, request: RequestId, call: &GroupCall, now: Now) -> Option<Plan> {
+        if self.stopping {
+            self.shared.answer(request, Err(GroupError::Stopping));
+            return None;
+        }
         let named = |group: &Name| (1..=MAX_NAME).contains(&group.len());
         if !call.group().is_none_or(named) {
             self.shared.answer(request, Err(GroupError::InvalidName));
@@ -259,12 +265,10 @@ impl Coordinator {
     /// Does some of what is due. Of a plan nothing has happened.
     pub fn due(&mut self, now: Now) -> Due {
         for _ in 0..SLICE {
-            let Some((at, due)) = self.shared.deadlines.first() else {
+            let first = self.shared.deadlines.first();
+            let Some((_, due)) = first.filter(|(at, _)| !self.stopping && *at <= now.mono) else {
                 return Due::Idle;
             };
-            if at > now.mono {
-                return Due::Idle;
-            }
             let classic = &mut self.groups[due.group.0].classic;
             match due.member {
                 Some(member) => classic.look_at(member, &mut self.shared, now.mono),
@@ -306,7 +310,8 @@ impl Coordinator {
 
     /// When [`Coordinator::due`] has something to do.
     pub fn next_deadline(&self) -> Option<Mono> {
-        self.shared.deadlines.first().map(|(at, _)| at)
+        let first = self.shared.deadlines.first().filter(|_| !self.stopping);
+        first.map(|(at, _)| at)
     }
 
     /// All entries of a plan were applied, and nothing has happened since it was made.
@@ -368,8 +373,9 @@ impl Coordinator {
         }
     }
 
-    /// Whoever waits is told that the coordinator stops. Nothing else is asked of it after that.
+    /// Whoever waits is told that the coordinator stops, and so is whoever asks after that; nothing is due any more.
     pub fn begin_stop(&mut self) {
+        self.stopping = true;
         self.shared.refuse_all(GroupError::Stopping);
     }
 

@@ -383,4 +383,13 @@ fn also() {
         .values()
         .filter(|answer| **answer == Err(Stopping));
     assert_eq!(stopped.count(), 5);
+    // Nothing follows that, and nobody is answered twice.
+    let entries = bench.log.len();
+    bench.wait_ms(60_000);
+    bench.run();
+    assert_eq!(says(&mut bench, heartbeat(&member)), No(Stopping));
+    assert_eq!(
+        (bench.machine.next_deadline(), bench.log.len()),
+        (None, entries)
+    );
 }
