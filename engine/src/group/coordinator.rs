@@ -235,7 +235,10 @@ impl Coordinator {
         let settings = &self.shared.settings;
         let names = [&join.client_id, &join.host, &join.protocol_type];
         let protocols = join.protocols.iter().map(|protocol| &protocol.name);
-        let mut names = names.into_iter().chain(&join.instance).chain(protocols);
+        let topics = join.protocols.iter().flat_map(|protocol| &protocol.topics);
+        let topics = topics.flat_map(|topics| topics.iter());
+        let names = names.into_iter().chain(&join.instance);
+        let mut names = names.chain(protocols).chain(topics);
         if names.any(|name| name.len() > MAX_NAME) {
             return Err(GroupError::InvalidMember);
         }

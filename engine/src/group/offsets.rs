@@ -16,6 +16,8 @@ use crate::shard::RequestId;
 
 /// Offsets of one answer that asks for all.
 const PAGE: usize = 4096;
+/// Bytes beside an offset that an entry can hold, whatever is allowed.
+const METADATA_MOST: usize = u16::MAX as usize;
 /// The type of groups whose subscriptions name topics.
 const CONSUMER: &str = "consumer";
 
@@ -64,6 +66,7 @@ impl Coordinator {
     /// The offsets that can be kept, and the others, by their place.
     fn sift(&self, commit: &Commit) -> (Vec<NewOffset>, Vec<(usize, GroupError)>) {
         let settings = &self.shared.settings;
+        let metadata_most = settings.metadata_bytes.min(METADATA_MOST);
         let key = self.find(&commit.group);
         let kept = key.map(|key| &*self.groups[key.0].kept);
         let count = kept.map_or(0, Kept::count);
@@ -73,7 +76,7 @@ impl Coordinator {
         let mut offsets = Vec::with_capacity(commit.offsets.len());
         for (place, new) in commit.offsets.iter().enumerate() {
             let has = || kept.is_some_and(|kept| kept.offset(new.log).is_some());
-            if new.metadata.len() > settings.metadata_bytes {
+            if new.metadata.len() > metadata_most {
                 refused.push((place, GroupError::MetadataTooLong));
             } else if nearly_full && !has() {
                 match room.checked_sub(1) {

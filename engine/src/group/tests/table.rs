@@ -342,6 +342,22 @@ fn also() {
         };
         assert_eq!(says(&mut bench, call.into()), Waits, "{session_ms}");
     }
+    let endless = "x".repeat(70_000);
+    for call in [
+        Join {
+            client_id: name(&endless),
+            ..join("")
+        },
+        Join {
+            protocols: vec![Protocol {
+                topics: Some([name(&endless)].into()),
+                ..protocol("range", "t")
+            }],
+            ..join("")
+        },
+    ] {
+        assert_eq!(says(&mut bench, call.into()), No(InvalidMember));
+    }
     let unlike = |protocol_type: &str, protocols: Vec<Protocol>| Join {
         protocol_type: name(protocol_type),
         protocols,
