@@ -147,6 +147,10 @@ impl LogKind {
                 }),
                 passes_floor: true,
             },
+            Self::Coordinator => LogClass {
+                passes_floor: false,
+                ..Self::Machine.class()
+            },
         }
     }
 }
@@ -158,6 +162,8 @@ pub struct Classes {
     pub topic: LogClass,
     /// The class of a machine's own log.
     pub machine: LogClass,
+    /// The class of a coordinator's log.
+    pub coordinator: LogClass,
 }
 
 impl Default for Classes {
@@ -165,6 +171,7 @@ impl Default for Classes {
         Self {
             topic: LogKind::Topic.class(),
             machine: LogKind::Machine.class(),
+            coordinator: LogKind::Coordinator.class(),
         }
     }
 }
@@ -217,11 +224,15 @@ impl Classes {
     #[must_use]
     pub fn with_snapshots_from(self, least: u64) -> Self {
         let when = |when| SnapshotWhen { least, ..when };
-        let machine = LogClass {
-            snapshot: self.machine.snapshot.map(when),
-            ..self.machine
+        let from = |class: LogClass| LogClass {
+            snapshot: class.snapshot.map(when),
+            ..class
         };
-        Self { machine, ..self }
+        Self {
+            machine: from(self.machine),
+            coordinator: from(self.coordinator),
+            ..self
+        }
     }
 
     /// What logs of a kind are like.
@@ -230,6 +241,7 @@ impl Classes {
         match kind {
             LogKind::Topic => self.topic,
             LogKind::Machine => self.machine,
+            LogKind::Coordinator => self.coordinator,
         }
     }
 }

@@ -89,6 +89,9 @@ pub enum LogKind {
     /// A machine's own log (the topology): lives in the journal only; a snapshot replaces the
     /// entries below it.
     Machine,
+    /// The log of a coordinator (of groups of consumers): as a machine's, but what clients have it keep may be
+    /// much, so it stays above the disk's floor.
+    Coordinator,
 }
 
 /// The time that a call happens at. Storage has no clock of its own.

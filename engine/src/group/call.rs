@@ -207,6 +207,38 @@ pub struct List {
 }
 
 impl GroupCall {
+    /// Bytes that it holds, about.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Commit(commit) => {
+                    let metadata = commit.offsets.iter().map(|offset| offset.metadata.len());
+                    commit.offsets.len() * size_of::<NewOffset>() + metadata.sum::<usize>()
+                }
+                Self::DeleteOffsets(delete) => {
+                    let logs = delete.topics.iter().map(|(_, logs)| logs.len());
+                    logs.map(|logs| logs * size_of::<LogId>()).sum()
+                }
+                Self::Join(join) => {
+                    let protocols = join.protocols.iter();
+                    protocols.map(|protocol| protocol.subscription.len()).sum()
+                }
+                Self::Sync(sync) => {
+                    let assignments = sync.assignments.iter();
+                    assignments
+                        .map(|(member, bytes)| member.len() + bytes.len())
+                        .sum()
+                }
+                Self::Leave(leave) => leave.members.len() * size_of::<Leaving>(),
+                Self::FetchOffsets(_)
+                | Self::Heartbeat(_)
+                | Self::Describe { .. }
+                | Self::List(_)
+                | Self::Delete { .. } => 0,
+            }
+    }
+
     /// The group that it is about; `None` if it is about all of a coordinator.
     #[must_use]
     pub fn group(&self) -> Option<&Name> {

@@ -15,6 +15,7 @@ mod counting;
 mod door;
 mod fetch;
 mod fetching;
+mod grouping;
 mod hosted;
 mod log;
 mod lookup;
@@ -43,10 +44,12 @@ use leveret_storage::store::{Event, LogSettings, ReadError, ReadToken, Store};
 use leveret_storage::types::{LogId, Mono, Now};
 
 use crate::error::EngineError;
+use crate::group::GroupSettings;
 use crate::partition::ProducerLimits;
 use crate::topology::{TopicConfig, TopicSettings};
 use door::Door;
 use fetch::{FetchKey, Fetches};
+use grouping::Grouping;
 use hosted::{Parked, Tenant, Tenants};
 use log::frontiers_of;
 use lookup::{LookupKey, Lookups};
@@ -84,6 +87,10 @@ pub struct ShardSettings {
     pub producers: ProducerLimits,
     /// What topics get that do not say otherwise.
     pub topics: TopicSettings,
+    /// Bounds of each coordinator of groups.
+    pub groups: GroupSettings,
+    /// Another number in each run: what the coordinators call members is made of it.
+    pub salt: u128,
 }
 
 impl Default for ShardSettings {
@@ -97,6 +104,8 @@ impl Default for ShardSettings {
             woken: 256,
             producers: ProducerLimits::default(),
             topics: TopicSettings::default(),
+            groups: GroupSettings::default(),
+            salt: 0,
         }
     }
 }
@@ -129,11 +138,12 @@ pub struct Shard<P: BufPool> {
     /// The time of the call that is being handled.
     now: Now,
     settings: ShardSettings,
-    /// The machines of this core: partitions, on core 0 the topology.
+    /// The machines of this core: partitions, coordinators, on core 0 the topology.
     hosted: Tenants,
     parked: Parked,
     refused: Refused,
     door: Door,
+    grouping: Grouping,
     fetches: Fetches,
     lookups: Lookups,
     watches: Watches,
@@ -192,11 +202,12 @@ impl<P: BufPool> Shard<P> {
         self.drain();
     }
 
-    /// Forgets a fetch or a look-up whose asker is gone: no reply follows. A produce cannot be
-    /// taken back; its reply comes and may be dropped.
+    /// Forgets a fetch, a look-up, or a call that waits in a group, whose asker is gone: no reply follows. A
+    /// produce cannot be taken back, nor what else is to stand in a log; its reply comes and may be dropped.
     pub fn cancel(&mut self, request: RequestId) {
         self.cancel_fetch(request);
         self.cancel_lookup(request);
+        self.cancel_group_call(request);
     }
 
     /// Begins the graceful stop: fetches answer with what they have, nothing new is taken,
@@ -213,6 +224,7 @@ impl<P: BufPool> Shard<P> {
         }
         self.end_watches();
         self.now = now;
+        self.stop_coordinators();
         self.store.begin_stop(now);
         self.drain();
     }
@@ -252,6 +264,7 @@ impl<P: BufPool> Shard<P> {
         self.door.has_work()
             || self.lookups.has_work()
             || self.waking.has_work()
+            || self.grouping.has_work(self.now.mono)
             || self.store.has_work()
     }
 
@@ -263,7 +276,11 @@ impl<P: BufPool> Shard<P> {
         if !silent || self.has_work() || self.has_change() {
             return Some(self.now.mono);
         }
-        let own = [self.fetches.next_deadline(), self.parked.next_deadline()];
+        let own = [
+            self.fetches.next_deadline(),
+            self.parked.next_deadline(),
+            self.grouping.next_deadline(),
+        ];
         let all = own.into_iter().chain([self.store.poll_timeout()]);
         all.flatten().min()
     }
@@ -274,6 +291,7 @@ impl<P: BufPool> Shard<P> {
         self.work_at_door(now);
         self.work_at_lookups(now);
         self.work_at_waking(now);
+        self.work_at_groups(now);
         self.store.handle_timeout(now);
         self.drain();
         self.end_expired(now);
@@ -345,11 +363,17 @@ impl<P: BufPool> Shard<P> {
             }
             Event::SnapshotWanted { log } => self.take_snapshot(log),
             Event::Stopped { log, reason } => self.log_stopped(log, reason.into()),
-            Event::SpaceAvailable => self.retry_parked(now),
+            Event::SpaceAvailable => {
+                self.retry_parked(now);
+                self.retry_coordinators(now);
+            }
             Event::DiskShort { space, reason } => self
                 .events
                 .push_back(ShardEvent::DiskShort { space, reason }),
-            Event::DiskHasRoom => self.events.push_back(ShardEvent::DiskHasRoom),
+            Event::DiskHasRoom => {
+                self.retry_coordinators(now);
+                self.events.push_back(ShardEvent::DiskHasRoom);
+            }
             Event::Flushed => self.events.push_back(ShardEvent::Flushed),
             Event::Fatal(reason) => self.events.push_back(ShardEvent::Fatal(reason)),
             // A start is read from the store whenever it matters, and nobody waits for either.

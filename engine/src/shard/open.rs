@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::door::Door;
 use super::fetch::Fetches;
+use super::grouping::Grouping;
 use super::hosted::{Hosted, Parked, Tenant, Tenants};
 use super::lookup::Lookups;
 use super::refused::Refused;
@@ -63,7 +64,7 @@ impl<P: BufPool> Shard<P> {
             topology_term,
             mut machines,
             ownerless,
-        } = rebuild(&mut recovered.logs, topology, &settings)?;
+        } = rebuild(&mut recovered.logs, topology, &settings, now)?;
         let room = || Room::new(settings.parked_bytes, settings.parked_requests);
         let mut shard = Self {
             store: Store::open(config, pool, recovered, now),
@@ -73,6 +74,7 @@ impl<P: BufPool> Shard<P> {
             parked: Parked::new(room),
             refused: Refused::default(),
             door: Door::new(room()),
+            grouping: Grouping::default(),
             fetches: Fetches::default(),
             lookups: Lookups::default(),
             readers: HashMap::default(),
@@ -109,7 +111,7 @@ impl<P: BufPool> Shard<P> {
     /// `term`: that of its log, if there is one.
     fn open_topology(&mut self, topology: Topology, term: Option<Term>) {
         match term {
-            None => self.host(TOPOLOGY_LOG, TOPOLOGY_SLOT, topology),
+            None => self.host(TOPOLOGY_LOG, TOPOLOGY_SLOT, LogKind::Machine, topology),
             Some(term) => {
                 let hosted = Hosted::new(topology, term);
                 self.hosted.insert(TOPOLOGY_LOG, hosted);
@@ -134,6 +136,7 @@ fn rebuild(
     logs: &mut [RecoveredLog],
     topology: &Topology,
     settings: &ShardSettings,
+    now: Now,
 ) -> Result<Rebuilt, OpenError> {
     let (mut machines, mut fault) = (Machines::default(), None);
     let mut topology_term = None;
@@ -150,7 +153,7 @@ fn rebuild(
         let Some(log) = found.remove(&id) else {
             return;
         };
-        match uses::recover(used, log, settings) {
+        match uses::recover(used, log, settings, now) {
             Ok(tenant) => {
                 machines.insert(id, tenant);
             }

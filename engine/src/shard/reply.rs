@@ -8,6 +8,7 @@ use leveret_storage::store::DiskSpace;
 use leveret_storage::types::{LogId, Offset};
 
 use crate::error::EngineError;
+use crate::group::Answer;
 use crate::topology::TopologyEntry;
 
 /// Names a request; chosen by the caller, unique on this core until it is answered.
@@ -25,6 +26,8 @@ pub enum Reply {
     Offset(FoundOffset),
     /// To a topology command: the entry is durable; now every core has to install it.
     Topology(TopologyEntry),
+    /// To a call of a group.
+    Group(Answer),
     /// To a toy's command.
     #[cfg(test)]
     Counted(u64),

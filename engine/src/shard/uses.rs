@@ -11,9 +11,10 @@ use super::open::OpenError;
 use super::{Shard, ShardSettings, log_settings};
 #[cfg(test)]
 use crate::counter::Counter;
+use crate::group::{Coordinator, CoordinatorSetup};
 use crate::machine::{Machine, Remains};
 use crate::partition::Partition;
-use crate::topology::{LogChange, LogUse, TopicConfig, TopicSettings};
+use crate::topology::{CoordinatorKind, LogChange, LogUse, TopicConfig, TopicSettings};
 
 impl<P: BufPool> Shard<P> {
     /// A log of this core is made, altered or gone, as a change of the topology says.
@@ -24,6 +25,7 @@ impl<P: BufPool> Shard<P> {
         match change {
             LogChange::Made(used) => self.make_log(log, slot, used),
             LogChange::Altered(LogUse::Partition(config)) => self.configure(log, config, now),
+            LogChange::Altered(LogUse::Coordinator(_)) => {}
             #[cfg(test)]
             LogChange::Altered(LogUse::Counter) => {}
             LogChange::Gone => self.remove(log, now),
@@ -34,19 +36,29 @@ impl<P: BufPool> Shard<P> {
     pub(super) fn make_log(&mut self, log: LogId, slot: SlotId, used: &LogUse) {
         match used {
             LogUse::Partition(config) => self.install(log, slot, config),
+            LogUse::Coordinator(CoordinatorKind::Groups) => {
+                let setup = coordinator_setup(&self.settings, log, self.now);
+                let machine = Coordinator::new(setup);
+                self.host(log, slot, LogKind::Coordinator, machine);
+            }
             #[cfg(test)]
-            LogUse::Counter => self.host(log, slot, Counter::default()),
+            LogUse::Counter => self.host(log, slot, LogKind::Machine, Counter::default()),
         }
     }
 
     /// A machine moves in whose log never was.
-    pub(super) fn host<M: Machine>(&mut self, log: LogId, slot: SlotId, machine: M)
-    where
-        Tenant: From<Hosted<M>>,
+    pub(super) fn host<M: Machine, T>(
+        &mut self,
+        log: LogId,
+        slot: SlotId,
+        kind: LogKind,
+        machine: M,
+    ) where
+        Tenant: From<Hosted<M, T>>,
     {
-        let (kind, settings) = (LogKind::Machine, LogSettings::default());
+        let settings = LogSettings::default();
         self.store.create_log(log, slot, kind, settings);
-        let hosted = Hosted::new(machine, Term::default());
+        let hosted = Hosted::<M, T>::new(machine, Term::default());
         self.hosted.insert(log, hosted);
     }
 
@@ -72,6 +84,7 @@ impl<P: BufPool> Shard<P> {
             }
             (tenant, _) => self.hosted.insert(log, tenant),
         }
+        self.arm_coordinator(log);
     }
 
     fn place(&mut self, log: LogId, mut state: LogState, settings: TopicSettings) {
@@ -85,17 +98,32 @@ pub(super) fn recover(
     used: &LogUse,
     log: &mut RecoveredLog,
     settings: &ShardSettings,
+    now: Now,
 ) -> Result<Tenant, OpenError> {
     match used {
         LogUse::Partition(_) => {
             let machine = rebuild::<Partition>(settings.producers, LogKind::Topic, log)?;
             Ok(LogState::new(machine, log.term).into())
         }
+        LogUse::Coordinator(CoordinatorKind::Groups) => {
+            let setup = coordinator_setup(settings, log.id, now);
+            let machine = rebuild::<Coordinator>(setup, LogKind::Coordinator, log)?;
+            Ok(Hosted::new(machine, log.term).into())
+        }
         #[cfg(test)]
         LogUse::Counter => {
             let machine = rebuild::<Counter>((), LogKind::Machine, log)?;
             Ok(Hosted::new(machine, log.term).into())
         }
+    }
+}
+
+/// No two coordinators make member ids of the same salt: the broker's is another in each run.
+fn coordinator_setup(settings: &ShardSettings, log: LogId, now: Now) -> CoordinatorSetup {
+    CoordinatorSetup {
+        settings: settings.groups,
+        salt: settings.salt ^ u128::from(log.0),
+        now,
     }
 }
 

@@ -10,6 +10,9 @@ use thiserror::Error;
 
 use super::Topology;
 use super::cluster::{Cluster, ClusterNamed, NameCluster, NoProposedName};
+use super::coordinators::{
+    AllCoordinators, CoordinatorsCreated, CoordinatorsExist, CreateCoordinators,
+};
 #[cfg(test)]
 use super::counters::{CounterCommand, CounterEntry, CounterRefusal, Counters};
 use super::owner::{Concerned, LogOwner, LogUse};
@@ -276,6 +279,8 @@ kinds! {
         producer_ids: ProducerIdBlocks, ReserveProducerIds => ProducerIdsReserved | NoProducerIds;
     Cluster "What the data directory is called."
         cluster: Cluster, NameCluster => ClusterNamed | NoProposedName;
+    Coordinators "Who decides about groups of consumers."
+        coordinators: AllCoordinators, CreateCoordinators => CoordinatorsCreated | CoordinatorsExist;
     #[cfg(test)]
     Counter "A toy that shows what a kind is."
         counters: Counters, CounterCommand => CounterEntry | CounterRefusal;

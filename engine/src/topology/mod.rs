@@ -8,6 +8,7 @@
 //! Each kind of objects has a folder, and a line in `kinds`.
 
 mod cluster;
+mod coordinators;
 #[cfg(test)]
 mod counters;
 mod kinds;
@@ -26,6 +27,9 @@ use leveret_storage::types::{EntryMeta, LogId, SlotId, WallMs};
 
 use crate::machine::{Decides, Machine, Remains};
 pub use cluster::{ClusterId, ClusterNamed, NameCluster, NoProposedName};
+pub use coordinators::{
+    CoordinatorKind, Coordinators, CoordinatorsCreated, CoordinatorsExist, CreateCoordinators,
+};
 #[cfg(test)]
 pub use counters::{CounterCommand, CounterEntry, CounterRefusal};
 use kinds::Objects;

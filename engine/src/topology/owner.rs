@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leveret_storage::types::{LogId, SlotId};
 
-use super::{TOPOLOGY_LOG, TOPOLOGY_SLOT, Topic, TopicConfig, Topology};
+use super::{CoordinatorKind, TOPOLOGY_LOG, TOPOLOGY_SLOT, Topic, TopicConfig, Topology};
 
 /// What a log is the log of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,15 @@ pub enum LogOwner<'a> {
         topic: &'a Arc<Topic>,
         /// The partition's number.
         index: u32,
+    },
+    /// A coordinator's.
+    Coordinator {
+        /// What it decides about.
+        kind: CoordinatorKind,
+        /// Which of those it is.
+        number: usize,
+        /// Its slot.
+        slot: SlotId,
     },
     /// A toy's.
     #[cfg(test)]
@@ -31,6 +40,8 @@ pub enum LogOwner<'a> {
 pub enum LogUse {
     /// A topic's partition.
     Partition(TopicConfig),
+    /// A coordinator.
+    Coordinator(CoordinatorKind),
     /// A toy.
     #[cfg(test)]
     Counter,
@@ -65,6 +76,7 @@ impl LogOwner<'_> {
         match self {
             Self::Topology => TOPOLOGY_SLOT,
             Self::Partition { topic, index } => topic.slots[*index as usize],
+            Self::Coordinator { slot, .. } => *slot,
             #[cfg(test)]
             Self::Counter { slot } => *slot,
         }

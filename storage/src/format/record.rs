@@ -26,9 +26,8 @@ pub const PREFIX_HEADER: usize = ENTRY_HEADER + 4;
 /// How many bytes of an entry a machine needs at replay (a record batch's header, and no more).
 pub const PREFIX_MAX: usize = 64;
 
-/// Kinds of logs that are kept for queues and for coordinators.
+/// A kind of logs that is kept for queues.
 const QUEUE: u8 = 2;
-const COORDINATOR: u8 = 3;
 
 const ENTRY: u8 = 1;
 pub(super) const EXTENT: u8 = 2;
@@ -172,6 +171,7 @@ pub(super) fn common(
         log_kind: match log_kind {
             LogKind::Topic => 0,
             LogKind::Machine => 1,
+            LogKind::Coordinator => 3,
         },
         reserved: U16::new(0),
         len: U32::new(u32::try_from(len).expect("a record is smaller than a commit")),
@@ -369,9 +369,8 @@ fn decode(bytes: &[u8]) -> Result<(LogRecord<'_>, usize), FormatError> {
     let kind = match common.log_kind {
         0 => LogKind::Topic,
         1 => LogKind::Machine,
-        QUEUE | COORDINATOR => {
-            return Err(malformed("a kind of log that only a newer Leveret has"));
-        }
+        3 => LogKind::Coordinator,
+        QUEUE => return Err(malformed("a kind of log that only a newer Leveret has")),
         _ => return Err(malformed("unknown kind of log")),
     };
     let ordinal = Ordinal(bounded(common.ordinal.get())?);

@@ -138,10 +138,15 @@ impl<P: BufPool> Shard<P> {
             false => Err(asked),
         };
         if let Err(asked) = refused {
-            let deadline = now.mono.after(self.settings.parked_ns);
-            if let Err(asked) = self.parked.push(asked.into(), deadline) {
-                self.overloaded(&asked);
-            }
+            self.park(asked, now);
+        }
+    }
+
+    /// Puts a request into the line of those that wait for space.
+    pub(in crate::shard) fn park<A: Ask<P>>(&mut self, asked: A, now: Now) {
+        let deadline = now.mono.after(self.settings.parked_ns);
+        if let Err(asked) = self.parked.push(asked.into(), deadline) {
+            self.overloaded(&asked);
         }
     }
 

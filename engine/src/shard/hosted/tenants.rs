@@ -8,6 +8,7 @@ use leveret_storage::io::BufPool;
 use leveret_storage::store::{Frontiers, State};
 use leveret_storage::types::{LogId, Now};
 
+use super::super::grouping::{GroupAsk, HostedGroups};
 use super::super::log::LogState;
 use super::super::produce::Produce;
 use super::super::reply::RequestId;
@@ -28,20 +29,22 @@ pub(in crate::shard) trait Listed: Served {
     fn of_mut(tenant: &mut Tenant) -> Option<&mut Hosted<Self>>;
 }
 
-/// Partitions are what most logs are for, and have a way of their own through the shard; every other kind of
-/// machine is [`Served`], and has one line here.
+/// Partitions are what most logs are for, and calls of groups may wait or leave no trace: both have a way of
+/// their own through the shard. Every other kind of machine is [`Served`], and has one line here.
 macro_rules! tenants {
     ($($(#[$meta:meta])* $name:ident($machine:ty)),+ $(,)?) => {
         /// A machine with its log. In boxes: moved as they are, a hundred thousand would take a core's turn
         /// when the table grows.
         pub(in crate::shard) enum Tenant {
             Partition(Box<LogState>),
+            Groups(Box<HostedGroups>),
             $($(#[$meta])* $name(Box<Hosted<$machine>>)),+
         }
 
         /// What a machine is asked.
         pub(in crate::shard) enum Asked {
             Produce(Produce),
+            Group(GroupAsk),
             $($(#[$meta])* $name(Order<$machine>)),+
         }
 
@@ -51,6 +54,7 @@ macro_rules! tenants {
             pub(in crate::shard) fn snapshot(&self) -> State {
                 match self {
                     Self::Partition(state) => State::of(Machine::snapshot(&state.hosted.machine)),
+                    Self::Groups(hosted) => State::of(Machine::snapshot(&hosted.machine)),
                     $($(#[$meta])* Self::$name(hosted) => State::of(Machine::snapshot(&hosted.machine))),+
                 }
             }
@@ -59,6 +63,7 @@ macro_rules! tenants {
             pub(in crate::shard) fn release(&mut self, frontiers: &Frontiers, replies: &mut Replies) {
                 match self {
                     Self::Partition(state) => state.release(frontiers, replies),
+                    Self::Groups(hosted) => hosted.answer_calls(frontiers, replies),
                     $($(#[$meta])* Self::$name(hosted) => hosted.answer(frontiers, replies)),+
                 }
             }
@@ -67,6 +72,7 @@ macro_rules! tenants {
             pub(in crate::shard) fn take_waiting(&mut self) -> Vec<RequestId> {
                 match self {
                     Self::Partition(state) => state.hosted.take_waiting(),
+                    Self::Groups(hosted) => hosted.take_waiting(),
                     $($(#[$meta])* Self::$name(hosted) => hosted.take_waiting()),+
                 }
             }
@@ -79,6 +85,7 @@ macro_rules! tenants {
             ) -> Vec<RequestId> {
                 match self {
                     Self::Partition(state) => state.hosted.stop(reason, frontiers),
+                    Self::Groups(hosted) => hosted.stop_calls(reason, frontiers),
                     $($(#[$meta])* Self::$name(hosted) => hosted.stop(reason, frontiers)),+
                 }
             }
@@ -87,7 +94,7 @@ macro_rules! tenants {
         impl Asked {
             pub(in crate::shard) fn line(&self) -> Line {
                 match self {
-                    Self::Produce(_) => Line::Data,
+                    Self::Produce(_) | Self::Group(_) => Line::Data,
                     $($(#[$meta])* Self::$name(_) => Line::Control),+
                 }
             }
@@ -95,6 +102,7 @@ macro_rules! tenants {
             pub(in crate::shard) fn place(&self) -> (RequestId, LogId) {
                 match self {
                     Self::Produce(produce) => (produce.request, produce.log),
+                    Self::Group(ask) => (ask.request, ask.log),
                     $($(#[$meta])* Self::$name(order) => (order.request, order.log)),+
                 }
             }
@@ -103,6 +111,7 @@ macro_rules! tenants {
             pub(in crate::shard) fn len(&self) -> usize {
                 match self {
                     Self::Produce(produce) => produce.batch.len(),
+                    Self::Group(ask) => ask.len(),
                     // They are short, and counted.
                     $($(#[$meta])* Self::$name(_) => 0),+
                 }
@@ -115,6 +124,7 @@ macro_rules! tenants {
             ) -> Result<(), Self> {
                 match self {
                     Self::Produce(produce) => produce.carry_out(shard, now).map_err(Self::Produce),
+                    Self::Group(ask) => ask.carry_out(shard, now).map_err(Self::Group),
                     $($(#[$meta])* Self::$name(order) => {
                         order.carry_out(shard, now).map_err(Self::$name)
                     }),+
@@ -161,6 +171,18 @@ tenants! {
 impl From<LogState> for Tenant {
     fn from(state: LogState) -> Self {
         Self::Partition(Box::new(state))
+    }
+}
+
+impl From<HostedGroups> for Tenant {
+    fn from(hosted: HostedGroups) -> Self {
+        Self::Groups(Box::new(hosted))
+    }
+}
+
+impl From<GroupAsk> for Asked {
+    fn from(ask: GroupAsk) -> Self {
+        Self::Group(ask)
     }
 }
 
@@ -220,6 +242,23 @@ impl Tenants {
             Tenant::Partition(state) => Some(state),
             _ => None,
         }
+    }
+
+    /// The coordinator of groups of that log.
+    pub(in crate::shard) fn groups_mut(&mut self, log: LogId) -> Option<&mut HostedGroups> {
+        match self.by_log.get_mut(&log)? {
+            Tenant::Groups(hosted) => Some(hosted),
+            _ => None,
+        }
+    }
+
+    /// The logs of all coordinators of groups.
+    pub(in crate::shard) fn groups(&self) -> Vec<LogId> {
+        let of =
+            |(log, tenant): (&LogId, &Tenant)| matches!(tenant, Tenant::Groups(_)).then_some(*log);
+        let mut logs: Vec<_> = self.by_log.iter().filter_map(of).collect();
+        logs.sort_unstable();
+        logs
     }
 
     /// The machine of that log, if it is of that kind.

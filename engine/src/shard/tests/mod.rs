@@ -7,6 +7,7 @@ mod counters;
 mod disk;
 mod door;
 mod frontier;
+mod groups;
 mod history;
 mod limits;
 mod lookups;
