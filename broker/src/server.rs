@@ -342,6 +342,7 @@ fn start_core(settings: &Settings, setup: CoreSetup<CoreStart>) -> Result<Core<D
             expiry_ms: millis(settings.producer_expiry),
             ..ProducerLimits::default()
         },
+        salt: u128::from(unpredictable()) << 64 | u128::from(unpredictable()),
         ..ShardSettings::default()
     };
     let shard = Shard::open(shard, store, setup.pool, recovered, &topology, setup.now)

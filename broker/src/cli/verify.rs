@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use leveret_broker::offline::{HeapPool, Offline};
 use leveret_broker::runtime::{DataLock, Holding, RuntimeError};
+use leveret_engine::group;
 use leveret_engine::partition::{Partition, ProducerLimits};
 use leveret_engine::topology::{Topology, TopologyEntry, TopologySettings};
 use leveret_record::{split_first, verify};
@@ -160,6 +161,10 @@ impl Inspect for Contents {
                 Ok(_) => Ok(0),
                 Err(error) => Err((0, format!("no topology entry: {error}"))),
             },
+            LogKind::Coordinator => match group::check_entry(entries) {
+                Ok(()) => Ok(0),
+                Err(error) => Err((0, format!("no entry of groups: {error}"))),
+            },
         }
     }
 
@@ -171,6 +176,7 @@ impl Inspect for Contents {
                     .map(drop)
                     .map_err(|error| error.to_string())
             }
+            LogKind::Coordinator => group::check_snapshot(state).map_err(|error| error.to_string()),
             LogKind::Machine => {
                 let (settings, homes) = (TopologySettings::default(), Homes::interleaved(1));
                 Topology::recover(Some(state), std::iter::empty(), settings, homes)

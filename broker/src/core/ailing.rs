@@ -13,6 +13,9 @@ use super::Core;
 /// The name under which the broker's own log of topics is shown; no topic can have it.
 pub const TOPOLOGY: &str = "(topology)";
 
+/// The name under which its logs of consumer groups are shown, likewise.
+pub(super) const GROUPS: &str = "(groups)";
+
 /// What is known of them, of this run.
 #[derive(Debug, Default)]
 pub(super) struct Ailing {
@@ -177,6 +180,9 @@ impl<P: BufPool> Core<P> {
         Some(match self.topology.owner_of(log)? {
             LogOwner::Topology => (TOPOLOGY.to_owned(), 0),
             LogOwner::Partition { topic, index } => (topic.name.to_string(), index),
+            LogOwner::Coordinator { number, .. } => {
+                (GROUPS.to_owned(), u32::try_from(number).unwrap_or(u32::MAX))
+            }
         })
     }
 }

@@ -9,6 +9,7 @@
 //! family's [`Joint`].
 
 mod fetches;
+mod group_calls;
 mod job;
 
 use std::collections::VecDeque;
@@ -77,6 +78,11 @@ pub(super) struct Request {
 }
 
 impl<P: BufPool, F: Family> FanOut<P, F> {
+    /// The connection that it is for.
+    pub(super) fn conn(&self) -> ConnId {
+        self.conn
+    }
+
     /// When it is answered without the parts that are missing then.
     pub(super) fn deadline(&self) -> Option<Mono> {
         self.deadline

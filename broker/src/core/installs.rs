@@ -20,7 +20,7 @@ use leveret_storage::mutation::Mutation;
 use leveret_storage::types::{CoreId, Now};
 
 use super::Core;
-use super::hop::{ChangeTopics, Content, ReserveIds};
+use super::hop::{ChangeTopics, Content, CreateCoordinators, ReserveIds};
 use super::pending::Slot;
 
 /// What it costs to install a change, beside its partitions, in the units of slices.
@@ -197,6 +197,9 @@ impl<P: BufPool> Core<P> {
             }
             TopologyEntry::ProducerIds(reserved) => {
                 self.answered::<ReserveIds>(Slot::new(slot), Ok(reserved), now);
+            }
+            TopologyEntry::Coordinators(_) => {
+                self.answered::<CreateCoordinators>(Slot::new(slot), Ok(()), now);
             }
             // A core asks for that by itself.
             TopologyEntry::Cluster(_) => {}

@@ -68,7 +68,7 @@ use answers::Answers;
 use boundary::{Action, Behaviour, BufOf, ConnId, Inflow, Protocol};
 pub use check::UnderWay;
 use deadlines::Deadlines;
-use hop::{Families, ForeignFetches, Message, WatchedLogs};
+use hop::{AskGroup, Families, FetchRecords, Foreign, Message, Unmade, WatchedLogs};
 use installs::{Installing, Installs};
 pub use kafka::{BrokerSetting, KafkaBroker, KafkaSettings};
 use latencies::Latencies;
@@ -100,7 +100,9 @@ pub struct Core<P: BufPool> {
     producer_ids: ProducerIds,
     sessions: Sessions,
     families: Families<P>,
-    foreign_fetches: ForeignFetches,
+    foreign_fetches: Foreign<FetchRecords>,
+    foreign_group_calls: Foreign<AskGroup>,
+    unmade: Unmade,
     watched_logs: WatchedLogs,
     subscriptions: Subscriptions,
     permits: Permits,
@@ -160,7 +162,9 @@ impl<P: BufPool> Core<P> {
             producer_ids: ProducerIds::default(),
             sessions: Sessions::default(),
             families: Families::default(),
-            foreign_fetches: ForeignFetches::default(),
+            foreign_fetches: Foreign::default(),
+            foreign_group_calls: Foreign::default(),
+            unmade: Unmade::new(),
             watched_logs: WatchedLogs::default(),
             subscriptions: Subscriptions::default(),
             permits: Permits::new(settings.request_bytes),

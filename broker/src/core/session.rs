@@ -11,7 +11,7 @@ use leveret_storage::types::Mono;
 use super::account::{Standing, Weight};
 use super::boundary::{ConnId, Protocol};
 use super::fan_out::FanOutKey;
-use super::hop::{FanOutId, FetchRecords};
+use super::hop::{AskGroup, FanOutId, FetchRecords};
 use super::net::{Input, Pauses, Transport};
 use super::ops::Principal;
 use super::pace::{Collecting, Pace, Steady};
@@ -114,6 +114,8 @@ pub(super) struct Session {
     pub(super) asking: Option<FanOutId>,
     /// Fan-outs of fetches among them, which nobody needs once the connection is gone.
     pub(super) fetches: Vec<FanOutKey<FetchRecords>>,
+    /// Calls among them that wait for other members of a group, likewise.
+    pub(super) group_calls: Vec<FanOutKey<AskGroup>>,
 }
 
 impl Session {
@@ -150,6 +152,7 @@ impl Session {
             waiting: 0,
             asking: None,
             fetches: Vec::new(),
+            group_calls: Vec::new(),
         }
     }
 

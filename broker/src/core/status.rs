@@ -138,6 +138,9 @@ impl<P: BufPool> Core<P> {
             Some(LogOwner::Partition { topic, index }) => {
                 format!("topic `{}` partition {index}", topic.name)
             }
+            Some(LogOwner::Coordinator { number, .. }) => {
+                format!("the broker's own log {number} of consumer groups")
+            }
             None => format!("log {log}"),
         }
     }

@@ -88,6 +88,14 @@ pub(super) enum Change {
     GroupRemoved,
 }
 
+/// Whether a coordinator wrote that as an entry of its log.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_entry(bytes: &[u8]) -> Result<(), DecodeError> {
+    GroupEntry::decode(bytes).map(drop)
+}
+
 impl GroupEntry {
     pub(super) fn new(group: &Name, change: Change) -> Self {
         Self {

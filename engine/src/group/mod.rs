@@ -45,7 +45,7 @@ pub use call::{
     Leaving, List, Name, NewOffset, Protocol, Sync, WhichOffsets,
 };
 pub use coordinator::{Coordinator, CoordinatorFault, CoordinatorSetup, Due, Plan, Then};
-pub use entry::GroupEntry;
+pub use entry::{GroupEntry, check_entry};
 pub use error::GroupError;
 pub use reply::{
     Committed, DescribedMember, Description, FoundOffset, GroupKind, GroupReply, GroupState,
@@ -53,3 +53,4 @@ pub use reply::{
 };
 pub use settings::{GroupSettings, MAX_NAME};
 pub use shared::Answer;
+pub use snapshot::check_snapshot;

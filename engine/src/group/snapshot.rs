@@ -182,6 +182,14 @@ fn write(writer: &mut Writer, item: &Item) {
     }
 }
 
+/// Whether a coordinator wrote that as its snapshot.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_snapshot(bytes: &[u8]) -> Result<(), DecodeError> {
+    restore(bytes).map(drop)
+}
+
 /// The groups of a snapshot, in the order of their names.
 ///
 /// # Errors

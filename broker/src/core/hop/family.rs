@@ -15,7 +15,10 @@ use slab::Slab;
 
 #[cfg(test)]
 use super::toy;
-use super::{append, ask_nobody, change_topics, describe, fetch, find_offset, report, reserve_ids};
+use super::{
+    append, ask_group, ask_nobody, change_topics, create_coordinators, describe, fetch,
+    find_offset, report, reserve_ids,
+};
 use crate::core::Core;
 use crate::core::fan_out::{FanOut, FanOutKey, Joint};
 use crate::core::latencies::Latencies;
@@ -209,6 +212,8 @@ families! {
     describe: Describe = describe::DescribeLogs, 5;
     report: Report = report::ReportStatus, 6;
     nobody: Nobody = ask_nobody::AskNobody, 7;
+    ask_group: AskGroup = ask_group::AskGroup, 8;
+    create_coordinators: CreateCoordinators = create_coordinators::CreateCoordinators, 9;
     #[cfg(test)]
-    toy: Toy = toy::CountRecords, 8;
+    toy: Toy = toy::CountRecords, 10;
 }

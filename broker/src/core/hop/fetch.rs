@@ -1,7 +1,6 @@
 //! Read or count records of partitions of one core: a part of a fetch, which may wait for more, and be told
 //! to wait no longer.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use leveret_engine::shard::{FetchSpec, FetchedPartition};
@@ -28,17 +27,6 @@ pub(in crate::core) enum FetchNews {
     Cancel(Slot<FetchRecords>),
 }
 
-/// Other cores' fetches that wait here: by the core that asked and its number for it, our own slot.
-#[derive(Debug, Default)]
-pub(in crate::core) struct ForeignFetches(BTreeMap<(CoreId, u64), Slot<FetchRecords>>);
-
-impl ForeignFetches {
-    /// Our slots.
-    pub(in crate::core) fn slots(&self) -> impl ExactSizeIterator<Item = Slot<FetchRecords>> {
-        self.0.values().copied()
-    }
-}
-
 impl Family for FetchRecords {
     type Reply = Vec<FetchedPartition>;
     type Client = Infallible;
@@ -50,8 +38,8 @@ impl Family for FetchRecords {
 
     fn carry_out<P: BufPool>(self, core: &mut Core<P>, slot: Slot<Self>, now: Now) {
         if let Some(Waiting::Peer(from, asked)) = core.families.fetch.slots.get(slot) {
-            let foreign = (*from, asked.number);
-            core.foreign_fetches.0.insert(foreign, slot);
+            let (from, asked) = (*from, *asked);
+            core.foreign_fetches.add(from, asked, slot);
         }
         core.shard.fetch(slot.request(), self.0, now);
     }
@@ -84,7 +72,8 @@ impl<P: BufPool> Core<P> {
         now: Now,
     ) {
         if let Some(Waiting::Peer(from, asked)) = self.families.fetch.slots.get(slot) {
-            self.foreign_fetches.0.remove(&(*from, asked.number));
+            let (from, asked) = (*from, *asked);
+            self.foreign_fetches.remove(from, asked);
         }
         self.answered(slot, reply, now);
     }
@@ -94,12 +83,12 @@ impl<P: BufPool> Core<P> {
         match news {
             FetchNews::Hurry(_) if self.shard.breaks(Mutation::NeverHurried) => {}
             FetchNews::Hurry(asked) => {
-                if let Some(own) = self.foreign_fetches.0.get(&(from, asked.number)) {
+                if let Some(own) = self.foreign_fetches.get(from, asked) {
                     self.shard.finish_fetch(own.request());
                 }
             }
             FetchNews::Cancel(asked) => {
-                if let Some(own) = self.foreign_fetches.0.remove(&(from, asked.number)) {
+                if let Some(own) = self.foreign_fetches.remove(from, asked) {
                     self.shard.cancel(own.request());
                     self.families.fetch.slots.take(own);
                 }

@@ -6,12 +6,15 @@
 //! one declares, and has the list of them. What has more than one answer is a `stream`.
 
 mod append;
+mod ask_group;
 mod ask_nobody;
 mod change_topics;
+mod create_coordinators;
 mod describe;
 mod family;
 mod fetch;
 mod find_offset;
+mod foreign;
 mod report;
 mod reserve_ids;
 mod stream;
@@ -33,14 +36,17 @@ use super::kafka::Missed;
 use super::pending::{Part, Slot, Waiting};
 
 pub(super) use append::{AppendBatch, Producer};
+pub(super) use ask_group::{AskGroup, Awaits, GroupHome, Unmade};
 pub(super) use ask_nobody::AskNobody;
 pub(super) use change_topics::ChangeTopics;
+pub(super) use create_coordinators::CreateCoordinators;
 pub(super) use describe::DescribeLogs;
 use family::{Answer, Call};
 pub(super) use family::{Families, Family, FanOutId, Listed, Outstanding};
 use fetch::FetchNews;
-pub(super) use fetch::{FetchRecords, ForeignFetches};
+pub(super) use fetch::FetchRecords;
 pub(super) use find_offset::FindOffset;
+pub(super) use foreign::Foreign;
 pub(super) use report::ReportStatus;
 pub(super) use reserve_ids::ReserveIds;
 use stream::News;
@@ -74,6 +80,8 @@ pub(super) enum Content {
     Answer(Answer),
     /// Of a fetch of mine that you have.
     Fetch(FetchNews),
+    /// Nobody wants the answer any more to a call of mine that you have.
+    CancelGroupCall(Slot<AskGroup>),
     /// Of a stream between us.
     Stream(News),
     /// A durable change of the topology; from core 0.
@@ -122,6 +130,7 @@ impl<P: BufPool> Core<P> {
             Content::Call(call) => self.take_call(from, call, now),
             Content::Answer(answer) => self.take_answer(answer, now),
             Content::Fetch(news) => self.take_fetch_news(from, news),
+            Content::CancelGroupCall(asked) => self.cancel_group_call(from, asked),
             Content::Stream(news) => self.take_news(from, news, now),
             Content::Missed(missed) => self.tell_missed(missed),
             Content::Install(number, entry) => self.install(number, entry, now),
@@ -166,6 +175,7 @@ impl<P: BufPool> Core<P> {
                 Reply::Offset(found) => {
                     self.answered::<FindOffset>(Slot::new(number), Ok(found), now);
                 }
+                Reply::Group(answer) => self.group_answered(Slot::new(number), answer, now),
                 Reply::Topology(entry) => self.changed(request, entry, now),
                 Reply::Failed(error) => self.engine_failed(request, error, now),
             }

@@ -7,7 +7,7 @@ use leveret_engine::topology::{TopicRefusal, TopologyRefusal};
 use leveret_record::BatchError;
 use leveret_wire::kafka::ErrorCode;
 
-use crate::core::ops::{Refused, Unfound};
+use crate::core::ops::{Named, Refused, Unfound};
 
 /// What is said of what was not found, or may not be had.
 pub(super) fn unfound(why: &Unfound) -> (ErrorCode, String) {
@@ -21,9 +21,10 @@ pub(super) fn unfound(why: &Unfound) -> (ErrorCode, String) {
 
 /// What is said of what is not allowed.
 pub(super) fn not_allowed(refused: &Refused) -> (ErrorCode, String) {
-    let error = match refused.topic {
-        Some(_) => ErrorCode::TopicAuthorizationFailed,
-        None => ErrorCode::ClusterAuthorizationFailed,
+    let error = match refused.named {
+        Named::Topic(_) => ErrorCode::TopicAuthorizationFailed,
+        Named::Group(_) => ErrorCode::GroupAuthorizationFailed,
+        Named::Cluster => ErrorCode::ClusterAuthorizationFailed,
     };
     (error, refused.to_string())
 }
@@ -38,9 +39,9 @@ pub(super) fn code(error: &EngineError) -> ErrorCode {
         },
         EngineError::Topology(refusal) => match refusal {
             TopologyRefusal::Topic(refusal) => topic(refusal),
-            TopologyRefusal::ProducerIds(_) | TopologyRefusal::Cluster(_) => {
-                ErrorCode::UnknownServerError
-            }
+            TopologyRefusal::ProducerIds(_)
+            | TopologyRefusal::Cluster(_)
+            | TopologyRefusal::Coordinators(_) => ErrorCode::UnknownServerError,
         },
         EngineError::Group(error) => group(*error),
         EngineError::UnknownLog => ErrorCode::UnknownTopicOrPartition,
@@ -69,7 +70,7 @@ fn topic(refusal: &TopicRefusal) -> ErrorCode {
     }
 }
 
-fn group(error: GroupError) -> ErrorCode {
+pub(super) fn group(error: GroupError) -> ErrorCode {
     match error {
         GroupError::InvalidName => ErrorCode::InvalidGroupId,
         GroupError::InvalidMember => ErrorCode::InvalidRequest,

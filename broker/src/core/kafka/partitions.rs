@@ -3,7 +3,8 @@
 
 use leveret_wire::kafka::{
     Array, CheckedFrame, Element, FetchPartition, FetchTopic, ListOffsetsPartition,
-    ListOffsetsTopic, Place,
+    ListOffsetsTopic, OffsetCommitPartition, OffsetCommitTopic, OffsetDeleteTopic,
+    OffsetFetchTopic, Place,
 };
 
 /// A topic with partitions.
@@ -27,6 +28,30 @@ impl<'a> Grouped<'a> for ListOffsetsTopic<'a> {
     type Partition = ListOffsetsPartition;
 
     fn partitions(&self) -> Array<'a, ListOffsetsPartition> {
+        self.partitions
+    }
+}
+
+impl<'a> Grouped<'a> for OffsetCommitTopic<'a> {
+    type Partition = OffsetCommitPartition<'a>;
+
+    fn partitions(&self) -> Array<'a, OffsetCommitPartition<'a>> {
+        self.partitions
+    }
+}
+
+impl<'a> Grouped<'a> for OffsetFetchTopic<'a> {
+    type Partition = i32;
+
+    fn partitions(&self) -> Array<'a, i32> {
+        self.partitions
+    }
+}
+
+impl<'a> Grouped<'a> for OffsetDeleteTopic<'a> {
+    type Partition = i32;
+
+    fn partitions(&self) -> Array<'a, i32> {
         self.partitions
     }
 }

@@ -2,7 +2,8 @@
 //! closes.
 //!
 //! Its end may be known before all that it sent has been received, while the connection is paused.
-//! From then on nothing waits for its sake: its fetches answer with what they have, pushes end. A
+//! From then on nothing waits for its sake: its fetches answer with what they have, a group does not wait for
+//! it, pushes end. A
 //! peer that is gone altogether is the driver's to notice; nothing is answered then.
 
 use leveret_storage::io::BufPool;
@@ -41,8 +42,11 @@ impl<P: BufPool> Core<P> {
         }
         session.input = Input::Closes;
         let sent = session.sent;
-        let fetches = session.fetches.clone();
+        let (fetches, calls) = (session.fetches.clone(), session.group_calls.clone());
         fetches.into_iter().for_each(|key| self.hurry(key, now));
+        calls
+            .into_iter()
+            .for_each(|key| self.await_nobody(key, now));
         self.end_pushes(conn);
         self.deadlines
             .set(now.mono.after(PATIENCE), Due::Goodbye(conn, sent));

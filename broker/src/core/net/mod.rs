@@ -240,6 +240,9 @@ impl<P: BufPool> Core<P> {
         for fan_out in session.fetches {
             self.give_up_fetch(fan_out, now);
         }
+        for call in session.group_calls {
+            self.give_up_group_call(call, now);
+        }
         session.state.gone(self);
     }
 

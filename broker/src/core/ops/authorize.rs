@@ -43,6 +43,8 @@ pub(in crate::core) enum Operation {
 pub(in crate::core) enum Resource<'a> {
     /// A topic by its name, whether it exists or not.
     Topic(&'a str),
+    /// A group of consumers by its name, likewise.
+    Group(&'a str),
     /// The broker as a whole.
     Cluster,
 }
@@ -52,8 +54,15 @@ pub(in crate::core) enum Resource<'a> {
 #[error("{} on {} is not allowed: ask whoever runs the broker for that right", operation.name(), self.what())]
 pub(in crate::core) struct Refused {
     pub(in crate::core) operation: Operation,
-    /// The topic; `None`: the broker as a whole.
-    pub(in crate::core) topic: Option<Box<str>>,
+    pub(in crate::core) named: Named,
+}
+
+/// What is not to be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::core) enum Named {
+    Topic(Box<str>),
+    Group(Box<str>),
+    Cluster,
 }
 
 /// What decides.
@@ -82,9 +91,10 @@ impl Operation {
 
 impl Refused {
     fn what(&self) -> String {
-        match &self.topic {
-            Some(topic) => format!("topic `{topic}`"),
-            None => "the broker".to_owned(),
+        match &self.named {
+            Named::Topic(topic) => format!("topic `{topic}`"),
+            Named::Group(group) => format!("group `{group}`"),
+            Named::Cluster => "the broker".to_owned(),
         }
     }
 }
@@ -96,7 +106,7 @@ impl Rules {
             Resource::Topic(name) => self.closed != Some(name),
             #[cfg(not(test))]
             Resource::Topic(_) => true,
-            Resource::Cluster => true,
+            Resource::Group(_) | Resource::Cluster => true,
         }
     }
 }
@@ -114,10 +124,11 @@ impl Known<'_> {
         if self.rules.allow(self.principal, operation, resource) {
             return Ok(());
         }
-        let topic = match resource {
-            Resource::Topic(name) => Some(name.into()),
-            Resource::Cluster => None,
+        let named = match resource {
+            Resource::Topic(name) => Named::Topic(name.into()),
+            Resource::Group(name) => Named::Group(name.into()),
+            Resource::Cluster => Named::Cluster,
         };
-        Err(Refused { operation, topic })
+        Err(Refused { operation, named })
     }
 }

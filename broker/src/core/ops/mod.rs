@@ -1,5 +1,5 @@
 //! What every protocol does, once: it finds topics and partitions, appends, reads, looks offsets up, changes
-//! topics, gives producer ids out.
+//! topics, gives producer ids out, asks those who decide about groups.
 //!
 //! All of it begins with [`Known::authorize`], the only place where it is decided who may do what. What it allowed is
 //! an [`Allowed`], which only what stands here makes: an [`AllowedPartition`] is had of an [`AllowedTopic`], and that of
@@ -7,14 +7,17 @@
 
 mod authorize;
 mod find;
+mod groups;
 mod producer_ids;
 mod records;
 #[cfg(test)]
 mod tests;
 mod topics;
 
+pub(super) use authorize::Named;
 pub(super) use authorize::{Operation, Principal, Refused, Resource, Rules};
 pub(super) use find::{AllowedPartition, AllowedTopic, Unfound};
+pub(super) use groups::AllowedGroup;
 pub(super) use records::FetchBounds;
 
 use std::ops::Deref;

@@ -73,7 +73,7 @@ impl CoordinatorKind {
 
 impl Coordinators {
     /// The logs, each with its slot.
-    pub(super) fn logs(&self) -> impl Iterator<Item = (LogId, SlotId)> + '_ {
+    pub fn logs(&self) -> impl Iterator<Item = (LogId, SlotId)> + '_ {
         let logs = (0..).map(|index| self.first.plus(index));
         logs.zip(self.slots.iter().copied())
     }
