@@ -364,14 +364,15 @@ def missing(broker):
         wire = Wire(broker.kafka)
         name = bytes([len(kind) + 1]) + kind.encode()
         wire.ask(18, 3, b"\0" + name + bytes([2]) + b"1" + b"\0")
-        wire.send(10, 3, b"\0" + bytes([2]) + b"g" + b"\0\0")
+        # ConsumerGroupHeartbeat.
+        wire.send(68, 0, b"\0" + bytes([2]) + b"g" + b"\0\0")
         check(wire.closed(), "an API that is not there ends the connection")
 
     for kind in ["wire-one", "wire-two", "wire-one", "wire-one"]:
         ask(kind)
     for kind in ["wire-one", "wire-two"]:
-        told = [line for line in broker.log_tail(100_000).splitlines() if kind in line and "FindCoordinator" in line]
-        check(len(told) == 1 and "groups" in told[0], f"{kind} was told {len(told)} times")
+        told = [line for line in broker.log_tail(100_000).splitlines() if kind in line and "ConsumerGroupHeartbeat" in line]
+        check(len(told) == 1 and "KIP-848" in told[0], f"{kind} was told {len(told)} times")
 
 
 def cluster(broker):

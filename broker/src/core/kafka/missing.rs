@@ -77,8 +77,8 @@ impl<P: BufPool> Core<P> {
 /// Why a request cannot be had.
 fn lack(key: i16) -> &'static str {
     match key {
-        8..=16 | 23 | 42 | 47 | 68 | 69 => {
-            "and consumer groups are not built yet; consumers can assign partitions themselves"
+        68 | 69 => {
+            "and consumer groups by KIP-848 are not built yet; those of `group.protocol=classic` are"
         }
         24..=28 | 61 | 65 | 66 => "and transactions are not built yet",
         17 | 36 | 29..=31 | 38..=41 | 50 | 51 => "and authentication is not built yet",
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_said() {
-        assert!(lack(10).contains("groups") && lack(28).contains("transactions"));
+        assert!(lack(68).contains("KIP-848") && lack(28).contains("transactions"));
         assert!(lack(17).contains("authentication"));
     }
 }
