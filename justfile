@@ -81,6 +81,10 @@ client-glommio:
 kafka records="1000000":
     compat/kafka/run --records {{records}}
 
+# Real Kafka clients as members of consumer groups.
+groups *args:
+    compat/groups/run {{args}}
+
 # Floors, targets, figures and raw limits side by side, on an otherwise idle machine.
 figures *args:
     compat/figures/run {{args}}

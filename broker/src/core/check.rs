@@ -14,6 +14,8 @@ pub struct UnderWay {
     pub fan_outs: usize,
     /// Other cores' fetches.
     pub foreign_fetches: usize,
+    /// Other cores' calls of groups.
+    pub foreign_group_calls: usize,
     /// Partitions that subscriptions read.
     pub watched: usize,
     /// Fetches that the engine has under way.
@@ -32,6 +34,7 @@ impl<P: BufPool> Core<P> {
             pending: self.families.waiting(),
             fan_outs: self.families.fan_outs(),
             foreign_fetches: self.foreign_fetches.slots().len(),
+            foreign_group_calls: self.foreign_group_calls.slots().len(),
             watched: self.watched_logs.len(),
             fetches: self.shard.stats().fetches,
             permits: self.permits.held(),
@@ -50,6 +53,11 @@ impl<P: BufPool> Core<P> {
             let waiting = self.families.fetch.slots.get(slot);
             let foreign = matches!(waiting, Some(Waiting::Peer(..)));
             assert!(foreign, "another core's fetch is under way");
+        }
+        for slot in self.foreign_group_calls.slots() {
+            let waiting = self.families.ask_group.slots.get(slot);
+            let foreign = matches!(waiting, Some(Waiting::Peer(..)));
+            assert!(foreign, "another core's call of a group is under way");
         }
         self.check_memory();
     }

@@ -59,6 +59,7 @@ impl<P: BufPool> Core<P> {
         );
         self.stop.begun = Some(now.mono);
         self.hurry_all(now);
+        self.await_nobody_at_all(now);
         self.end_all_pushes();
     }
 

@@ -6,6 +6,8 @@ import select
 import sys
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 server, topic, group, strategy, most = sys.argv[1:6]
 
@@ -24,7 +26,8 @@ class Listener(ConsumerRebalanceListener):
 
 async def member():
     consumer = AIOKafkaConsumer(bootstrap_servers=server, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False,
-                                session_timeout_ms=6000, heartbeat_interval_ms=500)
+                                session_timeout_ms=6000, heartbeat_interval_ms=500,
+                                partition_assignment_strategy=[RangePartitionAssignor, RoundRobinPartitionAssignor])
     await consumer.start()
     consumer.subscribe([topic], listener=Listener())
     taken = 0

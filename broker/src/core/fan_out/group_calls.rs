@@ -24,6 +24,14 @@ impl<P: BufPool> Core<P> {
         self.answer_in_turn(key, now);
     }
 
+    /// Every call that waits for others is answered without them.
+    pub(in crate::core) fn await_nobody_at_all(&mut self, now: Now) {
+        let calls = self.families.ask_group.fan_outs.iter();
+        let waits = calls.filter(|(_, call)| call.joint == Awaits::Others);
+        let keys: Vec<_> = waits.map(|(key, _)| FanOutKey::new(key)).collect();
+        keys.into_iter().for_each(|key| self.await_nobody(key, now));
+    }
+
     /// Nobody wants the answer to the call any more.
     pub(in crate::core) fn give_up_group_call(&mut self, key: FanOutKey<AskGroup>, now: Now) {
         self.cancel_fan_out(key, now);

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use leveret_engine::EngineError;
-use leveret_engine::group::{Answer, GroupCall, GroupReply};
+use leveret_engine::group::{GroupCall, GroupReply};
 use leveret_engine::topology::CoordinatorKind;
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, LogId, Now};
@@ -71,6 +71,10 @@ impl Family for AskGroup {
         Some(Err(error))
     }
 
+    fn answers_peer<P: BufPool>(core: &mut Core<P>, from: CoreId, asked: Slot<Self>) {
+        core.foreign_group_calls.remove(from, asked);
+    }
+
     fn cancel_there<P: BufPool>(core: &mut Core<P>, owner: CoreId, slot: Slot<Self>) {
         core.send(owner, Content::CancelGroupCall(slot));
     }
@@ -105,15 +109,6 @@ impl Joint<AskGroup> for Awaits {
 }
 
 impl<P: BufPool> Core<P> {
-    /// A coordinator of this core has answered.
-    pub(super) fn group_answered(&mut self, slot: Slot<AskGroup>, answer: Answer, now: Now) {
-        if let Some(Waiting::Peer(from, asked)) = self.families.ask_group.slots.get(slot) {
-            let (from, asked) = (*from, *asked);
-            self.foreign_group_calls.remove(from, asked);
-        }
-        self.answered(slot, answer.map_err(EngineError::Group), now);
-    }
-
     /// Nobody wants the answer any more to what this core carries out for another one.
     pub(super) fn cancel_group_call(&mut self, from: CoreId, asked: Slot<AskGroup>) {
         if let Some(own) = self.foreign_group_calls.remove(from, asked) {

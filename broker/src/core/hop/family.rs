@@ -57,6 +57,9 @@ pub(in crate::core) trait Family: Sized + fmt::Debug + Send + 'static {
         0
     }
 
+    /// What was carried out for another core, whose own slot for it is `asked`, is about to be answered.
+    fn answers_peer<P: BufPool>(_core: &mut Core<P>, _from: CoreId, _asked: Slot<Self>) {}
+
     /// Nobody wants the answer any more to what another core carries out.
     fn cancel_there<P: BufPool>(_core: &mut Core<P>, _owner: CoreId, _slot: Slot<Self>) {}
 }

@@ -56,6 +56,10 @@ impl Family for FetchRecords {
         reply.iter().map(FetchedPartition::read).sum()
     }
 
+    fn answers_peer<P: BufPool>(core: &mut Core<P>, from: CoreId, asked: Slot<Self>) {
+        core.foreign_fetches.remove(from, asked);
+    }
+
     fn cancel_there<P: BufPool>(core: &mut Core<P>, owner: CoreId, slot: Slot<Self>) {
         if !core.shard.breaks(Mutation::NeverCancelled) {
             core.send(owner, Content::Fetch(FetchNews::Cancel(slot)));
@@ -64,20 +68,6 @@ impl Family for FetchRecords {
 }
 
 impl<P: BufPool> Core<P> {
-    /// The engine has carried a fetch out, this core's or another's.
-    pub(super) fn fetched(
-        &mut self,
-        slot: Slot<FetchRecords>,
-        reply: Vec<FetchedPartition>,
-        now: Now,
-    ) {
-        if let Some(Waiting::Peer(from, asked)) = self.families.fetch.slots.get(slot) {
-            let (from, asked) = (*from, *asked);
-            self.foreign_fetches.remove(from, asked);
-        }
-        self.answered(slot, reply, now);
-    }
-
     /// The core that has asked for a fetch has news of it.
     pub(super) fn take_fetch_news(&mut self, from: CoreId, news: FetchNews) {
         match news {

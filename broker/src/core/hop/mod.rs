@@ -153,7 +153,10 @@ impl<P: BufPool> Core<P> {
         match waiting {
             Waiting::Client(client) => F::answer(self, client, reply, now),
             Waiting::Part(Part { fan_out, number }) => self.join_part(fan_out, number, reply, now),
-            Waiting::Peer(core, asked) => self.send(core, Content::Answer(F::reply(asked, reply))),
+            Waiting::Peer(core, asked) => {
+                F::answers_peer(self, core, asked);
+                self.send(core, Content::Answer(F::reply(asked, reply)));
+            }
         }
     }
 
@@ -171,11 +174,16 @@ impl<P: BufPool> Core<P> {
                 Reply::Produced(produced) => {
                     self.answered::<AppendBatch>(Slot::new(number), Ok(produced), now);
                 }
-                Reply::Fetched(fetched) => self.fetched(Slot::new(number), fetched, now),
+                Reply::Fetched(fetched) => {
+                    self.answered::<FetchRecords>(Slot::new(number), fetched, now);
+                }
                 Reply::Offset(found) => {
                     self.answered::<FindOffset>(Slot::new(number), Ok(found), now);
                 }
-                Reply::Group(answer) => self.group_answered(Slot::new(number), answer, now),
+                Reply::Group(answer) => {
+                    let answer = answer.map_err(EngineError::Group);
+                    self.answered::<AskGroup>(Slot::new(number), answer, now);
+                }
                 Reply::Topology(entry) => self.changed(request, entry, now),
                 Reply::Failed(error) => self.engine_failed(request, error, now),
             }
