@@ -2,6 +2,7 @@
 
 mod budget;
 mod came;
+mod groups;
 mod order;
 mod patience;
 mod peer;

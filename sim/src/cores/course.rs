@@ -3,6 +3,7 @@
 
 use leveret_wire::native::{OffsetSpec, Request};
 
+use super::groups;
 use super::kafka::{self, Bounds, Change, Wanted};
 use super::native;
 use crate::rng::Rng;
@@ -109,7 +110,30 @@ fn request(rng: &mut Rng) -> Vec<u8> {
             kafka::list_offsets(&asked.collect::<Vec<_>>())
         }
         10..20 => kafka::produce(-1, &batches(rng)),
+        20..24 => group(rng),
         _ => fetch(rng),
+    }
+}
+
+/// Groups that may be there.
+const GROUPS: [&str; 3] = ["g", "h", "i"];
+
+/// Of a group without members: what would wait for others is refused at once.
+fn group(rng: &mut Rng) -> Vec<u8> {
+    let group = *rng.pick(&GROUPS);
+    let place = (*rng.pick(&NAMES), rng.below(9) as i32);
+    match rng.below(16) {
+        0 => groups::find_coordinator(group),
+        1 => groups::join(group, "nobody"),
+        2 => groups::sync(group, "nobody"),
+        3 => groups::heartbeat(group, "nobody"),
+        4 => groups::leave(group, "nobody"),
+        5 => groups::describe(&GROUPS),
+        6 => groups::list(),
+        7 => groups::delete(&[group, "none"]),
+        8 => groups::delete_offset(group, place),
+        9..13 => groups::commit(group, place, rng.below(1000) as i64),
+        _ => groups::offsets(group, rng.chance(1, 2).then_some(place)),
     }
 }
 

@@ -8,6 +8,7 @@
 mod answer;
 pub mod course;
 mod crowd;
+pub mod groups;
 mod happening;
 pub mod kafka;
 pub mod lives;

@@ -1,5 +1,7 @@
 //! ListGroups: which groups there are, asked of all who decide about some.
 
+use std::collections::BTreeMap;
+
 use leveret_engine::group::{GroupCall, GroupKind, GroupReply, GroupState, List, Listing, Name};
 use leveret_storage::io::BufPool;
 use leveret_storage::types::{CoreId, Now};
@@ -60,7 +62,7 @@ impl Api for ListGroups {
             to_ask: None,
             asked: Vec::new(),
             error: ErrorCode::None,
-            found: Vec::new(),
+            found: BTreeMap::new(),
             lines: Pieces::default(),
         };
         core.carry_out(asker.until(None), Awaits::Nobody, Box::new(lister), now);
@@ -81,14 +83,18 @@ struct Lister {
     /// Who was asked by each call of this round.
     asked: Vec<AllowedGroup>,
     error: ErrorCode,
-    found: Vec<Listing>,
+    /// In the order of their names, whoever decides about them.
+    found: BTreeMap<Name, Listing>,
     lines: Pieces,
 }
 
 impl<P: BufPool> Job<P, AskGroup> for Lister {
     /// Puts a line of the answer together.
     fn look_up(&mut self, _: &mut Awaits, known: &Known<'_>) -> Option<usize> {
-        let listing = self.found.pop()?;
+        if self.to_ask.as_ref().is_none_or(|more| !more.is_empty()) {
+            return None;
+        }
+        let (_, listing) = self.found.pop_first()?;
         let resource = Resource::Group(&listing.group);
         if known.authorize(Operation::Describe, resource).is_err() {
             return Some(64);
@@ -139,7 +145,8 @@ impl<P: BufPool> Job<P, AskGroup> for Lister {
     fn take(&mut self, part: usize, reply: Reply) {
         match reply {
             Ok(GroupReply::Listed(found, next)) => {
-                self.found.extend(found);
+                let named = found.into_iter().map(|of| (of.group.clone(), of));
+                self.found.extend(named);
                 let to_ask = self.to_ask.get_or_insert_default();
                 to_ask.extend(next.map(|next| (self.asked[part], Some(next))));
             }
