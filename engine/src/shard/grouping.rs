@@ -63,6 +63,11 @@ impl Grouping {
         self.next_deadline().is_some_and(|at| at <= now)
     }
 
+    /// A call does not wait any more: it failed with its log.
+    pub(super) fn forget(&mut self, request: RequestId) {
+        self.waiting.remove(&request);
+    }
+
     fn arm(&mut self, log: LogId, at: Option<Mono>) {
         let before = match at {
             Some(at) => self.armed.insert(log, at),
@@ -147,16 +152,16 @@ impl<P: BufPool> Shard<P> {
             self.fail(request, EngineError::LogStopped { reason });
             return true;
         }
-        match hosted.machine.ask(request, &ask.call, now) {
+        let placed = match hosted.machine.ask(request, &ask.call, now) {
             Some(_) if !may_append => return false,
-            Some(plan) => match self.place_plan(log, plan, now) {
-                Ok(()) => {}
-                Err(NotPlaced::NoRoom) => return false,
-                Err(NotPlaced::Failed(error)) => self.fail(request, error),
-            },
-            None => {
-                self.grouping.waiting.insert(request, log);
-            }
+            Some(plan) => self.place_plan(log, plan, now),
+            None => Ok(()),
+        };
+        match placed {
+            // Until it is answered, which may be at once.
+            Ok(()) => drop(self.grouping.waiting.insert(request, log)),
+            Err(NotPlaced::NoRoom) => return false,
+            Err(NotPlaced::Failed(error)) => self.fail(request, error),
         }
         self.look_after(log, now);
         true

@@ -420,6 +420,7 @@ impl<P: BufPool> Shard<P> {
         };
         if let Some(tenant) = self.hosted.get_mut(log) {
             for request in tenant.stop(&reason, &frontiers_of(&self.store, log)) {
+                self.grouping.forget(request);
                 self.fail(request, error.clone());
             }
             self.refuse_parked_of(log, &error);

@@ -120,6 +120,10 @@ impl<P: BufPool> Core<P> {
     /// There are coordinators on all cores now, or none can be made: the calls that have waited go on.
     pub(super) fn coordinators_made(&mut self, made: Result<(), EngineError>, now: Now) {
         for (slot, call) in std::mem::take(&mut self.unmade) {
+            if self.families.ask_group.slots.get(slot).is_none() {
+                // Its connection is gone.
+                continue;
+            }
             let coordinators = self.topology.coordinators(CoordinatorKind::Groups);
             let of = call.group().and_then(|group| Some(coordinators?.of(group)));
             match (&made, of) {
