@@ -254,6 +254,8 @@ impl<P: BufPool> Core<P> {
                 permit,
             };
             self.take_turn(&mut asker);
+            // It has spoken this protocol: what follows is not told in another one's words.
+            self.sessions.greeted(conn);
             return self.refuse_api_versions(asker, now);
         }
         self.tell_missing(conn, error);
