@@ -119,7 +119,9 @@ def ask(conn, data):
 class Good:
     """A producer that sends a record every few milliseconds and notes how long each takes."""
 
-    def __init__(self, broker, size=40_000, data=None):
+    def __init__(self, broker, size=40_000, data=None, again=0):
+        # How often it may be closed and comes again, as producers do.
+        self.broker, self.again = broker, again
         self.times, self.failure, self.stop = [], None, threading.Event()
         self.conn, self.data = connect(broker), data or produce("good", size)
         self.conn.settimeout(60)
@@ -128,14 +130,22 @@ class Good:
         self.thread.start()
 
     def go(self):
-        try:
-            while not self.stop.is_set():
-                self.began = time.monotonic()
+        self.began = time.monotonic()
+        while not self.stop.is_set():
+            try:
                 ask(self.conn, self.data)
-                self.times.append(time.monotonic() - self.began)
-                time.sleep(0.004)
-        except (OSError, Failed) as failure:
-            self.failure = failure
+            except (OSError, Failed) as failure:
+                if self.again == 0:
+                    self.failure = failure
+                    return
+                self.again -= 1
+                self.conn.close()
+                self.conn = connect(self.broker)
+                self.conn.settimeout(60)
+                continue
+            self.times.append(time.monotonic() - self.began)
+            time.sleep(0.004)
+            self.began = time.monotonic()
 
     def give_up(self):
         """The longest so far, that which is under way included."""
@@ -192,14 +202,14 @@ def serve(directory, name, *flags):
     return Broker(os.path.join(directory, name), *SMALL, *flags, cores=1, kafka="127.0.0.1:0", http="127.0.0.1:0")
 
 
-def under(broker, attack, seconds=SECONDS, least=5):
+def under(broker, attack, seconds=SECONDS, least=5, again=0):
     """Figures of the good producer before and under an attack, and how much memory grew."""
     broker.run("topic", "create", "good", ok=False)
     quiet = Good(broker)
     time.sleep(2)
     before, _ = quiet.end(least=5)
     idle, peak = broker.resident_bytes(), 0
-    good = Good(broker)
+    good = Good(broker, again=again)
     conns = attack(broker)
     until = time.monotonic() + seconds
     while time.monotonic() < until:
